@@ -1,0 +1,3 @@
+//! A query's way: retrieve, fuse, assemble, render.
+
+pub mod request;

@@ -1,0 +1,91 @@
+//! Stage messages: small, versioned and tagged. Bodies, spans and vectors travel by reference.
+//!
+//! One message is one document version at every stage. The JSON form is held by golden files
+//! in the tests, so an older worker and a newer one understand each other.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{ContentHash, Epoch, Generation, VersionKey};
+
+/// The stages that consume messages, in a document's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Bytes to spans.
+    Chunk,
+    /// Spans to vectors.
+    Embed,
+    /// Everything to one commit.
+    Index,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Self; 3] = [Self::Chunk, Self::Embed, Self::Index];
+
+    /// The name in queues, logs and the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chunk => "chunk",
+            Self::Embed => "embed",
+            Self::Index => "index",
+        }
+    }
+
+    /// The stage of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
+/// One document version on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// The version.
+    #[serde(flatten)]
+    pub key: VersionKey,
+    /// The generation it is built into.
+    pub generation: Generation,
+    /// That generation's epoch.
+    pub epoch: Epoch,
+    /// Fingerprint of the accepted content.
+    pub content_hash: ContentHash,
+    /// Whether it deletes the document.
+    pub deletes: bool,
+    /// Failures of this message so far.
+    pub attempt: u32,
+    /// When it was accepted, in milliseconds since the Unix epoch.
+    pub accepted_ms: u64,
+}
+
+/// The wire form of a [`Task`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Envelope {
+    /// For the chunk stage.
+    ChunkV1(Task),
+    /// For the embed stage.
+    EmbedV1(Task),
+    /// For the index stage.
+    IndexV1(Task),
+}
+
+impl Envelope {
+    /// Addresses a task to a stage.
+    pub fn new(stage: Stage, task: Task) -> Self {
+        match stage {
+            Stage::Chunk => Self::ChunkV1(task),
+            Stage::Embed => Self::EmbedV1(task),
+            Stage::Index => Self::IndexV1(task),
+        }
+    }
+
+    /// The stage it is for, and the task.
+    pub fn open(self) -> (Stage, Task) {
+        match self {
+            Self::ChunkV1(task) => (Stage::Chunk, task),
+            Self::EmbedV1(task) => (Stage::Embed, task),
+            Self::IndexV1(task) => (Stage::Index, task),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Contexture.
+pub mod context;
+pub mod domain;
+pub mod fault;
+pub mod ports;

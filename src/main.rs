@@ -1,0 +1,3 @@
+//! The `contexture` command: wiring only.
+
+fn main() {}

@@ -1,0 +1,268 @@
+//! The ledger: the record of everything accepted, from which all else can be rebuilt.
+//!
+//! Contract: every call is one transaction, durable when it returns; batches are applied in
+//! order. `accept` decides the version fence under the document's lock, so of two concurrent
+//! submissions of a document one is first. A version's state moves only forward:
+//! accepted → chunked → embedded → visible, superseded or dead; `replay` alone moves a dead
+//! one back to accepted. For every collection, at any time,
+//! `accepted = in_flight + visible + superseded + dead` (promise C7).
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::document::{Description, Submission};
+use crate::domain::ids::{
+    CollectionKey, ContentHash, DocumentId, EmbeddingKey, Epoch, Generation, Version, VersionKey,
+};
+use crate::domain::task::{Stage, Task};
+use crate::fault::{Fault, Reason};
+
+/// A collection and the generation that serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectionRecord {
+    /// Its key.
+    pub key: CollectionKey,
+    /// The pipeline definition it was created with, as TOML.
+    pub pipeline: String,
+    /// The generation that answers queries.
+    pub generation: Generation,
+    /// That generation's epoch.
+    pub epoch: Epoch,
+}
+
+/// How a submission was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Intake {
+    /// Stored; it will be processed.
+    Accepted,
+    /// Nothing to do: this content is what the document already has.
+    Duplicate,
+    /// The same version is stored with other content.
+    Conflict,
+    /// A higher version is stored already.
+    Superseded,
+}
+
+/// The answer to one submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The version it has, or that beat it.
+    pub version: Version,
+    /// How it was decided.
+    pub intake: Intake,
+    /// The task to publish, when accepted.
+    pub task: Option<Task>,
+}
+
+/// Where a version is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Stored, not yet chunked.
+    Accepted,
+    /// Spans are stored.
+    Chunked,
+    /// Vectors are staged.
+    Embedded,
+    /// Committed to the index.
+    Visible,
+    /// A newer version won.
+    Superseded,
+    /// Given up, with a reason.
+    Dead,
+}
+
+impl State {
+    /// Whether nothing more will happen to it by itself.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Visible | Self::Superseded | Self::Dead)
+    }
+}
+
+/// A stored body and what was said about it.
+#[derive(Debug, Clone)]
+pub struct StoredBody {
+    /// The bytes as submitted.
+    pub body: Vec<u8>,
+    /// Title, type, metadata, readers.
+    pub description: Description,
+    /// The fingerprint at intake.
+    pub content_hash: ContentHash,
+    /// The version's state now.
+    pub state: State,
+}
+
+/// One version in a document's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRecord {
+    /// The version.
+    pub key: VersionKey,
+    /// Where it is.
+    pub state: State,
+    /// Why it is dead.
+    pub reason: Option<Reason>,
+    /// Whether it deletes the document.
+    pub deletes: bool,
+    /// Its fingerprint.
+    pub content_hash: ContentHash,
+    /// Bytes of its body.
+    pub body_bytes: u64,
+    /// Chunks, once chunked.
+    pub chunk_count: Option<u32>,
+    /// When it was accepted, ms since the Unix epoch.
+    pub accepted_ms: u64,
+    /// When its state last changed.
+    pub updated_ms: u64,
+}
+
+/// Versions of a collection by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Every version ever accepted.
+    pub accepted: u64,
+    /// Not yet terminal.
+    pub in_flight: u64,
+    /// Serving; at most one per document.
+    pub visible: u64,
+    /// Beaten by a newer version.
+    pub superseded: u64,
+    /// Given up.
+    pub dead: u64,
+    /// Documents with a live (not deleted) visible version.
+    pub documents: u64,
+}
+
+/// What ended a version, as `settle` records it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Committed; older versions of the document become superseded.
+    Visible,
+    /// A newer version was committed first.
+    Superseded,
+    /// Given up.
+    Dead(Stage, Reason),
+}
+
+/// A dead version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Number to address it by.
+    pub id: u64,
+    /// The version.
+    pub key: VersionKey,
+    /// The stage that gave up.
+    pub stage: Stage,
+    /// Why.
+    pub reason: Reason,
+    /// When, ms since the Unix epoch.
+    pub died_ms: u64,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct DeadFilter {
+    /// Only these numbers, if any are given.
+    pub ids: Vec<u64>,
+    /// Only this collection.
+    pub collection: Option<CollectionKey>,
+    /// Only this reason code.
+    pub reason: Option<String>,
+    /// Only this stage.
+    pub stage: Option<Stage>,
+    /// Only those that died at or after this time, ms since the Unix epoch.
+    pub since_ms: Option<u64>,
+}
+
+/// A version whose staged vectors are no longer wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loser {
+    /// The version.
+    pub key: VersionKey,
+    /// Its fingerprint.
+    pub content_hash: ContentHash,
+    /// Its chunks, ordinals `0..chunk_count`.
+    pub chunk_count: u32,
+    /// The epoch they were made under.
+    pub epoch: Epoch,
+}
+
+/// The write model.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Creates a collection with generation 1 unless it exists; returns what is stored.
+    async fn ensure_collection(
+        &self,
+        key: &CollectionKey,
+        pipeline: &str,
+        epoch: Epoch,
+    ) -> Result<CollectionRecord, Fault>;
+
+    /// A collection, if it exists.
+    async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault>;
+
+    /// All collections.
+    async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault>;
+
+    /// Decides and stores submissions of existing collections; one receipt each, in order.
+    async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Fault>;
+
+    /// Notes that the first stage message of these versions is durable in the broker.
+    async fn mark_published(&self, keys: &[VersionKey]) -> Result<(), Fault>;
+
+    /// Accepted versions whose first message was never confirmed, oldest first (the outbox).
+    async fn unpublished(&self, limit: usize) -> Result<Vec<Task>, Fault>;
+
+    /// In-flight versions whose state has not moved since `before_ms`, oldest first, at most
+    /// `limit`, after the given position; with the stage each waits for.
+    async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(Stage, Task)>, Fault>;
+
+    /// Bodies of versions, in order; none where a version is unknown or its body was removed.
+    async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault>;
+
+    /// Stores the spans of versions and moves them to chunked.
+    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault>;
+
+    /// Spans of versions, in order; none where they were never stored.
+    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault>;
+
+    /// Moves versions to embedded.
+    async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault>;
+
+    /// Records endings. Versions that are terminal already stay as they are, except that
+    /// visible yields to superseded when a newer version becomes visible.
+    async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault>;
+
+    /// Versions of these documents that lost and whose vectors were not swept yet.
+    async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault>;
+
+    /// Notes that the vectors of these versions are gone; bodies of superseded versions go too.
+    async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault>;
+
+    /// The cached vectors of these keys, in order.
+    async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault>;
+
+    /// Adds vectors to the cache.
+    async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault>;
+
+    /// Versions of a document, newest first.
+    async fn history(
+        &self,
+        collection: &CollectionKey,
+        document_id: &DocumentId,
+    ) -> Result<Vec<VersionRecord>, Fault>;
+
+    /// Versions by state.
+    async fn counts(&self, collection: &CollectionKey) -> Result<Counts, Fault>;
+
+    /// Dead letters, oldest first, at most `limit`.
+    async fn dead(&self, filter: &DeadFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault>;
+
+    /// Moves dead versions back to accepted, to be published again; those a newer version has
+    /// overtaken become superseded instead. Returns the tasks to publish.
+    async fn replay(&self, ids: &[u64]) -> Result<Vec<Task>, Fault>;
+
+    /// Removes dead letters from the list; their versions stay dead. Returns how many.
+    async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault>;
+}

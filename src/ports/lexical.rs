@@ -1,0 +1,83 @@
+//! The lexical index: the read model, and the commit point of every document version.
+//!
+//! Contract: `commit` publishes all writes of one call together or not at all, durable when it
+//! returns, and later snapshots see them. A write replaces everything the index holds of its
+//! document: old chunks and old head go, new head and chunks come. A [`Snapshot`] never
+//! changes. There is one writer: opening a second one fails. User text never reaches a query
+//! parser; it is analysed into terms.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::chunk::Chunk;
+use crate::domain::document::Head;
+use crate::domain::filter::Filter;
+use crate::domain::ids::{ChunkId, DocumentId};
+use crate::fault::Fault;
+
+/// One document's new state: a head, and its chunks (none for a tombstone).
+#[derive(Debug, Clone)]
+pub struct DocumentWrite {
+    /// The head.
+    pub head: Head,
+    /// The chunks, by ordinal.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A BM25 hit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LexicalHit {
+    /// The chunk.
+    pub id: ChunkId,
+    /// BM25 score.
+    pub score: f32,
+}
+
+/// Counts of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IndexCounts {
+    /// Documents with a live head.
+    pub documents: u64,
+    /// Tombstones.
+    pub tombstones: u64,
+    /// Chunks.
+    pub chunks: u64,
+}
+
+/// One collection generation's index, with its single writer.
+#[async_trait]
+pub trait Lexical: Send + Sync {
+    /// Publishes writes of different documents in one durable step.
+    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<(), Fault>;
+
+    /// The newest committed state.
+    fn snapshot(&self) -> Arc<dyn Snapshot>;
+}
+
+/// An immutable committed state. Calls block briefly on memory-mapped files.
+pub trait Snapshot: Send + Sync {
+    /// A number that grows with every commit.
+    fn id(&self) -> u64;
+
+    /// The best `top_k` chunks by BM25 for the words of `question`, within filter and readers.
+    fn search(
+        &self,
+        question: &str,
+        filter: Option<&Filter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<LexicalHit>, Fault>;
+
+    /// The chunks of these ids, in order; none for an id that is not in this snapshot.
+    fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault>;
+
+    /// The chunks of a document with ordinals in `first..=last`, by ordinal.
+    fn chunk_range(&self, document_id: &DocumentId, first: u32, last: u32) -> Result<Vec<Arc<Chunk>>, Fault>;
+
+    /// The head of a document, tombstones included.
+    fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault>;
+
+    /// Totals.
+    fn counts(&self) -> Result<IndexCounts, Fault>;
+}

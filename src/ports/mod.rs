@@ -1,0 +1,12 @@
+//! The seams to everything outside: one trait each, with its contract in prose.
+//!
+//! The stages and the query way know only these. Every adapter of a port passes the same
+//! behavioural suite (`tests/it/ports/`).
+
+pub mod broker;
+pub mod clock;
+pub mod embedder;
+pub mod ledger;
+pub mod lexical;
+pub mod tokenizer;
+pub mod vectors;

@@ -1,0 +1,25 @@
+//! Token counts: of the model that embeds, and of the model that reads.
+//!
+//! Contract: `count` is exact, what the model's own tokenizer returns for the whole text
+//! without special tokens. `table` prepares one text so that counting a part of it does not
+//! tokenise it again; `TokenTable::count` of a range equals `count` of that slice, always.
+
+use crate::domain::chunk::Span;
+
+/// Counts tokens of one vocabulary.
+pub trait Tokenizer: Send + Sync {
+    /// The name people use for it, such as `cl100k_base`.
+    fn name(&self) -> &str;
+
+    /// Tokens of a text, without special tokens.
+    fn count(&self, text: &str) -> usize;
+
+    /// Counts once, then answers for any range. Costs one pass over the text.
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a>;
+}
+
+/// Counts of ranges of one text.
+pub trait TokenTable {
+    /// Tokens of `text[span]`, exactly; the span lies on character borders.
+    fn count(&self, span: Span) -> usize;
+}

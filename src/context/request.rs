@@ -16,7 +16,7 @@ pub const TOP_K_DEFAULT: usize = 100;
 /// Largest budget, in tokens.
 pub const BUDGET_TOKENS_MAX: usize = 1_000_000;
 /// Longest deadline.
-pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
+pub const DEADLINE_MAX: Duration = Duration::from_mins(1);
 /// Deadline when the caller does not say.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
 /// Most `min_version` conditions.

@@ -1,0 +1,5 @@
+//! The outside world, one folder per system; only here is its crate imported.
+
+pub mod edge;
+pub mod sqlite;
+pub mod tantivy;

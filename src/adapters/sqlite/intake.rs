@@ -125,6 +125,7 @@ fn accept_one(
         epoch: record.epoch,
         content_hash: submission.content_hash(),
         deletes: submission.deletes(),
+        body_bytes: submission.body().len() as u64,
         attempt: 0,
         accepted_ms: now_ms,
     };

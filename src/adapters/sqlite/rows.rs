@@ -13,7 +13,7 @@ use crate::ports::ledger::State;
 
 /// Columns that [`task`] reads, for a query over `versions v` joined by [`TASK_JOINS`].
 pub(super) const TASK_COLUMNS: &str = "t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, \
-     v.accepted_ms, c.active_generation, g.epoch, v.state";
+     v.accepted_ms, c.active_generation, g.epoch, v.state, v.body_bytes";
 /// The joins that go with [`TASK_COLUMNS`].
 pub(super) const TASK_JOINS: &str = "versions v \
      JOIN documents d ON d.document_ref = v.document_ref \
@@ -54,6 +54,7 @@ pub(super) fn task(row: &Row<'_>) -> Result<(Task, State), Fault> {
             "versions.content_hash",
         )?,
         deletes: get(row, 5)?,
+        body_bytes: get(row, 10)?,
         attempt: 0,
         accepted_ms: get(row, 6)?,
     };

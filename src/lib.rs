@@ -4,4 +4,5 @@ pub mod context;
 pub mod domain;
 pub mod fault;
 pub mod ports;
+pub mod server;
 pub mod telemetry;

@@ -1,3 +1,4 @@
 //! A query's way: retrieve, fuse, assemble, render.
 
+pub mod answer;
 pub mod request;

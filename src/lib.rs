@@ -1,6 +1,12 @@
 //! Contexture.
 pub mod adapters;
+pub mod config;
 pub mod context;
 pub mod domain;
 pub mod fault;
+pub mod ingest;
 pub mod ports;
+pub mod resilience;
+pub mod server;
+pub mod telemetry;
+pub mod wiring;

@@ -25,7 +25,7 @@ pub struct Weights {
     pub dense: f32,
 }
 
-/// The weights of [`Fusion::RelativeScore`]; they add up to 1.
+/// The default weights of [`Fusion::RelativeScore`]; they add up to 1.
 pub const RELATIVE_WEIGHTS: Weights = Weights { lexical: 0.6, dense: 0.4 };
 
 /// A chunk and its fused score.
@@ -38,9 +38,11 @@ pub struct Fused {
 }
 
 /// Fuses two lists, best first; when one is empty the other keeps its order.
-pub fn fuse(lexical: &[LexicalHit], dense: &[DenseHit], fusion: Fusion) -> Vec<Fused> {
+///
+/// `relative` are the weights of [`Fusion::RelativeScore`].
+pub fn fuse(lexical: &[LexicalHit], dense: &[DenseHit], fusion: Fusion, relative: Weights) -> Vec<Fused> {
     match fusion {
-        Fusion::RelativeScore => relative_scores(lexical, dense, RELATIVE_WEIGHTS),
+        Fusion::RelativeScore => relative_scores(lexical, dense, relative),
         Fusion::Rrf { k } => reciprocal_ranks(lexical, dense, k, Weights { lexical: 1.0, dense: 1.0 }),
         Fusion::WeightedRrf { k, lexical: lexical_weight, dense: dense_weight } => {
             reciprocal_ranks(lexical, dense, k, Weights { lexical: lexical_weight, dense: dense_weight })

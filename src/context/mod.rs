@@ -30,12 +30,13 @@ pub use tokenizers::Tokenizers;
 pub struct ContextEngine {
     catalog: Arc<dyn Catalog>,
     tokenizers: Tokenizers,
+    weights: fuse::Weights,
 }
 
 impl ContextEngine {
-    /// An engine over collections, counting with these tokenizers.
-    pub fn new(catalog: Arc<dyn Catalog>, tokenizers: Tokenizers) -> Self {
-        Self { catalog, tokenizers }
+    /// An engine over collections, counting with these tokenizers, fusing with these weights.
+    pub fn new(catalog: Arc<dyn Catalog>, tokenizers: Tokenizers, weights: fuse::Weights) -> Self {
+        Self { catalog, tokenizers, weights }
     }
 
     /// One block of context within the budget, with citations.
@@ -84,7 +85,7 @@ impl ContextEngine {
         let snapshot = retrieve::awaited_snapshot(&open, query, deadline).await?;
         let retrieved = retrieve::run(&open, snapshot, query, deadline).await?;
         let retrieve = began.elapsed();
-        let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion);
+        let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion, self.weights);
         let fuse = began.elapsed().saturating_sub(retrieve);
         Ok((shortlist(retrieved, &fused), Timings { retrieve, fuse, ..Timings::default() }))
     }

@@ -102,12 +102,34 @@ impl Default for AnalyzerDefinition {
     }
 }
 
-/// Languages of the analyzer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Language {
-    /// English.
-    English,
+macro_rules! languages {
+    ($($variant:ident = $name:literal),+ $(,)?) => {
+        /// Languages of the analyzer: those with a Snowball stemmer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Language {
+            $(#[doc = $name] $variant,)+
+        }
+
+        impl Language {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its name in a definition.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+languages! {
+    Arabic = "arabic", Danish = "danish", Dutch = "dutch", English = "english", Finnish = "finnish",
+    French = "french", German = "german", Greek = "greek", Hungarian = "hungarian", Italian = "italian",
+    Norwegian = "norwegian", Portuguese = "portuguese", Romanian = "romanian", Russian = "russian",
+    Spanish = "spanish", Swedish = "swedish", Tamil = "tamil", Turkish = "turkish",
 }
 
 /// Chunk sizes for one embedder: `1 <= target <= max`.
@@ -170,9 +192,6 @@ impl Pipeline {
     ) -> Result<Epoch, Refusal> {
         let chunks = self.chunk_tokens(embedder_tokens_max)?;
         let AnalyzerDefinition { language, stem, stop_words } = self.analyzer;
-        let language = match language {
-            Language::English => "english",
-        };
         let number = |number: usize| (number as u64).to_le_bytes();
         let hash = Fields::new("contexture epoch v1")
             .field(&SCHEMA_VERSION.to_le_bytes())
@@ -182,7 +201,7 @@ impl Pipeline {
             .field(&chunker_version.to_le_bytes())
             .field(&number(chunks.max))
             .field(&number(chunks.target))
-            .field(language.as_bytes())
+            .field(language.name().as_bytes())
             .field(&[u8::from(stem), u8::from(stop_words)])
             .finish();
         Ok(Epoch::from_bytes(hash))

@@ -3,7 +3,7 @@
 //! A text is embedded once: texts of a batch are collected across documents, what the cache
 //! knows is not computed again, so an unchanged chunk of a new version costs no call. A text
 //! the model refuses is found by halving the batch; its document dies, its neighbours do not.
-//! Work proceeds in slices of `embed_slice_chunks_max`, so a document of any length needs the
+//! Work proceeds in slices of [`SLICE_CHUNKS_MAX`], so a document of any length needs the
 //! memory of one slice.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,6 +21,9 @@ use crate::ports::vectors::Point;
 use super::chunk::stage::{checked_body, panicked};
 use super::chunk::{NormalisedText, decode};
 use super::{Outcome, Stages};
+
+/// Chunks that are embedded and staged at once.
+pub const SLICE_CHUNKS_MAX: usize = 512;
 
 /// A document that is ready to be embedded.
 struct Ready {
@@ -51,7 +54,7 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
         .enumerate()
         .flat_map(|(document, ready)| (0..ready.spans.len()).map(move |ordinal| (document, ordinal)))
         .collect();
-    for slice in places.chunks(stages.limits.embed_slice_chunks_max) {
+    for slice in places.chunks(SLICE_CHUNKS_MAX) {
         let wanted: Vec<(usize, usize)> =
             slice.iter().copied().filter(|(document, _)| outcomes[ready[*document].index].is_none()).collect();
         let failed = embed_slice(stages, &open, tasks, &ready, &wanted).await?;
@@ -115,7 +118,7 @@ async fn embed_slice(
     places: &[(usize, usize)],
 ) -> Result<Vec<(usize, Fault)>, Fault> {
     let model = &open.embedder.info().model;
-    let mut texts: BTreeMap<EmbeddingKey, String> = BTreeMap::new();
+    let mut texts: BTreeMap<EmbeddingKey, Text> = BTreeMap::new();
     let mut keys = Vec::with_capacity(places.len());
     for (document, ordinal) in places {
         let (ready, span) = (&ready[*document], &ready[*document].spans[*ordinal]);
@@ -123,7 +126,7 @@ async fn embed_slice(
         let text = embedded_text(ready.description.title.as_deref(), &span.heading, slice);
         let key = embedding_key(model, &text);
         keys.push(key);
-        texts.insert(key, text);
+        texts.insert(key, Text { text, tokens: span.embed_tokens as usize });
     }
     let (vectors, refused) = vectors_of(stages, open, texts, places.len()).await?;
     let mut failed: Vec<(usize, Fault)> = Vec::new();
@@ -139,6 +142,12 @@ async fn embed_slice(
     Ok(failed)
 }
 
+/// A text to embed, and its tokens.
+struct Text {
+    text: String,
+    tokens: usize,
+}
+
 type Vectors = HashMap<EmbeddingKey, Vec<f32>>;
 type Refused = HashMap<EmbeddingKey, Fault>;
 
@@ -146,7 +155,7 @@ type Refused = HashMap<EmbeddingKey, Fault>;
 async fn vectors_of(
     stages: &Stages,
     open: &OpenCollection,
-    texts: BTreeMap<EmbeddingKey, String>,
+    texts: BTreeMap<EmbeddingKey, Text>,
     chunks: usize,
 ) -> Result<(Vectors, Refused), Fault> {
     let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
@@ -163,10 +172,11 @@ async fn vectors_of(
     }
     let mut refused = Refused::new();
     let mut computed = Vec::with_capacity(missing.len());
-    let mut pending: Vec<&[(EmbeddingKey, String)]> =
-        missing.chunks(open.embedder.info().batch_texts_max).rev().collect();
+    let texts_max = open.embedder.info().batch_texts_max.min(stages.limits.embed_batch_texts_max);
+    let mut pending = batches(&missing, texts_max, stages.limits.embed_batch_tokens_max);
+    pending.reverse();
     while let Some(batch) = pending.pop() {
-        let batch_texts: Vec<String> = batch.iter().map(|(_, text)| text.clone()).collect();
+        let batch_texts: Vec<String> = batch.iter().map(|(_, text)| text.text.clone()).collect();
         match open.embedder.embed(&batch_texts, Purpose::Passage).await {
             Ok(embedded) => {
                 check_vectors(&embedded, batch.len(), open.embedder.info().dims)?;
@@ -189,6 +199,26 @@ async fn vectors_of(
     }
     vectors.extend(computed);
     Ok((vectors, refused))
+}
+
+/// Cuts texts into calls of bounded texts and tokens.
+fn batches(
+    mut texts: &[(EmbeddingKey, Text)],
+    texts_max: usize,
+    tokens_max: usize,
+) -> Vec<&[(EmbeddingKey, Text)]> {
+    let mut batches = Vec::new();
+    while !texts.is_empty() {
+        let mut tokens = 0;
+        let within = texts.iter().take(texts_max.max(1)).take_while(|(_, text)| {
+            tokens += text.tokens;
+            tokens <= tokens_max
+        });
+        let (batch, rest) = texts.split_at(within.count().max(1));
+        batches.push(batch);
+        texts = rest;
+    }
+    batches
 }
 
 /// A model that answers nonsense is not stored.

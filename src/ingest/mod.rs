@@ -14,6 +14,7 @@ pub mod chunk;
 pub mod embed;
 pub mod housekeeping;
 pub mod index;
+pub mod replay;
 pub mod settle;
 pub mod submit;
 pub mod sweep;
@@ -50,31 +51,22 @@ pub struct Stages {
 /// Bounds of what a worker holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StageLimits {
-    /// Messages a chunk or embed worker takes at once.
-    pub batch_documents_max: usize,
-    /// Bodies a worker holds at once, in bytes; a single larger one goes alone.
-    pub batch_body_bytes_max: u64,
+    /// Messages a chunk worker takes at once.
+    pub chunk_batch_documents_max: usize,
+    /// Messages an embed worker takes at once.
+    pub embed_batch_documents_max: usize,
+    /// Texts of one call to the embedder, if it takes that many.
+    pub embed_batch_texts_max: usize,
+    /// Tokens of one call to the embedder.
+    pub embed_batch_tokens_max: usize,
     /// Documents of one commit.
     pub commit_documents_max: usize,
-    /// How long a commit waits for more documents, in milliseconds.
-    pub commit_wait_ms_max: u64,
+    /// How long a commit waits for more documents.
+    pub commit_wait_max: std::time::Duration,
+    /// Bodies a worker holds at once, in bytes; a single larger one goes alone.
+    pub batch_body_bytes_max: u64,
     /// Most chunks of one document.
     pub chunks_per_document_max: usize,
-    /// Chunks embedded and staged at once.
-    pub embed_slice_chunks_max: usize,
-}
-
-impl Default for StageLimits {
-    fn default() -> Self {
-        Self {
-            batch_documents_max: 64,
-            batch_body_bytes_max: 16 * 1024 * 1024,
-            commit_documents_max: 256,
-            commit_wait_ms_max: 250,
-            chunks_per_document_max: 100_000,
-            embed_slice_chunks_max: 256,
-        }
-    }
 }
 
 /// What a stage made of one task.

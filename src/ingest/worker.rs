@@ -38,10 +38,9 @@ pub async fn run(stages: Arc<Stages>, stage: Stage, mut stop: watch::Receiver<bo
 async fn consume(stages: &Stages, stage: Stage, mut stop: watch::Receiver<bool>) -> Result<(), Fault> {
     let mut consumer = stages.broker.consume(stage).await?;
     let (messages_max, linger) = match stage {
-        Stage::Index => {
-            (stages.limits.commit_documents_max, Duration::from_millis(stages.limits.commit_wait_ms_max))
-        }
-        Stage::Chunk | Stage::Embed => (stages.limits.batch_documents_max, LINGER),
+        Stage::Chunk => (stages.limits.chunk_batch_documents_max, LINGER),
+        Stage::Embed => (stages.limits.embed_batch_documents_max, LINGER),
+        Stage::Index => (stages.limits.commit_documents_max, stages.limits.commit_wait_max),
     };
     loop {
         let deliveries = tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -24,26 +25,37 @@ struct Change {
     answer: oneshot::Sender<Result<(), Fault>>,
 }
 
-/// The sending side; the thread ends when it is dropped.
+/// The sending side; dropping it ends the thread and waits for it, so that the shard can be
+/// opened again at once.
 pub(super) struct Owner {
-    changes: SyncSender<Change>,
+    changes: Option<SyncSender<Change>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.changes = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Owner {
     pub(super) fn start(shard: Arc<EdgeShard>) -> Result<Self, Fault> {
         let (changes, queued) = sync_channel(CHANGES_QUEUED_MAX);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("vectors-owner".to_owned())
             .spawn(move || run(&shard, &queued))
             .map_err(Fault::transient)?;
-        Ok(Self { changes })
+        Ok(Self { changes: Some(changes), thread: Some(thread) })
     }
 
     /// Applies one operation; returns after the flush that covers it.
     pub(super) async fn apply(&self, operation: UpdateOperation, points: usize) -> Result<(), Fault> {
         let ended = || Fault::Transient("vectors: their owner has ended".to_owned());
         let (answer, answered) = oneshot::channel();
-        let changes = self.changes.clone();
+        let changes = self.changes.clone().ok_or_else(ended)?;
         let change = Change { operation, points, answer };
         tokio::task::spawn_blocking(move || changes.send(change).is_ok())
             .await

@@ -16,6 +16,8 @@ mod stages;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
@@ -25,8 +27,8 @@ pub use ledger::SqliteLedger;
 
 use crate::fault::Fault;
 
-/// Calls waiting for the writer before callers have to wait for a place.
-const WRITES_QUEUED_MAX: usize = 256;
+/// Calls waiting for a thread before callers have to wait for a place.
+const CALLS_QUEUED_MAX: usize = 256;
 /// Most calls that share one transaction.
 const CALLS_PER_COMMIT_MAX: usize = 128;
 /// Threads with a reading connection.
@@ -42,10 +44,34 @@ type Reply = Box<dyn FnOnce(Result<(), Fault>) + Send>;
 
 /// A handle to the file; clones share its threads.
 #[derive(Clone)]
-pub struct Database {
-    writer: mpsc::Sender<Work>,
-    readers: Arc<Vec<mpsc::Sender<Work>>>,
-    next_reader: Arc<std::sync::atomic::AtomicUsize>,
+pub struct Database(Arc<Threads>);
+
+/// Dropping them closes the connections and waits, so that the file can be opened again at once.
+struct Threads {
+    writer: Thread,
+    readers: Vec<Thread>,
+    next_reader: AtomicUsize,
+}
+
+struct Thread {
+    calls: Option<mpsc::Sender<Work>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    async fn call(&self, work: Work) -> Result<(), Fault> {
+        let calls = self.calls.as_ref().ok_or_else(closed)?;
+        calls.send(work).await.map_err(|_| closed())
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.calls = None;
+        if let Some(handle) = self.handle.take() {
+            let _ = handle.join();
+        }
+    }
 }
 
 impl Database {
@@ -62,7 +88,7 @@ impl Database {
             configure(&connection).map_err(sql_fault)?;
             readers.push(spawn("ledger-reader", connection, run_reader)?);
         }
-        Ok(Self { writer, readers: Arc::new(readers), next_reader: Arc::default() })
+        Ok(Self(Arc::new(Threads { writer, readers, next_reader: AtomicUsize::new(0) })))
     }
 
     /// Runs `work` in a transaction; returns after the commit.
@@ -78,7 +104,7 @@ impl Database {
                 let _ = answer.send(committed.and(result));
             })
         });
-        self.writer.send(job).await.map_err(|_| closed())?;
+        self.0.writer.call(job).await?;
         answered.await.map_err(|_| closed())?
     }
 
@@ -95,8 +121,8 @@ impl Database {
                 let _ = answer.send(result);
             })
         });
-        let turn = self.next_reader.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.readers[turn % self.readers.len()].send(job).await.map_err(|_| closed())?;
+        let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed);
+        self.0.readers[turn % self.0.readers.len()].call(job).await?;
         answered.await.map_err(|_| closed())?
     }
 }
@@ -142,13 +168,13 @@ fn spawn(
     name: &str,
     connection: Connection,
     run: fn(&Connection, mpsc::Receiver<Work>),
-) -> Result<mpsc::Sender<Work>, Fault> {
-    let (sender, receiver) = mpsc::channel(WRITES_QUEUED_MAX);
-    std::thread::Builder::new()
+) -> Result<Thread, Fault> {
+    let (calls, receiver) = mpsc::channel(CALLS_QUEUED_MAX);
+    let handle = std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || run(&connection, receiver))
         .map_err(Fault::transient)?;
-    Ok(sender)
+    Ok(Thread { calls: Some(calls), handle: Some(handle) })
 }
 
 fn run_reader(connection: &Connection, mut calls: mpsc::Receiver<Work>) {

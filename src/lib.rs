@@ -1,5 +1,7 @@
 //! Contexture.
+pub mod adapters;
 pub mod context;
 pub mod domain;
 pub mod fault;
+pub mod ingest;
 pub mod ports;

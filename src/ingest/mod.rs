@@ -1,0 +1,3 @@
+//! A document's way: submit, chunk, embed, index.
+
+pub mod chunk;

@@ -8,6 +8,8 @@
 const SAMPLE_BYTES: usize = 8192;
 /// A sample is binary when one in this many bytes is a control character.
 const CONTROLS_ONE_IN: usize = 32;
+/// Shorter samples count as this many bytes: one stray control character is no binary.
+const SAMPLE_BYTES_MIN: usize = 64;
 /// Types whose magic number is two printable letters; believed only of binary samples.
 const WEAK_TYPES: [&str; 2] = ["image/bmp", "application/vnd.microsoft.portable-executable"];
 /// What is said of binary bytes that no magic number names.
@@ -30,7 +32,7 @@ pub(super) fn binary_type(body: &[u8]) -> Option<&'static str> {
     }
     let sample = &body[..body.len().min(SAMPLE_BYTES)];
     let controls = sample.iter().filter(|&&byte| is_control(byte)).count();
-    let binary = controls * CONTROLS_ONE_IN > sample.len();
+    let binary = controls * CONTROLS_ONE_IN > sample.len().max(SAMPLE_BYTES_MIN);
     let named = if binary || controls > 0 || starts_invalid(sample) { magic_type(body) } else { None };
     match named {
         Some(name) if binary || !WEAK_TYPES.contains(&name) => Some(name),

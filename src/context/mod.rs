@@ -24,7 +24,7 @@ use answer::{Answer, Ranked, Ranking, Timings};
 use assemble::{AssemblyInput, Candidate};
 use request::{Assembly, Query};
 use retrieve::Retrieved;
-pub use tokenizers::Tokenizers;
+pub use tokenizers::{MakeTokenizer, Tokenizers};
 
 /// Answers queries from the open collections.
 pub struct ContextEngine {
@@ -75,7 +75,12 @@ impl ContextEngine {
     async fn ranked(&self, query: &Query) -> Result<(Shortlist, Timings), Refusal> {
         let deadline = Instant::now() + query.deadline;
         timeout_at(deadline, self.rank_until(query, deadline)).await.map_err(|_| {
-            Refusal::new(RefusalKind::Deadline, "deadline_exceeded", "deadline", "the deadline passed before an answer")
+            Refusal::new(
+                RefusalKind::Deadline,
+                "deadline_exceeded",
+                "deadline",
+                "the deadline passed before an answer",
+            )
         })?
     }
 

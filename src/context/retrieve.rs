@@ -56,11 +56,21 @@ pub async fn awaited_snapshot(
             return Ok(snapshot);
         };
         if timeout_at(deadline, tokio::time::sleep(AWAIT_POLL)).await.is_err() || Instant::now() >= deadline {
-            return Err(Refusal::new(RefusalKind::Precondition, "min_version_not_visible", "min_version", missing));
+            return Err(Refusal::new(
+                RefusalKind::Precondition,
+                "min_version_not_visible",
+                "min_version",
+                missing,
+            ));
         }
         // A deadline of the whole query fires at the same instant; this answer says more.
         if deadline.saturating_duration_since(Instant::now()) <= AWAIT_POLL * 2 {
-            return Err(Refusal::new(RefusalKind::Precondition, "min_version_not_visible", "min_version", missing));
+            return Err(Refusal::new(
+                RefusalKind::Precondition,
+                "min_version_not_visible",
+                "min_version",
+                missing,
+            ));
         }
     }
 }
@@ -83,7 +93,8 @@ pub async fn run(
     deadline: Instant,
 ) -> Result<Retrieved, Refusal> {
     let readers = reader_terms(query.principal.groups());
-    let dense_deadline = Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(DENSE_SHARE);
+    let dense_deadline =
+        Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(DENSE_SHARE);
     let (lexical, dense) = tokio::join!(
         lexical_leg(snapshot.clone(), query, readers.clone()),
         timeout_at(dense_deadline, dense_leg(open, snapshot.clone(), query, &readers)),
@@ -109,7 +120,11 @@ pub async fn run(
     Ok(retrieved)
 }
 
-async fn lexical_leg(snapshot: Arc<dyn Snapshot>, query: &Query, readers: Vec<String>) -> Result<Retrieved, Refusal> {
+async fn lexical_leg(
+    snapshot: Arc<dyn Snapshot>,
+    query: &Query,
+    readers: Vec<String>,
+) -> Result<Retrieved, Refusal> {
     let query = query.clone();
     let search = move || -> Result<Retrieved, Fault> {
         let mut lexical = snapshot.search(&query.question, query.filter.as_ref(), &readers, query.top_k)?;
@@ -173,7 +188,11 @@ async fn verify(snapshot: Arc<dyn Snapshot>, query: Query, hits: Vec<DenseHit>) 
 }
 
 /// The chunks of these ids that are in the snapshot and within readers and filter.
-fn readable(snapshot: &dyn Snapshot, query: &Query, ids: &[ChunkId]) -> Result<HashMap<ChunkId, Arc<Chunk>>, Fault> {
+fn readable(
+    snapshot: &dyn Snapshot,
+    query: &Query,
+    ids: &[ChunkId],
+) -> Result<HashMap<ChunkId, Arc<Chunk>>, Fault> {
     let mut seen = HashSet::new();
     let ids: Vec<ChunkId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
     let chunks = snapshot.chunks(&ids)?;
@@ -182,6 +201,8 @@ fn readable(snapshot: &dyn Snapshot, query: &Query, ids: &[ChunkId]) -> Result<H
         .zip(chunks)
         .filter_map(|(id, chunk)| Some((id, chunk?)))
         .filter(|(_, chunk)| chunk.description.acl.admits(query.principal.groups()))
-        .filter(|(_, chunk)| query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata)))
+        .filter(|(_, chunk)| {
+            query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata))
+        })
         .collect())
 }

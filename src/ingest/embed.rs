@@ -55,8 +55,11 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
         .flat_map(|(document, ready)| (0..ready.spans.len()).map(move |ordinal| (document, ordinal)))
         .collect();
     for slice in places.chunks(SLICE_CHUNKS_MAX) {
-        let wanted: Vec<(usize, usize)> =
-            slice.iter().copied().filter(|(document, _)| outcomes[ready[*document].index].is_none()).collect();
+        let wanted: Vec<(usize, usize)> = slice
+            .iter()
+            .copied()
+            .filter(|(document, _)| outcomes[ready[*document].index].is_none())
+            .collect();
         let failed = embed_slice(stages, &open, tasks, &ready, &wanted).await?;
         for (document, fault) in failed {
             outcomes[ready[document].index] = Some(Outcome::Failed(fault));
@@ -133,7 +136,9 @@ async fn embed_slice(
     let mut points = Vec::with_capacity(places.len());
     for ((document, ordinal), key) in places.iter().zip(&keys) {
         match (vectors.get(key), refused.get(key)) {
-            (Some(vector), _) => points.push(point(&tasks[ready[*document].index], &ready[*document], *ordinal, vector)),
+            (Some(vector), _) => {
+                points.push(point(&tasks[ready[*document].index], &ready[*document], *ordinal, vector))
+            }
             (None, Some(fault)) => failed.push((*document, fault.clone())),
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
         }
@@ -231,13 +236,21 @@ fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), 
     if vectors.len() == count && vectors.iter().all(sound) {
         return Ok(());
     }
-    Err(Fault::Transient(format!("the embedder answered {} vectors for {count} texts, or unsound ones", vectors.len())))
+    Err(Fault::Transient(format!(
+        "the embedder answered {} vectors for {count} texts, or unsound ones",
+        vectors.len()
+    )))
 }
 
 fn point(task: &Task, ready: &Ready, ordinal: usize, vector: &[f32]) -> Point {
     let metadata = &ready.description.metadata;
     Point {
-        id: ChunkId::derive(&task.epoch, &task.key, &task.content_hash, u32::try_from(ordinal).unwrap_or(u32::MAX)),
+        id: ChunkId::derive(
+            &task.epoch,
+            &task.key,
+            &task.content_hash,
+            u32::try_from(ordinal).unwrap_or(u32::MAX),
+        ),
         vector: vector.to_vec(),
         document_id: task.key.document_id.clone(),
         version: task.key.version,
@@ -251,7 +264,8 @@ fn numbers(metadata: &Metadata) -> Vec<(String, Vec<f64>)> {
     metadata
         .iter()
         .filter_map(|(key, value)| {
-            let numbers: Vec<f64> = value.scalars().iter().filter_map(crate::domain::metadata::Scalar::as_number).collect();
+            let numbers: Vec<f64> =
+                value.scalars().iter().filter_map(crate::domain::metadata::Scalar::as_number).collect();
             (!numbers.is_empty()).then(|| (key.clone(), numbers))
         })
         .collect()

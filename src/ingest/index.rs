@@ -50,7 +50,8 @@ async fn index_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
             Verdict::Duplicate => Outcome::Ended { ending: Ending::Visible, sweep: true },
             Verdict::Superseded => Outcome::Ended { ending: Ending::Superseded, sweep: true },
             Verdict::Conflict => {
-                let reason = Reason::new(reason::CONFLICT, "the same version was committed with other content");
+                let reason =
+                    Reason::new(reason::CONFLICT, "the same version was committed with other content");
                 Outcome::Ended { ending: Ending::Dead(Stage::Index, reason), sweep: true }
             }
         })

@@ -92,7 +92,10 @@ impl Stages {
     async fn open(&self, task: &Task) -> Result<Arc<OpenCollection>, Fault> {
         let key = task.key.collection_key();
         let open = self.catalog.open(&key).await?.ok_or_else(|| {
-            Fault::permanent(crate::fault::reason::EPOCH_MISMATCH, format!("collection '{}' is gone", key.collection))
+            Fault::permanent(
+                crate::fault::reason::EPOCH_MISMATCH,
+                format!("collection '{}' is gone", key.collection),
+            )
         })?;
         if open.record.epoch != task.epoch {
             return Err(Fault::permanent(
@@ -107,7 +110,9 @@ impl Stages {
 /// Splits tasks into runs of one collection each, in order, as index ranges.
 fn runs_by_collection(tasks: &[Task]) -> Vec<std::ops::Range<usize>> {
     let same = |left: &Task, right: &Task| {
-        left.key.tenant == right.key.tenant && left.key.collection == right.key.collection && left.epoch == right.epoch
+        left.key.tenant == right.key.tenant
+            && left.key.collection == right.key.collection
+            && left.epoch == right.epoch
     };
     let mut runs = Vec::new();
     let mut start = 0;

@@ -56,7 +56,11 @@ impl Submitter {
         let bytes: usize = submissions.iter().map(|submission| submission.body().len()).sum();
         let permits = u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX);
         let _room = self.room.try_acquire_many(permits).map_err(|_| {
-            Refusal::exhausted("intake_full", RETRY_AFTER, "too many bytes are being submitted at once; try again")
+            Refusal::exhausted(
+                "intake_full",
+                RETRY_AFTER,
+                "too many bytes are being submitted at once; try again",
+            )
         })?;
         self.require_collections(&submissions).await?;
         let receipts = self.ledger.accept(submissions).await.map_err(|fault| match fault {
@@ -106,7 +110,9 @@ pub fn unknown_collection(collection: &CollectionId) -> Refusal {
         RefusalKind::NotFound,
         "unknown_collection",
         "collection",
-        format!("there is no collection '{collection}'; `contexture ingest --collection {collection} PATH` makes one"),
+        format!(
+            "there is no collection '{collection}'; `contexture ingest --collection {collection} PATH` makes one"
+        ),
     )
 }
 
@@ -125,7 +131,8 @@ pub(super) async fn publish_first(ledger: &dyn Ledger, broker: &dyn Broker, task
         return;
     }
     let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
-    let messages = tasks.into_iter().map(|task| Outgoing::now(Envelope::new(first_stage(&task), task))).collect();
+    let messages =
+        tasks.into_iter().map(|task| Outgoing::now(Envelope::new(first_stage(&task), task))).collect();
     let published = broker.publish(messages).await;
     let noted = match published {
         Ok(()) => ledger.mark_published(&keys).await,

@@ -112,7 +112,8 @@ async fn run_stage(stages: &Stages, stage: Stage, tasks: &[Task]) -> Vec<Outcome
 }
 
 async fn run_guarded(stages: &Stages, stage: Stage, tasks: &[Task]) -> Vec<Outcome> {
-    let guarded = |from: usize, to: usize| AssertUnwindSafe(run_stage(stages, stage, &tasks[from..to])).catch_unwind();
+    let guarded =
+        |from: usize, to: usize| AssertUnwindSafe(run_stage(stages, stage, &tasks[from..to])).catch_unwind();
     if let Ok(outcomes) = guarded(0, tasks.len()).await {
         return outcomes;
     }
@@ -140,7 +141,8 @@ async fn settle_until_done(
 ) -> Result<(), Fault> {
     let mut failures = 0;
     loop {
-        let settled = settle::run(stages, stage, consumer, tags.clone(), tasks.clone(), outcomes.clone()).await;
+        let settled =
+            settle::run(stages, stage, consumer, tags.clone(), tasks.clone(), outcomes.clone()).await;
         let Err(fault) = settled else { return Ok(()) };
         failures += 1;
         tracing::warn!(stage = stage.name(), %fault, failures, "settling failed; nothing was acknowledged");

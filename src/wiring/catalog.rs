@@ -112,7 +112,8 @@ async fn model(
         return Ok(model.clone());
     }
     let wanted = definition.clone();
-    let model = tokio::task::spawn_blocking(move || embedder::open(&wanted)).await.map_err(super::internal)??;
+    let model =
+        tokio::task::spawn_blocking(move || embedder::open(&wanted)).await.map_err(super::internal)??;
     models.push((definition.clone(), model.clone()));
     Ok(model)
 }
@@ -125,7 +126,11 @@ fn epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal>
 fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Refusal> {
     let info = embedder.info();
     let tokens = pipeline.chunk_tokens(info.tokens_max)?;
-    Ok(ChunkSizes { tokens_max: tokens.max, tokens_target: tokens.target, tokens_reserved: info.tokens_reserved })
+    Ok(ChunkSizes {
+        tokens_max: tokens.max,
+        tokens_target: tokens.target,
+        tokens_reserved: info.tokens_reserved,
+    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
-use crate::adapters::tokenizer;
+use crate::adapters::tokenizer::bpe::Bpe;
 use crate::config::Config;
 use crate::context::fuse::Weights;
 use crate::context::{ContextEngine, Tokenizers};
@@ -25,9 +25,9 @@ use crate::domain::pipeline::{DEFAULT_TOML, Pipeline};
 use crate::domain::principal::Principal;
 use crate::domain::task::Stage;
 use crate::fault::{Fault, Refusal, RefusalKind};
+pub use crate::ingest::Progress;
 use crate::ingest::submit::Submitter;
 use crate::ingest::{StageLimits, Stages, housekeeping, replay, worker};
-pub use crate::ingest::Progress;
 use crate::ports::broker::Broker;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
@@ -77,7 +77,8 @@ impl Stack {
         let lock = DataLock::take(&config.data_dir)?;
         let clock = Arc::new(SystemClock);
         let file = config.data_dir.join("ledger.sqlite");
-        let database = tokio::task::spawn_blocking(move || Database::open(&file)).await.map_err(internal)??;
+        let database =
+            tokio::task::spawn_blocking(move || Database::open(&file)).await.map_err(internal)??;
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(database.clone(), clock.clone()));
         let broker: Arc<dyn Broker> = Arc::new(SqliteBroker::new(database, clock.clone()).await?);
         let catalog = Arc::new(EmbeddedCatalog::new(ledger.clone(), &config.data_dir));
@@ -90,8 +91,8 @@ impl Stack {
             tally: crate::ingest::Tally::default(),
         });
         let tokenizers = Tokenizers::new(vec![
-            ("cl100k_base", || tokenizer::bpe::cl100k()),
-            ("o200k_base", || tokenizer::bpe::o200k()),
+            ("cl100k_base", || Arc::new(Bpe::cl100k())),
+            ("o200k_base", || Arc::new(Bpe::o200k())),
         ]);
         let weights =
             Weights { lexical: config.retrieval.lexical_weight, dense: config.retrieval.dense_weight };
@@ -128,7 +129,10 @@ impl Stack {
         } else if let (Some(record), Some(pipeline)) = (&existing, pipeline) {
             require_same(record, pipeline)?;
         }
-        self.catalog.open(&key).await?.ok_or_else(|| Fault::transient("a collection just made is gone").into())
+        self.catalog
+            .open(&key)
+            .await?
+            .ok_or_else(|| Fault::transient("a collection just made is gone").into())
     }
 
     /// Changes whenever versions end or texts are embedded.
@@ -158,7 +162,7 @@ impl Stack {
             context: Arc::new(api::Context(self.engine.clone())),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
         };
-        server::run(listener, services, config.server.limits, shutdown).await.map_err(|error| match error {
+        server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| match error {
             ServeError::Refused(refusal) => refusal,
             other => Refusal::new(RefusalKind::Unavailable, "server_failed", "", other.to_string()),
         })

@@ -73,9 +73,7 @@ fn cut_body(
 
 /// The body a task is about, unless the version has ended, was overtaken, or is damaged.
 pub(in crate::ingest) fn checked_body(task: &Task, body: Option<StoredBody>) -> Result<StoredBody, Outcome> {
-    let corrupt = |detail: &str| {
-        Outcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail))
-    };
+    let corrupt = |detail: &str| Outcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail));
     let Some(stored) = body else {
         return Err(corrupt("the ledger holds no body for this version"));
     };

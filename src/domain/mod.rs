@@ -6,5 +6,6 @@ pub mod fence;
 pub mod filter;
 pub mod ids;
 pub mod metadata;
+pub mod pipeline;
 pub mod principal;
 pub mod task;

@@ -1,0 +1,213 @@
+//! What a query returns. The JSON names are a contract with other people's scripts.
+//!
+//! Texts and headings are the document's own bytes: `text` is exactly
+//! `document[start_byte..end_byte]`. Only the rendered context makes characters visible.
+
+use std::time::Duration;
+
+use serde::ser::{SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::chunk::Span;
+use crate::domain::ids::{ChunkId, DocumentId, Version};
+
+/// Where a text stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Citation {
+    /// The document.
+    pub document_id: DocumentId,
+    /// The version.
+    pub version: Version,
+    /// Bytes of the document's normalised text.
+    #[serde(flatten, serialize_with = "span_fields")]
+    pub span: Span,
+}
+
+/// A span of one document in the context, maybe of several merged chunks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Passage {
+    /// The document.
+    pub document_id: DocumentId,
+    /// The version.
+    pub version: Version,
+    /// Bytes of the document's normalised text; passages of a document never overlap.
+    #[serde(flatten, serialize_with = "span_fields")]
+    pub span: Span,
+    /// Headings above its first byte, outermost first; the title where there are none.
+    pub heading: String,
+    /// The best score among its chunks.
+    pub score: f32,
+    /// The bytes of the span.
+    pub text: String,
+    /// Where (nearly) the same text stands, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Citation>,
+}
+
+/// What became of one candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Verdict {
+    /// The best candidate of a passage, numbered as cited.
+    Kept {
+        /// Number of the passage, from 1.
+        passage: usize,
+    },
+    /// Another candidate of the same passage.
+    MergedInto {
+        /// Number of the passage, from 1.
+        passage: usize,
+    },
+    /// The same text, white space aside.
+    DuplicateOf {
+        /// The candidate that stands for both.
+        #[serde(serialize_with = "as_text")]
+        of: ChunkId,
+    },
+    /// Nearly the same text.
+    NearDuplicateOf {
+        /// The candidate that stands for both.
+        #[serde(serialize_with = "as_text")]
+        of: ChunkId,
+    },
+    /// Did not fit into what was left of the budget.
+    OverBudget,
+    /// Chosen, then given back when the final text was counted.
+    GivenBack,
+    /// Nothing but white space.
+    Blank,
+    /// Its text contradicts its span or an overlapping candidate.
+    Inconsistent,
+}
+
+/// Why one candidate is or is not in the context.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TraceEntry {
+    /// The candidate.
+    #[serde(serialize_with = "as_text")]
+    pub chunk_id: ChunkId,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub citation: Citation,
+    /// Its score as it came.
+    pub score: f32,
+    /// What it adds to the objective.
+    pub gain: f64,
+    /// Tokens it adds to the rendered text: counted when it was about to be chosen, else an
+    /// estimate from its embedder tokens.
+    pub tokens: usize,
+    /// What became of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// A context and how it came about.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Assembled {
+    /// The rendered text; empty when nothing fits.
+    pub context: String,
+    /// Its tokens, counted; never more than the budget.
+    pub tokens: usize,
+    /// Its passages, as numbered in the text.
+    pub passages: Vec<Passage>,
+    /// Proven share of the best possible gain, within 0 and 1.
+    pub bound: f64,
+    /// One entry per candidate, best first.
+    pub trace: Vec<TraceEntry>,
+}
+
+/// What an answer had to do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Degraded {
+    /// The dense leg was late or failed.
+    Dense,
+    /// The reranker was late or failed.
+    Rerank,
+    /// Dense hits missing from the snapshot could not all be replaced.
+    Refill,
+}
+
+/// How long each step took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// Both legs and the snapshot check.
+    pub retrieve: Duration,
+    /// Fusion.
+    pub fuse: Duration,
+    /// Selection, rendering and counting.
+    pub assemble: Duration,
+}
+
+/// The answer to `query`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The rendered text.
+    pub context: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// What was allowed.
+    pub budget: usize,
+    /// The tokenizer that counted.
+    pub tokenizer: String,
+    /// The index snapshot that was read.
+    pub snapshot: u64,
+    /// What the answer had to do without.
+    pub degraded: Vec<Degraded>,
+    /// The passages, as numbered in the text.
+    pub passages: Vec<Passage>,
+    /// Proven share of the best possible gain.
+    pub bound: f64,
+    /// One entry per candidate; empty unless asked for.
+    pub trace: Vec<TraceEntry>,
+    /// How long it took; not part of the JSON, so equal questions give equal bytes.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+/// One chunk of a search result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranked {
+    /// The chunk.
+    #[serde(serialize_with = "as_text")]
+    pub chunk_id: ChunkId,
+    /// The document.
+    pub document_id: DocumentId,
+    /// The version.
+    pub version: Version,
+    /// Bytes of the document's normalised text.
+    #[serde(flatten, serialize_with = "span_fields")]
+    pub span: Span,
+    /// Headings above it, outermost first; the title where there are none.
+    pub heading: String,
+    /// Its score.
+    pub score: f32,
+    /// The bytes of the span.
+    pub text: String,
+}
+
+/// The answer to `search`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ranking {
+    /// Chunks, best first.
+    pub results: Vec<Ranked>,
+    /// The index snapshot that was read.
+    pub snapshot: u64,
+    /// What the answer had to do without.
+    pub degraded: Vec<Degraded>,
+    /// How long it took; not part of the JSON.
+    #[serde(skip)]
+    pub timings: Timings,
+}
+
+fn span_fields<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("Span", 2)?;
+    fields.serialize_field("start_byte", &span.start)?;
+    fields.serialize_field("end_byte", &span.end)?;
+    fields.end()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serialize_with calls")]
+fn as_text<S: Serializer>(id: &ChunkId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}

@@ -1,0 +1,3 @@
+//! A document's way.
+
+pub mod submit;

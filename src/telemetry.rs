@@ -1,0 +1,82 @@
+//! Logs: to stderr, as text or JSON, at a level that dependencies cannot drown.
+//!
+//! Levels mean what an operator does: INFO once per lifecycle, WARN healed itself, ERROR needs
+//! a person. Texts of documents, questions and credentials are never logged. Without
+//! directives of their own, dependencies log from WARN up; the storage engine, which warns
+//! about itself on every start, from ERROR up.
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::fault::{Refusal, RefusalKind};
+
+/// The levels that stand for the whole of Contexture.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Refuses what is neither a level nor directives.
+pub fn check_level(level: &str) -> Result<(), Refusal> {
+    filter(level).map(|_| ())
+}
+
+/// Starts logging to stderr for the whole process; refuses a second start.
+pub fn init(level: &str, format: LogFormat) -> Result<(), Refusal> {
+    let refuse = |error: &dyn std::fmt::Display| {
+        Refusal::new(RefusalKind::Internal, "logging_started_twice", "", error.to_string())
+    };
+    subscriber(level, format, std::io::stderr)?.try_init().map_err(|error| refuse(&error))
+}
+
+/// The subscriber [`init`] installs, writing elsewhere.
+pub fn subscriber<W>(
+    level: &str,
+    format: LogFormat,
+    writer: W,
+) -> Result<impl tracing::Subscriber + Send + Sync, Refusal>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let layer: Box<dyn tracing_subscriber::Layer<_> + Send + Sync> = match format {
+        LogFormat::Text => Box::new(layer.with_ansi(false)),
+        LogFormat::Json => Box::new(layer.json().flatten_event(true)),
+    };
+    Ok(tracing_subscriber::registry().with(filter(level)?).with(layer))
+}
+
+fn filter(level: &str) -> Result<EnvFilter, Refusal> {
+    let level = level.trim().to_ascii_lowercase();
+    let directives = if LEVELS.contains(&level.as_str()) {
+        let others = if level == "off" || level == "error" { level.as_str() } else { "warn" };
+        format!("{others},contexture={level},{}", quiet())
+    } else {
+        format!("warn,{},{level}", quiet())
+    };
+    EnvFilter::builder().parse(&directives).map_err(|error| {
+        Refusal::invalid(
+            "invalid_log_level",
+            "log.level",
+            format!(
+                "log.level must be one of {} or directives such as info,contexture::ingest=debug: {error}",
+                LEVELS.join(", ")
+            ),
+        )
+    })
+}
+
+fn quiet() -> &'static str {
+    "qdrant_edge=error,segment=error,shard=error,tantivy=warn"
+}

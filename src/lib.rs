@@ -1,4 +1,5 @@
 //! Contexture.
+pub mod cli;
 pub mod config;
 pub mod context;
 pub mod domain;

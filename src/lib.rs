@@ -1,5 +1,6 @@
 //! Contexture.
 pub mod adapters;
+pub mod cli;
 pub mod config;
 pub mod context;
 pub mod domain;

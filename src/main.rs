@@ -1,3 +1,7 @@
-//! The `contexture` command: wiring only.
+//! The `contexture` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    contexture::cli::run(std::env::args_os())
+}

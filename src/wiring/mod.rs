@@ -162,9 +162,11 @@ impl Stack {
             context: Arc::new(api::Context(self.engine.clone())),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
         };
-        server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| match error {
-            ServeError::Refused(refusal) => refusal,
-            other => Refusal::new(RefusalKind::Unavailable, "server_failed", "", other.to_string()),
+        server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| {
+            match error {
+                ServeError::Refused(refusal) => refusal,
+                other => Refusal::new(RefusalKind::Unavailable, "server_failed", "", other.to_string()),
+            }
         })
     }
 

@@ -1,0 +1,60 @@
+//! Where words go: results to stdout, notes for a person to stderr.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::exit::Failure;
+
+/// Writes results and notes; prose is silent with `--json`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Console {
+    json: bool,
+}
+
+impl Console {
+    /// A console for a person, or with `json` for a program.
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether a program reads.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a result: `value` for a program, `text` for a person.
+    pub(crate) fn result<T: Serialize>(
+        self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        if !self.json {
+            return print(&text(value));
+        }
+        let line = serde_json::to_string(value)
+            .map_err(|error| Failure::failed("output_failed", format!("cannot write JSON: {error}")))?;
+        print(&line)
+    }
+
+    /// Prints lines for a person to stdout.
+    pub(crate) fn say(self, text: &str) -> Result<(), Failure> {
+        if self.json { Ok(()) } else { print(text) }
+    }
+
+    /// Prints a line for a person to stderr.
+    pub(crate) fn note(self, text: &str) {
+        if !self.json {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") });
+    written.and_then(|()| stdout.flush()).map_err(|error| Failure::from_stdout(&error))
+}

@@ -1,0 +1,272 @@
+//! BEIR's layout (Thakur et al. 2021): `corpus.jsonl`, `queries.jsonl`, `qrels/*.tsv`.
+//!
+//! Of several splits `test.tsv` is taken, else all of them. Grades of 0 and below are not
+//! relevant; questions without a relevant document are left out; a document without text is
+//! left out and counted. A document scores as its best chunk.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::corpus::{Document, Documents};
+use super::lines::{lines, refuse};
+use super::metrics::{Grades, mean, ndcg, rank_documents, recall};
+use super::session::{Session, Spent};
+use crate::cli::exit::Failure;
+use crate::cli::table::{self, Align, Table};
+use crate::domain::document::TITLE_BYTES_MAX;
+use crate::domain::ids::DocumentId;
+use crate::fault::Refusal;
+
+/// Depth of nDCG.
+const NDCG_DEPTH: usize = 10;
+/// Depth of recall.
+const RECALL_DEPTH: usize = 20;
+
+#[derive(Deserialize)]
+struct CorpusLine {
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(default)]
+    title: Option<String>,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct QueryLine {
+    #[serde(rename = "_id")]
+    id: String,
+    text: String,
+}
+
+struct Question {
+    id: String,
+    text: String,
+    grades: Grades,
+}
+
+/// A set in BEIR's layout.
+pub(crate) struct Beir {
+    corpus: PathBuf,
+    questions: Vec<Question>,
+}
+
+/// The figures; the first two names are a contract.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    ndcg_at_10: f64,
+    recall_at_20: f64,
+    queries: u64,
+    empty_documents: u64,
+    #[serde(flatten)]
+    spent: Spent,
+}
+
+#[derive(Serialize)]
+struct PerQuestion<'a> {
+    query_id: &'a str,
+    ndcg_at_10: f64,
+    recall_at_20: f64,
+    ranking: &'a [DocumentId],
+}
+
+impl Beir {
+    /// Whether the folder has this layout.
+    pub(crate) fn is_at(folder: &Path) -> bool {
+        folder.join("corpus.jsonl").is_file()
+            && folder.join("queries.jsonl").is_file()
+            && folder.join("qrels").is_dir()
+    }
+
+    /// Reads the questions and their relevant documents.
+    pub(crate) fn read(folder: &Path) -> Result<Self, Refusal> {
+        let mut relevant: HashMap<String, Grades> = HashMap::new();
+        for path in judgements(&folder.join("qrels"))? {
+            read_judgements(&path, &mut relevant)?;
+        }
+        let mut questions = Vec::new();
+        for line in lines::<QueryLine>(&folder.join("queries.jsonl"))? {
+            let QueryLine { id, text } = line?;
+            if let Some(grades) = relevant.remove(&id) {
+                questions.push(Question { id, text, grades });
+            }
+        }
+        Ok(Self { corpus: folder.join("corpus.jsonl"), questions })
+    }
+
+    /// The documents that have text.
+    pub(crate) fn documents(&self) -> Result<Documents, Refusal> {
+        let corpus = self.corpus.clone();
+        let numbered = lines::<CorpusLine>(&self.corpus)?;
+        Ok(Box::new(numbered.filter_map(move |line| match line {
+            Ok(line) if line.text.trim().is_empty() => None,
+            Ok(line) => Some(line.into_document(&corpus)),
+            Err(refusal) => Some(Err(refusal)),
+        })))
+    }
+
+    fn count_empty(&self) -> Result<u64, Refusal> {
+        let mut empty = 0;
+        for line in lines::<CorpusLine>(&self.corpus)? {
+            empty += u64::from(line?.text.trim().is_empty());
+        }
+        Ok(empty)
+    }
+
+    /// Asks every question and averages.
+    pub(crate) async fn evaluate(&self, session: &mut Session<'_>, limit: usize) -> Result<Report, Failure> {
+        let questions = &self.questions[..self.questions.len().min(limit)];
+        let mut figures = Vec::with_capacity(questions.len());
+        for (index, question) in questions.iter().enumerate() {
+            let found = session.search(&question.text).await?.results;
+            let ranking = rank_documents(found.iter().map(|ranked| (&ranked.document_id, ranked.score)));
+            let (ndcg, recall) = (
+                ndcg(&ranking, &question.grades, NDCG_DEPTH),
+                recall(&ranking, &question.grades, RECALL_DEPTH),
+            );
+            figures.push((ndcg, recall));
+            session.note(&PerQuestion {
+                query_id: &question.id,
+                ndcg_at_10: ndcg,
+                recall_at_20: recall,
+                ranking: &ranking[..ranking.len().min(RECALL_DEPTH)],
+            })?;
+            session.show(index + 1, questions.len());
+        }
+        Ok(Report {
+            ndcg_at_10: mean(figures.iter().map(|(ndcg, _)| *ndcg)),
+            recall_at_20: mean(figures.iter().map(|(_, recall)| *recall)),
+            queries: figures.len() as u64,
+            empty_documents: self.count_empty()?,
+            spent: session.spent(),
+        })
+    }
+}
+
+impl Report {
+    /// The figures for a person.
+    pub(crate) fn text(&self) -> String {
+        let mut lines = Table::new(&[("figure", Align::Left), ("value", Align::Right)]);
+        lines.row(["nDCG@10".to_owned(), format!("{:.4}", self.ndcg_at_10)]);
+        lines.row(["recall@20".to_owned(), format!("{:.4}", self.recall_at_20)]);
+        lines.row(["questions".to_owned(), table::count(self.queries)]);
+        lines.row(["documents without text".to_owned(), table::count(self.empty_documents)]);
+        format!("{}{}", lines.render(), self.spent.text())
+    }
+}
+
+impl CorpusLine {
+    fn into_document(self, corpus: &Path) -> Result<Document, Refusal> {
+        let id = DocumentId::new(&self.id)
+            .map_err(|refusal| refuse(corpus, 0, &format!("_id '{}': {}", self.id, refusal.message)))?;
+        Ok(Document {
+            id,
+            title: self.title.as_deref().and_then(title_line),
+            media_type: Some("text/plain".to_owned()),
+            body: Bytes::from(self.text),
+        })
+    }
+}
+
+/// A title as one line of at most [`TITLE_BYTES_MAX`] bytes; none when it is blank.
+fn title_line(title: &str) -> Option<String> {
+    let words = title.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let mut line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    line.truncate(line.floor_char_boundary(TITLE_BYTES_MAX));
+    (!line.is_empty()).then_some(line)
+}
+
+/// `test.tsv` where there is one, else every split, by name.
+fn judgements(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
+    let test = folder.join("test.tsv");
+    if test.is_file() {
+        return Ok(vec![test]);
+    }
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| refuse(folder, 0, &error))? {
+        let path = entry.map_err(|error| refuse(folder, 0, &error))?.path();
+        if path.extension().is_some_and(|extension| extension == "tsv") {
+            paths.push(path);
+        }
+    }
+    if paths.is_empty() {
+        return Err(refuse(folder, 0, &"there is no .tsv file"));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Adds the positive judgements of a file: query, document, grade, separated by tabs.
+fn read_judgements(path: &Path, relevant: &mut HashMap<String, Grades>) -> Result<(), Refusal> {
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(path, 0, &error))?;
+    for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
+        let mut columns = line.split('\t').map(str::trim);
+        let (Some(query), Some(document), Some(grade), None) =
+            (columns.next(), columns.next(), columns.next(), columns.next())
+        else {
+            return Err(refuse(path, number, &"expected query, document and grade, separated by tabs"));
+        };
+        let grade: f64 = match grade.parse() {
+            Ok(grade) => grade,
+            Err(_) if number == 1 => continue,
+            Err(_) => return Err(refuse(path, number, &format!("'{grade}' is not a grade"))),
+        };
+        if grade > 0.0 {
+            let document = DocumentId::new(document).map_err(|error| refuse(path, number, &error))?;
+            relevant.entry(query.to_owned()).or_default().insert(document, grade);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Beir, title_line};
+    use crate::cli::scratch::Scratch;
+
+    fn dataset(corpus: &str, queries: &str, judgements: &str) -> Scratch {
+        let scratch = Scratch::new("beir").expect("scratch");
+        fs::create_dir(scratch.path().join("qrels")).expect("a folder");
+        for (name, text) in
+            [("corpus.jsonl", corpus), ("queries.jsonl", queries), ("qrels/test.tsv", judgements)]
+        {
+            fs::write(scratch.path().join(name), text).expect("a file");
+        }
+        scratch
+    }
+
+    #[test]
+    fn questions_without_a_relevant_document_are_left_out() {
+        let scratch = dataset(
+            "{\"_id\":\"d1\",\"title\":\"T\",\"text\":\"body\"}\n{\"_id\":\"d2\",\"text\":\" \"}\n",
+            "{\"_id\":\"1\",\"text\":\"one\"}\n{\"_id\":\"2\",\"text\":\"two\"}\n{\"_id\":\"3\",\"text\":\"three\"}\n",
+            "query-id\tcorpus-id\tscore\n1\td1\t2\n1\td2\t0\n2\td1\t-1\n",
+        );
+        assert!(Beir::is_at(scratch.path()));
+        let set = Beir::read(scratch.path()).expect("a set");
+        assert_eq!(set.questions.len(), 1);
+        assert_eq!(set.questions[0].grades.len(), 1);
+        let documents: Vec<_> = set.documents().expect("documents").collect();
+        assert_eq!(documents.len(), 1);
+        assert_eq!(set.count_empty(), Ok(1));
+    }
+
+    #[test]
+    fn a_broken_line_is_refused_by_file_and_number() {
+        let scratch = dataset("{}\n", "{\"_id\":\"1\",\"text\":\"one\"}\n", "1\td1\tmany\n1\td2\tmany\n");
+        let refusal = Beir::read(scratch.path()).err().expect("a refusal");
+        assert_eq!(refusal.code, "invalid_dataset");
+        assert!(refusal.message.contains("test.tsv:2"), "{}", refusal.message);
+    }
+
+    #[test]
+    fn titles_become_one_line() {
+        assert_eq!(title_line(" a\n b\t c "), Some("a b c".to_owned()));
+        assert_eq!(title_line(" \n"), None);
+        assert_eq!(title_line(&"ä".repeat(2000)).map(|title| title.len()), Some(1024));
+    }
+}

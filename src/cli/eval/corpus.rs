@@ -1,0 +1,154 @@
+//! The documents of an evaluation set in a collection of their own, ready to be asked.
+//!
+//! The collection's name holds a fingerprint of pipeline and documents, so a kept data
+//! directory is used again when, and only when, both are the same.
+
+use bytes::Bytes;
+
+use super::super::console::Console;
+use super::super::exit::Failure;
+use super::super::feed::Feed;
+use super::super::global::collection_key;
+use super::super::meter::Meter;
+use super::super::{settle, table};
+use crate::domain::document::{Description, Submission};
+use crate::domain::ids::{CollectionId, ContentHash, DocumentId, Fields, NAME_BYTES_MAX};
+use crate::domain::metadata::Metadata;
+use crate::domain::pipeline::Pipeline;
+use crate::fault::Refusal;
+use crate::wiring::Stack;
+
+/// Hex digits of the fingerprint in a collection's name.
+const FINGERPRINT_CHARS: usize = 16;
+
+/// One document of an evaluation set.
+pub(crate) struct Document {
+    pub(crate) id: DocumentId,
+    pub(crate) title: Option<String>,
+    pub(crate) media_type: Option<String>,
+    pub(crate) body: Bytes,
+}
+
+/// Documents, read one at a time.
+pub(crate) type Documents = Box<dyn Iterator<Item = Result<Document, Refusal>> + Send>;
+
+/// What a corpus is called and how large it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Its collection.
+    pub(crate) collection: CollectionId,
+    /// Its documents.
+    pub(crate) documents: u64,
+}
+
+impl Identity {
+    /// Reads all documents once.
+    pub(crate) fn of(name: &str, pipeline: &str, documents: Documents) -> Result<Self, Refusal> {
+        let mut fields = Fields::new("contexture evaluation corpus v1").field(pipeline.as_bytes());
+        let mut number = 0;
+        for document in documents {
+            let document = document?;
+            fields = fields
+                .field(document.id.as_str().as_bytes())
+                .field(document.title.as_deref().unwrap_or_default().as_bytes())
+                .field(&document.body);
+            number += 1;
+        }
+        let fingerprint = ContentHash::from_bytes(fields.finish()).to_string();
+        let name = slug(name);
+        let collection = CollectionId::new(&format!("eval-{name}-{}", &fingerprint[..FINGERPRINT_CHARS]))?;
+        Ok(Self { collection, documents: number })
+    }
+}
+
+/// A folder's name in the letters a collection's name may have.
+fn slug(name: &str) -> String {
+    let room = NAME_BYTES_MAX - "eval--".len() - FINGERPRINT_CHARS;
+    let letter =
+        |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    name.chars().map(letter).take(room).collect()
+}
+
+/// Fills the collection, unless it is there already, and waits until all of it is visible.
+pub(crate) async fn fill(
+    stack: &Stack,
+    identity: &Identity,
+    pipeline: Option<&Pipeline>,
+    body_bytes_max: usize,
+    documents: Documents,
+    console: Console,
+) -> Result<(), Failure> {
+    stack.ensure_collection(&identity.collection, pipeline).await?;
+    let key = collection_key(stack, &identity.collection);
+    let before = settle::wait(stack, &key, None, |_| {}).await?;
+    if before.documents == identity.documents && before.dead == 0 {
+        console.note(&format!("collection '{}' is there already", identity.collection));
+        return Ok(());
+    }
+    let earlier = stack.progress().borrow().settled;
+    let mut meter = Meter::new("ingest", "documents", identity.documents, console);
+    let mut feed = Feed::new(stack);
+    for document in documents {
+        let Document { id, title, media_type, body } = document?;
+        let description =
+            Description { media_type, title, metadata: Metadata::default(), ..Description::default() };
+        let collection = identity.collection.clone();
+        let principal = &stack.principal;
+        let submission = Submission::new(principal, collection, id, None, description, body, body_bytes_max)?;
+        feed.push(submission).await?;
+        let settled = stack.progress().borrow().settled - earlier;
+        meter.update(feed.tally().unchanged + settled, "");
+    }
+    feed.flush().await?;
+    let unchanged = feed.tally().unchanged;
+    let after = settle::wait(stack, &key, None, |progress| {
+        meter.update(
+            unchanged + progress.settled - earlier,
+            &format!("; {}", table::counted(progress.chunks, "chunk")),
+        );
+    })
+    .await?;
+    if after.dead > 0 {
+        return Err(Failure::failed(
+            "documents_died",
+            format!(
+                "{} of the evaluation set could not be indexed, so its figures would be wrong; \
+                 'contexture dead list --collection {}' shows them",
+                table::counted(after.dead, "document"),
+                identity.collection
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Document, Identity};
+    use crate::domain::ids::DocumentId;
+
+    fn identity(name: &str, pipeline: &str, body: &'static str) -> Identity {
+        let document = Document {
+            id: DocumentId::new("1").expect("an id"),
+            title: None,
+            media_type: None,
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        Identity::of(name, pipeline, Box::new(std::iter::once(Ok(document)))).expect("an identity")
+    }
+
+    #[test]
+    fn a_collection_is_named_after_folder_pipeline_and_documents() {
+        let name = |folder: &str, pipeline: &str, body: &'static str| {
+            identity(folder, pipeline, body).collection.as_str().to_owned()
+        };
+        let one = name("Chroma dev", "p", "body");
+        assert!(one.starts_with("eval-chroma-dev-"), "{one}");
+        assert_eq!(one, name("Chroma dev", "p", "body"));
+        assert_ne!(one, name("Chroma dev", "q", "body"));
+        assert_ne!(one, name("Chroma dev", "p", "another body"));
+        assert_eq!(name(&"x".repeat(500), "p", "body").len(), 64);
+    }
+}

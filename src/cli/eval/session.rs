@@ -1,0 +1,172 @@
+//! One evaluation: asks questions one after the other and keeps the time.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::metrics::percentile_ms;
+use crate::cli::console::Console;
+use crate::cli::exit::Failure;
+use crate::cli::meter::Meter;
+use crate::cli::table;
+use crate::context::answer::{Answer, Degraded, Ranking};
+use crate::context::request::{Assembly, DEADLINE_MAX, Query, RawQuery};
+use crate::domain::ids::CollectionId;
+use crate::fault::Refusal;
+use crate::ports::tokenizer::Tokenizer;
+use crate::wiring::Stack;
+
+/// What is the same for every question.
+pub(crate) struct Session<'a> {
+    stack: &'a Stack,
+    collection: CollectionId,
+    tokenizer: Arc<dyn Tokenizer>,
+    top_k: Option<i64>,
+    per_question: Option<BufWriter<File>>,
+    console: Console,
+    meter: Option<Meter>,
+    started: Instant,
+    calls: Vec<Duration>,
+    degraded: u64,
+}
+
+/// What an evaluation took.
+#[derive(Debug, Serialize)]
+pub(crate) struct Spent {
+    seconds: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    degraded: u64,
+}
+
+impl<'a> Session<'a> {
+    /// A session with a collection.
+    pub(crate) fn new(
+        stack: &'a Stack,
+        collection: CollectionId,
+        tokenizer: Arc<dyn Tokenizer>,
+        top_k: Option<i64>,
+        console: Console,
+    ) -> Self {
+        Self {
+            stack,
+            collection,
+            tokenizer,
+            top_k,
+            per_question: None,
+            console,
+            meter: None,
+            started: Instant::now(),
+            calls: Vec::new(),
+            degraded: 0,
+        }
+    }
+
+    /// Writes one JSON object per question to this file.
+    pub(crate) fn write_to(&mut self, path: &Path) -> Result<(), Failure> {
+        let file = File::create(path).map_err(|error| {
+            Refusal::invalid(
+                "file_not_writable",
+                "per_question",
+                format!("--per-question {}: {error}", path.display()),
+            )
+        })?;
+        self.per_question = Some(BufWriter::new(file));
+        Ok(())
+    }
+
+    /// Ranks chunks.
+    pub(crate) async fn search(&mut self, question: &str) -> Result<Ranking, Failure> {
+        let query = Query::new(self.stack.principal.clone(), &self.raw(question, None))?;
+        let asked = Instant::now();
+        let ranking = self.stack.engine.search(query).await?;
+        self.keep(asked, &ranking.degraded);
+        Ok(ranking)
+    }
+
+    /// Packs a context.
+    pub(crate) async fn assemble(&mut self, question: &str, budget: usize) -> Result<Answer, Failure> {
+        let raw = self.raw(question, i64::try_from(budget).ok());
+        let query = Query::new(self.stack.principal.clone(), &raw)?;
+        let assembly = Assembly::new(&raw)?;
+        let asked = Instant::now();
+        let answer = self.stack.engine.assemble(query, assembly).await?;
+        self.keep(asked, &answer.degraded);
+        Ok(answer)
+    }
+
+    /// Counts a context again, independently of the answer.
+    pub(crate) fn count_tokens(&self, text: &str) -> usize {
+        self.tokenizer.count(text)
+    }
+
+    /// Writes what was found for one question, if that was asked for.
+    pub(crate) fn note(&mut self, question: &impl Serialize) -> Result<(), Failure> {
+        let Some(file) = &mut self.per_question else { return Ok(()) };
+        let line = serde_json::to_string(question).map_err(std::io::Error::from);
+        line.and_then(|line| writeln!(file, "{line}")).map_err(|error| cannot_write(&error))
+    }
+
+    /// Shows how many questions are through.
+    pub(crate) fn show(&mut self, done: usize, total: usize) {
+        let console = self.console;
+        let meter = self.meter.get_or_insert_with(|| Meter::new("ask", "questions", total as u64, console));
+        meter.update(done as u64, "");
+    }
+
+    /// The time so far.
+    pub(crate) fn spent(&self) -> Spent {
+        Spent {
+            seconds: table::seconds(self.started.elapsed()),
+            p50_ms: percentile_ms(&self.calls, 50),
+            p99_ms: percentile_ms(&self.calls, 99),
+            degraded: self.degraded,
+        }
+    }
+
+    /// Completes the file.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let Some(file) = &mut self.per_question else { return Ok(()) };
+        file.flush().map_err(|error| cannot_write(&error))
+    }
+
+    fn raw(&self, question: &str, budget: Option<i64>) -> RawQuery {
+        RawQuery {
+            collection: self.collection.as_str().to_owned(),
+            question: question.to_owned(),
+            budget,
+            tokenizer: Some(self.tokenizer.name().to_owned()),
+            top_k: self.top_k,
+            deadline: Some(DEADLINE_MAX),
+            ..RawQuery::default()
+        }
+    }
+
+    fn keep(&mut self, asked: Instant, degraded: &[Degraded]) {
+        self.calls.push(asked.elapsed());
+        self.degraded += u64::from(!degraded.is_empty());
+    }
+}
+
+impl Spent {
+    /// The time for a person.
+    pub(crate) fn text(&self) -> String {
+        let degraded = match self.degraded {
+            0 => String::new(),
+            degraded => format!("; {} degraded", table::counted(degraded, "answer")),
+        };
+        format!(
+            "{:.1} s in all; one call takes {:.1} ms at p50, {:.1} ms at p99{degraded}\n",
+            self.seconds, self.p50_ms, self.p99_ms
+        )
+    }
+}
+
+fn cannot_write(error: &std::io::Error) -> Failure {
+    Failure::failed("file_not_writable", format!("cannot write to the file of --per-question: {error}"))
+}

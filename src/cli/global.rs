@@ -1,0 +1,109 @@
+//! The options every command takes, and what they open.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::Failure;
+use crate::config::Config;
+use crate::domain::ids::{CollectionId, CollectionKey};
+use crate::domain::pipeline::Pipeline;
+use crate::fault::Refusal;
+use crate::ports::ledger::CollectionRecord;
+use crate::telemetry;
+use crate::wiring::{Roles, Stack};
+
+/// Largest pipeline file, in bytes.
+const PIPELINE_BYTES_MAX: u64 = 64 * 1024;
+/// The level of `config/default.toml`.
+const LEVEL_DEFAULT: &str = "info";
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where everything is kept [default: ./contexture-data, or `CONTEXTURE_DATA_DIR`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file, laid over the defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+impl Global {
+    /// The configuration that this command line asks for; `overlay` holds variables that win
+    /// against those of the environment.
+    pub(crate) fn config_with(&self, overlay: &[(&str, String)]) -> Result<Config, Refusal> {
+        let inherited = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| overlay.iter().all(|(laid, _)| laid != name));
+        let laid = overlay.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let mut config = Config::load(self.config.as_deref(), inherited.chain(laid))?;
+        if let Some(data) = &self.data {
+            config.data_dir = std::path::absolute(data).map_err(|error| {
+                Refusal::invalid("invalid_data_dir", "data", format!("--data {}: {error}", data.display()))
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// The configuration of a command that runs once, with logging started.
+    pub(crate) fn config(&self) -> Result<Config, Refusal> {
+        let config = self.config_with(&[])?;
+        // A command reports what happened by itself; logs come when they were asked for.
+        let level = if config.log.level == LEVEL_DEFAULT { "error" } else { &config.log.level };
+        telemetry::init(level, config.log.format)?;
+        Ok(config)
+    }
+
+    /// Opens what is stored; not found when nothing ever was, so that asking creates nothing.
+    pub(crate) async fn open_existing(&self, roles: Roles) -> Result<(Config, Stack), Refusal> {
+        let config = self.config()?;
+        if !config.data_dir.is_dir() {
+            return Err(Refusal::not_found(
+                "data_dir_not_found",
+                format!(
+                    "there is no data directory at {}; ingest something first, or give --data",
+                    config.data_dir.display()
+                ),
+            ));
+        }
+        let stack = Stack::open(&config, roles).await?;
+        Ok((config, stack))
+    }
+}
+
+/// The key of a collection of the local caller.
+pub(crate) fn collection_key(stack: &Stack, collection: &CollectionId) -> CollectionKey {
+    CollectionKey { tenant: stack.principal.tenant().clone(), collection: collection.clone() }
+}
+
+/// The record of a collection; refused as not found when there is none.
+pub(crate) async fn existing_collection(
+    stack: &Stack,
+    collection: &CollectionId,
+) -> Result<CollectionRecord, Failure> {
+    let key = collection_key(stack, collection);
+    let record = stack.ledger.collection(&key).await?;
+    Ok(record.ok_or_else(|| {
+        Refusal::not_found(
+            "collection_not_found",
+            format!("there is no collection '{collection}'; 'contexture status' lists those that exist"),
+        )
+    })?)
+}
+
+/// Reads a pipeline file, if one is named.
+pub(crate) fn read_pipeline(path: Option<&Path>) -> Result<Option<Pipeline>, Refusal> {
+    let Some(path) = path else { return Ok(None) };
+    let refuse = |why: String| {
+        Refusal::invalid("invalid_pipeline_file", "pipeline", format!("pipeline {}: {why}", path.display()))
+    };
+    let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if bytes > PIPELINE_BYTES_MAX {
+        return Err(refuse(format!("{bytes} bytes; at most {PIPELINE_BYTES_MAX} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    Pipeline::from_toml(&text).map(Some)
+}

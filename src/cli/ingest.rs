@@ -1,0 +1,319 @@
+//! `contexture ingest`: files and folders in, and the wait until they can be found.
+//!
+//! What an earlier run left unfinished ends first. What is accepted stays accepted, whatever
+//! happens to this process; running the same command again goes on. Files are read one batch
+//! at a time.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use serde::Serialize;
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::feed::{Feed, Tally};
+use super::global::{Global, collection_key, read_pipeline};
+use super::interrupt::interrupted;
+use super::meter::Meter;
+use super::scan::{Found, Scan, Skip, scan};
+use super::{settle, table};
+use crate::config::Config;
+use crate::domain::document::{Description, Submission};
+use crate::domain::ids::{CollectionId, CollectionKey};
+use crate::ports::clock::{Clock, SystemClock};
+use crate::ports::ledger::{Counts, DeadFilter};
+use crate::wiring::{Progress, Roles, Stack};
+
+/// Dead or refused documents that are named; the rest is counted.
+const NAMED_MAX: usize = 5;
+
+/// What `ingest` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The collection to put them in; created if there is none of that name
+    #[arg(long, value_name = "NAME")]
+    collection: String,
+    /// The pipeline of a new collection, a TOML file
+    #[arg(long, value_name = "FILE")]
+    pipeline: Option<PathBuf>,
+    /// Return once everything is accepted, not once it is visible
+    #[arg(long)]
+    no_wait: bool,
+    /// Give up waiting after this long; what is accepted stays accepted
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Files and folders
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// What one run did; the field names are a contract.
+#[derive(Debug, Serialize)]
+struct Summary {
+    accepted: u64,
+    visible: u64,
+    unchanged: u64,
+    dead: u64,
+    chunks: u64,
+    embedded: u64,
+    cached: u64,
+    seconds: f64,
+    resumed: u64,
+    in_flight: u64,
+    skipped: u64,
+    refused: u64,
+}
+
+struct Run<'a> {
+    stack: &'a Stack,
+    collection: CollectionKey,
+    body_bytes_max: usize,
+    scan: Scan,
+    deadline: Option<Instant>,
+    meter: Meter,
+    tally: Tally,
+    resumed: u64,
+}
+
+/// Ingests and prints the summary.
+pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let started_ms = SystemClock.now_ms();
+    let collection = CollectionId::new(&arguments.collection)?;
+    let pipeline = read_pipeline(arguments.pipeline.as_deref())?;
+    let scan = scan(&arguments.paths)?;
+    let config = global.config()?;
+    let stack = Stack::open(&config, Roles { workers: true }).await?;
+    let outcome = async {
+        stack.ensure_collection(&collection, pipeline.as_ref()).await?;
+        let mut run = Run::new(&stack, &collection, &config, scan, console);
+        run.deadline = arguments.timeout.map(|seconds| started + Duration::from_secs(seconds));
+        let counts = tokio::select! {
+            counts = run.work(!arguments.no_wait) => counts?,
+            () = interrupted() => return Err(run.interruption()),
+        };
+        run.report(&counts, started, started_ms, console).await
+    }
+    .await;
+    stack.shutdown().await;
+    outcome
+}
+
+/// The dead of the collection before and after this run's own submissions, and now.
+struct Ended {
+    before: Counts,
+    resumed: Counts,
+    after: Counts,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        stack: &'a Stack,
+        collection: &CollectionId,
+        config: &Config,
+        scan: Scan,
+        console: Console,
+    ) -> Self {
+        Self {
+            stack,
+            collection: collection_key(stack, collection),
+            body_bytes_max: config.limits.body_bytes_max,
+            meter: Meter::new("ingest", "documents", scan.files.len() as u64, console),
+            scan,
+            deadline: None,
+            tally: Tally::default(),
+            resumed: 0,
+        }
+    }
+
+    /// Finishes what is left over, submits every file, and waits for the end of them all.
+    async fn work(&mut self, wait: bool) -> Result<Ended, Failure> {
+        let before = self.stack.ledger.counts(&self.collection).await?;
+        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_| {}).await?;
+        self.resumed = self.stack.progress().borrow().settled;
+        self.submit().await?;
+        let after = if wait {
+            let (unchanged, resumed) = (self.tally.unchanged, self.resumed);
+            settle::wait(self.stack, &self.collection, self.deadline, |progress| {
+                self.meter.update(unchanged + progress.settled - resumed, &detail(progress));
+            })
+            .await?
+        } else {
+            self.stack.ledger.counts(&self.collection).await?
+        };
+        Ok(Ended { before, resumed, after })
+    }
+
+    async fn submit(&mut self) -> Result<(), Failure> {
+        let progress = self.stack.progress();
+        let mut feed = Feed::new(self.stack);
+        for file in std::mem::take(&mut self.scan.files) {
+            if let Some(submission) = self.read(file).await {
+                feed.push(submission).await?;
+                self.tally = feed.tally();
+                let now = *progress.borrow();
+                self.meter.update(self.tally.unchanged + now.settled - self.resumed, &detail(now));
+            }
+        }
+        feed.flush().await?;
+        self.tally = feed.tally();
+        Ok(())
+    }
+
+    /// The submission of a file; none, with the reason noted, when it cannot be one.
+    async fn read(&mut self, file: Found) -> Option<Submission> {
+        let body = match read_at_most(&file, self.body_bytes_max).await {
+            Ok(body) if body.is_empty() => {
+                self.scan.skips.add(Skip::Empty, &file.path);
+                return None;
+            }
+            Ok(body) => body,
+            Err(error) => {
+                self.scan.refused.push((file.path, error.to_string()));
+                return None;
+            }
+        };
+        let submission = Submission::new(
+            &self.stack.principal,
+            self.collection.collection.clone(),
+            file.id,
+            None,
+            Description::default(),
+            body,
+            self.body_bytes_max,
+        );
+        submission.map_err(|refusal| self.scan.refused.push((file.path, refusal.message))).ok()
+    }
+
+    fn interruption(&self) -> Failure {
+        Failure::failed(
+            "interrupted",
+            format!(
+                "interrupted: {} accepted and will stay so; run the same command again to go on",
+                match self.tally.accepted {
+                    1 => "1 document is".to_owned(),
+                    accepted => format!("{} documents are", table::count(accepted)),
+                }
+            ),
+        )
+    }
+
+    async fn report(
+        self,
+        ended: &Ended,
+        started: Instant,
+        started_ms: u64,
+        console: Console,
+    ) -> Result<Exit, Failure> {
+        let progress = *self.stack.progress().borrow();
+        let died = ended.after.dead.saturating_sub(ended.resumed.dead);
+        let summary = Summary {
+            accepted: self.tally.accepted,
+            visible: self.tally.accepted.saturating_sub(died + ended.after.in_flight),
+            unchanged: self.tally.unchanged,
+            dead: ended.after.dead.saturating_sub(ended.before.dead),
+            chunks: progress.chunks,
+            embedded: progress.embedded,
+            cached: progress.cached,
+            seconds: table::seconds(started.elapsed()),
+            resumed: self.resumed,
+            in_flight: ended.after.in_flight,
+            skipped: self.scan.skips.total(),
+            refused: self.scan.refused.len() as u64 + self.tally.outrun,
+        };
+        let Self { stack, collection, scan, meter, .. } = self;
+        drop(meter);
+        scan.skips.lines().for_each(|line| console.note(&line));
+        for (path, why) in scan.refused.iter().take(NAMED_MAX) {
+            console.note(&format!("refused {}: {why}", path.display()));
+        }
+        console.result(&summary, |summary| summary.text(&collection))?;
+        if summary.dead > 0 {
+            return Err(name_the_dead(stack, &collection, summary.dead, started_ms).await?);
+        }
+        if summary.refused > 0 {
+            return Err(name_the_refused(&scan, summary.refused));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+fn detail(progress: Progress) -> String {
+    format!("; {}", table::counted(progress.chunks, "chunk"))
+}
+
+/// Reads a file, and one byte more than allowed of one that is too large, so that it is refused.
+async fn read_at_most(file: &Found, bytes_max: usize) -> std::io::Result<Bytes> {
+    let mut body = Vec::new();
+    let handle = tokio::fs::File::open(&file.path).await?;
+    handle.take(bytes_max as u64 + 1).read_to_end(&mut body).await?;
+    Ok(Bytes::from(body))
+}
+
+async fn name_the_dead(
+    stack: &Stack,
+    collection: &CollectionKey,
+    dead: u64,
+    since_ms: u64,
+) -> Result<Failure, Failure> {
+    let filter = DeadFilter {
+        collection: Some(collection.clone()),
+        since_ms: Some(since_ms),
+        ..DeadFilter::default()
+    };
+    let letters = stack.ledger.dead(&filter, NAMED_MAX).await?;
+    let names: Vec<String> =
+        letters.iter().map(|letter| format!("{} ({})", letter.key.document_id, letter.reason)).collect();
+    Ok(Failure::failed(
+        "documents_died",
+        format!(
+            "{} could not be indexed: {}; 'contexture dead list --collection {}' shows all",
+            table::counted(dead, "document"),
+            names.join(", "),
+            collection.collection
+        ),
+    ))
+}
+
+fn name_the_refused(scan: &Scan, refused: u64) -> Failure {
+    let names: Vec<String> = scan
+        .refused
+        .iter()
+        .take(NAMED_MAX)
+        .map(|(path, why)| format!("{} ({why})", path.display()))
+        .collect();
+    Failure::failed(
+        "documents_refused",
+        format!("{} not taken: {}", table::counted(refused, "file"), names.join(", ")),
+    )
+}
+
+impl Summary {
+    fn text(&self, collection: &CollectionKey) -> String {
+        let resumed = match self.resumed {
+            0 => String::new(),
+            resumed => format!("; {} left by an earlier run", table::count(resumed)),
+        };
+        let in_flight = match self.in_flight {
+            0 => String::new(),
+            in_flight => format!(", {} in flight", table::count(in_flight)),
+        };
+        format!(
+            "{collection}: {accepted} accepted, {visible} visible{in_flight}, {unchanged} unchanged, \
+             {dead} dead{resumed}\n{chunks}: {embedded} embedded, {cached} from the cache, in {seconds:.1} s\n",
+            collection = collection.collection,
+            accepted = table::counted(self.accepted, "document"),
+            visible = table::count(self.visible),
+            unchanged = table::count(self.unchanged),
+            dead = table::count(self.dead),
+            chunks = table::counted(self.chunks, "chunk"),
+            embedded = table::count(self.embedded),
+            cached = table::count(self.cached),
+            seconds = self.seconds,
+        )
+    }
+}

@@ -1,0 +1,312 @@
+//! Finds the documents under files and folders.
+//!
+//! Folders are walked in sorted order, so the same tree gives the same list. Names that begin
+//! with a dot and symbolic links inside folders are skipped and reported; so links cannot loop
+//! or lead outside. An argument itself may be hidden or a link: it was asked for. A document's
+//! id is its path relative to the argument it was found under, with `/` between the parts; a
+//! file argument's id is its name. Two different files with one id are refused. At most
+//! [`FILES_MAX`] files, [`DEPTH_MAX`] folders deep.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+
+use crate::domain::ids::DocumentId;
+use crate::fault::Refusal;
+
+/// Most files of one run: their paths are held in memory.
+pub(crate) const FILES_MAX: usize = 1_000_000;
+/// Deepest folder below an argument.
+pub(crate) const DEPTH_MAX: usize = 128;
+
+/// A file to ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// The id it gets.
+    pub(crate) id: DocumentId,
+}
+
+/// Why an entry of a folder was left out without being an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Skip {
+    /// Its name begins with a dot.
+    Hidden,
+    /// A symbolic link.
+    Link,
+    /// Neither a file nor a folder.
+    Special,
+    /// A file without a single byte.
+    Empty,
+}
+
+impl Skip {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden",
+            Self::Link => "symbolic link",
+            Self::Special => "not a file",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+/// What was left out: how many of each kind, and one example.
+#[derive(Debug, Default)]
+pub(crate) struct Skips(BTreeMap<Skip, (u64, PathBuf)>);
+
+impl Skips {
+    /// Notes one.
+    pub(crate) fn add(&mut self, skip: Skip, path: &Path) {
+        self.0.entry(skip).or_insert_with(|| (0, path.to_owned())).0 += 1;
+    }
+
+    /// How many there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().map(|(number, _)| number).sum()
+    }
+
+    /// One line per kind.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(skip, (number, example))| {
+            let more = if *number > 1 { ", and others" } else { "" };
+            format!("skipped {number} ({}): {}{more}", skip.noun(), example.display())
+        })
+    }
+}
+
+/// The files of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// What to ingest, by argument, then by path.
+    pub(crate) files: Vec<Found>,
+    /// What was left out.
+    pub(crate) skips: Skips,
+    /// What cannot be ingested, and why.
+    pub(crate) refused: Vec<(PathBuf, String)>,
+}
+
+/// Lists the documents under these paths; a path that does not exist is refused.
+pub(crate) fn scan(paths: &[PathBuf]) -> Result<Scan, Refusal> {
+    let mut scan = Scan::default();
+    for path in paths {
+        let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => path_refusal("path_not_found", path, "does not exist"),
+            _ => path_refusal("path_not_readable", path, &error.to_string()),
+        })?;
+        if metadata.is_dir() {
+            scan.walk(path)?;
+        } else if metadata.is_file() {
+            scan.add(path, Path::new(path.file_name().unwrap_or_default()))?;
+        } else {
+            return Err(path_refusal("path_not_a_file", path, "is neither a file nor a folder"));
+        }
+    }
+    scan.check_ids()?;
+    Ok(scan)
+}
+
+fn path_refusal(code: &'static str, path: &Path, why: &str) -> Refusal {
+    Refusal::invalid(code, "path", format!("{}: {why}", path.display()))
+}
+
+impl Scan {
+    fn walk(&mut self, root: &Path) -> Result<(), Refusal> {
+        let mut waiting = vec![(PathBuf::new(), 0)];
+        while let Some((relative, depth)) = waiting.pop() {
+            let path = root.join(&relative);
+            let kind = if depth == 0 {
+                Ok(Kind::Folder)
+            } else {
+                std::fs::symlink_metadata(&path).map(|metadata| Kind::of(metadata.file_type()))
+            };
+            match kind {
+                Ok(Kind::File) => self.add(&path, &relative)?,
+                Ok(Kind::Folder) if depth > DEPTH_MAX => {
+                    self.refused.push((path, format!("nested deeper than {DEPTH_MAX} folders")));
+                }
+                Ok(Kind::Folder) => match self.entries(&path) {
+                    Ok(names) => {
+                        waiting.extend(names.into_iter().rev().map(|name| (relative.join(name), depth + 1)));
+                    }
+                    Err(error) if depth == 0 => {
+                        return Err(path_refusal("path_not_readable", &path, &error.to_string()));
+                    }
+                    Err(error) => self.refused.push((path, error.to_string())),
+                },
+                Ok(Kind::Link) => self.skips.add(Skip::Link, &path),
+                Ok(Kind::Special) => self.skips.add(Skip::Special, &path),
+                Err(error) => self.refused.push((path, error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in a folder that are not hidden, sorted.
+    fn entries(&mut self, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            if name.as_encoded_bytes().starts_with(b".") {
+                self.skips.add(Skip::Hidden, &folder.join(name));
+            } else {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn add(&mut self, path: &Path, relative: &Path) -> Result<(), Refusal> {
+        if self.files.len() >= FILES_MAX {
+            return Err(path_refusal(
+                "too_many_files",
+                path,
+                &format!("more than {FILES_MAX} files; ingest the folder in parts"),
+            ));
+        }
+        let parts: Option<Vec<&str>> = relative.iter().map(std::ffi::OsStr::to_str).collect();
+        match parts {
+            None => self.refused.push((path.to_owned(), "its name is not UTF-8".to_owned())),
+            Some(parts) => match DocumentId::new(&parts.join("/")) {
+                Ok(id) => self.files.push(Found { path: path.to_owned(), id }),
+                Err(refusal) => self.refused.push((path.to_owned(), refusal.message)),
+            },
+        }
+        Ok(())
+    }
+
+    /// Drops files that were named twice, and refuses different files with the same id.
+    fn check_ids(&mut self) -> Result<(), Refusal> {
+        let mut seen: HashMap<&DocumentId, &Path> = HashMap::with_capacity(self.files.len());
+        let mut repeated = Vec::new();
+        for (index, file) in self.files.iter().enumerate() {
+            match seen.entry(&file.id) {
+                Entry::Vacant(place) => {
+                    place.insert(&file.path);
+                }
+                Entry::Occupied(first) if is_same_file(first.get(), &file.path) => repeated.push(index),
+                Entry::Occupied(first) => {
+                    return Err(Refusal::invalid(
+                        "duplicate_document_id",
+                        "path",
+                        format!(
+                            "{} and {} would both be document '{}'; ingest them from a common folder, \
+                             or into different collections",
+                            first.get().display(),
+                            file.path.display(),
+                            file.id
+                        ),
+                    ));
+                }
+            }
+        }
+        for index in repeated.into_iter().rev() {
+            self.files.remove(index);
+        }
+        Ok(())
+    }
+}
+
+fn is_same_file(first: &Path, second: &Path) -> bool {
+    first == second
+        || matches!((first.canonicalize(), second.canonicalize()), (Ok(first), Ok(second)) if first == second)
+}
+
+enum Kind {
+    File,
+    Folder,
+    Link,
+    Special,
+}
+
+impl Kind {
+    fn of(file_type: std::fs::FileType) -> Self {
+        if file_type.is_symlink() {
+            Self::Link
+        } else if file_type.is_dir() {
+            Self::Folder
+        } else if file_type.is_file() {
+            Self::File
+        } else {
+            Self::Special
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::scan;
+    use crate::cli::scratch::Scratch;
+
+    fn write(root: &Path, name: &str) -> PathBuf {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(&path, name).expect("a file");
+        path
+    }
+
+    fn ids(paths: &[PathBuf]) -> Vec<String> {
+        let scan = scan(paths).expect("a scan");
+        scan.files.iter().map(|file| file.id.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn folders_are_walked_in_order_without_hidden_files() {
+        let scratch = Scratch::new("scan").expect("scratch");
+        for name in ["b.md", "a/z.md", "a/b/c.md", ".git/config", "a/.hidden", "a.md"] {
+            write(scratch.path(), name);
+        }
+        let found = scan(&[scratch.path().to_owned()]).expect("a scan");
+        let names: Vec<&str> = found.files.iter().map(|file| file.id.as_str()).collect();
+        assert_eq!(names, ["a/b/c.md", "a/z.md", "a.md", "b.md"]);
+        assert_eq!(found.skips.total(), 2);
+    }
+
+    #[test]
+    fn a_file_argument_is_named_by_its_name_even_when_hidden() {
+        let scratch = Scratch::new("scan").expect("scratch");
+        let path = write(scratch.path(), "deep/.profile.md");
+        assert_eq!(ids(&[path]), [".profile.md"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_inside_folders_are_not_followed() {
+        let scratch = Scratch::new("scan").expect("scratch");
+        write(scratch.path(), "a/b.md");
+        std::os::unix::fs::symlink(scratch.path(), scratch.path().join("a/loop")).expect("a link");
+        let found = scan(&[scratch.path().to_owned()]).expect("a scan");
+        assert_eq!(found.files.len(), 1);
+        assert_eq!(found.skips.total(), 1);
+        assert!(found.skips.lines().next().expect("a line").contains("symbolic link"));
+    }
+
+    #[test]
+    fn a_file_named_twice_is_one_document() {
+        let scratch = Scratch::new("scan").expect("scratch");
+        let path = write(scratch.path(), "a.md");
+        assert_eq!(ids(&[scratch.path().to_owned(), path.clone(), path]), ["a.md"]);
+    }
+
+    #[test]
+    fn different_files_with_one_id_are_refused() {
+        let scratch = Scratch::new("scan").expect("scratch");
+        write(scratch.path(), "x/a.md");
+        write(scratch.path(), "y/a.md");
+        let refusal = scan(&[scratch.path().join("x"), scratch.path().join("y")]).expect_err("a refusal");
+        assert_eq!(refusal.code, "duplicate_document_id");
+    }
+
+    #[test]
+    fn a_missing_path_is_refused_by_name() {
+        let refusal = scan(&[PathBuf::from("no/such/path")]).expect_err("a refusal");
+        assert_eq!(refusal.code, "path_not_found");
+        assert!(refusal.message.contains("no/such/path"));
+    }
+}

@@ -1,0 +1,66 @@
+//! A directory for the length of one command, removed when it goes out of scope.
+
+use std::path::{Path, PathBuf};
+
+use crate::fault::{Refusal, RefusalKind};
+
+/// Most names that are tried before giving up.
+const ATTEMPTS_MAX: u32 = 100;
+
+/// A temporary directory of this process.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Creates an empty directory that nobody else uses or can read.
+    pub(crate) fn new(purpose: &str) -> Result<Self, Refusal> {
+        let refuse =
+            |why: String| Err(Refusal::new(RefusalKind::Unavailable, "no_temporary_directory", "", why));
+        let parent = std::env::temp_dir();
+        for attempt in 0..ATTEMPTS_MAX {
+            let path = parent.join(format!("contexture-{purpose}-{}-{attempt}", std::process::id()));
+            match create_private(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return refuse(format!("cannot create {}: {error}", path.display())),
+            }
+        }
+        refuse(format!("{} holds {ATTEMPTS_MAX} directories of ours already", parent.display()))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is in the temporary directory, where it may stay.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scratch;
+
+    #[test]
+    fn a_scratch_directory_is_its_own_and_goes_away() {
+        let first = Scratch::new("test").expect("a temporary directory");
+        let second = Scratch::new("test").expect("another");
+        assert_ne!(first.path(), second.path());
+        let path = first.path().to_owned();
+        std::fs::write(path.join("file"), "text").expect("writable");
+        drop(first);
+        assert!(!path.exists());
+        assert!(second.path().is_dir());
+    }
+}

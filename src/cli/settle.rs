@@ -1,0 +1,55 @@
+//! Waits until every accepted version of a collection has ended.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::exit::Failure;
+use crate::domain::ids::CollectionKey;
+use crate::fault::{Refusal, RefusalKind};
+use crate::ports::ledger::Counts;
+use crate::wiring::{Progress, Stack};
+
+/// Longest time between two looks at the ledger; an ending is noticed sooner.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// Shortest time between two looks: counting is not free.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Returns the counts once nothing of the collection is in flight; refused when `deadline`
+/// passes first. `show` is called whenever something may have moved.
+pub(crate) async fn wait(
+    stack: &Stack,
+    collection: &CollectionKey,
+    deadline: Option<Instant>,
+    mut show: impl FnMut(Progress),
+) -> Result<Counts, Failure> {
+    let mut progress = stack.progress();
+    loop {
+        let counts = stack.ledger.counts(collection).await?;
+        show(*progress.borrow_and_update());
+        if counts.in_flight == 0 {
+            return Ok(counts);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(not_yet(collection, counts.in_flight).into());
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+        // Whichever comes first; a closed channel must not turn this into a busy loop.
+        if let Ok(Err(_)) = timeout(LOOK_INTERVAL, progress.changed()).await {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+}
+
+fn not_yet(collection: &CollectionKey, in_flight: u64) -> Refusal {
+    Refusal::new(
+        RefusalKind::Deadline,
+        "still_in_flight",
+        "timeout",
+        format!(
+            "{in_flight} accepted versions of '{name}' are not visible yet; they stay accepted, and \
+             'contexture status --collection {name}' shows them",
+            name = collection.collection
+        ),
+    )
+}

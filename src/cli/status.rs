@@ -1,0 +1,209 @@
+//! `contexture status`: what is where.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::global::{Global, existing_collection};
+use super::table::{self, Align, Table};
+use crate::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Version};
+use crate::fault::{Reason, Refusal};
+use crate::ports::ledger::{Counts, State, VersionRecord};
+use crate::wiring::{Roles, Stack};
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only this collection
+    #[arg(long, value_name = "NAME")]
+    collection: Option<String>,
+    /// The history of this document
+    #[arg(requires = "collection", value_name = "DOCUMENT_ID")]
+    document_id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CollectionStatus {
+    collection: CollectionId,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+#[derive(Debug, Serialize)]
+struct Collections {
+    collections: Vec<CollectionStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct History {
+    collection: CollectionId,
+    document_id: DocumentId,
+    versions: Vec<VersionStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct VersionStatus {
+    version: Version,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ReasonStatus>,
+    deletes: bool,
+    content_hash: ContentHash,
+    body_bytes: u64,
+    chunks: Option<u32>,
+    accepted_ms: u64,
+    updated_ms: u64,
+}
+
+/// A reason in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReasonStatus {
+    code: String,
+    detail: String,
+}
+
+impl ReasonStatus {
+    /// The stable code.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The sentence for a person.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl From<Reason> for ReasonStatus {
+    fn from(reason: Reason) -> Self {
+        Self { code: reason.code, detail: reason.detail }
+    }
+}
+
+impl From<VersionRecord> for VersionStatus {
+    fn from(record: VersionRecord) -> Self {
+        Self {
+            version: record.key.version,
+            state: record.state,
+            reason: record.reason.map(ReasonStatus::from),
+            deletes: record.deletes,
+            content_hash: record.content_hash,
+            body_bytes: record.body_bytes,
+            chunks: record.chunk_count,
+            accepted_ms: record.accepted_ms,
+            updated_ms: record.updated_ms,
+        }
+    }
+}
+
+/// Prints counts, or a document's versions, newest first.
+pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+    let collection = arguments.collection.as_deref().map(CollectionId::new).transpose()?;
+    let document_id = arguments.document_id.as_deref().map(DocumentId::new).transpose()?;
+    let (_, stack) = global.open_existing(Roles { workers: false }).await?;
+    let shown = match (collection, document_id) {
+        (None, _) => show_all(&stack, console).await,
+        (Some(collection), None) => show_counts(&stack, collection, console).await,
+        (Some(collection), Some(document_id)) => show_history(&stack, collection, document_id, console).await,
+    };
+    stack.shutdown().await;
+    shown.map(|()| Exit::Done)
+}
+
+async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
+    let records = stack.ledger.collections().await?;
+    let own = records.into_iter().filter(|record| record.key.tenant == *stack.principal.tenant());
+    let mut collections = Vec::new();
+    for CollectionKey { tenant, collection } in own.map(|record| record.key) {
+        let key = CollectionKey { tenant, collection };
+        let counts = stack.ledger.counts(&key).await?;
+        collections.push(CollectionStatus { collection: key.collection, counts });
+    }
+    collections.sort_by(|first, second| first.collection.cmp(&second.collection));
+    console.result(&Collections { collections }, |all| counts_table(&all.collections))
+}
+
+async fn show_counts(stack: &Stack, collection: CollectionId, console: Console) -> Result<(), Failure> {
+    let record = existing_collection(stack, &collection).await?;
+    let counts = stack.ledger.counts(&record.key).await?;
+    console.result(&CollectionStatus { collection, counts }, |one| counts_table(std::slice::from_ref(one)))
+}
+
+async fn show_history(
+    stack: &Stack,
+    collection: CollectionId,
+    document_id: DocumentId,
+    console: Console,
+) -> Result<(), Failure> {
+    let record = existing_collection(stack, &collection).await?;
+    let versions = stack.ledger.history(&record.key, &document_id).await?;
+    if versions.is_empty() {
+        return Err(Refusal::not_found(
+            "document_not_found",
+            format!("there is no document '{document_id}' in '{collection}'"),
+        )
+        .into());
+    }
+    let versions = versions.into_iter().map(VersionStatus::from).collect();
+    console.result(&History { collection, document_id, versions }, history_table)
+}
+
+fn counts_table(collections: &[CollectionStatus]) -> String {
+    let numbers = ["accepted", "in flight", "visible", "superseded", "dead", "documents"];
+    let mut columns = vec![("collection", Align::Left)];
+    columns.extend(numbers.map(|name| (name, Align::Right)));
+    let mut lines = Table::new(&columns);
+    for CollectionStatus { collection, counts } in collections {
+        let cells = [
+            counts.accepted,
+            counts.in_flight,
+            counts.visible,
+            counts.superseded,
+            counts.dead,
+            counts.documents,
+        ];
+        lines.row(std::iter::once(collection.to_string()).chain(cells.map(table::count)));
+    }
+    lines.render()
+}
+
+fn history_table(history: &History) -> String {
+    let mut lines = Table::new(&[
+        ("version", Align::Right),
+        ("state", Align::Left),
+        ("bytes", Align::Right),
+        ("chunks", Align::Right),
+        ("accepted", Align::Left),
+        ("updated", Align::Left),
+        ("note", Align::Left),
+    ]);
+    for version in &history.versions {
+        let note = match &version.reason {
+            Some(reason) => format!("{}: {}", reason.code, reason.detail),
+            None if version.deletes => "deletes the document".to_owned(),
+            None => String::new(),
+        };
+        lines.row([
+            version.version.to_string(),
+            state_name(version.state).to_owned(),
+            table::count(version.body_bytes),
+            version.chunks.map_or_else(|| "-".to_owned(), |chunks| table::count(chunks.into())),
+            table::time(version.accepted_ms),
+            table::time(version.updated_ms),
+            note,
+        ]);
+    }
+    format!("{} in {}\n{}", history.document_id, history.collection, lines.render())
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Accepted => "accepted",
+        State::Chunked => "chunked",
+        State::Embedded => "embedded",
+        State::Visible => "visible",
+        State::Superseded => "superseded",
+        State::Dead => "dead",
+    }
+}

@@ -1,4 +1,5 @@
 //! Contexture.
+pub mod adapters;
 pub mod context;
 pub mod domain;
 pub mod fault;

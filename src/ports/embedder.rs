@@ -5,9 +5,11 @@
 //! permanent. The same text gives the same vector. Throttling, expired credentials and
 //! outages are told apart as [`Fault`]s.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::tokenizer::Tokenizer;
 use crate::fault::Fault;
@@ -19,6 +21,35 @@ pub enum Purpose {
     Passage,
     /// A question to find passages for.
     Query,
+}
+
+/// Which embedder a pipeline uses, as its definition names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum EmbedderDefinition {
+    /// The model inside the binary.
+    Bundled {},
+    /// A sentence-transformers folder with a BERT model.
+    Local {
+        /// The folder.
+        path: PathBuf,
+        /// Put before a question; the folder's own prompt when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        query_prefix: Option<String>,
+        /// Put before a passage; the folder's own prompt when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passage_prefix: Option<String>,
+        /// Longest text in tokens; the folder's own limit when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tokens_max: Option<usize>,
+    },
+    /// Hashed words: no meaning, for benches and tests.
+    Hash {
+        /// Numbers per vector.
+        dims: usize,
+        /// Longest text in tokens.
+        tokens_max: usize,
+    },
 }
 
 /// What a model is.

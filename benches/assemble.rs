@@ -28,11 +28,54 @@ const ROUNDS: usize = 1000;
 const ASSEMBLE_AND_RENDER_P99_MAX: Duration = Duration::from_millis(3);
 
 const WORDS: [&str; 48] = [
-    "the", "of", "and", "a", "to", "in", "is", "that", "for", "queue", "worker", "index", "message", "delivery",
-    "version", "document", "commit", "snapshot", "retries", "without", "duplicates", "when", "every", "stage",
-    "publishes", "confirmed", "budget", "tokens", "passage", "citation", "deterministic", "throughput", "latency",
-    "Configuration", "credentials", "expire", "after", "thirty", "minutes", "unless", "rotated", "operator",
-    "acknowledges", "3.10.8", "2024", "fsync()", "don't", "naïve",
+    "the",
+    "of",
+    "and",
+    "a",
+    "to",
+    "in",
+    "is",
+    "that",
+    "for",
+    "queue",
+    "worker",
+    "index",
+    "message",
+    "delivery",
+    "version",
+    "document",
+    "commit",
+    "snapshot",
+    "retries",
+    "without",
+    "duplicates",
+    "when",
+    "every",
+    "stage",
+    "publishes",
+    "confirmed",
+    "budget",
+    "tokens",
+    "passage",
+    "citation",
+    "deterministic",
+    "throughput",
+    "latency",
+    "Configuration",
+    "credentials",
+    "expire",
+    "after",
+    "thirty",
+    "minutes",
+    "unless",
+    "rotated",
+    "operator",
+    "acknowledges",
+    "3.10.8",
+    "2024",
+    "fsync()",
+    "don't",
+    "naïve",
 ];
 
 struct Cl100k;
@@ -200,7 +243,8 @@ fn main() {
         times.sort_unstable();
         println!("{name:<28} {:>10.1?} {:>10.1?}", percentile(times, 50), percentile(times, 99));
     }
-    let ratio = |other: &[Duration]| percentile(&assembling, 50).as_secs_f64() / percentile(other, 50).as_secs_f64();
+    let ratio =
+        |other: &[Duration]| percentile(&assembling, 50).as_secs_f64() / percentile(other, 50).as_secs_f64();
     println!("assemble / rank-prefix fill    {:.2}", ratio(&filling));
     println!("assemble / count all           {:.2}", ratio(&counting));
     println!("tokens used {} of {BUDGET_TOKENS}", used / ROUNDS);

@@ -117,7 +117,8 @@ fn sketch(text: &str) -> Sketch {
             numbers = numbers.wrapping_add(hash);
         }
     });
-    let chain = |hashes: &[u64]| hashes.iter().fold(0, |chained, hash| mix(chained ^ *hash));
+    let chain =
+        |hashes: &[u64]| mix(hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_mul(FACTOR) ^ *hash));
     let mut shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {
         vec![chain(&hashes)]
     } else {
@@ -128,28 +129,46 @@ fn sketch(text: &str) -> Sketch {
     Sketch { whole: chain(&hashes), numbers, shingles, bytes }
 }
 
+/// Calls back with hash (FNV-1a, mixed), bytes and presence of digits.
 fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, usize, bool)) {
-    const OPEN: u64 = 0xcbf2_9ce4_8422_2325;
-    const FACTOR: u64 = 0x0000_0100_0000_01b3;
-    let (mut hash, mut length, mut has_digit) = (OPEN, 0_usize, false);
-    for byte in bytes {
-        let starts_wide = *byte >= 0xE0;
-        if byte.is_ascii_whitespace() || starts_wide {
-            if length > 0 {
-                token(mix(hash), length, has_digit);
-            }
-            (hash, length, has_digit) = (OPEN, 0, false);
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at].is_ascii_whitespace() {
+            at += 1;
+            continue;
         }
-        if !byte.is_ascii_whitespace() {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(FACTOR);
-            length += 1;
-            has_digit |= byte.is_ascii_digit();
+        let start = at;
+        let (mut hash, mut digits) = (OFFSET, 0_u8);
+        while at < bytes.len() && (at == start || KINDS[usize::from(bytes[at])] & ENDS == 0) {
+            hash = (hash ^ u64::from(bytes[at])).wrapping_mul(FACTOR);
+            digits |= KINDS[usize::from(bytes[at])];
+            at += 1;
         }
-    }
-    if length > 0 {
-        token(mix(hash), length, has_digit);
+        token(mix(hash), at - start, digits & DIGIT != 0);
     }
 }
+
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FACTOR: u64 = 0x0000_0100_0000_01b3;
+/// White space, or the first byte of a character of three or four.
+const ENDS: u8 = 1;
+const DIGIT: u8 = 2;
+/// What a byte means to a token.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0_u8; 256];
+    let mut byte = 0_u8;
+    loop {
+        if byte.is_ascii_whitespace() || byte >= 0xE0 {
+            kinds[byte as usize] = ENDS;
+        } else if byte.is_ascii_digit() {
+            kinds[byte as usize] = DIGIT;
+        }
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
 
 /// The finaliser of `SplitMix64` (Steele et al., 2014).
 fn mix(hash: u64) -> u64 {

@@ -115,7 +115,7 @@ impl Numbers {
 struct Input {
     lexical: Vec<LexicalHit>,
     dense: Vec<DenseHit>,
-    assembly_input: AssemblyInput,
+    candidates: AssemblyInput,
 }
 
 fn text(numbers: &mut Numbers) -> String {
@@ -163,7 +163,7 @@ fn input(seed: u64) -> Input {
         candidates.push(Candidate { chunk: Arc::new(chunk), score });
         score *= 0.97;
     }
-    Input { lexical, dense, assembly_input: AssemblyInput { candidates } }
+    Input { lexical, dense, candidates: AssemblyInput { candidates } }
 }
 
 /// The simplest fill: candidates by rank until the first that does not fit.
@@ -217,11 +217,11 @@ fn main() {
     for round in 0..ROUNDS {
         let input = &inputs[round % INPUTS];
         timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore));
-        let assembled = timed(&mut assembling, || assemble(&input.assembly_input, &assembly, &Cl100k));
+        let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &Cl100k));
         let context = timed(&mut rendering, || render(&assembled.passages, Format::Markdown));
-        let prefix = timed(&mut filling, || rank_prefix(&input.assembly_input, BUDGET_TOKENS));
+        let prefix = timed(&mut filling, || rank_prefix(&input.candidates, BUDGET_TOKENS));
         timed(&mut counting, || {
-            let texts = input.assembly_input.candidates.iter();
+            let texts = input.candidates.candidates.iter();
             texts.map(|candidate| Cl100k.count(&candidate.chunk.text)).sum::<usize>()
         });
         assert_eq!(context, assembled.context);

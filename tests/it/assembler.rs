@@ -228,7 +228,7 @@ proptest! {
         prop_assert_eq!(fused.len(), given.len());
         prop_assert_eq!(fused.iter().map(|one| one.id).collect::<BTreeSet<_>>(), given);
         let ordered = |pair: &[contexture::context::fuse::Fused]| {
-            pair[0].score > pair[1].score || (pair[0].score == pair[1].score && pair[0].id < pair[1].id)
+            pair[1].score.total_cmp(&pair[0].score).then_with(|| pair[0].id.cmp(&pair[1].id)).is_lt()
         };
         prop_assert!(fused.windows(2).all(ordered));
         prop_assert!(fused.iter().all(|one| (0.0..=1.0).contains(&one.score)));
@@ -441,7 +441,7 @@ fn the_formats_look_like_this() {
 
 #[test]
 fn a_tag_that_a_text_contains_grows() {
-    let guesses: String = (0..1000).map(|number| format!("={number:03} ")).collect();
+    let guesses = (0..1000).map(|number| format!("={number:03}")).collect::<Vec<_>>().join(" ");
     let context = render(&[passage("a", 0, "", &guesses)], Format::Plain);
     assert_eq!(context.split(' ').next().unwrap().len(), 7, "= and six digits");
 }

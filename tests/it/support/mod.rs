@@ -1,0 +1,5 @@
+//! What several areas need.
+
+pub(crate) mod contexts;
+pub(crate) mod corpora;
+pub(crate) mod tokenizers;

@@ -136,10 +136,8 @@ fn wrong_types_and_syntax_are_refused_without_quoting_them() {
         format!("[log]\nformat = \"{CANARY}\"\n"),
         "[server]\nconnections_max = -1\n".to_owned(),
         "[server]\nlisten = \"nowhere\"\n".to_owned(),
-        "[retrieval]\nlexical_weight = 0.5\n".to_owned(),
         "[retrieval]\nlexical_weight = 1.5\ndense_weight = -0.5\n".to_owned(),
         "[server]\nrequest_deadline_ms = 70000\n".to_owned(),
-        "[limits]\nbody_bytes_max = 300000000\n".to_owned(),
         "[log]\nlevel = \"contexture=loud\"\n".to_owned(),
     ] {
         let refusal = load_file(&text, &[]).unwrap_err();
@@ -148,6 +146,24 @@ fn wrong_types_and_syntax_are_refused_without_quoting_them() {
     }
     let missing = Config::load(Some(Path::new("/nonexistent/contexture.toml")), []).unwrap_err();
     assert_eq!(missing.code, "config_unreadable");
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_both_named() {
+    for (text, both) in [
+        ("[retrieval]\nlexical_weight = 0.5\n", ["retrieval.lexical_weight", "retrieval.dense_weight"]),
+        (
+            "[limits]\nbody_bytes_max = 300000000\n",
+            ["limits.body_bytes_max", "server.request_bytes_in_flight_max"],
+        ),
+        (
+            "[server]\nrequest_deadline_ms_max = 9999\n",
+            ["server.request_deadline_ms_max", "server.request_deadline_ms "],
+        ),
+    ] {
+        let refusal = load_file(text, &[]).unwrap_err();
+        assert!(both.iter().all(|key| refusal.message.contains(key)), "{refusal}");
+    }
 }
 
 #[test]

@@ -29,21 +29,21 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
 
-pub const BODY_BYTES_MAX: usize = 1000;
+pub(super) const BODY_BYTES_MAX: usize = 1000;
 
 type OnSubmit = Box<dyn Fn(&[Submission]) -> Result<Vec<Receipt>, Refusal> + Send + Sync>;
 type OnDocument = Box<dyn Fn(&Principal) -> Result<Vec<VersionRecord>, Refusal> + Send + Sync>;
 type OnQuery = Box<dyn Fn(&Query) -> Result<(), Refusal> + Send + Sync>;
 
 /// Both services: answers as told, holds calls until let go, remembers what it saw.
-pub struct Scripted {
-    pub on_submit: OnSubmit,
-    pub on_document: OnDocument,
-    pub on_query: OnQuery,
-    pub seen: Mutex<Vec<Vec<Submission>>>,
-    pub queries: Mutex<Vec<Query>>,
-    pub entered: watch::Sender<usize>,
-    pub leave: Semaphore,
+pub(super) struct Scripted {
+    pub(super) on_submit: OnSubmit,
+    pub(super) on_document: OnDocument,
+    pub(super) on_query: OnQuery,
+    pub(super) seen: Mutex<Vec<Vec<Submission>>>,
+    pub(super) queries: Mutex<Vec<Query>>,
+    pub(super) entered: watch::Sender<usize>,
+    pub(super) leave: Semaphore,
 }
 
 impl Default for Scripted {
@@ -62,11 +62,11 @@ impl Default for Scripted {
 
 impl Scripted {
     /// One whose calls stay inside until `leave` gets permits.
-    pub fn holding() -> Self {
+    pub(super) fn holding() -> Self {
         Self { leave: Semaphore::new(0), ..Self::default() }
     }
 
-    pub async fn entered(&self, calls: usize) {
+    pub(super) async fn entered(&self, calls: usize) {
         self.entered.subscribe().wait_for(|entered| *entered >= calls).await.unwrap();
     }
 
@@ -76,12 +76,12 @@ impl Scripted {
     }
 }
 
-pub fn accepted(submission: &Submission) -> Receipt {
+pub(super) fn accepted(submission: &Submission) -> Receipt {
     let version = submission.version().unwrap_or(Version::new(1).unwrap());
     Receipt { version, intake: Intake::Accepted, task: None }
 }
 
-pub fn answer() -> Answer {
+pub(super) fn answer() -> Answer {
     Answer {
         context: "a context".to_owned(),
         tokens: 2,
@@ -136,12 +136,12 @@ impl ContextApi for Scripted {
     }
 }
 
-pub fn limits() -> ServerLimits {
+pub(super) fn limits() -> ServerLimits {
     ServerLimits {
         connections_max: 16,
         streams_per_connection_max: 64,
         requests_in_flight_max: 64,
-        request_bytes_in_flight_max: 1024 * 1024,
+        request_bytes_in_flight_max: 16 * 1024 * 1024,
         message_bytes_max: 4096,
         metadata_bytes_max: 16 * 1024,
         request_deadline: Duration::from_secs(60),
@@ -156,7 +156,7 @@ pub fn limits() -> ServerLimits {
     }
 }
 
-pub fn key(name: &str, secret: &str, scopes: &[Scope]) -> ApiKey {
+pub(super) fn key(name: &str, secret: &str, scopes: &[Scope]) -> ApiKey {
     let principal = Principal::new(
         TenantId::new("acme").unwrap(),
         BTreeSet::from(["engineering".to_owned()]),
@@ -165,7 +165,7 @@ pub fn key(name: &str, secret: &str, scopes: &[Scope]) -> ApiKey {
     ApiKey { name: name.to_owned(), principal: principal.unwrap(), hash: blake3::hash(secret.as_bytes()) }
 }
 
-pub fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services {
+pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services {
     Services {
         ingest: Arc::clone(scripted) as Arc<dyn IngestApi>,
         context: Arc::clone(scripted) as Arc<dyn ContextApi>,
@@ -174,19 +174,19 @@ pub fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services {
 }
 
 /// The services behind their gate, without a network: time can be paused.
-pub fn gated(scripted: &Arc<Scripted>, limits: ServerLimits) -> GatedServices {
+pub(super) fn gated(scripted: &Arc<Scripted>, limits: ServerLimits) -> GatedServices {
     GatedServices::new(services(scripted, Vec::new()), limits)
 }
 
 /// A running server.
-pub struct Running {
-    pub address: SocketAddr,
-    pub shutdown: oneshot::Sender<()>,
-    pub done: JoinHandle<Result<(), ServeError>>,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) shutdown: oneshot::Sender<()>,
+    pub(super) done: JoinHandle<Result<(), ServeError>>,
 }
 
 impl Running {
-    pub async fn start(scripted: &Arc<Scripted>, limits: ServerLimits, keys: Vec<ApiKey>) -> Self {
+    pub(super) async fn start(scripted: &Arc<Scripted>, limits: ServerLimits, keys: Vec<ApiKey>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, stopped) = oneshot::channel::<()>();
@@ -197,20 +197,20 @@ impl Running {
         Self { address, shutdown, done }
     }
 
-    pub async fn channel(&self) -> Channel {
+    pub(super) async fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
     }
 
-    pub async fn ingest(&self) -> IngestServiceClient<Channel> {
+    pub(super) async fn ingest(&self) -> IngestServiceClient<Channel> {
         IngestServiceClient::new(self.channel().await)
     }
 
-    pub async fn context(&self) -> ContextServiceClient<Channel> {
+    pub(super) async fn context(&self) -> ContextServiceClient<Channel> {
         ContextServiceClient::new(self.channel().await)
     }
 }
 
-pub fn submission(document_id: &str, body_bytes: usize) -> SubmitRequest {
+pub(super) fn submission(document_id: &str, body_bytes: usize) -> SubmitRequest {
     SubmitRequest {
         collection: "docs".to_owned(),
         document_id: document_id.to_owned(),
@@ -219,7 +219,7 @@ pub fn submission(document_id: &str, body_bytes: usize) -> SubmitRequest {
     }
 }
 
-pub fn question() -> AssembleRequest {
+pub(super) fn question() -> AssembleRequest {
     AssembleRequest {
         collection: "docs".to_owned(),
         question: "why?".to_owned(),
@@ -229,14 +229,14 @@ pub fn question() -> AssembleRequest {
 }
 
 /// The stable code of an error; panics when it has none.
-pub fn reason(status: &Status) -> String {
+pub(super) fn reason(status: &Status) -> String {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, "contexture");
     info.reason
 }
 
 /// The field an error blames.
-pub fn field(status: &Status) -> String {
+pub(super) fn field(status: &Status) -> String {
     let request = status.get_details_bad_request().unwrap_or_else(|| panic!("no BadRequest in {status:?}"));
     request.field_violations[0].field.clone()
 }

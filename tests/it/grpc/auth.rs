@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use contexture::domain::principal::Scope;
-use contexture::server::grpc::proto::{self};
+use contexture::server::grpc::proto;
 use contexture::server::{ServeError, run};
 use contexture::telemetry::{self, LogFormat};
 use tokio::net::TcpListener;

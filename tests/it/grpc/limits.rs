@@ -1,13 +1,12 @@
 //! Every limit of the server at its maximum and one beyond; deadlines.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use contexture::config::ServerLimits;
+use contexture::server::grpc::proto;
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
-use contexture::server::grpc::proto::{self};
 use prost::Message;
 use tokio::time::Instant;
 use tonic::{Code, Request};
@@ -108,8 +107,6 @@ async fn bytes_beyond_the_maximum_are_refused_at_once() {
 
 #[tokio::test]
 async fn calls_of_one_connection_have_a_maximum() {
-    static INSIDE: AtomicUsize = AtomicUsize::new(0);
-    static MOST: AtomicUsize = AtomicUsize::new(0);
     const CALLS: usize = 12;
     for (streams_max, held) in [(3_usize, 3), (CALLS, CALLS)] {
         let scripted = Arc::new(Scripted::holding());
@@ -120,28 +117,26 @@ async fn calls_of_one_connection_have_a_maximum() {
         // The first call makes sure that the client knows the server's settings.
         scripted.leave.add_permits(1);
         client.clone().submit(submission("a", 1)).await.unwrap();
-        MOST.store(0, Ordering::SeqCst);
         let calls: Vec<_> = (0..CALLS)
             .map(|_| {
                 let mut client = client.clone();
                 tokio::spawn(async move { client.submit(submission("a", 1)).await })
             })
             .collect();
-        let mut through = 0;
+        let (mut through, mut most_inside) = (0, 0);
         while through < CALLS {
             // Each round lets go exactly the calls that are allowed inside together.
             let round = held.min(CALLS - through);
             scripted.entered(1 + through + round).await;
             let inside = *scripted.entered.borrow() - 1 - through;
-            INSIDE.store(inside, Ordering::SeqCst);
-            MOST.fetch_max(inside, Ordering::SeqCst);
+            most_inside = most_inside.max(inside);
             scripted.leave.add_permits(round);
             through += round;
         }
         for call in calls {
             assert!(call.await.unwrap().is_ok());
         }
-        assert_eq!(MOST.load(Ordering::SeqCst), held);
+        assert_eq!(most_inside, held);
     }
 }
 

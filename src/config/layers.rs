@@ -67,7 +67,8 @@ impl Layers {
 
     /// Adds to a refusal which layer the value of its key came from.
     pub(super) fn name_origin(&self, refusal: Refusal) -> Refusal {
-        let Some(metadata) = self.figment.find_metadata(&refusal.field) else { return refusal };
+        let key = refusal.field.split('[').next().unwrap_or_default();
+        let Some(metadata) = self.figment.find_metadata(key) else { return refusal };
         let origin = match &metadata.source {
             Some(Source::File(path)) => path.display().to_string(),
             Some(Source::Custom(variable)) => variable.clone(),

@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
 mod assembler;
+mod config;
+mod grpc;
 mod support;

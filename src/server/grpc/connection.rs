@@ -96,3 +96,28 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_maximum_waits_for_a_place() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let mut accepted = Box::pin(accept(listener, 2));
+        let _clients = [
+            TcpStream::connect(address).await?,
+            TcpStream::connect(address).await?,
+            TcpStream::connect(address).await?,
+        ];
+        let first = accepted.next().await;
+        let _second = accepted.next().await;
+        assert!(accepted.next().now_or_never().is_none(), "no third place");
+        drop(first);
+        assert!(accepted.next().await.is_some());
+        Ok(())
+    }
+}

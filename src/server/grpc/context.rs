@@ -54,7 +54,10 @@ impl ContextService for ContextHandler {
         let checked = Query::new(principal, &raw).and_then(|query| Ok((query, Assembly::new(&raw)?)));
         let (query, assembly) = checked.map_err(|refusal| from_refusal(&refusal))?;
         let answer = self.api.assemble(query, assembly).await;
-        answer.and_then(assemble_response).map(Response::new).map_err(|refusal| from_refusal(&refusal))
+        answer
+            .and_then(proto::AssembleResponse::try_from)
+            .map(Response::new)
+            .map_err(|refusal| from_refusal(&refusal))
     }
 
     async fn search(
@@ -91,18 +94,22 @@ fn min_versions(raw: Vec<proto::MinVersion>) -> Vec<(String, u64)> {
     raw.into_iter().map(|one| (one.document_id, one.version)).collect()
 }
 
-fn assemble_response(answer: Answer) -> Result<proto::AssembleResponse, Refusal> {
-    Ok(proto::AssembleResponse {
-        context: answer.context,
-        tokens: answer.tokens as u64,
-        budget: answer.budget as u64,
-        tokenizer: answer.tokenizer,
-        snapshot: answer.snapshot,
-        degraded: degraded_names(&answer.degraded),
-        passages: answer.passages.into_iter().map(passage).collect(),
-        bound: answer.bound,
-        trace: answer.trace.iter().map(trace_entry).collect::<Result<_, _>>()?,
-    })
+impl TryFrom<Answer> for proto::AssembleResponse {
+    type Error = Refusal;
+
+    fn try_from(answer: Answer) -> Result<Self, Refusal> {
+        Ok(Self {
+            context: answer.context,
+            tokens: answer.tokens as u64,
+            budget: answer.budget as u64,
+            tokenizer: answer.tokenizer,
+            snapshot: answer.snapshot,
+            degraded: degraded_names(&answer.degraded),
+            passages: answer.passages.into_iter().map(passage).collect(),
+            bound: answer.bound,
+            trace: answer.trace.iter().map(trace_entry).collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 fn search_response(ranking: Ranking) -> proto::SearchResponse {

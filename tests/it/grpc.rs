@@ -1,0 +1,8 @@
+//! The API over a real socket, with scripted services behind it.
+
+mod auth;
+mod calls;
+mod lifecycle;
+mod limits;
+mod streams;
+mod support;

@@ -1,0 +1,135 @@
+//! Who may call, and what a key never does.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use contexture::domain::principal::Scope;
+use contexture::server::grpc::proto;
+use contexture::server::{ServeError, run};
+use contexture::telemetry::{self, LogFormat};
+use tokio::net::TcpListener;
+use tonic::{Code, Request};
+
+use super::support::*;
+
+const READER: &str = "canary-reader-41c9d2";
+const WRITER: &str = "canary-writer-77ab03";
+
+fn with_header<T>(message: T, header: &'static str, value: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert(header, value.parse().unwrap());
+    request
+}
+
+fn bearer<T>(message: T, key: &str) -> Request<T> {
+    with_header(message, "authorization", &format!("Bearer {key}"))
+}
+
+async fn guarded(scripted: &Arc<Scripted>) -> Running {
+    let keys = vec![key("reader", READER, &[Scope::Read]), key("writer", WRITER, &[Scope::Write])];
+    Running::start(scripted, limits(), keys).await
+}
+
+#[tokio::test]
+async fn only_a_right_key_gets_in() {
+    let scripted = Arc::new(Scripted::default());
+    let server = guarded(&scripted).await;
+    let mut client = server.context().await;
+    let refused = [
+        Request::new(question()),
+        bearer(question(), "wrong-key-wrong-key"),
+        bearer(question(), ""),
+        bearer(question(), &READER[..READER.len() - 1]),
+        bearer(question(), &"k".repeat(5000)),
+        with_header(question(), "authorization", &format!("Basic {READER}")),
+        with_header(question(), "x-api-key", "wrong-key-wrong-key"),
+    ];
+    for request in refused {
+        let status = client.assemble(request).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "unauthenticated"));
+    }
+    assert_eq!(*scripted.entered.borrow(), 0);
+
+    client.assemble(bearer(question(), READER)).await.unwrap();
+    client.assemble(with_header(question(), "authorization", &format!("bearer {READER}"))).await.unwrap();
+    client.assemble(with_header(question(), "x-api-key", READER)).await.unwrap();
+    let queries = scripted.queries.lock().unwrap();
+    assert_eq!(queries.len(), 3);
+    assert_eq!(queries[0].collection.tenant.as_str(), "acme");
+    assert!(queries[0].principal.groups().contains("engineering"));
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_looks_like_nothing_there() {
+    let scripted = Arc::new(Scripted::default());
+    let server = guarded(&scripted).await;
+    let (mut ingest, mut context) = (server.ingest().await, server.context().await);
+    let unknown = proto::GetDocumentRequest { collection: "docs".to_owned(), document_id: "a".to_owned() };
+    let unknown = ingest.get_document(bearer(unknown, READER)).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+
+    let forbidden = [
+        ingest.submit(bearer(submission("a", 1), READER)).await.unwrap_err(),
+        ingest
+            .delete(bearer(
+                proto::DeleteRequest {
+                    collection: "docs".to_owned(),
+                    document_id: "a".to_owned(),
+                    version: None,
+                },
+                READER,
+            ))
+            .await
+            .unwrap_err(),
+        ingest.submit_stream(bearer(tokio_stream::empty(), READER)).await.unwrap_err(),
+        context.assemble(bearer(question(), WRITER)).await.unwrap_err(),
+    ];
+    for status in forbidden {
+        assert_eq!((status.code(), status.message()), (unknown.code(), unknown.message()));
+        assert_eq!(status.details(), unknown.details());
+    }
+    assert!(ingest.submit(bearer(submission("a", 1), WRITER)).await.is_ok());
+}
+
+#[tokio::test]
+async fn without_credentials_only_loopback_is_served() {
+    let services = services(&Arc::new(Scripted::default()), Vec::new());
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let refused = run(listener, services, limits(), std::future::pending()).await.unwrap_err();
+    assert!(matches!(&refused, ServeError::Refused(refusal) if refusal.code == "no_credentials"));
+    assert!(refused.to_string().contains("not loopback"), "{refused}");
+}
+
+/// A writer that tests can read.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn no_key_is_ever_logged() {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let subscriber = telemetry::subscriber("trace", LogFormat::Json, move || writer.clone()).unwrap();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = guarded(&Arc::new(Scripted::default())).await;
+    let mut client = server.context().await;
+    client.assemble(bearer(question(), READER)).await.unwrap();
+    client.assemble(bearer(question(), "canary-wrong-key")).await.unwrap_err();
+    server.shutdown.send(()).unwrap();
+    drop(client);
+    server.done.await.unwrap().unwrap();
+
+    let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(logs.contains("serving gRPC") && logs.contains("draining"), "{logs}");
+    assert!(!logs.contains("canary"), "{logs}");
+}

@@ -1,0 +1,242 @@
+//! Scripted services, a real server on a free port, and helpers to read errors.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use contexture::config::ServerLimits;
+use contexture::config::credential::ApiKey;
+use contexture::context::answer::{Answer, Ranking, Timings};
+use contexture::context::request::{Assembly, Query};
+use contexture::domain::document::Submission;
+use contexture::domain::ids::{CollectionId, DocumentId, TenantId, Version};
+use contexture::domain::principal::{Principal, Scope};
+use contexture::fault::Refusal;
+use contexture::ports::ledger::{Intake, Receipt, VersionRecord};
+use contexture::server::auth::Authenticator;
+use contexture::server::grpc::GatedServices;
+use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
+use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
+use contexture::server::grpc::proto::{AssembleRequest, SubmitRequest};
+use contexture::server::{ContextApi, IngestApi, ServeError, Services, run};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+use tonic_types::StatusExt;
+
+pub(super) const BODY_BYTES_MAX: usize = 1000;
+
+type OnSubmit = Box<dyn Fn(&[Submission]) -> Result<Vec<Receipt>, Refusal> + Send + Sync>;
+type OnDocument = Box<dyn Fn(&Principal) -> Result<Vec<VersionRecord>, Refusal> + Send + Sync>;
+type OnQuery = Box<dyn Fn(&Query) -> Result<(), Refusal> + Send + Sync>;
+
+/// Both services: answers as told, holds calls until let go, remembers what it saw.
+pub(super) struct Scripted {
+    pub(super) on_submit: OnSubmit,
+    pub(super) on_document: OnDocument,
+    pub(super) on_query: OnQuery,
+    pub(super) seen: Mutex<Vec<Vec<Submission>>>,
+    pub(super) queries: Mutex<Vec<Query>>,
+    pub(super) entered: watch::Sender<usize>,
+    pub(super) leave: Semaphore,
+}
+
+impl Default for Scripted {
+    fn default() -> Self {
+        Self {
+            on_submit: Box::new(|submissions| Ok(submissions.iter().map(accepted).collect())),
+            on_document: Box::new(|_| Err(Refusal::not_found("not_found", "not found, or not yours to see"))),
+            on_query: Box::new(|_| Ok(())),
+            seen: Mutex::default(),
+            queries: Mutex::default(),
+            entered: watch::Sender::new(0),
+            leave: Semaphore::new(Semaphore::MAX_PERMITS / 2),
+        }
+    }
+}
+
+impl Scripted {
+    /// One whose calls stay inside until `leave` gets permits.
+    pub(super) fn holding() -> Self {
+        Self { leave: Semaphore::new(0), ..Self::default() }
+    }
+
+    pub(super) async fn entered(&self, calls: usize) {
+        self.entered.subscribe().wait_for(|entered| *entered >= calls).await.unwrap();
+    }
+
+    async fn pass(&self) {
+        self.entered.send_modify(|entered| *entered += 1);
+        self.leave.acquire().await.unwrap().forget();
+    }
+}
+
+pub(super) fn accepted(submission: &Submission) -> Receipt {
+    let version = submission.version().unwrap_or(Version::new(1).unwrap());
+    Receipt { version, intake: Intake::Accepted, task: None }
+}
+
+pub(super) fn answer() -> Answer {
+    Answer {
+        context: "a context".to_owned(),
+        tokens: 2,
+        budget: 100,
+        tokenizer: "cl100k_base".to_owned(),
+        snapshot: 7,
+        degraded: Vec::new(),
+        passages: Vec::new(),
+        bound: 1.0,
+        trace: Vec::new(),
+        timings: Timings::default(),
+    }
+}
+
+#[async_trait]
+impl IngestApi for Scripted {
+    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal> {
+        self.pass().await;
+        self.seen.lock().unwrap().push(submissions.clone());
+        (self.on_submit)(&submissions)
+    }
+
+    async fn document(
+        &self,
+        principal: &Principal,
+        _collection: CollectionId,
+        _id: DocumentId,
+    ) -> Result<Vec<VersionRecord>, Refusal> {
+        self.pass().await;
+        (self.on_document)(principal)
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        BODY_BYTES_MAX
+    }
+}
+
+#[async_trait]
+impl ContextApi for Scripted {
+    async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
+        self.pass().await;
+        self.queries.lock().unwrap().push(query.clone());
+        (self.on_query)(&query)?;
+        Ok(Answer { budget: assembly.budget, ..answer() })
+    }
+
+    async fn search(&self, query: Query) -> Result<Ranking, Refusal> {
+        self.pass().await;
+        self.queries.lock().unwrap().push(query.clone());
+        (self.on_query)(&query)?;
+        Ok(Ranking { results: Vec::new(), snapshot: 7, degraded: Vec::new(), timings: Timings::default() })
+    }
+}
+
+pub(super) fn limits() -> ServerLimits {
+    ServerLimits {
+        connections_max: 16,
+        streams_per_connection_max: 64,
+        requests_in_flight_max: 64,
+        request_bytes_in_flight_max: 16 * 1024 * 1024,
+        message_bytes_max: 4096,
+        metadata_bytes_max: 16 * 1024,
+        request_deadline: Duration::from_secs(60),
+        request_deadline_max: Duration::from_secs(120),
+        retry_after: Duration::from_millis(250),
+        stream_idle_max: Duration::from_secs(30),
+        stream_window_submissions_max: 8,
+        stream_window_bytes_max: 64 * 1024,
+        keepalive_interval: Duration::from_secs(20),
+        keepalive_timeout: Duration::from_secs(10),
+        drain_max: Duration::from_secs(60),
+    }
+}
+
+pub(super) fn key(name: &str, secret: &str, scopes: &[Scope]) -> ApiKey {
+    let principal = Principal::new(
+        TenantId::new("acme").unwrap(),
+        BTreeSet::from(["engineering".to_owned()]),
+        scopes.iter().copied().collect::<BTreeSet<_>>(),
+    );
+    ApiKey { name: name.to_owned(), principal: principal.unwrap(), hash: blake3::hash(secret.as_bytes()) }
+}
+
+pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services {
+    Services {
+        ingest: Arc::clone(scripted) as Arc<dyn IngestApi>,
+        context: Arc::clone(scripted) as Arc<dyn ContextApi>,
+        authenticator: Arc::new(Authenticator::new(keys).unwrap()),
+    }
+}
+
+/// The services behind their gate, without a network: time can be paused.
+pub(super) fn gated(scripted: &Arc<Scripted>, limits: ServerLimits) -> GatedServices {
+    GatedServices::new(services(scripted, Vec::new()), limits)
+}
+
+/// A running server.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) shutdown: oneshot::Sender<()>,
+    pub(super) done: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    pub(super) async fn start(scripted: &Arc<Scripted>, limits: ServerLimits, keys: Vec<ApiKey>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, stopped) = oneshot::channel::<()>();
+        let services = services(scripted, keys);
+        let done = tokio::spawn(async move {
+            run(listener, services, limits, async move { stopped.await.unwrap_or(()) }).await
+        });
+        Self { address, shutdown, done }
+    }
+
+    pub(super) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    pub(super) async fn ingest(&self) -> IngestServiceClient<Channel> {
+        IngestServiceClient::new(self.channel().await)
+    }
+
+    pub(super) async fn context(&self) -> ContextServiceClient<Channel> {
+        ContextServiceClient::new(self.channel().await)
+    }
+}
+
+pub(super) fn submission(document_id: &str, body_bytes: usize) -> SubmitRequest {
+    SubmitRequest {
+        collection: "docs".to_owned(),
+        document_id: document_id.to_owned(),
+        body: Bytes::from(vec![b'x'; body_bytes]),
+        ..SubmitRequest::default()
+    }
+}
+
+pub(super) fn question() -> AssembleRequest {
+    AssembleRequest {
+        collection: "docs".to_owned(),
+        question: "why?".to_owned(),
+        budget: Some(100),
+        ..AssembleRequest::default()
+    }
+}
+
+/// The stable code of an error; panics when it has none.
+pub(super) fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "contexture");
+    info.reason
+}
+
+/// The field an error blames.
+pub(super) fn field(status: &Status) -> String {
+    let request = status.get_details_bad_request().unwrap_or_else(|| panic!("no BadRequest in {status:?}"));
+    request.field_violations[0].field.clone()
+}

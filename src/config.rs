@@ -1,62 +1,108 @@
-//! Stand-in for the configuration, to be dropped at the merge.
+//! Configuration: what the user wrote becomes what the program can trust.
+//!
+//! Layers, each winning against the one before: `config/default.toml` (compiled in), the
+//! variable `CONTEXTURE_DATA_DIR`, a file, variables `CONTEXTURE__SECTION__KEY`. Their sum is
+//! raw: known keys, right types, nothing else. [`Config`] is trusted: every bound of
+//! [`limits::LIMITS`] holds, paths are absolute, keys are reduced to hashes. Nothing here
+//! reads the process environment by itself. No message and no output contains a key, nor any
+//! value that stands under `auth`.
 
-use std::net::SocketAddr;
+pub mod credential;
+mod layers;
+pub mod limits;
+mod raw;
+mod trusted;
+
 use std::path::{Path, PathBuf};
 
+use self::credential::ApiKey;
+use self::layers::Layers;
+use self::raw::RawConfig;
+pub use self::trusted::{
+    DocumentLimits, LogConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig, ServerLimits,
+    WorkerConfig,
+};
 use crate::fault::Refusal;
+use crate::telemetry;
+
+/// The commented defaults.
+pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 
 /// Trusted configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where everything is kept.
+    /// Where the embedded stack keeps its files; absolute.
     pub data_dir: PathBuf,
-    /// Server settings.
-    pub server: Server,
-    /// Limits.
-    pub limits: Limits,
-    /// Logs.
-    pub log: Log,
-}
-
-/// Logs.
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// Level.
-    pub level: String,
-    /// Form.
-    pub format: crate::telemetry::LogFormat,
-}
-
-/// Server settings.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// Where to listen.
-    pub listen: SocketAddr,
-}
-
-/// Limits.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Largest body.
-    pub body_bytes_max: usize,
+    /// The API's address and limits.
+    pub server: ServerConfig,
+    /// Bounds on documents.
+    pub limits: DocumentLimits,
+    /// Sizes of the stages' batches.
+    pub workers: WorkerConfig,
+    /// Weights of fusion.
+    pub retrieval: RetrievalConfig,
+    /// Credentials; none means loopback only.
+    pub keys: Vec<ApiKey>,
+    /// Level and form of logs.
+    pub log: LogConfig,
+    effective: RawConfig,
 }
 
 impl Config {
-    /// Loads it.
+    /// Reads and checks all layers; `environment` is what [`std::env::vars`] yields.
     pub fn load(
-        _file: Option<&Path>,
-        _env: impl IntoIterator<Item = (String, String)>,
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Refusal> {
-        Ok(Self {
-            data_dir: PathBuf::from("contexture-data"),
-            server: Server { listen: SocketAddr::from(([127, 0, 0, 1], 7070)) },
-            limits: Limits { body_bytes_max: 64 * 1024 * 1024 },
-            log: Log { level: "info".to_owned(), format: crate::telemetry::LogFormat::Text },
-        })
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let mut layers = Layers::new(DEFAULT_TOML)?;
+        layers.add_data_dir(&environment)?;
+        if let Some(path) = file {
+            layers.add_file(path)?;
+        }
+        layers.add_variables(&environment)?;
+        Self::trust(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }
 
-    /// As TOML, secrets masked.
+    /// The configuration as TOML, with every secret replaced by `***`.
     pub fn masked_toml(&self) -> String {
-        String::new()
+        let mut shown = self.effective.clone();
+        shown.data_dir = self.data_dir.as_path().into();
+        for key in &mut shown.auth.keys {
+            key.mask();
+        }
+        toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
+
+    fn trust(raw: RawConfig, environment: &[(String, String)]) -> Result<Self, Refusal> {
+        limits::check(&raw)?;
+        telemetry::check_level(&raw.log.level)?;
+        let config = Self {
+            data_dir: std::path::absolute(raw.data_dir.relative())
+                .map_err(|error| refuse("data_dir", &format!("cannot be made absolute: {error}")))?,
+            server: ServerConfig::trust(&raw)?,
+            limits: DocumentLimits::trust(&raw.limits),
+            workers: WorkerConfig::trust(&raw.workers),
+            retrieval: RetrievalConfig::trust(&raw.retrieval)?,
+            keys: credential::trust(&raw.auth.keys, environment)?,
+            log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },
+            effective: raw,
+        };
+        let listen = config.server.listen;
+        if config.keys.is_empty() && !listen.ip().is_loopback() {
+            return Err(refuse(
+                "server.listen",
+                &format!(
+                    "is {listen}, which is not loopback, and no credential is configured; \
+                     add [[auth.keys]] or listen on 127.0.0.1"
+                ),
+            ));
+        }
+        Ok(config)
+    }
+}
+
+/// A refusal of one key; `why` continues a sentence that begins with the key.
+fn refuse(key: &str, why: &str) -> Refusal {
+    Refusal::invalid("invalid_config", key, format!("{key} {why}"))
 }

@@ -207,7 +207,6 @@ fn span_fields<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Er
     fields.end()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serialize_with calls")]
 fn as_text<S: Serializer>(id: &ChunkId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(id)
 }

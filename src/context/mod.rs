@@ -1,24 +1,136 @@
 //! A query's way: retrieve, fuse, assemble, render.
+//!
+//! One snapshot of the lexical index is pinned for the whole answer; whatever is not in it, or
+//! not the caller's to read, is not in the answer. A dense leg that is late or fails leaves a
+//! lexical answer that says so. The rendered text never exceeds the budget.
 
 pub mod answer;
+pub mod assemble;
+pub mod fuse;
+pub mod render;
 pub mod request;
+pub mod retrieve;
+mod tokenizers;
 
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::domain::chunk::Chunk;
 use crate::fault::{Refusal, RefusalKind};
-use answer::{Answer, Ranking};
+use crate::ports::catalog::{Catalog, OpenCollection};
+
+use answer::{Answer, Ranked, Ranking, Timings};
+use assemble::{AssemblyInput, Candidate};
 use request::{Assembly, Query};
+use retrieve::Retrieved;
+pub use tokenizers::{MakeTokenizer, Tokenizers};
 
-/// Stand-in, to be dropped at the merge.
-pub struct ContextEngine;
+/// Answers queries from the open collections.
+pub struct ContextEngine {
+    catalog: Arc<dyn Catalog>,
+    tokenizers: Tokenizers,
+    weights: fuse::Weights,
+}
 
-#[expect(clippy::unused_async, reason = "stand-in")]
 impl ContextEngine {
-    /// Packs a context.
-    pub async fn assemble(&self, _query: Query, _assembly: Assembly) -> Result<Answer, Refusal> {
-        Err(Refusal::new(RefusalKind::Internal, "not_wired", "", "stand-in"))
+    /// An engine over collections, counting with these tokenizers, fusing with these weights.
+    pub fn new(catalog: Arc<dyn Catalog>, tokenizers: Tokenizers, weights: fuse::Weights) -> Self {
+        Self { catalog, tokenizers, weights }
     }
 
-    /// Ranks chunks.
-    pub async fn search(&self, _query: Query) -> Result<Ranking, Refusal> {
-        Err(Refusal::new(RefusalKind::Internal, "not_wired", "", "stand-in"))
+    /// One block of context within the budget, with citations.
+    pub async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
+        let tokenizer = self.tokenizers.get(&assembly.tokenizer)?;
+        let (ranked, timings) = self.ranked(&query).await?;
+        let began = Instant::now();
+        let Shortlist { candidates, snapshot, degraded } = ranked;
+        let (assembled, assembly) = tokio::task::spawn_blocking(move || {
+            let assembled = assemble::assemble(&AssemblyInput { candidates }, &assembly, &*tokenizer);
+            (assembled, assembly)
+        })
+        .await
+        .map_err(|_| internal("assembly panicked"))?;
+        Ok(Answer {
+            context: assembled.context,
+            tokens: assembled.tokens,
+            budget: assembly.budget,
+            tokenizer: assembly.tokenizer,
+            snapshot,
+            degraded,
+            passages: assembled.passages,
+            bound: assembled.bound,
+            trace: if assembly.explain { assembled.trace } else { Vec::new() },
+            timings: Timings { assemble: began.elapsed(), ..timings },
+        })
     }
+
+    /// Ranked chunks, without assembly.
+    pub async fn search(&self, query: Query) -> Result<Ranking, Refusal> {
+        let (ranked, timings) = self.ranked(&query).await?;
+        let results = ranked.candidates.iter().take(query.top_k).map(ranked_chunk).collect();
+        Ok(Ranking { results, snapshot: ranked.snapshot, degraded: ranked.degraded, timings })
+    }
+
+    async fn ranked(&self, query: &Query) -> Result<(Shortlist, Timings), Refusal> {
+        let deadline = Instant::now() + query.deadline;
+        timeout_at(deadline, self.rank_until(query, deadline)).await.map_err(|_| {
+            Refusal::new(
+                RefusalKind::Deadline,
+                "deadline_exceeded",
+                "deadline",
+                "the deadline passed before an answer",
+            )
+        })?
+    }
+
+    async fn rank_until(&self, query: &Query, deadline: Instant) -> Result<(Shortlist, Timings), Refusal> {
+        let began = Instant::now();
+        let open = self.open(query).await?;
+        let snapshot = retrieve::awaited_snapshot(&open, query, deadline).await?;
+        let retrieved = retrieve::run(&open, snapshot, query, deadline).await?;
+        let retrieve = began.elapsed();
+        let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion, self.weights);
+        let fuse = began.elapsed().saturating_sub(retrieve);
+        Ok((shortlist(retrieved, &fused), Timings { retrieve, fuse, ..Timings::default() }))
+    }
+
+    async fn open(&self, query: &Query) -> Result<Arc<OpenCollection>, Refusal> {
+        self.catalog.open(&query.collection).await?.ok_or_else(|| {
+            let message = format!("there is no collection '{}'", query.collection.collection);
+            Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
+        })
+    }
+}
+
+/// Candidates in rank order, and what they were read from.
+struct Shortlist {
+    candidates: Vec<Candidate>,
+    snapshot: u64,
+    degraded: Vec<answer::Degraded>,
+}
+
+fn shortlist(mut retrieved: Retrieved, fused: &[fuse::Fused]) -> Shortlist {
+    let candidates = fused
+        .iter()
+        .filter_map(|hit| Some(Candidate { chunk: retrieved.chunks.remove(&hit.id)?, score: hit.score }))
+        .collect();
+    Shortlist { candidates, snapshot: retrieved.snapshot, degraded: retrieved.degraded }
+}
+
+fn ranked_chunk(candidate: &Candidate) -> Ranked {
+    let chunk: &Chunk = &candidate.chunk;
+    Ranked {
+        chunk_id: chunk.id,
+        document_id: chunk.document_id.clone(),
+        version: chunk.version,
+        span: chunk.span,
+        heading: assemble::heading(chunk),
+        score: candidate.score,
+        text: chunk.text.clone(),
+    }
+}
+
+fn internal(message: &str) -> Refusal {
+    Refusal::new(RefusalKind::Internal, "internal", "", message)
 }

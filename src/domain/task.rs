@@ -52,6 +52,8 @@ pub struct Task {
     pub content_hash: ContentHash,
     /// Whether it deletes the document.
     pub deletes: bool,
+    /// Bytes of its body: what a worker has to hold.
+    pub body_bytes: u64,
     /// Failures of this message so far.
     pub attempt: u32,
     /// When it was accepted, in milliseconds since the Unix epoch.

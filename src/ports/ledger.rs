@@ -92,6 +92,8 @@ pub struct StoredBody {
     pub content_hash: ContentHash,
     /// The version's state now.
     pub state: State,
+    /// Whether a newer version of the document is visible already.
+    pub overtaken: bool,
 }
 
 /// One version in a document's history.
@@ -234,8 +236,11 @@ pub trait Ledger: Send + Sync {
     /// visible yields to superseded when a newer version becomes visible.
     async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault>;
 
-    /// Versions of these documents that lost and whose vectors were not swept yet.
+    /// Versions of these documents that lost (superseded or dead) and were not swept yet.
     async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault>;
+
+    /// Documents that have losers, at most `limit`.
+    async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault>;
 
     /// Notes that the vectors of these versions are gone; bodies of superseded versions go too.
     async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault>;

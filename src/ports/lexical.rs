@@ -16,6 +16,17 @@ use crate::domain::filter::Filter;
 use crate::domain::ids::{ChunkId, DocumentId};
 use crate::fault::Fault;
 
+/// How text becomes terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Analysis {
+    /// English name of the language, such as `english`.
+    pub language: String,
+    /// Whether words are reduced to their stems.
+    pub stem: bool,
+    /// Whether the language's stop words are left out.
+    pub stop_words: bool,
+}
+
 /// One document's new state: a head, and its chunks (none for a tombstone).
 #[derive(Debug, Clone)]
 pub struct DocumentWrite {

@@ -4,6 +4,7 @@
 //! behavioural suite (`tests/it/ports/`).
 
 pub mod broker;
+pub mod catalog;
 pub mod clock;
 pub mod embedder;
 pub mod ledger;

@@ -22,4 +22,17 @@ pub trait Tokenizer: Send + Sync {
 pub trait TokenTable {
     /// Tokens of `text[span]`, exactly; the span lies on character borders.
     fn count(&self, span: Span) -> usize;
+
+    /// Tokens of `prefix` followed by `text[span]`, exactly; `None` when only tokenising the
+    /// joined text can tell. A vocabulary of words answers `count(prefix) + count(span)` when
+    /// the prefix ends in white space.
+    fn count_after(&self, _prefix: &str, _span: Span) -> Option<usize> {
+        None
+    }
+
+    /// Tokens up to a byte: an estimate that never decreases, for differences that
+    /// [`TokenTable::count`] then confirms.
+    fn tokens_before(&self, position: usize) -> usize {
+        self.count(Span { start: 0, end: position })
+    }
 }

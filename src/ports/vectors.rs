@@ -59,8 +59,8 @@ pub trait Vectors: Send + Sync {
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault>;
 
-    /// Points of a document, of any version.
-    async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<ChunkId>, Fault>;
+    /// Points of a document with their versions, in any order.
+    async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault>;
 
     /// All points.
     async fn count(&self) -> Result<u64, Fault>;

@@ -97,7 +97,7 @@ async fn measure(
 ) -> Result<Report, Failure> {
     let folder = arguments.dataset.canonicalize().unwrap_or_else(|_| arguments.dataset.clone());
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let definition = pipeline.map(Pipeline::to_toml).unwrap_or_default();
+    let definition = pipeline.map(Pipeline::to_toml).transpose()?.unwrap_or_default();
     let identity = Identity::of(&name, &definition, dataset.documents()?)?;
     let tokenizer = stack.reader(&arguments.tokenizer)?;
     corpus::fill(stack, &identity, pipeline, body_bytes_max, dataset.documents()?, console).await?;

@@ -1,0 +1,42 @@
+# Two commands on a fresh machine: `make demo` and `make test`. They need the Rust toolchain
+# and a C compiler; nothing is downloaded but from the package registries.
+
+CARGO ?= cargo
+NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
+DATA ?=
+
+.PHONY: demo test check bench model build
+
+## Builds, ingests the project's documents into a temporary collection, asks one question.
+demo: build
+	./target/release/contexture demo
+
+## The program, optimised.
+build:
+	$(CARGO) build --release --locked --bin contexture
+
+## Every test: unit, integration, crash, layers.
+test:
+ifdef NEXTEST
+	$(CARGO) nextest run --locked --no-fail-fast
+else
+	$(CARGO) test --locked --no-fail-fast
+endif
+	$(CARGO) test --locked --doc
+
+## Format, lints, layers.
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --test layers
+
+## Speed and memory, as ratios measured side by side. DATA=DIR names evaluation sets.
+bench:
+	$(CARGO) bench --locked --bench chunking -- $(if $(DATA),$(DATA)/chroma-dev/corpora)
+	$(CARGO) bench --locked --bench assemble
+	$(CARGO) bench --locked --bench pipeline
+	$(CARGO) bench --locked --bench query
+
+## all-MiniLM-L6-v2 as a package, for pipelines/minilm.toml.
+model:
+	sh scripts/fetch-model.sh

@@ -1,0 +1,222 @@
+//! Vectors in Qdrant's own engine, in process (`qdrant-edge` 0.7.2).
+//!
+//! That version replays no write-ahead log and its `flush` panics beside an `update`, so one
+//! thread owns all changes: it applies what has queued up, flushes once, and only then answers;
+//! what is answered survives a kill. When nothing has come for [`OPTIMIZE_IDLE`] and at least
+//! [`OPTIMIZE_POINTS`] points are new, the same thread builds the HNSW index; readers never
+//! wait for it. Searches run on blocking threads and need no lock.
+
+mod filter;
+mod owner;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use qdrant_edge::external::serde_json::{self, json};
+use qdrant_edge::{
+    CountRequest, CreateIndex, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder,
+    FieldIndexOperations, NamedQuery, Payload, PayloadFieldSchema, PayloadSchemaType, PointId,
+    PointInsertOperations, PointOperations, PointStructPersisted, QueryEnum, ScrollRequest, SearchRequest,
+    UpdateOperation, VectorStructPersisted, WithPayloadInterface, WithVector,
+};
+
+use crate::domain::filter::Filter;
+use crate::domain::ids::{ChunkId, DocumentId, Version};
+use crate::fault::Fault;
+use crate::ports::vectors::{DenseHit, Point, Vectors};
+
+use owner::Owner;
+pub use owner::{OPTIMIZE_IDLE, OPTIMIZE_POINTS};
+
+/// Payload keys that have an index of their own.
+const INDEXED_KEYS: [&str; 3] = ["doc", "acl", "facets"];
+/// Points read per page when all points of a document are listed.
+const SCROLL_PAGE_POINTS: usize = 1024;
+
+/// One generation's vectors in a directory.
+pub struct EdgeVectors {
+    shard: Arc<EdgeShard>,
+    owner: Owner,
+    dims: usize,
+}
+
+impl EdgeVectors {
+    /// Opens or creates the directory; it belongs to this process until dropped.
+    pub fn open(directory: &Path, dims: usize) -> Result<Self, Fault> {
+        std::fs::create_dir_all(directory).map_err(Fault::transient)?;
+        let leftovers = directory.join("temp_segments");
+        if leftovers.exists() {
+            std::fs::remove_dir_all(&leftovers).map_err(Fault::transient)?;
+        }
+        let created = !directory.join("edge_config.json").exists();
+        let shard = if created {
+            let params = EdgeVectorParamsBuilder::new(dims, Distance::Cosine).build();
+            EdgeShard::new(directory, EdgeConfigBuilder::new().vector("", params).build())
+        } else {
+            EdgeShard::load(directory, None)
+        }
+        .map_err(engine_fault)?;
+        for key in INDEXED_KEYS {
+            shard.update(create_index(key)?).map_err(engine_fault)?;
+        }
+        let shard = Arc::new(shard);
+        Ok(Self { owner: Owner::start(shard.clone())?, shard, dims })
+    }
+
+    /// Runs a read on a blocking thread.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&EdgeShard) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let shard = self.shard.clone();
+        tokio::task::spawn_blocking(move || work(&shard)).await.map_err(Fault::transient)?
+    }
+
+    fn check_dims(&self, vector: &[f32]) -> Result<(), Fault> {
+        if vector.len() == self.dims && vector.iter().all(|number| number.is_finite()) {
+            return Ok(());
+        }
+        Err(Fault::permanent(
+            "wrong_dimensions",
+            format!(
+                "a vector has {} numbers (or one is not finite); the collection has {}",
+                vector.len(),
+                self.dims
+            ),
+        ))
+    }
+}
+
+#[async_trait]
+impl Vectors for EdgeVectors {
+    async fn upsert(&self, points: Vec<Point>) -> Result<(), Fault> {
+        if points.is_empty() {
+            return Ok(());
+        }
+        for point in &points {
+            self.check_dims(&point.vector)?;
+        }
+        let count = points.len();
+        let list = points.into_iter().map(to_engine).collect();
+        let upsert = PointOperations::UpsertPoints(PointInsertOperations::PointsList(list));
+        self.owner.apply(UpdateOperation::PointOperation(upsert), count).await
+    }
+
+    async fn delete(&self, ids: Vec<ChunkId>) -> Result<(), Fault> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let ids = ids.into_iter().map(|id| PointId::Uuid(id.as_uuid())).collect();
+        self.owner.apply(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids }), 0).await
+    }
+
+    async fn search(
+        &self,
+        vector: Vec<f32>,
+        filter: Option<&Filter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<DenseHit>, Fault> {
+        self.check_dims(&vector)?;
+        let filter = filter::to_engine(filter, readers)?;
+        self.read(move |shard| {
+            let request = SearchRequest {
+                query: QueryEnum::Nearest(NamedQuery::default_dense(vector)),
+                filter: Some(filter),
+                params: None,
+                limit: top_k,
+                offset: 0,
+                with_payload: Some(WithPayloadInterface::Bool(false)),
+                with_vector: Some(WithVector::Bool(false)),
+                score_threshold: None,
+            };
+            let found = shard.search(request).map_err(engine_fault)?;
+            Ok(found
+                .into_iter()
+                .filter_map(|point| Some(DenseHit { id: chunk_id(&point.id)?, score: point.score }))
+                .collect())
+        })
+        .await
+    }
+
+    async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
+        let filter = filter::of_document(document_id)?;
+        self.read(move |shard| {
+            let mut ids = Vec::new();
+            let mut offset = None;
+            loop {
+                let request = ScrollRequest {
+                    offset,
+                    limit: Some(SCROLL_PAGE_POINTS),
+                    filter: Some(filter.clone()),
+                    with_payload: Some(WithPayloadInterface::Bool(true)),
+                    with_vector: WithVector::Bool(false),
+                    order_by: None,
+                };
+                let (page, next) = shard.scroll(request).map_err(engine_fault)?;
+                ids.extend(page.iter().filter_map(|record| {
+                    let version = record.payload.as_ref()?.0.get("ver")?.as_u64()?;
+                    Some((chunk_id(&record.id)?, Version::new(version).ok()?))
+                }));
+                offset = next;
+                if offset.is_none() {
+                    return Ok(ids);
+                }
+            }
+        })
+        .await
+    }
+
+    async fn count(&self) -> Result<u64, Fault> {
+        self.read(|shard| {
+            let count = shard.count(CountRequest { filter: None, exact: true }).map_err(engine_fault)?;
+            Ok(count as u64)
+        })
+        .await
+    }
+}
+
+fn create_index(key: &str) -> Result<UpdateOperation, Fault> {
+    let field_name = key.parse().map_err(|()| Fault::permanent("invalid_payload_key", key))?;
+    Ok(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(CreateIndex {
+        field_name,
+        field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
+    })))
+}
+
+fn to_engine(point: Point) -> PointStructPersisted {
+    let mut payload = serde_json::Map::new();
+    payload.insert("doc".to_owned(), json!(point.document_id.as_str()));
+    payload.insert("ver".to_owned(), json!(point.version.get()));
+    payload.insert("acl".to_owned(), json!(point.readers));
+    let facets: Vec<String> = point.facets.into_iter().filter(|facet| !facet.contains("\u{1f}#")).collect();
+    if !facets.is_empty() {
+        payload.insert("facets".to_owned(), json!(facets));
+    }
+    if !point.numbers.is_empty() {
+        let numbers: serde_json::Map<_, _> = point
+            .numbers
+            .into_iter()
+            .map(|(key, values)| (filter::number_key(&key), json!(values)))
+            .collect();
+        payload.insert("numbers".to_owned(), numbers.into());
+    }
+    PointStructPersisted {
+        id: PointId::Uuid(point.id.as_uuid()),
+        vector: VectorStructPersisted::Single(point.vector),
+        payload: Some(Payload(payload)),
+    }
+}
+
+fn chunk_id(id: &PointId) -> Option<ChunkId> {
+    match id {
+        PointId::Uuid(uuid) => Some(ChunkId::from_uuid(*uuid)),
+        PointId::NumId(_) => None,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn engine_fault(error: qdrant_edge::OperationError) -> Fault {
+    Fault::Transient(format!("vectors: {error}"))
+}

@@ -1,0 +1,7 @@
+//! The outside world, one folder per system; only here is its crate imported.
+
+pub mod edge;
+pub mod embedder;
+pub mod sqlite;
+pub mod tantivy;
+pub mod tokenizer;

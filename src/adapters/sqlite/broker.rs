@@ -1,0 +1,309 @@
+//! The durable queue in the ledger's file.
+//!
+//! A message is a row; acknowledging deletes it. Which rows are handed out is known only to
+//! this process, so a restart hands all of them out again, marked as redelivered (they may have
+//! been handed out before). One process owns the file. Memory holds the tags of messages that
+//! are handed out, never bodies: a backlog costs disk.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, params, params_from_iter};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Database, rows, sql_fault};
+use crate::domain::task::{Envelope, Stage};
+use crate::fault::Fault;
+use crate::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use crate::ports::clock::Clock;
+
+/// How long an idle consumer waits before it looks for delayed messages again.
+const IDLE_POLL: Duration = Duration::from_secs(5);
+
+/// The embedded broker.
+#[derive(Clone)]
+pub struct SqliteBroker {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    queues: Arc<HashMap<Stage, Arc<Queue>>>,
+}
+
+/// What this process knows of one queue.
+struct Queue {
+    stage: Stage,
+    arrived: Notify,
+    cursor: Mutex<Cursor>,
+}
+
+struct Cursor {
+    /// Every row up to here was handed out by this process or is in `returned`.
+    read_to: u64,
+    /// Rows up to here were there before this process started.
+    inherited_to: u64,
+    /// Handed out, never acknowledged, their consumer gone.
+    returned: BTreeSet<u64>,
+}
+
+impl Queue {
+    fn cursor(&self) -> MutexGuard<'_, Cursor> {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SqliteBroker {
+    /// The queues of an open file.
+    pub async fn new(database: Database, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let newest: u64 = database
+            .read(|db| {
+                db.query_row("SELECT COALESCE(MAX(message_ref), 0) FROM messages", [], |row| row.get(0))
+                    .map_err(sql_fault)
+            })
+            .await?;
+        let queues = Stage::ALL
+            .into_iter()
+            .map(|stage| {
+                let cursor = Cursor { read_to: 0, inherited_to: newest, returned: BTreeSet::new() };
+                (stage, Arc::new(Queue { stage, arrived: Notify::new(), cursor: Mutex::new(cursor) }))
+            })
+            .collect();
+        Ok(Self { database, clock, queues: Arc::new(queues) })
+    }
+}
+
+#[async_trait]
+impl Broker for SqliteBroker {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+        let now_ms = self.clock.now_ms();
+        let mut rows = Vec::with_capacity(messages.len());
+        for message in messages {
+            let body = serde_json::to_vec(&message.envelope).map_err(Fault::transient)?;
+            let (stage, _) = message.envelope.open();
+            let delay_ms = u64::try_from(message.delay.as_millis()).unwrap_or(u64::MAX);
+            rows.push((stage, (delay_ms > 0).then(|| now_ms.saturating_add(delay_ms)), body));
+        }
+        let stages: BTreeSet<Stage> = rows.iter().map(|(stage, ..)| *stage).collect();
+        self.database.write(move |db| insert(db, &rows).map_err(sql_fault)).await?;
+        for stage in stages {
+            self.queues[&stage].arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+        Ok(Box::new(SqliteConsumer {
+            database: self.database.clone(),
+            clock: self.clock.clone(),
+            queue: self.queues[&stage].clone(),
+            held: BTreeSet::new(),
+        }))
+    }
+
+    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+        self.database
+            .read(move |db| {
+                db.query_row(
+                    "SELECT (SELECT COUNT(*) FROM messages WHERE queue = ?1) \
+                     + (SELECT COUNT(*) FROM delayed_messages WHERE queue = ?1)",
+                    [stage.name()],
+                    |row| row.get(0),
+                )
+                .map_err(sql_fault)
+            })
+            .await
+    }
+}
+
+fn insert(db: &Connection, rows: &[(Stage, Option<u64>, Vec<u8>)]) -> rusqlite::Result<()> {
+    for (stage, due_ms, body) in rows {
+        match due_ms {
+            None => db
+                .prepare_cached("INSERT INTO messages (queue, body) VALUES (?1, ?2)")?
+                .execute(params![stage.name(), body])?,
+            Some(due_ms) => db
+                .prepare_cached("INSERT INTO delayed_messages (queue, due_ms, body) VALUES (?1, ?2, ?3)")?
+                .execute(params![stage.name(), due_ms, body])?,
+        };
+    }
+    Ok(())
+}
+
+struct SqliteConsumer {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    queue: Arc<Queue>,
+    held: BTreeSet<u64>,
+}
+
+#[async_trait]
+impl Consumer for SqliteConsumer {
+    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
+        let mut received = loop {
+            let next_due = self.promote_due().await?;
+            let ready = self.take(messages_max).await?;
+            if !ready.is_empty() {
+                break ready;
+            }
+            let wait = next_due.unwrap_or(IDLE_POLL).min(IDLE_POLL);
+            let _ = timeout_at(Instant::now() + wait, self.queue.arrived.notified()).await;
+        };
+        let deadline = Instant::now() + linger;
+        while received.len() < messages_max {
+            if timeout_at(deadline, self.queue.arrived.notified()).await.is_err() {
+                break;
+            }
+            received.extend(self.take(messages_max - received.len()).await?);
+        }
+        if received.len() == messages_max {
+            // There may be more for another consumer of this queue.
+            self.queue.arrived.notify_one();
+        }
+        Ok(received)
+    }
+
+    async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault> {
+        let rows = tags.clone();
+        self.database
+            .write(move |db| {
+                let mut delete =
+                    db.prepare_cached("DELETE FROM messages WHERE message_ref = ?1").map_err(sql_fault)?;
+                rows.iter().try_for_each(|tag| delete.execute([tag]).map(drop).map_err(sql_fault))
+            })
+            .await?;
+        for tag in tags {
+            self.held.remove(&tag);
+        }
+        Ok(())
+    }
+}
+
+impl SqliteConsumer {
+    /// Moves delayed messages that are due into the queue; returns the time until the next one.
+    async fn promote_due(&self) -> Result<Option<Duration>, Fault> {
+        let (stage, now_ms) = (self.queue.stage, self.clock.now_ms());
+        let next_due_ms: Option<u64> = self
+            .database
+            .read(move |db| {
+                db.prepare_cached("SELECT MIN(due_ms) FROM delayed_messages WHERE queue = ?1")
+                    .and_then(|mut statement| statement.query_row([stage.name()], |row| row.get(0)))
+                    .map_err(sql_fault)
+            })
+            .await?;
+        let Some(due_ms) = next_due_ms else { return Ok(None) };
+        if due_ms > now_ms {
+            return Ok(Some(Duration::from_millis(due_ms - now_ms)));
+        }
+        self.database.write(move |db| promote(db, stage, now_ms).map_err(sql_fault)).await?;
+        Ok(None)
+    }
+
+    async fn take(&mut self, messages_max: usize) -> Result<Vec<Delivery>, Fault> {
+        let (mut returned, read_to) = {
+            let mut cursor = self.queue.cursor();
+            let again: Vec<u64> = cursor.returned.iter().copied().take(messages_max).collect();
+            for tag in &again {
+                cursor.returned.remove(tag);
+            }
+            (again, cursor.read_to)
+        };
+        self.held.extend(returned.iter().copied());
+        let again: BTreeSet<u64> = returned.iter().copied().collect();
+        let fresh_max = messages_max - returned.len();
+        let stage = self.queue.stage;
+        let found = self
+            .database
+            .read(move |db| {
+                let mut found = select_again(db, &returned)?;
+                returned.clear();
+                found.extend(select_fresh(db, stage, read_to, fresh_max)?);
+                Ok(found)
+            })
+            .await?;
+        Ok(self.hand_out(found, &again, read_to))
+    }
+
+    /// Claims what was read; another consumer may have claimed fresh rows in between.
+    fn hand_out(
+        &mut self,
+        found: BTreeMap<u64, Vec<u8>>,
+        again: &BTreeSet<u64>,
+        read_from: u64,
+    ) -> Vec<Delivery> {
+        let mut cursor = self.queue.cursor();
+        let overtaken = cursor.read_to > read_from;
+        let mut deliveries = Vec::with_capacity(found.len());
+        for (tag, body) in found {
+            let returned = again.contains(&tag);
+            if !returned && overtaken && tag <= cursor.read_to {
+                continue;
+            }
+            if !returned {
+                cursor.read_to = cursor.read_to.max(tag);
+            }
+            self.held.insert(tag);
+            deliveries.push(Delivery {
+                tag,
+                envelope: serde_json::from_slice::<Envelope>(&body).map_err(|error| error.to_string()),
+                redelivered: returned || tag <= cursor.inherited_to,
+            });
+        }
+        deliveries
+    }
+}
+
+impl Drop for SqliteConsumer {
+    fn drop(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        self.queue.cursor().returned.append(&mut self.held);
+        self.queue.arrived.notify_one();
+    }
+}
+
+fn promote(db: &Connection, stage: Stage, now_ms: u64) -> rusqlite::Result<()> {
+    let due = params![stage.name(), now_ms];
+    db.prepare_cached(
+        "INSERT INTO messages (queue, body) SELECT queue, body FROM delayed_messages \
+         WHERE queue = ?1 AND due_ms <= ?2 ORDER BY due_ms, delayed_ref",
+    )?
+    .execute(due)?;
+    db.prepare_cached("DELETE FROM delayed_messages WHERE queue = ?1 AND due_ms <= ?2")?.execute(due)?;
+    Ok(())
+}
+
+fn select_fresh(
+    db: &Connection,
+    stage: Stage,
+    read_to: u64,
+    messages_max: usize,
+) -> Result<BTreeMap<u64, Vec<u8>>, Fault> {
+    let mut statement = db
+        .prepare_cached(
+            "SELECT message_ref, body FROM messages WHERE queue = ?1 AND message_ref > ?2 ORDER BY message_ref LIMIT ?3",
+        )
+        .map_err(sql_fault)?;
+    let mut found = statement.query(params![stage.name(), read_to, messages_max]).map_err(sql_fault)?;
+    let mut messages = BTreeMap::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        messages.insert(rows::get(row, 0)?, rows::get(row, 1)?);
+    }
+    Ok(messages)
+}
+
+fn select_again(db: &Connection, tags: &[u64]) -> Result<BTreeMap<u64, Vec<u8>>, Fault> {
+    let mut messages = BTreeMap::new();
+    if tags.is_empty() {
+        return Ok(messages);
+    }
+    let places = vec!["?"; tags.len()].join(",");
+    let sql = format!("SELECT message_ref, body FROM messages WHERE message_ref IN ({places})");
+    let mut statement = db.prepare(&sql).map_err(sql_fault)?;
+    let mut found = statement.query(params_from_iter(tags)).map_err(sql_fault)?;
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        messages.insert(rows::get(row, 0)?, rows::get(row, 1)?);
+    }
+    Ok(messages)
+}

@@ -1,0 +1,150 @@
+//! The ledger port on SQLite: each call is one closure on the right connection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Database, endings, intake, queries, stages};
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::document::Submission;
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
+use crate::domain::task::{Stage, Task};
+use crate::fault::Fault;
+use crate::ports::clock::Clock;
+use crate::ports::ledger::{
+    CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Ledger, Loser, Receipt, StoredBody,
+    VersionRecord,
+};
+
+/// The ledger in a SQLite file.
+#[derive(Clone)]
+pub struct SqliteLedger {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteLedger {
+    /// The ledger of an open file.
+    pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn ensure_collection(
+        &self,
+        key: &CollectionKey,
+        pipeline: &str,
+        epoch: Epoch,
+    ) -> Result<CollectionRecord, Fault> {
+        let (key, pipeline) = (key.clone(), pipeline.to_owned());
+        self.database.write(move |db| intake::ensure_collection(db, &key, &pipeline, epoch)).await
+    }
+
+    async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
+        let key = key.clone();
+        self.database.read(move |db| intake::collection(db, &key)).await
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
+        self.database.read(intake::collections).await
+    }
+
+    async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Fault> {
+        let now_ms = self.clock.now_ms();
+        self.database.write(move |db| intake::accept(db, &submissions, now_ms)).await
+    }
+
+    async fn mark_published(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        let keys = keys.to_vec();
+        self.database.write(move |db| stages::mark_published(db, &keys)).await
+    }
+
+    async fn unpublished(&self, limit: usize) -> Result<Vec<Task>, Fault> {
+        self.database.read(move |db| stages::unpublished(db, limit)).await
+    }
+
+    async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(Stage, Task)>, Fault> {
+        self.database.read(move |db| stages::stuck(db, before_ms, limit)).await
+    }
+
+    async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
+        let keys = keys.to_vec();
+        self.database.read(move |db| stages::bodies(db, &keys)).await
+    }
+
+    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault> {
+        let now_ms = self.clock.now_ms();
+        self.database.write(move |db| stages::store_spans(db, &spans, now_ms)).await
+    }
+
+    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+        let keys = keys.to_vec();
+        self.database.read(move |db| stages::spans(db, &keys)).await
+    }
+
+    async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        let (keys, now_ms) = (keys.to_vec(), self.clock.now_ms());
+        self.database
+            .write(move |db| keys.iter().try_for_each(|key| stages::advance(db, key, 2, now_ms)))
+            .await
+    }
+
+    async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault> {
+        let now_ms = self.clock.now_ms();
+        self.database.write(move |db| endings::finish(db, &endings, now_ms)).await
+    }
+
+    async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault> {
+        let documents = documents.to_vec();
+        self.database.read(move |db| endings::losers(db, &documents)).await
+    }
+
+    async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
+        self.database.read(move |db| endings::unswept(db, limit)).await
+    }
+
+    async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        let keys = keys.to_vec();
+        self.database.write(move |db| endings::mark_swept(db, &keys)).await
+    }
+
+    async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
+        let keys = keys.to_vec();
+        self.database.read(move |db| stages::cached_vectors(db, &keys)).await
+    }
+
+    async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault> {
+        self.database.write(move |db| stages::cache_vectors(db, &vectors)).await
+    }
+
+    async fn history(
+        &self,
+        collection: &CollectionKey,
+        document_id: &DocumentId,
+    ) -> Result<Vec<VersionRecord>, Fault> {
+        let (collection, document_id) = (collection.clone(), document_id.clone());
+        self.database.read(move |db| queries::history(db, &collection, &document_id)).await
+    }
+
+    async fn counts(&self, collection: &CollectionKey) -> Result<Counts, Fault> {
+        let collection = collection.clone();
+        self.database.read(move |db| queries::counts(db, &collection)).await
+    }
+
+    async fn dead(&self, filter: &DeadFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault> {
+        let filter = filter.clone();
+        self.database.read(move |db| endings::dead(db, &filter, limit)).await
+    }
+
+    async fn replay(&self, ids: &[u64]) -> Result<Vec<Task>, Fault> {
+        let (ids, now_ms) = (ids.to_vec(), self.clock.now_ms());
+        self.database.write(move |db| endings::replay(db, &ids, now_ms)).await
+    }
+
+    async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
+        let ids = ids.to_vec();
+        self.database.write(move |db| endings::drop_dead(db, &ids)).await
+    }
+}

@@ -1,0 +1,225 @@
+//! Ledger and durable queue in one SQLite file.
+//!
+//! One thread owns the only writing connection. Calls that arrive together share a
+//! transaction and so an fsync (group commit); each runs in a savepoint, so one that fails
+//! takes nothing of its neighbours with it, and none is answered before the commit. Reads go to
+//! connections of their own and see committed state only (WAL). `synchronous = FULL`: what is
+//! answered survives a power cut as far as the disk keeps its word.
+
+mod broker;
+mod endings;
+mod intake;
+mod ledger;
+mod queries;
+mod rows;
+mod stages;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+pub use broker::SqliteBroker;
+pub use ledger::SqliteLedger;
+
+use crate::fault::Fault;
+
+/// Calls waiting for a thread before callers have to wait for a place.
+const CALLS_QUEUED_MAX: usize = 256;
+/// Most calls that share one transaction.
+const CALLS_PER_COMMIT_MAX: usize = 128;
+/// Threads with a reading connection.
+const READERS: usize = 2;
+/// Prepared statements kept per connection.
+const STATEMENTS_MAX: usize = 64;
+
+/// The migrations, in order; `user_version` says how many a file has seen.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_ledger.sql")];
+
+type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+type Reply = Box<dyn FnOnce(Result<(), Fault>) + Send>;
+
+/// A handle to the file; clones share its threads.
+#[derive(Clone)]
+pub struct Database(Arc<Threads>);
+
+/// Dropping them closes the connections and waits, so that the file can be opened again at once.
+struct Threads {
+    writer: Thread,
+    readers: Vec<Thread>,
+    next_reader: AtomicUsize,
+}
+
+struct Thread {
+    calls: Option<mpsc::Sender<Work>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    async fn call(&self, work: Work) -> Result<(), Fault> {
+        let calls = self.calls.as_ref().ok_or_else(closed)?;
+        calls.send(work).await.map_err(|_| closed())
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.calls = None;
+        if let Some(handle) = self.handle.take() {
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Database {
+    /// Opens or creates the file, brings its schema up to date and starts the threads.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let mut connection = Connection::open(path).map_err(sql_fault)?;
+        configure(&connection).map_err(sql_fault)?;
+        migrate(&mut connection)?;
+        let writer = spawn("ledger-writer", connection, run_writer)?;
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags).map_err(sql_fault)?;
+            configure(&connection).map_err(sql_fault)?;
+            readers.push(spawn("ledger-reader", connection, run_reader)?);
+        }
+        Ok(Self(Arc::new(Threads { writer, readers, next_reader: AtomicUsize::new(0) })))
+    }
+
+    /// Runs `work` in a transaction; returns after the commit.
+    async fn write<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Work = Box::new(move |connection| {
+            let result = in_savepoint(connection, work);
+            Box::new(move |committed| {
+                let _ = answer.send(committed.and(result));
+            })
+        });
+        self.0.writer.call(job).await?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Runs `work` on a reading connection.
+    async fn read<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Work = Box::new(move |connection| {
+            let result = work(connection);
+            Box::new(move |_| {
+                let _ = answer.send(result);
+            })
+        });
+        let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed);
+        self.0.readers[turn % self.0.readers.len()].call(job).await?;
+        answered.await.map_err(|_| closed())?
+    }
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.execute_batch(
+        "PRAGMA busy_timeout = 5000;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA cache_size = -32768;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA wal_autocheckpoint = 4000;",
+    )
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), Fault> {
+    let seen: usize = connection
+        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
+        .map_err(sql_fault)?
+        .try_into()
+        .unwrap_or(usize::MAX);
+    if seen > MIGRATIONS.len() {
+        return Err(Fault::permanent(
+            "ledger_too_new",
+            format!(
+                "the ledger has schema {seen}, this program knows {}; use a newer program",
+                MIGRATIONS.len()
+            ),
+        ));
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(seen) {
+        let transaction = connection.transaction().map_err(sql_fault)?;
+        transaction.execute_batch(migration).map_err(sql_fault)?;
+        transaction.pragma_update(None, "user_version", index + 1).map_err(sql_fault)?;
+        transaction.commit().map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+fn spawn(
+    name: &str,
+    connection: Connection,
+    run: fn(&Connection, mpsc::Receiver<Work>),
+) -> Result<Thread, Fault> {
+    let (calls, receiver) = mpsc::channel(CALLS_QUEUED_MAX);
+    let handle = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || run(&connection, receiver))
+        .map_err(Fault::transient)?;
+    Ok(Thread { calls: Some(calls), handle: Some(handle) })
+}
+
+fn run_reader(connection: &Connection, mut calls: mpsc::Receiver<Work>) {
+    while let Some(call) = calls.blocking_recv() {
+        call(connection)(Ok(()));
+    }
+}
+
+fn run_writer(connection: &Connection, mut calls: mpsc::Receiver<Work>) {
+    while let Some(first) = calls.blocking_recv() {
+        let mut replies = Vec::new();
+        let committed = connection.execute_batch("BEGIN IMMEDIATE").map_err(sql_fault).and_then(|()| {
+            replies.push(first(connection));
+            while replies.len() < CALLS_PER_COMMIT_MAX {
+                let Ok(call) = calls.try_recv() else { break };
+                replies.push(call(connection));
+            }
+            connection.execute_batch("COMMIT").map_err(sql_fault)
+        });
+        if committed.is_err() && !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for reply in replies {
+            reply(committed.clone());
+        }
+    }
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    connection.execute_batch("SAVEPOINT call").map_err(sql_fault)?;
+    let result = work(connection);
+    let end = if result.is_ok() { "RELEASE call" } else { "ROLLBACK TO call; RELEASE call" };
+    connection.execute_batch(end).map_err(sql_fault)?;
+    result
+}
+
+/// A lock, a full disk or an I/O error passes; anything else is a defect, but a retry bounds it.
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn sql_fault(error: rusqlite::Error) -> Fault {
+    Fault::Transient(format!("ledger: {error}"))
+}
+
+fn closed() -> Fault {
+    Fault::Transient("ledger: its thread has ended".to_owned())
+}

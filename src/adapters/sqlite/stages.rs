@@ -1,0 +1,194 @@
+//! What the stages read and write between intake and the end.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, corrupt, document_ref_of, sql_version};
+use super::sql_fault;
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::ids::{ContentHash, EmbeddingKey, VersionKey};
+use crate::domain::task::{Stage, Task};
+use crate::fault::Fault;
+use crate::ports::ledger::StoredBody;
+
+/// Moves a version forward: never back, and never out of a terminal state.
+const ADVANCE: &str = "UPDATE versions SET state = ?3, updated_ms = ?4 \
+     WHERE document_ref = ?1 AND version = ?2 AND state < ?3 AND state < 3";
+
+pub(super) fn advance(
+    connection: &Connection,
+    key: &VersionKey,
+    state: i64,
+    now_ms: u64,
+) -> Result<(), Fault> {
+    let Some(document_ref) = document_ref_of(connection, key)? else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(ADVANCE)
+        .and_then(|mut statement| {
+            statement.execute(params![document_ref, sql_version(key.version), state, now_ms])
+        })
+        .map(drop)
+        .map_err(sql_fault)
+}
+
+pub(super) fn mark_published(connection: &Connection, keys: &[VersionKey]) -> Result<(), Fault> {
+    for key in keys {
+        let Some(document_ref) = document_ref_of(connection, key)? else { continue };
+        connection
+            .prepare_cached("UPDATE versions SET published = 1 WHERE document_ref = ?1 AND version = ?2")
+            .and_then(|mut statement| statement.execute(params![document_ref, sql_version(key.version)]))
+            .map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+pub(super) fn unpublished(connection: &Connection, limit: usize) -> Result<Vec<Task>, Fault> {
+    let sql = format!(
+        "SELECT {} FROM {} WHERE v.published = 0 AND v.state = 0 ORDER BY v.accepted_ms, v.document_ref, v.version LIMIT ?1",
+        rows::TASK_COLUMNS,
+        rows::TASK_JOINS
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found = statement.query([limit]).map_err(sql_fault)?;
+    let mut tasks = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        tasks.push(rows::task(row)?.0);
+    }
+    Ok(tasks)
+}
+
+pub(super) fn stuck(
+    connection: &Connection,
+    before_ms: u64,
+    limit: usize,
+) -> Result<Vec<(Stage, Task)>, Fault> {
+    let sql = format!(
+        "SELECT {} FROM {} WHERE v.state < 3 AND v.updated_ms < ?1 ORDER BY v.updated_ms, v.document_ref, v.version LIMIT ?2",
+        rows::TASK_COLUMNS,
+        rows::TASK_JOINS
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found = statement.query(params![before_ms, limit]).map_err(sql_fault)?;
+    let mut stuck = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        let (task, state) = rows::task(row)?;
+        stuck.push((rows::waiting_stage(state, task.deletes), task));
+    }
+    Ok(stuck)
+}
+
+pub(super) fn bodies(connection: &Connection, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
+    keys.iter().map(|key| body(connection, key)).collect()
+}
+
+fn body(connection: &Connection, key: &VersionKey) -> Result<Option<StoredBody>, Fault> {
+    let Some(document_ref) = document_ref_of(connection, key)? else {
+        return Ok(None);
+    };
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT b.body, v.description, v.content_hash, v.state, EXISTS (SELECT 1 FROM versions newer \
+             WHERE newer.document_ref = v.document_ref AND newer.version > v.version AND newer.state = 3) \
+             FROM versions v JOIN bodies b ON b.document_ref = v.document_ref AND b.version = v.version \
+             WHERE v.document_ref = ?1 AND v.version = ?2",
+        )
+        .map_err(sql_fault)?;
+    let mut found = statement.query(params![document_ref, sql_version(key.version)]).map_err(sql_fault)?;
+    let Some(row) = found.next().map_err(sql_fault)? else {
+        return Ok(None);
+    };
+    Ok(Some(StoredBody {
+        body: rows::get(row, 0)?,
+        description: rows::description(&rows::get::<String>(row, 1)?)?,
+        content_hash: rows::fingerprint(
+            &rows::get::<Vec<u8>>(row, 2)?,
+            ContentHash::from_slice,
+            "versions.content_hash",
+        )?,
+        state: rows::state(rows::get(row, 3)?)?,
+        overtaken: rows::get(row, 4)?,
+    }))
+}
+
+pub(super) fn store_spans(
+    connection: &Connection,
+    all: &[(VersionKey, Vec<ChunkSpan>)],
+    now_ms: u64,
+) -> Result<(), Fault> {
+    for (key, spans) in all {
+        let Some(document_ref) = document_ref_of(connection, key)? else { continue };
+        let json = serde_json::to_vec(spans).map_err(|error| corrupt("spans", &error.to_string()))?;
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
+                 SELECT d.document_ref, ?2, c.active_generation, ?3, ?4 FROM documents d \
+                 JOIN collections c ON c.collection_ref = d.collection_ref WHERE d.document_ref = ?1",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![document_ref, sql_version(key.version), spans.len(), json])
+            })
+            .map_err(sql_fault)?;
+        advance(connection, key, 1, now_ms)?;
+    }
+    Ok(())
+}
+
+pub(super) fn spans(
+    connection: &Connection,
+    keys: &[VersionKey],
+) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+    keys.iter()
+        .map(|key| {
+            let Some(document_ref) = document_ref_of(connection, key)? else {
+                return Ok(None);
+            };
+            let json: Option<Vec<u8>> = connection
+                .prepare_cached(
+                    "SELECT s.spans FROM spans s JOIN documents d ON d.document_ref = s.document_ref \
+                     JOIN collections c ON c.collection_ref = d.collection_ref AND c.active_generation = s.generation \
+                     WHERE s.document_ref = ?1 AND s.version = ?2",
+                )
+                .and_then(|mut statement| {
+                    statement.query_row(params![document_ref, sql_version(key.version)], |row| row.get(0)).optional()
+                })
+                .map_err(sql_fault)?;
+            json.map(|json| serde_json::from_slice(&json).map_err(|error| corrupt("spans", &error.to_string())))
+                .transpose()
+        })
+        .collect()
+}
+
+pub(super) fn cached_vectors(
+    connection: &Connection,
+    keys: &[EmbeddingKey],
+) -> Result<Vec<Option<Vec<f32>>>, Fault> {
+    let mut statement = connection
+        .prepare_cached("SELECT vector FROM embedding_cache WHERE embedding_key = ?1")
+        .map_err(sql_fault)?;
+    keys.iter()
+        .map(|key| {
+            let bytes: Option<Vec<u8>> = statement
+                .query_row([key.as_bytes().as_slice()], |row| row.get(0))
+                .optional()
+                .map_err(sql_fault)?;
+            Ok(bytes.map(|bytes| {
+                bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
+            }))
+        })
+        .collect()
+}
+
+pub(super) fn cache_vectors(
+    connection: &Connection,
+    vectors: &[(EmbeddingKey, Vec<f32>)],
+) -> Result<(), Fault> {
+    let mut statement = connection
+        .prepare_cached("INSERT OR IGNORE INTO embedding_cache (embedding_key, vector) VALUES (?1, ?2)")
+        .map_err(sql_fault)?;
+    for (key, vector) in vectors {
+        let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+        statement.execute(params![key.as_bytes().as_slice(), bytes]).map_err(sql_fault)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! The index schema, and how heads and chunks stand in it.
+//!
+//! Heads and chunks are Tantivy documents that share the field `document`, so one delete by
+//! that term removes everything the index holds of a document.
+
+use serde::{Deserialize, Serialize};
+use tantivy::schema::{
+    Field, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value,
+};
+use tantivy::{TantivyDocument, TantivyError};
+
+use super::analyzer;
+use crate::domain::chunk::{Chunk, Span};
+use crate::domain::document::{Description, Head};
+use crate::domain::ids::{ChunkId, DocumentId, Version};
+
+/// What a Tantivy document is; the values of the field `kind`.
+pub(super) mod kind {
+    pub(crate) const HEAD: &str = "head";
+    pub(crate) const TOMBSTONE: &str = "tombstone";
+    pub(crate) const CHUNK: &str = "chunk";
+}
+
+/// The fields by name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields {
+    pub(super) kind: Field,
+    pub(super) document: Field,
+    pub(super) chunk_id: Field,
+    pub(super) id_high: Field,
+    pub(super) id_low: Field,
+    pub(super) ordinal: Field,
+    pub(super) text: Field,
+    pub(super) heading: Field,
+    pub(super) facets: Field,
+    pub(super) readers: Field,
+    pub(super) record: Field,
+}
+
+pub(super) fn schema() -> Schema {
+    let analysed = TextFieldIndexing::default()
+        .set_tokenizer(analyzer::NAME)
+        .set_index_option(IndexRecordOption::WithFreqs);
+    let mut schema = Schema::builder();
+    schema.add_text_field("kind", STRING);
+    schema.add_text_field("document", STRING);
+    schema.add_bytes_field("chunk_id", tantivy::schema::INDEXED);
+    let fast = NumericOptions::default().set_fast();
+    schema.add_u64_field("id_high", fast.clone());
+    schema.add_u64_field("id_low", fast.clone());
+    schema.add_u64_field("ordinal", fast);
+    schema.add_text_field("text", TextOptions::default().set_indexing_options(analysed.clone()).set_stored());
+    schema.add_text_field("heading", TextOptions::default().set_indexing_options(analysed));
+    schema.add_text_field("facets", STRING);
+    schema.add_text_field("readers", STRING);
+    schema.add_bytes_field("record", STORED);
+    schema.build()
+}
+
+/// What is stored of a chunk beside its text.
+#[derive(Serialize, Deserialize)]
+struct ChunkRecord {
+    document_id: DocumentId,
+    version: Version,
+    ordinal: u32,
+    chunk_count: u32,
+    span: Span,
+    heading: Vec<String>,
+    embed_tokens: u32,
+    description: Description,
+}
+
+impl Fields {
+    pub(super) fn of(schema: &Schema) -> tantivy::Result<Self> {
+        Ok(Self {
+            kind: schema.get_field("kind")?,
+            document: schema.get_field("document")?,
+            chunk_id: schema.get_field("chunk_id")?,
+            id_high: schema.get_field("id_high")?,
+            id_low: schema.get_field("id_low")?,
+            ordinal: schema.get_field("ordinal")?,
+            text: schema.get_field("text")?,
+            heading: schema.get_field("heading")?,
+            facets: schema.get_field("facets")?,
+            readers: schema.get_field("readers")?,
+            record: schema.get_field("record")?,
+        })
+    }
+
+    pub(super) fn head_document(&self, head: &Head) -> tantivy::Result<TantivyDocument> {
+        let mut document = TantivyDocument::new();
+        document.add_text(self.kind, if head.deleted { kind::TOMBSTONE } else { kind::HEAD });
+        document.add_text(self.document, head.document_id.as_str());
+        document.add_bytes(self.record, &encode(head)?);
+        Ok(document)
+    }
+
+    pub(super) fn chunk_document(&self, chunk: &Chunk) -> tantivy::Result<TantivyDocument> {
+        let record = ChunkRecord {
+            document_id: chunk.document_id.clone(),
+            version: chunk.version,
+            ordinal: chunk.ordinal,
+            chunk_count: chunk.chunk_count,
+            span: chunk.span,
+            heading: chunk.heading.clone(),
+            embed_tokens: chunk.embed_tokens,
+            description: chunk.description.clone(),
+        };
+        let (high, low) = chunk.id.as_uuid().as_u64_pair();
+        let mut document = TantivyDocument::new();
+        document.add_text(self.kind, kind::CHUNK);
+        document.add_text(self.document, chunk.document_id.as_str());
+        document.add_bytes(self.chunk_id, chunk.id.as_uuid().as_bytes());
+        document.add_u64(self.id_high, high);
+        document.add_u64(self.id_low, low);
+        document.add_u64(self.ordinal, chunk.ordinal.into());
+        document.add_text(self.text, &chunk.text);
+        if let Some(title) = &chunk.description.title {
+            document.add_text(self.heading, title);
+        }
+        for heading in &chunk.heading {
+            document.add_text(self.heading, heading);
+        }
+        for facet in chunk.description.metadata.facets() {
+            document.add_text(self.facets, facet);
+        }
+        for reader in chunk.description.acl.terms() {
+            document.add_text(self.readers, reader);
+        }
+        document.add_bytes(self.record, &encode(&record)?);
+        Ok(document)
+    }
+
+    pub(super) fn read_head(&self, document: &TantivyDocument) -> tantivy::Result<Head> {
+        decode(self.record_of(document))
+    }
+
+    pub(super) fn read_chunk(&self, id: ChunkId, document: &TantivyDocument) -> tantivy::Result<Chunk> {
+        let record: ChunkRecord = decode(self.record_of(document))?;
+        let text = document.get_first(self.text).and_then(|value| value.as_str()).unwrap_or_default();
+        Ok(Chunk {
+            id,
+            document_id: record.document_id,
+            version: record.version,
+            ordinal: record.ordinal,
+            chunk_count: record.chunk_count,
+            span: record.span,
+            heading: record.heading,
+            embed_tokens: record.embed_tokens,
+            text: text.to_owned(),
+            description: record.description,
+        })
+    }
+
+    fn record_of<'a>(&self, document: &'a TantivyDocument) -> &'a [u8] {
+        document.get_first(self.record).and_then(|value| value.as_bytes()).unwrap_or_default()
+    }
+}
+
+fn encode(value: &impl Serialize) -> tantivy::Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| TantivyError::InternalError(error.to_string()))
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> tantivy::Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| TantivyError::InternalError(error.to_string()))
+}

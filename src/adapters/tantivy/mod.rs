@@ -1,0 +1,164 @@
+//! The lexical index on Tantivy: the read model and the commit point.
+//!
+//! One `commit` call is one Tantivy commit: for every document its old chunks and head are
+//! deleted and the new ones added. The payload carries a counter (a plain `commit` would erase
+//! it), and the directory is fsynced after the commit, because Tantivy fsyncs it before it
+//! renames `meta.json`. Only then do new snapshots appear. A commit that fails is rolled back
+//! and the writer reopened; the previous commit stays what readers see.
+
+mod analyzer;
+mod fields;
+mod filter;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use tantivy::directory::Directory;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+
+use crate::fault::Fault;
+use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
+
+use fields::Fields;
+use snapshot::TantivySnapshot;
+
+/// Memory of the writer before it spills a segment.
+const WRITER_HEAP_BYTES: usize = 64 * 1024 * 1024;
+/// Threads that build segments; the stages before keep the other cores busy.
+const WRITER_THREADS: usize = 1;
+
+/// One generation's index with its single writer.
+pub struct TantivyIndex {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    index: Index,
+    fields: Fields,
+    reader: IndexReader,
+    writer: Mutex<Writer>,
+    newest: RwLock<Arc<TantivySnapshot>>,
+}
+
+struct Writer {
+    /// None after a failed commit, until the next one reopens it.
+    open: Option<IndexWriter>,
+    commits: u64,
+}
+
+impl TantivyIndex {
+    /// Opens or creates an index in a directory.
+    pub fn open(directory: &Path, analysis: &Analysis) -> Result<Self, Fault> {
+        std::fs::create_dir_all(directory).map_err(Fault::transient)?;
+        let index = if directory.join("meta.json").exists() {
+            Index::open_in_dir(directory)
+        } else {
+            Index::create_in_dir(directory, fields::schema())
+        }
+        .map_err(index_fault)?;
+        if index.schema() != fields::schema() {
+            return Err(Fault::permanent(
+                "index_schema_differs",
+                format!("the index in {} was built with another schema", PathBuf::from(directory).display()),
+            ));
+        }
+        Self::with_index(index, analysis)
+    }
+
+    /// An index in memory.
+    pub fn in_ram(analysis: &Analysis) -> Result<Self, Fault> {
+        Self::with_index(Index::create_in_ram(fields::schema()), analysis)
+    }
+
+    fn with_index(index: Index, analysis: &Analysis) -> Result<Self, Fault> {
+        analyzer::register(&index, analysis)?;
+        let fields = Fields::of(&index.schema()).map_err(index_fault)?;
+        let commits = index
+            .load_metas()
+            .map_err(index_fault)?
+            .payload
+            .and_then(|payload| payload.parse().ok())
+            .unwrap_or(0);
+        let writer = Writer { open: Some(open_writer(&index)?), commits };
+        let reader: IndexReader =
+            index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(index_fault)?;
+        let newest = TantivySnapshot::new(&index, fields, reader.searcher(), commits)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                index,
+                fields,
+                reader,
+                writer: Mutex::new(writer),
+                newest: RwLock::new(Arc::new(newest)),
+            }),
+        })
+    }
+}
+
+#[async_trait]
+impl Lexical for TantivyIndex {
+    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<(), Fault> {
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || shared.commit(&writes)).await.map_err(Fault::transient)?
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.shared.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    fn commit(&self, writes: &[DocumentWrite]) -> Result<(), Fault> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match writer.open.take() {
+            Some(open) => open,
+            None => open_writer(&self.index)?,
+        };
+        let number = writer.commits + 1;
+        match self.write_and_commit(open, writes, number) {
+            Ok(open) => {
+                writer.open = Some(open);
+                writer.commits = number;
+            }
+            // The writer is dropped, and with it everything that was not committed.
+            Err(error) => return Err(index_fault(error)),
+        }
+        self.reader.reload().map_err(index_fault)?;
+        let newest = TantivySnapshot::new(&self.index, self.fields, self.reader.searcher(), number)?;
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newest);
+        Ok(())
+    }
+
+    fn write_and_commit(
+        &self,
+        mut open: IndexWriter,
+        writes: &[DocumentWrite],
+        number: u64,
+    ) -> tantivy::Result<IndexWriter> {
+        for write in writes {
+            let document_id = write.head.document_id.as_str();
+            open.delete_term(Term::from_field_text(self.fields.document, document_id));
+            open.add_document(self.fields.head_document(&write.head)?)?;
+            for chunk in &write.chunks {
+                let document: TantivyDocument = self.fields.chunk_document(chunk)?;
+                open.add_document(document)?;
+            }
+        }
+        let mut prepared = open.prepare_commit()?;
+        prepared.set_payload(&number.to_string());
+        prepared.commit()?;
+        self.index.directory().sync_directory()?;
+        Ok(open)
+    }
+}
+
+fn open_writer(index: &Index) -> Result<IndexWriter, Fault> {
+    index.writer_with_num_threads(WRITER_THREADS, WRITER_HEAP_BYTES).map_err(index_fault)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn index_fault(error: tantivy::TantivyError) -> Fault {
+    Fault::Transient(format!("lexical index: {error}"))
+}

@@ -1,0 +1,223 @@
+//! One committed state, pinned.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tantivy::collector::{Count, DocSetCollector, TopDocs};
+use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, RangeQuery, TermQuery};
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{DocAddress, DocSet, Index, Searcher, Term};
+
+use super::fields::{Fields, kind};
+use super::{analyzer, filter, index_fault};
+use crate::domain::chunk::Chunk;
+use crate::domain::document::Head;
+use crate::domain::filter::Filter;
+use crate::domain::ids::{ChunkId, DocumentId};
+use crate::fault::Fault;
+use crate::ports::lexical::{IndexCounts, LexicalHit, Snapshot};
+
+/// Most distinct words of a question that are searched.
+const QUESTION_TERMS_MAX: usize = 512;
+/// Weight of a match in a title or heading, next to 1 for a match in the text.
+const HEADING_WEIGHT: f32 = 0.3;
+/// Read beyond `top_k`, so that ties at the cut are broken by id and not by segment.
+const TIE_MARGIN: usize = 16;
+/// Scores are rounded to this step: sums in another order give the same score.
+const SCORE_STEPS: f32 = 4096.0;
+
+pub(super) struct TantivySnapshot {
+    searcher: Searcher,
+    fields: Fields,
+    index: Index,
+    number: u64,
+    /// Whether every chunk is open to its whole tenant, so that readers need no check here.
+    all_open: bool,
+}
+
+impl TantivySnapshot {
+    pub(super) fn new(index: &Index, fields: Fields, searcher: Searcher, number: u64) -> Result<Self, Fault> {
+        let frequency = |field: Field, text: &str| {
+            searcher.doc_freq(&Term::from_field_text(field, text)).map_err(index_fault)
+        };
+        let all_open = frequency(fields.readers, "*")? == frequency(fields.kind, kind::CHUNK)?;
+        Ok(Self { index: index.clone(), fields, searcher, number, all_open })
+    }
+
+    fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
+        let mut tokenizer = self
+            .index
+            .tokenizers()
+            .get(analyzer::NAME)
+            .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))?;
+        let mut seen = HashSet::new();
+        let mut words = Vec::new();
+        let mut stream = tokenizer.token_stream(question);
+        while words.len() < QUESTION_TERMS_MAX && stream.advance() {
+            let word = &stream.token().text;
+            if !word.is_empty() && seen.insert(word.clone()) {
+                words.push(word.clone());
+            }
+        }
+        Ok(words)
+    }
+
+    fn question_query(&self, words: &[String]) -> Box<dyn Query> {
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(words.len() * 2);
+        let term = |field: Field, word: &str| -> Box<dyn Query> {
+            Box::new(TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs))
+        };
+        for word in words {
+            clauses.push((Occur::Should, term(self.fields.text, word)));
+            let heading = BoostQuery::new(term(self.fields.heading, word), HEADING_WEIGHT);
+            clauses.push((Occur::Should, Box::new(heading)));
+        }
+        Box::new(BooleanQuery::new(clauses))
+    }
+
+    fn chunk_id_at(&self, address: DocAddress) -> Result<ChunkId, Fault> {
+        let segment = self.searcher.segment_reader(address.segment_ord).fast_fields();
+        let read = |name: &str| {
+            let column = segment.u64(name).map_err(index_fault)?;
+            column
+                .first(address.doc_id)
+                .ok_or_else(|| Fault::permanent("index_corrupt", format!("a chunk without {name}")))
+        };
+        Ok(ChunkId::from_uuid(uuid::Uuid::from_u64_pair(read("id_high")?, read("id_low")?)))
+    }
+
+    /// The live document that carries a term, if any.
+    fn address_of(&self, term: &Term) -> Result<Option<DocAddress>, Fault> {
+        for (ordinal, segment) in (0_u32..).zip(self.searcher.segment_readers()) {
+            let inverted = segment.inverted_index(term.field()).map_err(index_fault)?;
+            let postings = inverted
+                .read_postings(term, IndexRecordOption::Basic)
+                .map_err(|error| Fault::Transient(format!("lexical index: {error}")))?;
+            let Some(mut postings) = postings else { continue };
+            let mut doc = postings.doc();
+            while doc != tantivy::TERMINATED {
+                if segment.alive_bitset().is_none_or(|alive| alive.is_alive(doc)) {
+                    return Ok(Some(DocAddress::new(ordinal, doc)));
+                }
+                doc = postings.advance();
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_chunk(&self, id: ChunkId, address: DocAddress) -> Result<Arc<Chunk>, Fault> {
+        let document = self.searcher.doc(address).map_err(index_fault)?;
+        self.fields.read_chunk(id, &document).map(Arc::new).map_err(index_fault)
+    }
+
+    fn count_kind(&self, kind: &str) -> Result<u64, Fault> {
+        let query = TermQuery::new(Term::from_field_text(self.fields.kind, kind), IndexRecordOption::Basic);
+        Ok(self.searcher.search(&query, &Count).map_err(index_fault)? as u64)
+    }
+}
+
+impl Snapshot for TantivySnapshot {
+    fn id(&self) -> u64 {
+        self.number
+    }
+
+    fn search(
+        &self,
+        question: &str,
+        filter: Option<&Filter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<LexicalHit>, Fault> {
+        let words = self.words(question)?;
+        if words.is_empty() || top_k == 0 {
+            return Ok(Vec::new());
+        }
+        let unscored = |query: Box<dyn Query>| -> (Occur, Box<dyn Query>) {
+            (Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0)))
+        };
+        let mut query = self.question_query(&words);
+        let mut conditions = Vec::new();
+        if let Some(filter) = filter {
+            conditions.push(unscored(filter::to_query(&self.fields, filter)));
+        }
+        if !self.all_open {
+            conditions.push(unscored(filter::readers(&self.fields, readers)));
+        }
+        if !conditions.is_empty() {
+            conditions.push((Occur::Must, query));
+            query = Box::new(BooleanQuery::new(conditions));
+        }
+        let collector = TopDocs::with_limit(top_k + TIE_MARGIN).order_by_score();
+        let found = self.searcher.search(&*query, &collector).map_err(index_fault)?;
+        let mut hits = found
+            .into_iter()
+            .map(|(score, address)| {
+                let score = (score * SCORE_STEPS).round() / SCORE_STEPS;
+                Ok(LexicalHit { id: self.chunk_id_at(address)?, score })
+            })
+            .collect::<Result<Vec<_>, Fault>>()?;
+        hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
+        hits.truncate(top_k);
+        Ok(hits)
+    }
+
+    fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault> {
+        ids.iter()
+            .map(|id| {
+                let term = Term::from_field_bytes(self.fields.chunk_id, id.as_uuid().as_bytes());
+                self.address_of(&term)?.map(|address| self.read_chunk(*id, address)).transpose()
+            })
+            .collect()
+    }
+
+    fn chunk_range(&self, document_id: &DocumentId, first: u32, last: u32) -> Result<Vec<Arc<Chunk>>, Fault> {
+        let of_document = TermQuery::new(
+            Term::from_field_text(self.fields.document, document_id.as_str()),
+            IndexRecordOption::Basic,
+        );
+        let bound = |ordinal: u32| {
+            std::ops::Bound::Included(Term::from_field_u64(self.fields.ordinal, ordinal.into()))
+        };
+        let query = BooleanQuery::new(vec![
+            (Occur::Must, Box::new(of_document)),
+            (Occur::Must, Box::new(RangeQuery::new(bound(first), bound(last)))),
+        ]);
+        let found = self.searcher.search(&query, &DocSetCollector).map_err(index_fault)?;
+        let mut chunks = found
+            .into_iter()
+            .map(|address| self.read_chunk(self.chunk_id_at(address)?, address))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        chunks.sort_by_key(|chunk| chunk.ordinal);
+        Ok(chunks)
+    }
+
+    fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault> {
+        let of_document = TermQuery::new(
+            Term::from_field_text(self.fields.document, document_id.as_str()),
+            IndexRecordOption::Basic,
+        );
+        let chunk =
+            TermQuery::new(Term::from_field_text(self.fields.kind, kind::CHUNK), IndexRecordOption::Basic);
+        let query =
+            BooleanQuery::new(vec![(Occur::Must, Box::new(of_document)), (Occur::MustNot, Box::new(chunk))]);
+        let found = self.searcher.search(&query, &DocSetCollector).map_err(index_fault)?;
+        let mut heads = found
+            .into_iter()
+            .map(|address| {
+                let document = self.searcher.doc(address).map_err(index_fault)?;
+                self.fields.read_head(&document).map_err(index_fault)
+            })
+            .collect::<Result<Vec<_>, Fault>>()?;
+        heads.sort_by_key(|head| Reverse(head.version));
+        Ok(heads.into_iter().next())
+    }
+
+    fn counts(&self) -> Result<IndexCounts, Fault> {
+        Ok(IndexCounts {
+            documents: self.count_kind(kind::HEAD)?,
+            tombstones: self.count_kind(kind::TOMBSTONE)?,
+            chunks: self.count_kind(kind::CHUNK)?,
+        })
+    }
+}

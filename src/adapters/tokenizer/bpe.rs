@@ -1,0 +1,222 @@
+//! `cl100k_base` and `o200k_base`, token for token what tiktoken counts.
+//!
+//! Both vocabularies first split a text into *pieces* with a regular expression, then encode
+//! every piece alone. So one pass stores the end of every piece and the tokens up to it, and
+//! a range costs its two border pieces and a subtraction. Why that is exact:
+//!
+//! * The piece that starts at a byte depends only on the text from there on. From any byte
+//!   that is a piece border of the whole text, the pieces of a slice are the pieces of the
+//!   text, as long as the end of the slice cannot be seen.
+//! * It can be seen only by a piece that would reach over it, and by `\s+$`, which looks at
+//!   the white space in front of it. So every piece of the text that ends before the piece
+//!   with the slice's last visible character is a piece of the slice, too.
+//!
+//! Pieces of at most 15 bytes go through a small direct-mapped memory of counts: running text
+//! repeats its words, and looking one up is several times cheaper than encoding it.
+
+use bpe_openai::{Tokenizer as Vocabulary, cl100k_base, o200k_base};
+
+use crate::domain::chunk::Span;
+use crate::ports::tokenizer::{TokenTable, Tokenizer};
+
+/// Longest piece, in bytes, that [`Counter`] remembers: it fits a `u128` with its length.
+const REMEMBERED_BYTES_MAX: usize = 15;
+/// Most slots of [`Counter`]: 256 KiB, about a level-two cache.
+const SLOTS_MAX: usize = 8192;
+/// Pieces longer than this many bytes are interpolated by [`TokenTable::tokens_before`].
+const LONG_PIECE_BYTES: usize = 64;
+/// Farthest that a piece looks beyond its end, past white space: a contraction such as `'re`.
+const LOOK_AHEAD_BYTES_MAX: usize = 8;
+/// Bytes of a span that are joined to a prefix while looking for a common piece border.
+const JOINED_BYTES: usize = 512;
+
+/// A byte-pair vocabulary of `OpenAI`'s models.
+#[derive(Clone, Copy)]
+pub struct Bpe {
+    name: &'static str,
+    vocabulary: &'static Vocabulary,
+}
+
+impl Bpe {
+    /// `cl100k_base`: GPT-4, text-embedding-3. The first use loads it (about 0.2 s).
+    pub fn cl100k() -> Self {
+        Self { name: "cl100k_base", vocabulary: cl100k_base() }
+    }
+
+    /// `o200k_base`: GPT-4o and later. The first use loads it (about 0.5 s).
+    pub fn o200k() -> Self {
+        Self { name: "o200k_base", vocabulary: o200k_base() }
+    }
+}
+
+impl Tokenizer for Bpe {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.vocabulary.count(text)
+    }
+
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+        Box::new(BpeTable::new(self.vocabulary, text))
+    }
+}
+
+/// Piece borders of one text and the tokens up to each, both starting with 0. Empty for a
+/// text of 4 GiB or more, which is then counted by tokenising.
+struct BpeTable<'a> {
+    vocabulary: &'static Vocabulary,
+    text: &'a str,
+    borders: Vec<u32>,
+    tokens: Vec<u32>,
+}
+
+impl<'a> BpeTable<'a> {
+    fn new(vocabulary: &'static Vocabulary, text: &'a str) -> Self {
+        let mut table = Self { vocabulary, text, borders: Vec::new(), tokens: Vec::new() };
+        if u32::try_from(text.len()).is_err() {
+            return table;
+        }
+        table.borders.reserve(text.len() / 4 + 1);
+        table.tokens.reserve(text.len() / 4 + 1);
+        let mut counter = Counter::new(vocabulary, text.len());
+        let (mut border, mut tokens) = (0_u32, 0_u32);
+        table.borders.push(border);
+        table.tokens.push(tokens);
+        for piece in vocabulary.split(text) {
+            border += narrow(piece.len());
+            tokens += counter.count(piece.as_bytes());
+            table.borders.push(border);
+            table.tokens.push(tokens);
+        }
+        table
+    }
+
+    /// Index of the last border at or before `position`.
+    fn border_at_or_before(&self, position: usize) -> Option<usize> {
+        self.borders.partition_point(|&border| border as usize <= position).checked_sub(1)
+    }
+
+    /// Index of the border that is exactly at `position`.
+    fn border_at(&self, position: usize) -> Option<usize> {
+        self.border_at_or_before(position).filter(|&index| self.borders[index] as usize == position)
+    }
+
+    fn between(&self, first: usize, last: usize) -> usize {
+        (self.tokens[last] - self.tokens[first]) as usize
+    }
+
+    /// Tokens of `text[borders[first]..end]`, whose last visible character is in the piece that
+    /// starts at `borders[first]`.
+    fn count_tail(&self, first: usize, end: usize) -> usize {
+        let piece_end = self.borders[first + 1] as usize;
+        if piece_end > end {
+            return self.vocabulary.count(&self.text[self.borders[first] as usize..end]);
+        }
+        let blank = &self.text[piece_end..end];
+        let blank_tokens = if blank.is_empty() { 0 } else { self.vocabulary.count(blank) };
+        self.between(first, first + 1) + blank_tokens
+    }
+}
+
+impl TokenTable for BpeTable<'_> {
+    fn count(&self, span: Span) -> usize {
+        let slice = &self.text[span.start..span.end];
+        let visible_end = span.start + slice.trim_end().len();
+        if visible_end == span.start {
+            return self.vocabulary.count(slice);
+        }
+        let Some(tail) = self.border_at_or_before(visible_end - 1) else {
+            return self.vocabulary.count(slice);
+        };
+        let tail_start = self.borders[tail] as usize;
+        let (mut tokens, mut position) = (0, span.start);
+        let mut pieces = self.vocabulary.split(slice);
+        while position <= tail_start {
+            if let Some(border) = self.border_at(position) {
+                return tokens + self.between(border, tail) + self.count_tail(tail, span.end);
+            }
+            let Some(piece) = pieces.next() else { return tokens };
+            tokens += self.vocabulary.bpe.count(piece.as_bytes());
+            position += piece.len();
+        }
+        let rest = &self.text[position..span.end];
+        tokens + if rest.is_empty() { 0 } else { self.vocabulary.count(rest) }
+    }
+
+    fn count_after(&self, prefix: &str, span: Span) -> Option<usize> {
+        let head_end = self.text.floor_char_boundary(span.end.min(span.start + JOINED_BYTES));
+        let mut joined = String::with_capacity(prefix.len() + JOINED_BYTES);
+        joined.push_str(prefix);
+        joined.push_str(&self.text[span.start..head_end]);
+        let (whole, visible_end) = (head_end == span.end, joined.trim_end().len());
+        let (mut tokens, mut position) = (0, 0);
+        for piece in self.vocabulary.split(&joined) {
+            if position >= prefix.len() && (whole || position + LOOK_AHEAD_BYTES_MAX < visible_end) {
+                let in_text = span.start + position - prefix.len();
+                if self.border_at(in_text).is_some() {
+                    return Some(tokens + self.count(Span { start: in_text, end: span.end }));
+                }
+            }
+            tokens += self.vocabulary.bpe.count(piece.as_bytes());
+            position += piece.len();
+        }
+        whole.then_some(tokens)
+    }
+
+    fn tokens_before(&self, position: usize) -> usize {
+        let Some(index) = self.border_at_or_before(position) else {
+            return self.vocabulary.count(&self.text[..position]);
+        };
+        let start = self.borders[index] as usize;
+        let before = self.tokens[index] as usize;
+        let Some(&end) = self.borders.get(index + 1) else { return before };
+        let piece_bytes = end as usize - start;
+        if piece_bytes <= LONG_PIECE_BYTES {
+            return before;
+        }
+        before + self.between(index, index + 1) * (position - start) / piece_bytes
+    }
+}
+
+/// Counts pieces and remembers the short ones.
+struct Counter {
+    vocabulary: &'static Vocabulary,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    key: u128,
+    tokens: u32,
+}
+
+impl Counter {
+    fn new(vocabulary: &'static Vocabulary, text_bytes: usize) -> Self {
+        let slots = (text_bytes / 8).next_power_of_two().clamp(64, SLOTS_MAX);
+        Self { vocabulary, slots: vec![Slot::default(); slots] }
+    }
+
+    fn count(&mut self, piece: &[u8]) -> u32 {
+        if piece.len() > REMEMBERED_BYTES_MAX {
+            return narrow(self.vocabulary.bpe.count(piece));
+        }
+        let mut packed = [0_u8; 16];
+        packed[..piece.len()].copy_from_slice(piece);
+        packed[REMEMBERED_BYTES_MAX] = narrow(piece.len()) as u8;
+        let key = u128::from_le_bytes(packed);
+        let (low, high) = (key as u64, (key >> 64) as u64);
+        let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let index = (mixed >> 40) as usize & (self.slots.len() - 1);
+        if self.slots[index].key != key {
+            self.slots[index] = Slot { key, tokens: narrow(self.vocabulary.bpe.count(piece)) };
+        }
+        self.slots[index].tokens
+    }
+}
+
+/// A length inside a text that is known to be shorter than 4 GiB.
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,147 @@
+//! The layers of the configuration and where each value comes from.
+//!
+//! Layers are added one at a time and the sum is read after each, so an error belongs to the
+//! layer that was just added and is reported with that layer's name. Values are never quoted:
+//! a secret may stand where it does not belong.
+
+use std::path::Path;
+
+use figment::error::Kind;
+use figment::providers::{Format, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider, Source};
+
+use super::raw::RawConfig;
+use crate::fault::Refusal;
+
+const VARIABLE_PREFIX: &str = "CONTEXTURE__";
+const DATA_DIR_VARIABLE: &str = "CONTEXTURE_DATA_DIR";
+
+pub(super) struct Layers {
+    figment: Figment,
+}
+
+impl Layers {
+    pub(super) fn new(defaults: &str) -> Result<Self, Refusal> {
+        let mut layers = Self { figment: Figment::new() };
+        layers.add(Toml::string(defaults), "the compiled-in defaults")?;
+        Ok(layers)
+    }
+
+    pub(super) fn add_data_dir(&mut self, environment: &[(String, String)]) -> Result<(), Refusal> {
+        let found = environment.iter().find(|(name, value)| name == DATA_DIR_VARIABLE && !value.is_empty());
+        let Some((name, value)) = found else { return Ok(()) };
+        self.add(Variable::new(name, "data_dir", Value::from(value.as_str())), name)
+    }
+
+    pub(super) fn add_file(&mut self, path: &Path) -> Result<(), Refusal> {
+        let shown = path.display().to_string();
+        std::fs::File::open(path).map_err(|error| {
+            Refusal::invalid("config_unreadable", "", format!("{shown}: cannot be read: {error}"))
+        })?;
+        self.add(Toml::file_exact(path), &shown)
+    }
+
+    pub(super) fn add_variables(&mut self, environment: &[(String, String)]) -> Result<(), Refusal> {
+        let mut ours: Vec<(&str, String, &str)> = environment
+            .iter()
+            .filter_map(|(name, value)| {
+                let key = name.strip_prefix(VARIABLE_PREFIX)?.to_lowercase().replace("__", ".");
+                Some((name.as_str(), key, value.as_str()))
+            })
+            .collect();
+        ours.sort_unstable();
+        for (name, key, text) in ours {
+            // Like figment's own `Env`: numbers, booleans, lists and tables in TOML's manner,
+            // everything else is text.
+            let value = text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
+            self.add(Variable::new(name, &key, value), name)?;
+        }
+        Ok(())
+    }
+
+    /// The sum of all layers.
+    pub(super) fn sum(&self) -> Result<RawConfig, Refusal> {
+        self.read("the configuration")
+    }
+
+    /// Adds to a refusal which layer the value of its key came from.
+    pub(super) fn name_origin(&self, refusal: Refusal) -> Refusal {
+        let Some(metadata) = self.figment.find_metadata(&refusal.field) else { return refusal };
+        let origin = match &metadata.source {
+            Some(Source::File(path)) => path.display().to_string(),
+            Some(Source::Custom(variable)) => variable.clone(),
+            _ => return refusal,
+        };
+        Refusal { message: format!("{origin}: {}", refusal.message), ..refusal }
+    }
+
+    fn add(&mut self, layer: impl Provider, name: &str) -> Result<(), Refusal> {
+        self.figment = std::mem::take(&mut self.figment).merge(layer);
+        self.read(name).map(|_| ())
+    }
+
+    fn read(&self, layer: &str) -> Result<RawConfig, Refusal> {
+        self.figment.extract().map_err(|error| refuse(layer, &error))
+    }
+}
+
+fn refuse(layer: &str, error: &figment::Error) -> Refusal {
+    let mut path = error.path.clone();
+    if let Kind::UnknownField(field, _) = &error.kind
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    let key = path.join(".");
+    let (code, why) = match &error.kind {
+        Kind::UnknownField(_, known) => ("unknown_config_key", unknown(known)),
+        Kind::MissingField(field) => ("invalid_config", format!("misses '{field}'")),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            ("invalid_config", format!("must be {expected}"))
+        }
+        Kind::InvalidLength(_, expected) => ("invalid_config", format!("must have {expected}")),
+        Kind::UnknownVariant(_, known) => ("invalid_config", format!("must be one of: {}", known.join(", "))),
+        // The parser's message ends with the reason; between, it quotes the line.
+        Kind::Message(message) => ("invalid_config", ends_of(message)),
+        _ => ("invalid_config", "cannot be read".to_owned()),
+    };
+    let place = if key.is_empty() { String::new() } else { format!("{key} ") };
+    Refusal::invalid(code, &key, format!("{layer}: {place}{why}"))
+}
+
+fn unknown(known: &[&str]) -> String {
+    if known.is_empty() {
+        return "is not a configuration key".to_owned();
+    }
+    format!("is not a configuration key; known here: {}", known.join(", "))
+}
+
+fn ends_of(message: &str) -> String {
+    let mut lines = message.lines().filter(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default();
+    lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
+}
+
+/// One variable of the environment as a layer of its own.
+struct Variable {
+    name: String,
+    nested: Dict,
+}
+
+impl Variable {
+    fn new(name: &str, key: &str, value: Value) -> Self {
+        let nested = figment::util::nest(key, value).into_dict().unwrap_or_default();
+        Self { name: name.to_owned(), nested }
+    }
+}
+
+impl Provider for Variable {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("environment variable", Source::Custom(self.name.clone()))
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.nested.clone())]))
+    }
+}

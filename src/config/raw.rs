@@ -1,0 +1,80 @@
+//! The configuration as it was written: one field per key of `config/default.toml`.
+
+use figment::value::magic::RelativePathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::credential::RawKey;
+use crate::telemetry::LogFormat;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    #[serde(serialize_with = "RelativePathBuf::serialize_relative")]
+    pub(super) data_dir: RelativePathBuf,
+    pub(super) server: RawServer,
+    pub(super) limits: RawLimits,
+    pub(super) workers: RawWorkers,
+    pub(super) retrieval: RawRetrieval,
+    pub(super) auth: RawAuth,
+    pub(super) log: RawLog,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServer {
+    pub(super) listen: String,
+    pub(super) connections_max: u64,
+    pub(super) streams_per_connection_max: u64,
+    pub(super) requests_in_flight_max: u64,
+    pub(super) request_bytes_in_flight_max: u64,
+    pub(super) metadata_bytes_max: u64,
+    pub(super) request_deadline_ms: u64,
+    pub(super) request_deadline_ms_max: u64,
+    pub(super) retry_after_ms: u64,
+    pub(super) stream_idle_ms_max: u64,
+    pub(super) stream_window_submissions_max: u64,
+    pub(super) stream_window_bytes_max: u64,
+    pub(super) keepalive_interval_ms: u64,
+    pub(super) keepalive_timeout_ms: u64,
+    pub(super) drain_ms_max: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLimits {
+    pub(super) body_bytes_max: u64,
+    pub(super) chunks_per_document_max: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "these are the keys of the file, and all are limits")]
+pub(super) struct RawWorkers {
+    pub(super) chunk_batch_documents_max: u64,
+    pub(super) embed_batch_documents_max: u64,
+    pub(super) embed_batch_texts_max: u64,
+    pub(super) embed_batch_tokens_max: u64,
+    pub(super) index_commit_documents_max: u64,
+    pub(super) index_commit_ms_max: u64,
+    pub(super) index_commit_bytes_max: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRetrieval {
+    pub(super) lexical_weight: f32,
+    pub(super) dense_weight: f32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAuth {
+    pub(super) keys: Vec<RawKey>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLog {
+    pub(super) level: String,
+    pub(super) format: LogFormat,
+}

@@ -1,0 +1,151 @@
+//! Collapses candidates that say the same: the best one stays and carries the citations.
+//!
+//! Exact: equal texts, ASCII white space folded. Near: Jaccard similarity of the sets of
+//! 3-token shingles ≥ 0.9 and the same numbers, for a table row with another figure is not a
+//! duplicate. Tokens are runs between white space; a character of three or four UTF-8 bytes
+//! is a token by itself, for scripts without spaces.
+//!
+//! Pairs are found by prefix filtering, which misses none: sets this similar share one of
+//! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007).
+//! Parts of one document that overlap are not duplicates; they are united.
+
+use std::collections::HashMap;
+
+use super::unite::overlaps;
+use super::{Citation, Item, Verdict};
+
+/// Tokens per shingle.
+const SHINGLE_TOKENS: usize = 3;
+/// Similarity from which two texts are near duplicates, in tenths.
+const SIMILARITY_TENTHS_MIN: usize = 9;
+
+/// What is compared of one text.
+struct Sketch {
+    /// Hash of the tokens in order.
+    whole: u64,
+    /// Hash of the tokens with digits, in any order.
+    numbers: u64,
+    /// Hashes of the shingles, sorted, each once.
+    shingles: Vec<u64>,
+}
+
+/// Marks duplicates; returns for every candidate where else its text stands.
+pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
+    let mut also = vec![Vec::new(); items.len()];
+    let mut kept: HashMap<usize, Sketch> = HashMap::new();
+    let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
+    for index in 0..items.len() {
+        if items[index].verdict.is_some() {
+            continue;
+        }
+        let sketch = sketch(&items[index].chunk.text);
+        let prefix = &sketch.shingles[..prefix_length(sketch.shingles.len())];
+        let mut partners: Vec<usize> =
+            prefix.iter().filter_map(|hash| by_hash.get(hash)).flatten().copied().collect();
+        partners.sort_unstable();
+        partners.dedup();
+        let found = partners.into_iter().find_map(|partner| {
+            Some((partner, compare(items, (partner, &kept[&partner]), (index, &sketch))?))
+        });
+        if let Some((partner, verdict)) = found {
+            items[index].verdict = Some(verdict);
+            let citation = items[index].citation();
+            if citation != items[partner].citation() {
+                also[partner].push(citation);
+            }
+            continue;
+        }
+        for hash in prefix {
+            by_hash.entry(*hash).or_default().push(index);
+        }
+        kept.insert(index, sketch);
+    }
+    also
+}
+
+/// How `other` duplicates `kept`, if it does.
+fn compare(items: &[Item], kept: (usize, &Sketch), other: (usize, &Sketch)) -> Option<Verdict> {
+    let (first, second) = (&items[kept.0], &items[other.0]);
+    if overlaps(first, second) && first.chunk.span != second.chunk.span {
+        return None;
+    }
+    let of = first.chunk.id;
+    let folded = |text: &'_ str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    if kept.1.whole == other.1.whole && folded(&first.chunk.text) == folded(&second.chunk.text) {
+        return Some(Verdict::DuplicateOf { of });
+    }
+    let near = kept.1.numbers == other.1.numbers && similar(&kept.1.shingles, &other.1.shingles);
+    near.then_some(Verdict::NearDuplicateOf { of })
+}
+
+/// Lowest hashes of which similar sets share at least one.
+fn prefix_length(shingles: usize) -> usize {
+    (shingles + 1).saturating_sub((shingles * SIMILARITY_TENTHS_MIN).div_ceil(10)).min(shingles)
+}
+
+/// Whether the Jaccard similarity of two sorted sets is at least the minimum.
+fn similar(left: &[u64], right: &[u64]) -> bool {
+    // |∩| / |∪| ≥ t  ⇔  (1 + t) · |∩| ≥ t · (|left| + |right|)
+    let needed = (SIMILARITY_TENTHS_MIN * (left.len() + right.len())).div_ceil(10 + SIMILARITY_TENTHS_MIN);
+    let (mut at_left, mut at_right, mut shared) = (0, 0, 0);
+    while at_left < left.len() && at_right < right.len() {
+        if shared + (left.len() - at_left).min(right.len() - at_right) < needed {
+            return false;
+        }
+        let (one, other) = (left[at_left], right[at_right]);
+        shared += usize::from(one == other);
+        at_left += usize::from(one <= other);
+        at_right += usize::from(other <= one);
+    }
+    shared >= needed
+}
+
+fn sketch(text: &str) -> Sketch {
+    let mut hashes: Vec<u64> = Vec::with_capacity(text.len() / 5 + 1);
+    let mut numbers = 0_u64;
+    for_each_token(text.as_bytes(), |hash, has_digit| {
+        hashes.push(hash);
+        if has_digit {
+            numbers = numbers.wrapping_add(hash);
+        }
+    });
+    let chain = |hashes: &[u64]| hashes.iter().fold(0, |chained, hash| mix(chained ^ *hash));
+    let mut shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {
+        vec![chain(&hashes)]
+    } else {
+        hashes.windows(SHINGLE_TOKENS).map(chain).collect()
+    };
+    shingles.sort_unstable();
+    shingles.dedup();
+    Sketch { whole: chain(&hashes), numbers, shingles }
+}
+
+fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, bool)) {
+    const OPEN: u64 = 0xcbf2_9ce4_8422_2325;
+    const FACTOR: u64 = 0x0000_0100_0000_01b3;
+    let (mut hash, mut length, mut has_digit) = (OPEN, 0_usize, false);
+    for byte in bytes {
+        let starts_wide = *byte >= 0xE0;
+        if byte.is_ascii_whitespace() || starts_wide {
+            if length > 0 {
+                token(mix(hash), has_digit);
+            }
+            (hash, length, has_digit) = (OPEN, 0, false);
+        }
+        if !byte.is_ascii_whitespace() {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(FACTOR);
+            length += 1;
+            has_digit |= byte.is_ascii_digit();
+        }
+    }
+    if length > 0 {
+        token(mix(hash), has_digit);
+    }
+}
+
+/// The finaliser of `SplitMix64` (Steele et al., 2014).
+fn mix(hash: u64) -> u64 {
+    let once = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let twice = (once ^ (once >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    twice ^ (twice >> 31)
+}

@@ -1,0 +1,45 @@
+//! Markdown: a heading per document, a fenced block per passage, the citation as its info
+//! string (`CommonMark` 0.31, section 4.5).
+
+use std::fmt::Write as _;
+
+use super::Label;
+use super::visible::inert_line;
+
+/// Shortest fence that opens a block.
+const FENCE_RUN_MIN: usize = 3;
+
+/// A fence that no run of backticks of this length can close.
+pub(super) fn fence(longest_run: usize) -> String {
+    "`".repeat((longest_run + 1).max(FENCE_RUN_MIN))
+}
+
+pub(super) fn open_document(out: &mut String, id: &str, version: u64) {
+    out.push_str("# ");
+    out.push_str(&inert_line(id));
+    out.push_str(" v");
+    out.push_str(&version.to_string());
+    out.push('\n');
+}
+
+pub(super) fn open_passage(out: &mut String, fence: &str, label: &Label) {
+    out.push_str(fence);
+    write_citation(out, label);
+    out.push('\n');
+}
+
+pub(super) fn close_passage(out: &mut String, fence: &str) {
+    out.push('\n');
+    out.push_str(fence);
+    out.push('\n');
+}
+
+/// `[number] start-end heading`, shared with the plain format.
+pub(super) fn write_citation(out: &mut String, label: &Label) {
+    let Label { number, span, heading, .. } = label;
+    let _ = write!(out, "[{number}] {}-{}", span.start, span.end);
+    if !heading.is_empty() {
+        out.push(' ');
+        out.push_str(&inert_line(heading));
+    }
+}

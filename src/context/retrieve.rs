@@ -1,0 +1,208 @@
+//! Retrieval: both legs in parallel, in one snapshot, under one deadline.
+//!
+//! The filter and the readers are applied inside both legs and verified again on every hit. A
+//! dense hit that is not in the snapshot (uncommitted, deleted, superseded, foreign) is dropped;
+//! the dense leg over-fetches for that, and asks for more at most [`REFILLS_MAX`] times. It may
+//! use [`DENSE_SHARE`] of what is left of the deadline; then the answer is lexical and says so.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::domain::chunk::Chunk;
+use crate::domain::document::reader_terms;
+use crate::domain::ids::ChunkId;
+use crate::fault::{Fault, Refusal, RefusalKind};
+use crate::ports::catalog::OpenCollection;
+use crate::ports::embedder::Purpose;
+use crate::ports::lexical::{LexicalHit, Snapshot};
+use crate::ports::vectors::DenseHit;
+
+use super::answer::Degraded;
+use super::request::Query;
+
+/// Times the dense leg is asked for more.
+pub const REFILLS_MAX: usize = 2;
+/// Part of the deadline that the dense leg may use.
+pub const DENSE_SHARE: f64 = 0.8;
+/// Time between looks at a document that is awaited.
+const AWAIT_POLL: Duration = Duration::from_millis(10);
+
+/// What both legs found.
+pub struct Retrieved {
+    /// BM25 hits, best first.
+    pub lexical: Vec<LexicalHit>,
+    /// Cosine hits, best first, all of them in the snapshot.
+    pub dense: Vec<DenseHit>,
+    /// The chunks of all hits.
+    pub chunks: HashMap<ChunkId, Arc<Chunk>>,
+    /// The snapshot's number.
+    pub snapshot: u64,
+    /// What the answer has to do without.
+    pub degraded: Vec<Degraded>,
+}
+
+/// The newest snapshot that has seen every version the query asks for.
+pub async fn awaited_snapshot(
+    open: &OpenCollection,
+    query: &Query,
+    deadline: Instant,
+) -> Result<Arc<dyn Snapshot>, Refusal> {
+    loop {
+        let snapshot = open.lexical.snapshot();
+        let Some(missing) = first_missing(&*snapshot, query)? else {
+            return Ok(snapshot);
+        };
+        if timeout_at(deadline, tokio::time::sleep(AWAIT_POLL)).await.is_err() || Instant::now() >= deadline {
+            return Err(Refusal::new(
+                RefusalKind::Precondition,
+                "min_version_not_visible",
+                "min_version",
+                missing,
+            ));
+        }
+        // A deadline of the whole query fires at the same instant; this answer says more.
+        if deadline.saturating_duration_since(Instant::now()) <= AWAIT_POLL * 2 {
+            return Err(Refusal::new(
+                RefusalKind::Precondition,
+                "min_version_not_visible",
+                "min_version",
+                missing,
+            ));
+        }
+    }
+}
+
+fn first_missing(snapshot: &dyn Snapshot, query: &Query) -> Result<Option<String>, Fault> {
+    for (document_id, version) in &query.min_versions {
+        let seen = snapshot.head(document_id)?.map(|head| head.version);
+        if seen.is_none_or(|seen| seen < *version) {
+            return Ok(Some(format!("version {version} of '{document_id}' is not visible yet; ask again")));
+        }
+    }
+    Ok(None)
+}
+
+/// Runs both legs.
+pub async fn run(
+    open: &OpenCollection,
+    snapshot: Arc<dyn Snapshot>,
+    query: &Query,
+    deadline: Instant,
+) -> Result<Retrieved, Refusal> {
+    let readers = reader_terms(query.principal.groups());
+    let dense_deadline =
+        Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(DENSE_SHARE);
+    let (lexical, dense) = tokio::join!(
+        lexical_leg(snapshot.clone(), query, readers.clone()),
+        timeout_at(dense_deadline, dense_leg(open, snapshot.clone(), query, &readers)),
+    );
+    let mut retrieved = lexical?;
+    match dense {
+        Ok(Ok(found)) => {
+            retrieved.dense = found.hits;
+            retrieved.chunks.extend(found.chunks);
+            if found.short {
+                retrieved.degraded.push(Degraded::Refill);
+            }
+        }
+        Ok(Err(fault)) => {
+            tracing::warn!(collection = %query.collection.collection, %fault, "the dense leg failed; the answer is lexical");
+            retrieved.degraded.push(Degraded::Dense);
+        }
+        Err(_) => {
+            tracing::warn!(collection = %query.collection.collection, "the dense leg was late; the answer is lexical");
+            retrieved.degraded.push(Degraded::Dense);
+        }
+    }
+    Ok(retrieved)
+}
+
+async fn lexical_leg(
+    snapshot: Arc<dyn Snapshot>,
+    query: &Query,
+    readers: Vec<String>,
+) -> Result<Retrieved, Refusal> {
+    let query = query.clone();
+    let search = move || -> Result<Retrieved, Fault> {
+        let mut lexical = snapshot.search(&query.question, query.filter.as_ref(), &readers, query.top_k)?;
+        let ids: Vec<ChunkId> = lexical.iter().map(|hit| hit.id).collect();
+        let chunks = readable(&*snapshot, &query, &ids)?;
+        lexical.retain(|hit| chunks.contains_key(&hit.id));
+        Ok(Retrieved { lexical, dense: Vec::new(), chunks, snapshot: snapshot.id(), degraded: Vec::new() })
+    };
+    tokio::task::spawn_blocking(search)
+        .await
+        .map_err(|_| Refusal::new(RefusalKind::Internal, "internal", "", "the lexical leg panicked"))?
+        .map_err(Refusal::from)
+}
+
+struct DenseFound {
+    hits: Vec<DenseHit>,
+    chunks: HashMap<ChunkId, Arc<Chunk>>,
+    /// Whether hits are missing although the store had more.
+    short: bool,
+}
+
+async fn dense_leg(
+    open: &OpenCollection,
+    snapshot: Arc<dyn Snapshot>,
+    query: &Query,
+    readers: &[String],
+) -> Result<DenseFound, Fault> {
+    let question = vec![query.question.clone()];
+    let vector = open
+        .embedder
+        .embed(&question, Purpose::Query)
+        .await?
+        .pop()
+        .ok_or_else(|| Fault::Transient("the embedder answered no vector".to_owned()))?;
+    let mut fetch = query.top_k + query.top_k / 4 + 16;
+    for refill in 0.. {
+        let hits = open.vectors.search(vector.clone(), query.filter.as_ref(), readers, fetch).await?;
+        let exhausted = hits.len() < fetch;
+        let found = verify(snapshot.clone(), query.clone(), hits).await?;
+        let enough = found.hits.len() >= query.top_k;
+        if enough || exhausted || refill >= REFILLS_MAX {
+            return Ok(DenseFound { short: !enough && !exhausted, ..found });
+        }
+        fetch *= 4;
+    }
+    unreachable!("the loop above returns within REFILLS_MAX rounds")
+}
+
+/// Keeps the hits that the snapshot holds and the caller may read, `top_k` at most.
+async fn verify(snapshot: Arc<dyn Snapshot>, query: Query, hits: Vec<DenseHit>) -> Result<DenseFound, Fault> {
+    let check = move || -> Result<DenseFound, Fault> {
+        let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.id).collect();
+        let chunks = readable(&*snapshot, &query, &ids)?;
+        let mut hits: Vec<DenseHit> = hits.into_iter().filter(|hit| chunks.contains_key(&hit.id)).collect();
+        // Equal scores come in the engine's order; ids make it ours.
+        hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
+        hits.truncate(query.top_k);
+        Ok(DenseFound { hits, chunks, short: false })
+    };
+    tokio::task::spawn_blocking(check).await.map_err(Fault::transient)?
+}
+
+/// The chunks of these ids that are in the snapshot and within readers and filter.
+fn readable(
+    snapshot: &dyn Snapshot,
+    query: &Query,
+    ids: &[ChunkId],
+) -> Result<HashMap<ChunkId, Arc<Chunk>>, Fault> {
+    let mut seen = HashSet::new();
+    let ids: Vec<ChunkId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
+    let chunks = snapshot.chunks(&ids)?;
+    Ok(ids
+        .into_iter()
+        .zip(chunks)
+        .filter_map(|(id, chunk)| Some((id, chunk?)))
+        .filter(|(_, chunk)| chunk.description.acl.admits(query.principal.groups()))
+        .filter(|(_, chunk)| {
+            query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata))
+        })
+        .collect())
+}

@@ -1,0 +1,98 @@
+//! The chunk stage: body to spans.
+
+use crate::domain::document::hash_content;
+use crate::domain::task::{Stage, Task};
+use crate::fault::{Fault, reason};
+use crate::ingest::{Outcome, Stages};
+use crate::ports::catalog::OpenCollection;
+use crate::ports::ledger::{Ending, StoredBody};
+
+use super::{ChunkLimits, cut, decode};
+use crate::domain::chunk::ChunkSpan;
+
+/// Cuts each task's body and stores the spans; one outcome each, in order.
+pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for run in crate::ingest::runs_by_collection(tasks) {
+        let run = &tasks[run];
+        match chunk_run(stages, run).await {
+            Ok(done) => outcomes.extend(done),
+            Err(fault) => outcomes.extend(run.iter().map(|_| Outcome::Failed(fault.clone()))),
+        }
+    }
+    outcomes
+}
+
+async fn chunk_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
+    let open = stages.open(&tasks[0]).await?;
+    let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
+    let bodies = stages.ledger.bodies(&keys).await?;
+    let chunks_max = stages.limits.chunks_per_document_max;
+    let tasks: Vec<Task> = tasks.to_vec();
+    let cut_all = move || -> Vec<Result<Vec<ChunkSpan>, Outcome>> {
+        tasks.iter().zip(bodies).map(|(task, body)| cut_body(&open, chunks_max, task, body)).collect()
+    };
+    let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(panicked)?;
+    let mut outcomes = Vec::with_capacity(keys.len());
+    let mut spans = Vec::with_capacity(keys.len());
+    for (key, cut) in keys.into_iter().zip(cuts) {
+        outcomes.push(match cut {
+            Ok(chunk_spans) => {
+                spans.push((key, chunk_spans));
+                Outcome::HandOn(Stage::Embed)
+            }
+            Err(outcome) => outcome,
+        });
+    }
+    if !spans.is_empty() {
+        stages.ledger.store_spans(spans).await?;
+    }
+    Ok(outcomes)
+}
+
+fn cut_body(
+    open: &OpenCollection,
+    chunks_max: usize,
+    task: &Task,
+    body: Option<StoredBody>,
+) -> Result<Vec<ChunkSpan>, Outcome> {
+    let stored = checked_body(task, body)?;
+    let died = |reason| Outcome::Ended { ending: Ending::Dead(Stage::Chunk, reason), sweep: false };
+    let title = stored.description.title.clone();
+    let text = decode(&stored.body, stored.description.media_type.as_deref(), task.key.document_id.as_str())
+        .map_err(died)?;
+    let limits = ChunkLimits {
+        tokens_max: open.sizes.tokens_max,
+        tokens_target: open.sizes.tokens_target,
+        tokens_reserved: open.sizes.tokens_reserved,
+        chunks_max,
+    };
+    let title = title.as_deref().or(text.title.as_deref());
+    cut(&text, title, &*open.embedder.tokenizer(), &limits).map_err(died)
+}
+
+/// The body a task is about, unless the version has ended, was overtaken, or is damaged.
+pub(in crate::ingest) fn checked_body(task: &Task, body: Option<StoredBody>) -> Result<StoredBody, Outcome> {
+    let corrupt = |detail: &str| Outcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail));
+    let Some(stored) = body else {
+        return Err(corrupt("the ledger holds no body for this version"));
+    };
+    if stored.state.is_terminal() {
+        return Err(Outcome::AlreadyEnded);
+    }
+    if stored.overtaken {
+        return Err(Outcome::Ended { ending: Ending::Superseded, sweep: true });
+    }
+    if hash_content(&stored.description, &stored.body) != task.content_hash {
+        return Err(corrupt("the stored body does not match the hash it was accepted with"));
+    }
+    Ok(stored)
+}
+
+/// A panic in a blocking task is the batch's; the worker finds out whose it was.
+pub(in crate::ingest) fn panicked(error: tokio::task::JoinError) -> Fault {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(cancelled) => Fault::transient(cancelled),
+    }
+}

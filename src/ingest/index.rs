@@ -1,0 +1,170 @@
+//! The index stage: everything of many documents to one commit.
+//!
+//! The fence is decided here for good, by the single writer, against committed heads and
+//! against other versions in the same batch. The commit is durable before anything is
+//! answered; the acknowledgement and the sweep of losers' vectors come after it.
+
+use std::collections::HashMap;
+
+use crate::domain::chunk::{Chunk, ChunkSpan};
+use crate::domain::document::{Acl, Description, Head};
+use crate::domain::fence::{Verdict, decide};
+use crate::domain::ids::{ChunkId, ContentHash, DocumentId, Version};
+use crate::domain::task::{Stage, Task};
+use crate::fault::{Fault, Reason, reason};
+use crate::ports::catalog::OpenCollection;
+use crate::ports::ledger::Ending;
+use crate::ports::lexical::DocumentWrite;
+
+use super::chunk::NormalisedText;
+use super::chunk::stage::panicked;
+use super::embed::read_document;
+use super::{Outcome, Stages};
+
+/// Commits each task's document; one outcome each, in order.
+pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for run in super::runs_by_collection(tasks) {
+        let run = &tasks[run];
+        match index_run(stages, run).await {
+            Ok(done) => outcomes.extend(done),
+            Err(fault) => outcomes.extend(run.iter().map(|_| Outcome::Failed(fault.clone()))),
+        }
+    }
+    outcomes
+}
+
+async fn index_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
+    let open = stages.open(&tasks[0]).await?;
+    let verdicts = fence(&open, tasks)?;
+    let applied: Vec<usize> = (0..tasks.len()).filter(|index| verdicts[*index].0 == Verdict::Apply).collect();
+    let (writes, mut refused) = build_writes(stages, tasks, &applied).await?;
+    if !writes.is_empty() {
+        let chunks: usize = writes.iter().map(|write| write.chunks.len()).sum();
+        open.lexical.commit(writes).await?;
+        stages.tally.committed(chunks as u64);
+    }
+    let outcomes = verdicts.into_iter().enumerate().map(|(index, (verdict, replaces))| {
+        refused.remove(&index).unwrap_or_else(|| match verdict {
+            Verdict::Apply => Outcome::Ended { ending: Ending::Visible, sweep: replaces },
+            Verdict::Duplicate => Outcome::Ended { ending: Ending::Visible, sweep: true },
+            Verdict::Superseded => Outcome::Ended { ending: Ending::Superseded, sweep: true },
+            Verdict::Conflict => {
+                let reason =
+                    Reason::new(reason::CONFLICT, "the same version was committed with other content");
+                Outcome::Ended { ending: Ending::Dead(Stage::Index, reason), sweep: true }
+            }
+        })
+    });
+    Ok(outcomes.collect())
+}
+
+/// One verdict per task, and whether it replaces a committed version.
+fn fence(open: &OpenCollection, tasks: &[Task]) -> Result<Vec<(Verdict, bool)>, Fault> {
+    let snapshot = open.lexical.snapshot();
+    let mut best: HashMap<&DocumentId, (Version, ContentHash)> = HashMap::new();
+    let mut committed: HashMap<&DocumentId, Option<(Version, ContentHash)>> = HashMap::new();
+    for task in tasks {
+        let document_id = &task.key.document_id;
+        if !committed.contains_key(document_id) {
+            let head = snapshot.head(document_id)?.map(|head| (head.version, head.content_hash));
+            committed.insert(document_id, head);
+        }
+        let candidate = (task.key.version, task.content_hash);
+        best.entry(document_id)
+            .and_modify(|best| {
+                if candidate.0 > best.0 {
+                    *best = candidate;
+                }
+            })
+            .or_insert(candidate);
+    }
+    let mut taken: HashMap<&DocumentId, bool> = HashMap::new();
+    let verdicts = tasks.iter().map(|task| {
+        let document_id = &task.key.document_id;
+        let (version, content) = (task.key.version, task.content_hash);
+        let head = committed[document_id];
+        let verdict = match decide(head, version, content) {
+            Verdict::Apply => match decide(Some(best[document_id]), version, content) {
+                // The highest of this batch applies, once; its copies are duplicates of it.
+                Verdict::Duplicate if taken.insert(document_id, true).is_none() => Verdict::Apply,
+                other => other,
+            },
+            other => other,
+        };
+        (verdict, head.is_some())
+    });
+    Ok(verdicts.collect())
+}
+
+/// The writes of the tasks at `applied`; an outcome instead for a task that cannot be written.
+async fn build_writes(
+    stages: &Stages,
+    tasks: &[Task],
+    applied: &[usize],
+) -> Result<(Vec<DocumentWrite>, HashMap<usize, Outcome>), Fault> {
+    let stored: Vec<usize> = applied.iter().copied().filter(|index| !tasks[*index].deletes).collect();
+    let keys: Vec<_> = stored.iter().map(|index| tasks[*index].key.clone()).collect();
+    let (bodies, spans) = tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(&keys))?;
+    let jobs: Vec<_> = stored
+        .iter()
+        .zip(bodies.into_iter().zip(spans))
+        .map(|(index, (body, spans))| (*index, tasks[*index].clone(), body, spans))
+        .collect();
+    let build = move || {
+        let mut writes = Vec::with_capacity(jobs.len());
+        let mut refused = HashMap::new();
+        for (index, task, body, spans) in jobs {
+            match read_document(&task, body, spans) {
+                Ok((text, description, spans)) => writes.push(write(&task, &text, description, &spans)),
+                Err(outcome) => {
+                    refused.insert(index, outcome);
+                }
+            }
+        }
+        (writes, refused)
+    };
+    let (mut writes, refused) = tokio::task::spawn_blocking(build).await.map_err(panicked)?;
+    let deletes = applied.iter().map(|index| &tasks[*index]).filter(|task| task.deletes);
+    writes.extend(deletes.map(tombstone));
+    Ok((writes, refused))
+}
+
+fn write(task: &Task, text: &NormalisedText, description: Description, spans: &[ChunkSpan]) -> DocumentWrite {
+    let chunk_count = u32::try_from(spans.len()).unwrap_or(u32::MAX);
+    let head = Head {
+        document_id: task.key.document_id.clone(),
+        version: task.key.version,
+        content_hash: task.content_hash,
+        epoch: task.epoch,
+        chunk_count,
+        acl: description.acl.clone(),
+        deleted: false,
+    };
+    let chunks = (0_u32..).zip(spans).map(|(ordinal, span)| Chunk {
+        id: ChunkId::derive(&task.epoch, &task.key, &task.content_hash, ordinal),
+        document_id: task.key.document_id.clone(),
+        version: task.key.version,
+        ordinal,
+        chunk_count,
+        span: span.span,
+        heading: span.heading.clone(),
+        embed_tokens: span.embed_tokens,
+        text: text.text[span.span.start..span.span.end].to_owned(),
+        description: description.clone(),
+    });
+    DocumentWrite { head, chunks: chunks.collect() }
+}
+
+fn tombstone(task: &Task) -> DocumentWrite {
+    let head = Head {
+        document_id: task.key.document_id.clone(),
+        version: task.key.version,
+        content_hash: task.content_hash,
+        epoch: task.epoch,
+        chunk_count: 0,
+        acl: Acl::Groups(std::collections::BTreeSet::new()),
+        deleted: true,
+    };
+    DocumentWrite { head, chunks: Vec::new() }
+}

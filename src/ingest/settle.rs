@@ -1,0 +1,117 @@
+//! What becomes of a message: the only place that acknowledges.
+//!
+//! In this order: endings are recorded in the ledger, messages for other stages and retries are
+//! published and confirmed, the deliveries are acknowledged, losers' vectors are swept. A crash
+//! between any two leads to a redelivery that ends the same way. A failure of this message
+//! counts an attempt, [`ATTEMPTS_MAX`] at most within [`AGE_MAX`]; throttling and missing
+//! credentials wait and cost none.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::domain::task::{Envelope, Stage, Task};
+use crate::fault::{Fault, Reason, reason};
+use crate::ports::broker::{Consumer, Outgoing};
+use crate::ports::ledger::Ending;
+use crate::resilience::backoff;
+
+use super::{Outcome, Stages, sweep};
+
+/// Failures after which a message is dead.
+pub const ATTEMPTS_MAX: u32 = 8;
+/// Age after which a failing message is dead.
+pub const AGE_MAX: Duration = Duration::from_hours(24);
+/// How long a message waits when a credential is missing.
+const CREDENTIAL_WAIT: Duration = Duration::from_secs(30);
+
+/// Settles a batch: `tags` are the deliveries of `tasks`, in order, with one outcome each.
+pub async fn run(
+    stages: &Stages,
+    stage: Stage,
+    consumer: &mut dyn Consumer,
+    tags: Vec<u64>,
+    tasks: Vec<Task>,
+    outcomes: Vec<Outcome>,
+) -> Result<(), Fault> {
+    let mut endings = Vec::new();
+    let mut messages = Vec::new();
+    let mut documents = BTreeSet::new();
+    for (task, outcome) in tasks.into_iter().zip(outcomes) {
+        match judge(stages.clock.now_ms(), stage, &task, outcome) {
+            Judgement::Publish(message) => messages.push(message),
+            Judgement::End { ending, sweep } => {
+                if sweep {
+                    documents.insert((task.key.collection_key(), task.key.document_id.clone()));
+                }
+                log_ending(&task, &ending);
+                endings.push((task.key, ending));
+            }
+            Judgement::Forget => {}
+        }
+    }
+    let ended = endings.len() as u64;
+    if !endings.is_empty() {
+        stages.ledger.finish(endings).await?;
+    }
+    if !messages.is_empty() {
+        stages.broker.publish(messages).await?;
+    }
+    consumer.ack(tags).await?;
+    if let Err(fault) = sweep::run(stages, &documents).await {
+        tracing::warn!(%fault, "sweeping failed; housekeeping tries again");
+    }
+    if ended > 0 {
+        stages.tally.settled(ended);
+    }
+    Ok(())
+}
+
+enum Judgement {
+    Publish(Outgoing),
+    End { ending: Ending, sweep: bool },
+    Forget,
+}
+
+fn judge(now_ms: u64, stage: Stage, task: &Task, outcome: Outcome) -> Judgement {
+    let again = |delay: Duration, attempt: u32| {
+        let task = Task { attempt, ..task.clone() };
+        Judgement::Publish(Outgoing { envelope: Envelope::new(stage, task), delay })
+    };
+    let dead = |reason: Reason| Judgement::End { ending: Ending::Dead(stage, reason), sweep: true };
+    match outcome {
+        Outcome::HandOn(next) => {
+            Judgement::Publish(Outgoing::now(Envelope::new(next, Task { attempt: 0, ..task.clone() })))
+        }
+        Outcome::Ended { ending, sweep } => Judgement::End { ending, sweep },
+        Outcome::AlreadyEnded => Judgement::Forget,
+        Outcome::Failed(Fault::Superseded) => Judgement::End { ending: Ending::Superseded, sweep: true },
+        Outcome::Failed(Fault::Permanent(reason)) => dead(reason),
+        Outcome::Failed(Fault::Throttled { retry_after, .. }) => again(retry_after, task.attempt),
+        Outcome::Failed(Fault::Unauthorized(_)) => again(CREDENTIAL_WAIT, task.attempt),
+        Outcome::Failed(Fault::Transient(what)) => {
+            let attempt = task.attempt + 1;
+            let age_ms = now_ms.saturating_sub(task.accepted_ms);
+            if attempt >= ATTEMPTS_MAX || u128::from(age_ms) > AGE_MAX.as_millis() {
+                return dead(Reason::new(
+                    reason::ATTEMPTS_EXHAUSTED,
+                    format!("failed {attempt} times in the {} stage, last: {what}", stage.name()),
+                ));
+            }
+            tracing::warn!(
+                tenant = %task.key.tenant, collection = %task.key.collection, document = %task.key.document_id,
+                version = %task.key.version, attempt, what, "a stage failed; the message is retried"
+            );
+            again(backoff::delay(attempt), attempt)
+        }
+    }
+}
+
+fn log_ending(task: &Task, ending: &Ending) {
+    if let Ending::Dead(stage, reason) = ending {
+        tracing::warn!(
+            tenant = %task.key.tenant, collection = %task.key.collection, document = %task.key.document_id,
+            version = %task.key.version, attempt = task.attempt, stage = stage.name(), reason = reason.code,
+            "a document version is dead"
+        );
+    }
+}

@@ -1,0 +1,73 @@
+//! Counters of this process, for progress bars and summaries.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+/// What has been done since the process opened its data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Versions that ended.
+    pub settled: u64,
+    /// Chunks committed.
+    pub chunks: u64,
+    /// Distinct texts the model embedded.
+    pub embedded: u64,
+    /// Chunks whose vector was known already.
+    pub cached: u64,
+}
+
+/// Counts and tells whoever watches.
+pub struct Tally {
+    settled: AtomicU64,
+    chunks: AtomicU64,
+    embedded: AtomicU64,
+    cached: AtomicU64,
+    watchers: watch::Sender<Progress>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            settled: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
+            embedded: AtomicU64::new(0),
+            cached: AtomicU64::new(0),
+            watchers: watch::Sender::new(Progress::default()),
+        }
+    }
+}
+
+impl Tally {
+    /// A receiver that changes whenever versions end.
+    pub fn watch(&self) -> watch::Receiver<Progress> {
+        self.watchers.subscribe()
+    }
+
+    /// Counts chunks of a commit.
+    pub fn committed(&self, chunks: u64) {
+        self.chunks.fetch_add(chunks, Ordering::Relaxed);
+    }
+
+    /// Counts texts the model embedded and chunks that needed no call.
+    pub fn embedded(&self, embedded: u64, cached: u64) {
+        self.embedded.fetch_add(embedded, Ordering::Relaxed);
+        self.cached.fetch_add(cached, Ordering::Relaxed);
+        self.tell();
+    }
+
+    /// Counts versions that ended, and tells.
+    pub fn settled(&self, versions: u64) {
+        self.settled.fetch_add(versions, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.watchers.send_replace(Progress {
+            settled: self.settled.load(Ordering::Relaxed),
+            chunks: self.chunks.load(Ordering::Relaxed),
+            embedded: self.embedded.load(Ordering::Relaxed),
+            cached: self.cached.load(Ordering::Relaxed),
+        });
+    }
+}

@@ -1,0 +1,154 @@
+//! The consumer loop of a stage.
+//!
+//! Receive a batch bounded by documents and bytes, run the stage, settle, again. A panic is
+//! caught: the batch is run once more one task at a time, and the task that panics alone is
+//! dead. When settling fails (the ledger or the broker is away) it is tried again until it
+//! works or the process stops; nothing is acknowledged meanwhile.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::watch;
+
+use crate::domain::task::{Stage, Task};
+use crate::fault::{Fault, reason};
+use crate::ports::broker::{Consumer, Delivery};
+use crate::resilience::backoff;
+
+use super::{Outcome, Stages, chunk, embed, index, settle};
+
+/// How long a chunk or embed worker waits for company of a first message.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// Runs a stage until `stop` is true; finishes the batch at hand.
+pub async fn run(stages: Arc<Stages>, stage: Stage, mut stop: watch::Receiver<bool>) {
+    let mut failures = 0;
+    while !*stop.borrow() {
+        if let Err(fault) = consume(&stages, stage, stop.clone()).await {
+            failures += 1;
+            tracing::warn!(stage = stage.name(), %fault, "a worker lost its queue and opens it again");
+            let _ = tokio::time::timeout(backoff::delay(failures), stop.wait_for(|stop| *stop)).await;
+        }
+    }
+}
+
+/// Consumes until told to stop or until the queue fails. Stopping is looked at between batches.
+async fn consume(stages: &Stages, stage: Stage, mut stop: watch::Receiver<bool>) -> Result<(), Fault> {
+    let mut consumer = stages.broker.consume(stage).await?;
+    let (messages_max, linger) = match stage {
+        Stage::Chunk => (stages.limits.chunk_batch_documents_max, LINGER),
+        Stage::Embed => (stages.limits.embed_batch_documents_max, LINGER),
+        Stage::Index => (stages.limits.commit_documents_max, stages.limits.commit_wait_max),
+    };
+    loop {
+        let deliveries = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+            deliveries = consumer.receive(messages_max, linger) => deliveries?,
+        };
+        let (tags, tasks) = decode(stage, &mut *consumer, deliveries).await?;
+        for (tags, tasks) in split_by_bytes(tags, tasks, stages.limits.batch_body_bytes_max) {
+            let outcomes = run_guarded(stages, stage, &tasks).await;
+            settle_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
+        }
+    }
+}
+
+/// Tasks of this stage with their tags. What cannot be read is removed: it names no document,
+/// and the ledger still knows every version in flight.
+async fn decode(
+    stage: Stage,
+    consumer: &mut dyn Consumer,
+    deliveries: Vec<Delivery>,
+) -> Result<(Vec<u64>, Vec<Task>), Fault> {
+    let (mut tags, mut tasks, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    for delivery in deliveries {
+        match delivery.envelope.map(crate::domain::task::Envelope::open) {
+            Ok((addressed, task)) if addressed == stage => {
+                tags.push(delivery.tag);
+                tasks.push(task);
+            }
+            other => {
+                let why = other.err().unwrap_or_else(|| "addressed to another stage".to_owned());
+                tracing::error!(stage = stage.name(), why, "a stage message cannot be read and is removed");
+                unreadable.push(delivery.tag);
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        consumer.ack(unreadable).await?;
+    }
+    Ok((tags, tasks))
+}
+
+/// Cuts a batch where its bodies would exceed the bound; a single larger body goes alone.
+fn split_by_bytes(tags: Vec<u64>, tasks: Vec<Task>, bytes_max: u64) -> Vec<(Vec<u64>, Vec<Task>)> {
+    let mut batches: Vec<(Vec<u64>, Vec<Task>)> = Vec::new();
+    let mut bytes = 0;
+    for (tag, task) in tags.into_iter().zip(tasks) {
+        bytes += task.body_bytes;
+        match batches.last_mut() {
+            Some((tags, tasks)) if bytes <= bytes_max => {
+                tags.push(tag);
+                tasks.push(task);
+            }
+            _ => {
+                bytes = task.body_bytes;
+                batches.push((vec![tag], vec![task]));
+            }
+        }
+    }
+    batches
+}
+
+async fn run_stage(stages: &Stages, stage: Stage, tasks: &[Task]) -> Vec<Outcome> {
+    match stage {
+        Stage::Chunk => chunk::stage::run(stages, tasks).await,
+        Stage::Embed => embed::run(stages, tasks).await,
+        Stage::Index => index::run(stages, tasks).await,
+    }
+}
+
+async fn run_guarded(stages: &Stages, stage: Stage, tasks: &[Task]) -> Vec<Outcome> {
+    let guarded =
+        |from: usize, to: usize| AssertUnwindSafe(run_stage(stages, stage, &tasks[from..to])).catch_unwind();
+    if let Ok(outcomes) = guarded(0, tasks.len()).await {
+        return outcomes;
+    }
+    let mut outcomes = Vec::with_capacity(tasks.len());
+    for index in 0..tasks.len() {
+        match guarded(index, index + 1).await {
+            Ok(outcome) => outcomes.extend(outcome),
+            Err(_) => outcomes.push(Outcome::Failed(Fault::permanent(
+                reason::STAGE_PANICKED,
+                format!("the {} stage panicked on this document", stage.name()),
+            ))),
+        }
+    }
+    outcomes
+}
+
+async fn settle_until_done(
+    stages: &Stages,
+    stage: Stage,
+    consumer: &mut dyn Consumer,
+    tags: Vec<u64>,
+    tasks: Vec<Task>,
+    outcomes: Vec<Outcome>,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), Fault> {
+    let mut failures = 0;
+    loop {
+        let settled =
+            settle::run(stages, stage, consumer, tags.clone(), tasks.clone(), outcomes.clone()).await;
+        let Err(fault) = settled else { return Ok(()) };
+        failures += 1;
+        tracing::warn!(stage = stage.name(), %fault, failures, "settling failed; nothing was acknowledged");
+        let wait = tokio::time::timeout(backoff::delay(failures), stop.wait_for(|stop| *stop));
+        if wait.await.is_ok() {
+            return Err(fault);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! How the service behaves under strain.
+
+pub mod backoff;

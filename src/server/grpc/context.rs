@@ -1,0 +1,180 @@
+//! `ContextService`: requests to queries, answers to messages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use super::gate::Deadline;
+use super::proto::{self, context_service_server::ContextService};
+use crate::context::answer::{Answer, Citation, Degraded, Passage, Ranked, Ranking, TraceEntry};
+use crate::context::request::{Assembly, Query, RawQuery};
+use crate::fault::Refusal;
+use crate::server::ContextApi;
+use crate::server::status::from_refusal;
+
+/// Most of a deadline that is kept back for the answer's way out; at most a tenth is.
+const ANSWER_RESERVE_MAX: Duration = Duration::from_millis(50);
+
+/// Serves queries.
+pub struct ContextHandler {
+    api: Arc<dyn ContextApi>,
+}
+
+impl ContextHandler {
+    pub(super) fn new(api: Arc<dyn ContextApi>) -> Self {
+        Self { api }
+    }
+}
+
+#[tonic::async_trait]
+impl ContextService for ContextHandler {
+    async fn assemble(
+        &self,
+        request: Request<proto::AssembleRequest>,
+    ) -> Result<Response<proto::AssembleResponse>, Status> {
+        let principal = convert::principal(&request)?;
+        let deadline = time_for_query(&request);
+        let message = request.into_inner();
+        let raw = RawQuery {
+            collection: message.collection,
+            question: message.question,
+            budget: message.budget,
+            tokenizer: message.tokenizer,
+            format: message.format,
+            top_k: message.top_k,
+            filter: message.filter,
+            fusion: message.fusion,
+            min_versions: min_versions(message.min_versions),
+            explain: message.explain,
+            deadline,
+        };
+        let checked = Query::new(principal, &raw).and_then(|query| Ok((query, Assembly::new(&raw)?)));
+        let (query, assembly) = checked.map_err(|refusal| from_refusal(&refusal))?;
+        let answer = self.api.assemble(query, assembly).await;
+        answer.and_then(assemble_response).map(Response::new).map_err(|refusal| from_refusal(&refusal))
+    }
+
+    async fn search(
+        &self,
+        request: Request<proto::SearchRequest>,
+    ) -> Result<Response<proto::SearchResponse>, Status> {
+        let principal = convert::principal(&request)?;
+        let deadline = time_for_query(&request);
+        let message = request.into_inner();
+        let raw = RawQuery {
+            collection: message.collection,
+            question: message.question,
+            top_k: message.top_k,
+            filter: message.filter,
+            fusion: message.fusion,
+            min_versions: min_versions(message.min_versions),
+            deadline,
+            ..RawQuery::default()
+        };
+        let query = Query::new(principal, &raw).map_err(|refusal| from_refusal(&refusal))?;
+        let ranking = self.api.search(query).await.map_err(|refusal| from_refusal(&refusal))?;
+        Ok(Response::new(search_response(ranking)))
+    }
+}
+
+/// What is left of the call's deadline, less the time to get the answer out.
+fn time_for_query<T>(request: &Request<T>) -> Option<Duration> {
+    let Deadline(instant) = request.extensions().get::<Deadline>()?;
+    let left = instant.saturating_duration_since(Instant::now());
+    Some(left.saturating_sub(ANSWER_RESERVE_MAX.min(left / 10)))
+}
+
+fn min_versions(raw: Vec<proto::MinVersion>) -> Vec<(String, u64)> {
+    raw.into_iter().map(|one| (one.document_id, one.version)).collect()
+}
+
+fn assemble_response(answer: Answer) -> Result<proto::AssembleResponse, Refusal> {
+    Ok(proto::AssembleResponse {
+        context: answer.context,
+        tokens: answer.tokens as u64,
+        budget: answer.budget as u64,
+        tokenizer: answer.tokenizer,
+        snapshot: answer.snapshot,
+        degraded: degraded_names(&answer.degraded),
+        passages: answer.passages.into_iter().map(passage).collect(),
+        bound: answer.bound,
+        trace: answer.trace.iter().map(trace_entry).collect::<Result<_, _>>()?,
+    })
+}
+
+fn search_response(ranking: Ranking) -> proto::SearchResponse {
+    proto::SearchResponse {
+        hits: ranking.results.into_iter().map(hit).collect(),
+        snapshot: ranking.snapshot,
+        degraded: degraded_names(&ranking.degraded),
+    }
+}
+
+fn degraded_names(degraded: &[Degraded]) -> Vec<String> {
+    let name = |one: &Degraded| match one {
+        Degraded::Dense => "DENSE",
+        Degraded::Rerank => "RERANK",
+        Degraded::Refill => "REFILL",
+    };
+    degraded.iter().map(|one| name(one).to_owned()).collect()
+}
+
+fn passage(passage: Passage) -> proto::Passage {
+    proto::Passage {
+        document_id: passage.document_id.as_str().to_owned(),
+        version: passage.version.get(),
+        span: Some(convert::byte_span(passage.span)),
+        heading: passage.heading,
+        score: passage.score.into(),
+        text: passage.text,
+        also: passage.also.iter().map(citation).collect(),
+    }
+}
+
+fn citation(citation: &Citation) -> proto::Citation {
+    proto::Citation {
+        document_id: citation.document_id.as_str().to_owned(),
+        version: citation.version.get(),
+        span: Some(convert::byte_span(citation.span)),
+    }
+}
+
+fn hit(ranked: Ranked) -> proto::Hit {
+    proto::Hit {
+        document_id: ranked.document_id.as_str().to_owned(),
+        version: ranked.version.get(),
+        span: Some(convert::byte_span(ranked.span)),
+        heading: ranked.heading,
+        score: ranked.score.into(),
+        text: ranked.text,
+        chunk_id: ranked.chunk_id.to_string(),
+    }
+}
+
+/// The fields of a verdict under the names that its JSON form has.
+#[derive(serde::Deserialize)]
+struct VerdictFields {
+    reason: String,
+    passage: Option<u64>,
+    of: Option<String>,
+}
+
+fn trace_entry(entry: &TraceEntry) -> Result<proto::TraceEntry, Refusal> {
+    let verdict: VerdictFields =
+        serde_json::to_value(entry.verdict).and_then(serde_json::from_value).map_err(|error| {
+            Refusal::new(crate::fault::RefusalKind::Internal, "trace_unreadable", "", error.to_string())
+        })?;
+    Ok(proto::TraceEntry {
+        chunk_id: entry.chunk_id.to_string(),
+        citation: Some(citation(&entry.citation)),
+        score: entry.score.into(),
+        gain: entry.gain,
+        tokens: entry.tokens as u64,
+        reason: verdict.reason,
+        passage: verdict.passage,
+        of: verdict.of,
+    })
+}

@@ -1,0 +1,143 @@
+//! gRPC: transport, gate and the two services.
+
+mod body;
+mod connection;
+mod context;
+mod convert;
+mod gate;
+mod ingest;
+mod stream;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::health_reporter;
+
+use self::context::ContextHandler;
+use self::gate::{Gate, Keeper};
+use self::ingest::IngestHandler;
+use self::proto::context_service_server::ContextServiceServer;
+use self::proto::ingest_service_server::IngestServiceServer;
+use super::{ServeError, Services};
+use crate::config::ServerLimits;
+
+/// Generated from `schemas/contexture/v1`.
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
+pub mod proto {
+    tonic::include_proto!("contexture.v1");
+}
+
+/// The schemas with their comments, as reflection serves them.
+pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("contexture_descriptor");
+/// Names of the services, as health and reflection know them.
+pub const SERVICE_NAMES: [&str; 2] = ["contexture.v1.IngestService", "contexture.v1.ContextService"];
+
+/// Largest message of a query, in bytes; what is too long in it is refused by name before this.
+const QUERY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long cut-off calls have to get their answers out.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Where the server stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// All are welcome.
+    Serving,
+    /// Nobody new; those in work may finish.
+    Draining,
+    /// Time is up for those in work, too.
+    Cut,
+}
+
+/// The gated services, as the server mounts them. Tests call them without a network.
+pub struct GatedServices {
+    /// Documents in.
+    pub ingest: Gate<IngestServiceServer<IngestHandler>>,
+    /// Context out.
+    pub context: Gate<ContextServiceServer<ContextHandler>>,
+    phase: watch::Sender<Phase>,
+}
+
+impl GatedServices {
+    /// Both services behind one gate.
+    pub fn new(services: Services, limits: ServerLimits) -> Self {
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let message_bytes_max = limits.message_bytes_max;
+        let limits = Arc::new(limits);
+        let keeper = Arc::new(Keeper::new(services.authenticator, Arc::clone(&limits), phases.clone()));
+        let ingest = IngestHandler::new(services.ingest, limits, phases);
+        let context = ContextHandler::new(services.context);
+        Self {
+            ingest: Gate::new(
+                IngestServiceServer::new(ingest).max_decoding_message_size(message_bytes_max),
+                Arc::clone(&keeper),
+            ),
+            context: Gate::new(
+                ContextServiceServer::new(context).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
+                keeper,
+            ),
+            phase,
+        }
+    }
+}
+
+pub(super) async fn serve(
+    listener: TcpListener,
+    services: Services,
+    limits: ServerLimits,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let address = listener.local_addr()?;
+    let drain_max = limits.drain_max;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let (mut reporter, health) = health_reporter();
+    for name in SERVICE_NAMES {
+        reporter.set_service_status(name, ServingStatus::Serving).await;
+    }
+    let mut transport = Server::builder()
+        .max_concurrent_streams(limits.streams_per_connection_max)
+        .http2_max_header_list_size(limits.metadata_bytes_max)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout));
+    let incoming = connection::accept(listener, limits.connections_max);
+    let GatedServices { ingest, context, phase } = GatedServices::new(services, limits);
+    let mut phases = phase.subscribe();
+    let stop_accepting = async move {
+        // The sender lives in this function, so this ends only when draining begins.
+        let _ = phases.wait_for(|phase| *phase >= Phase::Draining).await;
+    };
+    let serving = transport
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(ingest)
+        .add_service(context)
+        .serve_with_incoming_shutdown(incoming, stop_accepting);
+    tokio::pin!(serving);
+    tracing::info!(%address, "serving gRPC");
+
+    tokio::select! {
+        result = &mut serving => return Ok(result?),
+        () = shutdown => {}
+    }
+    tracing::info!(%address, drain_ms_max = drain_max.as_millis(), "draining");
+    // Removing a status ends its watchers' streams, which would hold their connections open.
+    for name in SERVICE_NAMES.into_iter().chain([""]) {
+        reporter.set_service_status(name, ServingStatus::NotServing).await;
+        reporter.clear_service_status(name).await;
+    }
+    phase.send_replace(Phase::Draining);
+    if let Ok(result) = tokio::time::timeout(drain_max, &mut serving).await {
+        return Ok(result?);
+    }
+    tracing::warn!(%address, "calls were still in work when draining ended");
+    phase.send_replace(Phase::Cut);
+    tokio::time::timeout(FAREWELL, serving).await.map_or(Ok(()), |result| Ok(result?))
+}

@@ -1,0 +1,105 @@
+//! Room: how many calls are in work, and how many bytes of them are in memory.
+//!
+//! Both are refused at once when there is no room, never queued: the caller holds the queue.
+//! A [`Ticket`] is one admitted call; dropping it gives everything back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::ServerLimits;
+use crate::fault::Refusal;
+
+/// Lets calls in while there is room.
+#[derive(Debug)]
+pub struct Admission {
+    requests: Arc<Semaphore>,
+    requests_max: usize,
+    bytes: Arc<Bytes>,
+    retry_after: Duration,
+}
+
+/// Bytes of requests that are in memory.
+#[derive(Debug)]
+struct Bytes {
+    used: AtomicUsize,
+    max: usize,
+}
+
+/// One admitted call.
+#[derive(Debug)]
+pub struct Ticket {
+    bytes: Arc<Bytes>,
+    charged: AtomicUsize,
+    retry_after: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    /// Room as the limits say.
+    pub fn new(limits: &ServerLimits) -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
+            requests_max: limits.requests_in_flight_max,
+            bytes: Arc::new(Bytes { used: AtomicUsize::new(0), max: limits.request_bytes_in_flight_max }),
+            retry_after: limits.retry_after,
+        }
+    }
+
+    /// Admits a call, or refuses it at once.
+    pub fn admit(&self) -> Result<Ticket, Refusal> {
+        let permit = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
+            Refusal::exhausted(
+                "requests_in_flight",
+                self.retry_after,
+                format!("{} calls are in work already; nothing was accepted", self.requests_max),
+            )
+        })?;
+        Ok(Ticket {
+            bytes: Arc::clone(&self.bytes),
+            charged: AtomicUsize::new(0),
+            retry_after: self.retry_after,
+            _permit: permit,
+        })
+    }
+
+    /// Calls in work.
+    pub fn requests_in_flight(&self) -> usize {
+        self.requests_max - self.requests.available_permits()
+    }
+
+    /// Bytes of requests in memory.
+    pub fn bytes_in_flight(&self) -> usize {
+        self.bytes.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Ticket {
+    /// Charges bytes that have arrived, or refuses them.
+    pub fn charge(&self, bytes: usize) -> Result<(), Refusal> {
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.bytes.max);
+        if self.bytes.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            return Err(Refusal::exhausted(
+                "bytes_in_flight",
+                self.retry_after,
+                format!("requests in work hold {} bytes already; nothing was accepted", self.bytes.max),
+            ));
+        }
+        self.charged.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives back all that was charged: what had arrived is dealt with.
+    pub fn release(&self) {
+        let charged = self.charged.swap(0, Ordering::Relaxed);
+        self.bytes.used.fetch_sub(charged, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,95 @@
+//! The one map from a [`Refusal`] to a gRPC status.
+//!
+//! | refusal | status | details |
+//! |---|---|---|
+//! | invalid | `INVALID_ARGUMENT` | `ErrorInfo`, `BadRequest` with the field |
+//! | not found | `NOT_FOUND` | `ErrorInfo` |
+//! | conflict | `ALREADY_EXISTS` | `ErrorInfo` |
+//! | precondition | `FAILED_PRECONDITION` | `ErrorInfo` |
+//! | exhausted | `RESOURCE_EXHAUSTED` | `ErrorInfo`, `RetryInfo` |
+//! | deadline | `DEADLINE_EXCEEDED` | `ErrorInfo` |
+//! | unauthenticated | `UNAUTHENTICATED` | `ErrorInfo` |
+//! | unavailable, internal | `UNAVAILABLE`, `INTERNAL` | `ErrorInfo`; what happened is logged, not told |
+//!
+//! `ErrorInfo.reason` is the refusal's code. A message has at most [`MESSAGE_BYTES_MAX`] bytes:
+//! statuses travel in headers, and a message may quote what the caller sent.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::fault::{Refusal, RefusalKind};
+
+/// `ErrorInfo.domain` of every error.
+pub const ERROR_DOMAIN: &str = "contexture";
+/// Longest message and field path, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The status of a refusal; logs what a caller must not see.
+pub fn from_refusal(refusal: &Refusal) -> Status {
+    let message = public_message(refusal);
+    let mut details = ErrorDetails::new();
+    details.set_error_info(refusal.code, ERROR_DOMAIN, HashMap::new());
+    if refusal.kind == RefusalKind::Invalid && !refusal.field.is_empty() {
+        details.add_bad_request_violation(cut(&refusal.field), message.clone());
+    }
+    if let Some(retry_after) = refusal.retry_after {
+        details.set_retry_info(Some(retry_after));
+    }
+    Status::with_error_details(code(refusal.kind), message, details)
+}
+
+/// The gRPC code of a class of refusals.
+pub fn code(kind: RefusalKind) -> Code {
+    match kind {
+        RefusalKind::Invalid => Code::InvalidArgument,
+        RefusalKind::NotFound => Code::NotFound,
+        RefusalKind::Conflict => Code::AlreadyExists,
+        RefusalKind::Precondition => Code::FailedPrecondition,
+        RefusalKind::Exhausted => Code::ResourceExhausted,
+        RefusalKind::Deadline => Code::DeadlineExceeded,
+        RefusalKind::Unauthenticated => Code::Unauthenticated,
+        RefusalKind::Unavailable => Code::Unavailable,
+        RefusalKind::Internal => Code::Internal,
+    }
+}
+
+/// The refusal in the place of an error that the transport made by itself while it read a
+/// message; none if the error is the peer's or already one of ours.
+pub(super) fn from_transport(code: Code, has_details: bool) -> Option<Refusal> {
+    match code {
+        _ if has_details => None,
+        Code::OutOfRange => Some(Refusal::invalid(
+            "message_too_large",
+            "",
+            "the request is larger than limits.body_bytes_max allows, with 8 MiB beside the body",
+        )),
+        Code::Internal => Some(Refusal::invalid(
+            "undecodable_message",
+            "",
+            "the request is not one protobuf message of this method",
+        )),
+        _ => None,
+    }
+}
+
+/// What a caller is told.
+pub(super) fn public_message(refusal: &Refusal) -> String {
+    match refusal.kind {
+        RefusalKind::Internal => {
+            tracing::error!(code = refusal.code, detail = refusal.message, "request failed");
+            "a defect of the server; its log says more".to_owned()
+        }
+        RefusalKind::Unavailable => {
+            tracing::warn!(code = refusal.code, detail = refusal.message, "backend away");
+            "temporarily unavailable; whether it was done is unknown, send it again".to_owned()
+        }
+        _ => cut(&refusal.message),
+    }
+}
+
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(MESSAGE_BYTES_MAX);
+    if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
+}

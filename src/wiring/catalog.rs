@@ -1,0 +1,139 @@
+//! Collections of the embedded stack, opened when they are first used.
+//!
+//! A generation lives in `collections/TENANT/COLLECTION/GENERATION/{lexical,vectors}` under the
+//! data directory. Models are shared between collections with the same embedder. A collection
+//! whose stored epoch is not what this program would compute is refused: its vectors were made
+//! by another model or chunker, and mixing the two would be silent.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, RwLock};
+
+use crate::adapters::edge::EdgeVectors;
+use crate::adapters::embedder;
+use crate::adapters::tantivy::TantivyIndex;
+use crate::domain::ids::{CollectionKey, Epoch};
+use crate::domain::pipeline::{EmbedderDefinition, Pipeline};
+use crate::fault::{Fault, Refusal, reason};
+use crate::ingest::chunk::CHUNKER_VERSION;
+use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection};
+use crate::ports::embedder::Embedder;
+use crate::ports::ledger::{CollectionRecord, Ledger};
+use crate::ports::lexical::Analysis;
+
+pub(super) struct EmbeddedCatalog {
+    ledger: Arc<dyn Ledger>,
+    root: PathBuf,
+    open: RwLock<HashMap<CollectionKey, Arc<OpenCollection>>>,
+    /// Held while a collection is opened, so that each is opened once.
+    models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
+}
+
+impl EmbeddedCatalog {
+    pub(super) fn new(ledger: Arc<dyn Ledger>, data_dir: &Path) -> Self {
+        Self { ledger, root: data_dir.join("collections"), open: RwLock::default(), models: Mutex::default() }
+    }
+
+    /// The epoch of a pipeline under its model and this program's chunker.
+    pub(super) async fn epoch(&self, pipeline: &Pipeline) -> Result<Epoch, Refusal> {
+        let mut models = self.models.lock().await;
+        let model = model(&mut models, &pipeline.embedder).await?;
+        epoch(pipeline, &*model)
+    }
+
+    async fn open_stores(
+        &self,
+        record: CollectionRecord,
+        pipeline: &Pipeline,
+        embedder: Arc<dyn Embedder>,
+    ) -> Result<OpenCollection, Fault> {
+        let sizes = sizes(pipeline, &*embedder).map_err(refused)?;
+        let analysis = Analysis {
+            language: pipeline.analyzer.language.name().to_owned(),
+            stem: pipeline.analyzer.stem,
+            stop_words: pipeline.analyzer.stop_words,
+        };
+        let directory = self
+            .root
+            .join(record.key.tenant.as_str())
+            .join(record.key.collection.as_str())
+            .join(record.generation.to_string());
+        let dims = embedder.info().dims;
+        let (vectors, lexical) = tokio::task::spawn_blocking(move || -> Result<_, Fault> {
+            let vectors = EdgeVectors::open(&directory.join("vectors"), dims)?;
+            Ok((vectors, TantivyIndex::open(&directory.join("lexical"), &analysis)?))
+        })
+        .await
+        .map_err(Fault::transient)??;
+        Ok(OpenCollection { record, sizes, embedder, vectors: Arc::new(vectors), lexical: Arc::new(lexical) })
+    }
+}
+
+#[async_trait]
+impl Catalog for EmbeddedCatalog {
+    async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        if let Some(open) = self.open.read().await.get(key) {
+            return Ok(Some(open.clone()));
+        }
+        let mut models = self.models.lock().await;
+        if let Some(open) = self.open.read().await.get(key) {
+            return Ok(Some(open.clone()));
+        }
+        let Some(record) = self.ledger.collection(key).await? else {
+            return Ok(None);
+        };
+        let pipeline = Pipeline::from_toml(&record.pipeline).map_err(refused)?;
+        let embedder = model(&mut models, &pipeline.embedder).await.map_err(refused)?;
+        if epoch(&pipeline, &*embedder).map_err(refused)? != record.epoch {
+            return Err(Fault::permanent(
+                reason::EPOCH_MISMATCH,
+                format!(
+                    "collection '{}' was built by another model, chunker or schema than this program's; \
+                     ingest its documents into a new collection",
+                    key.collection
+                ),
+            ));
+        }
+        let open = Arc::new(self.open_stores(record, &pipeline, embedder).await?);
+        self.open.write().await.insert(key.clone(), open.clone());
+        Ok(Some(open))
+    }
+}
+
+/// The model of a definition, loaded once.
+async fn model(
+    models: &mut Vec<(EmbedderDefinition, Arc<dyn Embedder>)>,
+    definition: &EmbedderDefinition,
+) -> Result<Arc<dyn Embedder>, Refusal> {
+    if let Some((_, model)) = models.iter().find(|(known, _)| known == definition) {
+        return Ok(model.clone());
+    }
+    let wanted = definition.clone();
+    let model =
+        tokio::task::spawn_blocking(move || embedder::open(&wanted)).await.map_err(super::internal)??;
+    models.push((definition.clone(), model.clone()));
+    Ok(model)
+}
+
+fn epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal> {
+    let info = embedder.info();
+    pipeline.epoch(&info.model, info.dims, info.tokens_max, CHUNKER_VERSION)
+}
+
+fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Refusal> {
+    let info = embedder.info();
+    let tokens = pipeline.chunk_tokens(info.tokens_max)?;
+    Ok(ChunkSizes {
+        tokens_max: tokens.max,
+        tokens_target: tokens.target,
+        tokens_reserved: info.tokens_reserved,
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn refused(refusal: Refusal) -> Fault {
+    Fault::permanent(refusal.code, refusal.message)
+}

@@ -56,7 +56,7 @@ fn what_does_not_exist_is_not_found_and_creates_nothing() {
     cli.write("a.md", "# One\n\ntext\n");
     cli.json(0, &["ingest", "--collection", "other", "--pipeline", "hash.toml", "docs"]);
     for arguments in asks {
-        assert_eq!(cli.error(3, arguments)["code"], "collection_not_found", "{arguments:?}");
+        assert_eq!(cli.error(3, arguments)["code"], "unknown_collection", "{arguments:?}");
     }
     assert_eq!(cli.error(3, &["dead", "show", "7"])["code"], "dead_letter_not_found");
 }

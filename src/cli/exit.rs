@@ -76,8 +76,6 @@ fn exit_of(refusal: &Refusal) -> Exit {
     match refusal.kind {
         RefusalKind::Invalid => Exit::Usage,
         RefusalKind::NotFound => Exit::NotFound,
-        // Waiting does not free a directory that another process holds for good.
-        RefusalKind::Precondition if refusal.code == "data_dir_in_use" => Exit::Failed,
         RefusalKind::Deadline | RefusalKind::Precondition => Exit::NotYet,
         RefusalKind::Conflict
         | RefusalKind::Exhausted
@@ -144,10 +142,10 @@ mod tests {
     fn refusals_have_the_promised_exit_codes() {
         let exit = |kind, code| exit_of(&Refusal::new(kind, code, "", ""));
         assert_eq!(exit(RefusalKind::Invalid, "invalid_budget"), Exit::Usage);
-        assert_eq!(exit(RefusalKind::NotFound, "collection_not_found"), Exit::NotFound);
+        assert_eq!(exit(RefusalKind::NotFound, "unknown_collection"), Exit::NotFound);
         assert_eq!(exit(RefusalKind::Deadline, "deadline_passed"), Exit::NotYet);
         assert_eq!(exit(RefusalKind::Precondition, "version_not_visible"), Exit::NotYet);
-        assert_eq!(exit(RefusalKind::Precondition, "data_dir_in_use"), Exit::Failed);
+        assert_eq!(exit(RefusalKind::Unavailable, "data_dir_in_use"), Exit::Failed);
         assert_eq!(exit(RefusalKind::Conflict, "pipeline_differs"), Exit::Failed);
         assert_eq!(exit(RefusalKind::Internal, "backend_failed"), Exit::Failed);
     }

@@ -7,14 +7,12 @@ use clap::Args;
 use super::exit::Failure;
 use crate::config::Config;
 use crate::domain::ids::{CollectionId, CollectionKey};
-use crate::domain::pipeline::Pipeline;
-use crate::fault::Refusal;
+use crate::domain::pipeline::{Pipeline, TOML_BYTES_MAX};
+use crate::fault::{Refusal, RefusalKind};
 use crate::ports::ledger::CollectionRecord;
 use crate::telemetry;
 use crate::wiring::{Roles, Stack};
 
-/// Largest pipeline file, in bytes.
-const PIPELINE_BYTES_MAX: u64 = 64 * 1024;
 /// The level of `config/default.toml`.
 const LEVEL_DEFAULT: &str = "info";
 
@@ -87,8 +85,10 @@ pub(crate) async fn existing_collection(
     let key = collection_key(stack, collection);
     let record = stack.ledger.collection(&key).await?;
     Ok(record.ok_or_else(|| {
-        Refusal::not_found(
-            "collection_not_found",
+        Refusal::new(
+            RefusalKind::NotFound,
+            "unknown_collection",
+            "collection",
             format!("there is no collection '{collection}'; 'contexture status' lists those that exist"),
         )
     })?)
@@ -101,8 +101,8 @@ pub(crate) fn read_pipeline(path: Option<&Path>) -> Result<Option<Pipeline>, Ref
         Refusal::invalid("invalid_pipeline_file", "pipeline", format!("pipeline {}: {why}", path.display()))
     };
     let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
-    if bytes > PIPELINE_BYTES_MAX {
-        return Err(refuse(format!("{bytes} bytes; at most {PIPELINE_BYTES_MAX} are read")));
+    if bytes > TOML_BYTES_MAX as u64 {
+        return Err(refuse(format!("{bytes} bytes; at most {TOML_BYTES_MAX} are read")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
     Pipeline::from_toml(&text).map(Some)

@@ -73,12 +73,12 @@ fn slug(name: &str) -> String {
 pub(crate) async fn fill(
     stack: &Stack,
     identity: &Identity,
-    pipeline: Option<&Pipeline>,
+    pipeline: &Pipeline,
     body_bytes_max: usize,
     documents: Documents,
     console: Console,
 ) -> Result<(), Failure> {
-    stack.ensure_collection(&identity.collection, pipeline).await?;
+    stack.ensure_collection(&identity.collection, Some(pipeline)).await?;
     let key = collection_key(stack, &identity.collection);
     let before = settle::wait(stack, &key, None, |_| {}).await?;
     if before.documents == identity.documents && before.dead == 0 {

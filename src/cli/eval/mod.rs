@@ -28,7 +28,7 @@ use super::global::{Global, read_pipeline};
 use super::interrupt::interrupted;
 use super::scratch::Scratch;
 use crate::context::request::TOKENIZER_DEFAULT;
-use crate::domain::pipeline::Pipeline;
+use crate::domain::pipeline::{DEFAULT_TOML, Pipeline};
 use crate::fault::Refusal;
 use crate::wiring::{Roles, Stack};
 
@@ -70,7 +70,9 @@ enum Report {
 /// Ingests the set's documents, asks its questions, prints the figures.
 pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
     let dataset = Dataset::read(&arguments.dataset)?;
-    let pipeline = read_pipeline(arguments.pipeline.as_deref())?;
+    // The default is written out, so that its fingerprint changes when it does.
+    let pipeline = read_pipeline(arguments.pipeline.as_deref())?
+        .map_or_else(|| Pipeline::from_toml(DEFAULT_TOML), Ok)?;
     let mut config = global.config()?;
     let scratch = if global.data.is_none() { Some(Scratch::new("eval")?) } else { None };
     if let Some(scratch) = &scratch {
@@ -79,7 +81,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     let body_bytes_max = config.limits.body_bytes_max;
     let stack = Stack::open(&config, Roles { workers: true }).await?;
     let outcome = tokio::select! {
-        report = measure(&stack, &dataset, pipeline.as_ref(), &arguments, body_bytes_max, console) => report,
+        report = measure(&stack, &dataset, &pipeline, &arguments, body_bytes_max, console) => report,
         () = interrupted() => Err(Failure::failed("interrupted", "interrupted before all questions were asked")),
     };
     stack.shutdown().await;
@@ -90,15 +92,14 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
 async fn measure(
     stack: &Stack,
     dataset: &Dataset,
-    pipeline: Option<&Pipeline>,
+    pipeline: &Pipeline,
     arguments: &Arguments,
     body_bytes_max: usize,
     console: Console,
 ) -> Result<Report, Failure> {
     let folder = arguments.dataset.canonicalize().unwrap_or_else(|_| arguments.dataset.clone());
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    let definition = pipeline.map(Pipeline::to_toml).transpose()?.unwrap_or_default();
-    let identity = Identity::of(&name, &definition, dataset.documents()?)?;
+    let identity = Identity::of(&name, &pipeline.to_toml()?, dataset.documents()?)?;
     let tokenizer = stack.reader(&arguments.tokenizer)?;
     corpus::fill(stack, &identity, pipeline, body_bytes_max, dataset.documents()?, console).await?;
     let mut session = Session::new(stack, identity.collection, tokenizer, arguments.top_k, console);

@@ -24,9 +24,13 @@ const TOKENS_TARGET: usize = 200;
 fn main() {
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let documents = folder.map_or_else(generated, |folder| {
-        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
-        paths.into_iter().map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap())).collect()
+        paths
+            .into_iter()
+            .map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()))
+            .collect()
     });
     let bytes: usize = documents.iter().map(|(_, text)| text.len()).sum();
     println!("{} documents, {bytes} bytes; chunks of at most {TOKENS_MAX} tokens", documents.len());
@@ -34,9 +38,19 @@ fn main() {
     measure("o200k_base", Bpe::o200k(), bpe_openai::o200k_base(), &documents, bytes);
 }
 
-fn measure(name: &str, bpe: Bpe, reference: &'static bpe_openai::Tokenizer, documents: &[(String, String)], bytes: usize) {
-    let limits =
-        ChunkLimits { tokens_max: TOKENS_MAX, tokens_target: TOKENS_TARGET, tokens_reserved: 0, chunks_max: 1 << 20 };
+fn measure(
+    name: &str,
+    bpe: Bpe,
+    reference: &'static bpe_openai::Tokenizer,
+    documents: &[(String, String)],
+    bytes: usize,
+) {
+    let limits = ChunkLimits {
+        tokens_max: TOKENS_MAX,
+        tokens_target: TOKENS_TARGET,
+        tokens_reserved: 0,
+        chunks_max: 1 << 20,
+    };
     let (mut encode, mut table, mut ours, mut splitter) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut chunks, mut tokens, mut splitter_chunks) = (0, 0, 0);
     for repeat in 0..REPEATS {
@@ -71,7 +85,11 @@ fn measure(name: &str, bpe: Bpe, reference: &'static bpe_openai::Tokenizer, docu
     }
     let (encode, ours) = (median(&mut encode), median(&mut ours));
     let row = |what: &str, seconds: f64| {
-        println!("  {what:<34} {:>8.1} MB/s {:>8.2} x encoding", bytes as f64 / seconds / 1e6, encode / seconds);
+        println!(
+            "  {what:<34} {:>8.1} MB/s {:>8.2} x encoding",
+            bytes as f64 / seconds / 1e6,
+            encode / seconds
+        );
     };
     println!("{name}");
     row("encoding once", encode);
@@ -106,9 +124,38 @@ fn median(samples: &mut [f64]) -> f64 {
 /// Markdown with headings, paragraphs, lists and code, of words that repeat as English does.
 fn generated() -> Vec<(String, String)> {
     const WORDS: [&str; 32] = [
-        "the", "of", "and", "a", "in", "queue", "document", "index", "vector", "latency", "is", "was", "with",
-        "for", "as", "retrieval", "committed", "version", "snapshot", "by", "on", "tokens", "budget", "embedding",
-        "broker", "context", "which", "not", "are", "replica", "throughput", "chunk",
+        "the",
+        "of",
+        "and",
+        "a",
+        "in",
+        "queue",
+        "document",
+        "index",
+        "vector",
+        "latency",
+        "is",
+        "was",
+        "with",
+        "for",
+        "as",
+        "retrieval",
+        "committed",
+        "version",
+        "snapshot",
+        "by",
+        "on",
+        "tokens",
+        "budget",
+        "embedding",
+        "broker",
+        "context",
+        "which",
+        "not",
+        "are",
+        "replica",
+        "throughput",
+        "chunk",
     ];
     let mut state = 7_u64;
     let mut next = move |below: usize| {
@@ -121,8 +168,16 @@ fn generated() -> Vec<(String, String)> {
             while text.len() < 50_000 {
                 match next(12) {
                     0 => writeln!(text, "## Section {}\n", next(1000)).unwrap(),
-                    1 => writeln!(text, "```rust\nlet value_{} = compute({});\nassert!(value);\n```\n", next(99), next(999)).unwrap(),
-                    2 => writeln!(text, "- item {}\n- item {}\n- and the last\n", next(99), next(99)).unwrap(),
+                    1 => writeln!(
+                        text,
+                        "```rust\nlet value_{} = compute({});\nassert!(value);\n```\n",
+                        next(99),
+                        next(999)
+                    )
+                    .unwrap(),
+                    2 => {
+                        writeln!(text, "- item {}\n- item {}\n- and the last\n", next(99), next(99)).unwrap()
+                    }
                     _ => {
                         for _ in 0..2 + next(6) {
                             let sentence: Vec<&str> = (0..6 + next(18)).map(|_| WORDS[next(32)]).collect();

@@ -177,12 +177,16 @@ fn is_attachment(kind: &str) -> bool {
 /// The name of an item: its `name`, the `type` of a Rust `impl`, or a C `declarator`'s.
 fn name<'a>(node: Node<'_>, text: &'a str) -> Option<&'a str> {
     let kind = node.kind();
-    let is_item = ["_item", "_definition", "_declaration", "_statement"].iter().any(|end| kind.ends_with(end));
+    let is_item =
+        ["_item", "_definition", "_declaration", "_statement"].iter().any(|end| kind.ends_with(end));
     if !is_item || ["import", "field", "expression"].iter().any(|part| kind.contains(part)) {
         return None;
     }
     // Decorators and `export` wrap the item that has the name.
-    let node = node.child_by_field_name("definition").or_else(|| node.child_by_field_name("declaration")).unwrap_or(node);
+    let node = node
+        .child_by_field_name("definition")
+        .or_else(|| node.child_by_field_name("declaration"))
+        .unwrap_or(node);
     let mut named = node
         .child_by_field_name("name")
         .or_else(|| node.child_by_field_name("declarator"))

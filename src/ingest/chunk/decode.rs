@@ -73,7 +73,9 @@ fn to_utf8(body: &[u8], declared: Option<&str>) -> Result<String, Reason> {
     if let Some(sniffed) = sniff::binary_type(body) {
         let detail = match declared {
             Some(declared) if declared != sniffed => {
-                format!("the body is {sniffed}, declared as {declared}; send text, Markdown, HTML or source code")
+                format!(
+                    "the body is {sniffed}, declared as {declared}; send text, Markdown, HTML or source code"
+                )
             }
             _ => format!("the body is {sniffed}; send text, Markdown, HTML or source code"),
         };

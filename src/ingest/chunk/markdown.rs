@@ -14,7 +14,15 @@ use super::prose;
 /// Adds the cuts and sections of a Markdown text.
 pub(super) fn scan(text: &str, outline: &mut Outline) {
     let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
-    let mut scan = Scan { text, outline, open: Vec::new(), containers: 0, heading: None, code: Vec::new(), line: (0, 0) };
+    let mut scan = Scan {
+        text,
+        outline,
+        open: Vec::new(),
+        containers: 0,
+        heading: None,
+        code: Vec::new(),
+        line: (0, 0),
+    };
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         match event {
             Event::Start(tag) => scan.start(&tag, range),

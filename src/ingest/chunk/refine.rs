@@ -47,7 +47,9 @@ pub(super) fn split_further(text: &str, span: Span, tokens_max: usize) -> Vec<Cu
     let slice = &text[span.start..span.end];
     let mut cuts = words(text, span, tokens_max);
     if cuts.is_empty() {
-        cuts.extend(slice.grapheme_indices(true).map(|(at, _)| Cut { at: span.start + at, level: Level::Grapheme }));
+        cuts.extend(
+            slice.grapheme_indices(true).map(|(at, _)| Cut { at: span.start + at, level: Level::Grapheme }),
+        );
         retain_visible(text, span, &mut cuts);
     }
     if cuts.is_empty() {
@@ -108,7 +110,8 @@ fn words(text: &str, span: Span, tokens_max: usize) -> Vec<Cut> {
         let is_word = borders.peek() == Some(&at);
         let gap = at - last;
         let hash = fingerprint(text, span.start + at);
-        let level = if is_word && gap >= gap_min && (hash.is_multiple_of(WORDS_ONE_IN) || gap >= 4 * gap_min) {
+        let level = if is_word && gap >= gap_min && (hash.is_multiple_of(WORDS_ONE_IN) || gap >= 4 * gap_min)
+        {
             Some(Level::Word)
         } else if (gap >= 4 * gap_min && hash.is_multiple_of(CLUSTERS_ONE_IN)) || gap >= 12 * gap_min {
             Some(Level::Grapheme)

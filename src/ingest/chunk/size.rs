@@ -92,8 +92,8 @@ impl<'a> Sizer<'a> {
         let mut heading = self.outline.path(section);
         loop {
             let mut prefix = context_line(self.title, &heading);
-            let small = prefix.len() <= self.tokens_max / 2
-                || self.tokenizer.count(&prefix) <= self.tokens_max / 2;
+            let small =
+                prefix.len() <= self.tokens_max / 2 || self.tokenizer.count(&prefix) <= self.tokens_max / 2;
             if small || heading.is_empty() {
                 if !prefix.is_empty() {
                     prefix.push('\n');

@@ -60,8 +60,9 @@ fn magic_type(body: &[u8]) -> Option<&'static str> {
 
 /// Whether a text without a declared type starts like an HTML document.
 pub(super) fn looks_like_html(text: &str) -> bool {
-    let start = text.trim_start_matches(|character: char| character.is_whitespace() || character == '\u{FEFF}');
-    ["<!doctype html", "<html", "<head", "<body"].iter().any(|opening| {
-        start.get(..opening.len()).is_some_and(|found| found.eq_ignore_ascii_case(opening))
-    })
+    let start =
+        text.trim_start_matches(|character: char| character.is_whitespace() || character == '\u{FEFF}');
+    ["<!doctype html", "<html", "<head", "<body"]
+        .iter()
+        .any(|opening| start.get(..opening.len()).is_some_and(|found| found.eq_ignore_ascii_case(opening)))
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
 mod assembler;
+mod chunker;
 mod cli;
 mod config;
 mod grpc;

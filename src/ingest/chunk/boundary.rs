@@ -164,5 +164,6 @@ pub(super) fn fingerprint(text: &str, at: usize) -> u64 {
     for &byte in rest {
         state = (state.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x517C_C1B7_2722_0A95);
     }
-    state ^ (state >> 32)
+    // The low bits of a product know only low bits; the high ones know them all.
+    state.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
 }

@@ -141,8 +141,8 @@ impl Writer {
 
     fn word(&mut self, word: &str) {
         let marked = !self.marker.is_empty();
-        self.bridge();
-        if !marked && !self.line_has_text() && reads_as_structure(word) {
+        let starts_line = self.bridge();
+        if starts_line && !marked && reads_as_structure(word) {
             self.out.push('\\');
         }
         self.out.push_str(word);
@@ -154,8 +154,8 @@ impl Writer {
         self.out.push_str(text);
     }
 
-    /// Writes the gap and the marker that are due.
-    fn bridge(&mut self) {
+    /// Writes the gap and the marker that are due; tells whether a line starts here.
+    fn bridge(&mut self) -> bool {
         if !self.out.is_empty() {
             match self.gap {
                 Gap::None => {}
@@ -164,7 +164,8 @@ impl Writer {
                 Gap::Paragraph => self.out.push_str("\n\n"),
             }
         }
-        if self.gap >= Gap::Line || self.out.is_empty() {
+        let starts_line = self.gap >= Gap::Line || self.out.is_empty();
+        if starts_line {
             let marked_list = usize::from(!self.marker.is_empty() && !self.heading);
             let levels = self.lists.len().min(INDENTED_LISTS_MAX).saturating_sub(marked_list);
             self.out.extend(std::iter::repeat_n(' ', levels * INDENT_SPACES));
@@ -172,6 +173,7 @@ impl Writer {
         self.gap = Gap::None;
         self.out.push_str(&self.marker);
         self.marker.clear();
+        starts_line
     }
 
     /// Whether the current line holds more than its indentation.

@@ -142,18 +142,13 @@ impl Packer<'_> {
         let fits = |count: usize| self.sizer.fits(&self.frame, Span { start, end: ends[count - 1] });
         let mut found = (1, fits(1)?);
         let mut too_large = ends.len() + 1;
-        let mut step = 1;
+        let mut doubling = true;
         while found.0 + 1 < too_large {
-            let next = (found.0 + step).min((found.0 + too_large) / 2);
+            let middle = found.0.midpoint(too_large);
+            let next = if doubling { middle.min(found.0 * 2) } else { middle };
             match fits(next) {
-                Some(embed_tokens) => {
-                    found = (next, embed_tokens);
-                    step *= 2;
-                }
-                None => {
-                    too_large = next;
-                    step = usize::MAX / 2 - found.0;
-                }
+                Some(embed_tokens) => found = (next, embed_tokens),
+                None => (too_large, doubling) = (next, false),
             }
         }
         Some(found)

@@ -55,7 +55,8 @@ fn is_wrapped(bytes: &[u8], line_end: usize) -> bool {
     let ends_open = bytes[..line_end].iter().rev().find(|&&byte| byte != b' ').is_some_and(|&last| {
         last.is_ascii_alphanumeric() || matches!(last, b',' | b'-' | b')' | b'"' | b'\'')
     });
-    ends_open && bytes.get(line_end + 1).is_some_and(u8::is_ascii_lowercase)
+    let first = || bytes[line_end + 1..].iter().find(|&&byte| byte != b' ');
+    ends_open && first().is_some_and(u8::is_ascii_lowercase)
 }
 
 /// The byte after each sentence and the white space behind it, ascending, inside of `text`.

@@ -1,5 +1,7 @@
 //! The port's contract for each embedder, and the numbers of the models they run.
 
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the numbers are small")]
+
 mod tiny;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! A tiny random BERT folder, and the same model computed the slow and plain way.
 
+#![expect(clippy::cast_precision_loss, reason = "the numbers are small")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 

@@ -6,5 +6,7 @@ mod assembler;
 mod chunker;
 mod cli;
 mod config;
+mod embedders;
 mod grpc;
 mod support;
+mod wordpiece;

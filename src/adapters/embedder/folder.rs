@@ -134,14 +134,13 @@ pub(super) fn unsupported(path: &Path, why: &str) -> Refusal {
 
 fn required(path: &Path, name: &str) -> Result<Vec<u8>, Refusal> {
     let file = path.join(name);
-    std::fs::read(&file).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => {
-            Refusal::invalid("model_file_missing", FIELD, format!("{} is missing", file.display()))
-        }
-        _ => {
-            let message = format!("{} cannot be read: {error}", file.display());
-            Refusal::invalid("model_file_unreadable", FIELD, message)
-        }
+    std::fs::read(&file).map_err(|error| {
+        let (code, why) = if error.kind() == ErrorKind::NotFound {
+            ("model_file_missing", "is missing".to_owned())
+        } else {
+            ("model_file_unreadable", format!("cannot be read: {error}"))
+        };
+        Refusal::invalid(code, FIELD, format!("{} {why}", file.display()))
     })
 }
 

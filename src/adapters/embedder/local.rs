@@ -67,7 +67,8 @@ impl Local {
         };
         let query = prefix(&prefixes.query, &folder.query_prompt, "embedder.query_prefix")?;
         let passage = prefix(&prefixes.passage, &folder.passage_prompt, "embedder.passage_prefix")?;
-        if !folder.include_prompt && !(query.text.is_empty() && passage.text.is_empty()) {
+        let has_prompt = !query.text.is_empty() || !passage.text.is_empty();
+        if has_prompt && !folder.include_prompt {
             return Err(unsupported(path, "it leaves prompts out of the pooling"));
         }
         let tokens_max = tokens_max.unwrap_or(folder.tokens_max);

@@ -7,9 +7,7 @@
 //! brings at these sizes.
 
 use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::pipeline::EmbedderDefinition;
 use crate::fault::{Fault, Refusal, reason};
@@ -98,7 +96,7 @@ fn embed_on_threads(
         }
         Ok(done)
     };
-    let parts: Vec<Result<Vec<(usize, Vec<f32>)>, Fault>> = std::thread::scope(|scope| {
+    let parts: Vec<Result<Vec<_>, Fault>> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mine = work();
         let others = others.into_iter().map(|thread| {

@@ -1,4 +1,4 @@
-//! The outside world, one folder per system; only here is its crate imported.
+//! The outside world: one file or folder per system, the only place its crate is imported.
 
 pub mod edge;
 pub mod embedder;

@@ -1,3 +1,6 @@
-//! Tokenizers of the models that embed and of the models that read.
+//! Tokenizers: of the models that embed, and of the models that read.
 
+mod basic;
 pub mod bpe;
+mod trie;
+pub mod wordpiece;

@@ -1,9 +1,10 @@
 //! Collapses candidates that say the same: the best one stays and carries the citations.
 //!
 //! Exact: equal texts, ASCII white space folded. Near: Jaccard similarity of the sets of
-//! 3-token shingles ≥ 0.9 and the same numbers, for a table row with another figure is not a
-//! duplicate. Tokens are runs between white space; a character of three or four UTF-8 bytes
-//! is a token by itself, for scripts without spaces.
+//! 3-token shingles ≥ 0.9, the lengths in the same proportion, so that none stands in for a
+//! much cheaper one, and the same numbers: a row with another figure is not a duplicate.
+//! Tokens are runs between white space; a character of three or four UTF-8 bytes is a token
+//! by itself, for scripts without spaces.
 //!
 //! Pairs are found by prefix filtering, which misses none: sets this similar share one of
 //! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007).
@@ -27,6 +28,8 @@ struct Sketch {
     numbers: u64,
     /// Hashes of the shingles, sorted, each once.
     shingles: Vec<u64>,
+    /// Bytes of the tokens.
+    bytes: usize,
 }
 
 /// Marks duplicates; returns for every candidate where else its text stands.
@@ -70,11 +73,14 @@ fn compare(items: &[Item], kept: (usize, &Sketch), other: (usize, &Sketch)) -> O
         return None;
     }
     let of = first.chunk.id;
-    let folded = |text: &'_ str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    if kept.1.whole == other.1.whole && folded(&first.chunk.text) == folded(&second.chunk.text) {
+    let (left, right) = (&first.chunk.text, &second.chunk.text);
+    if kept.1.whole == other.1.whole && left.split_ascii_whitespace().eq(right.split_ascii_whitespace()) {
         return Some(Verdict::DuplicateOf { of });
     }
-    let near = kept.1.numbers == other.1.numbers && similar(&kept.1.shingles, &other.1.shingles);
+    let (shorter, longer) = (kept.1.bytes.min(other.1.bytes), kept.1.bytes.max(other.1.bytes));
+    let near = kept.1.numbers == other.1.numbers
+        && shorter * 10 >= longer * SIMILARITY_TENTHS_MIN
+        && similar(&kept.1.shingles, &other.1.shingles);
     near.then_some(Verdict::NearDuplicateOf { of })
 }
 
@@ -103,13 +109,16 @@ fn similar(left: &[u64], right: &[u64]) -> bool {
 fn sketch(text: &str) -> Sketch {
     let mut hashes: Vec<u64> = Vec::with_capacity(text.len() / 5 + 1);
     let mut numbers = 0_u64;
-    for_each_token(text.as_bytes(), |hash, has_digit| {
+    let mut bytes = 0;
+    for_each_token(text.as_bytes(), |hash, length, has_digit| {
         hashes.push(hash);
+        bytes += length;
         if has_digit {
             numbers = numbers.wrapping_add(hash);
         }
     });
-    let chain = |hashes: &[u64]| hashes.iter().fold(0, |chained, hash| mix(chained ^ *hash));
+    let chain =
+        |hashes: &[u64]| mix(hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_mul(FACTOR) ^ *hash));
     let mut shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {
         vec![chain(&hashes)]
     } else {
@@ -117,31 +126,49 @@ fn sketch(text: &str) -> Sketch {
     };
     shingles.sort_unstable();
     shingles.dedup();
-    Sketch { whole: chain(&hashes), numbers, shingles }
+    Sketch { whole: chain(&hashes), numbers, shingles, bytes }
 }
 
-fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, bool)) {
-    const OPEN: u64 = 0xcbf2_9ce4_8422_2325;
-    const FACTOR: u64 = 0x0000_0100_0000_01b3;
-    let (mut hash, mut length, mut has_digit) = (OPEN, 0_usize, false);
-    for byte in bytes {
-        let starts_wide = *byte >= 0xE0;
-        if byte.is_ascii_whitespace() || starts_wide {
-            if length > 0 {
-                token(mix(hash), has_digit);
-            }
-            (hash, length, has_digit) = (OPEN, 0, false);
+/// Calls back with hash (FNV-1a, mixed), bytes and presence of digits.
+fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, usize, bool)) {
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at].is_ascii_whitespace() {
+            at += 1;
+            continue;
         }
-        if !byte.is_ascii_whitespace() {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(FACTOR);
-            length += 1;
-            has_digit |= byte.is_ascii_digit();
+        let start = at;
+        let (mut hash, mut digits) = (OFFSET, 0_u8);
+        while at < bytes.len() && (at == start || KINDS[usize::from(bytes[at])] & ENDS == 0) {
+            hash = (hash ^ u64::from(bytes[at])).wrapping_mul(FACTOR);
+            digits |= KINDS[usize::from(bytes[at])];
+            at += 1;
         }
-    }
-    if length > 0 {
-        token(mix(hash), has_digit);
+        token(mix(hash), at - start, digits & DIGIT != 0);
     }
 }
+
+const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FACTOR: u64 = 0x0000_0100_0000_01b3;
+/// White space, or the first byte of a character of three or four.
+const ENDS: u8 = 1;
+const DIGIT: u8 = 2;
+/// What a byte means to a token.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0_u8; 256];
+    let mut byte = 0_u8;
+    loop {
+        if byte.is_ascii_whitespace() || byte >= 0xE0 {
+            kinds[byte as usize] = ENDS;
+        } else if byte.is_ascii_digit() {
+            kinds[byte as usize] = DIGIT;
+        }
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};
 
 /// The finaliser of `SplitMix64` (Steele et al., 2014).
 fn mix(hash: u64) -> u64 {

@@ -1,10 +1,10 @@
 //! Packs candidates into a context that never exceeds its budget.
 //!
-//! Objective: the sum of the gains of the chosen candidates, where a candidate's gain is its
-//! score relative to the best, times the bytes of its text ([`gain`]): relevant text per
-//! token. Cost: tokens of the rendered text, framing included. Selection is greedy on gain
-//! per token and greedy on gain (which starts with the best single candidate), the better
-//! one wins (Khuller, Moss and Naor, 1999); evaluation is lazy (Minoux, 1978).
+//! Objective: the sum of the chosen candidates' gains; a gain is (score / best score)⁴ · √bytes.
+//! Relevance falls steeply with the score and a longer text holds more of it: recall is flat
+//! for exponents from 4 up, and 2 to 4 points lower for 1. Cost: tokens of the rendered text,
+//! framing included. Greedy on gain per token and greedy on gain (it starts with the best
+//! single candidate), the better one wins (Khuller et al., 1999); lazily (Minoux, 1978).
 //!
 //! Token counts of pieces do not add up, so they only steer the choice; the final text is
 //! counted, and while it is over, the lowest gains are given back. Documents come best first,
@@ -33,6 +33,8 @@ use select::{Rule, Selection};
 
 /// Most candidates that are considered.
 pub const CANDIDATES_MAX: usize = TOP_K_MAX;
+/// How steeply the value of a text falls with its relative score.
+const SCORE_EXPONENT: i32 = 4;
 /// How often room that the final count left is filled again.
 const REFILLS_MAX: usize = 2;
 
@@ -209,7 +211,11 @@ pub fn heading(chunk: &Chunk) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "texts are far below 2^52 bytes")]
 fn gain(score: f32, best: f32, bytes: usize) -> f64 {
-    if best > 0.0 { f64::from(score) / f64::from(best) * bytes as f64 } else { 0.0 }
+    if best > 0.0 {
+        (f64::from(score) / f64::from(best)).powi(SCORE_EXPONENT) * (bytes as f64).sqrt()
+    } else {
+        0.0
+    }
 }
 
 fn trace(items: &[Item], selection: &Selection, prices: &Prices, united: &unite::United) -> Vec<TraceEntry> {

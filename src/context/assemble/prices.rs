@@ -31,6 +31,8 @@ pub(super) struct Prices<'a> {
     documents: Vec<Option<usize>>,
     fences: BTreeMap<usize, usize>,
     once: usize,
+    /// Lowest share of its guess that a counted text turned out to have.
+    share_min: f64,
 }
 
 impl<'a> Prices<'a> {
@@ -56,6 +58,7 @@ impl<'a> Prices<'a> {
             documents: vec![None; items.len()],
             fences: BTreeMap::new(),
             once: if ends.is_empty() { 0 } else { tokenizer.count(&ends) },
+            share_min: 1.0,
         }
     }
 
@@ -71,8 +74,19 @@ impl<'a> Prices<'a> {
 
     /// A candidate's text, counted.
     pub(super) fn body(&mut self, index: usize) -> usize {
-        let (tokenizer, text) = (self.tokenizer, &self.framed[index]);
-        *self.bodies[index].get_or_insert_with(|| tokenizer.count(text))
+        if let Some(tokens) = self.bodies[index] {
+            return tokens;
+        }
+        let tokens = self.tokenizer.count(&self.framed[index]);
+        self.share_min = self.share_min.min(share(tokens, self.guess(index)));
+        self.bodies[index] = Some(tokens);
+        tokens
+    }
+
+    /// Whether a text, not counted yet, would not fit even if its guess were as much too high
+    /// as the worst so far: counting it would be a waste.
+    pub(super) fn is_hopeless(&self, index: usize, left: usize) -> bool {
+        self.words[index].saturating_sub(1) > left || share(left, self.guess(index)) < self.share_min
     }
 
     /// Part of a candidate's text, counted; the part is given in bytes of the document.
@@ -84,12 +98,15 @@ impl<'a> Prices<'a> {
 
     /// A candidate's text: counted if it was, else guessed.
     pub(super) fn known(&self, index: usize) -> usize {
+        self.bodies[index].unwrap_or_else(|| self.guess(index))
+    }
+
+    fn guess(&self, index: usize) -> usize {
         let chunk = self.items[index].chunk;
-        let guess = match usize::try_from(chunk.embed_tokens).unwrap_or(usize::MAX) {
+        match usize::try_from(chunk.embed_tokens).unwrap_or(usize::MAX) {
             0 => chunk.text.len() / BYTES_PER_TOKEN_GUESS,
             tokens => tokens,
-        };
-        self.bodies[index].unwrap_or(guess)
+        }
     }
 
     /// What starts and ends a passage of this candidate.
@@ -138,7 +155,20 @@ impl<'a> Prices<'a> {
     }
 }
 
-/// Words with a letter or a digit between ASCII white space.
+#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+fn share(tokens: usize, of: usize) -> f64 {
+    tokens as f64 / of.max(1) as f64
+}
+
+/// Words between ASCII white space that have a digit or a letter; of the letters, those of
+/// the Latin, Greek and Cyrillic scripts are looked at.
 fn words(text: &str) -> usize {
-    text.split_ascii_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count()
+    let mut words = 0;
+    let mut counted = false;
+    for byte in text.bytes() {
+        let speaks = byte.is_ascii_alphanumeric() || matches!(byte, 0xC3..=0xC9 | 0xCE..=0xD4);
+        words += usize::from(speaks && !counted);
+        counted = (counted || speaks) && !byte.is_ascii_whitespace();
+    }
+    words
 }

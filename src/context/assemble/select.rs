@@ -12,6 +12,9 @@ use super::prices::Prices;
 use super::unite::in_document_order;
 use crate::domain::chunk::Span;
 
+/// Tokens of a passage's framing where it was not counted yet.
+const FRAMING_TOKENS_GUESS: usize = 15;
+
 /// By what candidates are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -141,9 +144,7 @@ impl<'a> Selection<'a> {
         let mut saved = 0;
         let mut passages = self.passages;
         if touched.is_empty() {
-            added += prices.label(index, !group.headings.contains(&item.heading.as_str()));
-            added += if group.runs.is_empty() { prices.document(index) } else { 0 };
-            added += if self.passages == 0 { prices.once() } else { 0 };
+            added += if counted { self.framing(prices, index) } else { FRAMING_TOKENS_GUESS };
             passages += 1;
         } else {
             saved += (touched.len() - 1) * prices.label(index, false);
@@ -153,6 +154,28 @@ impl<'a> Selection<'a> {
         added += passages * prices.fence_surplus(backticks);
         saved += self.passages * prices.fence_surplus(self.backticks);
         Delta { added, saved }
+    }
+
+    /// What starts and ends the passage that this candidate would open.
+    fn framing(&self, prices: &mut Prices<'a>, index: usize) -> usize {
+        let item = &self.items[index];
+        let group = &self.groups[item.group];
+        let label = prices.label(index, !group.headings.contains(&item.heading.as_str()));
+        let document = if group.runs.is_empty() { prices.document(index) } else { 0 };
+        let once = if self.passages == 0 { prices.once() } else { 0 };
+        label + document + once
+    }
+
+    /// Whether counting this candidate would be a waste, since it cannot fit.
+    fn is_hopeless(&self, prices: &mut Prices<'a>, index: usize, left: usize) -> bool {
+        let item = &self.items[index];
+        let group = &self.groups[item.group];
+        if group.covers_part(item.chunk.span) {
+            return false;
+        }
+        let opens = group.touched(item.chunk.span).is_empty();
+        let framing = if opens { self.framing(prices, index) } else { 0 };
+        framing > left || prices.is_hopeless(index, left - framing)
     }
 
     fn choose(&mut self, prices: &Prices<'a>, index: usize, delta: Delta) {
@@ -252,10 +275,10 @@ pub(super) fn greedy<'a>(
             continue;
         }
         let left = limit.saturating_sub(selection.tokens);
-        if !counted && cannot_fit(prices, &selection, index, left) {
-            continue;
-        }
         if !counted {
+            if selection.is_hopeless(prices, index, left) {
+                continue;
+            }
             heap.push(entry(prices, &selection, rule, index, true, round));
             continue;
         }
@@ -298,13 +321,4 @@ fn per_token(gain: f64, tokens: usize) -> f64 {
 
 fn meets(left: &Item, right: &Item) -> bool {
     left.chunk.span.start <= right.chunk.span.end && right.chunk.span.start <= left.chunk.span.end
-}
-
-/// Whether a candidate is so much too long that counting it would be a waste.
-fn cannot_fit<'a>(prices: &Prices<'a>, selection: &Selection<'a>, index: usize, left: usize) -> bool {
-    let item = &selection.items[index];
-    if selection.groups[item.group].covers_part(item.chunk.span) {
-        return false;
-    }
-    prices.words(index).saturating_sub(1) > left || prices.known(index) / 2 > left
 }

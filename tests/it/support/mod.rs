@@ -1,9 +1,12 @@
 //! Builders for what tests talk about, and doubles for what they must control.
 
 pub(crate) mod clock;
+pub(crate) mod contexts;
+pub(crate) mod corpora;
 pub(crate) mod hashed;
 pub(crate) mod scan;
 pub(crate) mod strategies;
+pub(crate) mod tokenizers;
 
 use std::collections::BTreeSet;
 

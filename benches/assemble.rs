@@ -1,0 +1,255 @@
+//! Fusing, assembling and rendering, beside the simplest fill: 100 candidates of about 200
+//! tokens, budget 2,000, `cl100k_base`. Every round runs each step once, so they share the
+//! machine's mood; what is printed are percentiles over the rounds and ratios of medians.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contexture::context::answer::Passage;
+use contexture::context::assemble::{AssemblyInput, Candidate, assemble, heading};
+use contexture::context::fuse::fuse;
+use contexture::context::render::render;
+use contexture::context::request::{Assembly, Format, Fusion};
+use contexture::domain::chunk::{Chunk, Span};
+use contexture::domain::document::Description;
+use contexture::domain::ids::{ChunkId, DocumentId, Version};
+use contexture::ports::lexical::LexicalHit;
+use contexture::ports::tokenizer::{TokenTable, Tokenizer};
+use contexture::ports::vectors::DenseHit;
+
+const CANDIDATES: usize = 100;
+const TOKENS_PER_CHUNK: usize = 200;
+const CHUNKS_PER_DOCUMENT: u64 = 40;
+const DOCUMENTS: u64 = 12;
+const BUDGET_TOKENS: usize = 2000;
+const INPUTS: usize = 50;
+const ROUNDS: usize = 1000;
+const ASSEMBLE_AND_RENDER_P99_MAX: Duration = Duration::from_millis(3);
+
+const WORDS: [&str; 48] = [
+    "the",
+    "of",
+    "and",
+    "a",
+    "to",
+    "in",
+    "is",
+    "that",
+    "for",
+    "queue",
+    "worker",
+    "index",
+    "message",
+    "delivery",
+    "version",
+    "document",
+    "commit",
+    "snapshot",
+    "retries",
+    "without",
+    "duplicates",
+    "when",
+    "every",
+    "stage",
+    "publishes",
+    "confirmed",
+    "budget",
+    "tokens",
+    "passage",
+    "citation",
+    "deterministic",
+    "throughput",
+    "latency",
+    "Configuration",
+    "credentials",
+    "expire",
+    "after",
+    "thirty",
+    "minutes",
+    "unless",
+    "rotated",
+    "operator",
+    "acknowledges",
+    "3.10.8",
+    "2024",
+    "fsync()",
+    "don't",
+    "naïve",
+];
+
+struct Cl100k;
+
+impl Tokenizer for Cl100k {
+    fn name(&self) -> &'static str {
+        "cl100k_base"
+    }
+
+    fn count(&self, text: &str) -> usize {
+        bpe_openai::cl100k_base().count(text)
+    }
+
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+        Box::new(Slices(text))
+    }
+}
+
+struct Slices<'a>(&'a str);
+
+impl TokenTable for Slices<'_> {
+    fn count(&self, span: Span) -> usize {
+        Cl100k.count(&self.0[span.start..span.end])
+    }
+}
+
+/// A linear congruential generator (Knuth, MMIX): the same inputs in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+struct Input {
+    lexical: Vec<LexicalHit>,
+    dense: Vec<DenseHit>,
+    candidates: AssemblyInput,
+}
+
+fn text(numbers: &mut Numbers) -> String {
+    let mut text = String::new();
+    let words = TOKENS_PER_CHUNK as u64 * 5 / 6;
+    for at in 0..words {
+        // The product of two draws favours the front of the list, as language does.
+        let word = numbers.below(48) * numbers.below(48) / 48;
+        text.push_str(WORDS[usize::try_from(word).unwrap_or(0)]);
+        text.push_str(match numbers.below(14) {
+            0 => ". ",
+            1 => ", ",
+            2 if at % 3 == 0 => ".\n",
+            _ => " ",
+        });
+    }
+    text
+}
+
+fn input(seed: u64) -> Input {
+    let mut numbers = Numbers(seed);
+    let mut candidates = Vec::new();
+    let (mut lexical, mut dense) = (Vec::new(), Vec::new());
+    let mut score = 1.0_f32;
+    for _ in 0..CANDIDATES {
+        let (document, ordinal) = (numbers.below(DOCUMENTS), numbers.below(CHUNKS_PER_DOCUMENT));
+        let text = text(&mut Numbers(document * CHUNKS_PER_DOCUMENT + ordinal));
+        let start = usize::try_from(ordinal).unwrap_or(0) * 2000;
+        let id = ChunkId::from_uuid(uuid::Uuid::from_u64_pair(document, ordinal));
+        let chunk = Chunk {
+            id,
+            document_id: DocumentId::new(&format!("guides/operations/chapter-{document}.md"))
+                .unwrap_or_else(|refusal| panic!("{refusal}")),
+            version: Version::new(document + 1).unwrap_or_else(|refusal| panic!("{refusal}")),
+            ordinal: u32::try_from(ordinal).unwrap_or(0),
+            chunk_count: 40,
+            span: Span { start, end: start + text.len() },
+            heading: vec![format!("Chapter {document}"), format!("Section {}", ordinal / 4)],
+            embed_tokens: u32::try_from(text.len() / 4).unwrap_or(0),
+            text,
+            description: Description::default(),
+        };
+        lexical.push(LexicalHit { id, score: score * 17.0 });
+        dense.push(DenseHit { id: ChunkId::from_uuid(uuid::Uuid::from_u64_pair(ordinal, document)), score });
+        candidates.push(Candidate { chunk: Arc::new(chunk), score });
+        score *= 0.97;
+    }
+    Input { lexical, dense, candidates: AssemblyInput { candidates } }
+}
+
+/// The simplest fill: candidates by rank until the first that does not fit.
+fn rank_prefix(input: &AssemblyInput, budget: usize) -> Vec<Passage> {
+    let mut left = budget;
+    let mut passages = Vec::new();
+    for candidate in &input.candidates {
+        let chunk = &candidate.chunk;
+        let passage = Passage {
+            document_id: chunk.document_id.clone(),
+            version: chunk.version,
+            span: chunk.span,
+            heading: heading(chunk),
+            score: candidate.score,
+            text: chunk.text.clone(),
+            also: Vec::new(),
+        };
+        let tokens = Cl100k.count(&render(std::slice::from_ref(&passage), Format::Markdown));
+        if tokens > left {
+            break;
+        }
+        left -= tokens;
+        passages.push(passage);
+    }
+    passages
+}
+
+fn timed<T>(times: &mut Vec<Duration>, step: impl FnOnce() -> T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "a bench measures the machine's time")]
+    let start = Instant::now();
+    let result = black_box(step());
+    times.push(start.elapsed());
+    result
+}
+
+fn percentile(times: &[Duration], per_cent: usize) -> Duration {
+    times[(times.len() - 1) * per_cent / 100]
+}
+
+fn main() {
+    let inputs: Vec<Input> = (0..INPUTS as u64).map(input).collect();
+    let assembly = Assembly {
+        budget: BUDGET_TOKENS,
+        tokenizer: "cl100k_base".to_owned(),
+        format: Format::Markdown,
+        explain: false,
+    };
+    let [mut fusing, mut assembling, mut rendering, mut filling, mut counting] =
+        [const { Vec::<Duration>::new() }; 5];
+    let (mut passages, mut filled, mut used) = (0, 0, 0);
+    for round in 0..ROUNDS {
+        let input = &inputs[round % INPUTS];
+        timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore));
+        let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &Cl100k));
+        let context = timed(&mut rendering, || render(&assembled.passages, Format::Markdown));
+        let prefix = timed(&mut filling, || rank_prefix(&input.candidates, BUDGET_TOKENS));
+        timed(&mut counting, || {
+            let texts = input.candidates.candidates.iter();
+            texts.map(|candidate| Cl100k.count(&candidate.chunk.text)).sum::<usize>()
+        });
+        assert_eq!(context, assembled.context);
+        assert!(assembled.tokens <= BUDGET_TOKENS);
+        passages += assembled.passages.len();
+        filled += prefix.len();
+        used += assembled.tokens;
+    }
+    let steps = [
+        ("fuse two lists of 100", &mut fusing),
+        ("assemble (renders, counts)", &mut assembling),
+        ("render alone", &mut rendering),
+        ("rank-prefix fill", &mut filling),
+        ("count all candidates", &mut counting),
+    ];
+    println!("{CANDIDATES} candidates, budget {BUDGET_TOKENS}, {ROUNDS} rounds over {INPUTS} inputs");
+    println!("{:<28} {:>10} {:>10}", "step", "p50", "p99");
+    for (name, times) in steps {
+        times.sort_unstable();
+        println!("{name:<28} {:>10.1?} {:>10.1?}", percentile(times, 50), percentile(times, 99));
+    }
+    let ratio =
+        |other: &[Duration]| percentile(&assembling, 50).as_secs_f64() / percentile(other, 50).as_secs_f64();
+    println!("assemble / rank-prefix fill    {:.2}", ratio(&filling));
+    println!("assemble / count all           {:.2}", ratio(&counting));
+    println!("tokens used {} of {BUDGET_TOKENS}", used / ROUNDS);
+    println!("passages {} against {} of the fill", passages / ROUNDS, filled / ROUNDS);
+    let worst = percentile(&assembling, 99);
+    let verdict = if worst <= ASSEMBLE_AND_RENDER_P99_MAX { "within" } else { "over" };
+    println!("assemble p99 {worst:.1?}: {verdict} {ASSEMBLE_AND_RENDER_P99_MAX:?}");
+}

@@ -1,0 +1,176 @@
+//! A sentence-transformers BERT folder, run in process: all-MiniLM-L6-v2, bge-small, e5…
+//!
+//! Limits come from the folder or the pipeline, never from the truncation that a
+//! `tokenizer.json` may carry. The model's name holds a fingerprint of everything that
+//! changes a vector: weights, configuration, tokenizer, pooling, prefixes. Vectors always
+//! have unit length, whether or not the folder has a `2_Normalize` module, as the port asks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::bert::Bert;
+use super::folder::{Folder, unsupported};
+use super::pooling::Pooling;
+use super::{BATCH_TEXTS_MAX, check_fit, embed_each, keep_products_single_threaded, to_unit};
+use crate::adapters::tokenizer::wordpiece::WordPiece;
+use crate::fault::{Fault, Refusal, reason};
+use crate::ports::embedder::{Embedder, EmbedderInfo, Purpose};
+use crate::ports::tokenizer::Tokenizer;
+
+/// Longest prefix, in bytes.
+const PREFIX_BYTES_MAX: usize = 512;
+
+/// What is put before texts; the folder's own prompts where none is given.
+#[derive(Debug, Clone, Default)]
+pub struct Prefixes {
+    /// Before a question.
+    pub query: Option<String>,
+    /// Before a passage.
+    pub passage: Option<String>,
+}
+
+/// A model from a folder.
+pub struct Local {
+    info: EmbedderInfo,
+    model: Arc<Model>,
+    query: Prefix,
+    passage: Prefix,
+}
+
+struct Model {
+    bert: Bert,
+    tokenizer: Arc<WordPiece>,
+    pooling: Pooling,
+    dims: usize,
+    tokens_max: usize,
+}
+
+struct Prefix {
+    text: String,
+    /// Special tokens and those of the prefix.
+    tokens_added: usize,
+}
+
+impl Local {
+    /// Loads a folder; `tokens_max` overrides its own limit.
+    pub fn open(path: &Path, prefixes: &Prefixes, tokens_max: Option<usize>) -> Result<Self, Refusal> {
+        keep_products_single_threaded();
+        let folder = Folder::read(path)?;
+        let name =
+            path.file_name().map_or_else(|| "local".into(), |name| name.to_string_lossy().into_owned());
+        let tokenizer = Arc::new(WordPiece::from_json(&name, &folder.tokenizer_json)?);
+        let prefix = |given: &Option<String>, own: &Option<String>, field: &str| {
+            let text = given.clone().or_else(|| own.clone()).unwrap_or_default();
+            Prefix::new(text, &tokenizer, field)
+        };
+        let query = prefix(&prefixes.query, &folder.query_prompt, "embedder.query_prefix")?;
+        let passage = prefix(&prefixes.passage, &folder.passage_prompt, "embedder.passage_prefix")?;
+        if !folder.include_prompt && !(query.text.is_empty() && passage.text.is_empty()) {
+            return Err(unsupported(path, "it leaves prompts out of the pooling"));
+        }
+        let tokens_max = tokens_max.unwrap_or(folder.tokens_max);
+        check_tokens_max(tokens_max, folder.config.max_position_embeddings, &query, &passage)?;
+        let info = EmbedderInfo {
+            model: format!("{name}@{}", fingerprint(&folder, &query, &passage)),
+            dims: folder.config.hidden_size,
+            tokens_max,
+            tokens_reserved: passage.tokens_added,
+            batch_texts_max: BATCH_TEXTS_MAX,
+        };
+        let bert = Bert::load(&folder.config, folder.weights)
+            .map_err(|error| unsupported(path, &format!("its weights do not fit: {error}")))?;
+        let model = Model { bert, tokenizer, pooling: folder.pooling, dims: info.dims, tokens_max };
+        Ok(Self { info, model: Arc::new(model), query, passage })
+    }
+}
+
+impl Prefix {
+    fn new(text: String, tokenizer: &WordPiece, field: &str) -> Result<Self, Refusal> {
+        if text.len() > PREFIX_BYTES_MAX {
+            return Err(Refusal::invalid(
+                "prefix_too_long",
+                field,
+                format!("{field} has {} bytes, at most {PREFIX_BYTES_MAX}", text.len()),
+            ));
+        }
+        // A prefix that could grow together with the text's first word has no token count.
+        if text.ends_with(|last: char| !(last.is_whitespace() || last.is_ascii_punctuation())) {
+            return Err(Refusal::invalid(
+                "prefix_unbounded",
+                field,
+                format!("{field} must end in white space or punctuation, as in \"query: \""),
+            ));
+        }
+        Ok(Self { tokens_added: tokenizer.special_tokens() + tokenizer.count(&text), text })
+    }
+}
+
+fn check_tokens_max(
+    tokens_max: usize,
+    positions: usize,
+    query: &Prefix,
+    passage: &Prefix,
+) -> Result<(), Refusal> {
+    let refuse =
+        |message| Err(Refusal::invalid("embedder_tokens_max_out_of_range", "embedder.tokens_max", message));
+    if tokens_max > positions {
+        return refuse(format!("embedder.tokens_max is {tokens_max}, the model has {positions} positions"));
+    }
+    let added = query.tokens_added.max(passage.tokens_added);
+    if tokens_max <= added {
+        return refuse(format!(
+            "embedder.tokens_max is {tokens_max}, special tokens and prefix alone take {added}"
+        ));
+    }
+    Ok(())
+}
+
+/// BLAKE3 of all that changes a vector, 16 hexadecimal digits.
+fn fingerprint(folder: &Folder, query: &Prefix, passage: &Prefix) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let settings = [folder.pooling.name(), &query.text, &passage.text];
+    let files = [folder.weights.as_slice(), &folder.tokenizer_json, &folder.config_json];
+    for part in files.into_iter().chain(settings.map(str::as_bytes)) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+impl Model {
+    fn embed(&self, text: &str) -> Result<Vec<f32>, Fault> {
+        let token_ids = self.tokenizer.encode(text)?;
+        if token_ids.len() > self.tokens_max {
+            // Only a tokenizer that is not of the BERT family can count prefix and text apart
+            // as less than together.
+            let what = format!("a text of {} tokens, the model takes {}", token_ids.len(), self.tokens_max);
+            return Err(Fault::permanent(reason::EMBEDDER_REJECTED, what));
+        }
+        let states = self.bert.forward(&token_ids).map_err(Fault::transient)?;
+        to_unit(self.pooling.pool(&states, self.dims))
+    }
+}
+
+#[async_trait]
+impl Embedder for Local {
+    fn info(&self) -> &EmbedderInfo {
+        &self.info
+    }
+
+    fn tokenizer(&self) -> Arc<dyn Tokenizer> {
+        Arc::clone(&self.model.tokenizer) as Arc<dyn Tokenizer>
+    }
+
+    async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+        let prefix = match purpose {
+            Purpose::Query => &self.query,
+            Purpose::Passage => &self.passage,
+        };
+        check_fit(&self.info, self.model.tokenizer.as_ref(), texts, prefix.tokens_added)?;
+        let texts = texts.iter().map(|text| format!("{}{text}", prefix.text)).collect();
+        let model = Arc::clone(&self.model);
+        embed_each(texts, move |text| model.embed(text)).await
+    }
+}

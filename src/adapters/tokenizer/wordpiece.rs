@@ -1,0 +1,161 @@
+//! Token counts of any `tokenizer.json`, fast for the BERT family.
+//!
+//! Truncation and padding of the file are dropped when it is read: all-MiniLM-L6-v2 ships
+//! both at 128 and would otherwise cut silently. A WordPiece model behind BERT's normaliser
+//! and pre-tokeniser is counted by [`BasicCounter`]; its table keeps a checkpoint every
+//! [`CHECKPOINT_SPACING_BYTES`] and counts the at most two cut ends of a range again, so a
+//! table of 50 MB of prose takes 13 MB. Any other model is counted by the `tokenizers` crate,
+//! slice by slice.
+//! WordPiece: Wu et al. 2016, <https://arxiv.org/abs/1609.08144>.
+
+use tokenizers::models::ModelWrapper;
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::{Model as _, PostProcessor};
+
+use super::basic::BasicCounter;
+use crate::domain::chunk::Span;
+use crate::fault::{Fault, Refusal};
+use crate::ports::tokenizer::{TokenTable, Tokenizer};
+
+/// Least distance of two checkpoints of a table.
+const CHECKPOINT_SPACING_BYTES: usize = 64;
+
+/// A tokenizer read from a `tokenizer.json`.
+#[derive(Debug)]
+pub struct WordPiece {
+    name: String,
+    tokenizer: tokenizers::Tokenizer,
+    /// Present for the BERT family.
+    basic: Option<BasicCounter>,
+}
+
+impl WordPiece {
+    /// Reads a `tokenizer.json`; refuses one that cannot be read or has no unknown token.
+    pub fn from_json(name: &str, json: &[u8]) -> Result<Self, Refusal> {
+        let refuse = |what: String| Refusal::invalid("tokenizer_unreadable", "embedder.path", what);
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)
+            .map_err(|error| refuse(format!("the tokenizer.json of {name} cannot be read: {error}")))?;
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| refuse(format!("the truncation of {name} cannot be removed: {error}")))?;
+        if let ModelWrapper::WordPiece(model) = tokenizer.get_model()
+            && model.token_to_id(&model.unk_token).is_none()
+        {
+            return Err(refuse(format!(
+                "the vocabulary of {name} lacks its unknown token {}",
+                model.unk_token
+            )));
+        }
+        let basic = basic_counter(&tokenizer);
+        Ok(Self { name: name.to_owned(), tokenizer, basic })
+    }
+
+    /// Whether counting uses the fast path of the BERT family.
+    pub fn is_bert_like(&self) -> bool {
+        self.basic.is_some()
+    }
+
+    /// Special tokens that encoding adds to every text.
+    pub fn special_tokens(&self) -> usize {
+        self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
+    }
+
+    /// Token ids of a text, special tokens included.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, Fault> {
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(Fault::transient)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    fn count_by_crate(&self, text: &str) -> usize {
+        // Fails only without an unknown token, which `from_json` refuses; a token is at least
+        // one byte, so the length is a bound.
+        self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
+    }
+}
+
+fn basic_counter(tokenizer: &tokenizers::Tokenizer) -> Option<BasicCounter> {
+    let Some(NormalizerWrapper::BertNormalizer(normalizer)) = tokenizer.get_normalizer() else { return None };
+    let Some(PreTokenizerWrapper::BertPreTokenizer(_)) = tokenizer.get_pre_tokenizer() else { return None };
+    let ModelWrapper::WordPiece(model) = tokenizer.get_model() else { return None };
+    let added = tokenizer.get_added_tokens_decoder();
+    let plain =
+        added.values().all(|token| !(token.normalized || token.single_word || token.lstrip || token.rstrip));
+    let contents = added.into_values().map(|token| token.content).collect();
+    plain.then(|| BasicCounter::new(*normalizer, model, contents))
+}
+
+impl Tokenizer for WordPiece {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.basic.as_ref().map_or_else(|| self.count_by_crate(text), |basic| basic.count(text))
+    }
+
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+        match &self.basic {
+            Some(basic) => Box::new(CheckpointTable::new(basic, text)),
+            None => Box::new(SliceTable { tokenizer: self, text }),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Checkpoint {
+    offset: usize,
+    tokens_before: usize,
+}
+
+/// Counts a range as the difference of two checkpoints plus its two ends.
+struct CheckpointTable<'a> {
+    basic: &'a BasicCounter,
+    text: &'a str,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl<'a> CheckpointTable<'a> {
+    fn new(basic: &'a BasicCounter, text: &'a str) -> Self {
+        let mut checkpoints = Vec::new();
+        let mut next_offset = 0;
+        basic.scan(text, |offset, tokens_before| {
+            if offset >= next_offset {
+                checkpoints.push(Checkpoint { offset, tokens_before });
+                next_offset = offset + CHECKPOINT_SPACING_BYTES;
+            }
+        });
+        Self { basic, text, checkpoints }
+    }
+}
+
+impl TokenTable for CheckpointTable<'_> {
+    fn count(&self, span: Span) -> usize {
+        let first = self.checkpoints.partition_point(|checkpoint| checkpoint.offset < span.start);
+        let end = self.checkpoints.partition_point(|checkpoint| checkpoint.offset <= span.end);
+        let (Some(first), Some(last)) =
+            (self.checkpoints.get(first), end.checked_sub(1).and_then(|last| self.checkpoints.get(last)))
+        else {
+            return self.basic.count(&self.text[span.start..span.end]);
+        };
+        if first.offset >= last.offset {
+            return self.basic.count(&self.text[span.start..span.end]);
+        }
+        self.basic.count(&self.text[span.start..first.offset])
+            + (last.tokens_before - first.tokens_before)
+            + self.basic.count(&self.text[last.offset..span.end])
+    }
+}
+
+/// Counts each range anew.
+struct SliceTable<'a> {
+    tokenizer: &'a WordPiece,
+    text: &'a str,
+}
+
+impl TokenTable for SliceTable<'_> {
+    fn count(&self, span: Span) -> usize {
+        self.tokenizer.count_by_crate(&self.text[span.start..span.end])
+    }
+}

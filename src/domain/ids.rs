@@ -115,6 +115,9 @@ impl fmt::Display for DocumentId {
 pub struct Version(u64);
 
 impl Version {
+    /// The lowest version, and the first that intake assigns.
+    pub const FIRST: Self = Self(1);
+
     /// Accepts 1 to [`VERSION_MAX`].
     pub fn new(raw: u64) -> Result<Self, Refusal> {
         if raw == 0 || raw > VERSION_MAX {

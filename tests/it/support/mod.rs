@@ -1,5 +1,158 @@
-//! What several areas need.
+//! Builders for what tests talk about, and doubles for what they must control.
 
+pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
+pub(crate) mod hashed;
+pub(crate) mod scan;
+pub(crate) mod strategies;
 pub(crate) mod tokenizers;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use contexture::domain::chunk::{Chunk, ChunkSpan, Span};
+use contexture::domain::document::{Acl, Description, Head, Submission};
+use contexture::domain::ids::{
+    ChunkId, CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, Fields, TenantId, Version,
+    VersionKey,
+};
+use contexture::domain::principal::{Principal, Scope};
+use contexture::domain::task::Task;
+
+/// The tenant of tests that need only one.
+pub(crate) const TENANT: &str = "acme";
+/// The body limit that submissions of tests are checked against.
+pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
+
+pub(crate) fn groups(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// A caller of `tenant` with every scope and no group.
+pub(crate) fn principal(tenant: &str) -> Principal {
+    let scopes = BTreeSet::from([Scope::Read, Scope::Write, Scope::Admin]);
+    Principal::new(TenantId::new(tenant).unwrap(), BTreeSet::new(), scopes).unwrap()
+}
+
+pub(crate) fn collection(tenant: &str, name: &str) -> CollectionKey {
+    CollectionKey { tenant: TenantId::new(tenant).unwrap(), collection: CollectionId::new(name).unwrap() }
+}
+
+pub(crate) fn document(id: &str) -> DocumentId {
+    DocumentId::new(id).unwrap()
+}
+
+pub(crate) fn version(number: u64) -> Version {
+    Version::new(number).unwrap()
+}
+
+pub(crate) fn version_key(collection: &CollectionKey, id: &str, number: u64) -> VersionKey {
+    let CollectionKey { tenant, collection } = collection.clone();
+    VersionKey { tenant, collection, document_id: document(id), version: version(number) }
+}
+
+/// A submission of plain text; the version is assigned when none is given.
+pub(crate) fn submission(
+    collection: &CollectionKey,
+    id: &str,
+    number: Option<u64>,
+    text: &str,
+) -> Submission {
+    Submission::new(
+        &principal(collection.tenant.as_str()),
+        collection.collection.clone(),
+        document(id),
+        number.map(version),
+        Description::default(),
+        Bytes::copy_from_slice(text.as_bytes()),
+        BODY_BYTES_MAX,
+    )
+    .unwrap()
+}
+
+pub(crate) fn deletion(collection: &CollectionKey, id: &str, number: Option<u64>) -> Submission {
+    let caller = principal(collection.tenant.as_str());
+    Submission::delete(&caller, collection.collection.clone(), document(id), number.map(version)).unwrap()
+}
+
+pub(crate) fn content_hash(text: &str) -> ContentHash {
+    ContentHash::from_bytes(Fields::new("contexture test content").field(text.as_bytes()).finish())
+}
+
+pub(crate) fn epoch(label: &str) -> Epoch {
+    Epoch::from_bytes(Fields::new("contexture test epoch").field(label.as_bytes()).finish())
+}
+
+pub(crate) fn task(key: VersionKey) -> Task {
+    Task {
+        content_hash: content_hash(key.document_id.as_str()),
+        key,
+        generation: 1,
+        epoch: epoch("one"),
+        deletes: false,
+        body_bytes: 4,
+        attempt: 0,
+        accepted_ms: 1,
+    }
+}
+
+/// Spans that tile a text of `count` times ten bytes.
+pub(crate) fn spans(count: usize) -> Vec<ChunkSpan> {
+    let span = |ordinal: usize| Span { start: ordinal * 10, end: (ordinal + 1) * 10 };
+    (0..count)
+        .map(|ordinal| ChunkSpan { span: span(ordinal), heading: vec!["Part".to_owned()], embed_tokens: 3 })
+        .collect()
+}
+
+/// A document as an index holds it: one chunk per text.
+pub(crate) struct Indexed {
+    pub(crate) head: Head,
+    pub(crate) chunks: Vec<Chunk>,
+}
+
+/// What the chunk stage and the index stage would make of these texts.
+pub(crate) fn indexed(id: &str, number: u64, description: &Description, texts: &[&str]) -> Indexed {
+    let key = version_key(&collection(TENANT, "tests"), id, number);
+    let (hash, epoch) = (content_hash(&texts.join("\n")), epoch("one"));
+    let chunk_count = u32::try_from(texts.len()).unwrap();
+    let mut start = 0;
+    let chunks = (0_u32..).zip(texts).map(|(ordinal, text)| {
+        let span = Span { start, end: start + text.len() };
+        start = span.end;
+        Chunk {
+            id: ChunkId::derive(&epoch, &key, &hash, ordinal),
+            document_id: key.document_id.clone(),
+            version: key.version,
+            ordinal,
+            chunk_count,
+            span,
+            heading: vec!["Guide".to_owned(), format!("Part {ordinal}")],
+            embed_tokens: 7,
+            text: (*text).to_owned(),
+            description: description.clone(),
+        }
+    });
+    Indexed {
+        chunks: chunks.collect(),
+        head: Head {
+            document_id: key.document_id.clone(),
+            version: key.version,
+            content_hash: hash,
+            epoch,
+            chunk_count,
+            acl: description.acl.clone(),
+            deleted: false,
+        },
+    }
+}
+
+/// A description that lets only these groups read.
+pub(crate) fn readable_by(names: &[&str]) -> Description {
+    Description { acl: Acl::new(Some(groups(names))).unwrap(), ..Description::default() }
+}
+
+/// The terms of a caller without groups.
+pub(crate) fn anyone() -> Vec<String> {
+    contexture::domain::document::reader_terms(&BTreeSet::new())
+}

@@ -1,0 +1,207 @@
+//! What the memory ledger writes down: one history of versions per document.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::document::{Description, Submission};
+use crate::domain::fence::{Verdict, decide};
+use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Epoch, Generation, Version, VersionKey};
+use crate::domain::task::{Stage, Task};
+use crate::fault::Reason;
+use crate::ports::ledger::{CollectionRecord, Counts, Intake, Loser, State, StoredBody, VersionRecord};
+
+/// The versions of one document.
+pub(super) type History = BTreeMap<Version, Entry>;
+
+/// One collection and its documents.
+pub(super) struct Shelf {
+    pub(super) record: CollectionRecord,
+    pub(super) documents: BTreeMap<DocumentId, History>,
+}
+
+/// One version.
+pub(super) struct Entry {
+    pub(super) content_hash: ContentHash,
+    pub(super) deletes: bool,
+    pub(super) description: Description,
+    /// None for a delete, and once it was swept.
+    pub(super) body: Option<Bytes>,
+    pub(super) body_bytes: u64,
+    pub(super) spans: Option<Vec<ChunkSpan>>,
+    pub(super) state: State,
+    pub(super) reason: Option<Reason>,
+    pub(super) swept: bool,
+    pub(super) generation: Generation,
+    pub(super) epoch: Epoch,
+    pub(super) accepted_ms: u64,
+    pub(super) updated_ms: u64,
+}
+
+impl Entry {
+    pub(super) fn new(submission: &Submission, record: &CollectionRecord, now_ms: u64) -> Self {
+        Self {
+            content_hash: submission.content_hash(),
+            deletes: submission.deletes(),
+            description: submission.description().clone(),
+            body: (!submission.deletes()).then(|| submission.body().clone()),
+            body_bytes: submission.body().len() as u64,
+            spans: None,
+            state: State::Accepted,
+            reason: None,
+            swept: false,
+            generation: record.generation,
+            epoch: record.epoch,
+            accepted_ms: now_ms,
+            updated_ms: now_ms,
+        }
+    }
+
+    pub(super) fn enter(&mut self, state: State, now_ms: u64) {
+        self.state = state;
+        self.updated_ms = now_ms;
+    }
+
+    pub(super) fn task(&self, key: VersionKey) -> Task {
+        Task {
+            key,
+            generation: self.generation,
+            epoch: self.epoch,
+            content_hash: self.content_hash,
+            deletes: self.deletes,
+            body_bytes: self.body_bytes,
+            attempt: 0,
+            accepted_ms: self.accepted_ms,
+        }
+    }
+
+    /// The stage that has to move it on; none when nothing has to. A delete has no text, so
+    /// it goes straight to the index.
+    pub(super) fn waits_for(&self) -> Option<Stage> {
+        match self.state {
+            State::Accepted if self.deletes => Some(Stage::Index),
+            State::Accepted => Some(Stage::Chunk),
+            State::Chunked => Some(Stage::Embed),
+            State::Embedded => Some(Stage::Index),
+            State::Visible | State::Superseded | State::Dead => None,
+        }
+    }
+
+    pub(super) fn is_unswept_loser(&self) -> bool {
+        matches!(self.state, State::Superseded | State::Dead) && !self.swept
+    }
+
+    pub(super) fn loser(&self, key: VersionKey) -> Loser {
+        let chunk_count = self.chunk_count().unwrap_or(0);
+        Loser { key, content_hash: self.content_hash, chunk_count, epoch: self.epoch }
+    }
+
+    pub(super) fn stored_body(&self, overtaken: bool) -> Option<StoredBody> {
+        self.body.as_ref().map(|body| StoredBody {
+            body: body.to_vec(),
+            description: self.description.clone(),
+            content_hash: self.content_hash,
+            state: self.state,
+            overtaken,
+        })
+    }
+
+    pub(super) fn version_record(&self, key: VersionKey) -> VersionRecord {
+        VersionRecord {
+            key,
+            state: self.state,
+            reason: self.reason.clone(),
+            deletes: self.deletes,
+            content_hash: self.content_hash,
+            body_bytes: self.body_bytes,
+            chunk_count: self.chunk_count(),
+            accepted_ms: self.accepted_ms,
+            updated_ms: self.updated_ms,
+        }
+    }
+
+    fn chunk_count(&self) -> Option<u32> {
+        self.spans.as_ref().map(|spans| u32::try_from(spans.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// The version fence at intake: the version to store under, or why not and which version won.
+pub(super) fn judge(history: &History, submission: &Submission) -> Result<Version, (Intake, Version)> {
+    let latest = history.last_key_value().map(|(version, entry)| (*version, entry));
+    let Some(version) = submission.version() else {
+        return assign(latest, submission);
+    };
+    let head = latest.map(|(latest, entry)| (latest, entry.content_hash));
+    match (decide(head, version, submission.content_hash()), history.get(&version), head) {
+        (Verdict::Apply, _, _) => Ok(version),
+        (Verdict::Duplicate, _, _) => Err((Intake::Duplicate, version)),
+        (Verdict::Superseded, None, Some((latest, _))) => Err((Intake::Superseded, latest)),
+        (Verdict::Superseded, Some(stored), _) if stored.content_hash == submission.content_hash() => {
+            Err((Intake::Duplicate, version))
+        }
+        (Verdict::Superseded | Verdict::Conflict, _, _) => Err((Intake::Conflict, version)),
+    }
+}
+
+/// Without a producer's version: the next one, unless there is nothing to do. There is none
+/// after the highest possible version, so other content conflicts with it.
+fn assign(latest: Option<(Version, &Entry)>, submission: &Submission) -> Result<Version, (Intake, Version)> {
+    match latest {
+        None if submission.deletes() => Err((Intake::Duplicate, Version::FIRST)),
+        None => Ok(Version::FIRST),
+        Some((latest, entry))
+            if entry.content_hash == submission.content_hash() && entry.state != State::Dead =>
+        {
+            Err((Intake::Duplicate, latest))
+        }
+        Some((latest, _)) => Version::new(latest.get() + 1).map_err(|_| (Intake::Conflict, latest)),
+    }
+}
+
+/// What served before stops serving. Versions still on their way meet their own end.
+pub(super) fn supersede_older(history: &mut History, winner: Version, now_ms: u64) {
+    for (_, older) in history.range_mut(..winner) {
+        if older.state == State::Visible {
+            older.enter(State::Superseded, now_ms);
+        }
+    }
+}
+
+/// Whether a newer version is visible.
+pub(super) fn is_overtaken(history: &History, version: Version) -> bool {
+    let newer = (Bound::Excluded(version), Bound::Unbounded);
+    history.range(newer).any(|(_, entry)| entry.state == State::Visible)
+}
+
+impl Shelf {
+    pub(super) fn key(&self, document_id: &DocumentId, version: Version) -> VersionKey {
+        let CollectionKey { tenant, collection } = self.record.key.clone();
+        VersionKey { tenant, collection, document_id: document_id.clone(), version }
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (VersionKey, &Entry)> {
+        self.documents.iter().flat_map(|(document_id, history)| {
+            history.iter().map(|(version, entry)| (self.key(document_id, *version), entry))
+        })
+    }
+
+    /// Counts from scratch, so that no running total can hide a wrong move.
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for (_, entry) in self.entries() {
+            counts.accepted += 1;
+            match entry.state {
+                State::Accepted | State::Chunked | State::Embedded => counts.in_flight += 1,
+                State::Visible => {
+                    counts.visible += 1;
+                    counts.documents += u64::from(!entry.deletes);
+                }
+                State::Superseded => counts.superseded += 1,
+                State::Dead => counts.dead += 1,
+            }
+        }
+        counts
+    }
+}

@@ -1,0 +1,209 @@
+//! Queues in memory. Messages are kept in their wire form, so encoding is tested on the way.
+//!
+//! A delivery that was not acknowledged returns to the head of its queue when its consumer is
+//! dropped. Delays count by the injected clock; a waiting consumer wakes by tokio's timer, so
+//! the two must tell the same time for it to wake in time, while a message never comes early
+//! whatever the timer does.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::lock;
+use crate::domain::task::Stage;
+use crate::fault::Fault;
+use crate::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use crate::ports::clock::Clock;
+
+/// Queues that live as long as the process.
+pub struct MemoryBroker {
+    clock: Arc<dyn Clock>,
+    queues: HashMap<Stage, Arc<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: Mutex<Messages>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Messages {
+    /// By the order of publication, which is also the tag.
+    ready: BTreeMap<u64, Message>,
+    /// By the time they are due, in milliseconds, then by tag.
+    delayed: BTreeMap<(u64, u64), Message>,
+    handed_out: usize,
+    sequence: u64,
+}
+
+#[derive(Debug)]
+struct Message {
+    bytes: Vec<u8>,
+    redelivered: bool,
+}
+
+impl MemoryBroker {
+    /// Empty queues whose delays count by `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let queues = Stage::ALL.into_iter().map(|stage| (stage, Arc::default())).collect();
+        Self { clock, queues }
+    }
+
+    /// Puts raw bytes into a queue, as a foreign or newer publisher would.
+    pub fn inject(&self, stage: Stage, bytes: Vec<u8>) -> Result<(), Fault> {
+        let queue = self.queue(stage)?;
+        lock(&queue.messages).push(bytes, None);
+        queue.changed.notify_waiters();
+        Ok(())
+    }
+
+    fn queue(&self, stage: Stage) -> Result<&Arc<Queue>, Fault> {
+        self.queues.get(&stage).ok_or_else(|| Fault::permanent("unknown_queue", stage.name()))
+    }
+}
+
+impl Messages {
+    fn push(&mut self, bytes: Vec<u8>, due_ms: Option<u64>) {
+        self.sequence += 1;
+        let message = Message { bytes, redelivered: false };
+        match due_ms {
+            None => self.ready.insert(self.sequence, message),
+            Some(due_ms) => self.delayed.insert((due_ms, self.sequence), message),
+        };
+    }
+
+    fn release_due(&mut self, now_ms: u64) {
+        while let Some(first) = self.delayed.first_entry().filter(|first| first.key().0 <= now_ms) {
+            let ((_, tag), message) = first.remove_entry();
+            self.ready.insert(tag, message);
+        }
+    }
+
+    fn depth(&self) -> usize {
+        self.ready.len() + self.delayed.len() + self.handed_out
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+        let now_ms = self.clock.now_ms();
+        let mut encoded = Vec::with_capacity(messages.len());
+        for Outgoing { envelope, delay } in messages {
+            let bytes = serde_json::to_vec(&envelope)
+                .map_err(|error| Fault::permanent("unencodable_message", error.to_string()))?;
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            let due_ms = (!delay.is_zero()).then(|| now_ms.saturating_add(delay_ms));
+            encoded.push((self.queue(envelope.open().0)?, bytes, due_ms));
+        }
+        for (queue, bytes, due_ms) in encoded {
+            lock(&queue.messages).push(bytes, due_ms);
+            queue.changed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+        let queue = Arc::clone(self.queue(stage)?);
+        Ok(Box::new(MemoryConsumer { clock: Arc::clone(&self.clock), queue, handed_out: BTreeMap::new() }))
+    }
+
+    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+        Ok(lock(&self.queue(stage)?.messages).depth() as u64)
+    }
+}
+
+struct MemoryConsumer {
+    clock: Arc<dyn Clock>,
+    queue: Arc<Queue>,
+    handed_out: BTreeMap<u64, Message>,
+}
+
+impl MemoryConsumer {
+    /// Waits until at least `wanted` messages are ready. Takes none, so it can be abandoned.
+    async fn wait_for(&self, wanted: usize) {
+        loop {
+            let changed = self.queue.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let now_ms = self.clock.now_ms();
+            let next_due_ms = {
+                let mut messages = lock(&self.queue.messages);
+                messages.release_due(now_ms);
+                if messages.ready.len() >= wanted {
+                    return;
+                }
+                messages.delayed.first_key_value().map(|((due_ms, _), _)| *due_ms)
+            };
+            match next_due_ms {
+                None => changed.await,
+                Some(due_ms) => {
+                    let due = Instant::now() + Duration::from_millis(due_ms - now_ms);
+                    tokio::select! {
+                        () = changed => {}
+                        () = sleep_until(due) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, messages_max: usize) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        let mut messages = lock(&self.queue.messages);
+        while deliveries.len() < messages_max
+            && let Some((tag, message)) = messages.ready.pop_first()
+        {
+            messages.handed_out += 1;
+            let envelope = serde_json::from_slice(&message.bytes).map_err(|error| error.to_string());
+            deliveries.push(Delivery { tag, envelope, redelivered: message.redelivered });
+            self.handed_out.insert(tag, message);
+        }
+        deliveries
+    }
+}
+
+#[async_trait]
+impl Consumer for MemoryConsumer {
+    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
+        let messages_max = messages_max.max(1);
+        loop {
+            self.wait_for(1).await;
+            if !linger.is_zero() {
+                // Running out of patience is the normal way on: what is ready is taken then.
+                let _ = timeout(linger, self.wait_for(messages_max)).await;
+            }
+            let deliveries = self.take(messages_max);
+            // Another consumer may have been faster.
+            if !deliveries.is_empty() {
+                return Ok(deliveries);
+            }
+        }
+    }
+
+    async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault> {
+        for tag in tags {
+            if self.handed_out.remove(&tag).is_some() {
+                lock(&self.queue.messages).handed_out -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MemoryConsumer {
+    fn drop(&mut self) {
+        let mut messages = lock(&self.queue.messages);
+        for (tag, message) in std::mem::take(&mut self.handed_out) {
+            messages.handed_out -= 1;
+            messages.ready.insert(tag, Message { redelivered: true, ..message });
+        }
+        drop(messages);
+        self.queue.changed.notify_waiters();
+    }
+}

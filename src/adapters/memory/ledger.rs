@@ -1,0 +1,328 @@
+//! A ledger in memory. One lock is the transaction: each call is atomic, calls are serial.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::books::{Entry, History, Shelf, is_overtaken, judge, supersede_older};
+use super::lock;
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::document::Submission;
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
+use crate::domain::task::{Stage, Task};
+use crate::fault::Fault;
+use crate::ports::clock::Clock;
+use crate::ports::ledger::{
+    CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Intake, Ledger, Loser, Receipt, State,
+    StoredBody, VersionRecord,
+};
+
+/// A ledger that lives as long as the process.
+pub struct MemoryLedger {
+    clock: Arc<dyn Clock>,
+    books: Mutex<Books>,
+}
+
+#[derive(Default)]
+struct Books {
+    shelves: BTreeMap<CollectionKey, Shelf>,
+    /// Versions to publish, by the order they were accepted or replayed in.
+    outbox: BTreeMap<u64, VersionKey>,
+    letters: BTreeMap<u64, DeadLetter>,
+    vectors: HashMap<EmbeddingKey, Vec<f32>>,
+    /// Numbers outbox entries and dead letters.
+    sequence: u64,
+}
+
+impl MemoryLedger {
+    /// An empty ledger that stamps by `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, books: Mutex::default() }
+    }
+
+    /// Changes the entries of these versions; unknown ones are passed over.
+    fn change(&self, keys: &[VersionKey], mut change: impl FnMut(&mut Entry, u64)) {
+        let now_ms = self.clock.now_ms();
+        let mut books = lock(&self.books);
+        for key in keys {
+            if let Some(entry) = books.entry_mut(key) {
+                change(entry, now_ms);
+            }
+        }
+    }
+}
+
+impl Books {
+    fn history(&self, key: &VersionKey) -> Option<&History> {
+        self.shelves.get(&key.collection_key())?.documents.get(&key.document_id)
+    }
+
+    fn history_mut(&mut self, key: &VersionKey) -> Option<&mut History> {
+        self.shelves.get_mut(&key.collection_key())?.documents.get_mut(&key.document_id)
+    }
+
+    fn entry(&self, key: &VersionKey) -> Option<&Entry> {
+        self.history(key)?.get(&key.version)
+    }
+
+    fn entry_mut(&mut self, key: &VersionKey) -> Option<&mut Entry> {
+        self.history_mut(key)?.get_mut(&key.version)
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    fn accept(&mut self, submission: &Submission, now_ms: u64) -> Result<Receipt, Fault> {
+        let shelf =
+            self.shelves.get_mut(submission.collection()).ok_or_else(|| unknown_collection(submission))?;
+        let history = shelf.documents.entry(submission.document_id().clone()).or_default();
+        let version = match judge(history, submission) {
+            Ok(version) => version,
+            Err((intake, version)) => return Ok(Receipt { version, intake, task: None }),
+        };
+        let key = submission.key(version);
+        let entry = Entry::new(submission, &shelf.record, now_ms);
+        let task = entry.task(key.clone());
+        history.insert(version, entry);
+        let sequence = self.next_sequence();
+        self.outbox.insert(sequence, key);
+        Ok(Receipt { version, intake: Intake::Accepted, task: Some(task) })
+    }
+
+    fn finish(&mut self, key: VersionKey, ending: Ending, now_ms: u64) {
+        let Some(history) = self.history_mut(&key) else { return };
+        let overtaken = is_overtaken(history, key.version);
+        let Some(entry) = history.get_mut(&key.version).filter(|entry| !entry.state.is_terminal()) else {
+            return;
+        };
+        match ending {
+            Ending::Visible if overtaken => entry.enter(State::Superseded, now_ms),
+            Ending::Visible => {
+                entry.enter(State::Visible, now_ms);
+                supersede_older(history, key.version, now_ms);
+            }
+            Ending::Superseded => entry.enter(State::Superseded, now_ms),
+            Ending::Dead(stage, reason) => {
+                entry.enter(State::Dead, now_ms);
+                entry.reason = Some(reason.clone());
+                let id = self.next_sequence();
+                self.letters.insert(id, DeadLetter { id, key, stage, reason, died_ms: now_ms });
+            }
+        }
+    }
+
+    fn replay(&mut self, id: u64, now_ms: u64) -> Option<Task> {
+        let key = self.letters.remove(&id)?.key;
+        let overtaken = is_overtaken(self.history(&key)?, key.version);
+        let entry = self.entry_mut(&key)?;
+        entry.enter(if overtaken { State::Superseded } else { State::Accepted }, now_ms);
+        entry.reason = None;
+        entry.swept = false;
+        let task = (!overtaken).then(|| entry.task(key.clone()));
+        if task.is_some() {
+            let sequence = self.next_sequence();
+            self.outbox.insert(sequence, key);
+        }
+        task
+    }
+}
+
+fn unknown_collection(submission: &Submission) -> Fault {
+    Fault::permanent("unknown_collection", format!("no collection '{}'", submission.collection().collection))
+}
+
+fn admits(filter: &DeadFilter, letter: &DeadLetter) -> bool {
+    (filter.ids.is_empty() || filter.ids.contains(&letter.id))
+        && filter.collection.as_ref().is_none_or(|collection| *collection == letter.key.collection_key())
+        && filter.reason.as_ref().is_none_or(|code| *code == letter.reason.code)
+        && filter.stage.is_none_or(|stage| stage == letter.stage)
+        && filter.since_ms.is_none_or(|since_ms| letter.died_ms >= since_ms)
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn ensure_collection(
+        &self,
+        key: &CollectionKey,
+        pipeline: &str,
+        epoch: Epoch,
+    ) -> Result<CollectionRecord, Fault> {
+        let mut books = lock(&self.books);
+        let shelf = books.shelves.entry(key.clone()).or_insert_with(|| Shelf {
+            record: CollectionRecord {
+                key: key.clone(),
+                pipeline: pipeline.to_owned(),
+                generation: 1,
+                epoch,
+            },
+            documents: BTreeMap::new(),
+        });
+        Ok(shelf.record.clone())
+    }
+
+    async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
+        Ok(lock(&self.books).shelves.get(key).map(|shelf| shelf.record.clone()))
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
+        Ok(lock(&self.books).shelves.values().map(|shelf| shelf.record.clone()).collect())
+    }
+
+    async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Fault> {
+        let now_ms = self.clock.now_ms();
+        let mut books = lock(&self.books);
+        let homeless = submissions.iter().find(|one| !books.shelves.contains_key(one.collection()));
+        if let Some(submission) = homeless {
+            return Err(unknown_collection(submission));
+        }
+        submissions.iter().map(|submission| books.accept(submission, now_ms)).collect()
+    }
+
+    async fn mark_published(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        lock(&self.books).outbox.retain(|_, key| !keys.contains(key));
+        Ok(())
+    }
+
+    async fn unpublished(&self, limit: usize) -> Result<Vec<Task>, Fault> {
+        let books = lock(&self.books);
+        let waiting = books.outbox.values().filter_map(|key| {
+            let entry = books.entry(key).filter(|entry| entry.state == State::Accepted)?;
+            Some(entry.task(key.clone()))
+        });
+        Ok(waiting.take(limit).collect())
+    }
+
+    async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(Stage, Task)>, Fault> {
+        let books = lock(&self.books);
+        let mut waiting: Vec<_> = books
+            .shelves
+            .values()
+            .flat_map(Shelf::entries)
+            .filter(|(_, entry)| entry.updated_ms < before_ms)
+            .filter_map(|(key, entry)| Some((entry.updated_ms, entry.waits_for()?, entry.task(key))))
+            .collect();
+        waiting.sort_by_key(|(updated_ms, _, _)| *updated_ms);
+        Ok(waiting.into_iter().take(limit).map(|(_, stage, task)| (stage, task)).collect())
+    }
+
+    async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
+        let books = lock(&self.books);
+        let body = |key| {
+            let history = books.history(key)?;
+            history.get(&key.version)?.stored_body(is_overtaken(history, key.version))
+        };
+        Ok(keys.iter().map(body).collect())
+    }
+
+    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault> {
+        for (key, spans) in spans {
+            self.change(std::slice::from_ref(&key), |entry, now_ms| {
+                entry.spans = Some(spans.clone());
+                if entry.state == State::Accepted {
+                    entry.enter(State::Chunked, now_ms);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+        let books = lock(&self.books);
+        Ok(keys.iter().map(|key| books.entry(key)?.spans.clone()).collect())
+    }
+
+    async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        self.change(keys, |entry, now_ms| {
+            if matches!(entry.state, State::Accepted | State::Chunked) {
+                entry.enter(State::Embedded, now_ms);
+            }
+        });
+        Ok(())
+    }
+
+    async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault> {
+        let now_ms = self.clock.now_ms();
+        let mut books = lock(&self.books);
+        for (key, ending) in endings {
+            books.finish(key, ending, now_ms);
+        }
+        Ok(())
+    }
+
+    async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault> {
+        let books = lock(&self.books);
+        let mut losers = Vec::new();
+        for (collection, document_id) in documents {
+            let Some(shelf) = books.shelves.get(collection) else { continue };
+            let history = shelf.documents.get(document_id).into_iter().flatten();
+            let lost = history.filter(|(_, entry)| entry.is_unswept_loser());
+            losers.extend(lost.map(|(version, entry)| entry.loser(shelf.key(document_id, *version))));
+        }
+        Ok(losers)
+    }
+
+    async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
+        let books = lock(&self.books);
+        let documents = books.shelves.iter().flat_map(|(collection, shelf)| {
+            let unswept = |history: &History| history.values().any(Entry::is_unswept_loser);
+            let losing = shelf.documents.iter().filter(move |(_, history)| unswept(history));
+            losing.map(|(document_id, _)| (collection.clone(), document_id.clone()))
+        });
+        Ok(documents.take(limit).collect())
+    }
+
+    async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        self.change(keys, |entry, _| {
+            entry.swept = entry.state.is_terminal();
+            if entry.state == State::Superseded {
+                entry.body = None;
+            }
+        });
+        Ok(())
+    }
+
+    async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
+        let books = lock(&self.books);
+        Ok(keys.iter().map(|key| books.vectors.get(key).cloned()).collect())
+    }
+
+    async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault> {
+        lock(&self.books).vectors.extend(vectors);
+        Ok(())
+    }
+
+    async fn history(
+        &self,
+        collection: &CollectionKey,
+        document_id: &DocumentId,
+    ) -> Result<Vec<VersionRecord>, Fault> {
+        let books = lock(&self.books);
+        let Some(shelf) = books.shelves.get(collection) else { return Ok(Vec::new()) };
+        let versions = shelf.documents.get(document_id).into_iter().flatten().rev();
+        Ok(versions.map(|(version, entry)| entry.version_record(shelf.key(document_id, *version))).collect())
+    }
+
+    async fn counts(&self, collection: &CollectionKey) -> Result<Counts, Fault> {
+        Ok(lock(&self.books).shelves.get(collection).map(Shelf::counts).unwrap_or_default())
+    }
+
+    async fn dead(&self, filter: &DeadFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault> {
+        let books = lock(&self.books);
+        let wanted = books.letters.values().filter(|letter| admits(filter, letter));
+        Ok(wanted.take(limit).cloned().collect())
+    }
+
+    async fn replay(&self, ids: &[u64]) -> Result<Vec<Task>, Fault> {
+        let now_ms = self.clock.now_ms();
+        let mut books = lock(&self.books);
+        Ok(ids.iter().filter_map(|id| books.replay(*id, now_ms)).collect())
+    }
+
+    async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
+        let mut books = lock(&self.books);
+        Ok(ids.iter().filter(|id| books.letters.remove(id).is_some()).count() as u64)
+    }
+}

@@ -1,0 +1,86 @@
+//! Stage messages: their wire form is held by golden files, so an older worker and a newer one
+//! understand each other.
+
+use std::fs;
+use std::path::PathBuf;
+
+use contexture::domain::ids::{ContentHash, Epoch};
+use contexture::domain::task::{Envelope, Stage, Task};
+
+use crate::support::{collection, version_key};
+
+fn golden(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    fs::read_to_string(path).unwrap().trim_end().to_owned()
+}
+
+fn expected(document_id: &str, number: u64) -> Task {
+    let epoch: [u8; 32] = std::array::from_fn(|index| u8::try_from(index).unwrap());
+    let hash: [u8; 32] = std::array::from_fn(|index| 0x11 * (15 - u8::try_from(index % 16).unwrap()));
+    Task {
+        key: version_key(&collection("acme", "handbook"), document_id, number),
+        generation: 1,
+        epoch: Epoch::from_bytes(epoch),
+        content_hash: ContentHash::from_bytes(hash),
+        deletes: false,
+        body_bytes: 1,
+        attempt: 0,
+        accepted_ms: 0,
+    }
+}
+
+#[test]
+fn golden_messages_are_understood_and_written_alike() {
+    let chunk = Task {
+        body_bytes: 1_024,
+        accepted_ms: 1_795_000_000_000,
+        ..expected("guides/Zürich \"notes\".md", 42)
+    };
+    let embed = Task { generation: 2, attempt: 7, ..expected("a", 1) };
+    let index = Task {
+        generation: u32::MAX,
+        deletes: true,
+        body_bytes: 0,
+        accepted_ms: u64::MAX,
+        ..expected("a", u64::MAX >> 1)
+    };
+    for (name, stage, task) in [
+        ("chunk_v1.json", Stage::Chunk, chunk),
+        ("embed_v1.json", Stage::Embed, embed),
+        ("index_v1.json", Stage::Index, index),
+    ] {
+        let stored = golden(name);
+        let decoded: Envelope = serde_json::from_str(&stored).unwrap();
+        assert_eq!(decoded.clone().open(), (stage, task.clone()), "{name}");
+        assert_eq!(Envelope::new(stage, task), decoded);
+        assert_eq!(serde_json::to_string(&decoded).unwrap(), stored, "{name}: same bytes");
+    }
+}
+
+#[test]
+fn foreign_messages_are_errors() {
+    let known = golden("chunk_v1.json");
+    for (foreign, why) in [
+        (known.replace("ChunkV1", "ChunkV2"), "an unknown version"),
+        (known.replace("\"epoch\"", "\"epoche\""), "a missing field"),
+        (known.replace(":42,", ":-1,"), "a negative version"),
+        (known.replace("000102", "00010"), "a short fingerprint"),
+        (known[..known.len() - 1].to_owned(), "cut short"),
+        ("null".to_owned(), "nothing"),
+        ("[".repeat(100_000), "deep nesting"),
+    ] {
+        assert!(serde_json::from_str::<Envelope>(&foreign).is_err(), "{why}");
+    }
+    let newer = known.replace("\"attempt\"", "\"added_later\":1,\"attempt\"");
+    assert!(serde_json::from_str::<Envelope>(&newer).is_ok(), "a newer worker may add fields");
+}
+
+#[test]
+fn stages_are_known_by_name() {
+    for stage in Stage::ALL {
+        assert_eq!(Stage::from_name(stage.name()), Some(stage));
+    }
+    for unknown in ["", "Chunk", "chunk ", "submit"] {
+        assert_eq!(Stage::from_name(unknown), None);
+    }
+}

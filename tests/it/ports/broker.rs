@@ -1,0 +1,132 @@
+//! The suite of the broker port.
+
+mod delivery;
+mod restart;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contexture::adapters::memory::broker::MemoryBroker;
+use contexture::adapters::sqlite::{Database, SqliteBroker};
+use contexture::domain::task::{Envelope, Stage};
+use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+
+use crate::support::clock::ManualClock;
+use crate::support::{TENANT, collection, task, version_key};
+
+/// Puts raw bytes into the queue of the chunk stage.
+type Inject = Box<dyn Fn(Vec<u8>) + Send + Sync>;
+/// Opens what the process before left behind.
+type Reopen = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, Arc<dyn Broker>> + Send>;
+
+/// Empty queues.
+pub(crate) struct Fixture {
+    broker: Arc<dyn Broker>,
+    clock: Arc<ManualClock>,
+    inject: Option<Inject>,
+    reopen: Option<Reopen>,
+}
+
+impl Fixture {
+    async fn publish(&self, ids: &[&str]) {
+        self.broker.publish(ids.iter().map(|id| Outgoing::now(message(id))).collect()).await.unwrap();
+    }
+
+    async fn publish_later(&self, id: &str, delay: Duration) {
+        self.broker.publish(vec![Outgoing { envelope: message(id), delay }]).await.unwrap();
+    }
+
+    async fn consumer(&self) -> Box<dyn Consumer> {
+        self.broker.consume(Stage::Chunk).await.unwrap()
+    }
+
+    async fn depth(&self) -> u64 {
+        self.broker.depth(Stage::Chunk).await.unwrap()
+    }
+}
+
+/// A message for the chunk stage about this document.
+fn message(id: &str) -> Envelope {
+    Envelope::new(Stage::Chunk, task(version_key(&collection(TENANT, "home"), id, 1)))
+}
+
+async fn receive(consumer: &mut Box<dyn Consumer>, messages_max: usize) -> Vec<Delivery> {
+    consumer.receive(messages_max, Duration::ZERO).await.unwrap()
+}
+
+fn name(delivery: &Delivery) -> String {
+    let (_, task) = delivery.envelope.clone().unwrap().open();
+    task.key.document_id.to_string()
+}
+
+fn names(deliveries: &[Delivery]) -> Vec<String> {
+    deliveries.iter().map(name).collect()
+}
+
+macro_rules! broker_suite {
+    ($adapter:ident, $open:ident $(, $area:ident: [$($law:ident),*])?) => {
+        laws!($adapter, $open, {
+            delivery: [
+                message_arrives_as_it_was_published,
+                each_stage_has_its_own_queue,
+                publishing_nothing_is_fine,
+                receive_takes_no_more_than_asked_for,
+                receive_waits_for_a_message,
+                lingering_gathers_more,
+                lingering_ends_when_enough_came,
+                acknowledged_messages_are_gone,
+                dropped_consumer_hands_its_messages_back,
+                acknowledged_messages_do_not_come_back_with_the_rest,
+                delivery_that_is_dropped_is_not_acknowledged,
+                consumers_never_share_a_message,
+                waiting_consumer_gets_what_another_hands_back,
+                delayed_message_does_not_come_early,
+                waiting_consumer_gets_a_delayed_message_in_time,
+                delayed_messages_come_in_the_order_they_are_due,
+                depth_counts_ready_delayed_and_handed_out,
+                abandoned_wait_loses_nothing,
+                undecodable_bytes_do_not_block_the_queue,
+            ],
+            $($area: [$($law),*],)?
+        });
+    };
+}
+
+async fn open_memory() -> Fixture {
+    let clock = Arc::new(ManualClock::new());
+    let broker = Arc::new(MemoryBroker::new(clock.clone()));
+    let injected = broker.clone();
+    let inject: Inject = Box::new(move |bytes| injected.inject(Stage::Chunk, bytes).unwrap());
+    Fixture { broker, clock, inject: Some(inject), reopen: None }
+}
+
+broker_suite!(memory, open_memory);
+
+async fn open_sqlite() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let clock = Arc::new(ManualClock::new());
+    let broker = SqliteBroker::new(Database::open(&path).unwrap(), clock.clone()).await.unwrap();
+    let foreign = rusqlite::Connection::open(&path).unwrap();
+    let foreign = std::sync::Mutex::new(foreign);
+    let inject: Inject = Box::new(move |bytes| {
+        let insert = "INSERT INTO messages (queue, body) VALUES ('chunk', ?1)";
+        foreign.lock().unwrap().execute(insert, [bytes]).unwrap();
+    });
+    let clock_again = clock.clone();
+    let reopen: Reopen = Box::new(move || {
+        Box::pin(async move {
+            let database = Database::open(&path).unwrap();
+            // The files must outlive the broker; the operating system's cleaner removes them.
+            let _ = directory.keep();
+            Arc::new(SqliteBroker::new(database, clock_again).await.unwrap()) as Arc<dyn Broker>
+        })
+    });
+    Fixture { broker: Arc::new(broker), clock, inject: Some(inject), reopen: Some(reopen) }
+}
+
+broker_suite!(sqlite, open_sqlite, restart: [
+    unacknowledged_messages_survive_a_restart,
+    acknowledged_messages_stay_gone_after_a_restart,
+    delays_survive_a_restart
+]);

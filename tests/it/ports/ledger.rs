@@ -1,0 +1,184 @@
+//! The suite of the ledger port.
+
+mod accounts;
+mod dead;
+mod intake;
+mod journey;
+mod restart;
+mod sweep;
+
+use std::sync::Arc;
+
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::adapters::sqlite::{Database, SqliteLedger};
+use contexture::domain::ids::{CollectionKey, VersionKey};
+use contexture::domain::task::Stage;
+use contexture::fault::{Reason, reason};
+use contexture::ports::ledger::{Counts, DeadFilter, Ending, Intake, Ledger, State};
+
+use crate::support::clock::ManualClock;
+use crate::support::{TENANT, collection, deletion, document, epoch, submission};
+
+/// A ledger with one empty collection.
+pub(crate) struct Fixture {
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<ManualClock>,
+    home: CollectionKey,
+    /// Opens what the process before left behind; none where nothing outlives it.
+    reopen: Option<Box<dyn Fn() -> Arc<dyn Ledger> + Send + Sync>>,
+}
+
+impl Fixture {
+    async fn new(ledger: Arc<dyn Ledger>, clock: Arc<ManualClock>) -> Self {
+        let home = collection(TENANT, "home");
+        ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
+        Self { ledger, clock, home, reopen: None }
+    }
+
+    async fn submit(&self, id: &str, version: Option<u64>, text: &str) -> (Intake, u64) {
+        let receipts = self.ledger.accept(vec![submission(&self.home, id, version, text)]).await.unwrap();
+        assert_eq!(receipts.len(), 1);
+        (receipts[0].intake, receipts[0].version.get())
+    }
+
+    async fn delete(&self, id: &str, version: Option<u64>) -> (Intake, u64) {
+        let receipts = self.ledger.accept(vec![deletion(&self.home, id, version)]).await.unwrap();
+        (receipts[0].intake, receipts[0].version.get())
+    }
+
+    async fn accepted(&self, id: &str, version: u64, text: &str) -> VersionKey {
+        assert_eq!(self.submit(id, Some(version), text).await, (Intake::Accepted, version));
+        self.key(id, version)
+    }
+
+    async fn visible(&self, id: &str, version: u64, text: &str) -> VersionKey {
+        let key = self.accepted(id, version, text).await;
+        self.finish(&key, Ending::Visible).await;
+        key
+    }
+
+    /// Accepts a version and gives it up; returns it and its dead letter's number.
+    async fn dead(&self, id: &str, version: u64, text: &str) -> (VersionKey, u64) {
+        let key = self.accepted(id, version, text).await;
+        self.finish(&key, gave_up()).await;
+        let letters = self.ledger.dead(&DeadFilter::default(), usize::MAX >> 1).await.unwrap();
+        let id = letters.iter().rfind(|letter| letter.key == key).unwrap().id;
+        (key, id)
+    }
+
+    fn key(&self, id: &str, version: u64) -> VersionKey {
+        crate::support::version_key(&self.home, id, version)
+    }
+
+    async fn finish(&self, key: &VersionKey, ending: Ending) {
+        self.ledger.finish(vec![(key.clone(), ending)]).await.unwrap();
+    }
+
+    async fn state(&self, key: &VersionKey) -> State {
+        let history = self.ledger.history(&key.collection_key(), &key.document_id).await.unwrap();
+        history.into_iter().find(|record| record.key == *key).unwrap().state
+    }
+
+    /// The states of a document's versions, newest first.
+    async fn states(&self, id: &str) -> Vec<(u64, State)> {
+        let history = self.ledger.history(&self.home, &document(id)).await.unwrap();
+        history.into_iter().map(|record| (record.key.version.get(), record.state)).collect()
+    }
+
+    async fn counts(&self) -> Counts {
+        self.ledger.counts(&self.home).await.unwrap()
+    }
+}
+
+fn gave_up() -> Ending {
+    Ending::Dead(Stage::Embed, Reason::new(reason::EMBEDDER_REJECTED, "not a number"))
+}
+
+macro_rules! ledger_suite {
+    ($adapter:ident, $open:ident $(, $area:ident: [$($law:ident),*])?) => {
+        laws!($adapter, $open, {
+            intake: [
+                first_version_is_accepted_with_its_task,
+                missing_version_is_assigned_from_one_upwards,
+                equal_content_without_version_is_a_duplicate,
+                old_content_without_version_is_a_new_version,
+                fence_against_the_latest_version,
+                fence_against_an_older_version,
+                assigned_version_follows_a_given_one,
+                no_version_follows_the_highest,
+                dead_content_resubmitted_gets_a_new_version,
+                dead_version_resubmitted_by_number_is_a_duplicate,
+                description_is_part_of_the_content,
+                delete_without_version_follows_the_latest,
+                delete_beats_a_late_lower_version,
+                delete_with_version_may_come_before_its_document,
+                deleted_document_is_recreated_by_a_higher_version,
+                deleting_nothing_is_a_duplicate,
+                receipts_follow_the_order_of_one_batch,
+                unknown_collection_refuses_the_whole_batch,
+                equal_submissions_at_once_store_one_version,
+                different_submissions_at_once_get_different_versions,
+                collections_and_tenants_do_not_meet,
+                collection_is_created_once,
+            ],
+            journey: [
+                outbox_holds_what_was_not_published,
+                outbox_forgets_what_moved_on,
+                body_comes_back_as_it_was_accepted,
+                spans_come_back_and_move_to_chunked,
+                states_move_only_forward,
+                terminal_states_do_not_move,
+                finish_is_idempotent,
+                unknown_versions_change_nothing,
+                visible_yields_to_a_newer_one,
+                visible_too_late_is_superseded,
+                overtaken_is_told_with_the_body,
+                stuck_names_the_stage_that_has_to_move,
+                history_tells_the_whole_story,
+                documents_without_tombstones_are_counted,
+                vectors_are_cached_by_key,
+            ],
+            sweep: [
+                superseded_versions_are_losers_until_swept,
+                never_chunked_losers_release_their_bodies,
+                dead_losers_keep_their_bodies,
+                sweeping_spares_what_serves_or_moves,
+                unswept_lists_documents_with_losers,
+            ],
+            dead: [
+                letter_says_what_where_why_and_when,
+                letters_are_filtered_by_each_field,
+                letters_come_oldest_first_up_to_the_limit,
+                replay_starts_the_version_again,
+                replay_of_an_overtaken_version_supersedes_it,
+                replayed_version_may_die_again,
+                replayed_version_is_swept_again,
+                replay_of_unknown_letters_does_nothing,
+                dropped_letters_leave_their_versions_dead,
+            ],
+            accounts: [random_operations_agree_with_a_model],
+            $($area: [$($law),*],)?
+        });
+    };
+}
+
+async fn open_memory() -> Fixture {
+    let clock = Arc::new(ManualClock::new());
+    Fixture::new(Arc::new(MemoryLedger::new(clock.clone())), clock).await
+}
+
+ledger_suite!(memory, open_memory);
+
+async fn open_sqlite() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let clock_again = clock.clone();
+    let open = move || -> Arc<dyn Ledger> {
+        let database = Database::open(&directory.path().join("ledger.db")).unwrap();
+        Arc::new(SqliteLedger::new(database, clock_again.clone()))
+    };
+    let ledger = open();
+    Fixture { reopen: Some(Box::new(open)), ..Fixture::new(ledger, clock).await }
+}
+
+ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_a_restart]);

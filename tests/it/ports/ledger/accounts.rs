@@ -1,0 +1,223 @@
+//! Random histories against a model: every receipt, every state, and the books balance after
+//! every step (promise C7).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use contexture::domain::ids::VersionKey;
+use contexture::ports::ledger::{Counts, DeadFilter, Ending, Intake, State};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::{Fixture, gave_up};
+use crate::support::strategies::runner;
+use crate::support::{TENANT, collection, epoch, spans};
+
+const CASES: u32 = 64;
+const STEPS_MAX: usize = 40;
+const DOCUMENTS: [&str; 2] = ["a", "b"];
+
+/// One step; numbers are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Submit { document: usize, version: Option<u64>, content: Content },
+    Chunk(usize),
+    Embed(usize),
+    Finish(usize, Ending),
+    Replay(usize),
+    Drop(usize),
+}
+
+/// A text, or none for a delete.
+type Content = Option<u8>;
+
+fn step() -> impl Strategy<Value = Step> {
+    let ending = prop_oneof![4 => Just(Ending::Visible), 1 => Just(Ending::Superseded), 2 => Just(gave_up())];
+    let submit = (0..DOCUMENTS.len(), option::of(1..8_u64), option::weighted(0.8, 0..3_u8));
+    prop_oneof![
+        4 => submit.prop_map(|(document, version, content)| Step::Submit { document, version, content }),
+        1 => (0..64_usize).prop_map(Step::Chunk),
+        1 => (0..64_usize).prop_map(Step::Embed),
+        4 => (0..64_usize, ending).prop_map(|(pick, ending)| Step::Finish(pick, ending)),
+        1 => (0..64_usize).prop_map(Step::Replay),
+        1 => (0..64_usize).prop_map(Step::Drop),
+    ]
+}
+
+/// What the port's contract says, on plain maps.
+#[derive(Default)]
+struct Model {
+    versions: BTreeMap<(usize, u64), (Content, State)>,
+}
+
+impl Model {
+    fn latest(&self, document: usize) -> Option<(u64, Content, State)> {
+        let mut versions = self.versions.range((document, 0)..=(document, u64::MAX));
+        versions.next_back().map(|((_, version), (content, state))| (*version, *content, *state))
+    }
+
+    fn submit(&mut self, document: usize, version: Option<u64>, content: Content) -> (Intake, u64) {
+        let latest = self.latest(document);
+        let decided = match (version, latest) {
+            (None, None) if content.is_none() => (Intake::Duplicate, 1),
+            (None, None) => (Intake::Accepted, 1),
+            (None, Some((latest, same, state))) if same == content && state != State::Dead => {
+                (Intake::Duplicate, latest)
+            }
+            (None, Some((latest, ..))) => (Intake::Accepted, latest + 1),
+            (Some(version), latest) => match self.versions.get(&(document, version)) {
+                Some((stored, _)) if *stored == content => (Intake::Duplicate, version),
+                Some(_) => (Intake::Conflict, version),
+                None => match latest {
+                    Some((latest, ..)) if latest > version => (Intake::Superseded, latest),
+                    _ => (Intake::Accepted, version),
+                },
+            },
+        };
+        if decided.0 == Intake::Accepted {
+            self.versions.insert((document, decided.1), (content, State::Accepted));
+        }
+        decided
+    }
+
+    fn advance(&mut self, place: (usize, u64), to: State, from: &[State]) {
+        let (_, state) = self.versions.get_mut(&place).unwrap();
+        if from.contains(state) {
+            *state = to;
+        }
+    }
+
+    fn overtaken(&self, (document, version): (usize, u64)) -> bool {
+        let mut newer = self.versions.range((document, version + 1)..=(document, u64::MAX));
+        newer.any(|(_, (_, state))| *state == State::Visible)
+    }
+
+    fn finish(&mut self, place: (usize, u64), ending: &Ending) {
+        if self.versions[&place].1.is_terminal() {
+            return;
+        }
+        let end = match ending {
+            Ending::Visible if self.overtaken(place) => State::Superseded,
+            Ending::Visible => State::Visible,
+            Ending::Superseded => State::Superseded,
+            Ending::Dead(..) => State::Dead,
+        };
+        if end == State::Visible {
+            for (_, (_, older)) in self.versions.range_mut((place.0, 0)..place) {
+                if *older == State::Visible {
+                    *older = State::Superseded;
+                }
+            }
+        }
+        self.versions.get_mut(&place).unwrap().1 = end;
+    }
+
+    fn counts(&self) -> Counts {
+        let count = |wanted: &[State]| {
+            self.versions.values().filter(|(_, state)| wanted.contains(state)).count() as u64
+        };
+        let live = |(content, state): &&(Content, State)| content.is_some() && *state == State::Visible;
+        Counts {
+            accepted: self.versions.len() as u64,
+            in_flight: count(&[State::Accepted, State::Chunked, State::Embedded]),
+            visible: count(&[State::Visible]),
+            superseded: count(&[State::Superseded]),
+            dead: count(&[State::Dead]),
+            documents: self.versions.values().filter(live).count() as u64,
+        }
+    }
+
+    fn pick(&self, pick: usize) -> Option<(usize, u64)> {
+        let wanted = pick.checked_rem(self.versions.len())?;
+        self.versions.keys().nth(wanted).copied()
+    }
+}
+
+pub(super) async fn random_operations_agree_with_a_model(fixture: Fixture) {
+    let rooms = AtomicU32::new(0);
+    let handle = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| {
+        runner(CASES).run(&vec(step(), 1..STEPS_MAX), |steps| {
+            let room = format!("room-{}", rooms.fetch_add(1, Ordering::Relaxed));
+            handle.block_on(follow(&fixture, &room, &steps))
+        })
+    })
+    .unwrap();
+}
+
+async fn follow(fixture: &Fixture, room: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+    let home = collection(TENANT, room);
+    fixture.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
+    let there = Fixture {
+        ledger: fixture.ledger.clone(),
+        clock: fixture.clock.clone(),
+        home: home.clone(),
+        reopen: None,
+    };
+    let mut model = Model::default();
+    for step in steps {
+        take(&there, &mut model, step).await?;
+        let counts = there.counts().await;
+        prop_assert_eq!(counts, model.counts(), "after {:?}", step);
+        prop_assert_eq!(counts.accepted, counts.in_flight + counts.visible + counts.superseded + counts.dead);
+        for (document, id) in DOCUMENTS.iter().enumerate() {
+            let expected: Vec<_> = model
+                .versions
+                .range((document, 0)..=(document, u64::MAX))
+                .map(|((_, version), (_, state))| (*version, *state))
+                .rev()
+                .collect();
+            prop_assert_eq!(there.states(id).await, expected, "after {:?}", step);
+        }
+    }
+    Ok(())
+}
+
+async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), TestCaseError> {
+    let key = |(document, version): (usize, u64)| -> VersionKey { there.key(DOCUMENTS[document], version) };
+    match step {
+        Step::Submit { document, version, content } => {
+            let id = DOCUMENTS[*document];
+            let decided = match content {
+                Some(text) => there.submit(id, *version, &format!("text {text}")).await,
+                None => there.delete(id, *version).await,
+            };
+            prop_assert_eq!(decided, model.submit(*document, *version, *content), "{:?}", step);
+        }
+        Step::Chunk(pick) => {
+            let Some(place) = model.pick(*pick) else { return Ok(()) };
+            there.ledger.store_spans(vec![(key(place), spans(1))]).await.unwrap();
+            model.advance(place, State::Chunked, &[State::Accepted]);
+        }
+        Step::Embed(pick) => {
+            let Some(place) = model.pick(*pick) else { return Ok(()) };
+            there.ledger.mark_embedded(&[key(place)]).await.unwrap();
+            model.advance(place, State::Embedded, &[State::Accepted, State::Chunked]);
+        }
+        Step::Finish(pick, ending) => {
+            let Some(place) = model.pick(*pick) else { return Ok(()) };
+            there.finish(&key(place), ending.clone()).await;
+            model.finish(place, ending);
+        }
+        Step::Replay(pick) | Step::Drop(pick) => {
+            let filter = DeadFilter { collection: Some(there.home.clone()), ..DeadFilter::default() };
+            let letters = there.ledger.dead(&filter, 100).await.unwrap();
+            let Some(letter) = pick.checked_rem(letters.len()).map(|wanted| &letters[wanted]) else {
+                return Ok(());
+            };
+            if matches!(step, Step::Drop(_)) {
+                prop_assert_eq!(there.ledger.drop_dead(&[letter.id]).await.unwrap(), 1);
+                return Ok(());
+            }
+            let document = DOCUMENTS.iter().position(|id| *id == letter.key.document_id.as_str()).unwrap();
+            let place = (document, letter.key.version.get());
+            let overtaken = model.overtaken(place);
+            let end = if overtaken { State::Superseded } else { State::Accepted };
+            model.advance(place, end, &[State::Dead]);
+            let tasks = there.ledger.replay(&[letter.id]).await.unwrap();
+            prop_assert_eq!(tasks.len(), usize::from(!overtaken));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! What outlives the process. Adapters that keep nothing do not run these.
+
+use contexture::domain::ids::embedding_key;
+use contexture::ports::ledger::{DeadFilter, Ending};
+
+use super::Fixture;
+use crate::support::{document, spans};
+
+pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fixture) {
+    let moving = fixture.accepted("moving", 2, "text").await;
+    fixture.ledger.store_spans(vec![(moving.clone(), spans(2))]).await.unwrap();
+    fixture.accepted("waiting", 1, "text").await;
+    fixture.visible("beaten", 1, "one").await;
+    fixture.visible("beaten", 2, "two").await;
+    fixture.dead("dead", 1, "text").await;
+    fixture.delete("moving", None).await;
+    fixture.finish(&fixture.key("moving", 3), Ending::Visible).await;
+    let key = embedding_key("model", "text");
+    fixture.ledger.cache_vectors(vec![(key, vec![0.5, 0.25])]).await.unwrap();
+
+    let before = told(&fixture).await;
+    let reopen = fixture.reopen.take().unwrap();
+    fixture.ledger = reopen();
+    assert_eq!(told(&fixture).await, before);
+    assert_eq!(fixture.ledger.cached_vectors(&[key]).await.unwrap(), [Some(vec![0.5, 0.25])]);
+    assert_eq!(fixture.ledger.spans(&[moving]).await.unwrap(), [Some(spans(2))]);
+}
+
+/// Everything the ledger says about the collection, as text.
+async fn told(fixture: &Fixture) -> String {
+    let mut told = format!("{:?}\n{:?}\n", fixture.ledger.collections().await, fixture.counts().await);
+    for id in ["moving", "waiting", "beaten", "dead"] {
+        let place = (fixture.home.clone(), document(id));
+        told += &format!("{:?}\n", fixture.ledger.history(&place.0, &place.1).await);
+        told += &format!("{:?}\n", fixture.ledger.losers(&[place]).await);
+    }
+    told += &format!("{:?}\n", fixture.ledger.unpublished(10).await);
+    told += &format!("{:?}\n", fixture.ledger.stuck(u64::MAX >> 1, 10).await);
+    told += &format!("{:?}\n", fixture.ledger.dead(&DeadFilter::default(), 10).await);
+    told
+}

@@ -1,0 +1,122 @@
+//! The suite of the lexical port.
+
+mod commit;
+mod search;
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use contexture::adapters::tantivy::TantivyIndex;
+use contexture::domain::document::{Description, Head};
+use contexture::domain::ids::ChunkId;
+use contexture::fault::Fault;
+use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
+
+use crate::support::scan::ScanIndex;
+use crate::support::{Indexed, anyone, indexed};
+
+/// Opens what was committed to the same place; none where nothing outlives the process.
+type Reopen = Box<dyn Fn() -> Result<Arc<dyn Lexical>, Fault> + Send + Sync>;
+
+/// An empty index.
+pub(crate) struct Fixture {
+    index: Arc<dyn Lexical>,
+    reopen: Option<Reopen>,
+    /// What must outlive it, such as its directory.
+    _keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Fixture {
+    /// Commits documents and returns them as they were written.
+    async fn commit(&self, documents: &[&Indexed]) {
+        let writes = documents.iter().map(|one| DocumentWrite {
+            head: one.head.clone(),
+            chunks: one.chunks.clone(),
+        });
+        self.index.commit(writes.collect()).await.unwrap();
+    }
+
+    async fn bury(&self, document: &Indexed, version: u64) {
+        let head = tombstone(&document.head, version);
+        self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }]).await.unwrap();
+    }
+
+    fn found(&self, question: &str) -> BTreeSet<ChunkId> {
+        let hits = self.index.snapshot().search(question, None, &anyone(), 100).unwrap();
+        hits.into_iter().map(|hit| hit.id).collect()
+    }
+}
+
+fn plain(id: &str, version: u64, texts: &[&str]) -> Indexed {
+    indexed(id, version, &Description::default(), texts)
+}
+
+fn tombstone(head: &Head, version: u64) -> Head {
+    Head { version: crate::support::version(version), chunk_count: 0, deleted: true, ..head.clone() }
+}
+
+fn ids(document: &Indexed) -> BTreeSet<ChunkId> {
+    document.chunks.iter().map(|chunk| chunk.id).collect()
+}
+
+macro_rules! lexical_suite {
+    ($adapter:ident, $open:ident $(, $law:ident)*) => {
+        laws!($adapter, $open, {
+            commit: [
+                write_replaces_all_of_its_document,
+                one_commit_publishes_all_its_writes,
+                snapshot_never_changes,
+                snapshot_numbers_grow,
+                empty_commit_is_fine,
+                tombstone_keeps_its_head_and_no_chunk,
+                deleted_document_comes_back_with_a_higher_version,
+                chunks_come_back_as_they_were_written,
+                unknown_ids_are_none_in_their_place,
+                chunk_range_is_ordered_and_inclusive,
+                heads_come_back_as_they_were_written,
+                counts_follow_the_writes,
+                $($law,)*
+            ],
+            search: [
+                words_find_their_chunks,
+                better_matches_come_first,
+                top_k_bounds_the_hits,
+                readers_must_share_a_term,
+                readers_follow_a_rewritten_document,
+                filter_and_readers_both_hold,
+                questions_without_words_find_nothing,
+                query_syntax_is_only_text,
+                huge_questions_are_harmless,
+                random_filters_are_exact,
+            ],
+        });
+    };
+}
+
+async fn open_scan() -> Fixture {
+    Fixture { index: Arc::new(ScanIndex::default()), reopen: None, _keep: Box::new(()) }
+}
+
+lexical_suite!(scan, open_scan);
+
+fn analysis() -> Analysis {
+    Analysis { language: "english".to_owned(), stem: true, stop_words: true }
+}
+
+async fn open_tantivy_in_ram() -> Fixture {
+    let index = Arc::new(TantivyIndex::in_ram(&analysis()).unwrap());
+    Fixture { index, reopen: None, _keep: Box::new(()) }
+}
+
+lexical_suite!(tantivy_in_ram, open_tantivy_in_ram);
+
+async fn open_tantivy() -> Fixture {
+    let directory = Arc::new(tempfile::tempdir().unwrap());
+    let place = directory.clone();
+    let reopen: Reopen =
+        Box::new(move || TantivyIndex::open(place.path(), &analysis()).map(|index| Arc::new(index) as _));
+    Fixture { index: reopen().unwrap(), reopen: Some(reopen), _keep: Box::new(directory) }
+}
+
+lexical_suite!(tantivy, open_tantivy, commits_survive_a_restart, second_writer_is_refused);

@@ -1,0 +1,22 @@
+//! One behavioural suite per port: every sentence of the port's contract is a named test, and
+//! every adapter passes all of them. A new adapter is one `open_…` function and one line.
+
+/// Makes one test per law for one adapter; `$open` builds a fresh fixture of it.
+macro_rules! laws {
+    ($adapter:ident, $open:ident, { $($area:ident: [$($law:ident),* $(,)?]),* $(,)? }) => {
+        mod $adapter {
+            $(mod $area {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $law() {
+                    super::super::$area::$law(super::super::$open().await).await;
+                })*
+            })*
+        }
+    };
+}
+
+mod broker;
+mod embedder;
+mod ledger;
+mod lexical;
+mod vectors;

@@ -1,0 +1,100 @@
+//! The suite of the vectors port.
+
+mod search;
+mod store;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use contexture::adapters::edge::EdgeVectors;
+use contexture::adapters::memory::vectors::MemoryVectors;
+use contexture::domain::document::Description;
+use contexture::domain::ids::ChunkId;
+use contexture::ports::vectors::{Point, Vectors};
+
+use crate::support::{anyone, indexed};
+
+/// Numbers per vector.
+const DIMS: usize = 4;
+
+/// An empty store.
+pub(crate) struct Fixture {
+    vectors: Arc<dyn Vectors>,
+    /// What must outlive it, such as its directory.
+    _keep: Box<dyn Any + Send>,
+}
+
+impl Fixture {
+    async fn upsert(&self, points: &[Point]) {
+        self.vectors.upsert(points.to_vec()).await.unwrap();
+    }
+
+    async fn nearest(&self, vector: [f32; DIMS], top_k: usize) -> Vec<ChunkId> {
+        let hits = self.vectors.search(vector.to_vec(), None, &anyone(), top_k).await.unwrap();
+        hits.into_iter().map(|hit| hit.id).collect()
+    }
+}
+
+/// A point as the embed stage stages it: chunk `ordinal` of a document's version.
+fn point(id: &str, version: u64, ordinal: usize, vector: [f32; DIMS], description: &Description) -> Point {
+    let chunk = indexed(id, version, description, &["text"; 8]).chunks.swap_remove(ordinal);
+    let metadata = &description.metadata;
+    let numbers = metadata.iter().map(|(key, value)| {
+        let numbers = value.scalars().iter().filter_map(contexture::domain::metadata::Scalar::as_number);
+        (key.clone(), numbers.collect::<Vec<_>>())
+    });
+    Point {
+        id: chunk.id,
+        vector: vector.to_vec(),
+        document_id: chunk.document_id,
+        version: chunk.version,
+        facets: metadata.facets().into_iter().collect(),
+        numbers: numbers.filter(|(_, numbers)| !numbers.is_empty()).collect(),
+        readers: description.acl.terms(),
+    }
+}
+
+/// A point without metadata that everyone of the tenant may find.
+fn plain(id: &str, ordinal: usize, vector: [f32; DIMS]) -> Point {
+    point(id, 1, ordinal, vector, &Description::default())
+}
+
+macro_rules! vectors_suite {
+    ($adapter:ident, $open:ident) => {
+        laws!($adapter, $open, {
+            store: [
+                upsert_replaces_points_of_the_same_id,
+                upsert_is_idempotent,
+                delete_is_idempotent,
+                empty_batches_are_fine,
+                wrong_dimensions_are_permanent_and_store_nothing,
+                documents_list_their_points_with_versions,
+                changes_are_visible_at_once,
+            ],
+            search: [
+                nearest_come_first_with_their_cosine,
+                top_k_bounds_the_hits,
+                empty_store_finds_nothing,
+                readers_must_share_a_term,
+                nobody_finds_what_nobody_may_read,
+                filter_and_readers_both_hold,
+                empty_lists_match_nothing_or_everything,
+                random_filters_leave_no_match_out,
+            ],
+        });
+    };
+}
+
+async fn open_memory() -> Fixture {
+    Fixture { vectors: Arc::new(MemoryVectors::new(DIMS)), _keep: Box::new(()) }
+}
+
+vectors_suite!(memory, open_memory);
+
+async fn open_edge() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let vectors = Arc::new(EdgeVectors::open(directory.path(), DIMS).unwrap());
+    Fixture { vectors, _keep: Box::new(directory) }
+}
+
+vectors_suite!(edge, open_edge);

@@ -1,0 +1,100 @@
+//! A lexical index that reads everything on every question: short enough to be right, it shows
+//! that the suite of the port can be met, and what another implementation would have to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use contexture::domain::chunk::Chunk;
+use contexture::domain::document::Head;
+use contexture::domain::filter::Filter;
+use contexture::domain::ids::{ChunkId, DocumentId};
+use contexture::fault::Fault;
+use contexture::ports::lexical::{DocumentWrite, IndexCounts, Lexical, LexicalHit, Snapshot};
+
+#[derive(Default)]
+pub(crate) struct ScanIndex(Mutex<Arc<ScanSnapshot>>);
+
+#[derive(Default, Clone)]
+struct ScanSnapshot {
+    commits: u64,
+    documents: BTreeMap<DocumentId, (Head, Vec<Arc<Chunk>>)>,
+}
+
+#[async_trait]
+impl Lexical for ScanIndex {
+    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<(), Fault> {
+        let mut newest = self.0.lock().unwrap();
+        let mut next = ScanSnapshot::clone(&newest);
+        next.commits += 1;
+        for DocumentWrite { head, chunks } in writes {
+            let chunks = chunks.into_iter().map(Arc::new).collect();
+            next.documents.insert(head.document_id.clone(), (head, chunks));
+        }
+        *newest = Arc::new(next);
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    text.split(|one: char| !one.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+}
+
+impl ScanSnapshot {
+    fn all_chunks(&self) -> impl Iterator<Item = &Arc<Chunk>> {
+        self.documents.values().flat_map(|(_, chunks)| chunks)
+    }
+}
+
+impl Snapshot for ScanSnapshot {
+    fn id(&self) -> u64 {
+        self.commits
+    }
+
+    fn search(
+        &self,
+        question: &str,
+        filter: Option<&Filter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<LexicalHit>, Fault> {
+        let asked = words(question);
+        let mut hits: Vec<_> = self
+            .all_chunks()
+            .filter(|chunk| chunk.description.acl.terms().iter().any(|term| readers.contains(term)))
+            .filter(|chunk| filter.is_none_or(|filter| filter.matches(&chunk.description.metadata)))
+            .map(|chunk| (words(&chunk.text).intersection(&asked).count(), chunk))
+            .filter(|(shared, _)| *shared > 0)
+            .map(|(shared, chunk)| LexicalHit { id: chunk.id, score: f32::from(u16::try_from(shared).unwrap()) })
+            .collect();
+        hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
+        hits.truncate(top_k);
+        Ok(hits)
+    }
+
+    fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault> {
+        Ok(ids.iter().map(|id| self.all_chunks().find(|chunk| chunk.id == *id).cloned()).collect())
+    }
+
+    fn chunk_range(&self, document_id: &DocumentId, first: u32, last: u32) -> Result<Vec<Arc<Chunk>>, Fault> {
+        let chunks = self.documents.get(document_id).into_iter().flat_map(|(_, chunks)| chunks);
+        Ok(chunks.filter(|chunk| (first..=last).contains(&chunk.ordinal)).cloned().collect())
+    }
+
+    fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault> {
+        Ok(self.documents.get(document_id).map(|(head, _)| head.clone()))
+    }
+
+    fn counts(&self) -> Result<IndexCounts, Fault> {
+        let tombstones = self.documents.values().filter(|(head, _)| head.deleted).count() as u64;
+        Ok(IndexCounts {
+            documents: self.documents.len() as u64 - tombstones,
+            tombstones,
+            chunks: self.all_chunks().count() as u64,
+        })
+    }
+}

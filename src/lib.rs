@@ -1,19 +1,57 @@
-//! Contexture.
+//! Contexture takes documents in through a queue and gives prompts their context back.
+//!
+//! # The picture
 //!
 //! ```text
-//! main.rs        the command
+//! main.rs        the command: hands over to cli
 //! cli/           one file per command
-//! wiring/        puts adapters behind ports; nobody else sees them
-//! server/        gRPC, authentication, status codes
-//! ingest/        a document's way: submit, chunk, embed, index
-//! context/       a query's way: retrieve, fuse, assemble, render
+//! wiring/        the composition root: the only place that sees adapters and server
+//! server/        gRPC, authentication, the one map from refusals to codes
+//! ingest/        a document's way: submit · chunk · embed · index, settled in one place
+//! context/       a query's way: retrieve · fuse · assemble · render
 //! resilience/    backoff
-//! ports/         the seams to everything outside, and their contracts
+//! ports/         the seams to everything outside, each with its contract in prose
 //! adapters/      one folder per outside system; only here is its crate imported
-//! domain/        what we talk about; pure
-//! fault.rs       the vocabulary of failure
-//! config/        raw to trusted, beside config.rs
+//! domain/        what we talk about; pure: no I/O, clock, randomness
+//! config/        beside config.rs: what the user wrote becomes what the program can trust
+//! fault.rs       the single vocabulary of failure
+//! telemetry.rs   logs
 //! ```
+//!
+//! Arrows: `main → cli → wiring → server → {ingest, context} → resilience → ports →
+//! {domain, fault}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
+//! never import each other. `tests/layers.rs` proves it.
+//!
+//! # The two ways
+//!
+//! ```text
+//! producer ─▶ submit ─▶ [chunk] ─▶ chunk ─▶ [embed] ─▶ embed ─▶ [index] ─▶ index ─▶ visible
+//!               │                    │                   │                   │
+//!           ledger: body       ledger: spans     vectors (staged)   lexical commit, fsync:
+//!                                                                     the commit point
+//!
+//! question ─▶ retrieve (lexical ∥ dense, one snapshot) ─▶ fuse ─▶ assemble ─▶ render
+//! ```
+//!
+//! # The promises
+//!
+//! * Accepted means stored. Delivery is at least once, the effect per document version exactly
+//!   once, the last version wins, and a delete is a version ([`domain::fence`]).
+//! * The lexical index is the manifest. One commit publishes a document's old chunks' removal,
+//!   its head and its new chunks; vectors carry no authority, and a dense hit that is not in
+//!   the pinned snapshot is dropped. So no reader sees half a document, two versions of one, a
+//!   deleted one, or one that is not its to read.
+//! * Every accepted version ends visible, superseded or dead with a reason, and at all times
+//!   `accepted = in flight + visible + superseded + dead` ([`ports::ledger`]).
+//! * A crash between any two effects re-executes to the same state: ids derive from content and
+//!   epoch, never from time, randomness or delivery ([`domain::ids`]).
+//! * The rendered context never exceeds its budget, framing included, in the tokenizer asked
+//!   for; retrieved text stands inside a fence that it cannot forge ([`context::render`]).
+//!
+//! # Reading order
+//!
+//! [`domain`], [`ports`], [`ingest`] with [`ingest::settle`], [`context`], then [`wiring`].
+
 pub mod adapters;
 pub mod cli;
 pub mod config;

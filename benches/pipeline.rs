@@ -1,0 +1,112 @@
+//! The whole pipeline beside the engines alone: documents per second, and memory.
+//!
+//! `cargo bench --bench pipeline` ingests the same 2 KiB documents through submit, chunk, embed
+//! (null embedder), index, and through the straight program of `support/straight.rs`, in turn,
+//! and compares medians. `-- --memory BYTES` ingests that much text once and prints the peak
+//! resident memory; `-- --memory-engines BYTES` does the same with the engines alone.
+
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the benchmark")]
+#![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+
+mod support;
+#[path = "support/straight.rs"]
+mod straight;
+
+use std::time::Instant;
+
+use contexture::adapters::embedder::bundled;
+use contexture::ingest::chunk::{ChunkLimits, cut, decode};
+use straight::Document;
+use support::{Generator, median};
+
+const DOCUMENTS: usize = 4000;
+const DOCUMENT_BYTES: usize = 2048;
+const REPEATS: usize = 3;
+const LARGE_DOCUMENT_BYTES: usize = 64 * 1024;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let bytes_after = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(at + 1)?.parse::<usize>().ok()
+    };
+    if let Some(bytes) = bytes_after("--memory") {
+        memory_of_the_pipeline(bytes);
+    } else if let Some(bytes) = bytes_after("--memory-engines") {
+        memory_of_the_engines(bytes);
+    } else {
+        compare();
+    }
+}
+
+fn compare() {
+    let mut generator = Generator::new(1);
+    let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
+    let documents: Vec<Document> = texts.iter().enumerate().map(|(number, text)| cut_document(number, text)).collect();
+    let chunks: usize = documents.iter().map(|document| document.chunks.len()).sum();
+    let (mut ours, mut engines) = (Vec::new(), Vec::new());
+    for _ in 0..REPEATS {
+        engines.push(seconds(|directory| straight::run(directory, &documents)));
+        ours.push(seconds(|directory| ingest(directory, texts.iter().cloned())));
+    }
+    let (ours, engines) = (median(&mut ours), median(&mut engines));
+    println!("{DOCUMENTS} documents of {DOCUMENT_BYTES} bytes, {chunks} chunks, null embedder, median of {REPEATS}");
+    println!("                 seconds   documents/s");
+    println!("engines alone    {engines:7.2}   {:11.0}", DOCUMENTS as f64 / engines);
+    println!("the pipeline     {ours:7.2}   {:11.0}", DOCUMENTS as f64 / ours);
+    println!("share of the engines' speed: {:.2}", engines / ours);
+}
+
+fn memory_of_the_pipeline(bytes: usize) {
+    let mut generator = Generator::new(1);
+    let began = Instant::now();
+    seconds(|directory| {
+        let texts = (0..bytes / LARGE_DOCUMENT_BYTES).map(|_| generator.document(LARGE_DOCUMENT_BYTES));
+        ingest(directory, texts);
+    });
+    report("the pipeline", bytes, began.elapsed().as_secs_f64());
+}
+
+fn memory_of_the_engines(bytes: usize) {
+    let mut generator = Generator::new(1);
+    let began = Instant::now();
+    seconds(|directory| {
+        let documents = (0..bytes / LARGE_DOCUMENT_BYTES)
+            .map(|number| cut_document(number, &generator.document(LARGE_DOCUMENT_BYTES)));
+        straight::run_each(directory, documents);
+    });
+    report("the engines alone", bytes, began.elapsed().as_secs_f64());
+}
+
+fn report(what: &str, bytes: usize, seconds: f64) {
+    let peak = support::peak_resident_bytes() as f64 / f64::from(1 << 20);
+    let megabytes = bytes as f64 / f64::from(1 << 20);
+    println!("{what}: {megabytes:.0} MiB of text in {seconds:.0} s, peak resident memory {peak:.0} MiB");
+}
+
+fn ingest(directory: &std::path::Path, texts: impl Iterator<Item = String>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (stack, collection) = support::open(directory).await;
+        support::ingest(&stack, &collection, texts).await;
+        stack.shutdown().await;
+    });
+}
+
+fn cut_document(number: usize, text: &str) -> Document {
+    let tokenizer = bundled::tokenizer().unwrap();
+    let limits = ChunkLimits { tokens_max: 256, tokens_target: 256, tokens_reserved: 2, chunks_max: 100_000 };
+    let id = format!("document-{number}.md");
+    let decoded = decode(text.as_bytes(), Some("text/markdown"), &id).unwrap();
+    let spans = cut(&decoded, None, &tokenizer, &limits).unwrap();
+    let chunks = spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
+    Document { id, text: text.to_owned(), chunks }
+}
+
+fn seconds(work: impl FnOnce(&std::path::Path)) -> f64 {
+    let directory = tempfile::tempdir().unwrap();
+    let began = Instant::now();
+    work(directory.path());
+    began.elapsed().as_secs_f64()
+}

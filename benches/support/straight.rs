@@ -1,0 +1,105 @@
+//! The engines alone: the simplest straight program that puts the same chunks into them.
+//!
+//! One pass of the tokenizer over the text, points into qdrant-edge in batches, documents into
+//! Tantivy, one flush, one commit. No ledger, no queue, no versions, no recovery.
+
+use std::borrow::Borrow;
+use std::path::Path;
+
+use contexture::adapters::embedder::bundled;
+use contexture::adapters::embedder::hash::HashEmbedder;
+use contexture::ports::embedder::{Embedder, Purpose};
+use contexture::ports::tokenizer::Tokenizer;
+use qdrant_edge::external::serde_json::json;
+use qdrant_edge::external::uuid::Uuid;
+use qdrant_edge::{
+    CreateIndex, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder, FieldIndexOperations,
+    NamedVectors, PayloadFieldSchema, PayloadSchemaType, PointInsertOperations, PointOperations, PointStruct,
+    UpdateOperation, VectorInternal,
+};
+use tantivy::schema::{INDEXED, STORED, STRING, Schema, TEXT};
+use tantivy::{Index, TantivyDocument};
+
+/// Points per upsert.
+const BATCH_POINTS: usize = 256;
+
+/// A document and its chunks.
+pub struct Document {
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub text: String,
+    /// The texts of its chunks.
+    pub chunks: Vec<String>,
+}
+
+/// Puts all documents into the engines under `directory`.
+pub fn run(directory: &Path, documents: &[Document]) {
+    run_each(directory, documents.iter());
+}
+
+/// The same, one document at a time.
+pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Document>>) {
+    let tokenizer = bundled::tokenizer().unwrap();
+    let embedder = HashEmbedder::new(std::sync::Arc::new(tokenizer), 384, 256).unwrap();
+    let tokenizer = embedder.tokenizer();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+
+    let vectors = directory.join("vectors");
+    std::fs::create_dir_all(&vectors).unwrap();
+    let params = EdgeVectorParamsBuilder::new(384, Distance::Cosine).build();
+    let shard = EdgeShard::new(&vectors, EdgeConfigBuilder::new().vector("dense", params).build()).unwrap();
+    for key in ["doc", "acl", "facets"] {
+        shard
+            .update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(CreateIndex {
+                field_name: key.parse().unwrap(),
+                field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
+            })))
+            .unwrap();
+    }
+
+    let lexical = directory.join("lexical");
+    std::fs::create_dir_all(&lexical).unwrap();
+    let mut schema = Schema::builder();
+    let document_field = schema.add_text_field("document", STRING | STORED);
+    let id_field = schema.add_bytes_field("chunk_id", INDEXED | STORED);
+    let text_field = schema.add_text_field("text", TEXT | STORED);
+    let index = Index::create_in_dir(&lexical, schema.build()).unwrap();
+    let mut writer = index.writer_with_num_threads::<TantivyDocument>(1, 64 << 20).unwrap();
+
+    let mut points = Vec::with_capacity(BATCH_POINTS);
+    let upsert = |points: Vec<_>| {
+        let list = PointInsertOperations::PointsList(points);
+        shard.update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(list))).unwrap();
+    };
+    let mut tokens = 0;
+    let mut number = 0_u128;
+    for document in documents {
+        let document: &Document = document.borrow();
+        tokens += tokenizer.count(&document.text);
+        let embedded = document.chunks.chunks(64).flat_map(|texts| {
+            runtime.block_on(embedder.embed(texts, Purpose::Passage)).unwrap()
+        });
+        for (chunk, vector) in document.chunks.iter().zip(embedded) {
+            number += 1;
+            let id = Uuid::from_u128(number);
+            let mut entry = TantivyDocument::new();
+            entry.add_text(document_field, &document.id);
+            entry.add_bytes(id_field, id.as_bytes());
+            entry.add_text(text_field, chunk);
+            writer.add_document(entry).unwrap();
+            let vectors = NamedVectors::default().add_vector("dense", VectorInternal::Dense(vector));
+            let payload = json!({"doc": document.id, "ver": 1, "acl": ["*"]});
+            points.push(PointStruct::new(id, vectors, payload).into());
+            if points.len() == BATCH_POINTS {
+                upsert(std::mem::take(&mut points));
+            }
+        }
+    }
+    upsert(points);
+    shard.flush();
+    let mut commit = writer.prepare_commit().unwrap();
+    commit.set_payload("done");
+    commit.commit().unwrap();
+    assert!(tokens > 0, "the tokenizer counted nothing");
+}

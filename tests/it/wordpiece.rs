@@ -44,6 +44,21 @@ static RAW: LazyLock<Pair> = LazyLock::new(|| {
     })
 });
 
+/// Where order and overlap matter: marks that are vocabulary words one by one and together,
+/// and added tokens of which one can begin inside another.
+static TRICKY: LazyLock<Pair> = LazyLock::new(|| {
+    Pair::new(|file| {
+        for (word, id) in ["##\u{1d165}", "##\u{302e}", "##\u{1d165}\u{302e}"].into_iter().zip(40_000..) {
+            file["model"]["vocab"][word] = json!(id);
+        }
+        for (content, id) in ["[A]", "]-x", "a b"].into_iter().zip(50_000..) {
+            let token = json!({ "id": id, "content": content, "single_word": false, "lstrip": false,
+                                "rstrip": false, "normalized": false, "special": false });
+            file["added_tokens"].as_array_mut().unwrap().push(token);
+        }
+    })
+});
+
 /// Pieces that meet in every order: accents, marks that change places, spaces of all kinds,
 /// CJK, joiners, controls, and the added tokens whole and in parts.
 fn fragment() -> impl Strategy<Value = String> {
@@ -119,6 +134,13 @@ fn fragment() -> impl Strategy<Value = String> {
         "—",
         "…",
         "x\u{301}\u{302e}y",
+        "x\u{302e}\u{1d165}",
+        "x\u{302e}\u{e31}\u{1d165}",
+        "x\u{302e}\u{7}\u{1d165}",
+        "[A]-x",
+        "]-x",
+        "a b",
+        "x",
     ];
     prop_oneof![
         6 => prop::sample::select(ODD).prop_map(str::to_owned),
@@ -138,7 +160,7 @@ proptest! {
 
     #[test]
     fn counts_equal_the_crates(text in text()) {
-        for pair in [&*UNCASED, &*CASED, &*RAW] {
+        for pair in [&*UNCASED, &*CASED, &*RAW, &*TRICKY] {
             prop_assert!(pair.ours.is_bert_like());
             prop_assert_eq!(pair.ours.count(&text), pair.exact(&text));
         }
@@ -148,7 +170,7 @@ proptest! {
     fn tables_equal_counts_of_slices(text in text(), cuts in prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index)>(), 8)) {
         let borders: Vec<usize> =
             text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
-        for pair in [&*UNCASED, &*CASED, &*RAW] {
+        for pair in [&*UNCASED, &*CASED, &*RAW, &*TRICKY] {
             let table = pair.ours.table(&text);
             for (left, right) in &cuts {
                 let (left, right) = (*left.get(&borders), *right.get(&borders));
@@ -156,6 +178,27 @@ proptest! {
                 prop_assert_eq!(table.count(span), pair.exact(&text[span.start..span.end]));
             }
         }
+    }
+}
+
+#[test]
+fn marks_change_places_unless_a_barrier_stands_between() {
+    let count = |text: &str| {
+        assert_eq!(TRICKY.ours.count(text), TRICKY.exact(text));
+        TRICKY.ours.count(text)
+    };
+    assert_eq!(count("x\u{302e}\u{1d165}"), count("x\u{1d165}\u{302e}"));
+    assert_eq!(count("x\u{302e}\u{7}\u{1d165}"), count("x\u{1d165}\u{302e}"));
+    assert_eq!(count("x\u{302e}\u{e31}\u{1d165}"), count("x\u{1d165}\u{302e}") + 1);
+}
+
+#[test]
+fn no_border_lies_where_an_added_token_can_reach_over_it() {
+    let text = format!("[A]-x {}", "more words, and more; ".repeat(9));
+    let table = TRICKY.ours.table(&text);
+    for start in 0..text.len() {
+        let span = Span { start, end: text.len() };
+        assert_eq!(table.count(span), TRICKY.exact(&text[start..]), "from {start}");
     }
 }
 

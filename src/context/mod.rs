@@ -1,4 +1,4 @@
-//! A query's way: retrieve, fuse, assemble, render.
+//! A query's way: retrieve, fuse, support, assemble, render.
 //!
 //! One snapshot of the lexical index is pinned for the whole answer; whatever is not in it, or
 //! not the caller's to read, is not in the answer. A dense leg that is late or fails leaves a
@@ -10,6 +10,7 @@ pub mod fuse;
 pub mod render;
 pub mod request;
 pub mod retrieve;
+pub mod support;
 mod tokenizers;
 
 use std::sync::Arc;
@@ -91,6 +92,7 @@ impl ContextEngine {
         let retrieved = retrieve::run(&open, snapshot, query, deadline).await?;
         let retrieve = began.elapsed();
         let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion, self.weights);
+        let fused = support::support(&fused, &retrieved.chunks);
         let fuse = began.elapsed().saturating_sub(retrieve);
         Ok((shortlist(retrieved, &fused), Timings { retrieve, fuse, ..Timings::default() }))
     }

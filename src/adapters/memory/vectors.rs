@@ -35,7 +35,8 @@ impl MemoryVectors {
         if vector.len() == self.dims && vector.iter().all(|number| number.is_finite()) {
             return Ok(());
         }
-        let detail = format!("{} numbers (or one is not finite); the store holds {}", vector.len(), self.dims);
+        let detail =
+            format!("{} numbers (or one is not finite); the store holds {}", vector.len(), self.dims);
         Err(Fault::permanent("wrong_dimensions", detail))
     }
 }

@@ -7,9 +7,11 @@
 //! and the writer reopened; the previous commit stays what readers see.
 
 mod analyzer;
+mod feedback;
 mod fields;
 mod filter;
 mod snapshot;
+mod stop_words;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

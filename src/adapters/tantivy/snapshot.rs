@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use tantivy::collector::{Count, DocSetCollector, TopDocs};
 use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, RangeQuery, TermQuery};
-use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocAddress, DocSet, Index, Searcher, Term};
+use tantivy::schema::{Field, IndexRecordOption, Value};
+use tantivy::tokenizer::TextAnalyzer;
+use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 
 use super::fields::{Fields, kind};
-use super::{analyzer, filter, index_fault};
+use super::{analyzer, feedback, filter, index_fault, stop_words};
 use crate::domain::chunk::Chunk;
 use crate::domain::document::Head;
 use crate::domain::filter::Filter;
@@ -22,8 +23,11 @@ use crate::ports::lexical::{IndexCounts, LexicalHit, Snapshot};
 const QUESTION_TERMS_MAX: usize = 512;
 /// Weight of a match in a title or heading, next to 1 for a match in the text.
 const HEADING_WEIGHT: f32 = 0.3;
-/// Read beyond `top_k`, so that ties at the cut are broken by id and not by segment.
-const TIE_MARGIN: usize = 16;
+/// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`. It also
+/// keeps ties at the cut from being broken by segment instead of id.
+const POOL_FACTOR: usize = 3;
+/// Words from feedback are looked up in the text alone.
+const TEXT_ONLY: f32 = 0.0;
 /// Scores are rounded to this step: sums in another order give the same score.
 const SCORE_STEPS: f32 = 4096.0;
 
@@ -45,35 +49,63 @@ impl TantivySnapshot {
         Ok(Self { index: index.clone(), fields, searcher, number, all_open })
     }
 
-    fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
-        let mut tokenizer = self
-            .index
+    fn analyzer(&self) -> Result<TextAnalyzer, Fault> {
+        self.index
             .tokenizers()
             .get(analyzer::NAME)
-            .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))?;
-        let mut seen = HashSet::new();
-        let mut words = Vec::new();
-        let mut stream = tokenizer.token_stream(question);
-        while words.len() < QUESTION_TERMS_MAX && stream.advance() {
-            let word = &stream.token().text;
-            if !word.is_empty() && seen.insert(word.clone()) {
-                words.push(word.clone());
-            }
+            .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))
+    }
+
+    /// The distinct words of a question, as terms. Words that every question has are left out,
+    /// unless there are no others.
+    fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
+        let mut analyzer = self.analyzer()?;
+        let content = stop_words::without(question);
+        let mut words = distinct(&mut analyzer, &content);
+        if words.is_empty() {
+            words = distinct(&mut analyzer, question);
         }
         Ok(words)
     }
 
-    fn question_query(&self, words: &[String]) -> Box<dyn Query> {
+    /// Any of the weighted words, in the text or (for `heading_weight`) in title and headings,
+    /// under the conditions.
+    fn best(
+        &self,
+        words: &[(String, f32)],
+        heading_weight: f32,
+        conditions: &[Box<dyn Query>],
+        limit: usize,
+    ) -> Result<Vec<(f32, DocAddress)>, Fault> {
         let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(words.len() * 2);
-        let term = |field: Field, word: &str| -> Box<dyn Query> {
-            Box::new(TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs))
+        let mut add = |field: Field, word: &str, weight: f32| {
+            let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
+            clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), weight))));
         };
-        for word in words {
-            clauses.push((Occur::Should, term(self.fields.text, word)));
-            let heading = BoostQuery::new(term(self.fields.heading, word), HEADING_WEIGHT);
-            clauses.push((Occur::Should, Box::new(heading)));
+        for (word, weight) in words {
+            add(self.fields.text, word, *weight);
+            if heading_weight > 0.0 {
+                add(self.fields.heading, word, weight * heading_weight);
+            }
         }
-        Box::new(BooleanQuery::new(clauses))
+        let mut query: Box<dyn Query> = Box::new(BooleanQuery::new(clauses));
+        if !conditions.is_empty() {
+            let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, query)];
+            for condition in conditions {
+                all.push((Occur::Must, Box::new(ConstScoreQuery::new(condition.box_clone(), 0.0))));
+            }
+            query = Box::new(BooleanQuery::new(all));
+        }
+        self.searcher.search(&*query, &TopDocs::with_limit(limit).order_by_score()).map_err(index_fault)
+    }
+
+    fn text_at(&self, address: DocAddress) -> Result<String, Fault> {
+        let document: TantivyDocument = self.searcher.doc(address).map_err(index_fault)?;
+        Ok(document
+            .get_first(self.fields.text)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+            .to_owned())
     }
 
     fn chunk_id_at(&self, address: DocAddress) -> Result<ChunkId, Fault> {
@@ -133,23 +165,24 @@ impl Snapshot for TantivySnapshot {
         if words.is_empty() || top_k == 0 {
             return Ok(Vec::new());
         }
-        let unscored = |query: Box<dyn Query>| -> (Occur, Box<dyn Query>) {
-            (Occur::Must, Box::new(ConstScoreQuery::new(query, 0.0)))
-        };
-        let mut query = self.question_query(&words);
         let mut conditions = Vec::new();
         if let Some(filter) = filter {
-            conditions.push(unscored(filter::to_query(&self.fields, filter)));
+            conditions.push(filter::to_query(&self.fields, filter));
         }
         if !self.all_open {
-            conditions.push(unscored(filter::readers(&self.fields, readers)));
+            conditions.push(filter::readers(&self.fields, readers));
         }
-        if !conditions.is_empty() {
-            conditions.push((Occur::Must, query));
-            query = Box::new(BooleanQuery::new(conditions));
-        }
-        let collector = TopDocs::with_limit(top_k + TIE_MARGIN).order_by_score();
-        let found = self.searcher.search(&*query, &collector).map_err(index_fault)?;
+        let pool = top_k * POOL_FACTOR;
+        let asked: Vec<(String, f32)> = words.iter().map(|word| (word.clone(), 1.0)).collect();
+        let mut found = self.best(&asked, HEADING_WEIGHT, &conditions, pool)?;
+        let firsts = found
+            .iter()
+            .take(feedback::HITS)
+            .map(|(score, address)| Ok((*score, self.text_at(*address)?)))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        let expanded = feedback::expand(&words, &firsts, &mut self.analyzer()?);
+        let second = self.best(&expanded, TEXT_ONLY, &conditions, pool)?;
+        feedback::refine(&mut found, &second);
         let mut hits = found
             .into_iter()
             .map(|(score, address)| {
@@ -220,4 +253,17 @@ impl Snapshot for TantivySnapshot {
             chunks: self.count_kind(kind::CHUNK)?,
         })
     }
+}
+
+fn distinct(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut words = Vec::new();
+    let mut stream = analyzer.token_stream(text);
+    while words.len() < QUESTION_TERMS_MAX && stream.advance() {
+        let word = &stream.token().text;
+        if !word.is_empty() && seen.insert(word.clone()) {
+            words.push(word.clone());
+        }
+    }
+    words
 }

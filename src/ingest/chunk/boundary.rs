@@ -126,13 +126,15 @@ fn settle(text: &str, mut cuts: Vec<Cut>) -> Vec<Cut> {
     cuts.sort_unstable_by_key(|cut| (cut.at, cut.level));
     cuts.dedup_by_key(|cut| cut.at);
     let mut settled: Vec<Cut> = Vec::with_capacity(cuts.len());
+    // Where the white space behind the last cut ends: found once, however many cuts are in it.
+    let mut blank_end = visible_from(text, 0);
     for cut in cuts {
-        let before = settled.last().map_or(0, |last| last.at);
         if cut.at >= text.len() {
             break;
         }
-        if is_visible(&text[before..cut.at]) {
+        if cut.at > blank_end {
             settled.push(cut);
+            blank_end = visible_from(text, cut.at);
         } else if let Some(last) = settled.last_mut().filter(|last| cut.level <= last.level) {
             *last = cut;
         }
@@ -141,6 +143,11 @@ fn settle(text: &str, mut cuts: Vec<Cut>) -> Vec<Cut> {
         settled.pop();
     }
     settled
+}
+
+/// The first byte from `at` on that is not white space.
+pub(super) fn visible_from(text: &str, at: usize) -> usize {
+    text.len() - text[at..].trim_start().len()
 }
 
 /// Whether anything but white space is in it.

@@ -130,12 +130,12 @@ impl<'a> Window<'a> {
 fn tear_cost(text: &str, candidate: &Candidate) -> i64 {
     let level = match candidate.level {
         Level::Heading(_) => 0,
-        Level::Block => 60,
-        Level::Item => 110,
-        Level::Inner => 140,
-        Level::Line => 180,
-        Level::Sentence => 240,
-        Level::Word => 900,
+        Level::Block => 30,
+        Level::Item => 60,
+        Level::Inner => 300,
+        Level::Line => 320,
+        Level::Sentence => 360,
+        Level::Word => 1000,
         Level::Grapheme => 1500,
         Level::Character => 3000,
     };

@@ -131,7 +131,7 @@ fn words(text: &str, span: Span, tokens_max: usize) -> Vec<Cut> {
 fn retain_visible(text: &str, span: Span, cuts: &mut Vec<Cut>) {
     let mut last = span.start;
     cuts.retain(|cut| {
-        let keep = is_visible(&text[last..cut.at]) && !text[cut.at..].starts_with(char::is_whitespace);
+        let keep = !text[cut.at..].starts_with(char::is_whitespace) && is_visible(&text[last..cut.at]);
         if keep {
             last = cut.at;
         }

@@ -4,7 +4,7 @@
 //! pieces of a span. The planner works with the first, asks for the second near the limit,
 //! and `pack` lets nothing out that the second has not confirmed.
 
-use super::boundary::{Outline, ROOT};
+use super::boundary::{Outline, ROOT, visible_from};
 use super::pack::ChunkLimits;
 use crate::domain::chunk::{CONTEXT_LINE_BYTES_MAX, Span, context_line, embedded_text};
 use crate::ports::tokenizer::{TokenTable, Tokenizer};
@@ -144,8 +144,7 @@ impl<'a> Sizer<'a> {
 
     /// The section in force where a span's visible text starts.
     pub(super) fn section_at(&self, position: usize) -> usize {
-        let rest = &self.text[position..];
-        let visible = position + rest.len() - rest.trim_start().len();
+        let visible = visible_from(self.text, position);
         let turn = self.outline.turns.partition_point(|&(at, _)| at <= visible);
         self.outline.turns[turn.saturating_sub(1)].1
     }

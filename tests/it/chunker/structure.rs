@@ -80,7 +80,7 @@ fn an_unclosed_fence_is_cut_by_lines() {
 #[test]
 fn code_comes_apart_between_items_with_their_comments() {
     let filler =
-        |indent: &str, end: &str| format!("{indent}total = total + count(queue, index, 1){end}\n").repeat(9);
+        |indent: &str, end: &str| format!("{indent}total = total + count(queue, index, 1){end}\n").repeat(11);
     let cases = [
         (
             "a.rs",
@@ -136,7 +136,7 @@ fn code_comes_apart_between_items_with_their_comments() {
         let names = ["alpha", "beta", "gamma", "delta"];
         let items: String = names.iter().map(|name| item.replace("NAME", name)).collect();
         let document = decode(format!("{head}{items}").as_bytes(), None, id).unwrap();
-        let chunks = cut_lawfully(&document, None, &bpe(), &limits(200, 120));
+        let chunks = cut_lawfully(&document, None, &bpe(), &limits(170, 120));
         let starting: Vec<_> =
             chunks.iter().filter(|chunk| slice(&document, chunk.span).contains("Doc of it")).collect();
         assert_eq!(starting.len(), 4, "{id}");
@@ -159,7 +159,7 @@ fn members_know_their_type() {
     };
     let text = format!("impl Index {{\n{}{}{}}}\n", method("open"), method("read"), method("close"));
     let document = decode(text.as_bytes(), None, "index.rs").unwrap();
-    let chunks = cut_lawfully(&document, None, &bpe(), &limits(140, 100));
+    let chunks = cut_lawfully(&document, None, &bpe(), &limits(120, 80));
     assert!(chunks.iter().any(|chunk| chunk.heading == ["Index", "read"]), "{chunks:?}");
 }
 

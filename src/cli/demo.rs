@@ -108,7 +108,7 @@ async fn show(
 ) -> Result<Report, Failure> {
     let started = Instant::now();
     let counts = ingest(stack, body_bytes_max).await?;
-    let chunks = stack.progress().borrow().chunks;
+    let chunks = settle::counted(stack, DOCUMENTS.len() as u64).await.chunks;
     let taken = started.elapsed();
     console.say(&format!(
         "   {} visible as {} after {}.\n3. Asking, with {} tokens to spend:\n\n   {}\n",

@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
     async fn work(&mut self, wait: bool) -> Result<Ended, Failure> {
         let before = self.stack.ledger.counts(&self.collection).await?;
         let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_| {}).await?;
-        self.resumed = self.stack.progress().borrow().settled;
+        self.resumed = settle::counted(self.stack, before.in_flight).await.settled;
         self.submit().await?;
         let after = if wait {
             let (unchanged, resumed) = (self.tally.unchanged, self.resumed);
@@ -209,7 +209,8 @@ impl<'a> Run<'a> {
         started_ms: u64,
         console: Console,
     ) -> Result<Exit, Failure> {
-        let progress = *self.stack.progress().borrow();
+        let ended_here = (self.resumed + self.tally.accepted).saturating_sub(ended.after.in_flight);
+        let progress = settle::counted(self.stack, ended_here).await;
         let died = ended.after.dead.saturating_sub(ended.resumed.dead);
         let summary = Summary {
             accepted: self.tally.accepted,

@@ -14,6 +14,8 @@ use crate::wiring::{Progress, Stack};
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Shortest time between two looks: counting is not free.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
+/// Longest time the counters may follow behind the ledger.
+const COUNTED_MAX: Duration = Duration::from_secs(5);
 
 /// Returns the counts once nothing of the collection is in flight; refused when `deadline`
 /// passes first. `show` is called whenever something may have moved.
@@ -39,6 +41,15 @@ pub(crate) async fn wait(
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
+}
+
+/// The counters of this process once they tell of `settled` endings: they follow the ledger a
+/// moment later, when what lost has been swept.
+pub(crate) async fn counted(stack: &Stack, settled: u64) -> Progress {
+    let mut progress = stack.progress();
+    // Late counters make a summary low, not wrong about what is visible.
+    let _ = timeout(COUNTED_MAX, progress.wait_for(|progress| progress.settled >= settled)).await;
+    *progress.borrow()
 }
 
 fn not_yet(collection: &CollectionKey, in_flight: u64) -> Refusal {

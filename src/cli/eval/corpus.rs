@@ -16,6 +16,7 @@ use crate::domain::ids::{CollectionId, ContentHash, DocumentId, Fields, NAME_BYT
 use crate::domain::metadata::Metadata;
 use crate::domain::pipeline::Pipeline;
 use crate::fault::Refusal;
+use crate::ports::ledger::DeadFilter;
 use crate::wiring::Stack;
 
 /// Hex digits of the fingerprint in a collection's name.
@@ -109,13 +110,15 @@ pub(crate) async fn fill(
     })
     .await?;
     if after.dead > 0 {
+        let filter = DeadFilter { collection: Some(key), ..DeadFilter::default() };
+        let named = stack.ledger.dead(&filter, 1).await?.into_iter().next();
+        let example = named.map(|letter| format!(", such as {} ({})", letter.key.document_id, letter.reason));
         return Err(Failure::failed(
             "documents_died",
             format!(
-                "{} of the evaluation set could not be indexed, so its figures would be wrong; \
-                 'contexture dead list --collection {}' shows them",
+                "{} of the evaluation set could not be indexed{}; figures without them would be wrong",
                 table::counted(after.dead, "document"),
-                identity.collection
+                example.unwrap_or_default()
             ),
         ));
     }

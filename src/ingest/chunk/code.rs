@@ -25,7 +25,7 @@ const NESTED_CUTS_MAX: usize = 4;
 /// Deepest node that is looked at, in levels of the tree.
 const TREE_DEPTH_MAX: usize = 64;
 /// Progress reports (one in 100 steps) that a parse may make: some, and one for every so many
-/// bytes. Sound code makes a tenth of that; only what keeps the parser guessing makes more.
+/// bytes. 1.5 MB of sound Rust, C or Python stay below it.
 const REPORTS_MIN: usize = 1000;
 const BYTES_PER_REPORT: usize = 32;
 

@@ -176,7 +176,7 @@ fn generated() -> Vec<(String, String)> {
                     )
                     .unwrap(),
                     2 => {
-                        writeln!(text, "- item {}\n- item {}\n- and the last\n", next(99), next(99)).unwrap()
+                        writeln!(text, "- item {}\n- item {}\n- and the last\n", next(99), next(99)).unwrap();
                     }
                     _ => {
                         for _ in 0..2 + next(6) {

@@ -19,7 +19,7 @@ use bpe_openai::{Tokenizer as Vocabulary, cl100k_base, o200k_base};
 use crate::domain::chunk::Span;
 use crate::ports::tokenizer::{TokenTable, Tokenizer};
 
-/// Longest piece, in bytes, that [`Counter`] remembers: it fits a `u128` with its length.
+/// Longest piece, in bytes, that [`Counter`] remembers: it fits two words with its length.
 const REMEMBERED_BYTES_MAX: usize = 15;
 /// Most slots of [`Counter`]: 256 KiB, about a level-two cache.
 const SLOTS_MAX: usize = 8192;
@@ -188,7 +188,7 @@ struct Counter {
 
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    key: u128,
+    key: [u64; 2],
     tokens: u32,
 }
 
@@ -199,14 +199,15 @@ impl Counter {
     }
 
     fn count(&mut self, piece: &[u8]) -> u32 {
-        if piece.len() > REMEMBERED_BYTES_MAX {
-            return narrow(self.vocabulary.bpe.count(piece));
-        }
+        let length = match u8::try_from(piece.len()) {
+            Ok(length) if piece.len() <= REMEMBERED_BYTES_MAX => length,
+            _ => return narrow(self.vocabulary.bpe.count(piece)),
+        };
         let mut packed = [0_u8; 16];
         packed[..piece.len()].copy_from_slice(piece);
-        packed[REMEMBERED_BYTES_MAX] = narrow(piece.len()) as u8;
-        let key = u128::from_le_bytes(packed);
-        let (low, high) = (key as u64, (key >> 64) as u64);
+        packed[REMEMBERED_BYTES_MAX] = length;
+        let key = halves(packed);
+        let [low, high] = key;
         let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let index = (mixed >> 40) as usize & (self.slots.len() - 1);
         if self.slots[index].key != key {
@@ -214,6 +215,11 @@ impl Counter {
         }
         self.slots[index].tokens
     }
+}
+
+fn halves(packed: [u8; 16]) -> [u64; 2] {
+    let (words, _) = packed.as_chunks::<8>();
+    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
 }
 
 /// A length inside a text that is known to be shorter than 4 GiB.

@@ -214,7 +214,7 @@ impl Writer {
         if self.line_has_text() {
             self.gap = Gap::Space;
         }
-        self.marker = "| ".to_owned();
+        "| ".clone_into(&mut self.marker);
     }
 
     /// The start or the end of any other element.

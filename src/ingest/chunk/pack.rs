@@ -117,21 +117,18 @@ impl Packer<'_> {
         let mut start = span.start;
         let mut done = 0;
         while done < ends.len() {
-            match self.longest(start, &ends[done..]) {
-                Some((count, embed_tokens)) => {
-                    done += count;
-                    self.add(Span { start, end: ends[done - 1] }, embed_tokens)?;
-                    start = ends[done - 1];
-                }
-                None => {
-                    let whole = Span { start, end: ends[done] };
-                    let finer = split_further(self.sizer.text, whole, self.sizer.tokens_max);
-                    if finer.is_empty() {
-                        return Err(self.no_room());
-                    }
-                    ends.splice(done..done, finer.iter().map(|cut| cut.at));
-                }
+            if let Some((count, embed_tokens)) = self.longest(start, &ends[done..]) {
+                done += count;
+                self.add(Span { start, end: ends[done - 1] }, embed_tokens)?;
+                start = ends[done - 1];
+                continue;
             }
+            let whole = Span { start, end: ends[done] };
+            let finer = split_further(self.sizer.text, whole, self.sizer.tokens_max);
+            if finer.is_empty() {
+                return Err(self.no_room());
+            }
+            ends.splice(done..done, finer.iter().map(|cut| cut.at));
         }
         Ok(())
     }
@@ -146,9 +143,10 @@ impl Packer<'_> {
         while found.0 + 1 < too_large {
             let middle = found.0.midpoint(too_large);
             let next = if doubling { middle.min(found.0 * 2) } else { middle };
-            match fits(next) {
-                Some(embed_tokens) => found = (next, embed_tokens),
-                None => (too_large, doubling) = (next, false),
+            if let Some(embed_tokens) = fits(next) {
+                found = (next, embed_tokens);
+            } else {
+                (too_large, doubling) = (next, false);
             }
         }
         Some(found)

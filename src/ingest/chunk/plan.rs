@@ -9,7 +9,8 @@
 //! a document agree from their first common cut on. Greedy filling keeps an offset for as long
 //! as sizes allow; here some places, chosen by the text around them alone, are cheaper than
 //! others, as in content-defined chunking, and draw both plans to the same cuts soon behind an
-//! edit. One inserted sentence in 500 KB changes 2 chunks on average, rarely more than 8.
+//! edit. One edit in 500 KB of paragraphs changes 2 chunks on average, seldom more than 8; in
+//! one endless paragraph, whose sentences are all alike to the plan, 5 and seldom more than 16.
 
 use super::boundary::{Level, fingerprint};
 use super::refine::Candidate;
@@ -129,12 +130,11 @@ impl<'a> Window<'a> {
 /// Cost of a cut here.
 fn tear_cost(text: &str, candidate: &Candidate) -> i64 {
     let level = match candidate.level {
-        Level::Heading(_) => 0,
-        Level::Block => 30,
-        Level::Item => 60,
-        Level::Inner => 300,
-        Level::Line => 320,
-        Level::Sentence => 360,
+        Level::Heading(_) | Level::Block => 0,
+        Level::Item => 20,
+        Level::Inner => 210,
+        Level::Line => 225,
+        Level::Sentence => 240,
         Level::Word => 1000,
         Level::Grapheme => 1500,
         Level::Character => 3000,

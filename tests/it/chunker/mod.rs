@@ -66,7 +66,7 @@ struct Words;
 struct WordTable<'a>(&'a str);
 
 impl Tokenizer for Words {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "words"
     }
 

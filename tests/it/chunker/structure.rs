@@ -43,10 +43,10 @@ fn a_chunk_over_small_sections_stands_in_what_holds_them_all() {
 #[test]
 fn a_full_section_does_not_run_into_the_next() {
     let mut author = Author(4);
-    let text: String = (0..40)
+    let text: Vec<String> = (0..40)
         .map(|index| format!("## Part {index}\n\n{}\n{}\n\n", author.sentence(), author.paragraph()))
         .collect();
-    let document = markdown(&text);
+    let document = markdown(&text.concat());
     for chunk in cut_lawfully(&document, None, &bpe(), &limits(256, 60)) {
         let parts = slice(&document, chunk.span).matches("## Part").count();
         assert!(parts <= 2, "{parts} sections in one chunk");
@@ -56,11 +56,12 @@ fn a_full_section_does_not_run_into_the_next() {
 #[test]
 fn lists_tables_and_fences_come_apart_between_their_parts() {
     let mut author = Author(5);
-    let list: String = (0..60)
+    let list: Vec<String> = (0..60)
         .map(|_| format!("- {}\n  {}\n", author.sentence(), author.sentence().to_lowercase()))
         .collect();
-    let table: String = (0..60).map(|index| format!("| {index} | {} |\n", author.sentence())).collect();
-    let code: String = (0..80).map(|index| format!("let value_{index} = compute({index});\n")).collect();
+    let table: Vec<String> = (0..60).map(|index| format!("| {index} | {} |\n", author.sentence())).collect();
+    let code: Vec<String> = (0..80).map(|index| format!("let value_{index} = compute({index});\n")).collect();
+    let (list, table, code) = (list.concat(), table.concat(), code.concat());
     let document = markdown(&format!("intro\n\n{list}\n| a | b |\n|---|---|\n{table}\n```rust\n{code}```\n"));
     for opening in openings(&document, &limits(128, 100)) {
         let starts =
@@ -182,10 +183,10 @@ fn hostile_text_is_cut() {
     let combining = format!("e{}", "\u{301}".repeat(1_000_000));
     let texts = [
         combining,
-        "x".repeat(2_000_000),
-        "word ".repeat(300_000),
-        format!("a{}b", " ".repeat(2_000_000)),
-        format!("{}a", "\n".repeat(2_000_000)),
+        "x".repeat(500_000),
+        "word ".repeat(100_000),
+        format!("a{}b", " ".repeat(1_000_000)),
+        format!("{}a", "\n".repeat(1_000_000)),
         "漢字".repeat(200_000),
         "👩‍👩‍👧‍👦".repeat(20_000),
         "🇩🇪".repeat(50_000),
@@ -197,7 +198,7 @@ fn hostile_text_is_cut() {
         let document = plain(&text);
         cut_lawfully(&document, None, &bpe(), &limits(256, 200));
     }
-    cut_lawfully(&plain(&"x".repeat(500_000)), None, &Words, &limits(256, 200));
+    cut_lawfully(&plain(&"x".repeat(50_000)), None, &Words, &limits(256, 200));
 }
 
 #[test]

@@ -60,8 +60,8 @@ fn a_table_answers_after_a_prefix_without_tokenising_all() {
 }
 
 #[test]
-fn both_vocabularies_count_like_tiktoken() {
-    // Counts of tiktoken 0.12 for these texts.
+fn a_known_text_has_its_known_count() {
+    // The example of OpenAI's cookbook.
     assert_eq!(Bpe::cl100k().count("tiktoken is great!"), 6);
     assert_eq!(Bpe::o200k().count("tiktoken is great!"), 6);
     assert_eq!(Bpe::cl100k().count(""), 0);

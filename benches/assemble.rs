@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use contexture::context::answer::Passage;
 use contexture::context::assemble::{AssemblyInput, Candidate, assemble, heading};
-use contexture::context::fuse::fuse;
+use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse};
 use contexture::context::render::render;
 use contexture::context::request::{Assembly, Format, Fusion};
 use contexture::domain::chunk::{Chunk, Span};
@@ -216,7 +216,7 @@ fn main() {
     let (mut passages, mut filled, mut used) = (0, 0, 0);
     for round in 0..ROUNDS {
         let input = &inputs[round % INPUTS];
-        timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore));
+        timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore, RELATIVE_WEIGHTS));
         let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &Cl100k));
         let context = timed(&mut rendering, || render(&assembled.passages, Format::Markdown));
         let prefix = timed(&mut filling, || rank_prefix(&input.candidates, BUDGET_TOKENS));

@@ -9,9 +9,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the benchmark")]
 #![expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 
-mod support;
 #[path = "support/straight.rs"]
 mod straight;
+mod support;
 
 use std::time::Instant;
 
@@ -43,7 +43,8 @@ fn main() {
 fn compare() {
     let mut generator = Generator::new(1);
     let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
-    let documents: Vec<Document> = texts.iter().enumerate().map(|(number, text)| cut_document(number, text)).collect();
+    let documents: Vec<Document> =
+        texts.iter().enumerate().map(|(number, text)| cut_document(number, text)).collect();
     let chunks: usize = documents.iter().map(|document| document.chunks.len()).sum();
     let (mut ours, mut engines) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
@@ -51,7 +52,9 @@ fn compare() {
         ours.push(seconds(|directory| ingest(directory, texts.iter().cloned())));
     }
     let (ours, engines) = (median(&mut ours), median(&mut engines));
-    println!("{DOCUMENTS} documents of {DOCUMENT_BYTES} bytes, {chunks} chunks, null embedder, median of {REPEATS}");
+    println!(
+        "{DOCUMENTS} documents of {DOCUMENT_BYTES} bytes, {chunks} chunks, null embedder, median of {REPEATS}"
+    );
     println!("                 seconds   documents/s");
     println!("engines alone    {engines:7.2}   {:11.0}", DOCUMENTS as f64 / engines);
     println!("the pipeline     {ours:7.2}   {:11.0}", DOCUMENTS as f64 / ours);
@@ -100,7 +103,8 @@ fn cut_document(number: usize, text: &str) -> Document {
     let id = format!("document-{number}.md");
     let decoded = decode(text.as_bytes(), Some("text/markdown"), &id).unwrap();
     let spans = cut(&decoded, None, &tokenizer, &limits).unwrap();
-    let chunks = spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
+    let chunks =
+        spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
     Document { id, text: text.to_owned(), chunks }
 }
 

@@ -39,7 +39,10 @@ async fn main() {
         sent += BATCH_DOCUMENTS;
         progress.wait_for(|progress| progress.settled >= sent as u64).await.unwrap();
     }
-    println!("{} chunks of {sent} documents, budget {BUDGET_TOKENS} tokens", stack.progress().borrow().chunks);
+    println!(
+        "{} chunks of {sent} documents, budget {BUDGET_TOKENS} tokens",
+        stack.progress().borrow().chunks
+    );
     let mut steps: [Vec<Duration>; 5] = Default::default();
     for query in 0..QUERIES + 20 {
         let question: Vec<String> = (0..6).map(|_| generator.word()).collect();

@@ -37,8 +37,8 @@ impl Generator {
     /// A word: common ones often, rare ones seldom.
     pub fn word(&mut self) -> String {
         const SYLLABLES: [&str; 24] = [
-            "ba", "con", "de", "el", "fu", "ga", "ha", "in", "jo", "ka", "lu", "mi", "nor", "o", "pa", "qui", "re",
-            "so", "ta", "u", "ver", "wi", "xe", "zo",
+            "ba", "con", "de", "el", "fu", "ga", "ha", "in", "jo", "ka", "lu", "mi", "nor", "o", "pa", "qui",
+            "re", "so", "ta", "u", "ver", "wi", "xe", "zo",
         ];
         let rank = self.below(1 << 12).min(self.below(1 << 12)).min(self.below(1 << 12));
         let mut word = String::new();
@@ -90,11 +90,24 @@ pub async fn open(directory: &Path) -> (Stack, CollectionId) {
 }
 
 /// A document as its producer sends it.
-pub fn submission(principal: &Principal, collection: &CollectionId, number: usize, text: String) -> Submission {
+pub fn submission(
+    principal: &Principal,
+    collection: &CollectionId,
+    number: usize,
+    text: String,
+) -> Submission {
     let description = Description { media_type: Some("text/markdown".to_owned()), ..Description::default() };
     let document_id = DocumentId::new(&format!("document-{number}.md")).unwrap();
-    Submission::new(principal, collection.clone(), document_id, None, description, Bytes::from(text), 64 << 20)
-        .unwrap()
+    Submission::new(
+        principal,
+        collection.clone(),
+        document_id,
+        None,
+        description,
+        Bytes::from(text),
+        64 << 20,
+    )
+    .unwrap()
 }
 
 /// Submits documents in batches and waits until the last is visible. Never more than

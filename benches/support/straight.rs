@@ -9,12 +9,11 @@ use std::path::Path;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::ports::embedder::{Embedder, Purpose};
-use contexture::ports::tokenizer::Tokenizer;
 use qdrant_edge::external::serde_json::json;
 use qdrant_edge::external::uuid::Uuid;
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder, FieldIndexOperations,
-    NamedVectors, PayloadFieldSchema, PayloadSchemaType, PointInsertOperations, PointOperations, PointStruct,
+    NamedVectors, PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct,
     UpdateOperation, VectorInternal,
 };
 use tantivy::schema::{INDEXED, STORED, STRING, Schema, TEXT};
@@ -77,9 +76,10 @@ pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Do
     for document in documents {
         let document: &Document = document.borrow();
         tokens += tokenizer.count(&document.text);
-        let embedded = document.chunks.chunks(64).flat_map(|texts| {
-            runtime.block_on(embedder.embed(texts, Purpose::Passage)).unwrap()
-        });
+        let embedded = document
+            .chunks
+            .chunks(64)
+            .flat_map(|texts| runtime.block_on(embedder.embed(texts, Purpose::Passage)).unwrap());
         for (chunk, vector) in document.chunks.iter().zip(embedded) {
             number += 1;
             let id = Uuid::from_u128(number);
@@ -90,7 +90,7 @@ pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Do
             writer.add_document(entry).unwrap();
             let vectors = NamedVectors::default().add_vector("dense", VectorInternal::Dense(vector));
             let payload = json!({"doc": document.id, "ver": 1, "acl": ["*"]});
-            points.push(PointStruct::new(id, vectors, payload).into());
+            points.push(PointStruct::new(PointId::Uuid(id), vectors, payload).into());
             if points.len() == BATCH_POINTS {
                 upsert(std::mem::take(&mut points));
             }

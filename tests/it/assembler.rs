@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use contexture::context::answer::{Assembled, Citation, Passage, Verdict};
 use contexture::context::assemble::{AssemblyInput, Candidate, assemble};
-use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse, relative_scores};
+use contexture::context::fuse::{Weights, fuse, relative_scores};
 use contexture::context::render::render;
 use contexture::context::render::visible::{visible, visible_line};
 use contexture::context::request::{Assembly, BUDGET_TOKENS_MAX, Format, Fusion};
@@ -222,7 +222,7 @@ proptest! {
             lexical.iter().map(|(number, score)| LexicalHit { id: id(*number), score: score.abs() }).collect();
         let dense: Vec<DenseHit> =
             dense.iter().map(|(number, score)| DenseHit { id: id(*number), score: *score }).collect();
-        let fused = fuse(&lexical, &dense, fusion);
+        let fused = fuse(&lexical, &dense, fusion, WEIGHTS);
         let given: BTreeSet<ChunkId> =
             lexical.iter().map(|hit| hit.id).chain(dense.iter().map(|hit| hit.id)).collect();
         prop_assert_eq!(fused.len(), given.len());
@@ -233,7 +233,7 @@ proptest! {
         prop_assert!(fused.windows(2).all(ordered));
         prop_assert!(fused.iter().all(|one| (0.0..=1.0).contains(&one.score)));
 
-        let alone = fuse(&[], &dense, fusion);
+        let alone = fuse(&[], &dense, fusion, WEIGHTS);
         let position = |wanted: ChunkId| dense.iter().position(|hit| hit.id == wanted).unwrap();
         for pair in alone.windows(2) {
             prop_assert!(
@@ -251,7 +251,7 @@ fn relative_scores_add_normalised_shares() {
         DenseHit { id: id(3), score: 0.5 },
         DenseHit { id: id(1), score: 0.1 },
     ];
-    let fused = relative_scores(&lexical, &dense, RELATIVE_WEIGHTS);
+    let fused = relative_scores(&lexical, &dense, WEIGHTS);
     let scores: Vec<(ChunkId, f32)> = fused.iter().map(|one| (one.id, one.score)).collect();
     assert_eq!(scores[0].0, id(2));
     assert!((scores[0].1 - 0.7).abs() < 1e-6, "0.6 · 4/8 + 0.4 · 1");
@@ -265,7 +265,7 @@ fn relative_scores_add_normalised_shares() {
 fn weighted_ranks_can_turn_the_order() {
     let lexical = [LexicalHit { id: id(1), score: 2.0 }, LexicalHit { id: id(2), score: 1.0 }];
     let dense = [DenseHit { id: id(2), score: 0.8 }, DenseHit { id: id(1), score: 0.7 }];
-    let first = |fusion| fuse(&lexical, &dense, fusion)[0].id;
+    let first = |fusion| fuse(&lexical, &dense, fusion, WEIGHTS)[0].id;
     assert_eq!(first(Fusion::WeightedRrf { k: 10.0, lexical: 2.0, dense: 1.0 }), id(1));
     assert_eq!(first(Fusion::WeightedRrf { k: 10.0, lexical: 1.0, dense: 2.0 }), id(2));
     assert_eq!(first(Fusion::Rrf { k: 60.0 }), id(1), "a tie goes to the lower id");
@@ -279,6 +279,7 @@ fn run(candidates: Vec<Candidate>, budget: usize) -> Assembled {
     assemble(&AssemblyInput { candidates }, &assembly(budget, Format::Markdown), &Cl100k)
 }
 
+const WEIGHTS: Weights = Weights { lexical: 0.6, dense: 0.4 };
 const SENTENCE: &str = "Set the flag before you start the worker, or the queue stays paused until the next deploy \
                         and every message that arrives in between waits in the retry tier of its own stage.";
 

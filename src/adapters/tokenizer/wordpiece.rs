@@ -114,6 +114,8 @@ struct CheckpointTable<'a> {
     basic: &'a BasicCounter,
     text: &'a str,
     checkpoints: Vec<Checkpoint>,
+    /// The end of the text, for estimates alone.
+    end: Checkpoint,
 }
 
 impl<'a> CheckpointTable<'a> {
@@ -126,7 +128,12 @@ impl<'a> CheckpointTable<'a> {
                 next_offset = offset + CHECKPOINT_SPACING_BYTES;
             }
         });
-        Self { basic, text, checkpoints }
+        let last = checkpoints.last().copied().unwrap_or(Checkpoint { offset: 0, tokens_before: 0 });
+        let end = Checkpoint {
+            offset: text.len(),
+            tokens_before: last.tokens_before + basic.count(&text[last.offset..]),
+        };
+        Self { basic, text, checkpoints, end }
     }
 }
 
@@ -145,6 +152,21 @@ impl TokenTable for CheckpointTable<'_> {
         self.basic.count(&self.text[span.start..first.offset])
             + (last.tokens_before - first.tokens_before)
             + self.basic.count(&self.text[last.offset..span.end])
+    }
+
+    /// Words do not reach over white space.
+    fn count_after(&self, prefix: &str, span: Span) -> Option<usize> {
+        prefix.ends_with(char::is_whitespace).then(|| self.basic.count(prefix) + self.count(span))
+    }
+
+    /// Interpolates between checkpoints, so it never decreases.
+    fn tokens_before(&self, position: usize) -> usize {
+        let after = self.checkpoints.partition_point(|checkpoint| checkpoint.offset <= position);
+        let start = Checkpoint { offset: 0, tokens_before: 0 };
+        let low = after.checked_sub(1).and_then(|at| self.checkpoints.get(at)).copied().unwrap_or(start);
+        let high = self.checkpoints.get(after).copied().unwrap_or(self.end);
+        let (bytes, tokens) = (high.offset - low.offset, high.tokens_before - low.tokens_before);
+        low.tokens_before + (tokens * (position - low.offset)).checked_div(bytes).unwrap_or(0)
     }
 }
 

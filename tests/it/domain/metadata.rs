@@ -90,7 +90,8 @@ fn equality_of_scalars() {
 
 #[test]
 fn facets_of_one_document() {
-    let metadata = Metadata::from_json(&json!({"lang": "en", "year": [2024, 2024.0, "x"], "none": []})).unwrap();
+    let metadata =
+        Metadata::from_json(&json!({"lang": "en", "year": [2024, 2024.0, "x"], "none": []})).unwrap();
     let expected = [
         exists_facet("lang"),
         equals_facet("lang", &Scalar::Text("en".to_owned())),
@@ -104,7 +105,8 @@ fn facets_of_one_document() {
 }
 
 fn any_number() -> impl Strategy<Value = f64> {
-    let special = [0.0, -0.0, f64::MIN_POSITIVE, 5e-324, -5e-324, f64::MAX, f64::MIN, f64::EPSILON, -1.0, 1.0];
+    let special =
+        [0.0, -0.0, f64::MIN_POSITIVE, 5e-324, -5e-324, f64::MAX, f64::MIN, f64::EPSILON, -1.0, 1.0];
     prop_oneof![proptest::num::f64::ANY, proptest::sample::select(special.to_vec())]
         .prop_filter("finite", |number| number.is_finite())
 }

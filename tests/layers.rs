@@ -89,13 +89,25 @@ fn right_arrows_are_fine() {
     for (path, source) in [
         ("main.rs", "fn main() { contexture::cli::run() }"),
         ("cli/mod.rs", "use crate::{config, wiring::Stack}; use crate::server; use clap::Parser;"),
-        ("wiring/mod.rs", "use crate::adapters::tantivy::TantivyIndex; use crate::context; use crate::telemetry;"),
-        ("wiring/mod.rs", "use crate::adapters::{tantivy, tokenizer}; fn f() { tantivy::TantivyIndex::open() }"),
+        (
+            "wiring/mod.rs",
+            "use crate::adapters::tantivy::TantivyIndex; use crate::context; use crate::telemetry;",
+        ),
+        (
+            "wiring/mod.rs",
+            "use crate::adapters::{tantivy, tokenizer}; fn f() { tantivy::TantivyIndex::open() }",
+        ),
         ("context/mod.rs", "mod tokenizers; pub use tokenizers::Reader;"),
         ("server/mod.rs", "use crate::ingest::submit; use tonic::Status;"),
         ("ingest/chunk/mod.rs", "use super::embed; use crate::domain::ids; // use crate::context;"),
-        ("ingest/mod.rs", "/* crate::context /* nested */ crate::server */ const A: &str = \"crate::context::x\";"),
-        ("ingest/mod.rs", "const A: &str = r#\"\" crate::server::run \"#; const Q: char = '\"'; use crate::fault;"),
+        (
+            "ingest/mod.rs",
+            "/* crate::context /* nested */ crate::server */ const A: &str = \"crate::context::x\";",
+        ),
+        (
+            "ingest/mod.rs",
+            "const A: &str = r#\"\" crate::server::run \"#; const Q: char = '\"'; use crate::fault;",
+        ),
         ("adapters/edge/mod.rs", "use qdrant_edge::EdgeShard; use crate::ports::vectors;"),
         ("fault.rs", "/// See [`crate::ingest::settle`].\npub struct Fault;"),
         ("domain/ids.rs", "use std::time::Duration; use std::fmt; use crate::fault::Refusal;"),

@@ -31,22 +31,46 @@ fn may_use(room: &str) -> Option<Vec<&'static str>> {
 const OUTSIDE: &[(&[&str], &[&str])] = &[
     (
         &[
-            "tantivy", "qdrant_edge", "qdrant_client", "rusqlite", "sqlx", "lapin", "reqwest", "candle_core",
-            "candle_nn", "candle_transformers", "tokenizers", "pocket_encoder", "bpe", "bpe_openai",
+            "tantivy",
+            "qdrant_edge",
+            "qdrant_client",
+            "rusqlite",
+            "sqlx",
+            "lapin",
+            "reqwest",
+            "candle_core",
+            "candle_nn",
+            "candle_transformers",
+            "tokenizers",
+            "pocket_encoder",
+            "bpe",
+            "bpe_openai",
             "tiktoken_rs",
         ],
         &["adapters"],
     ),
-    (&["tonic", "tonic_health", "tonic_prost", "tonic_reflection", "axum", "prost", "prost_types"], &["server"]),
+    (
+        &["tonic", "tonic_health", "tonic_prost", "tonic_reflection", "axum", "prost", "prost_types"],
+        &["server"],
+    ),
     (&["clap", "indicatif"], &["cli", "main"]),
     (&["figment"], &["config"]),
 ];
 
 /// What the domain must not touch: it is pure.
 const IMPURE: &[&[&str]] = &[
-    &["std", "fs"], &["std", "net"], &["std", "env"], &["std", "process"], &["std", "thread"],
-    &["std", "time", "Instant"], &["std", "time", "SystemTime"], &["tokio"], &["futures"], &["rand"],
-    &["getrandom"], &["tracing"],
+    &["std", "fs"],
+    &["std", "net"],
+    &["std", "env"],
+    &["std", "process"],
+    &["std", "thread"],
+    &["std", "time", "Instant"],
+    &["std", "time", "SystemTime"],
+    &["tokio"],
+    &["futures"],
+    &["rand"],
+    &["getrandom"],
+    &["tracing"],
 ];
 
 /// The longest file of the house, in lines.
@@ -115,7 +139,11 @@ pub(crate) fn pictured(header: &str) -> Vec<String> {
             inside = !inside;
         } else if inside {
             let names = line.split_whitespace().filter_map(|word| word.strip_suffix('/'));
-            folders.extend(names.filter(|name| name.chars().all(|one| one.is_alphanumeric() || one == '_')).map(str::to_owned));
+            folders.extend(
+                names
+                    .filter(|name| name.chars().all(|one| one.is_alphanumeric() || one == '_'))
+                    .map(str::to_owned),
+            );
         }
     }
     folders

@@ -111,7 +111,8 @@ pub(crate) fn named(source: &str) -> Named {
     let mut named = Named::default();
     let mut at = 0;
     while at < tokens.len() {
-        let starts_path = tokens[at].starts_with(is_word) && (at == 0 || !["::", "."].contains(&tokens[at - 1]));
+        let starts_path =
+            tokens[at].starts_with(is_word) && (at == 0 || !["::", "."].contains(&tokens[at - 1]));
         if tokens[at] == "mod" && tokens.get(at + 1).is_some_and(|name| name.starts_with(is_word)) {
             named.own.push(tokens[at + 1].to_owned());
             at += 2;
@@ -120,7 +121,12 @@ pub(crate) fn named(source: &str) -> Named {
             at += usize::from(tokens.get(at) == Some(&"::"));
             let from = named.paths.len();
             at = tree(&tokens, at, &[], &mut named.paths);
-            named.own.extend(named.paths[from..].iter().filter(|path| is_own(path)).filter_map(|path| path.last().cloned()));
+            named.own.extend(
+                named.paths[from..]
+                    .iter()
+                    .filter(|path| is_own(path))
+                    .filter_map(|path| path.last().cloned()),
+            );
         } else if starts_path && tokens.get(at + 1) == Some(&"::") {
             at = tree(&tokens, at, &[], &mut named.paths);
         } else {
@@ -139,7 +145,10 @@ fn tree(tokens: &[&str], mut at: usize, parent: &[String], paths: &mut Vec<Vec<S
     let mut path = parent.to_vec();
     while let Some(token) = tokens.get(at) {
         match *token {
-            "{" if !parent.is_empty() || !path.is_empty() || tokens.get(at.wrapping_sub(1)) == Some(&"use") => {
+            "{" if !parent.is_empty()
+                || !path.is_empty()
+                || tokens.get(at.wrapping_sub(1)) == Some(&"use") =>
+            {
                 at += 1;
                 while tokens.get(at).is_some_and(|token| *token != "}") {
                     let from = at;

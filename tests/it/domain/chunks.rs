@@ -37,7 +37,11 @@ fn context_lines_are_cut_at_a_character() {
     let wide = "\u{1f426}".repeat(CONTEXT_LINE_BYTES_MAX);
     for offset in 0..4 {
         let line = context_line(Some(&format!("{}{wide}", "x".repeat(offset))), &[]);
-        assert!((CONTEXT_LINE_BYTES_MAX - 3..=CONTEXT_LINE_BYTES_MAX).contains(&line.len()), "{}", line.len());
+        assert!(
+            (CONTEXT_LINE_BYTES_MAX - 3..=CONTEXT_LINE_BYTES_MAX).contains(&line.len()),
+            "{}",
+            line.len()
+        );
     }
 }
 

@@ -29,10 +29,7 @@ fn names_are_checked_at_their_limits() {
 fn document_ids_are_checked_at_their_limits() {
     let longest = "é".repeat(DOCUMENT_ID_BYTES_MAX / 2);
     let dotted = "a/..b/c../...";
-    for good in ["a", "dir/file name.md", "日本語", "C:\\x", ".", "../".trim_end_matches("../"), dotted, &longest]
-        .into_iter()
-        .filter(|id| !id.is_empty())
-    {
+    for good in ["a", "dir/file name.md", "日本語", "C:\\x", ".", dotted, &longest] {
         assert_eq!(DocumentId::new(good).unwrap().as_str(), good);
     }
     let long = format!("{longest}x");
@@ -93,8 +90,18 @@ fn chunk_ids_depend_on_every_field() {
         ChunkId::derive(&epoch("one"), &key, &content_hash("other"), 0),
         ChunkId::derive(&epoch("one"), &version_key(&home, "doc", 2), &content_hash("text"), 0),
         ChunkId::derive(&epoch("one"), &version_key(&home, "doc2", 1), &content_hash("text"), 0),
-        ChunkId::derive(&epoch("one"), &version_key(&collection("acme", "h"), "doc", 1), &content_hash("text"), 0),
-        ChunkId::derive(&epoch("one"), &version_key(&collection("a", "home"), "doc", 1), &content_hash("text"), 0),
+        ChunkId::derive(
+            &epoch("one"),
+            &version_key(&collection("acme", "h"), "doc", 1),
+            &content_hash("text"),
+            0,
+        ),
+        ChunkId::derive(
+            &epoch("one"),
+            &version_key(&collection("a", "home"), "doc", 1),
+            &content_hash("text"),
+            0,
+        ),
     ];
     let distinct: BTreeSet<_> = neighbours.into_iter().chain([id]).collect();
     assert_eq!(distinct.len(), neighbours.len() + 1);
@@ -105,9 +112,10 @@ fn chunk_ids_depend_on_every_field() {
 #[test]
 fn chunk_ids_do_not_change_between_releases() {
     let key = version_key(&collection("acme", "handbook"), "guide.md", 3);
-    let (epoch, hash) = (contexture::domain::ids::Epoch::from_bytes([7; 32]), ContentHash::from_bytes([9; 32]));
+    let (epoch, hash) =
+        (contexture::domain::ids::Epoch::from_bytes([7; 32]), ContentHash::from_bytes([9; 32]));
     let id = ChunkId::derive(&epoch, &key, &hash, 11);
-    assert_eq!(id.to_string(), "PINNED");
+    assert_eq!(id.to_string(), "2d164f56-fd54-8dca-a96d-f8c1b3dd0ff1");
 }
 
 #[test]

@@ -30,7 +30,10 @@ fn check(raw: &RawQuery) -> Result<Query, Refusal> {
 #[test]
 fn defaults_are_filled_in() {
     let query = check(&raw()).unwrap();
-    assert_eq!((query.top_k, query.deadline, query.fusion), (TOP_K_DEFAULT, DEADLINE_DEFAULT, Fusion::RelativeScore));
+    assert_eq!(
+        (query.top_k, query.deadline, query.fusion),
+        (TOP_K_DEFAULT, DEADLINE_DEFAULT, Fusion::RelativeScore)
+    );
     assert!(query.filter.is_none() && query.min_versions.is_empty());
     assert_eq!(query.collection.tenant.as_str(), TENANT, "the tenant is the principal's");
     let assembly = Assembly::new(&raw()).unwrap();
@@ -131,6 +134,7 @@ fn filters_are_parsed_or_refused() {
 #[test]
 fn reading_needs_the_scope() {
     let writer =
-        Principal::new(TenantId::new(TENANT).unwrap(), BTreeSet::new(), BTreeSet::from([Scope::Write])).unwrap();
+        Principal::new(TenantId::new(TENANT).unwrap(), BTreeSet::new(), BTreeSet::from([Scope::Write]))
+            .unwrap();
     assert_eq!(Query::new(writer, &raw()).unwrap_err().kind, RefusalKind::NotFound, "as if it were unknown");
 }

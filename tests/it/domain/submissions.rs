@@ -32,9 +32,11 @@ fn bodies_at_their_limits() {
 
 #[test]
 fn titles_and_types_are_single_lines() {
-    let titled = |title: &str| submit(Description { title: Some(title.to_owned()), ..Description::default() }, b"x");
-    let typed =
-        |kind: &str| submit(Description { media_type: Some(kind.to_owned()), ..Description::default() }, b"x");
+    let titled =
+        |title: &str| submit(Description { title: Some(title.to_owned()), ..Description::default() }, b"x");
+    let typed = |kind: &str| {
+        submit(Description { media_type: Some(kind.to_owned()), ..Description::default() }, b"x")
+    };
     assert!(titled(&"x".repeat(TITLE_BYTES_MAX)).is_ok() && typed(&"x".repeat(MEDIA_TYPE_BYTES_MAX)).is_ok());
     assert!(titled("").is_ok());
     for bad in ["a\nb", "\0", "\u{9d}", &"x".repeat(TITLE_BYTES_MAX + 1)] {

@@ -30,10 +30,8 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// Commits documents and returns them as they were written.
     async fn commit(&self, documents: &[&Indexed]) {
-        let writes = documents.iter().map(|one| DocumentWrite {
-            head: one.head.clone(),
-            chunks: one.chunks.clone(),
-        });
+        let writes =
+            documents.iter().map(|one| DocumentWrite { head: one.head.clone(), chunks: one.chunks.clone() });
         self.index.commit(writes.collect()).await.unwrap();
     }
 

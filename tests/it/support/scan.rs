@@ -41,7 +41,10 @@ impl Lexical for ScanIndex {
 }
 
 fn words(text: &str) -> BTreeSet<String> {
-    text.split(|one: char| !one.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    text.split(|one: char| !one.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
 impl ScanSnapshot {
@@ -69,7 +72,10 @@ impl Snapshot for ScanSnapshot {
             .filter(|chunk| filter.is_none_or(|filter| filter.matches(&chunk.description.metadata)))
             .map(|chunk| (words(&chunk.text).intersection(&asked).count(), chunk))
             .filter(|(shared, _)| *shared > 0)
-            .map(|(shared, chunk)| LexicalHit { id: chunk.id, score: f32::from(u16::try_from(shared).unwrap()) })
+            .map(|(shared, chunk)| LexicalHit {
+                id: chunk.id,
+                score: f32::from(u16::try_from(shared).unwrap()),
+            })
             .collect();
         hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
         hits.truncate(top_k);

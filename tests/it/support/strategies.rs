@@ -28,7 +28,8 @@ pub(crate) fn scalar() -> impl Strategy<Value = Scalar> {
         any::<bool>().prop_map(Scalar::Bool),
         select(vec![-1_i64, 0, 1, 2, 2024]).prop_map(Scalar::Integer),
         number().prop_map(Scalar::Float),
-        select(vec!["", "en", "de", "1", "true", "Ünï \u{1f}=i1"]).prop_map(|text| Scalar::Text(text.to_owned())),
+        select(vec!["", "en", "de", "1", "true", "Ünï \u{1f}=i1"])
+            .prop_map(|text| Scalar::Text(text.to_owned())),
     ]
 }
 
@@ -37,8 +38,7 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 pub(crate) fn metadata() -> impl Strategy<Value = Metadata> {
-    btree_map(key(), value(), 0..4)
-        .prop_map(|values: BTreeMap<String, Value>| Metadata::new(values).unwrap())
+    btree_map(key(), value(), 0..4).prop_map(|values: BTreeMap<String, Value>| Metadata::new(values).unwrap())
 }
 
 fn bounds() -> impl Strategy<Value = Bounds> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use contexture::domain::chunk::Span;
 use contexture::fault::Fault;
 use contexture::ports::embedder::{Embedder, Purpose};
-use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 
 use crate::support::strategies::runner;
@@ -43,8 +42,9 @@ pub(super) async fn one_unit_vector_per_text(embedder: Under) {
 }
 
 pub(super) async fn order_is_kept_and_batches_do_not_matter(embedder: Under) {
-    let texts: Vec<String> =
-        (0..embedder.info().batch_texts_max.min(16)).map(|number| format!("{} heron", "lake ".repeat(number))).collect();
+    let texts: Vec<String> = (0..embedder.info().batch_texts_max.min(16))
+        .map(|number| format!("{} heron", "lake ".repeat(number)))
+        .collect();
     let together = embedder.embed(&texts, Purpose::Passage).await.unwrap();
     for (text, batched) in texts.iter().zip(&together) {
         let alone = embed(&embedder, &[text]).await.remove(0);
@@ -63,7 +63,8 @@ pub(super) async fn different_texts_differ(embedder: Under) {
 }
 
 pub(super) async fn awkward_texts_are_embedded(embedder: Under) {
-    let texts = ["", " ", "\u{0}", "\u{202e}abc", "日本語", "\u{1f468}\u{200d}\u{1f469}", "e\u{301}\u{301}\u{301}"];
+    let texts =
+        ["", " ", "\u{0}", "\u{202e}abc", "日本語", "\u{1f468}\u{200d}\u{1f469}", "e\u{301}\u{301}\u{301}"];
     for text in texts {
         let vector = embed(&embedder, &[text]).await.remove(0);
         assert!(vector.iter().all(|number| number.is_finite()), "{text:?}");

@@ -104,7 +104,9 @@ pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
 
 pub(super) async fn questions_without_words_find_nothing(fixture: Fixture) {
     fixture.commit(&[&plain("doc", 1, &["heron lake"])]).await;
-    for question in ["", " \t\n", "?!... --", "\0\u{202e}\u{200d}", "the of and a", "\u{1f468}\u{200d}\u{1f469}"] {
+    for question in
+        ["", " \t\n", "?!... --", "\0\u{202e}\u{200d}", "the of and a", "\u{1f468}\u{200d}\u{1f469}"]
+    {
         assert_eq!(fixture.found(question), BTreeSet::new(), "{question:?}");
     }
 }
@@ -113,12 +115,24 @@ pub(super) async fn query_syntax_is_only_text(fixture: Fixture) {
     let (heron, otter) = (plain("heron", 1, &["heron lake"]), plain("otter", 1, &["otter river"]));
     fixture.commit(&[&heron, &otter]).await;
     for question in [
-        "*", "+-!(){}[]^\"~*?:\\/", "AND", "NOT OR", "text:badger", "document_id:badger^2", "\"badger",
-        "((((", "[a TO z]", "/.*/", "badger~2", "-", "\\",
+        "*",
+        "+-!(){}[]^\"~*?:\\/",
+        "AND",
+        "NOT OR",
+        "text:badger",
+        "document_id:badger^2",
+        "\"badger",
+        "((((",
+        "[a TO z]",
+        "/.*/",
+        "badger~2",
+        "-",
+        "\\",
     ] {
         assert_eq!(fixture.found(question), BTreeSet::new(), "{question:?}");
     }
-    for question in ["+heron", "-heron", "NOT heron", "heron*", "\"heron", "(heron", "heron^9", "text:heron"] {
+    for question in ["+heron", "-heron", "NOT heron", "heron*", "\"heron", "(heron", "heron^9", "text:heron"]
+    {
         assert_eq!(fixture.found(question), ids(&heron), "{question:?}");
     }
 }
@@ -126,7 +140,8 @@ pub(super) async fn query_syntax_is_only_text(fixture: Fixture) {
 pub(super) async fn huge_questions_are_harmless(fixture: Fixture) {
     let written = plain("doc", 1, &["heron lake"]);
     fixture.commit(&[&written]).await;
-    let many_terms: String = (0..100_000).fold("heron".to_owned(), |text, number| text + &format!(" w{number}"));
+    let many_terms: String =
+        (0..100_000).fold("heron".to_owned(), |text, number| text + &format!(" w{number}"));
     assert_eq!(fixture.found(&many_terms), ids(&written));
     assert_eq!(fixture.found(&"heron ".repeat(170_000)), ids(&written), "one word, a megabyte of it");
     assert_eq!(fixture.found(&"x".repeat(1 << 20)), BTreeSet::new(), "one word of a megabyte");
@@ -137,9 +152,8 @@ pub(super) async fn random_filters_are_exact(fixture: Fixture) {
     let handle = tokio::runtime::Handle::current();
     let cases = (vec(metadata(), 1..6), vec(filter(), 1..8));
     tokio::task::block_in_place(|| {
-        runner(CASES).run(&cases, |(documents, filters)| {
-            handle.block_on(compare(&fixture, &documents, &filters))
-        })
+        runner(CASES)
+            .run(&cases, |(documents, filters)| handle.block_on(compare(&fixture, &documents, &filters)))
     })
     .unwrap();
 }

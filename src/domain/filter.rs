@@ -285,7 +285,12 @@ impl Parser<'_> {
         if self.eat_word("false") {
             return Ok(Scalar::Bool(false));
         }
-        let mut stream = serde_json::Deserializer::from_str(self.rest()).into_iter::<Scalar>();
+        // A number ends where its characters do: a stream of JSON would refuse the ')' behind it.
+        let rest = self.rest();
+        let in_number = |one: char| one.is_ascii_alphanumeric() || "+-.".contains(one);
+        let end = if rest.starts_with('"') { None } else { rest.find(|one| !in_number(one)) };
+        let literal = &rest[..end.unwrap_or(rest.len())];
+        let mut stream = serde_json::Deserializer::from_str(literal).into_iter::<Scalar>();
         let parsed = stream.next();
         let consumed = stream.byte_offset();
         match parsed {

@@ -17,7 +17,7 @@ use crate::ports::ledger::{CollectionRecord, Counts, Intake, Loser, State, Store
 pub(super) type History = BTreeMap<Version, Entry>;
 
 /// One collection and its documents.
-pub(super) struct Shelf {
+pub(super) struct Room {
     pub(super) record: CollectionRecord,
     pub(super) documents: BTreeMap<DocumentId, History>,
 }
@@ -175,7 +175,7 @@ pub(super) fn is_overtaken(history: &History, version: Version) -> bool {
     history.range(newer).any(|(_, entry)| entry.state == State::Visible)
 }
 
-impl Shelf {
+impl Room {
     pub(super) fn key(&self, document_id: &DocumentId, version: Version) -> VersionKey {
         let CollectionKey { tenant, collection } = self.record.key.clone();
         VersionKey { tenant, collection, document_id: document_id.clone(), version }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::books::{Entry, History, Shelf, is_overtaken, judge, supersede_older};
+use super::books::{Entry, History, Room, is_overtaken, judge, supersede_older};
 use super::lock;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
@@ -26,7 +26,7 @@ pub struct MemoryLedger {
 
 #[derive(Default)]
 struct Books {
-    shelves: BTreeMap<CollectionKey, Shelf>,
+    rooms: BTreeMap<CollectionKey, Room>,
     /// Versions to publish, by the order they were accepted or replayed in.
     outbox: BTreeMap<u64, VersionKey>,
     letters: BTreeMap<u64, DeadLetter>,
@@ -55,11 +55,11 @@ impl MemoryLedger {
 
 impl Books {
     fn history(&self, key: &VersionKey) -> Option<&History> {
-        self.shelves.get(&key.collection_key())?.documents.get(&key.document_id)
+        self.rooms.get(&key.collection_key())?.documents.get(&key.document_id)
     }
 
     fn history_mut(&mut self, key: &VersionKey) -> Option<&mut History> {
-        self.shelves.get_mut(&key.collection_key())?.documents.get_mut(&key.document_id)
+        self.rooms.get_mut(&key.collection_key())?.documents.get_mut(&key.document_id)
     }
 
     fn entry(&self, key: &VersionKey) -> Option<&Entry> {
@@ -76,15 +76,15 @@ impl Books {
     }
 
     fn accept(&mut self, submission: &Submission, now_ms: u64) -> Result<Receipt, Fault> {
-        let shelf =
-            self.shelves.get_mut(submission.collection()).ok_or_else(|| unknown_collection(submission))?;
-        let history = shelf.documents.entry(submission.document_id().clone()).or_default();
+        let room =
+            self.rooms.get_mut(submission.collection()).ok_or_else(|| unknown_collection(submission))?;
+        let history = room.documents.entry(submission.document_id().clone()).or_default();
         let version = match judge(history, submission) {
             Ok(version) => version,
             Err((intake, version)) => return Ok(Receipt { version, intake, task: None }),
         };
         let key = submission.key(version);
-        let entry = Entry::new(submission, &shelf.record, now_ms);
+        let entry = Entry::new(submission, &room.record, now_ms);
         let task = entry.task(key.clone());
         history.insert(version, entry);
         let sequence = self.next_sequence();
@@ -151,7 +151,7 @@ impl Ledger for MemoryLedger {
         epoch: Epoch,
     ) -> Result<CollectionRecord, Fault> {
         let mut books = lock(&self.books);
-        let shelf = books.shelves.entry(key.clone()).or_insert_with(|| Shelf {
+        let room = books.rooms.entry(key.clone()).or_insert_with(|| Room {
             record: CollectionRecord {
                 key: key.clone(),
                 pipeline: pipeline.to_owned(),
@@ -160,21 +160,21 @@ impl Ledger for MemoryLedger {
             },
             documents: BTreeMap::new(),
         });
-        Ok(shelf.record.clone())
+        Ok(room.record.clone())
     }
 
     async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
-        Ok(lock(&self.books).shelves.get(key).map(|shelf| shelf.record.clone()))
+        Ok(lock(&self.books).rooms.get(key).map(|room| room.record.clone()))
     }
 
     async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
-        Ok(lock(&self.books).shelves.values().map(|shelf| shelf.record.clone()).collect())
+        Ok(lock(&self.books).rooms.values().map(|room| room.record.clone()).collect())
     }
 
     async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Fault> {
         let now_ms = self.clock.now_ms();
         let mut books = lock(&self.books);
-        let homeless = submissions.iter().find(|one| !books.shelves.contains_key(one.collection()));
+        let homeless = submissions.iter().find(|one| !books.rooms.contains_key(one.collection()));
         if let Some(submission) = homeless {
             return Err(unknown_collection(submission));
         }
@@ -198,9 +198,9 @@ impl Ledger for MemoryLedger {
     async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(Stage, Task)>, Fault> {
         let books = lock(&self.books);
         let mut waiting: Vec<_> = books
-            .shelves
+            .rooms
             .values()
-            .flat_map(Shelf::entries)
+            .flat_map(Room::entries)
             .filter(|(_, entry)| entry.updated_ms < before_ms)
             .filter_map(|(key, entry)| Some((entry.updated_ms, entry.waits_for()?, entry.task(key))))
             .collect();
@@ -256,19 +256,19 @@ impl Ledger for MemoryLedger {
         let books = lock(&self.books);
         let mut losers = Vec::new();
         for (collection, document_id) in documents {
-            let Some(shelf) = books.shelves.get(collection) else { continue };
-            let history = shelf.documents.get(document_id).into_iter().flatten();
+            let Some(room) = books.rooms.get(collection) else { continue };
+            let history = room.documents.get(document_id).into_iter().flatten();
             let lost = history.filter(|(_, entry)| entry.is_unswept_loser());
-            losers.extend(lost.map(|(version, entry)| entry.loser(shelf.key(document_id, *version))));
+            losers.extend(lost.map(|(version, entry)| entry.loser(room.key(document_id, *version))));
         }
         Ok(losers)
     }
 
     async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
         let books = lock(&self.books);
-        let documents = books.shelves.iter().flat_map(|(collection, shelf)| {
+        let documents = books.rooms.iter().flat_map(|(collection, room)| {
             let unswept = |history: &History| history.values().any(Entry::is_unswept_loser);
-            let losing = shelf.documents.iter().filter(move |(_, history)| unswept(history));
+            let losing = room.documents.iter().filter(move |(_, history)| unswept(history));
             losing.map(|(document_id, _)| (collection.clone(), document_id.clone()))
         });
         Ok(documents.take(limit).collect())
@@ -276,7 +276,7 @@ impl Ledger for MemoryLedger {
 
     async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         self.change(keys, |entry, _| {
-            entry.swept = entry.state.is_terminal();
+            entry.swept = matches!(entry.state, State::Superseded | State::Dead);
             if entry.state == State::Superseded {
                 entry.body = None;
             }
@@ -300,13 +300,13 @@ impl Ledger for MemoryLedger {
         document_id: &DocumentId,
     ) -> Result<Vec<VersionRecord>, Fault> {
         let books = lock(&self.books);
-        let Some(shelf) = books.shelves.get(collection) else { return Ok(Vec::new()) };
-        let versions = shelf.documents.get(document_id).into_iter().flatten().rev();
-        Ok(versions.map(|(version, entry)| entry.version_record(shelf.key(document_id, *version))).collect())
+        let Some(room) = books.rooms.get(collection) else { return Ok(Vec::new()) };
+        let versions = room.documents.get(document_id).into_iter().flatten().rev();
+        Ok(versions.map(|(version, entry)| entry.version_record(room.key(document_id, *version))).collect())
     }
 
     async fn counts(&self, collection: &CollectionKey) -> Result<Counts, Fault> {
-        Ok(lock(&self.books).shelves.get(collection).map(Shelf::counts).unwrap_or_default())
+        Ok(lock(&self.books).rooms.get(collection).map(Room::counts).unwrap_or_default())
     }
 
     async fn dead(&self, filter: &DeadFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault> {

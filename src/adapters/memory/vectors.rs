@@ -101,7 +101,9 @@ impl Vectors for MemoryVectors {
 
     async fn delete(&self, ids: Vec<ChunkId>) -> Result<(), Fault> {
         let mut store = lock(&self.store);
-        ids.into_iter().for_each(|id| store.remove(id));
+        for id in ids {
+            store.remove(id);
+        }
         Ok(())
     }
 

@@ -50,7 +50,9 @@ fn finish_one(
                 end(4)?;
                 return Ok(());
             }
-            end(3)?;
+            if end(3)? == 0 {
+                return Ok(());
+            }
             connection
                 .prepare_cached(
                     "UPDATE versions SET state = 4, updated_ms = ?3 \

@@ -29,11 +29,7 @@ fn names_are_checked_at_their_limits() {
 fn document_ids_are_checked_at_their_limits() {
     let longest = "é".repeat(DOCUMENT_ID_BYTES_MAX / 2);
     let dotted = "a/..b/c../...";
-    for good in
-        ["a", "dir/file name.md", "日本語", "C:\\x", ".", "../".trim_end_matches("../"), dotted, &longest]
-            .into_iter()
-            .filter(|id| !id.is_empty())
-    {
+    for good in ["a", "dir/file name.md", "日本語", "C:\\x", ".", dotted, &longest] {
         assert_eq!(DocumentId::new(good).unwrap().as_str(), good);
     }
     let long = format!("{longest}x");
@@ -119,7 +115,7 @@ fn chunk_ids_do_not_change_between_releases() {
     let (epoch, hash) =
         (contexture::domain::ids::Epoch::from_bytes([7; 32]), ContentHash::from_bytes([9; 32]));
     let id = ChunkId::derive(&epoch, &key, &hash, 11);
-    assert_eq!(id.to_string(), "PINNED");
+    assert_eq!(id.to_string(), "2d164f56-fd54-8dca-a96d-f8c1b3dd0ff1");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod delivery;
 mod restart;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(crate) struct Fixture {
     clock: Arc<ManualClock>,
     inject: Option<Inject>,
     reopen: Option<Reopen>,
+    /// What must outlive it, such as its directory.
+    _keep: Box<dyn Any + Send>,
 }
 
 impl Fixture {
@@ -97,7 +100,7 @@ async fn open_memory() -> Fixture {
     let broker = Arc::new(MemoryBroker::new(clock.clone()));
     let injected = broker.clone();
     let inject: Inject = Box::new(move |bytes| injected.inject(Stage::Chunk, bytes).unwrap());
-    Fixture { broker, clock, inject: Some(inject), reopen: None }
+    Fixture { broker, clock, inject: Some(inject), reopen: None, _keep: Box::new(()) }
 }
 
 broker_suite!(memory, open_memory);
@@ -117,12 +120,16 @@ async fn open_sqlite() -> Fixture {
     let reopen: Reopen = Box::new(move || {
         Box::pin(async move {
             let database = Database::open(&path).unwrap();
-            // The files must outlive the broker; the operating system's cleaner removes them.
-            let _ = directory.keep();
             Arc::new(SqliteBroker::new(database, clock_again).await.unwrap()) as Arc<dyn Broker>
         })
     });
-    Fixture { broker: Arc::new(broker), clock, inject: Some(inject), reopen: Some(reopen) }
+    Fixture {
+        broker: Arc::new(broker),
+        clock,
+        inject: Some(inject),
+        reopen: Some(reopen),
+        _keep: Box::new(directory),
+    }
 }
 
 broker_suite!(sqlite, open_sqlite, restart: [

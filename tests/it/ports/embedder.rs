@@ -4,9 +4,9 @@ mod contract;
 
 use std::sync::Arc;
 
+use contexture::adapters::embedder::bundled::{self, Bundled};
+use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::ports::embedder::Embedder;
-
-use crate::support::hashed::HashedWords;
 
 macro_rules! embedder_suite {
     ($adapter:ident, $open:ident) => {
@@ -26,8 +26,17 @@ macro_rules! embedder_suite {
     };
 }
 
-async fn open_hashed() -> Arc<dyn Embedder> {
-    Arc::new(HashedWords::new())
+async fn open_hash() -> Arc<dyn Embedder> {
+    const DIMS: usize = 64;
+    const TOKENS_MAX: usize = 32;
+    let tokenizer = Arc::new(bundled::tokenizer().unwrap());
+    Arc::new(HashEmbedder::new(tokenizer, DIMS, TOKENS_MAX).unwrap())
 }
 
-embedder_suite!(hashed, open_hashed);
+embedder_suite!(hash, open_hash);
+
+async fn open_bundled() -> Arc<dyn Embedder> {
+    Arc::new(Bundled::open().unwrap())
+}
+
+embedder_suite!(in_the_binary, open_bundled);

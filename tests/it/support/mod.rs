@@ -3,7 +3,6 @@
 pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
-pub(crate) mod hashed;
 pub(crate) mod scan;
 pub(crate) mod strategies;
 pub(crate) mod tokenizers;

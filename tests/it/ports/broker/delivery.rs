@@ -11,7 +11,9 @@ use super::{Fixture, message, name, names, receive};
 use crate::support::{TENANT, collection, task, version_key};
 
 /// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
+/// The smallest step of the clock.
+const TICK: Duration = Duration::from_millis(1);
 /// Long enough to be a delay, short enough to sit out.
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -127,7 +129,9 @@ pub(super) async fn consumers_never_share_a_message(fixture: Fixture) {
         workers.spawn(async move {
             loop {
                 let received = receive(&mut consumer, 7).await;
-                names(&received).into_iter().for_each(|id| report.send(id).unwrap());
+                for id in names(&received) {
+                    report.send(id).unwrap();
+                }
                 consumer.ack(received.iter().map(|delivery| delivery.tag).collect()).await.unwrap();
             }
         });
@@ -161,10 +165,10 @@ pub(super) async fn delayed_message_does_not_come_early(fixture: Fixture) {
     fixture.publish(&["now"]).await;
     let mut consumer = fixture.consumer().await;
     assert_eq!(names(&receive(&mut consumer, 10).await), ["now"]);
-    fixture.clock.advance(LONG - Duration::from_millis(1));
+    fixture.clock.advance(LONG.checked_sub(TICK).unwrap());
     fixture.publish(&["again"]).await;
     assert_eq!(names(&receive(&mut consumer, 10).await), ["again"]);
-    fixture.clock.advance(Duration::from_millis(1));
+    fixture.clock.advance(TICK);
     let received = receive(&mut consumer, 10).await;
     assert_eq!(names(&received), ["late"]);
     assert!(!received[0].redelivered, "waiting is not a delivery");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Fixture, names, receive};
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 impl Fixture {
     /// The process dies holding what it held, and starts again.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use contexture::domain::chunk::Span;
 use contexture::fault::Fault;
 use contexture::ports::embedder::{Embedder, Purpose};
-use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 
 use crate::support::strategies::runner;

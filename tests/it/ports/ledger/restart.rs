@@ -27,15 +27,16 @@ pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fi
 }
 
 /// Everything the ledger says about the collection, as text.
-async fn told(fixture: &Fixture) -> String {
-    let mut told = format!("{:?}\n{:?}\n", fixture.ledger.collections().await, fixture.counts().await);
+async fn told(fixture: &Fixture) -> Vec<String> {
+    let ledger = &fixture.ledger;
+    let mut told = vec![format!("{:?}", ledger.collections().await), format!("{:?}", fixture.counts().await)];
     for id in ["moving", "waiting", "beaten", "dead"] {
         let place = (fixture.home.clone(), document(id));
-        told += &format!("{:?}\n", fixture.ledger.history(&place.0, &place.1).await);
-        told += &format!("{:?}\n", fixture.ledger.losers(&[place]).await);
+        told.push(format!("{:?}", ledger.history(&place.0, &place.1).await));
+        told.push(format!("{:?}", ledger.losers(&[place]).await));
     }
-    told += &format!("{:?}\n", fixture.ledger.unpublished(10).await);
-    told += &format!("{:?}\n", fixture.ledger.stuck(u64::MAX >> 1, 10).await);
-    told += &format!("{:?}\n", fixture.ledger.dead(&DeadFilter::default(), 10).await);
+    told.push(format!("{:?}", ledger.unpublished(10).await));
+    told.push(format!("{:?}", ledger.stuck(u64::MAX >> 1, 10).await));
+    told.push(format!("{:?}", ledger.dead(&DeadFilter::default(), 10).await));
     told
 }

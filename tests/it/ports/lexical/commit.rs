@@ -145,7 +145,7 @@ pub(super) async fn chunk_range_is_ordered_and_inclusive(fixture: Fixture) {
     assert_eq!(range(98, 102), [98, 99, 100, 101, 102]);
     assert_eq!(range(298, u32::MAX), [298, 299]);
     assert_eq!(range(0, 299), (0..300).collect::<Vec<_>>());
-    assert_eq!(range(300, 400), []);
+    assert!(range(300, 400).is_empty());
     assert_eq!(snapshot.chunk_range(&document("never was"), 0, 9).unwrap(), []);
 }
 

@@ -1,4 +1,6 @@
-//! Documents, stacks and figures for the benches.
+//! Documents, stacks and figures for the benches; each bench uses a part of it.
+
+#![allow(dead_code, unreachable_pub, reason = "each bench is a crate of its own")]
 
 use std::path::Path;
 use std::time::Duration;

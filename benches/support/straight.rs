@@ -3,6 +3,8 @@
 //! One pass of the tokenizer over the text, points into qdrant-edge in batches, documents into
 //! Tantivy, one flush, one commit. No ledger, no queue, no versions, no recovery.
 
+#![allow(unreachable_pub, reason = "a module of a bench")]
+
 use std::borrow::Borrow;
 use std::path::Path;
 
@@ -13,8 +15,8 @@ use qdrant_edge::external::serde_json::json;
 use qdrant_edge::external::uuid::Uuid;
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder, FieldIndexOperations,
-    NamedVectors, PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStruct,
-    UpdateOperation, VectorInternal,
+    NamedVectors, PayloadFieldSchema, PayloadSchemaType, PointId, PointInsertOperations, PointOperations,
+    PointStruct, UpdateOperation, VectorInternal,
 };
 use tantivy::schema::{INDEXED, STORED, STRING, Schema, TEXT};
 use tantivy::{Index, TantivyDocument};

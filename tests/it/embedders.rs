@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use contexture::adapters::embedder::bundled::TOKENIZER_JSON;
 use contexture::adapters::embedder::{TEXT_BYTES_MAX, open};
-use contexture::fault::{Fault, Refusal, reason};
 use contexture::domain::pipeline::EmbedderDefinition;
+use contexture::fault::{Fault, Refusal, reason};
 use contexture::ports::embedder::{Embedder, Purpose};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! Two ranked lists become one.
 //!
-//! The default, relative scores, adds `0.35 · minmax(cosine)` and `0.65 · BM25 / max(BM25)` over
+//! The default, relative scores, adds `0.3 · minmax(cosine)` and `0.7 · BM25 / max(BM25)` over
 //! the two lists as they came: Lee, "Analyses of multiple evidence combination" (SIGIR 1997),
 //! for normalise-and-add; Bruch et al., "An analysis of fusion functions for hybrid
 //! retrieval" (TOIS 2023), for preferring it to ranks. On our sets the weight of the dense leg
@@ -26,7 +26,7 @@ pub struct Weights {
 }
 
 /// The default weights of [`Fusion::RelativeScore`]; they add up to 1.
-pub const RELATIVE_WEIGHTS: Weights = Weights { lexical: 0.65, dense: 0.35 };
+pub const RELATIVE_WEIGHTS: Weights = Weights { lexical: 0.7, dense: 0.3 };
 
 /// A chunk and its fused score.
 #[derive(Debug, Clone, Copy, PartialEq)]

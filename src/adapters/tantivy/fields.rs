@@ -38,9 +38,11 @@ pub(super) struct Fields {
 }
 
 pub(super) fn schema() -> Schema {
-    let analysed = TextFieldIndexing::default()
-        .set_tokenizer(analyzer::NAME)
-        .set_index_option(IndexRecordOption::WithFreqs);
+    let analysed =
+        |option| TextFieldIndexing::default().set_tokenizer(analyzer::NAME).set_index_option(option);
+    // Positions, for pairs of words.
+    let text = analysed(IndexRecordOption::WithFreqsAndPositions);
+    let heading = analysed(IndexRecordOption::WithFreqs);
     let mut schema = Schema::builder();
     schema.add_text_field("kind", STRING);
     schema.add_text_field("document", STRING);
@@ -49,8 +51,8 @@ pub(super) fn schema() -> Schema {
     schema.add_u64_field("id_high", fast.clone());
     schema.add_u64_field("id_low", fast.clone());
     schema.add_u64_field("ordinal", fast);
-    schema.add_text_field("text", TextOptions::default().set_indexing_options(analysed.clone()).set_stored());
-    schema.add_text_field("heading", TextOptions::default().set_indexing_options(analysed));
+    schema.add_text_field("text", TextOptions::default().set_indexing_options(text).set_stored());
+    schema.add_text_field("heading", TextOptions::default().set_indexing_options(heading));
     schema.add_text_field("facets", STRING);
     schema.add_text_field("readers", STRING);
     schema.add_bytes_field("record", STORED);

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tantivy::collector::{Count, DocSetCollector, TopDocs};
-use tantivy::query::{BooleanQuery, BoostQuery, ConstScoreQuery, Occur, Query, RangeQuery, TermQuery};
+use tantivy::query::{
+    BooleanQuery, BoostQuery, ConstScoreQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
+};
 use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
@@ -26,8 +28,14 @@ const HEADING_WEIGHT: f32 = 0.3;
 /// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`. It also
 /// keeps ties at the cut from being broken by segment instead of id.
 const POOL_FACTOR: usize = 3;
-/// Words from feedback are looked up in the text alone.
-const TEXT_ONLY: f32 = 0.0;
+/// Weight of two words of the question that stand together in the text, next to 1 for a word:
+/// the ordered-window feature of Metzler and Croft, "A Markov random field model for term
+/// dependencies" (SIGIR 2005).
+const PAIR_WEIGHT: f32 = 0.2;
+/// Words that may stand between the two of a pair.
+const PAIR_SLOP: u32 = 1;
+/// Most pairs of a question that are searched.
+const PAIRS_MAX: usize = 64;
 /// Scores are rounded to this step: sums in another order give the same score.
 const SCORE_STEPS: f32 = 4096.0;
 
@@ -56,38 +64,45 @@ impl TantivySnapshot {
             .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))
     }
 
-    /// The distinct words of a question, as terms. Words that every question has are left out,
+    /// The words of a question in order, as terms. Words that every question has are left out,
     /// unless there are no others.
     fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
         let mut analyzer = self.analyzer()?;
-        let content = stop_words::without(question);
-        let mut words = distinct(&mut analyzer, &content);
-        if words.is_empty() {
-            words = distinct(&mut analyzer, question);
-        }
-        Ok(words)
+        let words = in_order(&mut analyzer, &stop_words::without(question));
+        Ok(if words.is_empty() { in_order(&mut analyzer, question) } else { words })
     }
 
-    /// Any of the weighted words, in the text or (for `heading_weight`) in title and headings,
-    /// under the conditions.
+    /// The question as it was asked: its words in the text or in title and headings, and pairs of
+    /// its words that stand together.
+    fn as_asked(&self, words: &[String]) -> Vec<Box<dyn Query>> {
+        let mut clauses: Vec<Box<dyn Query>> = Vec::with_capacity(words.len() * 3);
+        for word in distinct(words.iter(), QUESTION_TERMS_MAX) {
+            clauses.push(self.word(self.fields.text, word, 1.0));
+            clauses.push(self.word(self.fields.heading, word, HEADING_WEIGHT));
+        }
+        let pairs = words.windows(2).filter(|pair| pair[0] != pair[1]);
+        for pair in distinct(pairs, PAIRS_MAX) {
+            let terms = pair.iter().map(|word| Term::from_field_text(self.fields.text, word)).collect();
+            let mut together = PhraseQuery::new(terms);
+            together.set_slop(PAIR_SLOP);
+            clauses.push(Box::new(BoostQuery::new(Box::new(together), PAIR_WEIGHT)));
+        }
+        clauses
+    }
+
+    fn word(&self, field: Field, word: &str, weight: f32) -> Box<dyn Query> {
+        let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
+        Box::new(BoostQuery::new(Box::new(term), weight))
+    }
+
+    /// The best chunks by any of the clauses, under all of the conditions.
     fn best(
         &self,
-        words: &[(String, f32)],
-        heading_weight: f32,
+        clauses: Vec<Box<dyn Query>>,
         conditions: &[Box<dyn Query>],
         limit: usize,
     ) -> Result<Vec<(f32, DocAddress)>, Fault> {
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::with_capacity(words.len() * 2);
-        let mut add = |field: Field, word: &str, weight: f32| {
-            let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
-            clauses.push((Occur::Should, Box::new(BoostQuery::new(Box::new(term), weight))));
-        };
-        for (word, weight) in words {
-            add(self.fields.text, word, *weight);
-            if heading_weight > 0.0 {
-                add(self.fields.heading, word, weight * heading_weight);
-            }
-        }
+        let clauses = clauses.into_iter().map(|clause| (Occur::Should, clause)).collect();
         let mut query: Box<dyn Query> = Box::new(BooleanQuery::new(clauses));
         if !conditions.is_empty() {
             let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, query)];
@@ -173,15 +188,17 @@ impl Snapshot for TantivySnapshot {
             conditions.push(filter::readers(&self.fields, readers));
         }
         let pool = top_k * POOL_FACTOR;
-        let asked: Vec<(String, f32)> = words.iter().map(|word| (word.clone(), 1.0)).collect();
-        let mut found = self.best(&asked, HEADING_WEIGHT, &conditions, pool)?;
+        let mut found = self.best(self.as_asked(&words), &conditions, pool)?;
         let firsts = found
             .iter()
             .take(feedback::HITS)
             .map(|(score, address)| Ok((*score, self.text_at(*address)?)))
             .collect::<Result<Vec<_>, Fault>>()?;
-        let expanded = feedback::expand(&words, &firsts, &mut self.analyzer()?);
-        let second = self.best(&expanded, TEXT_ONLY, &conditions, pool)?;
+        let asked: Vec<String> = distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
+        let expanded = feedback::expand(&asked, &firsts, &mut self.analyzer()?);
+        let expanded =
+            expanded.iter().map(|(word, weight)| self.word(self.fields.text, word, *weight)).collect();
+        let second = self.best(expanded, &conditions, pool)?;
         feedback::refine(&mut found, &second);
         let mut hits = found
             .into_iter()
@@ -255,15 +272,20 @@ impl Snapshot for TantivySnapshot {
     }
 }
 
-fn distinct(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
-    let mut seen = HashSet::new();
+fn in_order(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut stream = analyzer.token_stream(text);
-    while words.len() < QUESTION_TERMS_MAX && stream.advance() {
-        let word = &stream.token().text;
-        if !word.is_empty() && seen.insert(word.clone()) {
-            words.push(word.clone());
-        }
+    while stream.advance() {
+        words.push(stream.token().text.clone());
     }
+    words.retain(|word| !word.is_empty());
     words
+}
+
+fn distinct<T: Copy + Eq + std::hash::Hash>(
+    items: impl Iterator<Item = T>,
+    most: usize,
+) -> impl Iterator<Item = T> {
+    let mut seen = HashSet::new();
+    items.filter(move |item| seen.insert(*item)).take(most)
 }

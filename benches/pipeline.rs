@@ -13,9 +13,11 @@
 mod straight;
 mod support;
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use contexture::adapters::embedder::bundled;
+use contexture::adapters::tokenizer::wordpiece::WordPiece;
 use contexture::ingest::chunk::{ChunkLimits, cut, decode};
 use straight::Document;
 use support::{Generator, median};
@@ -98,11 +100,11 @@ fn ingest(directory: &std::path::Path, texts: impl Iterator<Item = String>) {
 }
 
 fn cut_document(number: usize, text: &str) -> Document {
-    let tokenizer = bundled::tokenizer().unwrap();
+    static TOKENIZER: LazyLock<WordPiece> = LazyLock::new(|| bundled::tokenizer().unwrap());
     let limits = ChunkLimits { tokens_max: 256, tokens_target: 256, tokens_reserved: 2, chunks_max: 100_000 };
     let id = format!("document-{number}.md");
     let decoded = decode(text.as_bytes(), Some("text/markdown"), &id).unwrap();
-    let spans = cut(&decoded, None, &tokenizer, &limits).unwrap();
+    let spans = cut(&decoded, None, &*TOKENIZER, &limits).unwrap();
     let chunks =
         spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
     Document { id, text: text.to_owned(), chunks }

@@ -29,7 +29,8 @@ macro_rules! documents {
 }
 
 /// The documents, by their path in the project.
-const DOCUMENTS: [(&str, &str); 13] = documents![
+const DOCUMENTS: [(&str, &str); 14] = documents![
+    "README.md",
     "demo/backups.md",
     "demo/blameless-reviews.html",
     "demo/bm25.md",

@@ -54,7 +54,9 @@ fn write_documents(folder: &Path) {
                 text.push_str(word);
                 text.push(' ');
             }
-            text.push_str(&format!("case{number}.\n\n"));
+            text += "case";
+            text += &number.to_string();
+            text += ".\n\n";
         }
         std::fs::write(folder.join(format!("note-{number:03}.md")), text).unwrap();
     }

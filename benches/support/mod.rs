@@ -73,7 +73,9 @@ impl Generator {
                 text.push_str("\n\n");
             }
             if sentences % 40 == 0 {
-                text.push_str(&format!("## {} {}\n\n", self.word(), self.word()));
+                text += "## ";
+                text += &self.word();
+                text += "\n\n";
             }
         }
         text

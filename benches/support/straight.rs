@@ -78,11 +78,11 @@ pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Do
     for document in documents {
         let document: &Document = document.borrow();
         tokens += tokenizer.count(&document.text);
-        let embedded = document
+        let all_vectors = document
             .chunks
             .chunks(64)
             .flat_map(|texts| runtime.block_on(embedder.embed(texts, Purpose::Passage)).unwrap());
-        for (chunk, vector) in document.chunks.iter().zip(embedded) {
+        for (chunk, vector) in document.chunks.iter().zip(all_vectors) {
             number += 1;
             let id = Uuid::from_u128(number);
             let mut entry = TantivyDocument::new();

@@ -7,6 +7,7 @@
 //! with the neighbourhood in place of the document, so it works for documents of any length.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::fuse::Fused;
@@ -17,7 +18,7 @@ use crate::domain::ids::{ChunkId, DocumentId};
 pub const NEIGHBOUR_SHARE: f32 = 0.25;
 
 /// Adds each chunk's support; best first, ties by id. Ids without a chunk are left out.
-pub fn support(fused: &[Fused], chunks: &HashMap<ChunkId, Arc<Chunk>>) -> Vec<Fused> {
+pub fn support<S: BuildHasher>(fused: &[Fused], chunks: &HashMap<ChunkId, Arc<Chunk>, S>) -> Vec<Fused> {
     let place = |id: &ChunkId| chunks.get(id).map(|chunk| (&chunk.document_id, chunk.ordinal));
     let scores: HashMap<(&DocumentId, u32), f32> =
         fused.iter().filter_map(|hit| Some((place(&hit.id)?, hit.score))).collect();

@@ -137,7 +137,7 @@ async fn embed_slice(
     for ((document, ordinal), key) in places.iter().zip(&keys) {
         match (vectors.get(key), refused.get(key)) {
             (Some(vector), _) => {
-                points.push(point(&tasks[ready[*document].index], &ready[*document], *ordinal, vector))
+                points.push(point(&tasks[ready[*document].index], &ready[*document], *ordinal, vector));
             }
             (None, Some(fault)) => failed.push((*document, fault.clone())),
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),

@@ -116,7 +116,7 @@ async fn build_writes(
         let mut refused = HashMap::new();
         for (index, task, body, spans) in jobs {
             match read_document(&task, body, spans) {
-                Ok((text, description, spans)) => writes.push(write(&task, &text, description, &spans)),
+                Ok((text, description, spans)) => writes.push(write(&task, &text, &description, &spans)),
                 Err(outcome) => {
                     refused.insert(index, outcome);
                 }
@@ -130,7 +130,12 @@ async fn build_writes(
     Ok((writes, refused))
 }
 
-fn write(task: &Task, text: &NormalisedText, description: Description, spans: &[ChunkSpan]) -> DocumentWrite {
+fn write(
+    task: &Task,
+    text: &NormalisedText,
+    description: &Description,
+    spans: &[ChunkSpan],
+) -> DocumentWrite {
     let chunk_count = u32::try_from(spans.len()).unwrap_or(u32::MAX);
     let head = Head {
         document_id: task.key.document_id.clone(),

@@ -133,7 +133,6 @@ fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Ref
     })
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn refused(refusal: Refusal) -> Fault {
     Fault::permanent(refusal.code, refusal.message)
 }

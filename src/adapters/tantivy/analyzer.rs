@@ -23,10 +23,10 @@ pub(super) fn register(index: &Index, analysis: &Analysis) -> Result<(), Fault> 
     let mut analyzer = TextAnalyzer::builder(Words::default())
         .filter_dynamic(RemoveLongFilter::limit(WORD_BYTES_MAX))
         .filter_dynamic(LowerCaser);
-    if analysis.stop_words {
-        if let Some(stop_words) = StopWordFilter::new(language) {
-            analyzer = analyzer.filter_dynamic(stop_words);
-        }
+    if analysis.stop_words
+        && let Some(stop_words) = StopWordFilter::new(language)
+    {
+        analyzer = analyzer.filter_dynamic(stop_words);
     }
     if analysis.stem {
         analyzer = analyzer.filter_dynamic(Stemmer::new(language));

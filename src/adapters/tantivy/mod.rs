@@ -112,14 +112,14 @@ impl Lexical for TantivyIndex {
 }
 
 impl Shared {
-    fn commit(&self, writes: &[DocumentWrite]) -> Result<(), Fault> {
+    fn commit(&self, documents: &[DocumentWrite]) -> Result<(), Fault> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match writer.open.take() {
             Some(open) => open,
             None => open_writer(&self.index)?,
         };
         let number = writer.commits + 1;
-        match self.write_and_commit(open, writes, number) {
+        match self.write_and_commit(open, documents, number) {
             Ok(open) => {
                 writer.open = Some(open);
                 writer.commits = number;

@@ -77,8 +77,8 @@ impl TantivySnapshot {
     fn as_asked(&self, words: &[String]) -> Vec<Box<dyn Query>> {
         let mut clauses: Vec<Box<dyn Query>> = Vec::with_capacity(words.len() * 3);
         for word in distinct(words.iter(), QUESTION_TERMS_MAX) {
-            clauses.push(self.word(self.fields.text, word, 1.0));
-            clauses.push(self.word(self.fields.heading, word, HEADING_WEIGHT));
+            clauses.push(weighted(self.fields.text, word, 1.0));
+            clauses.push(weighted(self.fields.heading, word, HEADING_WEIGHT));
         }
         let pairs = words.windows(2).filter(|pair| pair[0] != pair[1]);
         for pair in distinct(pairs, PAIRS_MAX) {
@@ -88,11 +88,6 @@ impl TantivySnapshot {
             clauses.push(Box::new(BoostQuery::new(Box::new(together), PAIR_WEIGHT)));
         }
         clauses
-    }
-
-    fn word(&self, field: Field, word: &str, weight: f32) -> Box<dyn Query> {
-        let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
-        Box::new(BoostQuery::new(Box::new(term), weight))
     }
 
     /// The best chunks by any of the clauses, under all of the conditions.
@@ -197,7 +192,7 @@ impl Snapshot for TantivySnapshot {
         let asked: Vec<String> = distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
         let expanded = feedback::expand(&asked, &firsts, &mut self.analyzer()?);
         let expanded =
-            expanded.iter().map(|(word, weight)| self.word(self.fields.text, word, *weight)).collect();
+            expanded.iter().map(|(word, weight)| weighted(self.fields.text, word, *weight)).collect();
         let second = self.best(expanded, &conditions, pool)?;
         feedback::refine(&mut found, &second);
         let mut hits = found
@@ -288,4 +283,9 @@ fn distinct<T: Copy + Eq + std::hash::Hash>(
 ) -> impl Iterator<Item = T> {
     let mut seen = HashSet::new();
     items.filter(move |item| seen.insert(*item)).take(most)
+}
+
+fn weighted(field: Field, word: &str, weight: f32) -> Box<dyn Query> {
+    let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
+    Box::new(BoostQuery::new(Box::new(term), weight))
 }

@@ -144,15 +144,15 @@ pub(super) fn limits() -> ServerLimits {
         request_bytes_in_flight_max: 16 * 1024 * 1024,
         message_bytes_max: 4096,
         metadata_bytes_max: 16 * 1024,
-        request_deadline: Duration::from_secs(60),
-        request_deadline_max: Duration::from_secs(120),
+        request_deadline: Duration::from_mins(1),
+        request_deadline_max: Duration::from_mins(2),
         retry_after: Duration::from_millis(250),
         stream_idle_max: Duration::from_secs(30),
         stream_window_submissions_max: 8,
         stream_window_bytes_max: 64 * 1024,
         keepalive_interval: Duration::from_secs(20),
         keepalive_timeout: Duration::from_secs(10),
-        drain_max: Duration::from_secs(60),
+        drain_max: Duration::from_mins(1),
     }
 }
 

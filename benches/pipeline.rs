@@ -93,9 +93,18 @@ fn report(what: &str, bytes: usize, seconds: f64) {
 fn ingest(directory: &std::path::Path, texts: impl Iterator<Item = String>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
+        let began = Instant::now();
         let (stack, collection) = support::open(directory).await;
+        let opened = began.elapsed().as_secs_f64();
         support::ingest(&stack, &collection, texts).await;
+        let settled = began.elapsed().as_secs_f64();
         stack.shutdown().await;
+        let closed = began.elapsed().as_secs_f64();
+        println!(
+            "  opening {opened:.2} s, submit to visible {:.2} s, closing {:.2} s",
+            settled - opened,
+            closed - settled
+        );
     });
 }
 

@@ -118,6 +118,7 @@ pub fn submission(
 /// `in_flight_max` documents are under way.
 pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl Iterator<Item = String>) {
     const BATCH: usize = 256;
+    let began = std::time::Instant::now();
     let mut progress = stack.progress();
     let before = progress.borrow().settled;
     let mut sent = 0_usize;
@@ -130,7 +131,9 @@ pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl It
             stack.submitter.submit(std::mem::take(&mut batch)).await.unwrap();
         }
     }
+    let accepted = began.elapsed().as_secs_f64();
     progress.wait_for(|progress| progress.settled - before >= sent as u64).await.unwrap();
+    println!("  all accepted after {accepted:.2} s");
 }
 
 /// The value at a share of sorted values.

@@ -23,7 +23,7 @@ use super::chunk::{NormalisedText, decode};
 use super::{Outcome, Stages};
 
 /// Chunks that are embedded and staged at once.
-pub const SLICE_CHUNKS_MAX: usize = 512;
+pub const SLICE_CHUNKS_MAX: usize = 4096;
 
 /// A document that is ready to be embedded.
 struct Ready {
@@ -131,7 +131,7 @@ async fn embed_slice(
         keys.push(key);
         texts.insert(key, Text { text, tokens: span.embed_tokens as usize });
     }
-    let (vectors, refused) = vectors_of(stages, open, texts, places.len()).await?;
+    let Known { vectors, computed, refused } = vectors_of(stages, open, texts, places.len()).await?;
     let mut failed: Vec<(usize, Fault)> = Vec::new();
     let mut points = Vec::with_capacity(places.len());
     for ((document, ordinal), key) in places.iter().zip(&keys) {
@@ -143,7 +143,7 @@ async fn embed_slice(
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
         }
     }
-    open.vectors.upsert(points).await?;
+    tokio::try_join!(open.vectors.upsert(points), stages.ledger.cache_vectors(computed))?;
     Ok(failed)
 }
 
@@ -153,8 +153,13 @@ struct Text {
     tokens: usize,
 }
 
-type Vectors = HashMap<EmbeddingKey, Vec<f32>>;
-type Refused = HashMap<EmbeddingKey, Fault>;
+/// What is known of the texts of a slice.
+struct Known {
+    vectors: HashMap<EmbeddingKey, Vec<f32>>,
+    /// Those of them that the cache does not have yet.
+    computed: Vec<(EmbeddingKey, Vec<f32>)>,
+    refused: HashMap<EmbeddingKey, Fault>,
+}
 
 /// Vectors from the cache or the model, and the texts the model refused for good.
 async fn vectors_of(
@@ -162,10 +167,10 @@ async fn vectors_of(
     open: &OpenCollection,
     texts: BTreeMap<EmbeddingKey, Text>,
     chunks: usize,
-) -> Result<(Vectors, Refused), Fault> {
+) -> Result<Known, Fault> {
     let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
     let cached = stages.ledger.cached_vectors(&keys).await?;
-    let mut vectors = Vectors::with_capacity(keys.len());
+    let mut vectors = HashMap::with_capacity(keys.len());
     let mut missing = Vec::new();
     for ((key, text), cached) in texts.into_iter().zip(cached) {
         match cached {
@@ -175,7 +180,7 @@ async fn vectors_of(
             _ => missing.push((key, text)),
         }
     }
-    let mut refused = Refused::new();
+    let mut refused = HashMap::new();
     let mut computed = Vec::with_capacity(missing.len());
     let texts_max = open.embedder.info().batch_texts_max.min(stages.limits.embed_batch_texts_max);
     let mut pending = batches(&missing, texts_max, stages.limits.embed_batch_tokens_max);
@@ -199,11 +204,8 @@ async fn vectors_of(
         }
     }
     stages.tally.embedded(computed.len() as u64, chunks.saturating_sub(missing.len()) as u64);
-    if !computed.is_empty() {
-        stages.ledger.cache_vectors(computed.clone()).await?;
-    }
-    vectors.extend(computed);
-    Ok((vectors, refused))
+    vectors.extend(computed.iter().cloned());
+    Ok(Known { vectors, computed, refused })
 }
 
 /// Cuts texts into calls of bounded texts and tokens.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, reason};
@@ -19,6 +20,13 @@ use crate::resilience::backoff;
 
 use super::{Outcome, Stages, chunk, embed, index, settle};
 
+/// Messages of a worker's first batch; then batches grow while they are quick and shrink while
+/// they are slow, so a slow model shows its work soon and a quick one pays for few flushes.
+const FIRST_TAKE: usize = 32;
+/// A full batch that was quicker than this is followed by a larger one.
+const BATCH_TIME_MIN: Duration = Duration::from_millis(500);
+/// A batch that was slower than this is followed by a smaller one.
+const BATCH_TIME_MAX: Duration = Duration::from_secs(4);
 /// How long a chunk or embed worker waits for company of a first message.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -42,16 +50,25 @@ async fn consume(stages: &Stages, stage: Stage, mut stop: watch::Receiver<bool>)
         Stage::Embed => (stages.limits.embed_batch_documents_max, LINGER),
         Stage::Index => (stages.limits.commit_documents_max, stages.limits.commit_wait_max),
     };
+    let mut take = if stage == Stage::Index { messages_max } else { FIRST_TAKE.min(messages_max) };
     loop {
         let deliveries = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
-            deliveries = consumer.receive(messages_max, linger) => deliveries?,
+            deliveries = consumer.receive(take, linger) => deliveries?,
         };
+        let began = Instant::now();
+        let full = deliveries.len() >= take;
         let (tags, tasks) = decode(stage, &mut *consumer, deliveries).await?;
         for (tags, tasks) in split_by_bytes(tags, tasks, stages.limits.batch_body_bytes_max) {
             let outcomes = run_guarded(stages, stage, &tasks).await;
             settle_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
+        }
+        let took = began.elapsed();
+        if took > BATCH_TIME_MAX {
+            take = (take / 2).max(1);
+        } else if full && took < BATCH_TIME_MIN {
+            take = (take * 2).min(messages_max);
         }
     }
 }

@@ -192,10 +192,20 @@ impl Stack {
 fn start(stages: &Arc<Stages>, stop: &watch::Sender<bool>) -> Vec<JoinHandle<()>> {
     let mut workers: Vec<JoinHandle<()>> = Stage::ALL
         .into_iter()
+        .flat_map(|stage| std::iter::repeat_n(stage, workers_of(stage)))
         .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
         .collect();
     workers.push(tokio::spawn(housekeeping::run(stages.clone(), stop.subscribe())));
     workers
+}
+
+/// One writes the index, because it has one writer. Two embed: while one waits for its points to
+/// be on disk, the other computes.
+fn workers_of(stage: Stage) -> usize {
+    match stage {
+        Stage::Chunk | Stage::Index => 1,
+        Stage::Embed => 2,
+    }
 }
 
 fn stage_limits(config: &Config) -> StageLimits {

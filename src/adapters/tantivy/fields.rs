@@ -26,6 +26,7 @@ pub(super) mod kind {
 pub(super) struct Fields {
     pub(super) kind: Field,
     pub(super) document: Field,
+    pub(super) head: Field,
     pub(super) chunk_id: Field,
     pub(super) id_high: Field,
     pub(super) id_low: Field,
@@ -46,6 +47,7 @@ pub(super) fn schema() -> Schema {
     let mut schema = Schema::builder();
     schema.add_text_field("kind", STRING);
     schema.add_text_field("document", STRING);
+    schema.add_text_field("head", STRING);
     schema.add_bytes_field("chunk_id", tantivy::schema::INDEXED);
     let fast = NumericOptions::default().set_fast();
     schema.add_u64_field("id_high", fast.clone());
@@ -77,6 +79,7 @@ impl Fields {
         Ok(Self {
             kind: schema.get_field("kind")?,
             document: schema.get_field("document")?,
+            head: schema.get_field("head")?,
             chunk_id: schema.get_field("chunk_id")?,
             id_high: schema.get_field("id_high")?,
             id_low: schema.get_field("id_low")?,
@@ -93,6 +96,7 @@ impl Fields {
         let mut document = TantivyDocument::new();
         document.add_text(self.kind, if head.deleted { kind::TOMBSTONE } else { kind::HEAD });
         document.add_text(self.document, head.document_id.as_str());
+        document.add_text(self.head, head.document_id.as_str());
         document.add_bytes(self.record, &encode(head)?);
         Ok(document)
     }

@@ -1,6 +1,5 @@
 //! One committed state, pinned.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -238,24 +237,12 @@ impl Snapshot for TantivySnapshot {
     }
 
     fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault> {
-        let of_document = TermQuery::new(
-            Term::from_field_text(self.fields.document, document_id.as_str()),
-            IndexRecordOption::Basic,
-        );
-        let chunk =
-            TermQuery::new(Term::from_field_text(self.fields.kind, kind::CHUNK), IndexRecordOption::Basic);
-        let query =
-            BooleanQuery::new(vec![(Occur::Must, Box::new(of_document)), (Occur::MustNot, Box::new(chunk))]);
-        let found = self.searcher.search(&query, &DocSetCollector).map_err(index_fault)?;
-        let mut heads = found
-            .into_iter()
-            .map(|address| {
-                let document = self.searcher.doc(address).map_err(index_fault)?;
-                self.fields.read_head(&document).map_err(index_fault)
-            })
-            .collect::<Result<Vec<_>, Fault>>()?;
-        heads.sort_by_key(|head| Reverse(head.version));
-        Ok(heads.into_iter().next())
+        let term = Term::from_field_text(self.fields.head, document_id.as_str());
+        let Some(address) = self.address_of(&term)? else {
+            return Ok(None);
+        };
+        let document = self.searcher.doc(address).map_err(index_fault)?;
+        self.fields.read_head(&document).map(Some).map_err(index_fault)
     }
 
     fn counts(&self) -> Result<IndexCounts, Fault> {

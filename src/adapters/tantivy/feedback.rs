@@ -11,6 +11,8 @@ use std::collections::HashMap;
 
 use tantivy::tokenizer::TextAnalyzer;
 
+use super::snapshot::Hit;
+
 /// First hits whose words count.
 pub(super) const HITS: usize = 5;
 /// Words taken from them.
@@ -58,16 +60,14 @@ pub(super) fn expand(
     mixed
 }
 
-/// Adds the second scores to the first, in the first's scale.
-pub(super) fn refine<Id: Copy + Eq + std::hash::Hash>(first: &mut [(f32, Id)], second: &[(f32, Id)]) {
-    let best = |hits: &[(f32, Id)]| hits.iter().map(|(score, _)| *score).fold(0.0_f32, f32::max);
-    let (first_best, second_best) = (best(first), best(second));
+/// Adds the second scores to the hits', in the hits' scale.
+pub(super) fn refine(hits: &mut [Hit], second: &[f32]) {
+    let first_best = hits.iter().map(|hit| hit.score).fold(0.0_f32, f32::max);
+    let second_best = second.iter().copied().fold(0.0_f32, f32::max);
     if first_best <= 0.0 || second_best <= 0.0 {
         return;
     }
-    let second: HashMap<Id, f32> = second.iter().map(|(score, id)| (*id, *score)).collect();
-    for (score, id) in first {
-        let gained = second.get(id).copied().unwrap_or(0.0) / second_best;
-        *score = (*score + WEIGHT * gained * first_best) / (1.0 + WEIGHT);
+    for (hit, gained) in hits.iter_mut().zip(second) {
+        hit.score = (hit.score + WEIGHT * gained / second_best * first_best) / (1.0 + WEIGHT);
     }
 }

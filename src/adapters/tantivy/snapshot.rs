@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tantivy::collector::{Count, DocSetCollector, TopDocs};
 use tantivy::query::{
-    BooleanQuery, BoostQuery, ConstScoreQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
+    BooleanQuery, BoostQuery, ConstScoreQuery, EnableScoring, Occur, PhraseQuery, Query, RangeQuery, Scorer,
+    TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::tokenizer::TextAnalyzer;
@@ -24,8 +25,7 @@ use crate::ports::lexical::{IndexCounts, LexicalHit, Snapshot};
 const QUESTION_TERMS_MAX: usize = 512;
 /// Weight of a match in a title or heading, next to 1 for a match in the text.
 const HEADING_WEIGHT: f32 = 0.3;
-/// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`. It also
-/// keeps ties at the cut from being broken by segment instead of id.
+/// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`.
 const POOL_FACTOR: usize = 3;
 /// Weight of two words of the question that stand together in the text, next to 1 for a word:
 /// the ordered-window feature of Metzler and Croft, "A Markov random field model for term
@@ -89,23 +89,64 @@ impl TantivySnapshot {
         clauses
     }
 
-    /// The best chunks by any of the clauses, under all of the conditions.
+    /// The best chunks by any of the clauses, under all of the conditions; ties by id. A full
+    /// list ends before the score at which its end would depend on the order of segments.
     fn best(
         &self,
         clauses: Vec<Box<dyn Query>>,
-        conditions: &[Box<dyn Query>],
+        conditions: Vec<Box<dyn Query>>,
         limit: usize,
-    ) -> Result<Vec<(f32, DocAddress)>, Fault> {
-        let clauses = clauses.into_iter().map(|clause| (Occur::Should, clause)).collect();
-        let mut query: Box<dyn Query> = Box::new(BooleanQuery::new(clauses));
+    ) -> Result<Vec<Hit>, Fault> {
+        let mut query = any_of(clauses);
         if !conditions.is_empty() {
             let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, query)];
             for condition in conditions {
-                all.push((Occur::Must, Box::new(ConstScoreQuery::new(condition.box_clone(), 0.0))));
+                all.push((Occur::Must, Box::new(ConstScoreQuery::new(condition, 0.0))));
             }
             query = Box::new(BooleanQuery::new(all));
         }
-        self.searcher.search(&*query, &TopDocs::with_limit(limit).order_by_score()).map_err(index_fault)
+        let collector = TopDocs::with_limit(limit).order_by_score();
+        let found = self.searcher.search(&*query, &collector).map_err(index_fault)?;
+        let full = found.len() == limit;
+        let mut hits = found
+            .into_iter()
+            .map(|(score, address)| {
+                Ok(Hit { score: rounded(score), id: self.chunk_id_at(address)?, address })
+            })
+            .collect::<Result<Vec<_>, Fault>>()?;
+        sort(&mut hits);
+        if let (true, Some(lowest)) = (full, hits.last().map(|hit| hit.score)) {
+            let above = hits.partition_point(|hit| hit.score > lowest);
+            if above > 0 {
+                hits.truncate(above);
+            }
+        }
+        Ok(hits)
+    }
+
+    /// The score of each of these hits under other clauses, 0 where none matches; in order.
+    fn scores(&self, clauses: Vec<Box<dyn Query>>, hits: &[Hit]) -> Result<Vec<f32>, Fault> {
+        let scoring = EnableScoring::enabled_from_searcher(&self.searcher);
+        let weight = any_of(clauses).weight(scoring).map_err(index_fault)?;
+        let mut order: Vec<usize> = (0..hits.len()).collect();
+        order.sort_by_key(|index| hits[*index].address);
+        let mut found = vec![0.0; hits.len()];
+        let mut current: Option<(u32, Box<dyn Scorer>)> = None;
+        for index in order {
+            let DocAddress { segment_ord, doc_id } = hits[index].address;
+            if current.as_ref().is_none_or(|(segment, _)| *segment != segment_ord) {
+                let reader = self.searcher.segment_reader(segment_ord);
+                current = Some((segment_ord, weight.scorer(reader, 1.0).map_err(index_fault)?));
+            }
+            let Some((_, scorer)) = &mut current else { continue };
+            if scorer.doc() < doc_id {
+                scorer.seek(doc_id);
+            }
+            if scorer.doc() == doc_id {
+                found[index] = rounded(scorer.score());
+            }
+        }
+        Ok(found)
     }
 
     fn text_at(&self, address: DocAddress) -> Result<String, Fault> {
@@ -181,29 +222,21 @@ impl Snapshot for TantivySnapshot {
         if !self.all_open {
             conditions.push(filter::readers(&self.fields, readers));
         }
-        let pool = top_k * POOL_FACTOR;
-        let mut found = self.best(self.as_asked(&words), &conditions, pool)?;
+        let mut found = self.best(self.as_asked(&words), conditions, top_k * POOL_FACTOR)?;
         let firsts = found
             .iter()
             .take(feedback::HITS)
-            .map(|(score, address)| Ok((*score, self.text_at(*address)?)))
+            .map(|hit| Ok((hit.score, self.text_at(hit.address)?)))
             .collect::<Result<Vec<_>, Fault>>()?;
         let asked: Vec<String> = distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
         let expanded = feedback::expand(&asked, &firsts, &mut self.analyzer()?);
         let expanded =
             expanded.iter().map(|(word, weight)| weighted(self.fields.text, word, *weight)).collect();
-        let second = self.best(expanded, &conditions, pool)?;
+        let second = self.scores(expanded, &found)?;
         feedback::refine(&mut found, &second);
-        let mut hits = found
-            .into_iter()
-            .map(|(score, address)| {
-                let score = (score * SCORE_STEPS).round() / SCORE_STEPS;
-                Ok(LexicalHit { id: self.chunk_id_at(address)?, score })
-            })
-            .collect::<Result<Vec<_>, Fault>>()?;
-        hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
-        hits.truncate(top_k);
-        Ok(hits)
+        sort(&mut found);
+        found.truncate(top_k);
+        Ok(found.into_iter().map(|hit| LexicalHit { id: hit.id, score: hit.score }).collect())
     }
 
     fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault> {
@@ -252,6 +285,25 @@ impl Snapshot for TantivySnapshot {
             chunks: self.count_kind(kind::CHUNK)?,
         })
     }
+}
+
+/// A chunk that was found.
+pub(super) struct Hit {
+    pub(super) score: f32,
+    id: ChunkId,
+    address: DocAddress,
+}
+
+fn sort(hits: &mut [Hit]) {
+    hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
+}
+
+fn rounded(score: f32) -> f32 {
+    (score * SCORE_STEPS).round() / SCORE_STEPS
+}
+
+fn any_of(clauses: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    Box::new(BooleanQuery::new(clauses.into_iter().map(|clause| (Occur::Should, clause)).collect()))
 }
 
 fn in_order(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {

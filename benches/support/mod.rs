@@ -114,8 +114,7 @@ pub fn submission(
     .unwrap()
 }
 
-/// Submits documents in batches and waits until the last is visible. Never more than
-/// `in_flight_max` documents are under way.
+/// Submits documents in batches and waits until the last is visible.
 pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl Iterator<Item = String>) {
     const BATCH: usize = 256;
     let began = std::time::Instant::now();

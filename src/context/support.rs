@@ -14,7 +14,7 @@ use super::fuse::Fused;
 use crate::domain::chunk::Chunk;
 use crate::domain::ids::{ChunkId, DocumentId};
 
-/// Share of a direct neighbour's score; flat between 0.2 and 0.3 on both evaluation sets.
+/// Share of a direct neighbour's score; chosen on the two evaluation sets of the README.
 pub const NEIGHBOUR_SHARE: f32 = 0.25;
 
 /// Adds each chunk's support; best first, ties by id. Ids without a chunk are left out.

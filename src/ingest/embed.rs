@@ -1,6 +1,6 @@
 //! The embed stage: spans to vectors, staged in the vector store.
 //!
-//! A text is embedded once: texts of a batch are collected across documents, what the cache
+//! A text of a batch is embedded once: texts are collected across documents, and what the cache
 //! knows is not computed again, so an unchanged chunk of a new version costs no call. A text
 //! the model refuses is found by halving the batch; its document dies, its neighbours do not.
 //! Work proceeds in slices of [`SLICE_CHUNKS_MAX`], so a document of any length needs the

@@ -139,7 +139,7 @@ pub struct Counts {
 /// What ended a version, as `settle` records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// Committed; older versions of the document become superseded.
+    /// Committed; the version that was visible before becomes superseded.
     Visible,
     /// A newer version was committed first.
     Superseded,
@@ -217,7 +217,7 @@ pub trait Ledger: Send + Sync {
     async fn unpublished(&self, limit: usize) -> Result<Vec<Task>, Fault>;
 
     /// In-flight versions whose state has not moved since `before_ms`, oldest first, at most
-    /// `limit`, after the given position; with the stage each waits for.
+    /// `limit`; with the stage each waits for.
     async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(Stage, Task)>, Fault>;
 
     /// Bodies of versions, in order; none where a version is unknown or its body was removed.

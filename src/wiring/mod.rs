@@ -41,8 +41,6 @@ use lock::DataLock;
 
 /// How long workers may take to finish their batch when the process stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
-/// Bodies a worker holds at once.
-const BATCH_BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Bodies on their way to the ledger at once.
 const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -216,7 +214,7 @@ fn stage_limits(config: &Config) -> StageLimits {
         embed_batch_tokens_max: config.workers.embed_batch_tokens_max,
         commit_documents_max: config.workers.index_commit_documents_max,
         commit_wait_max: config.workers.index_commit_interval_max,
-        batch_body_bytes_max: BATCH_BODY_BYTES_MAX.min(config.workers.index_commit_bytes_max as u64),
+        batch_body_bytes_max: config.workers.index_commit_bytes_max as u64,
         chunks_per_document_max: config.limits.chunks_per_document_max,
     }
 }

@@ -4,8 +4,8 @@
 //! Abdul-Jaleel et al. (TREC 2004): the words of the first [`HITS`] chunks, weighted by the
 //! chunks' scores, are mixed half and half with the question's, and searched. The second score
 //! is added with weight [`WEIGHT`], both relative to their best. It only reorders: a chunk that
-//! has no word of the question is not found through it. On Cranfield it brings 1 to 2 points of
-//! nDCG@10; on excerpt questions, which quote their passage, it costs less than it brings there.
+//! has no word of the question is not found through it. It is meant
+//! for questions in other words than their answers; one that quotes its passage gains nothing.
 
 use std::collections::HashMap;
 

@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use tantivy::directory::Directory;
-use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, Term};
+use tantivy::indexer::UserOperation;
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Term};
 
 use crate::fault::Fault;
 use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
@@ -30,6 +31,8 @@ use snapshot::TantivySnapshot;
 const WRITER_HEAP_BYTES: usize = 64 * 1024 * 1024;
 /// Threads that build segments; the stages before keep the other cores busy.
 const WRITER_THREADS: usize = 1;
+/// Deletes and adds that the writer's thread is given at once; each hand-over wakes it.
+const OPERATIONS_MAX: usize = 256;
 
 /// One generation's index with its single writer.
 pub struct TantivyIndex {
@@ -139,15 +142,20 @@ impl Shared {
         writes: &[DocumentWrite],
         number: u64,
     ) -> tantivy::Result<IndexWriter> {
+        let mut operations = Vec::with_capacity(OPERATIONS_MAX);
         for write in writes {
             let document_id = write.head.document_id.as_str();
-            open.delete_term(Term::from_field_text(self.fields.document, document_id));
-            open.add_document(self.fields.head_document(&write.head)?)?;
+            let old = Term::from_field_text(self.fields.document, document_id);
+            operations.push(UserOperation::Delete(old));
+            operations.push(UserOperation::Add(self.fields.head_document(&write.head)?));
             for chunk in &write.chunks {
-                let document: TantivyDocument = self.fields.chunk_document(chunk)?;
-                open.add_document(document)?;
+                operations.push(UserOperation::Add(self.fields.chunk_document(chunk)?));
+                if operations.len() >= OPERATIONS_MAX {
+                    open.run(std::mem::replace(&mut operations, Vec::with_capacity(OPERATIONS_MAX)))?;
+                }
             }
         }
+        open.run(operations)?;
         let mut prepared = open.prepare_commit()?;
         prepared.set_payload(&number.to_string());
         prepared.commit()?;

@@ -31,8 +31,10 @@ const POOL_FACTOR: usize = 3;
 /// the ordered-window feature of Metzler and Croft, "A Markov random field model for term
 /// dependencies" (SIGIR 2005).
 const PAIR_WEIGHT: f32 = 0.2;
-/// Words that may stand between the two of a pair.
-const PAIR_SLOP: u32 = 1;
+/// Distances of the two words of a pair, in words. Each is an exact phrase of its own: the
+/// engine's phrases with slop count matches differently when the other word is the rarer one of
+/// a segment, so scores would depend on how commits were cut.
+const PAIR_DISTANCES: [usize; 2] = [1, 2];
 /// Most pairs of a question that are searched.
 const PAIRS_MAX: usize = 64;
 /// Scores are rounded to this step: sums in another order give the same score.
@@ -81,10 +83,12 @@ impl TantivySnapshot {
         }
         let pairs = words.windows(2).filter(|pair| pair[0] != pair[1]);
         for pair in distinct(pairs, PAIRS_MAX) {
-            let terms = pair.iter().map(|word| Term::from_field_text(self.fields.text, word)).collect();
-            let mut together = PhraseQuery::new(terms);
-            together.set_slop(PAIR_SLOP);
-            clauses.push(Box::new(BoostQuery::new(Box::new(together), PAIR_WEIGHT)));
+            let term = |word: &str| Term::from_field_text(self.fields.text, word);
+            for distance in PAIR_DISTANCES {
+                let together =
+                    PhraseQuery::new_with_offset(vec![(0, term(&pair[0])), (distance, term(&pair[1]))]);
+                clauses.push(Box::new(BoostQuery::new(Box::new(together), PAIR_WEIGHT)));
+            }
         }
         clauses
     }

@@ -50,8 +50,17 @@ pub async fn awaited_snapshot(
     query: &Query,
     deadline: Instant,
 ) -> Result<Arc<dyn Snapshot>, Refusal> {
+    let lexical = open.lexical()?;
+    if timeout_at(deadline, open.until_ready()).await.is_err() {
+        return Err(Refusal::new(
+            RefusalKind::Unavailable,
+            "index_catching_up",
+            "",
+            "this replica has not read the whole collection yet; ask again",
+        ));
+    }
     loop {
-        let snapshot = open.lexical.snapshot();
+        let snapshot = lexical.snapshot();
         let Some(missing) = first_missing(&*snapshot, query)? else {
             return Ok(snapshot);
         };

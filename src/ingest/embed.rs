@@ -99,7 +99,22 @@ pub(super) fn read_document(
     body: Option<crate::ports::ledger::StoredBody>,
     spans: Option<Vec<ChunkSpan>>,
 ) -> Result<(NormalisedText, Description, Vec<ChunkSpan>), Outcome> {
-    let stored = checked_body(task, body)?;
+    cut_document(task, checked_body(task, body)?, spans)
+}
+
+/// How the text and spans of a task are read.
+pub(super) type ReadDocument = fn(
+    &Task,
+    Option<crate::ports::ledger::StoredBody>,
+    Option<Vec<ChunkSpan>>,
+) -> Result<(NormalisedText, Description, Vec<ChunkSpan>), Outcome>;
+
+/// The text of a sound body, and its spans.
+pub(super) fn cut_document(
+    task: &Task,
+    stored: crate::ports::ledger::StoredBody,
+    spans: Option<Vec<ChunkSpan>>,
+) -> Result<(NormalisedText, Description, Vec<ChunkSpan>), Outcome> {
     let Some(spans) = spans else {
         return Err(Outcome::HandOn(Stage::Chunk));
     };

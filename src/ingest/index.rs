@@ -12,14 +12,13 @@ use crate::domain::fence::{Verdict, decide};
 use crate::domain::ids::{ChunkId, ContentHash, DocumentId, Version};
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, Reason, reason};
-use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::Ending;
-use crate::ports::lexical::DocumentWrite;
+use crate::ports::lexical::{DocumentWrite, Snapshot};
 
 use super::chunk::NormalisedText;
 use super::chunk::stage::panicked;
-use super::embed::read_document;
-use super::{Outcome, Stages};
+use super::embed::{ReadDocument, read_document};
+use super::{Outcome, Stages, follow};
 
 /// Commits each task's document; one outcome each, in order.
 pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
@@ -36,12 +35,17 @@ pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
 
 async fn index_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
     let open = stages.open(&tasks[0]).await?;
-    let verdicts = fence(&open, tasks)?;
+    let lexical = open.lexical()?;
+    let _writing = open.writing.lock().await;
+    if stages.replicas {
+        follow::catch_up(stages, &open).await?;
+    }
+    let verdicts = fence(&*lexical.snapshot(), tasks)?;
     let applied: Vec<usize> = (0..tasks.len()).filter(|index| verdicts[*index].0 == Verdict::Apply).collect();
-    let (writes, mut refused) = build_writes(stages, tasks, &applied).await?;
+    let (writes, mut refused) = build_writes(stages, tasks, &applied, read_document).await?;
     if !writes.is_empty() {
         let chunks: usize = writes.iter().map(|write| write.chunks.len()).sum();
-        open.lexical.commit(writes).await?;
+        lexical.commit(writes, open.followed()).await?;
         stages.tally.committed(chunks as u64);
     }
     let outcomes = verdicts.into_iter().enumerate().map(|(index, (verdict, replaces))| {
@@ -60,8 +64,7 @@ async fn index_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
 }
 
 /// One verdict per task, and whether it replaces a committed version.
-fn fence(open: &OpenCollection, tasks: &[Task]) -> Result<Vec<(Verdict, bool)>, Fault> {
-    let snapshot = open.lexical.snapshot();
+fn fence(snapshot: &dyn Snapshot, tasks: &[Task]) -> Result<Vec<(Verdict, bool)>, Fault> {
     let mut best: HashMap<&DocumentId, (Version, ContentHash)> = HashMap::new();
     let mut committed: HashMap<&DocumentId, Option<(Version, ContentHash)>> = HashMap::new();
     for task in tasks {
@@ -97,11 +100,13 @@ fn fence(open: &OpenCollection, tasks: &[Task]) -> Result<Vec<(Verdict, bool)>, 
     Ok(verdicts.collect())
 }
 
-/// The writes of the tasks at `applied`; an outcome instead for a task that cannot be written.
-async fn build_writes(
+/// The writes of the tasks at `applied`, as `read` sees their documents; an outcome instead for
+/// a task that cannot be written.
+pub(super) async fn build_writes(
     stages: &Stages,
     tasks: &[Task],
     applied: &[usize],
+    read: ReadDocument,
 ) -> Result<(Vec<DocumentWrite>, HashMap<usize, Outcome>), Fault> {
     let stored: Vec<usize> = applied.iter().copied().filter(|index| !tasks[*index].deletes).collect();
     let keys: Vec<_> = stored.iter().map(|index| tasks[*index].key.clone()).collect();
@@ -115,7 +120,7 @@ async fn build_writes(
         let mut writes = Vec::with_capacity(jobs.len());
         let mut refused = HashMap::new();
         for (index, task, body, spans) in jobs {
-            match read_document(&task, body, spans) {
+            match read(&task, body, spans) {
                 Ok((text, description, spans)) => writes.push(write(&task, &text, &description, &spans)),
                 Err(outcome) => {
                     refused.insert(index, outcome);

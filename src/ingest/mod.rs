@@ -12,6 +12,7 @@
 
 pub mod chunk;
 pub mod embed;
+pub mod follow;
 pub mod housekeeping;
 pub mod index;
 pub mod replay;
@@ -46,6 +47,8 @@ pub struct Stages {
     pub limits: StageLimits,
     /// What has been done since start.
     pub tally: Tally,
+    /// Whether other processes write to the same ledger, so that the index here follows its log.
+    pub replicas: bool,
 }
 
 /// Bounds of what a worker holds at once.

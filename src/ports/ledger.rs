@@ -177,6 +177,15 @@ pub struct DeadFilter {
     pub since_ms: Option<u64>,
 }
 
+/// An entry of the log of visible versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Grows by one with every version of the collection that becomes visible.
+    pub position: u64,
+    /// The document's visible version.
+    pub task: Task,
+}
+
 /// A version whose staged vectors are no longer wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loser {
@@ -235,6 +244,16 @@ pub trait Ledger: Send + Sync {
     /// Records endings. Versions that are terminal already stay as they are, except that
     /// visible yields to superseded when a newer version becomes visible.
     async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault>;
+
+    /// The documents of a collection that became visible, or visible anew, after a position, in
+    /// that order, at most `limit`; each once, with its visible version of now. From 0 on it
+    /// is every document that a reader may see, tombstones included.
+    async fn changes(
+        &self,
+        collection: &CollectionKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Fault>;
 
     /// Versions of these documents that lost (superseded or dead) and were not swept yet.
     async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault>;

@@ -4,7 +4,8 @@
 //! returns, and later snapshots see them. A write replaces everything the index holds of its
 //! document: old chunks and old head go, new head and chunks come. A [`Snapshot`] never
 //! changes. There is one writer: opening a second one fails. User text never reaches a query
-//! parser; it is analysed into terms.
+//! parser; it is analysed into terms. Beside its documents a commit stores a position: how far
+//! the index holds the ledger's log of visible versions ([`super::ledger::Ledger::changes`]).
 
 use std::sync::Arc;
 
@@ -59,8 +60,9 @@ pub struct IndexCounts {
 /// One collection generation's index, with its single writer.
 #[async_trait]
 pub trait Lexical: Send + Sync {
-    /// Publishes writes of different documents in one durable step.
-    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<(), Fault>;
+    /// Publishes writes of different documents, and the position, in one durable step. A position
+    /// below the stored one leaves that as it is.
+    async fn commit(&self, writes: Vec<DocumentWrite>, position: u64) -> Result<(), Fault>;
 
     /// The newest committed state.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
@@ -70,6 +72,9 @@ pub trait Lexical: Send + Sync {
 pub trait Snapshot: Send + Sync {
     /// A number that grows with every commit.
     fn id(&self) -> u64;
+
+    /// Everything up to here in the ledger's log of visible versions is in it.
+    fn position(&self) -> u64;
 
     /// The best `top_k` chunks by BM25 for the words of `question`, within filter and readers.
     fn search(

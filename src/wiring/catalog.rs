@@ -19,7 +19,7 @@ use crate::domain::ids::{CollectionKey, Epoch};
 use crate::domain::pipeline::{EmbedderDefinition, Pipeline};
 use crate::fault::{Fault, Refusal, reason};
 use crate::ingest::chunk::CHUNKER_VERSION;
-use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection};
+use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use crate::ports::embedder::Embedder;
 use crate::ports::ledger::{CollectionRecord, Ledger};
 use crate::ports::lexical::Analysis;
@@ -68,7 +68,9 @@ impl EmbeddedCatalog {
         })
         .await
         .map_err(Fault::transient)??;
-        Ok(OpenCollection { record, sizes, embedder, vectors: Arc::new(vectors), lexical: Arc::new(lexical) })
+        let parts =
+            Parts { record, sizes, embedder, vectors: Arc::new(vectors), lexical: Some(Arc::new(lexical)) };
+        Ok(OpenCollection::new(parts, true))
     }
 }
 

@@ -87,6 +87,7 @@ impl Stack {
             clock,
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
+            replicas: false,
         });
         let tokenizers = Tokenizers::new(vec![
             ("cl100k_base", || Arc::new(Bpe::cl100k())),

@@ -11,7 +11,9 @@ use crate::domain::fence::{Verdict, decide};
 use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Epoch, Generation, Version, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Reason;
-use crate::ports::ledger::{CollectionRecord, Counts, Intake, Loser, State, StoredBody, VersionRecord};
+use crate::ports::ledger::{
+    Change, CollectionRecord, Counts, Intake, Loser, State, StoredBody, VersionRecord,
+};
 
 /// The versions of one document.
 pub(super) type History = BTreeMap<Version, Entry>;
@@ -20,6 +22,9 @@ pub(super) type History = BTreeMap<Version, Entry>;
 pub(super) struct Room {
     pub(super) record: CollectionRecord,
     pub(super) documents: BTreeMap<DocumentId, History>,
+    /// Documents by the position of their last change.
+    pub(super) log: BTreeMap<u64, DocumentId>,
+    pub(super) log_position: u64,
 }
 
 /// One version.
@@ -176,6 +181,21 @@ pub(super) fn is_overtaken(history: &History, version: Version) -> bool {
 }
 
 impl Room {
+    /// Moves a document to the end of the log.
+    pub(super) fn append_to_log(&mut self, document_id: &DocumentId) {
+        self.log.retain(|_, logged| logged != document_id);
+        self.log_position += 1;
+        self.log.insert(self.log_position, document_id.clone());
+    }
+
+    pub(super) fn changes(&self, after: u64) -> impl Iterator<Item = Change> {
+        self.log.range((Bound::Excluded(after), Bound::Unbounded)).filter_map(|(position, document_id)| {
+            let mut versions = self.documents.get(document_id)?.iter();
+            let (version, entry) = versions.rfind(|(_, entry)| entry.state == State::Visible)?;
+            Some(Change { position: *position, task: entry.task(self.key(document_id, *version)) })
+        })
+    }
+
     pub(super) fn key(&self, document_id: &DocumentId, version: Version) -> VersionKey {
         let CollectionKey { tenant, collection } = self.record.key.clone();
         VersionKey { tenant, collection, document_id: document_id.clone(), version }

@@ -14,7 +14,7 @@ use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{
-    CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Intake, Ledger, Loser, Receipt, State,
+    Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Intake, Ledger, Loser, Receipt, State,
     StoredBody, VersionRecord,
 };
 
@@ -103,6 +103,9 @@ impl Books {
             Ending::Visible => {
                 entry.enter(State::Visible, now_ms);
                 supersede_older(history, key.version, now_ms);
+                if let Some(room) = self.rooms.get_mut(&key.collection_key()) {
+                    room.append_to_log(&key.document_id);
+                }
             }
             Ending::Superseded => entry.enter(State::Superseded, now_ms),
             Ending::Dead(stage, reason) => {
@@ -159,6 +162,8 @@ impl Ledger for MemoryLedger {
                 epoch,
             },
             documents: BTreeMap::new(),
+            log: BTreeMap::new(),
+            log_position: 0,
         });
         Ok(room.record.clone())
     }
@@ -250,6 +255,16 @@ impl Ledger for MemoryLedger {
             books.finish(key, ending, now_ms);
         }
         Ok(())
+    }
+
+    async fn changes(
+        &self,
+        collection: &CollectionKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Fault> {
+        let books = lock(&self.books);
+        Ok(books.rooms.get(collection).into_iter().flat_map(|room| room.changes(after)).take(limit).collect())
     }
 
     async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault> {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::rows::{self, corrupt, document_ref, document_ref_of, sql_version, trusted};
-use super::sql_fault;
+use super::{log, sql_fault};
 use crate::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, Reason};
@@ -59,6 +59,7 @@ fn finish_one(
                      WHERE document_ref = ?1 AND version < ?2 AND state = 3",
                 )?
                 .execute(params![document_ref, version, now_ms])?;
+            log::append(connection, document_ref)?;
         }
         Ending::Superseded => {
             end(4)?;

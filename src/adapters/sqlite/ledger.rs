@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Database, endings, intake, queries, stages};
+use super::{Database, endings, intake, log, queries, stages};
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
@@ -12,7 +12,7 @@ use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{
-    CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Ledger, Loser, Receipt, StoredBody,
+    Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Ledger, Loser, Receipt, StoredBody,
     VersionRecord,
 };
 
@@ -94,6 +94,16 @@ impl Ledger for SqliteLedger {
     async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault> {
         let now_ms = self.clock.now_ms();
         self.database.write(move |db| endings::finish(db, &endings, now_ms)).await
+    }
+
+    async fn changes(
+        &self,
+        collection: &CollectionKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Change>, Fault> {
+        let collection = collection.clone();
+        self.database.read(move |db| log::changes(db, &collection, after, limit)).await
     }
 
     async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault> {

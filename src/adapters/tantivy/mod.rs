@@ -1,8 +1,8 @@
 //! The lexical index on Tantivy: the read model and the commit point.
 //!
 //! One `commit` call is one Tantivy commit: for every document its old chunks and head are
-//! deleted and the new ones added. The payload carries a counter (a plain `commit` would erase
-//! it), and the directory is fsynced after the commit, because Tantivy fsyncs it before it
+//! deleted and the new ones added. The payload carries a counter and the position in the ledger's
+//! log (a plain `commit` would erase it), and the directory is fsynced after the commit, because Tantivy fsyncs it before it
 //! renames `meta.json`. Only then do new snapshots appear. A commit that fails is rolled back
 //! and the writer reopened; the previous commit stays what readers see.
 
@@ -10,13 +10,15 @@ mod analyzer;
 mod feedback;
 mod fields;
 mod filter;
+mod reader;
 mod snapshot;
 mod stop_words;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tantivy::directory::Directory;
 use tantivy::indexer::UserOperation;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Term};
@@ -25,6 +27,7 @@ use crate::fault::Fault;
 use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
 
 use fields::Fields;
+pub use reader::TantivyReader;
 use snapshot::TantivySnapshot;
 
 /// Memory of the writer before it spills a segment.
@@ -50,7 +53,16 @@ struct Shared {
 struct Writer {
     /// None after a failed commit, until the next one reopens it.
     open: Option<IndexWriter>,
+    stamp: Stamp,
+}
+
+/// What the payload of a commit says.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Stamp {
+    /// Commits so far.
     commits: u64,
+    /// How far the index holds the ledger's log.
+    position: u64,
 }
 
 impl TantivyIndex {
@@ -63,12 +75,7 @@ impl TantivyIndex {
             Index::create_in_dir(directory, fields::schema())
         }
         .map_err(index_fault)?;
-        if index.schema() != fields::schema() {
-            return Err(Fault::permanent(
-                "index_schema_differs",
-                format!("the index in {} was built with another schema", PathBuf::from(directory).display()),
-            ));
-        }
+        check_schema(&index, directory)?;
         Self::with_index(index, analysis)
     }
 
@@ -80,16 +87,11 @@ impl TantivyIndex {
     fn with_index(index: Index, analysis: &Analysis) -> Result<Self, Fault> {
         analyzer::register(&index, analysis)?;
         let fields = Fields::of(&index.schema()).map_err(index_fault)?;
-        let commits = index
-            .load_metas()
-            .map_err(index_fault)?
-            .payload
-            .and_then(|payload| payload.parse().ok())
-            .unwrap_or(0);
-        let writer = Writer { open: Some(open_writer(&index)?), commits };
+        let stamp = stamp_of(&index)?;
+        let writer = Writer { open: Some(open_writer(&index)?), stamp };
         let reader: IndexReader =
             index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(index_fault)?;
-        let newest = TantivySnapshot::new(&index, fields, reader.searcher(), commits)?;
+        let newest = TantivySnapshot::new(&index, fields, reader.searcher(), stamp)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 index,
@@ -104,9 +106,11 @@ impl TantivyIndex {
 
 #[async_trait]
 impl Lexical for TantivyIndex {
-    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<(), Fault> {
+    async fn commit(&self, writes: Vec<DocumentWrite>, position: u64) -> Result<(), Fault> {
         let shared = self.shared.clone();
-        tokio::task::spawn_blocking(move || shared.commit(&writes)).await.map_err(Fault::transient)?
+        tokio::task::spawn_blocking(move || shared.commit(&writes, position))
+            .await
+            .map_err(Fault::transient)?
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
@@ -115,23 +119,24 @@ impl Lexical for TantivyIndex {
 }
 
 impl Shared {
-    fn commit(&self, documents: &[DocumentWrite]) -> Result<(), Fault> {
+    fn commit(&self, documents: &[DocumentWrite], position: u64) -> Result<(), Fault> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match writer.open.take() {
             Some(open) => open,
             None => open_writer(&self.index)?,
         };
-        let number = writer.commits + 1;
-        match self.write_and_commit(open, documents, number) {
+        let stamp =
+            Stamp { commits: writer.stamp.commits + 1, position: writer.stamp.position.max(position) };
+        match self.write_and_commit(open, documents, stamp) {
             Ok(open) => {
                 writer.open = Some(open);
-                writer.commits = number;
+                writer.stamp = stamp;
             }
             // The writer is dropped, and with it everything that was not committed.
             Err(error) => return Err(index_fault(error)),
         }
         self.reader.reload().map_err(index_fault)?;
-        let newest = TantivySnapshot::new(&self.index, self.fields, self.reader.searcher(), number)?;
+        let newest = TantivySnapshot::new(&self.index, self.fields, self.reader.searcher(), stamp)?;
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newest);
         Ok(())
     }
@@ -140,7 +145,7 @@ impl Shared {
         &self,
         mut open: IndexWriter,
         writes: &[DocumentWrite],
-        number: u64,
+        stamp: Stamp,
     ) -> tantivy::Result<IndexWriter> {
         let mut operations = Vec::with_capacity(OPERATIONS_MAX);
         for write in writes {
@@ -157,11 +162,26 @@ impl Shared {
         }
         open.run(operations)?;
         let mut prepared = open.prepare_commit()?;
-        prepared.set_payload(&number.to_string());
+        prepared.set_payload(&serde_json::to_string(&stamp)?);
         prepared.commit()?;
         self.index.directory().sync_directory()?;
         Ok(open)
     }
+}
+
+fn check_schema(index: &Index, directory: &Path) -> Result<(), Fault> {
+    if index.schema() == fields::schema() {
+        return Ok(());
+    }
+    Err(Fault::permanent(
+        "index_schema_differs",
+        format!("the index in {} was built with another schema", directory.display()),
+    ))
+}
+
+fn stamp_of(index: &Index) -> Result<Stamp, Fault> {
+    let payload = index.load_metas().map_err(index_fault)?.payload;
+    Ok(payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default())
 }
 
 fn open_writer(index: &Index) -> Result<IndexWriter, Fault> {

@@ -13,7 +13,7 @@ use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 
 use super::fields::{Fields, kind};
-use super::{analyzer, feedback, filter, index_fault, stop_words};
+use super::{Stamp, analyzer, feedback, filter, index_fault, stop_words};
 use crate::domain::chunk::Chunk;
 use crate::domain::document::Head;
 use crate::domain::filter::Filter;
@@ -44,18 +44,23 @@ pub(super) struct TantivySnapshot {
     searcher: Searcher,
     fields: Fields,
     index: Index,
-    number: u64,
+    stamp: Stamp,
     /// Whether every chunk is open to its whole tenant, so that readers need no check here.
     all_open: bool,
 }
 
 impl TantivySnapshot {
-    pub(super) fn new(index: &Index, fields: Fields, searcher: Searcher, number: u64) -> Result<Self, Fault> {
+    pub(super) fn new(
+        index: &Index,
+        fields: Fields,
+        searcher: Searcher,
+        stamp: Stamp,
+    ) -> Result<Self, Fault> {
         let frequency = |field: Field, text: &str| {
             searcher.doc_freq(&Term::from_field_text(field, text)).map_err(index_fault)
         };
         let all_open = frequency(fields.readers, "*")? == frequency(fields.kind, kind::CHUNK)?;
-        Ok(Self { index: index.clone(), fields, searcher, number, all_open })
+        Ok(Self { index: index.clone(), fields, searcher, stamp, all_open })
     }
 
     fn analyzer(&self) -> Result<TextAnalyzer, Fault> {
@@ -205,7 +210,11 @@ impl TantivySnapshot {
 
 impl Snapshot for TantivySnapshot {
     fn id(&self) -> u64 {
-        self.number
+        self.stamp.commits
+    }
+
+    fn position(&self) -> u64 {
+        self.stamp.position
     }
 
     fn search(

@@ -83,10 +83,15 @@ pub(in crate::ingest) fn checked_body(task: &Task, body: Option<StoredBody>) -> 
     if stored.overtaken {
         return Err(Outcome::Ended { ending: Ending::Superseded, sweep: true });
     }
-    if hash_content(&stored.description, &stored.body) != task.content_hash {
+    if !is_sound(task, &stored) {
         return Err(corrupt("the stored body does not match the hash it was accepted with"));
     }
     Ok(stored)
+}
+
+/// Whether a body is what was accepted.
+pub(in crate::ingest) fn is_sound(task: &Task, stored: &StoredBody) -> bool {
+    hash_content(&stored.description, &stored.body) == task.content_hash
 }
 
 /// A panic in a blocking task is the batch's; the worker finds out whose it was.

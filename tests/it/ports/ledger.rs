@@ -4,6 +4,7 @@ mod accounts;
 mod dead;
 mod intake;
 mod journey;
+mod log;
 mod restart;
 mod sweep;
 
@@ -137,6 +138,13 @@ macro_rules! ledger_suite {
                 history_tells_the_whole_story,
                 documents_without_tombstones_are_counted,
                 vectors_are_cached_by_key,
+            ],
+            log: [
+                changes_come_in_the_order_they_became_visible,
+                changed_document_moves_to_the_end_of_the_log,
+                log_holds_tombstones_and_nothing_that_never_served,
+                log_is_read_in_pages,
+                collections_have_logs_of_their_own,
             ],
             sweep: [
                 superseded_versions_are_losers_until_swept,

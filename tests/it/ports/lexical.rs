@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use contexture::adapters::tantivy::TantivyIndex;
+use contexture::adapters::tantivy::{TantivyIndex, TantivyReader};
 use contexture::domain::document::{Description, Head};
 use contexture::domain::ids::ChunkId;
 use contexture::fault::Fault;
@@ -23,6 +23,8 @@ type Reopen = Box<dyn Fn() -> Result<Arc<dyn Lexical>, Fault> + Send + Sync>;
 pub(crate) struct Fixture {
     index: Arc<dyn Lexical>,
     reopen: Option<Reopen>,
+    /// Opens the same place beside its writer; none where only the writer can.
+    open_reader: Option<Reopen>,
     /// What must outlive it, such as its directory.
     _keep: Box<dyn Any + Send + Sync>,
 }
@@ -32,12 +34,12 @@ impl Fixture {
     async fn commit(&self, documents: &[&Indexed]) {
         let writes =
             documents.iter().map(|one| DocumentWrite { head: one.head.clone(), chunks: one.chunks.clone() });
-        self.index.commit(writes.collect()).await.unwrap();
+        self.index.commit(writes.collect(), 0).await.unwrap();
     }
 
     async fn bury(&self, document: &Indexed, version: u64) {
         let head = tombstone(&document.head, version);
-        self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }]).await.unwrap();
+        self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }], 0).await.unwrap();
     }
 
     fn found(&self, question: &str) -> BTreeSet<ChunkId> {
@@ -74,6 +76,7 @@ macro_rules! lexical_suite {
                 chunk_range_is_ordered_and_inclusive,
                 heads_come_back_as_they_were_written,
                 counts_follow_the_writes,
+                position_never_falls,
                 $($law,)*
             ],
             search: [
@@ -93,7 +96,7 @@ macro_rules! lexical_suite {
 }
 
 async fn open_scan() -> Fixture {
-    Fixture { index: Arc::new(ScanIndex::default()), reopen: None, _keep: Box::new(()) }
+    Fixture { index: Arc::new(ScanIndex::default()), reopen: None, open_reader: None, _keep: Box::new(()) }
 }
 
 lexical_suite!(scan, open_scan);
@@ -104,7 +107,7 @@ fn analysis() -> Analysis {
 
 async fn open_tantivy_in_ram() -> Fixture {
     let index = Arc::new(TantivyIndex::in_ram(&analysis()).unwrap());
-    Fixture { index, reopen: None, _keep: Box::new(()) }
+    Fixture { index, reopen: None, open_reader: None, _keep: Box::new(()) }
 }
 
 lexical_suite!(tantivy_in_ram, open_tantivy_in_ram);
@@ -114,10 +117,24 @@ async fn open_tantivy() -> Fixture {
     let place = directory.clone();
     let reopen: Reopen =
         Box::new(move || TantivyIndex::open(place.path(), &analysis()).map(|index| Arc::new(index) as _));
-    Fixture { index: reopen().unwrap(), reopen: Some(reopen), _keep: Box::new(directory) }
+    let place = directory.clone();
+    let open_reader: Reopen =
+        Box::new(move || TantivyReader::open(place.path(), &analysis()).map(|index| Arc::new(index) as _));
+    Fixture {
+        index: reopen().unwrap(),
+        reopen: Some(reopen),
+        open_reader: Some(open_reader),
+        _keep: Box::new(directory),
+    }
 }
 
-lexical_suite!(tantivy, open_tantivy, commits_survive_a_restart, second_writer_is_refused);
+lexical_suite!(
+    tantivy,
+    open_tantivy,
+    commits_survive_a_restart,
+    second_writer_is_refused,
+    reader_sees_what_the_writer_commits
+);
 
 /// What a crash or a busy hour changes is where commits are cut; what readers see stays the same.
 #[tokio::test]

@@ -18,15 +18,17 @@ pub(crate) struct ScanIndex(Mutex<Arc<ScanSnapshot>>);
 #[derive(Default, Clone)]
 struct ScanSnapshot {
     commits: u64,
+    position: u64,
     documents: BTreeMap<DocumentId, (Head, Vec<Arc<Chunk>>)>,
 }
 
 #[async_trait]
 impl Lexical for ScanIndex {
-    async fn commit(&self, writes: Vec<DocumentWrite>) -> Result<(), Fault> {
+    async fn commit(&self, writes: Vec<DocumentWrite>, position: u64) -> Result<(), Fault> {
         let mut newest = self.0.lock().unwrap();
         let mut next = ScanSnapshot::clone(&newest);
         next.commits += 1;
+        next.position = next.position.max(position);
         for DocumentWrite { head, chunks } in writes {
             let chunks = chunks.into_iter().map(Arc::new).collect();
             next.documents.insert(head.document_id.clone(), (head, chunks));
@@ -56,6 +58,10 @@ impl ScanSnapshot {
 impl Snapshot for ScanSnapshot {
     fn id(&self) -> u64 {
         self.commits
+    }
+
+    fn position(&self) -> u64 {
+        self.position
     }
 
     fn search(

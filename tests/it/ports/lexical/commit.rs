@@ -199,3 +199,25 @@ pub(super) async fn second_writer_is_refused(fixture: Fixture) {
     fixture.commit(&[&plain("doc", 1, &["heron"])]).await;
     assert_eq!(fixture.found("heron").len(), 1, "and it goes on");
 }
+
+pub(super) async fn position_never_falls(fixture: Fixture) {
+    assert_eq!(fixture.index.snapshot().position(), 0);
+    for (position, expected) in [(7, 7), (3, 7), (0, 7), (9, 9)] {
+        fixture.index.commit(Vec::new(), position).await.unwrap();
+        assert_eq!(fixture.index.snapshot().position(), expected);
+    }
+}
+
+/// Opened beside its writer, in this process or another.
+pub(super) async fn reader_sees_what_the_writer_commits(fixture: Fixture) {
+    let reader = fixture.open_reader.as_ref().unwrap();
+    assert!(reader().is_err(), "an index that was never committed to is refused, not empty");
+    fixture.commit(&[&plain("doc", 1, &["heron"])]).await;
+    let reader = reader().unwrap();
+    assert_eq!(reader.snapshot().counts().unwrap().chunks, 1);
+    fixture.index.commit(Vec::new(), 5).await.unwrap();
+    fixture.commit(&[&plain("doc", 2, &["heron", "otter"])]).await;
+    let snapshot = reader.snapshot();
+    assert_eq!((snapshot.counts().unwrap().chunks, snapshot.position()), (2, 5));
+    assert!(reader.commit(Vec::new(), 6).await.is_err(), "it cannot write");
+}

@@ -4,9 +4,10 @@
 //! variable `CONTEXTURE_DATA_DIR`, a file, variables `CONTEXTURE__SECTION__KEY`. Their sum is
 //! raw: known keys, right types, nothing else. [`Config`] is trusted: every bound of
 //! [`limits::LIMITS`] holds, paths are absolute, keys are reduced to hashes. Nothing here
-//! reads the process environment by itself. No message and no output contains a key, nor any
-//! value that stands under `auth`.
+//! reads the process environment by itself. No message and no output contains a key, a password,
+//! nor any value that stands under `auth`.
 
+mod backends;
 pub mod credential;
 mod layers;
 pub mod limits;
@@ -15,6 +16,7 @@ mod trusted;
 
 use std::path::{Path, PathBuf};
 
+pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Secret, VectorsConfig};
 use self::credential::ApiKey;
 use self::layers::Layers;
 use self::raw::RawConfig;
@@ -41,6 +43,8 @@ pub struct Config {
     pub workers: WorkerConfig,
     /// Weights of fusion.
     pub retrieval: RetrievalConfig,
+    /// The engines beside this process.
+    pub backends: Backends,
     /// Credentials; none means loopback only.
     pub keys: Vec<ApiKey>,
     /// Level and form of logs.
@@ -71,6 +75,9 @@ impl Config {
         for key in &mut shown.auth.keys {
             key.mask();
         }
+        shown.broker.mask();
+        shown.ledger.mask();
+        shown.vectors.mask();
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
@@ -84,6 +91,7 @@ impl Config {
             limits: DocumentLimits::trust(&raw.limits),
             workers: WorkerConfig::trust(&raw.workers),
             retrieval: RetrievalConfig::trust(&raw.retrieval)?,
+            backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },
             effective: raw,

@@ -22,7 +22,7 @@ pub const KEY_BYTES_MIN: usize = 16;
 pub const KEY_BYTES_MAX: usize = 4096;
 
 /// What stands in place of a secret.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// A credential: whoever brings the key of this hash is this principal.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl From<RawScope> for Scope {
 }
 
 #[expect(clippy::ref_option, reason = "serde passes the field by reference")]
-fn serialize_path<S: serde::Serializer>(
+pub(super) fn serialize_path<S: serde::Serializer>(
     path: &Option<RelativePathBuf>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -3,6 +3,7 @@
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
 use crate::telemetry::LogFormat;
 
@@ -15,6 +16,9 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) workers: RawWorkers,
     pub(super) retrieval: RawRetrieval,
+    pub(super) broker: RawBroker,
+    pub(super) ledger: RawLedger,
+    pub(super) vectors: RawVectors,
     pub(super) auth: RawAuth,
     pub(super) log: RawLog,
 }

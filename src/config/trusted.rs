@@ -199,6 +199,6 @@ fn size(limit: u64) -> usize {
 }
 
 /// A checked limit whose range fits 32 bits.
-fn count(limit: u64) -> u32 {
+pub(super) fn count(limit: u64) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use contexture::config::limits::LIMITS;
-use contexture::config::{Config, DEFAULT_TOML};
+use contexture::config::{Config, DEFAULT_TOML, Quantization};
 use contexture::domain::pipeline::{ChunkTokens, EmbedderDefinition, Pipeline};
 use contexture::fault::Refusal;
 
@@ -314,4 +314,51 @@ fn the_epoch_changes_with_what_it_stands_for_and_with_nothing_else() {
     ];
     let distinct: std::collections::BTreeSet<_> = others.iter().collect();
     assert_eq!(distinct.len(), others.len());
+}
+
+#[test]
+fn engines_are_named_by_url_and_their_secrets_are_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pg.url"), format!("postgres://app:{CANARY}@db/app\n")).unwrap();
+    let file = folder.path().join("contexture.toml");
+    std::fs::write(&file, "[ledger]\nurl_file = \"pg.url\"\n[vectors]\nquantization = \"int8\"\n").unwrap();
+    let environment = [
+        ("CONTEXTURE__BROKER__URL", format!("amqps://app:{CANARY}@mq:5671/prod?x={CANARY}")),
+        ("CONTEXTURE__VECTORS__URL", "https://qdrant:6334".to_owned()),
+        ("CONTEXTURE__VECTORS__API_KEY", CANARY.to_owned()),
+    ];
+    let config =
+        Config::load(Some(&file), environment.map(|(name, value)| (name.to_owned(), value))).unwrap();
+    let backends = &config.backends;
+    assert!(backends.ledger.as_ref().unwrap().url.expose().ends_with("@db/app"));
+    assert!(backends.broker.as_ref().unwrap().url.expose().contains(CANARY));
+    assert_eq!(backends.vectors.as_ref().unwrap().api_key.as_ref().unwrap().expose(), CANARY);
+    assert_eq!(backends.vectors.as_ref().unwrap().quantization, Quantization::Int8);
+    let shown = config.masked_toml();
+    assert!(!format!("{shown}{config:?}").contains(CANARY), "{shown}");
+    assert!(shown.contains("amqps://app:***@mq:5671/prod"), "{shown}");
+
+    let embedded = load(&[]).unwrap().backends;
+    assert!(embedded.broker.is_none() && embedded.ledger.is_none() && embedded.vectors.is_none());
+}
+
+#[test]
+fn engines_that_cannot_work_are_refused_without_their_secrets() {
+    let amqp = format!("amqp://app:{CANARY}@mq");
+    for (variables, field) in [
+        (vec![("CONTEXTURE__LEDGER__URL", format!("postgres://app:{CANARY}@db/app"))], "ledger.url"),
+        (vec![("CONTEXTURE__BROKER__URL", format!("https://app:{CANARY}@mq"))], "broker.url"),
+        (vec![("CONTEXTURE__BROKER__URL", CANARY.to_owned())], "broker.url"),
+        (vec![("CONTEXTURE__VECTORS__URL", format!("qdrant:{CANARY}"))], "vectors.url"),
+        (
+            vec![("CONTEXTURE__BROKER__URL", amqp.clone()), ("CONTEXTURE__BROKER__URL_FILE", "x".to_owned())],
+            "broker.url",
+        ),
+        (vec![("CONTEXTURE__BROKER__URL_FILE", "/nonexistent/url".to_owned())], "broker.url_file"),
+    ] {
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let refusal = load(&variables).unwrap_err();
+        assert_eq!(refusal.field, field, "{refusal}");
+        assert!(!format!("{refusal:?}").contains(CANARY), "{refusal:?}");
+    }
 }

@@ -1,0 +1,286 @@
+//! Where queues, ledger and vectors are: in this process, or on the engines of a company.
+//!
+//! An empty URL means embedded. A URL with a password, and the API key, are secrets: they come
+//! from the environment (`CONTEXTURE__LEDGER__URL`) or from a file (`url_file`), and are shown
+//! as `***`. Queues in the embedded ledger need that ledger, so a Postgres ledger needs RabbitMQ.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use figment::value::magic::RelativePathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::credential::{MASK, serialize_path};
+use super::refuse;
+use super::trusted::count;
+use crate::fault::Refusal;
+
+/// Largest file with a secret, in bytes.
+const SECRET_FILE_BYTES_MAX: u64 = 16 * 1024;
+
+/// `[broker]` as written.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBroker {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_path")]
+    url_file: Option<RelativePathBuf>,
+    prefix: String,
+    pub(super) prefetch_messages_max: u64,
+}
+
+/// `[ledger]` as written.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLedger {
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_path")]
+    url_file: Option<RelativePathBuf>,
+    schema: String,
+    pub(super) connections_max: u64,
+    pub(super) acquire_ms_max: u64,
+    pub(super) statement_ms_max: u64,
+    pub(super) cache_bytes_max: u64,
+}
+
+/// `[vectors]` as written.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawVectors {
+    url: String,
+    api_key: String,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_path")]
+    api_key_file: Option<RelativePathBuf>,
+    quantization: Quantization,
+    pub(super) call_ms_max: u64,
+    pub(super) connect_ms_max: u64,
+}
+
+macro_rules! without_secrets {
+    ($($raw:ident),*) => {$(
+        impl fmt::Debug for $raw {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.debug_struct(stringify!($raw)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+without_secrets!(RawBroker, RawLedger, RawVectors);
+
+/// How Qdrant keeps vectors in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantization {
+    /// As they are.
+    None,
+    /// An int8 copy in memory; what it finds is scored again with the originals.
+    Int8,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MASK)
+    }
+}
+
+/// The engines this process works with; none means embedded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backends {
+    /// RabbitMQ.
+    pub broker: Option<BrokerConfig>,
+    /// Postgres.
+    pub ledger: Option<LedgerConfig>,
+    /// Qdrant.
+    pub vectors: Option<VectorsConfig>,
+    /// Bound of the embedding cache in bytes, whichever ledger it is in; 0 keeps nothing.
+    pub cache_bytes_max: u64,
+}
+
+/// RabbitMQ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// `amqp[s]://user:password@host:port/vhost`.
+    pub url: Secret,
+    /// What every exchange and queue is named after.
+    pub prefix: String,
+    /// Messages a consumer holds at once.
+    pub prefetch_messages_max: u32,
+}
+
+/// Postgres.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// `postgres://user:password@host:port/database`.
+    pub url: Secret,
+    /// The schema that is the ledger.
+    pub schema: String,
+    /// Connections of this process.
+    pub connections_max: u32,
+    /// Longest wait for a connection.
+    pub acquire_max: Duration,
+    /// Longest time of one statement.
+    pub statement_max: Duration,
+}
+
+/// Qdrant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VectorsConfig {
+    /// `http[s]://host:6334`.
+    pub url: String,
+    /// Sent with every call.
+    pub api_key: Option<Secret>,
+    /// How new collections keep vectors in memory.
+    pub quantization: Quantization,
+    /// Longest time of one call.
+    pub call_max: Duration,
+    /// Longest time to connect.
+    pub connect_max: Duration,
+}
+
+pub(super) fn trust(
+    broker: &RawBroker,
+    ledger: &RawLedger,
+    vectors: &RawVectors,
+) -> Result<Backends, Refusal> {
+    let backends = Backends {
+        broker: broker.trust()?,
+        ledger: ledger.trust()?,
+        vectors: vectors.trust()?,
+        cache_bytes_max: ledger.cache_bytes_max,
+    };
+    if backends.ledger.is_some() && backends.broker.is_none() {
+        return Err(refuse(
+            "ledger.url",
+            "names a Postgres ledger, but broker.url is empty and the embedded queues live in the embedded \
+             ledger; set broker.url to a RabbitMQ",
+        ));
+    }
+    Ok(backends)
+}
+
+impl RawBroker {
+    pub(super) fn mask(&mut self) {
+        self.url = masked(&self.url);
+    }
+
+    fn trust(&self) -> Result<Option<BrokerConfig>, Refusal> {
+        let Some(url) = url("broker", &self.url, self.url_file.as_ref(), &["amqp", "amqps"])? else {
+            return Ok(None);
+        };
+        Ok(Some(BrokerConfig {
+            url,
+            prefix: self.prefix.clone(),
+            prefetch_messages_max: count(self.prefetch_messages_max),
+        }))
+    }
+}
+
+impl RawLedger {
+    pub(super) fn mask(&mut self) {
+        self.url = masked(&self.url);
+    }
+
+    fn trust(&self) -> Result<Option<LedgerConfig>, Refusal> {
+        let Some(url) = url("ledger", &self.url, self.url_file.as_ref(), &["postgres", "postgresql"])? else {
+            return Ok(None);
+        };
+        Ok(Some(LedgerConfig {
+            url,
+            schema: self.schema.clone(),
+            connections_max: count(self.connections_max),
+            acquire_max: Duration::from_millis(self.acquire_ms_max),
+            statement_max: Duration::from_millis(self.statement_ms_max),
+        }))
+    }
+}
+
+impl RawVectors {
+    pub(super) fn mask(&mut self) {
+        self.url = masked(&self.url);
+        if !self.api_key.is_empty() {
+            MASK.clone_into(&mut self.api_key);
+        }
+    }
+
+    fn trust(&self) -> Result<Option<VectorsConfig>, Refusal> {
+        let Some(url) = url("vectors", &self.url, None, &["http", "https"])? else {
+            return Ok(None);
+        };
+        let api_key = secret("vectors.api_key", &self.api_key, self.api_key_file.as_ref())?;
+        Ok(Some(VectorsConfig {
+            url: url.0,
+            api_key: api_key.map(Secret),
+            quantization: self.quantization,
+            call_max: Duration::from_millis(self.call_ms_max),
+            connect_max: Duration::from_millis(self.connect_ms_max),
+        }))
+    }
+}
+
+fn url(
+    section: &str,
+    text: &str,
+    file: Option<&RelativePathBuf>,
+    schemes: &[&str],
+) -> Result<Option<Secret>, Refusal> {
+    let key = format!("{section}.url");
+    let Some(url) = secret(&key, text, file)? else { return Ok(None) };
+    let known =
+        url.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty());
+    if !known {
+        let forms: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://…")).collect();
+        return Err(refuse(&key, &format!("must be empty or of the form {}", forms.join(" or "))));
+    }
+    Ok(Some(Secret(url)))
+}
+
+/// The secret of a key, or of the file beside it; none when neither is given.
+fn secret(key: &str, text: &str, file: Option<&RelativePathBuf>) -> Result<Option<String>, Refusal> {
+    let text = match (text.trim(), file) {
+        ("", None) => return Ok(None),
+        ("", Some(file)) => read(&format!("{key}_file"), &file.relative())?,
+        (text, None) => text.to_owned(),
+        (_, Some(_)) => return Err(refuse(key, &format!("and {key}_file are both given; leave one out"))),
+    };
+    Ok(Some(text))
+}
+
+fn read(key: &str, path: &Path) -> Result<String, Refusal> {
+    let refuse = |why: String| refuse(key, &format!("{}: {why}", path.display()));
+    let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if bytes > SECRET_FILE_BYTES_MAX {
+        return Err(refuse(format!("has {bytes} bytes; at most {SECRET_FILE_BYTES_MAX} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    match text.trim() {
+        "" => Err(refuse("is empty".to_owned())),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A URL whose password is not shown, nor its query, where a password may stand as well.
+fn masked(url: &str) -> String {
+    let url = url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?{MASK}"));
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return if url.is_empty() { url } else { MASK.to_owned() };
+    };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let name = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{name}:{MASK}@{host}")
+        }
+        None => url,
+    }
+}

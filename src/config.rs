@@ -68,6 +68,14 @@ impl Config {
         Self::trust(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }
 
+    /// The same with everything in this process, under `data_dir`: for what is thrown away after.
+    #[must_use]
+    pub fn embedded_in(self, data_dir: PathBuf) -> Self {
+        let cache_bytes_max = self.backends.cache_bytes_max;
+        let backends = Backends { broker: None, ledger: None, vectors: None, cache_bytes_max };
+        Self { data_dir, backends, ..self }
+    }
+
     /// The configuration as TOML, with every secret replaced by `***`.
     pub fn masked_toml(&self) -> String {
         let mut shown = self.effective.clone();

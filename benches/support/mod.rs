@@ -86,7 +86,7 @@ impl Generator {
 pub async fn open(directory: &Path) -> (Stack, CollectionId) {
     let data_dir = directory.display().to_string();
     let config = Config::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), data_dir)]).unwrap();
-    let stack = Stack::open(&config, Roles { workers: true }).await.unwrap();
+    let stack = Stack::open(&config, Roles::Change).await.unwrap();
     let collection = CollectionId::new(COLLECTION).unwrap();
     let pipeline = Pipeline::from_toml(NULL_PIPELINE).unwrap();
     stack.ensure_collection(&collection, Some(&pipeline)).await.unwrap();

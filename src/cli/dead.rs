@@ -125,7 +125,8 @@ struct Dropped {
 /// Lists, shows, replays or drops dead letters.
 pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
     let workers = matches!(arguments.action, Action::Replay { dry_run: false, .. });
-    let (_, stack) = global.open_existing(Roles { workers }).await?;
+    let roles = if workers { Roles::Change } else { Roles::Look };
+    let (_, stack) = global.open_existing(roles).await?;
     let outcome = act(&stack, arguments.action, console).await;
     stack.shutdown().await;
     outcome
@@ -237,7 +238,7 @@ async fn replay(
         let started_ms = SystemClock.now_ms();
         replayed.replayed = stack.replay(filter).await?;
         for collection in collections {
-            settle::wait(stack, &collection, None, |_| {}).await?;
+            settle::wait(stack, &collection, None, |_, _| {}).await?;
             let again = DeadFilter {
                 collection: Some(collection),
                 since_ms: Some(started_ms),

@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     let collection = CollectionId::new(&arguments.collection)?;
     let ids: BTreeSet<DocumentId> =
         arguments.document_ids.iter().map(|id| DocumentId::new(id)).collect::<Result<_, _>>()?;
-    let (_, stack) = global.open_existing(Roles { workers: true }).await?;
+    let (_, stack) = global.open_existing(Roles::Change).await?;
     let summary = delete(&stack, &collection, ids).await;
     stack.shutdown().await;
     let summary = summary?;
@@ -74,7 +74,7 @@ async fn delete(
         }
     }
     feed.flush().await?;
-    settle::wait(stack, &key, None, |_| {}).await?;
+    settle::wait(stack, &key, None, |_, _| {}).await?;
     Ok(Summary { deleted: feed.tally().accepted, not_found })
 }
 

@@ -76,9 +76,8 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         ..RawQuery::default()
     };
     let assembly = Assembly::new(&raw)?;
-    let mut config = global.config()?;
     let scratch = Scratch::new("demo")?;
-    config.data_dir = scratch.path().to_owned();
+    let config = global.config()?.embedded_in(scratch.path().to_owned());
     let bytes = DOCUMENTS.iter().map(|(_, text)| text.len() as u64).sum();
     console.say(&format!(
         "1. Opening an empty stack in {}.\n2. Ingesting {} that are compiled in, {} bytes: submit, chunk, embed, index.",
@@ -86,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         table::counted(DOCUMENTS.len() as u64, "document"),
         table::count(bytes)
     ))?;
-    let stack = Stack::open(&config, Roles { workers: true }).await?;
+    let stack = Stack::open(&config, Roles::Change).await?;
     let outcome = tokio::select! {
         report = show(&stack, &raw, assembly, bytes, config.limits.body_bytes_max, console) => report,
         () = interrupted() => Err(Failure::failed("interrupted", "interrupted; the demo left nothing behind")),
@@ -155,7 +154,7 @@ async fn ingest(stack: &Stack, body_bytes_max: usize) -> Result<u64, Failure> {
         .await?;
     }
     feed.flush().await?;
-    let counts = settle::wait(stack, &collection_key(stack, &collection), None, |_| {}).await?;
+    let counts = settle::wait(stack, &collection_key(stack, &collection), None, |_, _| {}).await?;
     if counts.dead > 0 {
         return Err(Failure::failed(
             "documents_died",

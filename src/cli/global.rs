@@ -58,7 +58,7 @@ impl Global {
     /// Opens what is stored; not found when nothing ever was, so that asking creates nothing.
     pub(crate) async fn open_existing(&self, roles: Roles) -> Result<(Config, Stack), Refusal> {
         let config = self.config()?;
-        if !config.data_dir.is_dir() {
+        if config.backends.ledger.is_none() && !config.data_dir.is_dir() {
             return Err(Refusal::not_found(
                 "data_dir_not_found",
                 format!(

@@ -58,9 +58,10 @@ struct Summary {
     visible: u64,
     unchanged: u64,
     dead: u64,
-    chunks: u64,
-    embedded: u64,
-    cached: u64,
+    /// These three are known to the process that does the work: none where others do it.
+    chunks: Option<u64>,
+    embedded: Option<u64>,
+    cached: Option<u64>,
     seconds: f64,
     resumed: u64,
     in_flight: u64,
@@ -87,7 +88,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     let pipeline = read_pipeline(arguments.pipeline.as_deref())?;
     let scan = scan(&arguments.paths)?;
     let config = global.config()?;
-    let stack = Stack::open(&config, Roles { workers: true }).await?;
+    let stack = Stack::open(&config, Roles::Change).await?;
     let outcome = async {
         stack.ensure_collection(&collection, pipeline.as_ref()).await?;
         let mut run = Run::new(&stack, &collection, &config, scan, console);
@@ -133,13 +134,18 @@ impl<'a> Run<'a> {
     /// Finishes what is left over, submits every file, and waits for the end of them all.
     async fn work(&mut self, wait: bool) -> Result<Ended, Failure> {
         let before = self.stack.ledger.counts(&self.collection).await?;
-        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_| {}).await?;
+        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_, _| {}).await?;
         self.resumed = settle::counted(self.stack, before.in_flight).await.settled;
         self.submit().await?;
         let after = if wait {
-            let (unchanged, resumed) = (self.tally.unchanged, self.resumed);
-            settle::wait(self.stack, &self.collection, self.deadline, |progress| {
-                self.meter.update(unchanged + progress.settled - resumed, &detail(progress));
+            let (Tally { accepted, unchanged, .. }, resumed) = (self.tally, self.resumed);
+            let shared = self.stack.is_shared();
+            settle::wait(self.stack, &self.collection, self.deadline, |progress, counts| {
+                if shared {
+                    self.meter.update(unchanged + accepted.saturating_sub(counts.in_flight), "");
+                } else {
+                    self.meter.update(unchanged + progress.settled - resumed, &detail(progress));
+                }
             })
             .await?
         } else {
@@ -211,15 +217,16 @@ impl<'a> Run<'a> {
     ) -> Result<Exit, Failure> {
         let ended_here = (self.resumed + self.tally.accepted).saturating_sub(ended.after.in_flight);
         let progress = settle::counted(self.stack, ended_here).await;
+        let here = !self.stack.is_shared();
         let died = ended.after.dead.saturating_sub(ended.resumed.dead);
         let summary = Summary {
             accepted: self.tally.accepted,
             visible: self.tally.accepted.saturating_sub(died + ended.after.in_flight),
             unchanged: self.tally.unchanged,
             dead: ended.after.dead.saturating_sub(ended.before.dead),
-            chunks: progress.chunks,
-            embedded: progress.embedded,
-            cached: progress.cached,
+            chunks: here.then_some(progress.chunks),
+            embedded: here.then_some(progress.embedded),
+            cached: here.then_some(progress.cached),
             seconds: table::seconds(started.elapsed()),
             resumed: self.resumed,
             in_flight: ended.after.in_flight,
@@ -303,17 +310,23 @@ impl Summary {
             0 => String::new(),
             in_flight => format!(", {} in flight", table::count(in_flight)),
         };
+        let work = match (self.chunks, self.embedded, self.cached) {
+            (Some(chunks), Some(embedded), Some(cached)) => format!(
+                "{}: {} embedded, {} from the cache, in",
+                table::counted(chunks, "chunk"),
+                table::count(embedded),
+                table::count(cached)
+            ),
+            _ => "worked on by other processes, in".to_owned(),
+        };
         format!(
             "{collection}: {accepted} accepted, {visible} visible{in_flight}, {unchanged} unchanged, \
-             {dead} dead{resumed}\n{chunks}: {embedded} embedded, {cached} from the cache, in {seconds:.1} s\n",
+             {dead} dead{resumed}\n{work} {seconds:.1} s\n",
             collection = collection.collection,
             accepted = table::counted(self.accepted, "document"),
             visible = table::count(self.visible),
             unchanged = table::count(self.unchanged),
             dead = table::count(self.dead),
-            chunks = table::counted(self.chunks, "chunk"),
-            embedded = table::count(self.embedded),
-            cached = table::count(self.cached),
             seconds = self.seconds,
         )
     }

@@ -27,6 +27,7 @@ mod serve;
 mod settle;
 mod status;
 mod table;
+mod work;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -67,6 +68,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Serve the API and run the stages
     Serve(serve::Arguments),
+    /// Run some stages only, for scaling out
+    Work(work::Arguments),
     /// Check the configuration and print what it comes to, secrets masked
     CheckConfig,
 }
@@ -105,6 +108,7 @@ async fn dispatch(command_line: CommandLine, console: Console) -> Result<Exit, F
         Command::Dead(arguments) => dead::run(arguments, &global, console).await,
         Command::Eval(arguments) => eval::run(arguments, &global, console).await,
         Command::Serve(arguments) => serve::run(arguments, &global, console).await,
+        Command::Work(arguments) => work::run(arguments, &global, console).await,
         Command::CheckConfig => check_config::run(&global, console),
     }
 }

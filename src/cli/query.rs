@@ -84,7 +84,7 @@ fn parse_min_version(text: &str) -> Result<(String, u64), String> {
 
 /// The stages run only where an answer may have to wait for them.
 pub(crate) fn roles(raw: &RawQuery) -> Roles {
-    Roles { workers: !raw.min_versions.is_empty() }
+    Roles::Ask { awaits: !raw.min_versions.is_empty() }
 }
 
 /// Asks and prints the context.

@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         listening: listener.local_addr().map_err(cannot_listen)?,
         workers: !arguments.no_workers,
     };
-    let stack = Stack::open(&config, Roles { workers: listening.workers }).await?;
+    let stack = Stack::open(&config, Roles::Serve { workers: listening.workers }).await?;
     let served = match console.result(&listening, text) {
         Ok(()) => stack.serve(&config, listener, interrupted()).await.map_err(Failure::from),
         Err(failure) => Err(failure),

@@ -101,7 +101,7 @@ impl From<VersionRecord> for VersionStatus {
 pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
     let collection = arguments.collection.as_deref().map(CollectionId::new).transpose()?;
     let document_id = arguments.document_id.as_deref().map(DocumentId::new).transpose()?;
-    let (_, stack) = global.open_existing(Roles { workers: false }).await?;
+    let (_, stack) = global.open_existing(Roles::Look).await?;
     let shown = match (collection, document_id) {
         (None, _) => show_all(&stack, console).await,
         (Some(collection), None) => show_counts(&stack, collection, console).await,

@@ -28,29 +28,34 @@ const PAGE_DOCUMENTS_MAX: usize = 512;
 /// Time between two looks at the log.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Follows every collection of the ledger until `stop` is true.
-pub async fn run(stages: Arc<Stages>, mut stop: watch::Receiver<bool>) {
+/// Follows collections until `stop` is true: with `all`, every one of the ledger, otherwise those
+/// that are open.
+pub async fn run(stages: Arc<Stages>, all: bool, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        if let Err(fault) = round(&stages).await {
+        if let Err(fault) = round(&stages, all).await {
             tracing::warn!(%fault, "the index cannot follow the ledger; it tries again");
         }
         let _ = tokio::time::timeout(INTERVAL, stop.wait_for(|stop| *stop)).await;
     }
 }
 
-/// Brings every collection to the end of its log. One that cannot be opened holds up no other.
-pub async fn round(stages: &Stages) -> Result<(), Fault> {
-    for record in stages.ledger.collections().await? {
-        let open = match stages.catalog.open(&record.key).await {
-            Ok(Some(open)) => open,
-            Ok(None) => continue,
-            Err(fault) => {
-                tracing::warn!(tenant = %record.key.tenant, collection = %record.key.collection, %fault, "a collection cannot be opened");
-                continue;
-            }
-        };
+/// Brings collections to the end of their logs. One that cannot be opened holds up no other.
+pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
+    if all {
+        open_all(stages).await?;
+    }
+    for open in stages.catalog.opened().await {
         let _writing = open.writing.lock().await;
         catch_up(stages, &open).await?;
+    }
+    Ok(())
+}
+
+async fn open_all(stages: &Stages) -> Result<(), Fault> {
+    for record in stages.ledger.collections().await? {
+        if let Err(fault) = stages.catalog.open(&record.key).await {
+            tracing::warn!(tenant = %record.key.tenant, collection = %record.key.collection, %fault, "a collection cannot be opened");
+        }
     }
     Ok(())
 }

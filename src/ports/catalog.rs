@@ -111,4 +111,7 @@ pub struct ChunkSizes {
 pub trait Catalog: Send + Sync {
     /// The collection, or none when the ledger does not know it.
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault>;
+
+    /// The collections that are open.
+    async fn opened(&self) -> Vec<Arc<OpenCollection>>;
 }

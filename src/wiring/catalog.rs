@@ -1,7 +1,7 @@
-//! Collections of the embedded stack, opened when they are first used.
+//! Collections, opened when they are first used.
 //!
 //! A generation lives in `collections/TENANT/COLLECTION/GENERATION/{lexical,vectors}` under the
-//! data directory. Models are shared between collections with the same embedder. A collection
+//! data directory, its vectors on a Qdrant server if one is configured. Models are shared between collections with the same embedder. A collection
 //! whose stored epoch is not what this program would compute is refused: its vectors were made
 //! by another model or chunker, and mixing the two would be silent.
 
@@ -12,9 +12,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
-use crate::adapters::edge::EdgeVectors;
+use super::engines;
 use crate::adapters::embedder;
-use crate::adapters::tantivy::TantivyIndex;
+use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
+use crate::config::{Config, VectorsConfig};
 use crate::domain::ids::{CollectionKey, Epoch};
 use crate::domain::pipeline::{EmbedderDefinition, Pipeline};
 use crate::fault::{Fault, Refusal, reason};
@@ -22,19 +23,41 @@ use crate::ingest::chunk::CHUNKER_VERSION;
 use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use crate::ports::embedder::Embedder;
 use crate::ports::ledger::{CollectionRecord, Ledger};
-use crate::ports::lexical::Analysis;
+use crate::ports::lexical::{Analysis, Lexical};
 
-pub(super) struct EmbeddedCatalog {
+/// How this process has lexical indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IndexMode {
+    /// Not at all.
+    Absent,
+    /// It writes them.
+    Written,
+    /// It writes them, after what other processes wrote to the ledger's log.
+    Followed,
+    /// It reads what another process on this machine writes.
+    ReadOnly,
+}
+
+pub(super) struct StoreCatalog {
     ledger: Arc<dyn Ledger>,
     root: PathBuf,
+    server: Option<VectorsConfig>,
+    mode: IndexMode,
     open: RwLock<HashMap<CollectionKey, Arc<OpenCollection>>>,
     /// Held while a collection is opened, so that each is opened once.
     models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
 }
 
-impl EmbeddedCatalog {
-    pub(super) fn new(ledger: Arc<dyn Ledger>, data_dir: &Path) -> Self {
-        Self { ledger, root: data_dir.join("collections"), open: RwLock::default(), models: Mutex::default() }
+impl StoreCatalog {
+    pub(super) fn new(ledger: Arc<dyn Ledger>, config: &Config, mode: IndexMode) -> Self {
+        Self {
+            ledger,
+            root: config.data_dir.join("collections"),
+            server: config.backends.vectors.clone(),
+            mode,
+            open: RwLock::default(),
+            models: Mutex::default(),
+        }
     }
 
     /// The epoch of a pipeline under its model and this program's chunker.
@@ -61,21 +84,19 @@ impl EmbeddedCatalog {
             .join(record.key.tenant.as_str())
             .join(record.key.collection.as_str())
             .join(record.generation.to_string());
-        let dims = embedder.info().dims;
-        let (vectors, lexical) = tokio::task::spawn_blocking(move || -> Result<_, Fault> {
-            let vectors = EdgeVectors::open(&directory.join("vectors"), dims)?;
-            Ok((vectors, TantivyIndex::open(&directory.join("lexical"), &analysis)?))
-        })
-        .await
-        .map_err(Fault::transient)??;
-        let parts =
-            Parts { record, sizes, embedder, vectors: Arc::new(vectors), lexical: Some(Arc::new(lexical)) };
-        Ok(OpenCollection::new(parts, true))
+        let vectors =
+            engines::vectors(self.server.as_ref(), &record, &directory, embedder.info().dims).await?;
+        let mode = self.mode;
+        let lexical = tokio::task::spawn_blocking(move || index(mode, &directory.join("lexical"), &analysis))
+            .await
+            .map_err(Fault::transient)??;
+        let parts = Parts { record, sizes, embedder, vectors, lexical };
+        Ok(OpenCollection::new(parts, mode != IndexMode::Followed))
     }
 }
 
 #[async_trait]
-impl Catalog for EmbeddedCatalog {
+impl Catalog for StoreCatalog {
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         if let Some(open) = self.open.read().await.get(key) {
             return Ok(Some(open.clone()));
@@ -103,6 +124,18 @@ impl Catalog for EmbeddedCatalog {
         self.open.write().await.insert(key.clone(), open.clone());
         Ok(Some(open))
     }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        self.open.read().await.values().cloned().collect()
+    }
+}
+
+fn index(mode: IndexMode, directory: &Path, analysis: &Analysis) -> Result<Option<Arc<dyn Lexical>>, Fault> {
+    Ok(match mode {
+        IndexMode::Absent => None,
+        IndexMode::Written | IndexMode::Followed => Some(Arc::new(TantivyIndex::open(directory, analysis)?)),
+        IndexMode::ReadOnly => Some(Arc::new(TantivyReader::open(directory, analysis)?)),
+    })
 }
 
 /// The model of a definition, loaded once.

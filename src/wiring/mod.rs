@@ -1,11 +1,14 @@
 //! The composition root: the only place that sees adapters and server at once.
 //!
 //! [`Stack`] is everything one process runs: ledger, queues, open collections, workers, engine.
-//! The embedded stack belongs to one process at a time (a lock on the data directory).
+//! A data directory belongs to one process at a time (a lock); only a command that asks a question
+//! of a shared ledger may read the indexes that another process on its machine writes.
 
 mod api;
 mod catalog;
+mod engines;
 mod lock;
+mod roles;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
 use crate::adapters::tokenizer::bpe::Bpe;
 use crate::config::Config;
 use crate::context::fuse::Weights;
@@ -27,8 +29,7 @@ use crate::domain::task::Stage;
 use crate::fault::{Fault, Refusal, RefusalKind};
 pub use crate::ingest::Progress;
 use crate::ingest::submit::Submitter;
-use crate::ingest::{StageLimits, Stages, housekeeping, replay, worker};
-use crate::ports::broker::Broker;
+use crate::ingest::{StageLimits, Stages, follow, housekeeping, replay, worker};
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
 use crate::ports::ledger::{CollectionRecord, DeadFilter, Ledger};
@@ -36,20 +37,15 @@ use crate::ports::tokenizer::Tokenizer;
 use crate::server::auth::{Authenticator, local_principal};
 use crate::server::{self, ServeError, Services};
 
-use catalog::EmbeddedCatalog;
+use catalog::{IndexMode, StoreCatalog};
 use lock::DataLock;
+use roles::Duties;
+pub use roles::Roles;
 
 /// How long workers may take to finish their batch when the process stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Bodies on their way to the ledger at once.
 const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// What this process does.
-#[derive(Debug, Clone, Copy)]
-pub struct Roles {
-    /// Whether it runs the stages.
-    pub workers: bool,
-}
 
 /// Everything, wired.
 pub struct Stack {
@@ -61,25 +57,26 @@ pub struct Stack {
     pub ledger: Arc<dyn Ledger>,
     /// The caller on this machine.
     pub principal: Principal,
-    catalog: Arc<EmbeddedCatalog>,
+    catalog: Arc<StoreCatalog>,
     stages: Arc<Stages>,
     tokenizers: Tokenizers,
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
-    _lock: DataLock,
+    shared: bool,
+    #[cfg(feature = "rabbitmq")]
+    rabbit: Option<crate::adapters::rabbitmq::RabbitBroker>,
+    _lock: Option<DataLock>,
 }
 
 impl Stack {
-    /// Opens the data directory, and starts the stages if they are among the roles.
+    /// Opens what the roles need, and starts what they run.
     pub async fn open(config: &Config, roles: Roles) -> Result<Self, Refusal> {
-        let lock = DataLock::take(&config.data_dir)?;
+        let duties = roles.duties(config);
+        let (lock, mode) = index_mode(config, &duties)?;
         let clock = Arc::new(SystemClock);
-        let file = config.data_dir.join("ledger.sqlite");
-        let database =
-            tokio::task::spawn_blocking(move || Database::open(&file)).await.map_err(internal)??;
-        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(database.clone(), clock.clone()));
-        let broker: Arc<dyn Broker> = Arc::new(SqliteBroker::new(database, clock.clone()).await?);
-        let catalog = Arc::new(EmbeddedCatalog::new(ledger.clone(), &config.data_dir));
+        let engines = engines::open(config, clock.clone()).await?;
+        let (ledger, broker) = (engines.ledger, engines.broker);
+        let catalog = Arc::new(StoreCatalog::new(ledger.clone(), config, mode));
         let stages = Arc::new(Stages {
             ledger: ledger.clone(),
             broker: broker.clone(),
@@ -87,7 +84,7 @@ impl Stack {
             clock,
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
-            replicas: false,
+            replicas: mode == IndexMode::Followed,
         });
         let tokenizers = Tokenizers::new(vec![
             ("cl100k_base", || Arc::new(Bpe::cl100k())),
@@ -96,7 +93,7 @@ impl Stack {
         let weights =
             Weights { lexical: config.retrieval.lexical_weight, dense: config.retrieval.dense_weight };
         let stop = watch::Sender::new(false);
-        let workers = if roles.workers { start(&stages, &stop) } else { Vec::new() };
+        let workers = start(&stages, &duties, &stop);
         let body_bytes_max = config.limits.body_bytes_max;
         Ok(Self {
             submitter: Arc::new(Submitter::new(ledger.clone(), broker, body_bytes_max, PENDING_BYTES_MAX)),
@@ -108,6 +105,9 @@ impl Stack {
             tokenizers,
             stop,
             workers,
+            shared: duties.shared,
+            #[cfg(feature = "rabbitmq")]
+            rabbit: engines.rabbit,
             _lock: lock,
         })
     }
@@ -132,6 +132,11 @@ impl Stack {
             .open(&key)
             .await?
             .ok_or_else(|| Fault::transient("a collection just made is gone").into())
+    }
+
+    /// Whether other processes work with the same ledger, so that this one sees a part of the work.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Changes whenever versions end or texts are embedded.
@@ -179,6 +184,10 @@ impl Stack {
                 abort.abort();
             }
         }
+        #[cfg(feature = "rabbitmq")]
+        if let Some(rabbit) = &self.rabbit {
+            rabbit.close().await;
+        }
         // Closing waits for threads; that must not hold up the runtime.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
@@ -188,14 +197,40 @@ impl Stack {
     }
 }
 
-fn start(stages: &Arc<Stages>, stop: &watch::Sender<bool>) -> Vec<JoinHandle<()>> {
-    let mut workers: Vec<JoinHandle<()>> = Stage::ALL
-        .into_iter()
-        .flat_map(|stage| std::iter::repeat_n(stage, workers_of(stage)))
+fn start(stages: &Arc<Stages>, duties: &Duties, stop: &watch::Sender<bool>) -> Vec<JoinHandle<()>> {
+    let mut workers: Vec<JoinHandle<()>> = duties
+        .stages
+        .iter()
+        .flat_map(|stage| std::iter::repeat_n(*stage, workers_of(*stage)))
         .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
         .collect();
-    workers.push(tokio::spawn(housekeeping::run(stages.clone(), stop.subscribe())));
+    if !workers.is_empty() || duties.submit {
+        workers.push(tokio::spawn(housekeeping::run(stages.clone(), stop.subscribe())));
+    }
+    if stages.replicas {
+        workers.push(tokio::spawn(follow::run(stages.clone(), duties.follow_all, stop.subscribe())));
+    }
     workers
+}
+
+/// The lock on the data directory, where something is written to it, and how indexes are opened.
+fn index_mode(config: &Config, duties: &Duties) -> Result<(Option<DataLock>, IndexMode), Refusal> {
+    let mode = match (duties.index, duties.shared) {
+        (false, _) => IndexMode::Absent,
+        (true, false) => IndexMode::Written,
+        (true, true) => IndexMode::Followed,
+    };
+    let writes_nothing = duties.shared && !duties.index && config.backends.vectors.is_some();
+    if writes_nothing {
+        return Ok((None, mode));
+    }
+    match DataLock::take(&config.data_dir) {
+        Ok(lock) => Ok((Some(lock), mode)),
+        Err(refusal) if duties.may_read_only && refusal.code == "data_dir_in_use" => {
+            Ok((None, IndexMode::ReadOnly))
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// One writes the index, because it has one writer. Two embed: while one waits for its points to

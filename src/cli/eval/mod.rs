@@ -73,13 +73,13 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     // The default is written out, so that its fingerprint changes when it does.
     let pipeline = read_pipeline(arguments.pipeline.as_deref())?
         .map_or_else(|| Pipeline::from_toml(DEFAULT_TOML), Ok)?;
-    let mut config = global.config()?;
+    let config = global.config()?;
     let scratch = if global.data.is_none() { Some(Scratch::new("eval")?) } else { None };
-    if let Some(scratch) = &scratch {
-        config.data_dir = scratch.path().to_owned();
-    }
+    let data_dir =
+        scratch.as_ref().map_or_else(|| config.data_dir.clone(), |scratch| scratch.path().to_owned());
+    let config = config.embedded_in(data_dir);
     let body_bytes_max = config.limits.body_bytes_max;
-    let stack = Stack::open(&config, Roles { workers: true }).await?;
+    let stack = Stack::open(&config, Roles::Change).await?;
     let outcome = tokio::select! {
         report = measure(&stack, &dataset, &pipeline, &arguments, body_bytes_max, console) => report,
         () = interrupted() => Err(Failure::failed("interrupted", "interrupted before all questions were asked")),

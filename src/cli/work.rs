@@ -1,0 +1,83 @@
+//! `contexture work`: some stages, until asked to stop; for scaling out.
+//!
+//! Any number of processes may run `chunk` and `embed`. `index` in several processes: one works,
+//! the others stand by with their indexes up to date.
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::global::Global;
+use super::interrupt::interrupted;
+use crate::domain::task::Stage;
+use crate::fault::Refusal;
+use crate::telemetry;
+use crate::wiring::{Roles, Stack};
+
+/// What `work` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// What to work on
+    #[arg(required = true, value_name = "STAGE")]
+    stages: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    /// Take in what producers publish to the broker
+    Submit,
+    /// Bytes to spans
+    Chunk,
+    /// Spans to vectors
+    Embed,
+    /// Everything to the index
+    Index,
+}
+
+impl Part {
+    fn stage(self) -> Option<Stage> {
+        match self {
+            Self::Submit => None,
+            Self::Chunk => Some(Stage::Chunk),
+            Self::Embed => Some(Stage::Embed),
+            Self::Index => Some(Stage::Index),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Working {
+    working: Vec<Part>,
+}
+
+/// Works until Ctrl-C or SIGTERM, then finishes the batch at hand.
+pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+    let config = global.config_with(&[])?;
+    telemetry::init(&config.log.level, config.log.format)?;
+    let mut parts = arguments.stages;
+    parts.sort_by_key(|part| *part as u8);
+    parts.dedup();
+    let submit = parts.contains(&Part::Submit);
+    if submit && config.backends.broker.is_none() {
+        return Err(Refusal::invalid(
+            "no_producers_here",
+            "stages",
+            "submit takes in what producers publish to a RabbitMQ, and broker.url is empty",
+        )
+        .into());
+    }
+    let stages = parts.iter().filter_map(|part| part.stage()).collect();
+    let stack = Stack::open(&config, Roles::Work { submit, stages }).await?;
+    let said = console.result(&Working { working: parts }, |working| {
+        let names: Vec<String> =
+            working.working.iter().map(|part| format!("{part:?}").to_lowercase()).collect();
+        format!("working on {}\n", names.join(", "))
+    });
+    if said.is_ok() {
+        interrupted().await;
+    }
+    stack.shutdown().await;
+    said.map(|()| Exit::Done)
+}

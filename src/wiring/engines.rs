@@ -1,0 +1,163 @@
+//! The engines that a configuration names: embedded, or beside this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::adapters::edge::EdgeVectors;
+#[cfg(feature = "postgres")]
+use crate::adapters::postgres::{PostgresConfig, PostgresLedger};
+#[cfg(feature = "qdrant")]
+use crate::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors};
+#[cfg(feature = "rabbitmq")]
+use crate::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
+use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
+use crate::config::{Backends, BrokerConfig, Config, LedgerConfig, VectorsConfig};
+use crate::fault::{Fault, Refusal, RefusalKind};
+use crate::ports::broker::Broker;
+use crate::ports::clock::Clock;
+use crate::ports::ledger::{CollectionRecord, Ledger};
+use crate::ports::vectors::Vectors;
+
+/// Queues and record of this process.
+pub(super) struct Engines {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) broker: Arc<dyn Broker>,
+    #[cfg(feature = "rabbitmq")]
+    pub(super) rabbit: Option<RabbitBroker>,
+}
+
+/// Opens ledger and queues.
+pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engines, Refusal> {
+    let Backends { broker, ledger, cache_bytes_max, .. } = &config.backends;
+    let database = match ledger {
+        Some(_) => None,
+        None => {
+            let file = config.data_dir.join("ledger.sqlite");
+            Some(
+                tokio::task::spawn_blocking(move || Database::open(&file))
+                    .await
+                    .map_err(super::internal)??,
+            )
+        }
+    };
+    let open_ledger: Arc<dyn Ledger> = match (&database, ledger) {
+        (Some(database), _) => {
+            let embedded = SqliteLedger::new(database.clone(), clock.clone());
+            Arc::new(embedded.with_cache_bytes_max(*cache_bytes_max))
+        }
+        (None, Some(ledger)) => postgres(ledger, *cache_bytes_max, clock.clone()).await?,
+        (None, None) => return Err(absent("ledger", "a ledger")),
+    };
+    match (broker, database) {
+        (Some(broker), _) => with_rabbit(open_ledger, broker).await,
+        (None, Some(database)) => {
+            let broker = Arc::new(SqliteBroker::new(database, clock).await?);
+            Ok(Engines {
+                ledger: open_ledger,
+                broker,
+                #[cfg(feature = "rabbitmq")]
+                rabbit: None,
+            })
+        }
+        (None, None) => Err(absent("broker", "a broker")),
+    }
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(
+    config: &LedgerConfig,
+    cache_bytes_max: u64,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Ledger>, Refusal> {
+    let config = PostgresConfig {
+        url: config.url.expose().to_owned(),
+        schema: config.schema.clone(),
+        connections_max: config.connections_max,
+        acquire_timeout: config.acquire_max,
+        statement_timeout: config.statement_max,
+        cache_bytes_max,
+    };
+    Ok(Arc::new(PostgresLedger::connect(&config, clock).await.map_err(|fault| unreachable("ledger", fault))?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn postgres(_: &LedgerConfig, _: u64, _: Arc<dyn Clock>) -> Result<Arc<dyn Ledger>, Refusal> {
+    Err(absent("ledger", "Postgres"))
+}
+
+#[cfg(feature = "rabbitmq")]
+async fn with_rabbit(ledger: Arc<dyn Ledger>, config: &BrokerConfig) -> Result<Engines, Refusal> {
+    let refuse = |fault| unreachable("broker", fault);
+    let prefetch = u16::try_from(config.prefetch_messages_max).unwrap_or(u16::MAX);
+    let rabbit = RabbitConfig {
+        prefix: config.prefix.clone(),
+        prefetch,
+        ..RabbitConfig::new(AmqpUrl::parse(config.url.expose()).map_err(refuse)?)
+    };
+    let rabbit = RabbitBroker::connect(rabbit).await.map_err(refuse)?;
+    Ok(Engines { ledger, broker: Arc::new(rabbit.clone()), rabbit: Some(rabbit) })
+}
+
+#[cfg(not(feature = "rabbitmq"))]
+async fn with_rabbit(_: Arc<dyn Ledger>, _: &BrokerConfig) -> Result<Engines, Refusal> {
+    Err(absent("broker", "RabbitMQ"))
+}
+
+/// The vectors of a generation: in `directory`, or on the server.
+pub(super) async fn vectors(
+    config: Option<&VectorsConfig>,
+    record: &CollectionRecord,
+    directory: &Path,
+    dims: usize,
+) -> Result<Arc<dyn Vectors>, Fault> {
+    if let Some(config) = config {
+        return on_server(config, record, dims).await;
+    }
+    let directory = directory.join("vectors");
+    let open = move || EdgeVectors::open(&directory, dims);
+    Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Fault::transient)??))
+}
+
+#[cfg(feature = "qdrant")]
+async fn on_server(
+    config: &VectorsConfig,
+    record: &CollectionRecord,
+    dims: usize,
+) -> Result<Arc<dyn Vectors>, Fault> {
+    let server = QdrantConfig {
+        url: config.url.clone(),
+        api_key: config.api_key.as_ref().map(|key| key.expose().to_owned()),
+        timeout: config.call_max,
+        connect_timeout: config.connect_max,
+    };
+    let options = CollectionOptions {
+        int8: config.quantization == crate::config::Quantization::Int8,
+        shards: None,
+        replicas: None,
+    };
+    let name = crate::adapters::qdrant::collection_name(&record.key, record.generation);
+    Ok(Arc::new(QdrantVectors::open(&server, &name, dims, options).await?))
+}
+
+#[cfg(not(feature = "qdrant"))]
+async fn on_server(_: &VectorsConfig, _: &CollectionRecord, _: usize) -> Result<Arc<dyn Vectors>, Fault> {
+    Err(Fault::permanent("not_in_this_build", "this program was built without Qdrant (feature qdrant)"))
+}
+
+fn absent(section: &str, engine: &str) -> Refusal {
+    Refusal::invalid(
+        "not_in_this_build",
+        &format!("{section}.url"),
+        format!(
+            "{section}.url names {engine}, and this program was built without it; build it with default features"
+        ),
+    )
+}
+
+fn unreachable(section: &str, fault: Fault) -> Refusal {
+    let kind = match &fault {
+        Fault::Permanent(_) => RefusalKind::Invalid,
+        _ => RefusalKind::Unavailable,
+    };
+    Refusal::new(kind, "engine_unusable", &format!("{section}.url"), format!("{section}: {fault}"))
+}

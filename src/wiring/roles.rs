@@ -1,0 +1,80 @@
+//! What a process is for, and what it therefore opens.
+//!
+//! Where the ledger is a file of this machine, one process at a time does everything, so a
+//! command that leaves work behind does that work. Where processes share a ledger, a command
+//! leaves it to the workers.
+
+use crate::config::Config;
+use crate::domain::task::Stage;
+
+/// What this process does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roles {
+    /// Serves the API and, with workers, runs everything else, until it is stopped.
+    Serve {
+        /// Whether it runs the stages and the intake of the broker.
+        workers: bool,
+    },
+    /// Runs some stages until it is stopped.
+    Work {
+        /// Whether it takes in what producers publish to the broker.
+        submit: bool,
+        /// The stages.
+        stages: Vec<Stage>,
+    },
+    /// One command that changes something.
+    Change,
+    /// One command that asks a question.
+    Ask {
+        /// Whether the answer may have to wait for a version in flight.
+        awaits: bool,
+    },
+    /// One command that looks at the ledger.
+    Look,
+}
+
+/// What a role comes to under a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Duties {
+    /// Stages to run.
+    pub(super) stages: Vec<Stage>,
+    /// Whether to take in what producers publish.
+    pub(super) submit: bool,
+    /// Whether to open lexical indexes.
+    pub(super) index: bool,
+    /// Whether an index that another process writes will do.
+    pub(super) may_read_only: bool,
+    /// Whether other processes share the ledger.
+    pub(super) shared: bool,
+    /// Whether every collection of a shared ledger is opened and followed, or those asked for.
+    pub(super) follow_all: bool,
+}
+
+impl Roles {
+    pub(super) fn duties(&self, config: &Config) -> Duties {
+        let shared = config.backends.ledger.is_some();
+        let all = Stage::ALL.to_vec();
+        let alone = |work: bool| if work && !shared { all.clone() } else { Vec::new() };
+        let stages = match self {
+            Self::Serve { workers: true } => all.clone(),
+            Self::Work { stages, .. } => stages.clone(),
+            Self::Change => alone(true),
+            Self::Ask { awaits } => alone(*awaits),
+            Self::Serve { workers: false } | Self::Look => Vec::new(),
+        };
+        let lasting = matches!(self, Self::Serve { .. } | Self::Work { .. });
+        let index = match self {
+            Self::Serve { .. } | Self::Ask { .. } => true,
+            Self::Work { .. } => !shared || stages.contains(&Stage::Index),
+            Self::Change | Self::Look => !shared,
+        };
+        Duties {
+            submit: matches!(self, Self::Serve { workers: true } | Self::Work { submit: true, .. }),
+            may_read_only: matches!(self, Self::Ask { .. }) && shared,
+            follow_all: lasting && index,
+            stages,
+            index,
+            shared,
+        }
+    }
+}

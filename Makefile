@@ -5,18 +5,24 @@ CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 DATA ?=
 
-.PHONY: demo test check bench model build
+.PHONY: demo test test-with-services check bench model build
 
 ## Builds, ingests the project's documents into a temporary collection, asks one question.
-demo: build
+## The embedded stack alone, so that it builds sooner.
+demo:
+	$(CARGO) build --release --locked --no-default-features --bin contexture
 	./target/release/contexture demo
 
-## The program, optimised.
+## The program, optimised, with the production engines.
 build:
 	$(CARGO) build --release --locked --bin contexture
 
-## Every test: unit, integration, crash, layers.
+## Every test: unit, integration, crash, layers. RabbitMQ and Postgres are used where they run, and
+## started where they do not.
 test:
+	scripts/with-services.sh $(MAKE) --no-print-directory test-with-services
+
+test-with-services:
 ifdef NEXTEST
 	$(CARGO) nextest run --locked --no-fail-fast
 else
@@ -28,6 +34,7 @@ endif
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) check --locked --no-default-features --bin contexture
 	$(CARGO) test --locked --test layers
 
 ## Speed and memory, as ratios measured side by side. DATA=DIR names evaluation sets.

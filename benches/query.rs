@@ -43,6 +43,7 @@ async fn main() {
         "{} chunks of {sent} documents, budget {BUDGET_TOKENS} tokens",
         stack.progress().borrow().chunks
     );
+    tokio::task::spawn_blocking(support::wait_until_idle).await.unwrap();
     let mut steps: [Vec<Duration>; 5] = Default::default();
     for query in 0..QUERIES + 20 {
         let question: Vec<String> = (0..6).map(|_| generator.word()).collect();

@@ -135,6 +135,30 @@ pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl It
     println!("  all accepted after {accepted:.2} s");
 }
 
+/// Waits until this process has nothing left to do, the vector index built when idle included.
+pub fn wait_until_idle() {
+    const LOOK: Duration = Duration::from_millis(500);
+    std::thread::sleep(contexture::adapters::edge::OPTIMIZE_IDLE + 2 * LOOK);
+    let mut before = processor_ticks();
+    loop {
+        std::thread::sleep(LOOK);
+        let now = processor_ticks();
+        // 100 ticks are a second: under a twentieth of one core.
+        if now - before < 3 {
+            return;
+        }
+        before = now;
+    }
+}
+
+/// Time this process has spent on all cores, in hundredths of a second.
+fn processor_ticks() -> u64 {
+    let line = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = &line[line.rfind(')').unwrap() + 2..];
+    let fields: Vec<&str> = after_name.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 /// The value at a share of sorted values.
 pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a short list")]

@@ -43,7 +43,7 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engin
     let open_ledger: Arc<dyn Ledger> = match (&database, ledger) {
         (Some(database), _) => {
             let embedded = SqliteLedger::new(database.clone(), clock.clone());
-            Arc::new(embedded.with_cache_bytes_max(*cache_bytes_max))
+            Arc::new(embedded)
         }
         (None, Some(ledger)) => postgres(ledger, *cache_bytes_max, clock.clone()).await?,
         (None, None) => return Err(absent("ledger", "a ledger")),

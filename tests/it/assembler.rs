@@ -68,7 +68,7 @@ fn kept_gain(assembled: &Assembled) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn the_budget_is_never_exceeded(
@@ -80,6 +80,8 @@ proptest! {
         let tokenizer = all()[which];
         let assembled = assemble(&corpus.input, &assembly(budget, format), tokenizer);
         prop_assert!(assembled.tokens <= budget);
+        let again = assemble(&corpus.input, &assembly(budget, format), tokenizer);
+        prop_assert_eq!(&again.context, &assembled.context);
         prop_assert_eq!(assembled.tokens, tokenizer.count(&assembled.context));
         prop_assert_eq!(&assembled.context, &render(&assembled.passages, format));
         prop_assert!((0.0..=1.0).contains(&assembled.bound));

@@ -5,6 +5,7 @@
 mod assembler;
 mod chunker;
 mod cli;
+mod compose;
 mod config;
 mod domain;
 mod embedders;

@@ -12,7 +12,10 @@
 //!   with the slice's last visible character is a piece of the slice, too.
 //!
 //! Pieces of at most 15 bytes go through a small direct-mapped memory of counts: running text
-//! repeats its words, and looking one up is several times cheaper than encoding it.
+//! repeats its words, and looking one up is several times cheaper than encoding it. Counting a
+//! whole text borrows such a memory from a pool, so that it is warm from the texts before.
+
+use std::sync::{Mutex, PoisonError};
 
 use bpe_openai::{Tokenizer as Vocabulary, cl100k_base, o200k_base};
 
@@ -23,6 +26,10 @@ use crate::ports::tokenizer::{TokenTable, Tokenizer};
 const REMEMBERED_BYTES_MAX: usize = 15;
 /// Most slots of [`Counter`]: 256 KiB, about a level-two cache.
 const SLOTS_MAX: usize = 8192;
+/// Memories that a vocabulary keeps while nobody counts.
+const POOLED_MAX: usize = 16;
+/// Shorter texts are encoded: nothing repeats in them.
+const POOLED_BYTES_MIN: usize = 64;
 /// Pieces longer than this many bytes are interpolated by [`TokenTable::tokens_before`].
 const LONG_PIECE_BYTES: usize = 64;
 /// Farthest that a piece looks beyond its end, past white space: a contraction such as `'re`.
@@ -35,17 +42,20 @@ const JOINED_BYTES: usize = 512;
 pub struct Bpe {
     name: &'static str,
     vocabulary: &'static Vocabulary,
+    pool: &'static Pool,
 }
 
 impl Bpe {
     /// `cl100k_base`: GPT-4, text-embedding-3. The first use loads it (about 0.2 s).
     pub fn cl100k() -> Self {
-        Self { name: "cl100k_base", vocabulary: cl100k_base() }
+        static POOL: Pool = Pool::new();
+        Self { name: "cl100k_base", vocabulary: cl100k_base(), pool: &POOL }
     }
 
     /// `o200k_base`: GPT-4o and later. The first use loads it (about 0.5 s).
     pub fn o200k() -> Self {
-        Self { name: "o200k_base", vocabulary: o200k_base() }
+        static POOL: Pool = Pool::new();
+        Self { name: "o200k_base", vocabulary: o200k_base(), pool: &POOL }
     }
 }
 
@@ -55,7 +65,13 @@ impl Tokenizer for Bpe {
     }
 
     fn count(&self, text: &str) -> usize {
-        self.vocabulary.count(text)
+        if text.len() < POOLED_BYTES_MIN {
+            return self.vocabulary.count(text);
+        }
+        let mut counter = self.pool.take(self.vocabulary);
+        let tokens = self.vocabulary.split(text).map(|piece| counter.count(piece.as_bytes()) as usize).sum();
+        self.pool.put_back(counter);
+        tokens
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
@@ -180,6 +196,27 @@ impl TokenTable for BpeTable<'_> {
     }
 }
 
+/// Memories of one vocabulary that nobody counts with.
+struct Pool(Mutex<Vec<Counter>>);
+
+impl Pool {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn take(&self, vocabulary: &'static Vocabulary) -> Counter {
+        let pooled = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        pooled.unwrap_or_else(|| Counter::new(vocabulary, usize::MAX))
+    }
+
+    fn put_back(&self, counter: Counter) {
+        let mut pooled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if pooled.len() < POOLED_MAX {
+            pooled.push(counter);
+        }
+    }
+}
+
 /// Counts pieces and remembers the short ones.
 struct Counter {
     vocabulary: &'static Vocabulary,
@@ -194,7 +231,7 @@ struct Slot {
 
 impl Counter {
     fn new(vocabulary: &'static Vocabulary, text_bytes: usize) -> Self {
-        let slots = (text_bytes / 8).next_power_of_two().clamp(64, SLOTS_MAX);
+        let slots = (text_bytes / 8).min(SLOTS_MAX).next_power_of_two().max(64);
         Self { vocabulary, slots: vec![Slot::default(); slots] }
     }
 

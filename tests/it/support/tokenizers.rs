@@ -1,10 +1,14 @@
 //! Tokenizers whose counts do not add up, each in its own way.
 
+use contexture::adapters::tokenizer::bpe::Bpe;
 use contexture::domain::chunk::Span;
 use contexture::ports::tokenizer::{TokenTable, Tokenizer};
 
-/// A real vocabulary.
+/// The program's own counting of a real vocabulary, checked against the vocabulary itself.
 pub(crate) struct Cl100k;
+
+/// Another.
+pub(crate) struct O200k;
 
 /// Five characters of one kind are a token; joining words saves tokens.
 pub(crate) struct Runs;
@@ -12,8 +16,14 @@ pub(crate) struct Runs;
 /// Joined texts cost more than their parts.
 pub(crate) struct Superlinear;
 
-pub(crate) fn all() -> [&'static dyn Tokenizer; 3] {
-    [&Cl100k, &Runs, &Superlinear]
+pub(crate) fn all() -> [&'static dyn Tokenizer; 4] {
+    [&Cl100k, &O200k, &Runs, &Superlinear]
+}
+
+fn checked(program: &Bpe, vocabulary: &bpe_openai::Tokenizer, text: &str) -> usize {
+    let tokens = program.count(text);
+    assert_eq!(tokens, vocabulary.count(text), "{}: {text:?}", program.name());
+    tokens
 }
 
 impl Tokenizer for Cl100k {
@@ -22,7 +32,21 @@ impl Tokenizer for Cl100k {
     }
 
     fn count(&self, text: &str) -> usize {
-        bpe_openai::cl100k_base().count(text)
+        checked(&Bpe::cl100k(), bpe_openai::cl100k_base(), text)
+    }
+
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+        Box::new(Slices(self, text))
+    }
+}
+
+impl Tokenizer for O200k {
+    fn name(&self) -> &'static str {
+        "o200k_base"
+    }
+
+    fn count(&self, text: &str) -> usize {
+        checked(&Bpe::o200k(), bpe_openai::o200k_base(), text)
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {

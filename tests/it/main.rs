@@ -9,6 +9,9 @@ mod config;
 mod domain;
 mod embedders;
 mod grpc;
+mod ingest;
 mod ports;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod support;
 mod wordpiece;

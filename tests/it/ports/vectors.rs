@@ -1,5 +1,6 @@
 //! The suite of the vectors port.
 
+mod kills;
 mod search;
 mod store;
 

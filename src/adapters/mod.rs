@@ -4,5 +4,6 @@ pub mod edge;
 pub mod embedder;
 pub mod memory;
 pub mod sqlite;
+mod staged;
 pub mod tantivy;
 pub mod tokenizer;

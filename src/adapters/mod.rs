@@ -3,6 +3,8 @@
 pub mod edge;
 pub mod embedder;
 pub mod memory;
+#[cfg(feature = "qdrant")]
+pub mod qdrant;
 pub mod sqlite;
 mod staged;
 pub mod tantivy;

@@ -17,6 +17,8 @@ macro_rules! laws {
 
 mod broker;
 mod embedder;
+#[cfg(feature = "qdrant")]
+mod filters_agree;
 mod ledger;
 mod lexical;
 mod vectors;

@@ -3,6 +3,10 @@
 pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
+#[cfg(feature = "qdrant")]
+pub(crate) mod edge_behind_qdrant_grpc;
+#[cfg(feature = "qdrant")]
+pub(crate) mod qdrant;
 pub(crate) mod scan;
 pub(crate) mod strategies;
 pub(crate) mod tokenizers;

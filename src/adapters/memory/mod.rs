@@ -5,6 +5,7 @@
 
 mod books;
 pub mod broker;
+mod cache;
 pub mod ledger;
 pub mod vectors;
 

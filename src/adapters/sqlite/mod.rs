@@ -7,6 +7,7 @@
 //! answered survives a power cut as far as the disk keeps its word.
 
 mod broker;
+mod cache;
 mod endings;
 mod intake;
 mod ledger;
@@ -37,7 +38,8 @@ const READERS: usize = 2;
 const STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order; `user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_ledger.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0002_cache_bound.sql")];
 
 type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Result<(), Fault>) + Send>;

@@ -9,6 +9,8 @@
 //!
 //! Several processes may share one ledger: each opens a handle of its own.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -287,4 +289,12 @@ pub trait Ledger: Send + Sync {
 
     /// Removes dead letters from the list; their versions stay dead. Returns how many.
     async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault>;
+
+    /// Takes or renews the lease of a role for `ttl` from now; false while another handle has
+    /// it. It saves work and excludes nobody: who was paused may go on past its end, so what is
+    /// done under a lease must bear being done twice.
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault>;
+
+    /// Gives a lease up before its end, if this handle has it.
+    async fn resign(&self, role: &str) -> Result<(), Fault>;
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::books::{Entry, History, Room, is_overtaken, judge, supersede_older};
 use super::cache::VectorCache;
+use super::leases::Leases;
 use super::lock;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
@@ -23,6 +25,8 @@ use crate::ports::ledger::{
 pub struct MemoryLedger {
     clock: Arc<dyn Clock>,
     books: Arc<Mutex<Books>>,
+    leases: Arc<Leases>,
+    holder: u64,
     cache_bytes_max: u64,
 }
 
@@ -40,13 +44,21 @@ struct Books {
 impl MemoryLedger {
     /// An empty ledger that stamps by `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, books: Arc::default(), cache_bytes_max: CACHE_BYTES_MAX }
+        let leases = Arc::new(Leases::default());
+        let holder = leases.new_holder();
+        Self { clock, books: Arc::default(), leases, holder, cache_bytes_max: CACHE_BYTES_MAX }
     }
 
     /// Another handle on the same books, as another process would have it.
     #[must_use]
     pub fn peer(&self) -> Self {
-        Self { clock: self.clock.clone(), books: self.books.clone(), cache_bytes_max: self.cache_bytes_max }
+        Self {
+            clock: self.clock.clone(),
+            books: self.books.clone(),
+            leases: self.leases.clone(),
+            holder: self.leases.new_holder(),
+            cache_bytes_max: self.cache_bytes_max,
+        }
     }
 
     /// The same handle with another bound of its embedding cache; 0 keeps nothing.
@@ -342,5 +354,14 @@ impl Ledger for MemoryLedger {
     async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
         let mut books = lock(&self.books);
         Ok(ids.iter().filter(|id| books.letters.remove(id).is_some()).count() as u64)
+    }
+
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        Ok(self.leases.lead(role, self.holder, self.clock.now_ms(), ttl))
+    }
+
+    async fn resign(&self, role: &str) -> Result<(), Fault> {
+        self.leases.resign(role, self.holder);
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 mod books;
 pub mod broker;
 mod cache;
+pub(in crate::adapters) mod leases;
 pub mod ledger;
 pub mod vectors;
 

@@ -1,6 +1,7 @@
 //! The ledger port on SQLite: each call is one closure on the right connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -21,13 +22,15 @@ use crate::ports::ledger::{
 pub struct SqliteLedger {
     database: Database,
     clock: Arc<dyn Clock>,
+    holder: u64,
     cache_bytes_max: u64,
 }
 
 impl SqliteLedger {
-    /// A handle on the ledger of an open file.
+    /// A handle on the ledger of an open file; its clones hold leases together.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock, cache_bytes_max: CACHE_BYTES_MAX }
+        let holder = database.0.leases.new_holder();
+        Self { database, clock, holder, cache_bytes_max: CACHE_BYTES_MAX }
     }
 
     /// The same handle with another bound of its embedding cache; 0 keeps nothing.
@@ -162,5 +165,14 @@ impl Ledger for SqliteLedger {
     async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
         let ids = ids.to_vec();
         self.database.write(move |db| endings::drop_dead(db, &ids)).await
+    }
+
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        Ok(self.database.0.leases.lead(role, self.holder, self.clock.now_ms(), ttl))
+    }
+
+    async fn resign(&self, role: &str) -> Result<(), Fault> {
+        self.database.0.leases.resign(role, self.holder);
+        Ok(())
     }
 }

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use broker::SqliteBroker;
 pub use ledger::SqliteLedger;
 
+use crate::adapters::memory::leases::Leases;
 use crate::fault::Fault;
 
 /// Calls waiting for a thread before callers have to wait for a place.
@@ -53,6 +54,8 @@ struct Threads {
     writer: Thread,
     readers: Vec<Thread>,
     next_reader: AtomicUsize,
+    /// One process owns the file, so leases need not outlive it.
+    leases: Leases,
 }
 
 struct Thread {
@@ -90,7 +93,12 @@ impl Database {
             configure(&connection).map_err(sql_fault)?;
             readers.push(spawn("ledger-reader", connection, run_reader)?);
         }
-        Ok(Self(Arc::new(Threads { writer, readers, next_reader: AtomicUsize::new(0) })))
+        Ok(Self(Arc::new(Threads {
+            writer,
+            readers,
+            next_reader: AtomicUsize::new(0),
+            leases: Leases::default(),
+        })))
     }
 
     /// Runs `work` in a transaction; returns after the commit.

@@ -5,11 +5,13 @@ mod cache;
 mod dead;
 mod intake;
 mod journey;
+mod leases;
 mod restart;
 mod sweep;
 mod upgrade;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::sqlite::{Database, SqliteLedger};
@@ -32,16 +34,21 @@ pub(crate) struct Fixture {
     clock: Arc<ManualClock>,
     home: CollectionKey,
     peer: Peer,
+    /// Lets time pass by the clock that leases go by.
+    pass: Arc<dyn Fn(Duration) + Send + Sync>,
     /// Opens what the process before left behind; none where nothing outlives it.
     reopen: Option<Arc<dyn Fn() -> Arc<dyn Ledger> + Send + Sync>>,
 }
 
 impl Fixture {
+    /// On a ledger whose leases go by `clock`.
     async fn new(peer: Peer, clock: Arc<ManualClock>) -> Self {
         let home = collection(TENANT, "home");
         let ledger = peer(CACHE_BYTES_MAX);
         ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
-        Self { ledger, clock, home, peer, reopen: None }
+        let passing = clock.clone();
+        let pass = Arc::new(move |by| passing.advance(by));
+        Self { ledger, clock, home, peer, pass, reopen: None }
     }
 
     async fn submit(&self, id: &str, version: Option<u64>, text: &str) -> (Intake, u64) {
@@ -175,6 +182,14 @@ macro_rules! ledger_suite {
                 vector_past_the_bound_is_left_out,
                 handles_share_one_cache,
                 total_never_drifts,
+            ],
+            leases: [
+                one_handle_leads_until_it_resigns,
+                roles_do_not_meet,
+                lease_ends_by_itself,
+                leading_again_renews,
+                resigning_what_another_has_does_nothing,
+                of_many_at_once_one_leads,
             ],
             accounts: [random_operations_agree_with_a_model],
             $($area: [$($law),*],)?

@@ -3,6 +3,8 @@
 pub mod edge;
 pub mod embedder;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod sqlite;
 pub mod tantivy;
 pub mod tokenizer;

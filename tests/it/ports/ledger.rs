@@ -6,6 +6,8 @@ mod dead;
 mod intake;
 mod journey;
 mod leases;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod restart;
 mod sweep;
 mod upgrade;
@@ -219,3 +221,8 @@ async fn open_sqlite() -> Fixture {
 }
 
 ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_a_restart]);
+
+#[cfg(feature = "postgres")]
+use postgres::support::open_postgres;
+#[cfg(feature = "postgres")]
+ledger_suite!(postgres_server, open_postgres, restart: [everything_answered_is_there_after_a_restart]);

@@ -9,6 +9,7 @@ mod config;
 mod domain;
 mod embedders;
 mod grpc;
+mod ingest;
 mod ports;
 mod support;
 mod wordpiece;

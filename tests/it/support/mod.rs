@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
 pub(crate) mod scan;
+pub(crate) mod stages;
 pub(crate) mod strategies;
 pub(crate) mod tokenizers;
 

@@ -3,6 +3,8 @@
 pub mod edge;
 pub mod embedder;
 pub mod memory;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 pub mod sqlite;
 pub mod tantivy;
 pub mod tokenizer;

@@ -11,5 +11,7 @@ mod embedders;
 mod grpc;
 mod ingest;
 mod ports;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod support;
 mod wordpiece;

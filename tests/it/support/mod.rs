@@ -1,8 +1,12 @@
 //! Builders for what tests talk about, and doubles for what they must control.
 
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod amqp_proxy;
 pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod rabbit;
 pub(crate) mod scan;
 pub(crate) mod stages;
 pub(crate) mod strategies;

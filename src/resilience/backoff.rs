@@ -1,4 +1,5 @@
-//! Delays between attempts: exponential, bounded, the same tiers as the retry queues.
+//! Delays between attempts: exponential, bounded. Messages wait in the tiers of the retry queues;
+//! who lost a connection or a consumer comes back within seconds.
 
 use std::time::Duration;
 
@@ -15,4 +16,14 @@ pub const TIERS: [Duration; 5] = [
 pub fn delay(failures: u32) -> Duration {
     let tier = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX).min(TIERS.len() - 1);
     TIERS[tier]
+}
+
+/// The longest wait before a lost connection or consumer is opened again.
+const REOPEN_MAX: Duration = Duration::from_secs(10);
+
+/// The wait after the `failures`-th failure in a row to keep something open, counted from 1:
+/// 100 ms, doubled each time, at most ten seconds.
+pub fn reopen(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    (Duration::from_millis(100) * 2_u32.pow(doublings)).min(REOPEN_MAX)
 }

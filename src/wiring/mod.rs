@@ -84,6 +84,7 @@ impl Stack {
             clock,
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
+            events: None,
             replicas: mode == IndexMode::Followed,
         });
         let tokenizers = Tokenizers::new(vec![

@@ -6,6 +6,7 @@
 mod books;
 pub mod broker;
 pub mod ledger;
+pub mod producers;
 pub mod vectors;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -4,6 +4,11 @@ pub mod edge;
 pub mod embedder;
 pub mod files;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "qdrant")]
+pub mod qdrant;
 pub mod sqlite;
+mod staged;
 pub mod tantivy;
 pub mod tokenizer;

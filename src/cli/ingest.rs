@@ -4,18 +4,18 @@
 //! happens to this process; running the same command again goes on. Files are read one batch
 //! at a time.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
 use serde::Serialize;
-use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::feed::{Feed, Tally};
+use super::feed::{BATCH_BYTES_MAX, Feed, Tally};
 use super::global::{Global, collection_key, read_pipeline};
 use super::interrupt::interrupted;
 use super::meter::Meter;
@@ -30,6 +30,9 @@ use crate::wiring::{Progress, Roles, Stack};
 
 /// Dead or refused documents that are named; the rest is counted.
 const NAMED_MAX: usize = 5;
+
+/// Files read at once.
+const FILES_READ_MAX: usize = 64;
 
 /// What `ingest` takes.
 #[derive(Debug, Args)]
@@ -157,8 +160,12 @@ impl<'a> Run<'a> {
     async fn submit(&mut self) -> Result<(), Failure> {
         let progress = self.stack.progress();
         let mut feed = Feed::new(self.stack);
-        for file in std::mem::take(&mut self.scan.files) {
-            if let Some(submission) = self.read(file).await {
+        let mut files = std::mem::take(&mut self.scan.files).into_iter();
+        while files.len() > 0 {
+            let (some, rest) = read_some(files, self.body_bytes_max).await?;
+            files = rest;
+            for (file, body) in some {
+                let Some(submission) = self.submission(file, body) else { continue };
                 feed.push(submission).await?;
                 self.tally = feed.tally();
                 let now = *progress.borrow();
@@ -171,8 +178,8 @@ impl<'a> Run<'a> {
     }
 
     /// The submission of a file; none, with the reason noted, when it cannot be one.
-    async fn read(&mut self, file: Found) -> Option<Submission> {
-        let body = match read_at_most(&file, self.body_bytes_max).await {
+    fn submission(&mut self, file: Found, body: std::io::Result<Bytes>) -> Option<Submission> {
+        let body = match body {
             Ok(body) if body.is_empty() => {
                 self.scan.skips.add(Skip::Empty, &file.path);
                 return None;
@@ -254,11 +261,33 @@ fn detail(progress: Progress) -> String {
     format!("; {}", table::counted(progress.chunks, "chunk"))
 }
 
+/// A file and what could be read of it.
+type WithBody = (Found, std::io::Result<Bytes>);
+
+/// The next files with their bodies, as many as make a batch, and the files after them: leaving
+/// the runtime for each file by itself costs more than reading it.
+async fn read_some(
+    mut files: std::vec::IntoIter<Found>,
+    bytes_max: usize,
+) -> Result<(Vec<WithBody>, std::vec::IntoIter<Found>), Failure> {
+    let read = move || {
+        let mut some = Vec::with_capacity(FILES_READ_MAX);
+        let mut bytes = 0;
+        while some.len() < FILES_READ_MAX && bytes < BATCH_BYTES_MAX {
+            let Some(file) = files.next() else { break };
+            let body = read_at_most(&file.path, bytes_max);
+            bytes += body.as_ref().map_or(0, Bytes::len);
+            some.push((file, body));
+        }
+        (some, files)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|error| Failure::failed("internal", error.to_string()))
+}
+
 /// Reads a file, and one byte more than allowed of one that is too large, so that it is refused.
-async fn read_at_most(file: &Found, bytes_max: usize) -> std::io::Result<Bytes> {
+fn read_at_most(path: &Path, bytes_max: usize) -> std::io::Result<Bytes> {
     let mut body = Vec::new();
-    let handle = tokio::fs::File::open(&file.path).await?;
-    handle.take(bytes_max as u64 + 1).read_to_end(&mut body).await?;
+    std::fs::File::open(path)?.take(bytes_max as u64 + 1).read_to_end(&mut body)?;
     Ok(Bytes::from(body))
 }
 

@@ -1,4 +1,8 @@
 //! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages.
+//!
+//! Every process runs this, and one does the work: the one that has the lease [`ROLE`]. It is
+//! renewed between pieces of work, given up at the end, and taken over when a process died,
+//! [`LEASE`] after its last sign of life. Two at once would only send messages twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +15,10 @@ use crate::ports::broker::Outgoing;
 
 use super::{Stages, submit, sweep};
 
+/// The lease of the process that does it.
+pub const ROLE: &str = "housekeeping";
+/// How long the lease lasts: three rounds.
+pub const LEASE: Duration = Duration::from_secs(15);
 /// Time between rounds.
 const ROUND: Duration = Duration::from_secs(5);
 /// Age at which an unconfirmed first message is sent again.
@@ -22,21 +30,36 @@ const VERSIONS_MAX: usize = 1_000;
 
 /// Runs rounds until `stop` is true, the first at once.
 pub async fn run(stages: Arc<Stages>, mut stop: watch::Receiver<bool>) {
-    let mut first = true;
+    let mut led = false;
     while !*stop.borrow() {
-        if let Err(fault) = round(&stages, first).await {
-            tracing::warn!(%fault, "housekeeping failed; it tries again");
+        match round(&stages, !led).await {
+            Ok(leads) => led = leads,
+            Err(fault) => tracing::warn!(%fault, "housekeeping failed; it tries again"),
         }
-        first = false;
         let _ = tokio::time::timeout(ROUND, stop.wait_for(|stop| *stop)).await;
+    }
+    if let Err(fault) = stages.ledger.resign(ROLE).await {
+        tracing::debug!(%fault, "the housekeeping lease was not given up; it ends by itself");
     }
 }
 
-/// One round; `all` relays everything unconfirmed, as after a start.
-pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
+/// One round, if this process leads; returns whether it does. `all` relays everything
+/// unconfirmed, as after a start or a takeover: who sent it may be gone.
+pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
+    if !leads(stages).await? {
+        return Ok(false);
+    }
     relay(stages, all).await?;
-    while sweep::run_leftovers(stages).await? > 0 {}
-    requeue_lost(stages).await
+    while leads(stages).await? && sweep::run_leftovers(stages).await? > 0 {}
+    if !leads(stages).await? {
+        return Ok(false);
+    }
+    requeue_lost(stages).await?;
+    Ok(true)
+}
+
+async fn leads(stages: &Stages) -> Result<bool, Fault> {
+    stages.ledger.lead(ROLE, LEASE).await
 }
 
 async fn relay(stages: &Stages, all: bool) -> Result<(), Fault> {

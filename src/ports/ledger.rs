@@ -6,6 +6,10 @@
 //! accepted → chunked → embedded → visible, superseded or dead; `replay` alone moves a dead
 //! one back to accepted. For every collection, at any time,
 //! `accepted = in_flight + visible + superseded + dead` (promise C7).
+//!
+//! Several processes may share one ledger: each opens a handle of its own.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -17,6 +21,19 @@ use crate::domain::ids::{
 };
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, Reason};
+
+/// The embedding cache's bound unless another is given, in bytes (1 GiB).
+pub const CACHE_BYTES_MAX: u64 = 1 << 30;
+/// What an entry of the embedding cache costs beside the 4 bytes of each number.
+pub const CACHE_ENTRY_BYTES: u64 = 128;
+/// How finely the embedding cache tells when an entry was used last: a use is noted at most
+/// once per period, in ms (1 hour).
+pub const CACHE_PERIOD_MS: u64 = 60 * 60 * 1000;
+
+/// Bytes an entry with this vector takes of the embedding cache's bound.
+pub fn cache_cost(vector: &[f32]) -> u64 {
+    CACHE_ENTRY_BYTES + 4 * vector.len() as u64
+}
 
 /// A collection and the generation that serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,10 +281,12 @@ pub trait Ledger: Send + Sync {
     /// Notes that the vectors of these versions are gone; bodies of superseded versions go too.
     async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault>;
 
-    /// The cached vectors of these keys, in order.
+    /// The cached vectors of these keys, in order; notes their use.
     async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault>;
 
-    /// Adds vectors to the cache.
+    /// Adds vectors to the cache. Past the handle's bound the least recently used go, until a
+    /// sixteenth of it is free. A bound of 0 keeps nothing; one that was lowered is reached over
+    /// several calls.
     async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault>;
 
     /// Versions of a document, newest first.
@@ -289,4 +308,12 @@ pub trait Ledger: Send + Sync {
 
     /// Removes dead letters from the list; their versions stay dead. Returns how many.
     async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault>;
+
+    /// Takes or renews the lease of a role for `ttl` from now; false while another handle has
+    /// it. It saves work and excludes nobody: who was paused may go on past its end, so what is
+    /// done under a lease must bear being done twice.
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault>;
+
+    /// Gives a lease up before its end, if this handle has it.
+    async fn resign(&self, role: &str) -> Result<(), Fault>;
 }

@@ -12,7 +12,7 @@ use crate::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors};
 use crate::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
 use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
 use crate::config::{Backends, BrokerConfig, Config, LedgerConfig, VectorsConfig};
-use crate::fault::{Fault, Refusal, RefusalKind};
+use crate::fault::{Fault, Refusal};
 use crate::ports::broker::Broker;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{CollectionRecord, Ledger};
@@ -154,10 +154,11 @@ fn absent(section: &str, engine: &str) -> Refusal {
     )
 }
 
+#[cfg(any(feature = "postgres", feature = "rabbitmq"))]
 fn unreachable(section: &str, fault: Fault) -> Refusal {
     let kind = match &fault {
-        Fault::Permanent(_) => RefusalKind::Invalid,
-        _ => RefusalKind::Unavailable,
+        Fault::Permanent(_) => crate::fault::RefusalKind::Invalid,
+        _ => crate::fault::RefusalKind::Unavailable,
     };
     Refusal::new(kind, "engine_unusable", &format!("{section}.url"), format!("{section}: {fault}"))
 }

@@ -10,6 +10,7 @@ mod config;
 mod domain;
 mod embedders;
 mod grpc;
+mod housekeeping;
 mod ports;
 mod support;
 mod wordpiece;

@@ -13,7 +13,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use qdrant_edge::external::serde_json::{self, json};
 use qdrant_edge::{
     CountRequest, CreateIndex, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder,
     FieldIndexOperations, NamedQuery, Payload, PayloadFieldSchema, PayloadSchemaType, PointId,
@@ -21,6 +20,7 @@ use qdrant_edge::{
     UpdateOperation, VectorStructPersisted, WithPayloadInterface, WithVector,
 };
 
+use super::staged;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::Fault;
@@ -30,7 +30,7 @@ use owner::Owner;
 pub use owner::{OPTIMIZE_IDLE, OPTIMIZE_POINTS};
 
 /// Payload keys that have an index of their own.
-const INDEXED_KEYS: [&str; 3] = ["doc", "acl", "facets"];
+const INDEXED_KEYS: [&str; 3] = [staged::DOCUMENT, staged::READERS, staged::FACETS];
 /// Points read per page when all points of a document are listed.
 const SCROLL_PAGE_POINTS: usize = 1024;
 
@@ -119,7 +119,7 @@ impl Vectors for EdgeVectors {
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
         self.check_dims(&vector)?;
-        let filter = filter::to_engine(filter, readers)?;
+        let filter = filter::to_engine(&staged::readable(filter, readers))?;
         self.read(move |shard| {
             let request = SearchRequest {
                 query: QueryEnum::Nearest(NamedQuery::default_dense(vector)),
@@ -141,7 +141,7 @@ impl Vectors for EdgeVectors {
     }
 
     async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
-        let filter = filter::of_document(document_id)?;
+        let filter = filter::to_engine(&staged::of_document(document_id))?;
         self.read(move |shard| {
             let mut ids = Vec::new();
             let mut offset = None;
@@ -156,8 +156,8 @@ impl Vectors for EdgeVectors {
                 };
                 let (page, next) = shard.scroll(request).map_err(engine_fault)?;
                 ids.extend(page.iter().filter_map(|record| {
-                    let version = record.payload.as_ref()?.0.get("ver")?.as_u64()?;
-                    Some((chunk_id(&record.id)?, Version::new(version).ok()?))
+                    let version = record.payload.as_ref()?.0.get(staged::VERSION)?.as_u64()?;
+                    Some((chunk_id(&record.id)?, staged::version(version)?))
                 }));
                 offset = next;
                 if offset.is_none() {
@@ -186,26 +186,10 @@ fn create_index(key: &str) -> Result<UpdateOperation, Fault> {
 }
 
 fn to_engine(point: Point) -> PointStructPersisted {
-    let mut payload = serde_json::Map::new();
-    payload.insert("doc".to_owned(), json!(point.document_id.as_str()));
-    payload.insert("ver".to_owned(), json!(point.version.get()));
-    payload.insert("acl".to_owned(), json!(point.readers));
-    let facets: Vec<String> = point.facets.into_iter().filter(|facet| !facet.contains("\u{1f}#")).collect();
-    if !facets.is_empty() {
-        payload.insert("facets".to_owned(), json!(facets));
-    }
-    if !point.numbers.is_empty() {
-        let numbers: serde_json::Map<_, _> = point
-            .numbers
-            .into_iter()
-            .map(|(key, values)| (filter::number_key(&key), json!(values)))
-            .collect();
-        payload.insert("numbers".to_owned(), numbers.into());
-    }
     PointStructPersisted {
         id: PointId::Uuid(point.id.as_uuid()),
+        payload: Some(Payload(staged::payload(&point))),
         vector: VectorStructPersisted::Single(point.vector),
-        payload: Some(Payload(payload)),
     }
 }
 

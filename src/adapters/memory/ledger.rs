@@ -1,11 +1,14 @@
 //! A ledger in memory. One lock is the transaction: each call is atomic, calls are serial.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::books::{Entry, History, Room, is_overtaken, judge, supersede_older};
+use super::cache::VectorCache;
+use super::leases::Leases;
 use super::lock;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
@@ -14,14 +17,17 @@ use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{
-    Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Intake, Ledger, Loser, Receipt, State,
-    StoredBody, VersionRecord,
+    CACHE_BYTES_MAX, Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Intake, Ledger, Loser,
+    Receipt, State, StoredBody, VersionRecord,
 };
 
-/// A ledger that lives as long as the process.
+/// A ledger that lives as long as its last handle.
 pub struct MemoryLedger {
     clock: Arc<dyn Clock>,
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
+    leases: Arc<Leases>,
+    holder: u64,
+    cache_bytes_max: u64,
 }
 
 #[derive(Default)]
@@ -30,7 +36,7 @@ struct Books {
     /// Versions to publish, by the order they were accepted or replayed in.
     outbox: BTreeMap<u64, VersionKey>,
     letters: BTreeMap<u64, DeadLetter>,
-    vectors: HashMap<EmbeddingKey, Vec<f32>>,
+    vectors: VectorCache,
     /// Numbers outbox entries and dead letters.
     sequence: u64,
 }
@@ -38,7 +44,27 @@ struct Books {
 impl MemoryLedger {
     /// An empty ledger that stamps by `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, books: Mutex::default() }
+        let leases = Arc::new(Leases::default());
+        let holder = leases.new_holder();
+        Self { clock, books: Arc::default(), leases, holder, cache_bytes_max: CACHE_BYTES_MAX }
+    }
+
+    /// Another handle on the same books, as another process would have it.
+    #[must_use]
+    pub fn peer(&self) -> Self {
+        Self {
+            clock: self.clock.clone(),
+            books: self.books.clone(),
+            leases: self.leases.clone(),
+            holder: self.leases.new_holder(),
+            cache_bytes_max: self.cache_bytes_max,
+        }
+    }
+
+    /// The same handle with another bound of its embedding cache; 0 keeps nothing.
+    #[must_use]
+    pub fn with_cache_bytes_max(self, cache_bytes_max: u64) -> Self {
+        Self { cache_bytes_max, ..self }
     }
 
     /// Changes the entries of these versions; unknown ones are passed over.
@@ -300,12 +326,16 @@ impl Ledger for MemoryLedger {
     }
 
     async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
-        let books = lock(&self.books);
-        Ok(keys.iter().map(|key| books.vectors.get(key).cloned()).collect())
+        if self.cache_bytes_max == 0 {
+            return Ok(vec![None; keys.len()]);
+        }
+        let now_ms = self.clock.now_ms();
+        let mut books = lock(&self.books);
+        Ok(keys.iter().map(|key| books.vectors.get(key, now_ms)).collect())
     }
 
     async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault> {
-        lock(&self.books).vectors.extend(vectors);
+        lock(&self.books).vectors.insert(vectors, self.cache_bytes_max, self.clock.now_ms());
         Ok(())
     }
 
@@ -339,5 +369,14 @@ impl Ledger for MemoryLedger {
     async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
         let mut books = lock(&self.books);
         Ok(ids.iter().filter(|id| books.letters.remove(id).is_some()).count() as u64)
+    }
+
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        Ok(self.leases.lead(role, self.holder, self.clock.now_ms(), ttl))
+    }
+
+    async fn resign(&self, role: &str) -> Result<(), Fault> {
+        self.leases.resign(role, self.holder);
+        Ok(())
     }
 }

@@ -5,6 +5,8 @@
 
 mod books;
 pub mod broker;
+mod cache;
+pub(in crate::adapters) mod leases;
 pub mod ledger;
 pub mod producers;
 pub mod vectors;

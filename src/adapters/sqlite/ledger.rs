@@ -1,10 +1,11 @@
 //! The ledger port on SQLite: each call is one closure on the right connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Database, endings, intake, log, queries, stages};
+use super::{Database, cache, endings, intake, log, queries, stages};
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
@@ -12,8 +13,8 @@ use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{
-    Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Ledger, Loser, Receipt, StoredBody,
-    VersionRecord,
+    CACHE_BYTES_MAX, Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Ending, Ledger, Loser,
+    Receipt, StoredBody, VersionRecord,
 };
 
 /// The ledger in a SQLite file.
@@ -21,12 +22,21 @@ use crate::ports::ledger::{
 pub struct SqliteLedger {
     database: Database,
     clock: Arc<dyn Clock>,
+    holder: u64,
+    cache_bytes_max: u64,
 }
 
 impl SqliteLedger {
-    /// The ledger of an open file.
+    /// A handle on the ledger of an open file; its clones hold leases together.
     pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+        let holder = database.0.leases.new_holder();
+        Self { database, clock, holder, cache_bytes_max: CACHE_BYTES_MAX }
+    }
+
+    /// The same handle with another bound of its embedding cache; 0 keeps nothing.
+    #[must_use]
+    pub fn with_cache_bytes_max(self, cache_bytes_max: u64) -> Self {
+        Self { cache_bytes_max, ..self }
     }
 }
 
@@ -121,12 +131,21 @@ impl Ledger for SqliteLedger {
     }
 
     async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
-        let keys = keys.to_vec();
-        self.database.read(move |db| stages::cached_vectors(db, &keys)).await
+        if self.cache_bytes_max == 0 {
+            return Ok(vec![None; keys.len()]);
+        }
+        let (keys, now_ms) = (keys.to_vec(), self.clock.now_ms());
+        let cache::Found { vectors, stale } =
+            self.database.read(move |db| cache::cached_vectors(db, &keys, now_ms)).await?;
+        if !stale.is_empty() {
+            self.database.write(move |db| cache::touch(db, &stale, now_ms)).await?;
+        }
+        Ok(vectors)
     }
 
     async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault> {
-        self.database.write(move |db| stages::cache_vectors(db, &vectors)).await
+        let (bytes_max, now_ms) = (self.cache_bytes_max, self.clock.now_ms());
+        self.database.write(move |db| cache::cache_vectors(db, &vectors, bytes_max, now_ms)).await
     }
 
     async fn history(
@@ -156,5 +175,14 @@ impl Ledger for SqliteLedger {
     async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
         let ids = ids.to_vec();
         self.database.write(move |db| endings::drop_dead(db, &ids)).await
+    }
+
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        Ok(self.database.0.leases.lead(role, self.holder, self.clock.now_ms(), ttl))
+    }
+
+    async fn resign(&self, role: &str) -> Result<(), Fault> {
+        self.database.0.leases.resign(role, self.holder);
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 //! answered survives a power cut as far as the disk keeps its word.
 
 mod broker;
+mod cache;
 mod endings;
 mod intake;
 mod ledger;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use broker::SqliteBroker;
 pub use ledger::SqliteLedger;
 
+use crate::adapters::memory::leases::Leases;
 use crate::fault::Fault;
 
 /// Calls waiting for a thread before callers have to wait for a place.
@@ -38,8 +40,11 @@ const READERS: usize = 2;
 const STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order; `user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0003_log.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_ledger.sql"),
+    include_str!("migrations/0002_cache_bound.sql"),
+    include_str!("migrations/0003_log.sql"),
+];
 
 type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Result<(), Fault>) + Send>;
@@ -53,6 +58,8 @@ struct Threads {
     writer: Thread,
     readers: Vec<Thread>,
     next_reader: AtomicUsize,
+    /// One process owns the file, so leases need not outlive it.
+    leases: Leases,
 }
 
 struct Thread {
@@ -90,7 +97,12 @@ impl Database {
             configure(&connection).map_err(sql_fault)?;
             readers.push(spawn("ledger-reader", connection, run_reader)?);
         }
-        Ok(Self(Arc::new(Threads { writer, readers, next_reader: AtomicUsize::new(0) })))
+        Ok(Self(Arc::new(Threads {
+            writer,
+            readers,
+            next_reader: AtomicUsize::new(0),
+            leases: Leases::default(),
+        })))
     }
 
     /// Runs `work` in a transaction; returns after the commit.

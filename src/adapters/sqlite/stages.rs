@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows::{self, corrupt, document_ref_of, sql_version};
 use super::sql_fault;
 use crate::domain::chunk::ChunkSpan;
-use crate::domain::ids::{ContentHash, EmbeddingKey, VersionKey};
+use crate::domain::ids::{ContentHash, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::ledger::StoredBody;
@@ -157,38 +157,4 @@ pub(super) fn spans(
                 .transpose()
         })
         .collect()
-}
-
-pub(super) fn cached_vectors(
-    connection: &Connection,
-    keys: &[EmbeddingKey],
-) -> Result<Vec<Option<Vec<f32>>>, Fault> {
-    let mut statement = connection
-        .prepare_cached("SELECT vector FROM embedding_cache WHERE embedding_key = ?1")
-        .map_err(sql_fault)?;
-    keys.iter()
-        .map(|key| {
-            let bytes: Option<Vec<u8>> = statement
-                .query_row([key.as_bytes().as_slice()], |row| row.get(0))
-                .optional()
-                .map_err(sql_fault)?;
-            Ok(bytes.map(|bytes| {
-                bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
-            }))
-        })
-        .collect()
-}
-
-pub(super) fn cache_vectors(
-    connection: &Connection,
-    vectors: &[(EmbeddingKey, Vec<f32>)],
-) -> Result<(), Fault> {
-    let mut statement = connection
-        .prepare_cached("INSERT OR IGNORE INTO embedding_cache (embedding_key, vector) VALUES (?1, ?2)")
-        .map_err(sql_fault)?;
-    for (key, vector) in vectors {
-        let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
-        statement.execute(params![key.as_bytes().as_slice(), bytes]).map_err(sql_fault)?;
-    }
-    Ok(())
 }

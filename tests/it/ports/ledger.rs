@@ -1,39 +1,57 @@
 //! The suite of the ledger port.
 
 mod accounts;
+mod cache;
 mod dead;
 mod intake;
 mod journey;
+mod leases;
 mod log;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod restart;
 mod sweep;
+mod upgrade;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::sqlite::{Database, SqliteLedger};
 use contexture::domain::ids::{CollectionKey, VersionKey};
 use contexture::domain::task::Stage;
 use contexture::fault::{Reason, reason};
-use contexture::ports::ledger::{Counts, DeadFilter, Ending, Intake, Ledger, State};
+use contexture::ports::ledger::{CACHE_BYTES_MAX, Counts, DeadFilter, Ending, Intake, Ledger, State};
 
 use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, deletion, document, epoch, submission};
 
+/// Opens another handle on the same ledger, as another process has it, with this bound of the
+/// embedding cache.
+type Peer = Arc<dyn Fn(u64) -> Arc<dyn Ledger> + Send + Sync>;
+
 /// A ledger with one empty collection.
+#[derive(Clone)]
 pub(crate) struct Fixture {
     ledger: Arc<dyn Ledger>,
     clock: Arc<ManualClock>,
     home: CollectionKey,
+    peer: Peer,
+    /// Lets time pass by the clock that leases go by.
+    pass: Arc<dyn Fn(Duration) + Send + Sync>,
     /// Opens what the process before left behind; none where nothing outlives it.
-    reopen: Option<Box<dyn Fn() -> Arc<dyn Ledger> + Send + Sync>>,
+    reopen: Option<Arc<dyn Fn() -> Arc<dyn Ledger> + Send + Sync>>,
 }
 
 impl Fixture {
-    async fn new(ledger: Arc<dyn Ledger>, clock: Arc<ManualClock>) -> Self {
+    /// On a ledger whose leases go by `clock`.
+    async fn new(peer: Peer, clock: Arc<ManualClock>) -> Self {
         let home = collection(TENANT, "home");
+        let ledger = peer(CACHE_BYTES_MAX);
         ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
-        Self { ledger, clock, home, reopen: None }
+        let passing = clock.clone();
+        let pass = Arc::new(move |by| passing.advance(by));
+        Self { ledger, clock, home, peer, pass, reopen: None }
     }
 
     async fn submit(&self, id: &str, version: Option<u64>, text: &str) -> (Intake, u64) {
@@ -127,6 +145,8 @@ macro_rules! ledger_suite {
                 outbox_forgets_what_moved_on,
                 body_comes_back_as_it_was_accepted,
                 spans_come_back_and_move_to_chunked,
+                later_spans_of_one_batch_win,
+                nothing_asked_is_nothing_done,
                 states_move_only_forward,
                 terminal_states_do_not_move,
                 finish_is_idempotent,
@@ -164,6 +184,23 @@ macro_rules! ledger_suite {
                 replay_of_unknown_letters_does_nothing,
                 dropped_letters_leave_their_versions_dead,
             ],
+            cache: [
+                cache_keeps_within_its_bound,
+                least_recently_used_go_first,
+                bound_of_zero_keeps_nothing,
+                lowered_bound_is_reached,
+                vector_past_the_bound_is_left_out,
+                handles_share_one_cache,
+                total_never_drifts,
+            ],
+            leases: [
+                one_handle_leads_until_it_resigns,
+                roles_do_not_meet,
+                lease_ends_by_itself,
+                leading_again_renews,
+                resigning_what_another_has_does_nothing,
+                of_many_at_once_one_leads,
+            ],
             accounts: [random_operations_agree_with_a_model],
             $($area: [$($law),*],)?
         });
@@ -172,21 +209,28 @@ macro_rules! ledger_suite {
 
 async fn open_memory() -> Fixture {
     let clock = Arc::new(ManualClock::new());
-    Fixture::new(Arc::new(MemoryLedger::new(clock.clone())), clock).await
+    let first = MemoryLedger::new(clock.clone());
+    Fixture::new(Arc::new(move |bytes| Arc::new(first.peer().with_cache_bytes_max(bytes))), clock).await
 }
 
 ledger_suite!(memory, open_memory);
 
 async fn open_sqlite() -> Fixture {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Arc::new(tempfile::tempdir().unwrap());
     let clock = Arc::new(ManualClock::new());
-    let clock_again = clock.clone();
-    let open = move || -> Arc<dyn Ledger> {
-        let database = Database::open(&directory.path().join("ledger.db")).unwrap();
-        Arc::new(SqliteLedger::new(database, clock_again.clone()))
+    let (kept, clock_again) = (directory.clone(), clock.clone());
+    let open = move || Database::open(&kept.path().join("ledger.db")).unwrap();
+    let (database, clock_of_peers) = (open(), clock.clone());
+    let peer = move |bytes| -> Arc<dyn Ledger> {
+        Arc::new(SqliteLedger::new(database.clone(), clock_of_peers.clone()).with_cache_bytes_max(bytes))
     };
-    let ledger = open();
-    Fixture { reopen: Some(Box::new(open)), ..Fixture::new(ledger, clock).await }
+    let reopen = move || -> Arc<dyn Ledger> { Arc::new(SqliteLedger::new(open(), clock_again.clone())) };
+    Fixture { reopen: Some(Arc::new(reopen)), ..Fixture::new(Arc::new(peer), clock).await }
 }
 
 ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_a_restart]);
+
+#[cfg(feature = "postgres")]
+use postgres::support::open_postgres;
+#[cfg(feature = "postgres")]
+ledger_suite!(postgres_server, open_postgres, restart: [everything_answered_is_there_after_a_restart]);

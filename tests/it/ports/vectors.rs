@@ -1,5 +1,8 @@
 //! The suite of the vectors port.
 
+mod kills;
+#[cfg(feature = "qdrant")]
+mod qdrant;
 mod search;
 mod store;
 
@@ -98,3 +101,12 @@ async fn open_edge() -> Fixture {
 }
 
 vectors_suite!(edge, open_edge);
+
+#[cfg(feature = "qdrant")]
+async fn open_qdrant() -> Fixture {
+    let place = crate::support::qdrant::Place::open();
+    Fixture { vectors: Arc::new(place.vectors(DIMS).await.unwrap()), _keep: Box::new(place) }
+}
+
+#[cfg(feature = "qdrant")]
+vectors_suite!(qdrant_server, open_qdrant);

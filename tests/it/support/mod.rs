@@ -3,6 +3,10 @@
 pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
+#[cfg(feature = "qdrant")]
+pub(crate) mod edge_behind_qdrant_grpc;
+#[cfg(feature = "qdrant")]
+pub(crate) mod qdrant;
 pub(crate) mod scan;
 pub(crate) mod strategies;
 pub(crate) mod tokenizers;
@@ -155,4 +159,20 @@ pub(crate) fn readable_by(names: &[&str]) -> Description {
 /// The terms of a caller without groups.
 pub(crate) fn anyone() -> Vec<String> {
     contexture::domain::document::reader_terms(&BTreeSet::new())
+}
+
+/// Evenly spread unit vectors, the same in every run.
+pub(crate) fn unit_vector(seed: usize, dims: usize) -> Vec<f32> {
+    let mut state = (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut vector: Vec<f32> = (0..dims)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            f32::from(u16::try_from(state >> 48).unwrap()) / 32_768.0 - 1.0
+        })
+        .collect();
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    for number in &mut vector {
+        *number /= length;
+    }
+    vector
 }

@@ -28,7 +28,7 @@ pub(crate) fn scalar() -> impl Strategy<Value = Scalar> {
         any::<bool>().prop_map(Scalar::Bool),
         select(vec![-1_i64, 0, 1, 2, 2024]).prop_map(Scalar::Integer),
         number().prop_map(Scalar::Float),
-        select(vec!["", "en", "de", "1", "true", "Ünï \u{1f}=i1"])
+        select(vec!["", "en", "de", "1", "true", "Ünï \u{1f}=i1", "\u{1f}#0"])
             .prop_map(|text| Scalar::Text(text.to_owned())),
     ]
 }

@@ -149,12 +149,7 @@ pub(super) async fn random_operations_agree_with_a_model(fixture: Fixture) {
 async fn follow(fixture: &Fixture, room: &str, steps: &[Step]) -> Result<(), TestCaseError> {
     let home = collection(TENANT, room);
     fixture.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
-    let there = Fixture {
-        ledger: fixture.ledger.clone(),
-        clock: fixture.clock.clone(),
-        home: home.clone(),
-        reopen: None,
-    };
+    let there = Fixture { home: home.clone(), ..fixture.clone() };
     let mut model = Model::default();
     for step in steps {
         take(&there, &mut model, step).await?;

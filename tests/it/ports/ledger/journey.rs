@@ -80,6 +80,29 @@ pub(super) async fn spans_come_back_and_move_to_chunked(fixture: Fixture) {
     assert_eq!(fixture.ledger.spans(&[one]).await.unwrap(), [Some(spans(2))], "stored again, replaced");
 }
 
+pub(super) async fn later_spans_of_one_batch_win(fixture: Fixture) {
+    let key = fixture.accepted("doc", 1, "text").await;
+    fixture.ledger.store_spans(vec![(key.clone(), spans(3)), (key.clone(), spans(1))]).await.unwrap();
+    assert_eq!(fixture.ledger.spans(&[key.clone(), key]).await.unwrap(), [Some(spans(1)), Some(spans(1))]);
+}
+
+pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
+    let key = fixture.dead("doc", 1, "text").await.0;
+    let ledger = &fixture.ledger;
+    assert_eq!(ledger.accept(Vec::new()).await.unwrap(), []);
+    ledger.mark_published(&[]).await.unwrap();
+    ledger.store_spans(Vec::new()).await.unwrap();
+    ledger.mark_embedded(&[]).await.unwrap();
+    ledger.finish(Vec::new()).await.unwrap();
+    ledger.mark_swept(&[]).await.unwrap();
+    ledger.cache_vectors(Vec::new()).await.unwrap();
+    assert!(ledger.bodies(&[]).await.unwrap().is_empty() && ledger.spans(&[]).await.unwrap().is_empty());
+    assert_eq!(ledger.losers(&[]).await.unwrap(), []);
+    assert_eq!(ledger.cached_vectors(&[]).await.unwrap(), Vec::<Option<Vec<f32>>>::new());
+    assert_eq!((ledger.replay(&[]).await.unwrap(), ledger.drop_dead(&[]).await.unwrap()), (Vec::new(), 0));
+    assert_eq!(fixture.state(&key).await, State::Dead);
+}
+
 pub(super) async fn states_move_only_forward(fixture: Fixture) {
     let key = fixture.accepted("doc", 1, "text").await;
     assert_eq!(fixture.state(&key).await, State::Accepted);

@@ -1,0 +1,45 @@
+//! Leases: one row per role. They end by the server's clock, so that processes need not agree
+//! on the time.
+
+use std::time::Duration;
+
+use sqlx::{PgConnection, query, query_scalar};
+
+use super::Trouble;
+use super::rows::signed;
+
+/// A name for a handle that no other has.
+pub(super) async fn new_holder(connection: &mut PgConnection) -> Result<String, Trouble> {
+    Ok(query_scalar("SELECT gen_random_uuid()::text").fetch_one(connection).await?)
+}
+
+/// Takes or renews; false while another holder has it.
+pub(super) async fn lead(
+    connection: &mut PgConnection,
+    role: &str,
+    holder: &str,
+    ttl: Duration,
+) -> Result<bool, Trouble> {
+    let taken = query(
+        "INSERT INTO leases AS l (role, holder, ends_at) \
+         VALUES ($1, $2, clock_timestamp() + $3 * interval '1 millisecond') \
+         ON CONFLICT (role) DO UPDATE SET holder = excluded.holder, ends_at = excluded.ends_at \
+         WHERE l.holder = excluded.holder OR l.ends_at <= clock_timestamp()",
+    )
+    .bind(role)
+    .bind(holder)
+    .bind(signed(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+    .execute(connection)
+    .await?;
+    Ok(taken.rows_affected() > 0)
+}
+
+/// Gives up what this holder has.
+pub(super) async fn resign(connection: &mut PgConnection, role: &str, holder: &str) -> Result<(), Trouble> {
+    query("DELETE FROM leases WHERE role = $1 AND holder = $2")
+        .bind(role)
+        .bind(holder)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

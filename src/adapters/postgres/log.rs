@@ -1,0 +1,55 @@
+//! The log of visible versions.
+
+use sqlx::postgres::PgBindIterExt;
+use sqlx::{PgConnection, query};
+
+use super::Trouble;
+use super::rows::{self, select_tasks, signed, unsigned};
+use crate::domain::ids::CollectionKey;
+use crate::ports::ledger::Change;
+
+/// Moves documents to the end of their collections' logs, in this order.
+pub(super) async fn append(connection: &mut PgConnection, documents: &[i64]) -> Result<(), Trouble> {
+    if documents.is_empty() {
+        return Ok(());
+    }
+    query(
+        "WITH appeared AS MATERIALIZED (SELECT a.document_ref, d.collection_ref, \
+             row_number() OVER (PARTITION BY d.collection_ref ORDER BY a.place) AS nth, \
+             count(*) OVER (PARTITION BY d.collection_ref) AS added \
+           FROM UNNEST($1::bigint[]) WITH ORDINALITY AS a (document_ref, place) \
+           JOIN documents d ON d.document_ref = a.document_ref), \
+         moved AS (UPDATE collections c SET log_position = c.log_position + a.added \
+           FROM (SELECT DISTINCT collection_ref, added FROM appeared) a \
+           WHERE c.collection_ref = a.collection_ref \
+           RETURNING c.collection_ref, c.log_position - a.added AS before) \
+         UPDATE documents d SET log_position = m.before + a.nth \
+         FROM appeared a JOIN moved m ON m.collection_ref = a.collection_ref \
+         WHERE d.document_ref = a.document_ref",
+    )
+    .bind(documents.iter().copied().bind_iter())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn changes(
+    connection: &mut PgConnection,
+    collection: &CollectionKey,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Change>, Trouble> {
+    let sql = select_tasks!(
+        "versions v",
+        "WHERE t.name = $1 AND c.name = $2 AND d.log_position > $3 AND v.state = 3 \
+         ORDER BY d.log_position LIMIT $4"
+    );
+    let found = query(sql)
+        .bind(collection.tenant.as_str())
+        .bind(collection.collection.as_str())
+        .bind(signed(after))
+        .bind(signed(limit as u64))
+        .fetch_all(connection)
+        .await?;
+    found.iter().map(|row| Ok(Change { position: unsigned(row, 11)?, task: rows::task(row)?.0 })).collect()
+}

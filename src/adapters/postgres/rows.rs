@@ -1,0 +1,248 @@
+//! How domain types stand in columns, and how a batch of versions is addressed.
+//!
+//! A batch goes to the server as one array per column. `known_keys!` opens a statement with the
+//! table `keys`: for each version asked for its place in the batch, its document's number and
+//! its collection's active generation; unknown documents are left out. A writing call first
+//! turns keys into [`Number`]s by [`lock_documents`].
+//!
+//! `LATERAL … LIMIT 1` fixes the way of a join: from the keys to the row, by the index. Without
+//! statistics the planner may think a collection has few documents, and walk all of them.
+
+use sqlx::postgres::{PgArguments, PgBindIterExt, PgRow};
+use sqlx::query::Query;
+use sqlx::{Decode, PgConnection, Postgres, Row, Type, query};
+
+use super::Trouble;
+use crate::domain::document::Description;
+use crate::domain::ids::{
+    CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
+};
+use crate::domain::task::{Stage, Task};
+use crate::fault::{Fault, Refusal};
+use crate::ports::ledger::State;
+
+/// The table `keys`, for the binds of [`bind_keys`].
+macro_rules! known_keys {
+    ($($rest:literal),+) => {
+        concat!(
+            "WITH keys AS MATERIALIZED (SELECT k.place, d.document_ref, k.version, c.active_generation \
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY \
+               AS k (tenant, collection, document_id, version, place) \
+             JOIN tenants t ON t.name = k.tenant \
+             JOIN collections c ON c.tenant_ref = t.tenant_ref AND c.name = k.collection \
+             CROSS JOIN LATERAL (SELECT document_ref FROM documents \
+               WHERE collection_ref = c.collection_ref AND document_id = k.document_id LIMIT 1) d) ",
+            $($rest),+
+        )
+    };
+}
+
+/// Selects what [`task`] reads from versions `v` joined with the rest, for a given `FROM`.
+macro_rules! select_tasks {
+    ($from:literal, $rest:literal) => {
+        concat!(
+            "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, v.accepted_ms, \
+             c.active_generation, g.epoch, v.state, v.body_bytes, d.log_position FROM ",
+            $from,
+            " JOIN documents d ON d.document_ref = v.document_ref \
+             JOIN collections c ON c.collection_ref = d.collection_ref \
+             JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+             JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation ",
+            $rest
+        )
+    };
+}
+
+pub(super) use {known_keys, select_tasks};
+
+/// A version by numbers: its document's, and its own.
+pub(super) type Number = (i64, i64);
+
+/// Binds $1 to $4 of `known_keys!`.
+pub(super) fn bind_keys<'k>(
+    sql: &'static str,
+    keys: impl Iterator<Item = &'k VersionKey> + Clone,
+) -> Query<'static, Postgres, PgArguments> {
+    query(sql)
+        .bind(keys.clone().map(|key| key.tenant.as_str()).bind_iter())
+        .bind(keys.clone().map(|key| key.collection.as_str()).bind_iter())
+        .bind(keys.clone().map(|key| key.document_id.as_str()).bind_iter())
+        .bind(keys.map(|key| sql_version(key.version)).bind_iter())
+}
+
+/// Locks the documents of these versions until the transaction ends, in the order of all. The
+/// versions by numbers, in order; none where a document is unknown.
+pub(super) async fn lock_documents<'k>(
+    connection: &mut PgConnection,
+    keys: impl Iterator<Item = &'k VersionKey> + Clone,
+) -> Result<Vec<Option<Number>>, Trouble> {
+    let sql = known_keys!(
+        ", locked AS MATERIALIZED (SELECT document_ref FROM documents \
+           WHERE document_ref = ANY (ARRAY (SELECT document_ref FROM keys)) \
+           ORDER BY document_ref FOR NO KEY UPDATE) \
+         SELECT place, document_ref, version FROM keys WHERE (SELECT COUNT(*) FROM locked) > 0"
+    );
+    let mut numbers = vec![None; keys.clone().count()];
+    for row in bind_keys(sql, keys).fetch_all(connection).await? {
+        *place(&mut numbers, &row)? = Some((get(&row, 1)?, get(&row, 2)?));
+    }
+    Ok(numbers)
+}
+
+/// Binds versions by numbers as two arrays.
+pub(super) fn bind_numbers<'n>(
+    sql: &'static str,
+    numbers: impl Iterator<Item = &'n Number> + Clone,
+) -> Query<'static, Postgres, PgArguments> {
+    query(sql)
+        .bind(numbers.clone().map(|(document_ref, _)| *document_ref).bind_iter())
+        .bind(numbers.map(|(_, version)| *version).bind_iter())
+}
+
+/// The slot of a batch that a row with its place in column 0 belongs to.
+pub(super) fn place<'s, T>(slots: &'s mut [T], row: &PgRow) -> Result<&'s mut T, Trouble> {
+    let place: i64 = get(row, 0)?;
+    let slot = usize::try_from(place - 1).ok().and_then(|place| slots.get_mut(place));
+    slot.ok_or_else(|| corrupt("place", "not of this batch").into())
+}
+
+/// Cuts items into runs of at most `bytes_max`, by what each weighs; a heavier one goes alone.
+pub(super) fn runs<T>(mut items: &[T], bytes_max: usize, bytes_of: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let mut runs = Vec::new();
+    while !items.is_empty() {
+        let mut bytes = 0;
+        let within = items.iter().take_while(|item| {
+            bytes += bytes_of(item);
+            bytes <= bytes_max
+        });
+        let (run, rest) = items.split_at(within.count().max(1));
+        runs.push(run);
+        items = rest;
+    }
+    runs
+}
+
+pub(super) fn state_number(state: State) -> i16 {
+    match state {
+        State::Accepted => 0,
+        State::Chunked => 1,
+        State::Embedded => 2,
+        State::Visible => 3,
+        State::Superseded => 4,
+        State::Dead => 5,
+    }
+}
+
+pub(super) fn state(row: &PgRow, index: usize) -> Result<State, Trouble> {
+    Ok(match get::<i16>(row, index)? {
+        0 => State::Accepted,
+        1 => State::Chunked,
+        2 => State::Embedded,
+        3 => State::Visible,
+        4 => State::Superseded,
+        5 => State::Dead,
+        other => return Err(corrupt("versions.state", &other.to_string()).into()),
+    })
+}
+
+/// The stage a version in this state waits for.
+pub(super) fn waiting_stage(state: State, deletes: bool) -> Stage {
+    match state {
+        State::Accepted if !deletes => Stage::Chunk,
+        State::Chunked => Stage::Embed,
+        _ => Stage::Index,
+    }
+}
+
+/// Reads a row of `select_tasks!`.
+pub(super) fn task(row: &PgRow) -> Result<(Task, State), Trouble> {
+    let task = Task {
+        key: version_key(row)?,
+        generation: number(row, 7)?,
+        epoch: epoch(row, 8)?,
+        content_hash: content_hash(row, 4)?,
+        deletes: get(row, 5)?,
+        body_bytes: unsigned(row, 10)?,
+        attempt: 0,
+        accepted_ms: unsigned(row, 6)?,
+    };
+    Ok((task, state(row, 9)?))
+}
+
+/// Reads tenant, collection, document and version from the first four columns.
+pub(super) fn version_key(row: &PgRow) -> Result<VersionKey, Trouble> {
+    let CollectionKey { tenant, collection } = collection_key(row)?;
+    Ok(VersionKey { tenant, collection, document_id: document_id(row)?, version: version(row, 3)? })
+}
+
+/// Reads tenant and collection from the first two columns.
+pub(super) fn collection_key(row: &PgRow) -> Result<CollectionKey, Trouble> {
+    Ok(CollectionKey {
+        tenant: trusted(TenantId::new(get(row, 0)?))?,
+        collection: trusted(CollectionId::new(get(row, 1)?))?,
+    })
+}
+
+/// Reads a document id from the third column.
+pub(super) fn document_id(row: &PgRow) -> Result<DocumentId, Trouble> {
+    trusted(DocumentId::new(get(row, 2)?))
+}
+
+pub(super) fn version(row: &PgRow, index: usize) -> Result<Version, Trouble> {
+    trusted(Version::new(unsigned(row, index)?))
+}
+
+pub(super) fn content_hash(row: &PgRow, index: usize) -> Result<ContentHash, Trouble> {
+    let hash = ContentHash::from_slice(get(row, index)?);
+    hash.ok_or_else(|| corrupt("versions.content_hash", "not 32 bytes").into())
+}
+
+pub(super) fn epoch(row: &PgRow, index: usize) -> Result<Epoch, Trouble> {
+    Epoch::from_slice(get(row, index)?).ok_or_else(|| corrupt("generations.epoch", "not 32 bytes").into())
+}
+
+pub(super) fn description(json: &str) -> Result<Description, Trouble> {
+    serde_json::from_str(json).map_err(|error| corrupt("bodies.description", &error.to_string()).into())
+}
+
+pub(super) fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
+    row: &'r PgRow,
+    index: usize,
+) -> Result<T, Trouble> {
+    row.try_get(index).map_err(Trouble::Sql)
+}
+
+/// A `bigint` that is never negative.
+pub(super) fn unsigned(row: &PgRow, index: usize) -> Result<u64, Trouble> {
+    let number: i64 = get(row, index)?;
+    u64::try_from(number).map_err(|_| corrupt("a number", "negative").into())
+}
+
+/// An `integer` that is never negative.
+pub(super) fn number(row: &PgRow, index: usize) -> Result<u32, Trouble> {
+    let number: i32 = get(row, index)?;
+    u32::try_from(number).map_err(|_| corrupt("a number", "negative").into())
+}
+
+pub(super) fn trusted<T>(checked: Result<T, Refusal>) -> Result<T, Trouble> {
+    checked.map_err(|refusal| corrupt(refusal.code, &refusal.message).into())
+}
+
+pub(super) fn corrupt(column: &str, detail: &str) -> Fault {
+    Fault::permanent("ledger_corrupt", format!("{column}: {detail}"))
+}
+
+/// A version as the server stores it; [`Version`] never exceeds the signed range.
+pub(super) fn sql_version(version: Version) -> i64 {
+    signed(version.get())
+}
+
+/// A number as the server stores it; times and limits far beyond its range become its end.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The server stores no NUL in text.
+pub(super) fn sql_text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,128 @@
+//! Several processes on one ledger: one keeps house.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contexture::adapters::memory::broker::MemoryBroker;
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::domain::ids::CollectionKey;
+use contexture::domain::task::Stage;
+use contexture::fault::Fault;
+use contexture::ingest::{StageLimits, Stages, Tally, housekeeping};
+use contexture::ports::broker::Broker;
+use contexture::ports::catalog::{Catalog, OpenCollection};
+use contexture::ports::ledger::{Ending, Ledger};
+use tokio::sync::watch;
+
+use crate::support::clock::ManualClock;
+use crate::support::{TENANT, collection, epoch, submission, version_key};
+
+/// Stores that are gone: there is nothing to sweep in them.
+struct NoStores;
+
+#[async_trait]
+impl Catalog for NoStores {
+    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok(None)
+    }
+}
+
+/// Processes that share a ledger and queues.
+struct Cluster {
+    ledger: MemoryLedger,
+    broker: Arc<MemoryBroker>,
+    clock: Arc<ManualClock>,
+    home: CollectionKey,
+}
+
+impl Cluster {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let ledger = MemoryLedger::new(clock.clone());
+        let home = collection(TENANT, "home");
+        ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
+        Self { ledger, broker: Arc::new(MemoryBroker::new(clock.clone())), clock, home }
+    }
+
+    fn process(&self) -> Arc<Stages> {
+        Arc::new(Stages {
+            ledger: Arc::new(self.ledger.peer()),
+            broker: self.broker.clone(),
+            catalog: Arc::new(NoStores),
+            clock: self.clock.clone(),
+            limits: StageLimits {
+                chunk_batch_documents_max: 8,
+                embed_batch_documents_max: 8,
+                embed_batch_texts_max: 8,
+                embed_batch_tokens_max: 1024,
+                commit_documents_max: 8,
+                commit_wait_max: Duration::ZERO,
+                batch_body_bytes_max: 1 << 20,
+                chunks_per_document_max: 8,
+            },
+            tally: Tally::default(),
+        })
+    }
+
+    /// Accepts a document whose message never went out.
+    async fn accept(&self, id: &str) {
+        self.ledger.accept(vec![submission(&self.home, id, None, "text")]).await.unwrap();
+    }
+
+    async fn queued(&self) -> u64 {
+        self.broker.depth(Stage::Chunk).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn one_process_keeps_house() {
+    let cluster = Cluster::new().await;
+    let (one, two) = (cluster.process(), cluster.process());
+    cluster.accept("first").await;
+    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert_eq!(cluster.queued().await, 1);
+
+    cluster.accept("second").await;
+    assert!(!housekeeping::round(&two, true).await.unwrap(), "the other one does it");
+    assert_eq!(cluster.queued().await, 1);
+    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert_eq!(cluster.queued().await, 2);
+}
+
+#[tokio::test]
+async fn another_takes_over_from_one_that_died() {
+    let cluster = Cluster::new().await;
+    let (one, two) = (cluster.process(), cluster.process());
+    assert!(housekeeping::round(&one, true).await.unwrap());
+    drop(one);
+    cluster.accept("left behind").await;
+    let beaten = version_key(&cluster.home, "left behind", 1);
+    cluster.ledger.finish(vec![(beaten.clone(), Ending::Superseded)]).await.unwrap();
+    cluster.clock.advance(housekeeping::LEASE / 2);
+    assert!(!housekeeping::round(&two, true).await.unwrap());
+    assert_eq!(cluster.ledger.unswept(10).await.unwrap().len(), 1);
+    cluster.clock.advance(housekeeping::LEASE);
+    assert!(housekeeping::round(&two, true).await.unwrap());
+    assert_eq!(cluster.ledger.unswept(10).await.unwrap(), [], "with all its work");
+}
+
+/// A process that ends gives the lease back, so the next need not wait for its end.
+#[tokio::test]
+async fn process_that_stops_resigns() {
+    let cluster = Cluster::new().await;
+    let (one, two) = (cluster.process(), cluster.process());
+    cluster.accept("first").await;
+    let stop = watch::Sender::new(false);
+    let running = tokio::spawn(housekeeping::run(one, stop.subscribe()));
+    let relayed = async {
+        while cluster.queued().await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), relayed).await.unwrap();
+    assert!(!two.ledger.lead(housekeeping::ROLE, housekeeping::LEASE).await.unwrap());
+    stop.send_replace(true);
+    running.await.unwrap();
+    assert!(two.ledger.lead(housekeeping::ROLE, housekeeping::LEASE).await.unwrap());
+}

@@ -1,0 +1,101 @@
+//! A filter means the same in every engine: the dense and the lexical leg of a query must agree.
+//!
+//! The port of the vectors allows false hits; these adapters have none, and no missing ones.
+
+use std::collections::BTreeSet;
+
+use contexture::adapters::edge::EdgeVectors;
+use contexture::adapters::tantivy::TantivyIndex;
+use contexture::domain::document::Description;
+use contexture::domain::filter::Filter;
+use contexture::domain::ids::ChunkId;
+use contexture::domain::metadata::{Metadata, Scalar};
+use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
+use contexture::ports::vectors::{Point, Vectors};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::support::qdrant::Place;
+use crate::support::strategies::{filter, metadata, runner};
+use crate::support::{Indexed, anyone, indexed};
+
+const CASES: u32 = 64;
+const TOP_K: usize = 1_000;
+const VECTOR: [f32; 2] = [1.0, 0.0];
+const WORD: &str = "heron";
+
+fn point(document: &Indexed, metadata: &Metadata) -> Point {
+    let numbers = metadata.iter().map(|(key, value)| {
+        let numbers: Vec<f64> = value.scalars().iter().filter_map(Scalar::as_number).collect();
+        (key.clone(), numbers)
+    });
+    let chunk = &document.chunks[0];
+    Point {
+        id: chunk.id,
+        vector: VECTOR.to_vec(),
+        document_id: chunk.document_id.clone(),
+        version: chunk.version,
+        facets: metadata.facets().into_iter().collect(),
+        numbers: numbers.filter(|(_, numbers)| !numbers.is_empty()).collect(),
+        readers: chunk.description.acl.terms(),
+    }
+}
+
+async fn found_by(vectors: &dyn Vectors, filter: &Filter) -> BTreeSet<ChunkId> {
+    let hits = vectors.search(VECTOR.to_vec(), Some(filter), &anyone(), TOP_K).await.unwrap();
+    hits.into_iter().map(|hit| hit.id).collect()
+}
+
+async fn check(
+    edge: &EdgeVectors,
+    qdrant: &dyn Vectors,
+    documents: &[Metadata],
+    filters: &[Filter],
+) -> Result<(), TestCaseError> {
+    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+    let tantivy = TantivyIndex::in_ram(&analysis).unwrap();
+    let written: Vec<(Indexed, &Metadata)> = documents
+        .iter()
+        .enumerate()
+        .map(|(number, metadata)| {
+            let description = Description { metadata: metadata.clone(), ..Description::default() };
+            (indexed(&format!("doc {number}"), 1, &description, &[WORD]), metadata)
+        })
+        .collect();
+    let points: Vec<Point> = written.iter().map(|(document, metadata)| point(document, metadata)).collect();
+    let ids: Vec<ChunkId> = points.iter().map(|point| point.id).collect();
+    let writes = written
+        .iter()
+        .map(|(document, _)| DocumentWrite { head: document.head.clone(), chunks: document.chunks.clone() });
+    tantivy.commit(writes.collect()).await.unwrap();
+    edge.upsert(points.clone()).await.unwrap();
+    qdrant.upsert(points).await.unwrap();
+    let snapshot = tantivy.snapshot();
+    for filter in filters {
+        let matching: BTreeSet<ChunkId> =
+            ids.iter().zip(documents).filter(|(_, it)| filter.matches(it)).map(|(id, _)| *id).collect();
+        let lexical = snapshot.search(WORD, Some(filter), &anyone(), TOP_K).unwrap();
+        let lexical: BTreeSet<ChunkId> = lexical.into_iter().map(|hit| hit.id).collect();
+        prop_assert_eq!(&lexical, &matching, "tantivy: {:?}", filter);
+        prop_assert_eq!(&found_by(edge, filter).await, &matching, "edge: {:?}", filter);
+        prop_assert_eq!(&found_by(qdrant, filter).await, &matching, "qdrant: {:?}", filter);
+    }
+    edge.delete(ids.clone()).await.unwrap();
+    qdrant.delete(ids).await.unwrap();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_engine_finds_exactly_what_matches() {
+    let directory = tempfile::tempdir().unwrap();
+    let edge = EdgeVectors::open(directory.path(), VECTOR.len()).unwrap();
+    let place = Place::open();
+    let qdrant = place.vectors(VECTOR.len()).await.unwrap();
+    let handle = tokio::runtime::Handle::current();
+    let cases = (vec(metadata(), 1..8), vec(filter(), 1..8));
+    tokio::task::block_in_place(|| {
+        runner(CASES)
+            .run(&cases, |(documents, filters)| handle.block_on(check(&edge, &qdrant, &documents, &filters)))
+    })
+    .unwrap();
+}

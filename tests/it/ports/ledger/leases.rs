@@ -1,0 +1,88 @@
+//! Leases: which of many handles does what only one has to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contexture::ports::ledger::{CACHE_BYTES_MAX, Ledger};
+
+use super::Fixture;
+
+const TTL: Duration = Duration::from_secs(10);
+const ROLE: &str = "housekeeping";
+
+impl Fixture {
+    fn another(&self) -> Arc<dyn Ledger> {
+        (self.peer)(CACHE_BYTES_MAX)
+    }
+}
+
+async fn leads(ledger: &Arc<dyn Ledger>) -> bool {
+    ledger.lead(ROLE, TTL).await.unwrap()
+}
+
+pub(super) async fn one_handle_leads_until_it_resigns(fixture: Fixture) {
+    let (one, two) = (fixture.another(), fixture.another());
+    assert!(leads(&one).await);
+    assert!(!leads(&two).await);
+    assert!(leads(&one).await, "it has it already");
+    one.resign(ROLE).await.unwrap();
+    assert!(leads(&two).await);
+    assert!(!leads(&one).await);
+}
+
+pub(super) async fn roles_do_not_meet(fixture: Fixture) {
+    let (one, two) = (fixture.another(), fixture.another());
+    assert!(leads(&one).await);
+    assert!(two.lead("another role", TTL).await.unwrap());
+    two.resign("another role").await.unwrap();
+    assert!(!leads(&two).await);
+}
+
+pub(super) async fn lease_ends_by_itself(fixture: Fixture) {
+    let (one, two) = (fixture.another(), fixture.another());
+    assert!(leads(&one).await);
+    (fixture.pass)(TTL / 2);
+    assert!(!leads(&two).await);
+    (fixture.pass)(TTL / 2);
+    assert!(leads(&two).await);
+    assert!(!leads(&one).await, "who comes back late finds it taken");
+}
+
+pub(super) async fn leading_again_renews(fixture: Fixture) {
+    let (one, two) = (fixture.another(), fixture.another());
+    assert!(leads(&one).await);
+    for _ in 0..3 {
+        (fixture.pass)(TTL / 2);
+        assert!(!leads(&two).await);
+        (fixture.pass)(TTL / 4);
+        assert!(leads(&one).await);
+        assert!(!leads(&two).await);
+    }
+    (fixture.pass)(TTL);
+    assert!(leads(&two).await);
+}
+
+pub(super) async fn resigning_what_another_has_does_nothing(fixture: Fixture) {
+    let (one, two) = (fixture.another(), fixture.another());
+    two.resign(ROLE).await.unwrap();
+    assert!(leads(&one).await);
+    two.resign(ROLE).await.unwrap();
+    assert!(!leads(&two).await);
+}
+
+pub(super) async fn of_many_at_once_one_leads(fixture: Fixture) {
+    let handles: Vec<_> = (0..8).map(|_| fixture.another()).collect();
+    for round in 0..4 {
+        let calls: Vec<_> = handles
+            .iter()
+            .cloned()
+            .map(|handle| tokio::spawn(async move { handle.lead(ROLE, TTL).await.unwrap() }))
+            .collect();
+        let mut leading = 0;
+        for call in calls {
+            leading += usize::from(call.await.unwrap());
+        }
+        assert_eq!(leading, 1, "round {round}");
+        (fixture.pass)(TTL);
+    }
+}

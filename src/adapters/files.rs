@@ -50,9 +50,7 @@ impl References for FileReferences {
 /// The absolute path of a `file://` URL, percent-decoded.
 fn path_of(url: &str) -> Result<PathBuf, Rejection> {
     let refuse = |message: &str| Rejection::of_field("invalid_body_ref", "body_ref", message);
-    let rest = url
-        .strip_prefix("file://")
-        .ok_or_else(|| refuse("body_ref must be a file:// URL"))?;
+    let rest = url.strip_prefix("file://").ok_or_else(|| refuse("body_ref must be a file:// URL"))?;
     let rest = rest.strip_prefix("localhost").unwrap_or(rest);
     if !rest.starts_with('/') || rest.contains(['?', '#']) {
         return Err(refuse("body_ref must be file:///absolute/path without host, query and fragment"));

@@ -11,7 +11,7 @@ use crate::domain::ids::TenantId;
 use crate::fault::Refusal;
 
 /// Most entries of `broker.producers`.
-pub const PRODUCERS_MAX: usize = 1000;
+const PRODUCERS_MAX: usize = 1000;
 /// Longest name of a broker user, in bytes: what an AMQP property holds.
 const USER_BYTES_MAX: usize = 255;
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 use super::admit::{Admitted, Refused, admit, asked};
-use super::{BATCH_BYTES_MAX, Intake, patiently};
+use super::{BATCH_BYTES_MAX, Intake, Patience};
 use crate::domain::event::{Event, Kind};
-use crate::domain::ids::CollectionKey;
+use crate::domain::ids::{CollectionKey, DocumentId, Version};
 use crate::domain::producer::Rejection;
 use crate::fault::{Fault, Refusal, RefusalKind};
-use crate::ports::ledger::{self, Receipt, State};
+use crate::ports::ledger::{self, Receipt, State, VersionRecord};
 use crate::ports::producers::{Burial, Published};
 
 /// A batch that is being taken in.
@@ -27,14 +27,7 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(super) fn new(intake: &'a Intake, stop: &'a mut watch::Receiver<bool>) -> Self {
-        Self {
-            intake,
-            stop,
-            open: BTreeMap::new(),
-            open_bytes: 0,
-            burials: Vec::new(),
-            events: Vec::new(),
-        }
+        Self { intake, stop, open: BTreeMap::new(), open_bytes: 0, burials: Vec::new(), events: Vec::new() }
     }
 
     /// Adds a message; submits what is open when it gets too much to hold.
@@ -59,13 +52,16 @@ impl<'a> Batch<'a> {
     pub(super) async fn finish(mut self) -> Result<(), Fault> {
         self.submit().await?;
         let Self { intake, stop, burials, events, .. } = self;
-        if !burials.is_empty() {
-            patiently(stop, "burying messages", async || intake.producers.bury(burials.clone()).await)
-                .await?;
+        let mut patience = Patience::default();
+        while !burials.is_empty()
+            && let Err(fault) = intake.producers.bury(burials.clone()).await
+        {
+            patience.after(fault, "burying messages", stop).await?;
         }
-        if !events.is_empty() {
-            patiently(stop, "telling producers", async || intake.events.publish(events.clone()).await)
-                .await?;
+        while !events.is_empty()
+            && let Err(fault) = intake.events.publish(events.clone()).await
+        {
+            patience.after(fault, "telling producers", stop).await?;
         }
         Ok(())
     }
@@ -102,17 +98,41 @@ impl<'a> Batch<'a> {
 
     /// Waits out want of room and a ledger that is away; a refusal is final.
     async fn submit_part(&mut self, part: &[Admitted]) -> Result<Result<Vec<Receipt>, Refusal>, Fault> {
-        let submitter = &self.intake.submitter;
-        patiently(self.stop, "submitting", async || {
+        let mut patience = Patience::default();
+        loop {
             let submissions = part.iter().map(|admitted| admitted.submission.clone()).collect();
-            settled(submitter.submit(submissions).await)
-        })
-        .await
+            match settled(self.intake.submitter.submit(submissions).await) {
+                Ok(settled) => return Ok(settled),
+                Err(fault) => patience.after(fault, "submitting", self.stop).await?,
+            }
+        }
     }
 
     async fn found(&mut self, key: &CollectionKey) -> Result<Result<(), Refusal>, Fault> {
         let Some(found) = &self.intake.found else { return Ok(Ok(())) };
-        patiently(self.stop, "creating a collection", async || settled(found(key.clone()).await)).await
+        let mut patience = Patience::default();
+        loop {
+            match settled(found(key.clone()).await) {
+                Ok(settled) => return Ok(settled),
+                Err(fault) => patience.after(fault, "creating a collection", self.stop).await?,
+            }
+        }
+    }
+
+    /// What the ledger holds of the version of a receipt.
+    async fn stored(
+        &mut self,
+        key: &CollectionKey,
+        document_id: &DocumentId,
+        version: Version,
+    ) -> Result<Option<VersionRecord>, Fault> {
+        let mut patience = Patience::default();
+        loop {
+            match self.intake.ledger.history(key, document_id).await {
+                Ok(history) => return Ok(history.into_iter().find(|record| record.key.version == version)),
+                Err(fault) => patience.after(fault, "looking a version up", self.stop).await?,
+            }
+        }
     }
 
     async fn answer(
@@ -131,11 +151,8 @@ impl<'a> Batch<'a> {
                 (ledger::Intake::Conflict, _) => Kind::Conflict,
                 (ledger::Intake::Superseded, _) => Kind::Superseded,
             };
-            let (ledger, document_id) = (&self.intake.ledger, submission.document_id());
-            let history = patiently(self.stop, "looking a version up", async || {
-                ledger.history(key, document_id).await
-            });
-            let stored = history.await?.into_iter().find(|record| record.key.version == receipt.version);
+            let document_id = submission.document_id();
+            let stored = self.stored(key, document_id, receipt.version).await?;
             let version = match kind {
                 Kind::Duplicate => stored.as_ref().map(|record| record.key.version),
                 _ => submission.version().or(Some(receipt.version)),

@@ -124,23 +124,23 @@ fn split_by_bytes(messages: Vec<Published>) -> Vec<Vec<Published>> {
     batches
 }
 
-/// Does something until it works, or until told to stop.
-async fn patiently<T>(
-    stop: &mut watch::Receiver<bool>,
-    what: &str,
-    mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let mut failures = 0;
-    loop {
-        let fault = match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(fault) => fault,
-        };
-        failures += 1;
-        tracing::warn!(%fault, failures, what, "the intake waits; nothing was acknowledged");
-        let wait = tokio::time::timeout(backoff::reopen(failures), stop.wait_for(|stop| *stop));
-        if wait.await.is_ok() {
-            return Err(fault);
-        }
+/// Waits longer after every failure of one thing.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// Returns when it is time to try again; the fault itself when told to stop.
+    async fn after(
+        &mut self,
+        fault: Fault,
+        what: &str,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), Fault> {
+        self.failures += 1;
+        tracing::warn!(%fault, failures = self.failures, what, "the intake waits; nothing was acknowledged");
+        let wait = tokio::time::timeout(backoff::reopen(self.failures), stop.wait_for(|stop| *stop));
+        if wait.await.is_ok() { Err(fault) } else { Ok(()) }
     }
 }

@@ -87,6 +87,8 @@ pub mod reason {
     pub const ATTEMPTS_EXHAUSTED: &str = "attempts_exhausted";
     /// A worker panicked on it.
     pub const STAGE_PANICKED: &str = "stage_panicked";
+    /// Its workers died before they could say why, again and again.
+    pub const CRASH_LOOP: &str = "crash_loop";
     /// The collection's configuration no longer matches the message.
     pub const EPOCH_MISMATCH: &str = "epoch_mismatch";
 }

@@ -3,13 +3,15 @@
 //! Levels mean what an operator does: INFO once per lifecycle, WARN healed itself, ERROR needs
 //! a person. Texts of documents, questions and credentials are never logged. Without
 //! directives of their own, dependencies log from WARN up; the storage engine, which warns
-//! about itself on every start, from ERROR up.
+//! about itself on every start, and the AMQP client, which prints messages that come back, from
+//! ERROR up. Its TRACE prints frames, the password among them: no directive switches that on.
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::fault::{Refusal, RefusalKind};
 
@@ -50,11 +52,16 @@ where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
-    let layer: Box<dyn tracing_subscriber::Layer<_> + Send + Sync> = match format {
+    let layer: Box<dyn Layer<_> + Send + Sync> = match format {
         LogFormat::Text => Box::new(layer.with_ansi(false)),
         LogFormat::Json => Box::new(layer.json().flatten_event(true)),
     };
+    let layer = layer.with_filter(filter_fn(|event| !shows_frames(event)));
     Ok(tracing_subscriber::registry().with(filter(level)?).with(layer))
+}
+
+fn shows_frames(event: &tracing::Metadata<'_>) -> bool {
+    *event.level() == tracing::Level::TRACE && event.target().starts_with("lapin")
 }
 
 fn filter(level: &str) -> Result<EnvFilter, Refusal> {
@@ -78,5 +85,5 @@ fn filter(level: &str) -> Result<EnvFilter, Refusal> {
 }
 
 fn quiet() -> &'static str {
-    "qdrant_edge=error,segment=error,shard=error,tantivy=warn"
+    "qdrant_edge=error,segment=error,shard=error,lapin=error,tantivy=warn"
 }

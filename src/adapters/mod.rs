@@ -8,6 +8,8 @@ pub mod memory;
 pub mod postgres;
 #[cfg(feature = "qdrant")]
 pub mod qdrant;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 pub mod sqlite;
 mod staged;
 pub mod tantivy;

@@ -70,14 +70,16 @@ async fn relay(stages: &Stages, all: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Versions in flight while every queue is empty have lost their message.
+/// Versions in flight while every queue is empty have lost their message, unless another process
+/// holds it: what has not moved for as long as one can hold a message is sent again.
 async fn requeue_lost(stages: &Stages) -> Result<(), Fault> {
     for stage in Stage::ALL {
         if stages.broker.depth(stage).await? > 0 {
             return Ok(());
         }
     }
-    let before_ms = stages.clock.now_ms().saturating_sub(STUCK_MS);
+    let unseen_ms = u64::try_from(stages.broker.unseen_max().as_millis()).unwrap_or(u64::MAX);
+    let before_ms = stages.clock.now_ms().saturating_sub(STUCK_MS.max(unseen_ms));
     let lost = stages.ledger.stuck(before_ms, VERSIONS_MAX).await?;
     if lost.is_empty() {
         return Ok(());

@@ -25,6 +25,16 @@ pub const AGE_MAX: Duration = Duration::from_hours(24);
 /// How long a message waits when a credential is missing.
 const CREDENTIAL_WAIT: Duration = Duration::from_secs(30);
 
+/// How far settling came before it failed.
+#[derive(Debug)]
+pub enum Unsettled {
+    /// The ledger or the broker did not take it: settle again.
+    Again(Fault),
+    /// It is settled but not acknowledged, and the consumer cannot any more: open another one,
+    /// which gets the deliveries again.
+    ConsumerLost(Fault),
+}
+
 /// Settles a batch: `tags` are the deliveries of `tasks`, in order, with one outcome each.
 pub async fn run(
     stages: &Stages,
@@ -33,7 +43,7 @@ pub async fn run(
     tags: Vec<u64>,
     tasks: Vec<Task>,
     outcomes: Vec<Outcome>,
-) -> Result<(), Fault> {
+) -> Result<(), Unsettled> {
     let mut endings = Vec::new();
     let mut messages = Vec::new();
     let mut documents = BTreeSet::new();
@@ -54,13 +64,13 @@ pub async fn run(
     }
     let ended = endings.len() as u64;
     if !endings.is_empty() {
-        stages.ledger.finish(endings).await?;
+        stages.ledger.finish(endings).await.map_err(Unsettled::Again)?;
     }
     told.tell(stages).await?;
     if !messages.is_empty() {
-        stages.broker.publish(messages).await?;
+        stages.broker.publish(messages).await.map_err(Unsettled::Again)?;
     }
-    consumer.ack(tags).await?;
+    consumer.ack(tags).await.map_err(Unsettled::ConsumerLost)?;
     if let Err(fault) = sweep::run(stages, &documents).await {
         tracing::warn!(%fault, "sweeping failed; housekeeping tries again");
     }

@@ -2,8 +2,10 @@
 //!
 //! Receive a batch bounded by documents and bytes, run the stage, settle, again. A panic is
 //! caught: the batch is run once more one task at a time, and the task that panics alone is
-//! dead. When settling fails (the ledger or the broker is away) it is tried again until it
-//! works or the process stops; nothing is acknowledged meanwhile.
+//! dead. So is one that came back [`REDELIVERIES_MAX`] times: it kills the process, not just its
+//! task. When settling fails (the ledger or the broker is away) it is tried again until it
+//! works or the process stops; nothing is acknowledged meanwhile. A consumer that fails is
+//! replaced.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,10 +17,15 @@ use tokio::time::Instant;
 
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, reason};
-use crate::ports::broker::{Consumer, Delivery};
+use crate::ports::broker::{Consumer, Delivery, SUSPECT_REDELIVERIES};
 use crate::resilience::backoff;
 
-use super::{Outcome, Stages, chunk, embed, index, settle};
+use super::settle::{self, Unsettled};
+use super::{Outcome, Stages, chunk, embed, index};
+
+/// Redeliveries at which a message is dead instead of run: it was alone in its batch when its
+/// last four consumers were lost.
+pub const REDELIVERIES_MAX: u32 = SUSPECT_REDELIVERIES + 4;
 
 /// Messages of a worker's first batch; then batches grow while they are quick and shrink while
 /// they are slow, so a slow model shows its work soon and a quick one pays for few flushes.
@@ -34,16 +41,22 @@ const LINGER: Duration = Duration::from_millis(5);
 pub async fn run(stages: Arc<Stages>, stage: Stage, mut stop: watch::Receiver<bool>) {
     let mut failures = 0;
     while !*stop.borrow() {
-        if let Err(fault) = consume(&stages, stage, stop.clone()).await {
+        if let Err(fault) = consume(&stages, stage, stop.clone(), &mut failures).await {
             failures += 1;
-            tracing::warn!(stage = stage.name(), %fault, "a worker lost its queue and opens it again");
-            let _ = tokio::time::timeout(backoff::delay(failures), stop.wait_for(|stop| *stop)).await;
+            tracing::warn!(stage = stage.name(), %fault, failures, "a worker lost its queue and opens it again");
+            let _ = tokio::time::timeout(backoff::reopen(failures), stop.wait_for(|stop| *stop)).await;
         }
     }
 }
 
-/// Consumes until told to stop or until the queue fails. Stopping is looked at between batches.
-async fn consume(stages: &Stages, stage: Stage, mut stop: watch::Receiver<bool>) -> Result<(), Fault> {
+/// Consumes until told to stop or until the queue fails; `failures` is zero once it gave a batch.
+/// Stopping is looked at between batches.
+async fn consume(
+    stages: &Stages,
+    stage: Stage,
+    mut stop: watch::Receiver<bool>,
+    failures: &mut u32,
+) -> Result<(), Fault> {
     let mut consumer = stages.broker.consume(stage).await?;
     let (messages_max, linger) = match stage {
         Stage::Chunk => (stages.limits.chunk_batch_documents_max, LINGER),
@@ -57,8 +70,16 @@ async fn consume(stages: &Stages, stage: Stage, mut stop: watch::Receiver<bool>)
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
             deliveries = consumer.receive(take, linger) => deliveries?,
         };
+        *failures = 0;
         let began = Instant::now();
         let full = deliveries.len() >= take;
+        let (killers, deliveries) =
+            deliveries.into_iter().partition(|delivery| delivery.redeliveries >= REDELIVERIES_MAX);
+        let (tags, tasks) = decode(stage, &mut *consumer, killers).await?;
+        if !tasks.is_empty() {
+            let outcomes = vec![crash_loop(stage); tasks.len()];
+            settle_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
+        }
         let (tags, tasks) = decode(stage, &mut *consumer, deliveries).await?;
         for (tags, tasks) in split_by_bytes(tags, tasks, stages.limits.batch_body_bytes_max) {
             let outcomes = run_guarded(stages, stage, &tasks).await;
@@ -71,6 +92,16 @@ async fn consume(stages: &Stages, stage: Stage, mut stop: watch::Receiver<bool>)
             take = (take * 2).min(messages_max);
         }
     }
+}
+
+fn crash_loop(stage: Stage) -> Outcome {
+    Outcome::Failed(Fault::permanent(
+        reason::CRASH_LOOP,
+        format!(
+            "the {} stage never answered for this document in {REDELIVERIES_MAX} deliveries; it may kill its process",
+            stage.name()
+        ),
+    ))
 }
 
 /// Tasks of this stage with their tags. What cannot be read is removed: it names no document,
@@ -160,10 +191,14 @@ async fn settle_until_done(
     loop {
         let settled =
             settle::run(stages, stage, consumer, tags.clone(), tasks.clone(), outcomes.clone()).await;
-        let Err(fault) = settled else { return Ok(()) };
+        let fault = match settled {
+            Ok(()) => return Ok(()),
+            Err(Unsettled::ConsumerLost(fault)) => return Err(fault),
+            Err(Unsettled::Again(fault)) => fault,
+        };
         failures += 1;
         tracing::warn!(stage = stage.name(), %fault, failures, "settling failed; nothing was acknowledged");
-        let wait = tokio::time::timeout(backoff::delay(failures), stop.wait_for(|stop| *stop));
+        let wait = tokio::time::timeout(backoff::reopen(failures), stop.wait_for(|stop| *stop));
         if wait.await.is_ok() {
             return Err(fault);
         }

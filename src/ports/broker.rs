@@ -1,11 +1,14 @@
 //! Durable queues between the stages.
 //!
-//! Contract: `publish` returns after the messages are durable (confirmed), all or none of one
-//! call; a queue hands each message to one consumer at a time; a delivery that is not
-//! acknowledged before its consumer is dropped, or before the process dies, is delivered
-//! again, marked `redelivered`. Dropping a delivery is never an acknowledgement. A delayed
-//! message appears no earlier than its delay. Order is first in, first out, but nothing may
-//! depend on it. The queues are not the record: the ledger is.
+//! Contract: `publish` returns after the messages are durable (confirmed), all of one call; an
+//! error means unknown: some may be, publish all of them again. A queue hands each message to
+//! one consumer at a time; a delivery that is not acknowledged before its consumer is dropped,
+//! or before the process dies, is delivered again, marked `redelivered`. Dropping a delivery is
+//! never an acknowledgement. A delayed message appears no earlier than its delay, or than the
+//! adapter's longest one if that is shorter. Order is first in, first out, but nothing may
+//! depend on it. A message that has come back [`SUSPECT_REDELIVERIES`] times may be what kills
+//! its consumers: an adapter that counts hands it out alone, so that it takes nobody with it.
+//! The queues are not the record: the ledger is.
 
 use std::time::Duration;
 
@@ -13,6 +16,9 @@ use async_trait::async_trait;
 
 use crate::domain::task::{Envelope, Stage};
 use crate::fault::Fault;
+
+/// Redeliveries after which a message is handed out in a batch of one.
+pub const SUSPECT_REDELIVERIES: u32 = 2;
 
 /// A message to publish.
 #[derive(Debug, Clone)]
@@ -39,28 +45,37 @@ pub struct Delivery {
     pub envelope: Result<Envelope, String>,
     /// Whether it was handed out before.
     pub redelivered: bool,
+    /// How often it came back without an acknowledgement, never more than it did; an adapter
+    /// that cannot count across restarts says 1 for any number.
+    pub redeliveries: u32,
 }
 
 /// Publishes messages and opens consumers.
 #[async_trait]
 pub trait Broker: Send + Sync {
-    /// Makes the messages durable, all or none.
+    /// Makes the messages durable.
     async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault>;
 
     /// Opens a consumer of a stage's queue.
     async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault>;
 
-    /// Messages in a stage's queue: ready, delayed and handed out.
+    /// Messages of a stage: ready, delayed, and handed out by this broker; exact at rest. Where
+    /// stages share what delays, delayed ones of other stages are counted along.
     async fn depth(&self, stage: Stage) -> Result<u64, Fault>;
+
+    /// How long a message can be handed out where `depth` does not see it: by another process.
+    /// Zero where there is none.
+    fn unseen_max(&self) -> Duration;
 }
 
 /// Receives from one queue.
 #[async_trait]
 pub trait Consumer: Send {
     /// Waits for at least one message, then returns up to `messages_max` that are ready, after
-    /// lingering at most `linger` for more.
+    /// lingering at most `linger` for more. After an error the consumer is of no more use: what
+    /// it handed out is delivered again, to the next one.
     async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault>;
 
-    /// Forgets handed-out messages for good.
+    /// Forgets handed-out messages for good. After an error the consumer is of no more use.
     async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault>;
 }

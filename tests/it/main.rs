@@ -11,6 +11,9 @@ mod domain;
 mod embedders;
 mod grpc;
 mod housekeeping;
+mod ingest;
 mod ports;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod support;
 mod wordpiece;

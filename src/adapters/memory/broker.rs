@@ -44,7 +44,7 @@ struct Messages {
 #[derive(Debug)]
 struct Message {
     bytes: Vec<u8>,
-    redelivered: bool,
+    redeliveries: u32,
 }
 
 impl MemoryBroker {
@@ -70,7 +70,7 @@ impl MemoryBroker {
 impl Messages {
     fn push(&mut self, bytes: Vec<u8>, due_ms: Option<u64>) {
         self.sequence += 1;
-        let message = Message { bytes, redelivered: false };
+        let message = Message { bytes, redeliveries: 0 };
         match due_ms {
             None => self.ready.insert(self.sequence, message),
             Some(due_ms) => self.delayed.insert((due_ms, self.sequence), message),
@@ -115,6 +115,10 @@ impl Broker for MemoryBroker {
 
     async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
         Ok(lock(&self.queue(stage)?.messages).depth() as u64)
+    }
+
+    fn unseen_max(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
@@ -161,7 +165,8 @@ impl MemoryConsumer {
         {
             messages.handed_out += 1;
             let envelope = serde_json::from_slice(&message.bytes).map_err(|error| error.to_string());
-            deliveries.push(Delivery { tag, envelope, redelivered: message.redelivered });
+            let redeliveries = message.redeliveries;
+            deliveries.push(Delivery { tag, envelope, redelivered: redeliveries > 0, redeliveries });
             self.handed_out.insert(tag, message);
         }
         deliveries
@@ -201,7 +206,7 @@ impl Drop for MemoryConsumer {
         let mut messages = lock(&self.queue.messages);
         for (tag, message) in std::mem::take(&mut self.handed_out) {
             messages.handed_out -= 1;
-            messages.ready.insert(tag, Message { redelivered: true, ..message });
+            messages.ready.insert(tag, Message { redeliveries: message.redeliveries + 1, ..message });
         }
         drop(messages);
         self.queue.changed.notify_waiters();

@@ -2,7 +2,8 @@
 //!
 //! A message is a row; acknowledging deletes it. Which rows are handed out is known only to
 //! this process, so a restart hands all of them out again, marked as redelivered (they may have
-//! been handed out before). One process owns the file. Memory holds the tags of messages that
+//! been handed out before; counting them would cost a write per batch, so `redeliveries` never
+//! exceeds 1). One process owns the file. Memory holds the tags of messages that
 //! are handed out, never bodies: a backlog costs disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -116,6 +117,10 @@ impl Broker for SqliteBroker {
                 .map_err(sql_fault)
             })
             .await
+    }
+
+    fn unseen_max(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
@@ -248,10 +253,12 @@ impl SqliteConsumer {
                 cursor.read_to = cursor.read_to.max(tag);
             }
             self.held.insert(tag);
+            let redelivered = returned || tag <= cursor.inherited_to;
             deliveries.push(Delivery {
                 tag,
                 envelope: serde_json::from_slice::<Envelope>(&body).map_err(|error| error.to_string()),
-                redelivered: returned || tag <= cursor.inherited_to,
+                redelivered,
+                redeliveries: u32::from(redelivered),
             });
         }
         deliveries

@@ -11,6 +11,7 @@ use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::sqlite::{Database, SqliteBroker};
 use contexture::domain::task::{Envelope, Stage};
 use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use tokio::time::{Instant, timeout};
 
 use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, task, version_key};
@@ -20,10 +21,18 @@ type Inject = Box<dyn Fn(Vec<u8>) + Send + Sync>;
 /// Opens what the process before left behind.
 type Reopen = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, Arc<dyn Broker>> + Send>;
 
+/// How delays pass: by a clock that is told to, or by waiting.
+#[derive(Clone)]
+enum Time {
+    Manual(Arc<ManualClock>),
+    #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only a server has its own clock"))]
+    Real,
+}
+
 /// Empty queues.
 pub(crate) struct Fixture {
     broker: Arc<dyn Broker>,
-    clock: Arc<ManualClock>,
+    time: Time,
     inject: Option<Inject>,
     reopen: Option<Reopen>,
     /// What must outlive it, such as its directory.
@@ -43,18 +52,54 @@ impl Fixture {
         self.broker.consume(Stage::Chunk).await.unwrap()
     }
 
-    async fn depth(&self) -> u64 {
-        self.broker.depth(Stage::Chunk).await.unwrap()
+    /// Waits until the chunk stage has so many messages: a server tells late what it was told.
+    async fn has_depth(&self, wanted: u64) {
+        let mut seen = self.broker.depth(Stage::Chunk).await.unwrap();
+        let began = Instant::now();
+        while seen != wanted {
+            assert!(began.elapsed() < PATIENCE, "the depth is {seen}, not {wanted}");
+            tokio::task::yield_now().await;
+            seen = self.broker.depth(Stage::Chunk).await.unwrap();
+        }
+    }
+
+    /// Lets this much of a delay pass; a real one passes while the test waits for the message.
+    fn advance(&self, by: Duration) {
+        if let Time::Manual(clock) = &self.time {
+            clock.advance(by);
+        }
+    }
+
+    /// Two short delays and one that outlasts what a test does beside it.
+    fn delays(&self) -> [Duration; 3] {
+        match self.time {
+            Time::Manual(_) => {
+                [Duration::from_millis(20), Duration::from_millis(40), Duration::from_mins(10)]
+            }
+            Time::Real => [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)],
+        }
     }
 }
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message for the chunk stage about this document.
 fn message(id: &str) -> Envelope {
     Envelope::new(Stage::Chunk, task(version_key(&collection(TENANT, "home"), id, 1)))
 }
 
-async fn receive(consumer: &mut Box<dyn Consumer>, messages_max: usize) -> Vec<Delivery> {
-    consumer.receive(messages_max, Duration::ZERO).await.unwrap()
+/// Exactly so many messages, in as many batches as they come in.
+async fn take(consumer: &mut Box<dyn Consumer>, messages: usize) -> Vec<Delivery> {
+    let mut taken = Vec::new();
+    while taken.len() < messages {
+        let wanted = messages - taken.len();
+        let received = timeout(PATIENCE, consumer.receive(wanted, Duration::ZERO)).await;
+        let received = received.expect("a message is missing").unwrap();
+        assert!((1..=wanted).contains(&received.len()), "{} of at most {wanted}", received.len());
+        taken.extend(received);
+    }
+    taken
 }
 
 fn name(delivery: &Delivery) -> String {
@@ -67,8 +112,8 @@ fn names(deliveries: &[Delivery]) -> Vec<String> {
 }
 
 macro_rules! broker_suite {
-    ($adapter:ident, $open:ident $(, $area:ident: [$($law:ident),*])?) => {
-        laws!($adapter, $open, {
+    ($($if_there:ident)? => $adapter:ident, $open:ident $(, $area:ident: [$($law:ident),*])?) => {
+        laws!($($if_there)? $adapter, $open, {
             delivery: [
                 message_arrives_as_it_was_published,
                 each_stage_has_its_own_queue,
@@ -81,6 +126,8 @@ macro_rules! broker_suite {
                 dropped_consumer_hands_its_messages_back,
                 acknowledged_messages_do_not_come_back_with_the_rest,
                 delivery_that_is_dropped_is_not_acknowledged,
+                redeliveries_are_never_exaggerated,
+                what_came_back_often_is_still_handed_out,
                 consumers_never_share_a_message,
                 waiting_consumer_gets_what_another_hands_back,
                 delayed_message_does_not_come_early,
@@ -100,10 +147,13 @@ async fn open_memory() -> Fixture {
     let broker = Arc::new(MemoryBroker::new(clock.clone()));
     let injected = broker.clone();
     let inject: Inject = Box::new(move |bytes| injected.inject(Stage::Chunk, bytes).unwrap());
-    Fixture { broker, clock, inject: Some(inject), reopen: None, _keep: Box::new(()) }
+    Fixture { broker, time: Time::Manual(clock), inject: Some(inject), reopen: None, _keep: Box::new(()) }
 }
 
-broker_suite!(memory, open_memory);
+broker_suite!(=> memory, open_memory);
+
+#[cfg(feature = "rabbitmq")]
+mod on_rabbitmq;
 
 async fn open_sqlite() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
@@ -125,14 +175,14 @@ async fn open_sqlite() -> Fixture {
     });
     Fixture {
         broker: Arc::new(broker),
-        clock,
+        time: Time::Manual(clock),
         inject: Some(inject),
         reopen: Some(reopen),
         _keep: Box::new(directory),
     }
 }
 
-broker_suite!(sqlite, open_sqlite, restart: [
+broker_suite!(=> sqlite, open_sqlite, restart: [
     unacknowledged_messages_survive_a_restart,
     acknowledged_messages_stay_gone_after_a_restart,
     delays_survive_a_restart

@@ -1,5 +1,7 @@
 //! Builders for what tests talk about, and doubles for what they must control.
 
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod amqp_proxy;
 pub(crate) mod clock;
 pub(crate) mod contexts;
 pub(crate) mod corpora;
@@ -7,7 +9,10 @@ pub(crate) mod corpora;
 pub(crate) mod edge_behind_qdrant_grpc;
 #[cfg(feature = "qdrant")]
 pub(crate) mod qdrant;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod rabbit;
 pub(crate) mod scan;
+pub(crate) mod stages;
 pub(crate) mod strategies;
 pub(crate) mod tokenizers;
 

@@ -6,21 +6,22 @@ use std::time::Duration;
 use contexture::domain::task::{Envelope, Stage};
 use contexture::ports::broker::Outgoing;
 use futures::FutureExt;
+use tokio::time::Instant;
 
-use super::{Fixture, message, name, names, receive};
+use super::{Fixture, Time, message, name, names, take};
 use crate::support::{TENANT, collection, task, version_key};
 
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_mins(10);
 /// The smallest step of the clock.
 const TICK: Duration = Duration::from_millis(1);
-/// Long enough to be a delay, short enough to sit out.
+/// A patience that is short enough to sit out.
 const SHORT: Duration = Duration::from_millis(20);
 
 pub(super) async fn message_arrives_as_it_was_published(fixture: Fixture) {
     fixture.publish(&["a", "b"]).await;
     let mut consumer = fixture.consumer().await;
-    let received = receive(&mut consumer, 10).await;
+    let received = take(&mut consumer, 2).await;
     let envelopes: Vec<_> = received.iter().map(|delivery| delivery.envelope.clone().unwrap()).collect();
     assert_eq!(envelopes, [message("a"), message("b")]);
     assert!(received.iter().all(|delivery| !delivery.redelivered));
@@ -34,25 +35,25 @@ pub(super) async fn each_stage_has_its_own_queue(fixture: Fixture) {
     fixture.broker.publish(mixed.to_vec()).await.unwrap();
     for stage in Stage::ALL {
         let mut consumer = fixture.broker.consume(stage).await.unwrap();
-        assert_eq!(names(&receive(&mut consumer, 10).await), [stage.name()]);
+        assert_eq!(names(&take(&mut consumer, 1).await), [stage.name()]);
     }
 }
 
 pub(super) async fn publishing_nothing_is_fine(fixture: Fixture) {
     fixture.publish(&[]).await;
-    assert_eq!(fixture.depth().await, 0);
+    fixture.has_depth(0).await;
 }
 
 pub(super) async fn receive_takes_no_more_than_asked_for(fixture: Fixture) {
     fixture.publish(&["a", "b", "c"]).await;
     let mut consumer = fixture.consumer().await;
-    assert_eq!(names(&receive(&mut consumer, 2).await), ["a", "b"]);
-    assert_eq!(names(&receive(&mut consumer, 2).await), ["c"]);
+    assert_eq!(names(&take(&mut consumer, 2).await), ["a", "b"], "and never more than asked for");
+    assert_eq!(names(&take(&mut consumer, 1).await), ["c"]);
 }
 
 pub(super) async fn receive_waits_for_a_message(fixture: Fixture) {
     let mut consumer = fixture.consumer().await;
-    let waiting = tokio::spawn(async move { names(&receive(&mut consumer, 1).await) });
+    let waiting = tokio::spawn(async move { names(&take(&mut consumer, 1).await) });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     fixture.publish(&["a"]).await;
@@ -80,21 +81,21 @@ pub(super) async fn lingering_ends_when_enough_came(fixture: Fixture) {
 pub(super) async fn acknowledged_messages_are_gone(fixture: Fixture) {
     fixture.publish(&["a", "b"]).await;
     let mut consumer = fixture.consumer().await;
-    let tags = receive(&mut consumer, 10).await.iter().map(|delivery| delivery.tag).collect();
+    let tags = take(&mut consumer, 2).await.iter().map(|delivery| delivery.tag).collect();
     consumer.ack(tags).await.unwrap();
-    assert_eq!(fixture.depth().await, 0);
+    fixture.has_depth(0).await;
     drop(consumer);
     fixture.publish(&["c"]).await;
-    assert_eq!(names(&receive(&mut fixture.consumer().await, 10).await), ["c"]);
+    assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["c"]);
 }
 
 pub(super) async fn dropped_consumer_hands_its_messages_back(fixture: Fixture) {
     fixture.publish(&["a", "b"]).await;
     let mut consumer = fixture.consumer().await;
-    assert_eq!(receive(&mut consumer, 10).await.len(), 2);
+    assert_eq!(take(&mut consumer, 2).await.len(), 2);
     drop(consumer);
     for _ in 0..2 {
-        let received = receive(&mut fixture.consumer().await, 10).await;
+        let received = take(&mut fixture.consumer().await, 2).await;
         assert_eq!(names(&received), ["a", "b"]);
         assert!(received.iter().all(|delivery| delivery.redelivered));
     }
@@ -103,19 +104,42 @@ pub(super) async fn dropped_consumer_hands_its_messages_back(fixture: Fixture) {
 pub(super) async fn acknowledged_messages_do_not_come_back_with_the_rest(fixture: Fixture) {
     fixture.publish(&["a", "b", "c"]).await;
     let mut consumer = fixture.consumer().await;
-    let middle = receive(&mut consumer, 10).await[1].tag;
+    let middle = take(&mut consumer, 3).await[1].tag;
     consumer.ack(vec![middle]).await.unwrap();
     drop(consumer);
-    assert_eq!(names(&receive(&mut fixture.consumer().await, 10).await), ["a", "c"]);
+    assert_eq!(names(&take(&mut fixture.consumer().await, 2).await), ["a", "c"]);
 }
 
 pub(super) async fn delivery_that_is_dropped_is_not_acknowledged(fixture: Fixture) {
     fixture.publish(&["a"]).await;
     let mut consumer = fixture.consumer().await;
-    drop(receive(&mut consumer, 1).await);
-    assert_eq!(fixture.depth().await, 1);
+    drop(take(&mut consumer, 1).await);
+    fixture.has_depth(1).await;
     drop(consumer);
-    assert_eq!(names(&receive(&mut fixture.consumer().await, 1).await), ["a"]);
+    assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["a"]);
+}
+
+pub(super) async fn redeliveries_are_never_exaggerated(fixture: Fixture) {
+    fixture.publish(&["a"]).await;
+    for came_back in 0..8 {
+        let delivery = take(&mut fixture.consumer().await, 1).await.remove(0);
+        assert!(delivery.redeliveries <= came_back, "{} of {came_back}", delivery.redeliveries);
+        assert_eq!(delivery.redelivered, came_back > 0);
+        assert_eq!(delivery.redelivered, delivery.redeliveries > 0);
+    }
+}
+
+pub(super) async fn what_came_back_often_is_still_handed_out(fixture: Fixture) {
+    fixture.publish(&["a", "b", "c"]).await;
+    for _ in 0..4 {
+        take(&mut fixture.consumer().await, 3).await;
+    }
+    let mut consumer = fixture.consumer().await;
+    let received = take(&mut consumer, 3).await;
+    let distinct: BTreeSet<String> = names(&received).into_iter().collect();
+    assert_eq!(distinct.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
+    consumer.ack(received.iter().map(|delivery| delivery.tag).collect()).await.unwrap();
+    fixture.has_depth(0).await;
 }
 
 pub(super) async fn consumers_never_share_a_message(fixture: Fixture) {
@@ -128,7 +152,7 @@ pub(super) async fn consumers_never_share_a_message(fixture: Fixture) {
         let report = report.clone();
         workers.spawn(async move {
             loop {
-                let received = receive(&mut consumer, 7).await;
+                let received = consumer.receive(7, Duration::ZERO).await.unwrap();
                 for id in names(&received) {
                     report.send(id).unwrap();
                 }
@@ -150,9 +174,9 @@ pub(super) async fn consumers_never_share_a_message(fixture: Fixture) {
 pub(super) async fn waiting_consumer_gets_what_another_hands_back(fixture: Fixture) {
     fixture.publish(&["a"]).await;
     let mut holder = fixture.consumer().await;
-    assert_eq!(receive(&mut holder, 1).await.len(), 1);
+    assert_eq!(take(&mut holder, 1).await.len(), 1);
     let mut consumer = fixture.consumer().await;
-    let waiting = tokio::spawn(async move { receive(&mut consumer, 1).await });
+    let waiting = tokio::spawn(async move { take(&mut consumer, 1).await });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
     drop(holder);
@@ -161,50 +185,60 @@ pub(super) async fn waiting_consumer_gets_what_another_hands_back(fixture: Fixtu
 }
 
 pub(super) async fn delayed_message_does_not_come_early(fixture: Fixture) {
-    fixture.publish_later("late", LONG).await;
+    let [.., long] = fixture.delays();
+    let began = Instant::now();
+    fixture.publish_later("late", long).await;
     fixture.publish(&["now"]).await;
     let mut consumer = fixture.consumer().await;
-    assert_eq!(names(&receive(&mut consumer, 10).await), ["now"]);
-    fixture.clock.advance(LONG.checked_sub(TICK).unwrap());
+    assert_eq!(names(&take(&mut consumer, 1).await), ["now"]);
+    fixture.advance(long.checked_sub(TICK).unwrap());
     fixture.publish(&["again"]).await;
-    assert_eq!(names(&receive(&mut consumer, 10).await), ["again"]);
-    fixture.clock.advance(TICK);
-    let received = receive(&mut consumer, 10).await;
+    assert_eq!(names(&take(&mut consumer, 1).await), ["again"]);
+    fixture.advance(TICK);
+    let received = take(&mut consumer, 1).await;
     assert_eq!(names(&received), ["late"]);
     assert!(!received[0].redelivered, "waiting is not a delivery");
+    if let Time::Real = fixture.time {
+        assert!(began.elapsed() >= long, "{:?}", began.elapsed());
+    }
 }
 
 pub(super) async fn waiting_consumer_gets_a_delayed_message_in_time(fixture: Fixture) {
+    let [short, ..] = fixture.delays();
     let mut consumer = fixture.consumer().await;
-    let waiting = tokio::spawn(async move { names(&receive(&mut consumer, 1).await) });
+    let waiting = tokio::spawn(async move { names(&take(&mut consumer, 1).await) });
     tokio::task::yield_now().await;
-    fixture.publish_later("late", SHORT).await;
-    fixture.clock.advance(SHORT);
+    fixture.publish_later("late", short).await;
+    fixture.advance(short);
     assert_eq!(waiting.await.unwrap(), ["late"]);
 }
 
 pub(super) async fn delayed_messages_come_in_the_order_they_are_due(fixture: Fixture) {
-    fixture.publish_later("second", 2 * SHORT).await;
-    fixture.publish_later("first", SHORT).await;
+    let [short, longer, _] = fixture.delays();
+    fixture.publish_later("second", longer).await;
+    fixture.publish_later("first", short).await;
     let mut consumer = fixture.consumer().await;
-    fixture.clock.advance(SHORT);
-    assert_eq!(names(&receive(&mut consumer, 10).await), ["first"]);
-    fixture.clock.advance(SHORT);
-    assert_eq!(names(&receive(&mut consumer, 10).await), ["second"]);
+    fixture.advance(short);
+    assert_eq!(names(&take(&mut consumer, 1).await), ["first"]);
+    fixture.advance(longer.checked_sub(short).unwrap());
+    assert_eq!(names(&take(&mut consumer, 1).await), ["second"]);
 }
 
 pub(super) async fn depth_counts_ready_delayed_and_handed_out(fixture: Fixture) {
+    let [.., long] = fixture.delays();
     fixture.publish(&["a", "b"]).await;
-    fixture.publish_later("c", LONG).await;
-    assert_eq!(fixture.depth().await, 3);
+    fixture.has_depth(2).await;
+    assert_eq!(fixture.broker.depth(Stage::Index).await.unwrap(), 0, "each stage by itself");
+    fixture.publish_later("c", long).await;
+    fixture.has_depth(3).await;
     let mut consumer = fixture.consumer().await;
-    let tag = receive(&mut consumer, 1).await[0].tag;
-    assert_eq!(fixture.depth().await, 3, "handed out is not gone");
+    let tag = take(&mut consumer, 1).await[0].tag;
+    fixture.has_depth(3).await;
     consumer.ack(vec![tag]).await.unwrap();
-    assert_eq!(fixture.depth().await, 2);
+    fixture.has_depth(2).await;
     consumer.ack(vec![tag]).await.unwrap();
-    assert_eq!(fixture.depth().await, 2, "acknowledged once");
-    assert_eq!(fixture.broker.depth(Stage::Index).await.unwrap(), 0);
+    assert_eq!(names(&take(&mut consumer, 1).await), ["b"], "acknowledging twice does no harm");
+    fixture.has_depth(2).await;
 }
 
 pub(super) async fn abandoned_wait_loses_nothing(fixture: Fixture) {
@@ -213,7 +247,7 @@ pub(super) async fn abandoned_wait_loses_nothing(fixture: Fixture) {
     fixture.publish(&["a"]).await;
     assert!(consumer.receive(2, LONG).now_or_never().is_none(), "lingers for a second one");
     drop(consumer);
-    assert_eq!(names(&receive(&mut fixture.consumer().await, 2).await), ["a"]);
+    assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["a"]);
 }
 
 pub(super) async fn undecodable_bytes_do_not_block_the_queue(fixture: Fixture) {
@@ -222,10 +256,9 @@ pub(super) async fn undecodable_bytes_do_not_block_the_queue(fixture: Fixture) {
     inject(b"\xff\x00".to_vec());
     fixture.publish(&["behind"]).await;
     let mut consumer = fixture.consumer().await;
-    let received = receive(&mut consumer, 10).await;
-    assert_eq!(received.len(), 3);
+    let received = take(&mut consumer, 3).await;
     assert!(received[0].envelope.is_err() && received[1].envelope.is_err());
     assert_eq!(name(&received[2]), "behind");
     consumer.ack(vec![received[0].tag, received[1].tag]).await.unwrap();
-    assert_eq!(fixture.depth().await, 1, "they can be acknowledged away");
+    fixture.has_depth(1).await;
 }

@@ -1,10 +1,6 @@
 //! What outlives the process. Adapters that keep nothing do not run these.
 
-use std::time::Duration;
-
-use super::{Fixture, names, receive};
-
-const LONG: Duration = Duration::from_mins(10);
+use super::{Fixture, names, take};
 
 impl Fixture {
     /// The process dies holding what it held, and starts again.
@@ -18,9 +14,9 @@ impl Fixture {
 pub(super) async fn unacknowledged_messages_survive_a_restart(mut fixture: Fixture) {
     fixture.publish(&["held", "waiting"]).await;
     let mut consumer = fixture.consumer().await;
-    assert_eq!(names(&receive(&mut consumer, 1).await), ["held"]);
+    assert_eq!(names(&take(&mut consumer, 1).await), ["held"]);
     fixture.restart().await;
-    let received = receive(&mut fixture.consumer().await, 10).await;
+    let received = take(&mut fixture.consumer().await, 2).await;
     assert_eq!(names(&received), ["held", "waiting"]);
     assert!(received[0].redelivered);
     drop(consumer);
@@ -29,20 +25,21 @@ pub(super) async fn unacknowledged_messages_survive_a_restart(mut fixture: Fixtu
 pub(super) async fn acknowledged_messages_stay_gone_after_a_restart(mut fixture: Fixture) {
     fixture.publish(&["gone", "there"]).await;
     let mut consumer = fixture.consumer().await;
-    let tag = receive(&mut consumer, 1).await[0].tag;
+    let tag = take(&mut consumer, 1).await[0].tag;
     consumer.ack(vec![tag]).await.unwrap();
     drop(consumer);
     fixture.restart().await;
-    assert_eq!(fixture.depth().await, 1);
-    assert_eq!(names(&receive(&mut fixture.consumer().await, 10).await), ["there"]);
+    fixture.has_depth(1).await;
+    assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["there"]);
 }
 
 pub(super) async fn delays_survive_a_restart(mut fixture: Fixture) {
-    fixture.publish_later("late", LONG).await;
+    let [.., long] = fixture.delays();
+    fixture.publish_later("late", long).await;
     fixture.restart().await;
     fixture.publish(&["now"]).await;
     let mut consumer = fixture.consumer().await;
-    assert_eq!(names(&receive(&mut consumer, 10).await), ["now"]);
-    fixture.clock.advance(LONG);
-    assert_eq!(names(&receive(&mut consumer, 10).await), ["late"]);
+    assert_eq!(names(&take(&mut consumer, 1).await), ["now"]);
+    fixture.advance(long);
+    assert_eq!(names(&take(&mut consumer, 1).await), ["late"]);
 }

@@ -1,0 +1,196 @@
+//! Messages as others see them, and their AMQP form.
+//!
+//! What we publish is persistent (`delivery_mode` 2) and carries only the headers it is given:
+//! never `x-death` or a counter of another queue, which would make the broker see cycles.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lapin::BasicProperties;
+use lapin::protocol::basic::AMQPProperties;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::names::Names;
+use crate::domain::task::Envelope;
+use crate::fault::Fault;
+use crate::ports::broker::Outgoing;
+
+/// `delivery_mode` of messages that survive the broker.
+const PERSISTENT: u8 = 2;
+/// How the broker counts redeliveries: up to 4.2, and acquisitions from 4.3.
+const REDELIVERY_COUNTERS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
+
+/// Properties of a message; texts of at most 255 bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// Its identity.
+    pub message_id: Option<String>,
+    /// What it answers.
+    pub correlation_id: Option<String>,
+    /// Its type tag.
+    pub kind: Option<String>,
+    /// Who published it; the broker refuses any but the connection's user.
+    pub user_id: Option<String>,
+    /// What published it.
+    pub app_id: Option<String>,
+    /// When, in seconds since the Unix epoch.
+    pub timestamp_s: Option<u64>,
+    /// Text headers; of other kinds, none are read or written.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// A message to publish.
+#[derive(Debug, Clone)]
+pub struct RawMessage {
+    /// The exchange.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// Whether it is a failure that no queue takes it.
+    pub mandatory: bool,
+    /// Its properties.
+    pub properties: Properties,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// A message that was handed out.
+#[derive(Debug)]
+pub struct RawDelivery {
+    /// What to acknowledge; meaningful to the consumer that handed it out.
+    pub tag: u64,
+    /// The exchange it was published to.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// Whether it was handed out before.
+    pub redelivered: bool,
+    /// How often it came back to this queue without an acknowledgement.
+    pub redeliveries: u32,
+    /// Its properties.
+    pub properties: Properties,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Whether the broker moved it here, with its counters.
+    pub(super) dead_lettered: bool,
+}
+
+/// A stage message on its way to its queue, or to the delay it waits out.
+pub(super) fn of_stage(names: &Names, outgoing: &Outgoing) -> Result<RawMessage, Fault> {
+    let body = serde_json::to_vec(&outgoing.envelope)
+        .map_err(|error| Fault::permanent("unencodable_message", error.to_string()))?;
+    let exchange = match outgoing.delay {
+        Duration::ZERO => names.tasks(),
+        delay => names.retry(names.tier_for(delay)),
+    };
+    let stage = match &outgoing.envelope {
+        Envelope::ChunkV1(_) => "ChunkV1",
+        Envelope::EmbedV1(_) => "EmbedV1",
+        Envelope::IndexV1(_) => "IndexV1",
+    };
+    let properties = Properties {
+        content_type: Some("application/json".to_owned()),
+        message_id: Some(identity(&body)),
+        kind: Some(stage.to_owned()),
+        correlation_id: None,
+        user_id: None,
+        app_id: None,
+        timestamp_s: None,
+        headers: BTreeMap::new(),
+    };
+    let routing_key = outgoing.envelope.clone().open().0.name().to_owned();
+    Ok(RawMessage { exchange, routing_key, mandatory: true, properties, body })
+}
+
+/// Equal messages have equal ids: nothing derives from time or chance.
+fn identity(body: &[u8]) -> String {
+    blake3::hash(body).to_hex()[..32].to_owned()
+}
+
+/// A name or a property in AMQP's short form.
+pub(super) fn short(text: &str) -> Result<ShortString, Fault> {
+    ShortString::try_new(text)
+        .map_err(|_| Fault::permanent("amqp_name_too_long", "a name or property is longer than 255 bytes"))
+}
+
+/// The AMQP form of properties, persistent.
+pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, Fault> {
+    let mut amqp = AMQPProperties::default().with_delivery_mode(PERSISTENT);
+    let set =
+        |amqp, value: &Option<String>, with: fn(AMQPProperties, ShortString) -> AMQPProperties| match value {
+            Some(text) => Ok::<_, Fault>(with(amqp, short(text)?)),
+            None => Ok(amqp),
+        };
+    amqp = set(amqp, &properties.content_type, AMQPProperties::with_content_type)?;
+    amqp = set(amqp, &properties.message_id, AMQPProperties::with_message_id)?;
+    amqp = set(amqp, &properties.correlation_id, AMQPProperties::with_correlation_id)?;
+    amqp = set(amqp, &properties.kind, AMQPProperties::with_type)?;
+    amqp = set(amqp, &properties.user_id, AMQPProperties::with_user_id)?;
+    amqp = set(amqp, &properties.app_id, AMQPProperties::with_app_id)?;
+    if let Some(timestamp_s) = properties.timestamp_s {
+        amqp = amqp.with_timestamp(timestamp_s);
+    }
+    if !properties.headers.is_empty() {
+        let mut headers = FieldTable::default();
+        for (name, value) in &properties.headers {
+            headers.insert(short(name)?, AMQPValue::LongString(value.as_str().into()));
+        }
+        amqp = amqp.with_headers(headers);
+    }
+    Ok(amqp)
+}
+
+fn from_amqp(amqp: &BasicProperties) -> Properties {
+    let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
+    let headers = amqp.headers().iter().flat_map(|headers| headers.inner()).filter_map(|(name, value)| {
+        let text = match value {
+            AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok()?,
+            AMQPValue::ShortString(text) => text.as_str().to_owned(),
+            _ => return None,
+        };
+        Some((name.as_str().to_owned(), text))
+    });
+    Properties {
+        content_type: text(amqp.content_type()),
+        message_id: text(amqp.message_id()),
+        correlation_id: text(amqp.correlation_id()),
+        kind: text(amqp.kind()),
+        user_id: text(amqp.user_id()),
+        app_id: text(amqp.app_id()),
+        timestamp_s: *amqp.timestamp(),
+        headers: headers.collect(),
+    }
+}
+
+/// A counter, of whichever width the broker chose.
+fn count(value: &AMQPValue) -> Option<u32> {
+    let wide = match value {
+        AMQPValue::ShortShortInt(number) => i64::from(*number),
+        AMQPValue::ShortShortUInt(number) => i64::from(*number),
+        AMQPValue::ShortInt(number) => i64::from(*number),
+        AMQPValue::ShortUInt(number) => i64::from(*number),
+        AMQPValue::LongInt(number) => i64::from(*number),
+        AMQPValue::LongUInt(number) => i64::from(*number),
+        AMQPValue::LongLongInt(number) => *number,
+        _ => return None,
+    };
+    Some(u32::try_from(wide.max(0)).unwrap_or(u32::MAX))
+}
+
+/// What lapin handed over, without the means to acknowledge it.
+pub(super) fn received(delivery: lapin::message::Delivery) -> RawDelivery {
+    let headers = delivery.properties.headers().as_ref();
+    let counted = REDELIVERY_COUNTERS.iter().filter_map(|name| count(headers?.inner().get(*name)?)).max();
+    RawDelivery {
+        tag: delivery.delivery_tag,
+        exchange: delivery.exchange.as_str().to_owned(),
+        routing_key: delivery.routing_key.as_str().to_owned(),
+        redelivered: delivery.redelivered,
+        redeliveries: counted.unwrap_or(0).max(u32::from(delivery.redelivered)),
+        properties: from_amqp(&delivery.properties),
+        dead_lettered: headers.is_some_and(|headers| headers.inner().contains_key("x-death")),
+        body: delivery.data,
+    }
+}

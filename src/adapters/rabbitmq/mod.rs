@@ -1,0 +1,154 @@
+//! Queues at a RabbitMQ broker, 3.10 to 4.x, over two connections: one publishes, one consumes.
+//!
+//! Messages are persistent, in quorum queues, and published only when confirmed. lapin's own
+//! recovery is off: a connection is opened again, with its topology, by the next call that needs
+//! it; a consumer that lost its channel fails and is opened again by its worker. The queues are
+//! shared by processes: `depth` sees what waits at the broker and what this process holds, and
+//! what others hold comes back within [`UNSEEN_MAX`]. Delays are the retry tiers, rounded up.
+//! Limits: [`RabbitConfig`]; batches of confirms in [`publisher`]; delivery limits in [`topology`].
+
+mod config;
+mod connection;
+mod consumer;
+mod faults;
+mod lane;
+mod link;
+mod message;
+mod names;
+mod publisher;
+mod raw;
+mod suspects;
+mod topology;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use config::{AmqpUrl, RabbitConfig};
+pub use message::{Properties, RawDelivery, RawMessage};
+pub use names::Names;
+pub use raw::RawConsumer;
+
+use consumer::StageConsumer;
+use link::Link;
+use publisher::Publisher;
+
+use crate::domain::task::Stage;
+use crate::fault::Fault;
+use crate::ports::broker::{Broker, Consumer, Outgoing};
+
+/// How long another process can hold a message: the broker takes it back after 30 minutes without
+/// an acknowledgement, and looks every minute.
+pub const UNSEEN_MAX: Duration = Duration::from_mins(35);
+
+/// The broker.
+#[derive(Clone)]
+pub struct RabbitBroker(Arc<Shared>);
+
+struct Shared {
+    config: Arc<RabbitConfig>,
+    names: Names,
+    publisher: Arc<Publisher>,
+    consuming: Link,
+    held: HashMap<Stage, Arc<AtomicU64>>,
+}
+
+impl RabbitBroker {
+    /// Connects twice and declares the topology, or says what is in the way.
+    pub async fn connect(config: RabbitConfig) -> Result<Self, Fault> {
+        config.check()?;
+        let config = Arc::new(config);
+        let names = Names::new(&config.prefix, &config.retry_tiers);
+        let publishing = Link::new(config.clone(), names.clone(), "publishing");
+        let consuming = Link::new(config.clone(), names.clone(), "consuming");
+        publishing.live().await?;
+        consuming.live().await?;
+        let publisher = Arc::new(Publisher::new(publishing, config.clone()));
+        let held = Stage::ALL.into_iter().map(|stage| (stage, Arc::default())).collect();
+        Ok(Self(Arc::new(Shared { config, names, publisher, consuming, held })))
+    }
+
+    /// What its exchanges and queues are called.
+    pub fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    /// Publishes messages of any kind: confirmed, all or an error that means unknown.
+    pub async fn publish_raw(&self, messages: &[RawMessage]) -> Result<(), Fault> {
+        self.0.publisher.publish(messages).await
+    }
+
+    /// Consumes a queue of any kind, holding at most `prefetch` messages (0 is taken for 1).
+    pub async fn consume_raw(&self, queue: &str, prefetch: u16) -> Result<RawConsumer, Fault> {
+        let live = self.0.consuming.live().await?;
+        RawConsumer::open(live, queue, prefetch.max(1)).await
+    }
+
+    /// Says goodbye to the broker; consumers end. A later call connects again.
+    pub async fn close(&self) {
+        tokio::join!(self.0.publisher.link().close(), self.0.consuming.close());
+    }
+
+    /// After a failure that may be a broken connection or a deleted queue.
+    async fn mend(&self, fault: Fault) -> Result<(), Fault> {
+        match fault {
+            Fault::Transient(_) => self.0.consuming.redeclare().await,
+            hopeless => Err(hopeless),
+        }
+    }
+
+    async fn count(&self, stage: Stage) -> Result<u64, Fault> {
+        let Shared { names, consuming, held, .. } = &*self.0;
+        let live = consuming.live().await?;
+        let channel = live.channel().await?;
+        let mut depth = held[&stage].load(Ordering::Relaxed);
+        let of_stage = [names.stage(stage), names.bulk(stage), names.suspect(stage)];
+        for queue in of_stage.into_iter().chain(names.tiers().iter().map(|tier| names.retry(*tier))) {
+            depth += topology::ready(&live, &channel, &queue).await?;
+        }
+        Ok(depth)
+    }
+
+    async fn open(&self, stage: Stage) -> Result<StageConsumer, Fault> {
+        let Shared { config, names, publisher, consuming, held } = &*self.0;
+        let live = consuming.live().await?;
+        StageConsumer::open(live, config, names, stage, publisher.clone(), held[&stage].clone()).await
+    }
+}
+
+#[async_trait]
+impl Broker for RabbitBroker {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+        let messages: Result<Vec<RawMessage>, Fault> =
+            messages.iter().map(|outgoing| message::of_stage(&self.0.names, outgoing)).collect();
+        self.publish_raw(&messages?).await
+    }
+
+    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+        let opened = match self.open(stage).await {
+            Err(fault) => {
+                self.mend(fault).await?;
+                self.open(stage).await?
+            }
+            Ok(opened) => opened,
+        };
+        Ok(Box::new(opened))
+    }
+
+    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+        match self.count(stage).await {
+            Err(fault) => {
+                self.mend(fault).await?;
+                self.count(stage).await
+            }
+            counted => counted,
+        }
+    }
+
+    fn unseen_max(&self) -> Duration {
+        UNSEEN_MAX
+    }
+}

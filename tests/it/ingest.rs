@@ -1,0 +1,144 @@
+//! How messages are worked on and kept moving, whatever broker carries them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contexture::adapters::memory::broker::MemoryBroker;
+use contexture::domain::task::{Envelope, Stage, Task};
+use contexture::fault::{Fault, reason};
+use contexture::ingest::worker::{self, REDELIVERIES_MAX};
+use contexture::ingest::{Stages, housekeeping};
+use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use contexture::ports::ledger::{DeadFilter, Ledger, State};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::support::stages::{DEADLY, House};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A broker in memory with one law of its own.
+struct Odd {
+    inner: MemoryBroker,
+    unseen_max: Duration,
+    /// Acknowledgements that fail before one works.
+    failing_acks: Arc<std::sync::atomic::AtomicU32>,
+}
+
+impl Odd {
+    fn new(house: &House, unseen_max: Duration, failing_acks: u32) -> Self {
+        let inner = MemoryBroker::new(house.clock.clone());
+        Self { inner, unseen_max, failing_acks: Arc::new(failing_acks.into()) }
+    }
+}
+
+#[async_trait]
+impl Broker for Odd {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+        self.inner.publish(messages).await
+    }
+
+    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+        let failing_acks = self.failing_acks.clone();
+        Ok(Box::new(OddConsumer { inner: self.inner.consume(stage).await?, failing_acks, lost: false }))
+    }
+
+    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+        self.inner.depth(stage).await
+    }
+
+    fn unseen_max(&self) -> Duration {
+        self.unseen_max
+    }
+}
+
+/// Lost for good once an acknowledgement failed, as the contract allows.
+struct OddConsumer {
+    inner: Box<dyn Consumer>,
+    failing_acks: Arc<std::sync::atomic::AtomicU32>,
+    lost: bool,
+}
+
+#[async_trait]
+impl Consumer for OddConsumer {
+    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
+        assert!(!self.lost, "a lost consumer is used again");
+        self.inner.receive(messages_max, linger).await
+    }
+
+    async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault> {
+        use std::sync::atomic::Ordering::SeqCst;
+        assert!(!self.lost, "a lost consumer is used again");
+        if self.failing_acks.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+            self.lost = true;
+            return Err(Fault::transient("the channel is gone"));
+        }
+        self.inner.ack(tags).await
+    }
+}
+
+async fn state(house: &House, task: &Task) -> State {
+    let key = &task.key;
+    house.ledger.history(&key.collection_key(), &key.document_id).await.unwrap()[0].state
+}
+
+/// Runs the chunk stage's worker until `done` says so.
+async fn work_until<F: Future<Output = bool>>(stages: Arc<Stages>, done: impl Fn() -> F) {
+    let stop = watch::Sender::new(false);
+    let working = tokio::spawn(worker::run(stages, Stage::Chunk, stop.subscribe()));
+    let waiting = async {
+        while !done().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("the worker gets there");
+    stop.send_replace(true);
+    working.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn worker_replaces_a_consumer_that_cannot_acknowledge() {
+    let house = House::new().await;
+    let broker = Arc::new(Odd::new(&house, Duration::ZERO, 3));
+    let task = house.accept("home", "a").await;
+    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, task.clone()))]).await.unwrap();
+    work_until(house.stages(broker.clone()), || async { broker.depth(Stage::Chunk).await.unwrap() == 0 })
+        .await;
+    assert_eq!(state(&house, &task).await, State::Chunked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn message_that_came_back_too_often_is_dead_without_being_run() {
+    let house = House::new().await;
+    let broker = Arc::new(MemoryBroker::new(house.clock.clone()));
+    let killer = house.accept(DEADLY, "killer").await;
+    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, killer.clone()))]).await.unwrap();
+    for _ in 0..REDELIVERIES_MAX {
+        let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+        assert_eq!(consumer.receive(1, Duration::ZERO).await.unwrap().len(), 1);
+    }
+    // A worker that ran it would never come back.
+    work_until(house.stages(broker.clone()), || async { state(&house, &killer).await == State::Dead }).await;
+    let letters = house.ledger.dead(&DeadFilter::default(), 10).await.unwrap();
+    assert_eq!((letters.len(), letters[0].reason.code.as_str()), (1, reason::CRASH_LOOP));
+    assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_another_process_may_hold_is_not_taken_for_lost() {
+    const UNSEEN_MAX: Duration = Duration::from_mins(35);
+    const ROUND_AGE: Duration = Duration::from_mins(2);
+    let house = House::new().await;
+    let broker = Arc::new(Odd::new(&house, UNSEEN_MAX, 0));
+    let stages = house.stages(broker.clone());
+    let task = house.accept("home", "a").await;
+    house.ledger.mark_published(std::slice::from_ref(&task.key)).await.unwrap();
+    house.clock.advance(ROUND_AGE);
+    housekeeping::round(&stages, false).await.unwrap();
+    assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 0, "somebody may be at it");
+    house.clock.advance(UNSEEN_MAX);
+    housekeeping::round(&stages, false).await.unwrap();
+    assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 1, "nobody can be: it is sent again");
+}

@@ -1,0 +1,43 @@
+//! The suite against a RabbitMQ, where there is one.
+
+use std::sync::Arc;
+
+use contexture::adapters::rabbitmq::RabbitBroker;
+use contexture::domain::task::Stage;
+use contexture::ports::broker::Broker;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use super::{Fixture, Inject, Reopen, Time, delivery, restart};
+use crate::support::rabbit::Rabbit;
+
+async fn open_rabbitmq() -> Option<Fixture> {
+    let mut rabbit = Rabbit::find()?;
+    let proxy = Arc::new(rabbit.through_proxy().await);
+    let broker = rabbit.connect().await;
+    let (queue, beside) = (broker.names().stage(Stage::Chunk), rabbit.beside().await);
+    let inject: Inject = Box::new(move |bytes| {
+        block_in_place(|| Handle::current().block_on(beside.publish(&queue, &bytes)));
+    });
+    let (config, wires) = (rabbit.config.clone(), proxy.clone());
+    let reopen: Reopen = Box::new(move || {
+        Box::pin(async move {
+            // What the process held is taken back when its connections break.
+            wires.reset();
+            Arc::new(RabbitBroker::connect(config).await.unwrap()) as Arc<dyn Broker>
+        })
+    });
+    Some(Fixture {
+        broker: Arc::new(broker),
+        time: Time::Real,
+        inject: Some(inject),
+        reopen: Some(reopen),
+        _keep: Box::new((proxy, rabbit)),
+    })
+}
+
+broker_suite!(if_there => rabbitmq, open_rabbitmq, restart: [
+    unacknowledged_messages_survive_a_restart,
+    acknowledged_messages_stay_gone_after_a_restart,
+    delays_survive_a_restart
+]);

@@ -1,0 +1,210 @@
+//! Who gets what, how often, and what an acknowledgement covers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contexture::domain::task::{Envelope, Stage};
+use contexture::fault::reason;
+use contexture::ingest::worker::{self, REDELIVERIES_MAX};
+use contexture::ports::broker::{Broker, Outgoing, SUSPECT_REDELIVERIES};
+use contexture::ports::ledger::{DeadFilter, Ledger, State};
+use lapin::options::BasicRejectOptions;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::{chunks, drain, names, numbered, receive, tags, take};
+use crate::support::rabbit::{PATIENCE, Rabbit};
+use crate::support::stages::{DEADLY, House};
+
+/// A killer in the middle of a full batch: everybody around it survives, it does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_looping_document_takes_nobody_with_it() {
+    const INNOCENTS: usize = 31;
+    let Some(mut rabbit) = Rabbit::find() else { return };
+    rabbit.config.prefetch = 32;
+    let broker = Arc::new(rabbit.connect().await);
+    let house = House::new().await;
+    let mut tasks = Vec::new();
+    for id in numbered(INNOCENTS) {
+        tasks.push(house.accept("home", &id).await);
+    }
+    let killer = house.accept(DEADLY, "killer").await;
+    tasks.insert(INNOCENTS / 2, killer.clone());
+    let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
+    broker
+        .publish(tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task))).collect())
+        .await
+        .unwrap();
+
+    let mut crashes = 0;
+    let dead = || async { !house.ledger.dead(&DeadFilter::default(), 10).await.unwrap().is_empty() };
+    while !dead().await {
+        let stop = watch::Sender::new(false);
+        let life = tokio::spawn(worker::run(house.stages(broker.clone()), Stage::Chunk, stop.subscribe()));
+        let verdict = async {
+            while !dead().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        let end = async {
+            tokio::select! {
+                () = house.killed.notified() => crashes += 1,
+                () = verdict => {}
+            }
+        };
+        timeout(PATIENCE, end).await.expect("a crash or a verdict");
+        // A process that dies says goodbye to nobody: its consumer is gone in the middle of a batch.
+        life.abort();
+        assert!(life.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(crashes, REDELIVERIES_MAX, "two in company, four alone");
+    let letters = house.ledger.dead(&DeadFilter::default(), 100).await.unwrap();
+    assert_eq!(letters.len(), 1, "no innocent is dead");
+    assert_eq!((&letters[0].key, letters[0].reason.code.as_str()), (&killer.key, reason::CRASH_LOOP));
+
+    let stop = watch::Sender::new(false);
+    let working = tokio::spawn(worker::run(house.stages(broker.clone()), Stage::Chunk, stop.subscribe()));
+    let innocents: Vec<_> = keys.iter().filter(|key| **key != killer.key).collect();
+    let all_done = async {
+        for key in innocents {
+            let state = || async {
+                house.ledger.history(&key.collection_key(), &key.document_id).await.unwrap()[0].state
+            };
+            while state().await != State::Chunked {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    timeout(PATIENCE, all_done).await.expect("the innocents go on");
+    stop.send_replace(true);
+    working.await.unwrap();
+    let beside = rabbit.beside().await;
+    assert_eq!(beside.ready(&broker.names().dead()).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspects_come_alone_and_take_turns_with_the_rest() {
+    let Some(rabbit) = Rabbit::find() else { return };
+    let broker = rabbit.connect().await;
+    broker.publish(chunks(&["s1", "s2", "s3"])).await.unwrap();
+    for _ in 0..SUSPECT_REDELIVERIES {
+        take(&mut broker.consume(Stage::Chunk).await.unwrap(), 3).await;
+    }
+    // They move to their lane when they come for the third time.
+    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let first = receive(&mut consumer, 10).await;
+    assert_eq!((first.len(), first[0].redeliveries), (1, SUSPECT_REDELIVERIES));
+    consumer.ack(tags(&first)).await.unwrap();
+    broker.publish(chunks(&["m1", "m2"])).await.unwrap();
+    let mut batches = Vec::new();
+    while batches.iter().map(Vec::len).sum::<usize>() < 4 {
+        let batch = receive(&mut consumer, 10).await;
+        consumer.ack(tags(&batch)).await.unwrap();
+        batches.push(names(&batch));
+    }
+    let is_suspect = |name: &String| name.starts_with('s');
+    for batch in &batches {
+        assert!(batch.len() == 1 || !batch.iter().any(is_suspect), "{batches:?}");
+    }
+    let mut all: Vec<String> = batches.concat();
+    all.extend(names(&first));
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 5, "{batches:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspect_is_copied_without_its_history() {
+    let Some(rabbit) = Rabbit::find() else { return };
+    let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
+    broker.publish(chunks(&["a"])).await.unwrap();
+    for _ in 0..=SUSPECT_REDELIVERIES {
+        take(&mut broker.consume(Stage::Chunk).await.unwrap(), 1).await;
+    }
+    let suspect = beside.peek(&broker.names().suspect(Stage::Chunk)).await;
+    let headers = suspect.properties.headers().clone().unwrap_or_default();
+    let names: Vec<&str> = headers.inner().keys().map(lapin::types::ShortString::as_str).collect();
+    assert!(names.iter().all(|name| name.ends_with("-count")), "only the broker's own counter: {names:?}");
+    assert_eq!(*suspect.properties.delivery_mode(), Some(2));
+    assert_eq!(suspect.properties.kind().as_ref().unwrap().as_str(), "ChunkV1");
+}
+
+/// Consumers that die before they can sort: the broker moves the message, and its count with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspect_that_the_broker_moved_starts_afresh() {
+    let Some(rabbit) = Rabbit::find() else { return };
+    let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
+    broker.publish(chunks(&["a"])).await.unwrap();
+    let (queue, lane) = (broker.names().stage(Stage::Chunk), broker.names().suspect(Stage::Chunk));
+    while beside.ready(&lane).await == 0 {
+        beside.peek(&queue).await.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        beside.has_ready_in_all(&[&queue, &lane], 1).await;
+    }
+    for came_back in 0..3 {
+        let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+        let received = take(&mut consumer, 1).await;
+        assert_eq!(received[0].redeliveries, SUSPECT_REDELIVERIES + came_back);
+    }
+}
+
+/// The last resort when not even a verdict can be recorded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn suspect_without_end_is_moved_to_the_dead() {
+    let Some(rabbit) = Rabbit::find() else { return };
+    let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
+    let (lane, dead) = (broker.names().suspect(Stage::Index), broker.names().dead());
+    beside.publish(&lane, b"{}").await;
+    let mut rejections = 0;
+    while beside.ready(&dead).await == 0 {
+        beside.peek(&lane).await.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        beside.has_ready_in_all(&[&lane, &dead], 1).await;
+        rejections += 1;
+    }
+    assert!(rejections > REDELIVERIES_MAX, "the worker's verdict comes first: {rejections}");
+}
+
+/// Acknowledgements are batched; never may one cover what is still in work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batched_acknowledgement_covers_exactly_what_was_acknowledged() {
+    const MESSAGES: usize = 24;
+    let Some(rabbit) = Rabbit::find() else { return };
+    let broker = rabbit.connect().await;
+    // In rounds of these positions, in this order.
+    let orders: [&[&[usize]]; 4] = [
+        &[&[0, 1, 2, 3, 4, 5]],
+        &[&[5, 4, 3], &[0]],
+        &[&[23, 1], &[0, 2], &[2, 3], &[22]],
+        &[&[1, 3, 5, 7, 9], &[0, 2, 4], &[10, 12], &[6, 8]],
+    ];
+    for order in orders {
+        let ids = numbered(MESSAGES);
+        broker.publish(chunks(&ids.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap();
+        let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+        let received = take(&mut consumer, MESSAGES).await;
+        let mut kept: BTreeSet<String> = names(&received).into_iter().collect();
+        assert_eq!(kept.len(), MESSAGES);
+        for positions in order {
+            for position in *positions {
+                kept.remove(&names(&received)[*position]);
+            }
+            let acked = positions.iter().map(|position| received[*position].tag).collect();
+            consumer.ack(acked).await.unwrap();
+        }
+        drop(consumer);
+        assert_eq!(drain(&broker, Stage::Chunk, kept.len()).await, kept, "{order:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn consumer_holds_no_more_than_its_prefetch() {
+    let Some(mut rabbit) = Rabbit::find() else { return };
+    rabbit.config.prefetch = 3;
+    let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
+    let ids = numbered(10);
+    broker.publish(chunks(&ids.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap();
+    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let received = consumer.receive(10, Duration::from_mins(10)).await.unwrap();
+    assert_eq!(received.len(), 3, "more cannot come, so it does not wait for more");
+    beside.has_ready(&broker.names().stage(Stage::Chunk), 7).await;
+    consumer.ack(tags(&received)).await.unwrap();
+    assert_eq!(take(&mut consumer, 3).await.len(), 3);
+}

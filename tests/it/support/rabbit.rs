@@ -1,0 +1,199 @@
+//! A RabbitMQ to test against, and names of one's own at it.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use contexture::adapters::rabbitmq::{AmqpUrl, Names, RabbitBroker, RabbitConfig};
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use tokio::time::Instant;
+
+use super::amqp_proxy::AmqpProxy;
+
+const VARIABLE: &str = "CONTEXTURE_TEST_AMQP_URL";
+const DEFAULT_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
+/// Patience with a broker that shares two cores with a compiler.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A prefix of its own, whose exchanges and queues are deleted in the end.
+pub(crate) struct Rabbit {
+    pub(crate) config: RabbitConfig,
+    url: String,
+}
+
+impl Rabbit {
+    /// The broker of the variable, or of this machine. None, and a word about it, when the variable
+    /// is not set and nothing listens here.
+    pub(crate) fn find() -> Option<Self> {
+        let url = match std::env::var(VARIABLE) {
+            Ok(url) => url,
+            Err(_) if listens("127.0.0.1:5672") => DEFAULT_URL.to_owned(),
+            Err(_) => {
+                eprintln!("skipped: no RabbitMQ on 127.0.0.1:5672; {VARIABLE} may name another");
+                return None;
+            }
+        };
+        let mut config = RabbitConfig::new(AmqpUrl::parse(&url).unwrap());
+        config.prefix = format!("test-{:016x}", RandomState::new().hash_one(std::process::id()));
+        config.retry_tiers = TIERS.to_vec();
+        config.answer_max = PATIENCE;
+        config.connect_max = PATIENCE;
+        config.hold_max = PATIENCE;
+        Some(Self { config, url })
+    }
+
+    pub(crate) async fn connect(&self) -> RabbitBroker {
+        RabbitBroker::connect(self.config.clone()).await.unwrap()
+    }
+
+    /// Puts a proxy in between.
+    pub(crate) async fn through_proxy(&mut self) -> AmqpProxy {
+        let (host, port) = self.address();
+        let proxy = AmqpProxy::before(&format!("{host}:{port}")).await;
+        let through = self.url.replacen(&format!("{host}:{port}"), &proxy.address().to_string(), 1);
+        self.config.url = AmqpUrl::parse(&through).unwrap();
+        proxy
+    }
+
+    /// The same, with a heartbeat of so many seconds.
+    pub(crate) async fn through_proxy_with_heartbeat(&mut self, seconds: u16) -> AmqpProxy {
+        let separator = if self.url.contains('?') { '&' } else { '?' };
+        self.url = format!("{}{separator}heartbeat={seconds}", self.url);
+        self.through_proxy().await
+    }
+
+    /// A connection beside the adapter, to see and do what it would not.
+    pub(crate) async fn beside(&self) -> Beside {
+        let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await.unwrap();
+        Beside { channel, _connection: connection }
+    }
+
+    /// Whom the broker takes us for.
+    pub(crate) fn user(&self) -> String {
+        let uri: lapin::uri::AMQPUri = self.url.parse().unwrap();
+        uri.authority.userinfo.username
+    }
+
+    fn address(&self) -> (String, u16) {
+        let uri: lapin::uri::AMQPUri = self.url.parse().unwrap();
+        (uri.authority.host, uri.authority.port)
+    }
+}
+
+/// A plain client.
+pub(crate) struct Beside {
+    pub(crate) channel: Channel,
+    _connection: Connection,
+}
+
+impl Beside {
+    /// Publishes bytes without properties to a queue.
+    pub(crate) async fn publish(&self, queue: &str, bytes: &[u8]) {
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let properties = BasicProperties::default();
+        let publish = self.channel.basic_publish("".into(), queue.into(), options, bytes, properties);
+        let confirmation = publish.await.unwrap().await.unwrap();
+        assert!(confirmation.is_ack() && confirmation.take_message().is_none());
+    }
+
+    /// Messages that are ready in a queue.
+    pub(crate) async fn ready(&self, queue: &str) -> u32 {
+        let passive = QueueDeclareOptions {
+            passive: true,
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            nowait: false,
+        };
+        let declared = self.channel.queue_declare(queue.into(), passive, FieldTable::default());
+        declared.await.unwrap().message_count()
+    }
+
+    /// Waits until so many messages are ready in a queue.
+    pub(crate) async fn has_ready(&self, queue: &str, wanted: u32) {
+        self.has_ready_in_all(&[queue], wanted).await;
+    }
+
+    /// Waits until so many messages are ready in these queues together.
+    pub(crate) async fn has_ready_in_all(&self, queues: &[&str], wanted: u32) {
+        let began = Instant::now();
+        loop {
+            let mut ready = 0;
+            for queue in queues {
+                ready += self.ready(queue).await;
+            }
+            if ready == wanted {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "{queues:?} have {ready} messages, not {wanted}");
+        }
+    }
+
+    /// The first message of a queue, without acknowledging it.
+    pub(crate) async fn peek(&self, queue: &str) -> Delivery {
+        let began = Instant::now();
+        loop {
+            let got = self.channel.basic_get(queue.into(), BasicGetOptions { no_ack: false }).await.unwrap();
+            if let Some(got) = got {
+                return got.delivery;
+            }
+            assert!(began.elapsed() < PATIENCE, "{queue} stays empty");
+        }
+    }
+
+    pub(crate) async fn delete(&self, queue: &str) {
+        let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+        self.channel.queue_delete(queue.into(), options).await.unwrap();
+    }
+
+    pub(crate) async fn delete_exchange(&self, exchange: &str) {
+        let options = ExchangeDeleteOptions { if_unused: false, nowait: false };
+        self.channel.exchange_delete(exchange.into(), options).await.unwrap();
+    }
+}
+
+/// Delays of the tests.
+pub(crate) const TIERS: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)];
+
+fn listens(address: &str) -> bool {
+    let mut addresses = address.to_socket_addrs().unwrap();
+    addresses.any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
+}
+
+impl Drop for Rabbit {
+    fn drop(&mut self) {
+        let (url, prefix) = (self.url.clone(), self.config.prefix.clone());
+        let names = Names::new(&prefix, &self.config.retry_tiers);
+        let delete = async move {
+            let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
+            for queue in names.queues() {
+                let channel = connection.create_channel().await?;
+                let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+                channel.queue_delete(queue.as_str().into(), options).await?;
+            }
+            for exchange in names.exchanges() {
+                let channel = connection.create_channel().await?;
+                let options = ExchangeDeleteOptions { if_unused: false, nowait: false };
+                channel.exchange_delete(exchange.as_str().into(), options).await?;
+            }
+            connection.close(200, "OK".into()).await
+        };
+        let deleting = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            runtime.unwrap().block_on(async { tokio::time::timeout(PATIENCE, delete).await })
+        });
+        if !matches!(deleting.join(), Ok(Ok(Ok(())))) {
+            eprintln!("what '{prefix}' declared could not be deleted");
+        }
+    }
+}

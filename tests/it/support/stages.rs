@@ -1,0 +1,99 @@
+//! The stages over a ledger in memory, any broker, and one deadly collection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contexture::adapters::embedder::hash::HashEmbedder;
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::adapters::memory::vectors::MemoryVectors;
+use contexture::domain::ids::CollectionKey;
+use contexture::domain::task::Task;
+use contexture::fault::Fault;
+use contexture::ingest::{StageLimits, Stages, Tally};
+use contexture::ports::broker::Broker;
+use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection};
+use contexture::ports::ledger::{DeadFilter, Ledger};
+use tokio::sync::Notify;
+
+use super::clock::ManualClock;
+use super::scan::ScanIndex;
+use super::tokenizers::Runs;
+use super::{TENANT, collection, epoch, submission};
+
+/// The collection whose documents kill whoever opens it.
+pub(crate) const DEADLY: &str = "deadly";
+
+/// Everything but the broker.
+pub(crate) struct House {
+    pub(crate) ledger: Arc<MemoryLedger>,
+    pub(crate) clock: Arc<ManualClock>,
+    /// Told when a stage touches the deadly collection, and from then on never answers.
+    pub(crate) killed: Arc<Notify>,
+}
+
+impl House {
+    /// A ledger that knows `home` and the deadly collection.
+    pub(crate) async fn new() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let ledger = Arc::new(MemoryLedger::new(clock.clone()));
+        for name in ["home", DEADLY] {
+            ledger.ensure_collection(&collection(TENANT, name), "", epoch("one")).await.unwrap();
+        }
+        Self { ledger, clock, killed: Arc::default() }
+    }
+
+    /// Accepts a document; returns its first message.
+    pub(crate) async fn accept(&self, home: &str, id: &str) -> Task {
+        let text = format!("The text of {id}.");
+        let submitted = submission(&collection(TENANT, home), id, Some(1), &text);
+        self.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap()
+    }
+
+    pub(crate) fn stages(&self, broker: Arc<dyn Broker>) -> Arc<Stages> {
+        Arc::new(Stages {
+            ledger: self.ledger.clone(),
+            broker,
+            catalog: Arc::new(Deadly { ledger: self.ledger.clone(), killed: self.killed.clone() }),
+            clock: self.clock.clone(),
+            limits: StageLimits {
+                chunk_batch_documents_max: 64,
+                embed_batch_documents_max: 64,
+                embed_batch_texts_max: 64,
+                embed_batch_tokens_max: 4096,
+                commit_documents_max: 64,
+                commit_wait_max: Duration::from_millis(20),
+                batch_body_bytes_max: 1 << 20,
+                chunks_per_document_max: 100,
+            },
+            tally: Tally::default(),
+        })
+    }
+}
+
+struct Deadly {
+    ledger: Arc<MemoryLedger>,
+    killed: Arc<Notify>,
+}
+
+#[async_trait]
+impl Catalog for Deadly {
+    async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        const DIMS: usize = 8;
+        // Who sweeps up after the dead survives.
+        let buried = !self.ledger.dead(&DeadFilter::default(), 1).await?.is_empty();
+        if key.collection.as_str() == DEADLY && !buried {
+            self.killed.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let Some(record) = self.ledger.collection(key).await? else { return Ok(None) };
+        let embedder = HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap();
+        Ok(Some(Arc::new(OpenCollection {
+            record,
+            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            embedder: Arc::new(embedder),
+            vectors: Arc::new(MemoryVectors::new(DIMS)),
+            lexical: Arc::new(ScanIndex::default()),
+        })))
+    }
+}

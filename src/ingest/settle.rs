@@ -66,7 +66,7 @@ pub async fn run(
     if !endings.is_empty() {
         stages.ledger.finish(endings).await.map_err(Unsettled::Again)?;
     }
-    told.tell(stages).await?;
+    told.tell(stages).await.map_err(Unsettled::Again)?;
     if !messages.is_empty() {
         stages.broker.publish(messages).await.map_err(Unsettled::Again)?;
     }

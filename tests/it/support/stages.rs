@@ -12,7 +12,7 @@ use contexture::domain::task::Task;
 use contexture::fault::Fault;
 use contexture::ingest::{StageLimits, Stages, Tally};
 use contexture::ports::broker::Broker;
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection};
+use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use contexture::ports::ledger::{DeadFilter, Ledger};
 use tokio::sync::Notify;
 
@@ -67,6 +67,8 @@ impl House {
                 chunks_per_document_max: 100,
             },
             tally: Tally::default(),
+            events: None,
+            replicas: false,
         })
     }
 }
@@ -88,12 +90,17 @@ impl Catalog for Deadly {
         }
         let Some(record) = self.ledger.collection(key).await? else { return Ok(None) };
         let embedder = HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap();
-        Ok(Some(Arc::new(OpenCollection {
+        let parts = Parts {
             record,
             sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             embedder: Arc::new(embedder),
             vectors: Arc::new(MemoryVectors::new(DIMS)),
-            lexical: Arc::new(ScanIndex::default()),
-        })))
+            lexical: Some(Arc::new(ScanIndex::default())),
+        };
+        Ok(Some(Arc::new(OpenCollection::new(parts, true))))
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        Vec::new()
     }
 }

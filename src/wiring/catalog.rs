@@ -42,6 +42,7 @@ pub(super) struct StoreCatalog {
     ledger: Arc<dyn Ledger>,
     root: PathBuf,
     server: Option<VectorsConfig>,
+    prefix: String,
     mode: IndexMode,
     open: RwLock<HashMap<CollectionKey, Arc<OpenCollection>>>,
     /// Held while a collection is opened, so that each is opened once.
@@ -54,6 +55,7 @@ impl StoreCatalog {
             ledger,
             root: config.data_dir.join("collections"),
             server: config.backends.vectors.clone(),
+            prefix: engines::vectors_prefix(&config.backends),
             mode,
             open: RwLock::default(),
             models: Mutex::default(),
@@ -89,7 +91,8 @@ impl StoreCatalog {
             .join(record.key.collection.as_str())
             .join(record.generation.to_string());
         let vectors =
-            engines::vectors(self.server.as_ref(), &record, &directory, embedder.info().dims).await?;
+            engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, embedder.info().dims)
+                .await?;
         let mode = self.mode;
         let lexical = tokio::task::spawn_blocking(move || index(mode, &directory.join("lexical"), &analysis))
             .await

@@ -51,7 +51,7 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engin
     let open_ledger: Arc<dyn Ledger> = match (&database, ledger) {
         (Some(database), _) => {
             let embedded = SqliteLedger::new(database.clone(), clock.clone());
-            Arc::new(embedded)
+            Arc::new(embedded.with_cache_bytes_max(*cache_bytes_max))
         }
         (None, Some(ledger)) => postgres(ledger, *cache_bytes_max, clock.clone()).await?,
         (None, None) => return Err(absent("ledger", "a ledger")),
@@ -119,15 +119,21 @@ async fn with_rabbit(_: Arc<dyn Ledger>, _: &BrokerConfig, _: Arc<dyn Clock>) ->
     Err(absent("broker", "RabbitMQ"))
 }
 
-/// The vectors of a generation: in `directory`, or on the server.
+/// What the collections of this ledger are named after on a shared vector server.
+pub(super) fn vectors_prefix(backends: &Backends) -> String {
+    backends.ledger.as_ref().map_or_else(|| "contexture".to_owned(), |ledger| ledger.schema.clone())
+}
+
+/// The vectors of a generation: in `directory`, or on the server under the prefix.
 pub(super) async fn vectors(
     config: Option<&VectorsConfig>,
+    prefix: &str,
     record: &CollectionRecord,
     directory: &Path,
     dims: usize,
 ) -> Result<Arc<dyn Vectors>, Fault> {
     if let Some(config) = config {
-        return on_server(config, record, dims).await;
+        return on_server(config, prefix, record, dims).await;
     }
     let directory = directory.join("vectors");
     let open = move || EdgeVectors::open(&directory, dims);
@@ -137,6 +143,7 @@ pub(super) async fn vectors(
 #[cfg(feature = "qdrant")]
 async fn on_server(
     config: &VectorsConfig,
+    prefix: &str,
     record: &CollectionRecord,
     dims: usize,
 ) -> Result<Arc<dyn Vectors>, Fault> {
@@ -151,12 +158,17 @@ async fn on_server(
         shards: None,
         replicas: None,
     };
-    let name = crate::adapters::qdrant::collection_name(&record.key, record.generation);
+    let name = crate::adapters::qdrant::collection_name(prefix, &record.key, record.generation);
     Ok(Arc::new(QdrantVectors::open(&server, &name, dims, options).await?))
 }
 
 #[cfg(not(feature = "qdrant"))]
-async fn on_server(_: &VectorsConfig, _: &CollectionRecord, _: usize) -> Result<Arc<dyn Vectors>, Fault> {
+async fn on_server(
+    _: &VectorsConfig,
+    _: &str,
+    _: &CollectionRecord,
+    _: usize,
+) -> Result<Arc<dyn Vectors>, Fault> {
     Err(Fault::permanent("not_in_this_build", "this program was built without Qdrant (feature qdrant)"))
 }
 

@@ -26,6 +26,10 @@ impl Catalog for NoStores {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(None)
     }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        Vec::new()
+    }
 }
 
 /// Processes that share a ledger and queues.
@@ -62,6 +66,7 @@ impl Cluster {
                 chunks_per_document_max: 8,
             },
             tally: Tally::default(),
+            replicas: false,
         })
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::{PgConnection, query};
 
-use super::rows::{self, Number, bind_numbers, corrupt, get, select_tasks, signed, sql_text, unsigned};
+use super::rows::{
+    self, Number, bind_numbers, corrupt, get, home_of_version, select_tasks, signed, sql_text, unsigned,
+};
 use super::{Trouble, log};
 use crate::domain::ids::{CollectionKey, DocumentId, VersionKey};
 use crate::domain::task::{Stage, Task};
@@ -128,18 +130,20 @@ pub(super) async fn losers(
     documents: &[(CollectionKey, DocumentId)],
 ) -> Result<Vec<Loser>, Trouble> {
     let found = query(
-        "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, g.epoch, COALESCE(s.chunk_count, 0) \
+        "SELECT k.tenant, k.collection, k.document_id, v.version, v.content_hash, c.epoch, \
+         COALESCE(s.chunk_count, 0) \
          FROM UNNEST($1::text[], $2::text[], $3::text[]) WITH ORDINALITY \
            AS k (tenant, collection, document_id, place) \
-         JOIN tenants t ON t.name = k.tenant \
-         JOIN collections c ON c.tenant_ref = t.tenant_ref AND c.name = k.collection \
-         JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
-         CROSS JOIN LATERAL (SELECT document_ref, document_id FROM documents \
+         CROSS JOIN LATERAL (SELECT c.collection_ref, c.active_generation, g.epoch \
+           FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \
+           JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
+           WHERE t.name = k.tenant AND c.name = k.collection LIMIT 1) c \
+         CROSS JOIN LATERAL (SELECT document_ref FROM documents \
            WHERE collection_ref = c.collection_ref AND document_id = k.document_id LIMIT 1) d \
          JOIN unswept u ON u.document_ref = d.document_ref \
          JOIN versions v ON v.document_ref = u.document_ref AND v.version = u.version AND v.state > 3 \
          LEFT JOIN spans s ON s.document_ref = v.document_ref AND s.version = v.version \
-           AND s.generation = g.generation \
+           AND s.generation = c.active_generation \
          ORDER BY k.place, v.version",
     )
     .bind(documents.iter().map(|(collection, _)| collection.tenant.as_str()).bind_iter())
@@ -162,13 +166,12 @@ pub(super) async fn unswept(
     connection: &mut PgConnection,
     limit: usize,
 ) -> Result<Vec<(CollectionKey, DocumentId)>, Trouble> {
-    let found = query(
-        "SELECT t.name, c.name, d.document_id \
-         FROM (SELECT DISTINCT document_ref FROM unswept ORDER BY document_ref LIMIT $1) u \
-         JOIN documents d ON d.document_ref = u.document_ref \
-         JOIN collections c ON c.collection_ref = d.collection_ref \
-         JOIN tenants t ON t.tenant_ref = c.tenant_ref ORDER BY u.document_ref",
-    )
+    let found = query(concat!(
+        "SELECT home.tenant, home.collection, d.document_id \
+         FROM (SELECT DISTINCT document_ref FROM unswept ORDER BY document_ref LIMIT $1) v ",
+        home_of_version!(),
+        "ORDER BY v.document_ref"
+    ))
     .bind(signed(limit as u64))
     .fetch_all(connection)
     .await?;
@@ -195,15 +198,15 @@ pub(super) async fn dead(
     limit: usize,
 ) -> Result<Vec<DeadLetter>, Trouble> {
     let ids: Option<Vec<i64>> = (!filter.ids.is_empty()).then(|| letter_numbers(&filter.ids));
-    let found = query(
-        "SELECT t.name, c.name, d.document_id, l.version, l.dead_ref, l.stage, l.code, l.detail, l.died_ms \
-         FROM dead_letters l JOIN documents d ON d.document_ref = l.document_ref \
-         JOIN collections c ON c.collection_ref = d.collection_ref JOIN tenants t ON t.tenant_ref = c.tenant_ref \
-         WHERE ($1::text IS NULL OR t.name = $1) AND ($2::text IS NULL OR c.name = $2) \
-         AND ($3::text IS NULL OR l.code = $3) AND ($4::text IS NULL OR l.stage = $4) \
-         AND ($5::bigint IS NULL OR l.died_ms >= $5) AND ($6::bigint[] IS NULL OR l.dead_ref = ANY ($6)) \
-         ORDER BY l.dead_ref LIMIT $7",
-    )
+    let found = query(concat!(
+        "SELECT home.tenant, home.collection, d.document_id, v.version, v.dead_ref, v.stage, v.code, v.detail, \
+         v.died_ms FROM dead_letters v ",
+        home_of_version!(),
+        "WHERE ($1::text IS NULL OR home.tenant = $1) AND ($2::text IS NULL OR home.collection = $2) \
+         AND ($3::text IS NULL OR v.code = $3) AND ($4::text IS NULL OR v.stage = $4) \
+         AND ($5::bigint IS NULL OR v.died_ms >= $5) AND ($6::bigint[] IS NULL OR v.dead_ref = ANY ($6)) \
+         ORDER BY v.dead_ref LIMIT $7"
+    ))
     .bind(filter.collection.as_ref().map(|key| key.tenant.as_str()))
     .bind(filter.collection.as_ref().map(|key| key.collection.as_str()))
     .bind(filter.reason.as_deref().map(sql_text))

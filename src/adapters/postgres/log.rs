@@ -4,7 +4,7 @@ use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::Trouble;
-use super::rows::{self, select_tasks, signed, unsigned};
+use super::rows::{self, signed, unsigned};
 use crate::domain::ids::CollectionKey;
 use crate::ports::ledger::Change;
 
@@ -39,17 +39,23 @@ pub(super) async fn changes(
     after: u64,
     limit: usize,
 ) -> Result<Vec<Change>, Trouble> {
-    let sql = select_tasks!(
-        "versions v",
-        "WHERE t.name = $1 AND c.name = $2 AND d.log_position > $3 AND v.state = 3 \
-         ORDER BY d.log_position LIMIT $4"
-    );
-    let found = query(sql)
-        .bind(collection.tenant.as_str())
-        .bind(collection.collection.as_str())
-        .bind(signed(after))
-        .bind(signed(limit as u64))
-        .fetch_all(connection)
-        .await?;
+    let found = query(
+        "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, v.accepted_ms, \
+         c.active_generation, g.epoch, v.state, v.body_bytes, d.log_position \
+         FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \
+         JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
+         CROSS JOIN LATERAL (SELECT document_ref, document_id, log_position FROM documents \
+           WHERE collection_ref = c.collection_ref AND log_position > $3 \
+           ORDER BY log_position LIMIT $4) d \
+         CROSS JOIN LATERAL (SELECT * FROM versions \
+           WHERE document_ref = d.document_ref AND state = 3 LIMIT 1) v \
+         WHERE t.name = $1 AND c.name = $2 ORDER BY d.log_position",
+    )
+    .bind(collection.tenant.as_str())
+    .bind(collection.collection.as_str())
+    .bind(signed(after))
+    .bind(signed(limit as u64))
+    .fetch_all(connection)
+    .await?;
     found.iter().map(|row| Ok(Change { position: unsigned(row, 11)?, task: rows::task(row)?.0 })).collect()
 }

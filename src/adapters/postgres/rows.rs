@@ -28,8 +28,9 @@ macro_rules! known_keys {
             "WITH keys AS MATERIALIZED (SELECT k.place, d.document_ref, k.version, c.active_generation \
              FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY \
                AS k (tenant, collection, document_id, version, place) \
-             JOIN tenants t ON t.name = k.tenant \
-             JOIN collections c ON c.tenant_ref = t.tenant_ref AND c.name = k.collection \
+             CROSS JOIN LATERAL (SELECT c.collection_ref, c.active_generation \
+               FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \
+               WHERE t.name = k.tenant AND c.name = k.collection LIMIT 1) c \
              CROSS JOIN LATERAL (SELECT document_ref FROM documents \
                WHERE collection_ref = c.collection_ref AND document_id = k.document_id LIMIT 1) d) ",
             $($rest),+
@@ -37,23 +38,33 @@ macro_rules! known_keys {
     };
 }
 
-/// Selects what [`task`] reads from versions `v` joined with the rest, for a given `FROM`.
+/// Joins each row of versions `v` with its document `d` and its collection's `home`.
+macro_rules! home_of_version {
+    () => {
+        "CROSS JOIN LATERAL (SELECT collection_ref, document_id FROM documents \
+           WHERE document_ref = v.document_ref LIMIT 1) d \
+         CROSS JOIN LATERAL (SELECT t.name AS tenant, c.name AS collection, c.active_generation, g.epoch \
+           FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+           JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
+           WHERE c.collection_ref = d.collection_ref LIMIT 1) home "
+    };
+}
+
+/// Selects what [`task`] reads from versions `v`, for a given `FROM`.
 macro_rules! select_tasks {
     ($from:literal, $rest:literal) => {
         concat!(
-            "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, v.accepted_ms, \
-             c.active_generation, g.epoch, v.state, v.body_bytes, d.log_position FROM ",
+            "SELECT home.tenant, home.collection, d.document_id, v.version, v.content_hash, v.deletes, \
+             v.accepted_ms, home.active_generation, home.epoch, v.state, v.body_bytes FROM ",
             $from,
-            " JOIN documents d ON d.document_ref = v.document_ref \
-             JOIN collections c ON c.collection_ref = d.collection_ref \
-             JOIN tenants t ON t.tenant_ref = c.tenant_ref \
-             JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation ",
+            " ",
+            $crate::adapters::postgres::rows::home_of_version!(),
             $rest
         )
     };
 }
 
-pub(super) use {known_keys, select_tasks};
+pub(super) use {home_of_version, known_keys, select_tasks};
 
 /// A version by numbers: its document's, and its own.
 pub(super) type Number = (i64, i64);

@@ -32,9 +32,12 @@ pub(super) async fn mark_published(
 }
 
 pub(super) async fn unpublished(connection: &mut PgConnection, limit: usize) -> Result<Vec<Task>, Trouble> {
+    // What moved on was published, so nothing here has to be passed over, and the limit is first.
     let sql = select_tasks!(
-        "in_flight f JOIN versions v ON v.document_ref = f.document_ref AND v.version = f.version",
-        "WHERE NOT f.published AND v.state = 0 ORDER BY f.accepted_ms, f.document_ref, f.version LIMIT $1"
+        "(SELECT document_ref, version FROM in_flight WHERE NOT published \
+           ORDER BY accepted_ms, document_ref, version LIMIT $1) f \
+         JOIN versions v ON v.document_ref = f.document_ref AND v.version = f.version",
+        "ORDER BY v.accepted_ms, v.document_ref, v.version"
     );
     let found = query(sql).bind(signed(limit as u64)).fetch_all(connection).await?;
     found.iter().map(|row| Ok(rows::task(row)?.0)).collect()
@@ -98,12 +101,14 @@ pub(super) async fn store_spans(
            FROM UNNEST($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) \
              AS k (document_ref, version, chunk_count, spans)), \
          stored AS (INSERT INTO spans (document_ref, version, generation, chunk_count, spans) \
-           SELECT k.document_ref, k.version, c.active_generation, k.chunk_count, k.spans FROM keys k \
+           SELECT k.document_ref, k.version, (SELECT c.active_generation \
+             FROM documents d JOIN collections c ON c.collection_ref = d.collection_ref \
+             WHERE d.document_ref = k.document_ref), k.chunk_count, k.spans FROM keys k \
            JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version \
-           JOIN documents d ON d.document_ref = k.document_ref \
-           JOIN collections c ON c.collection_ref = d.collection_ref \
            ON CONFLICT (document_ref, version, generation) \
-           DO UPDATE SET chunk_count = excluded.chunk_count, spans = excluded.spans) \
+           DO UPDATE SET chunk_count = excluded.chunk_count, spans = excluded.spans), \
+         sent AS (UPDATE in_flight f SET published = true FROM keys k \
+           WHERE f.document_ref = k.document_ref AND f.version = k.version AND NOT f.published) \
          UPDATE versions v SET state = 1, updated_ms = $5 FROM keys k \
          WHERE v.document_ref = k.document_ref AND v.version = k.version AND v.state < 1";
     bind_numbers(sql, latest.keys())
@@ -137,8 +142,11 @@ pub(super) async fn mark_embedded(
     now_ms: u64,
 ) -> Result<(), Trouble> {
     let numbers = lock(connection, keys).await?;
-    let sql = "UPDATE versions v SET state = 2, updated_ms = $3 \
-         FROM UNNEST($1::bigint[], $2::bigint[]) AS k (document_ref, version) \
+    let sql = "WITH keys AS MATERIALIZED (SELECT * \
+           FROM UNNEST($1::bigint[], $2::bigint[]) AS k (document_ref, version)), \
+         sent AS (UPDATE in_flight f SET published = true FROM keys k \
+           WHERE f.document_ref = k.document_ref AND f.version = k.version AND NOT f.published) \
+         UPDATE versions v SET state = 2, updated_ms = $3 FROM keys k \
          WHERE v.document_ref = k.document_ref AND v.version = k.version AND v.state < 2";
     bind_numbers(sql, numbers.iter()).bind(signed(now_ms)).execute(connection).await?;
     Ok(())

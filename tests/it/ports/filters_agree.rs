@@ -67,7 +67,7 @@ async fn check(
     let writes = written
         .iter()
         .map(|(document, _)| DocumentWrite { head: document.head.clone(), chunks: document.chunks.clone() });
-    tantivy.commit(writes.collect()).await.unwrap();
+    tantivy.commit(writes.collect(), 0).await.unwrap();
     edge.upsert(points.clone()).await.unwrap();
     qdrant.upsert(points).await.unwrap();
     let snapshot = tantivy.snapshot();

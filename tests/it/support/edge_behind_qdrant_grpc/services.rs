@@ -7,7 +7,6 @@ use ::qdrant_client::qdrant::collections_server::Collections;
 use ::qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use ::qdrant_client::qdrant::points_server::Points;
 use ::qdrant_client::qdrant::qdrant_server::Qdrant;
-#[expect(clippy::wildcard_imports, reason = "every message of the protocol")]
 use ::qdrant_client::qdrant::*;
 use qdrant_edge::{
     NamedQuery, Payload, PayloadSchemaType as Schema, PointInsertOperations, PointOperations,

@@ -27,7 +27,7 @@ async fn many_may_start_at_once_on_an_empty_database() {
         start.await.unwrap().unwrap();
     }
     let mut beside = schema.connection().await;
-    assert_eq!(number(&mut beside, "SELECT count(*) FROM migrations").await, 1);
+    assert_eq!(number(&mut beside, "SELECT max(number) - count(*) FROM migrations").await, 0, "each once");
     assert_eq!(number(&mut beside, "SELECT count(*) FROM cache_usage").await, 1);
 }
 

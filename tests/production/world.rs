@@ -1,0 +1,160 @@
+//! The engines, and processes of the program that work on them and may be killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
+use contexture::config::Config;
+use contexture::domain::ids::{CollectionId, CollectionKey, TenantId};
+use contexture::ports::clock::SystemClock;
+use contexture::ports::ledger::Ledger;
+
+use super::edge_behind_qdrant_grpc::EdgeBehindQdrantGrpc;
+use super::node::Node;
+
+pub(crate) const COLLECTION: &str = "docs";
+const PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 128\n";
+
+pub(crate) struct World {
+    pub(crate) node: Node,
+    pub(crate) vectors: EdgeBehindQdrantGrpc,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) place: tempfile::TempDir,
+    prefix: String,
+    schema: String,
+    postgres: String,
+}
+
+impl World {
+    /// All engines, and a collection with one document.
+    pub(crate) async fn new(name: &str) -> Self {
+        let postgres = std::env::var("CONTEXTURE_TEST_POSTGRES_URL")
+            .unwrap_or_else(|_| "postgres://postgres@127.0.0.1:5432/postgres".to_owned());
+        let schema = format!("{name}_{}", std::process::id());
+        let config = PostgresConfig {
+            url: postgres.clone(),
+            schema: schema.clone(),
+            connections_max: 4,
+            acquire_timeout: std::time::Duration::from_secs(30),
+            statement_timeout: std::time::Duration::from_secs(30),
+            cache_bytes_max: 1 << 30,
+        };
+        let node = tokio::task::spawn_blocking(Node::start).await.unwrap();
+        let ledger = PostgresLedger::connect(&config, Arc::new(SystemClock)).await.unwrap();
+        let world = Self {
+            node,
+            vectors: EdgeBehindQdrantGrpc::start(None),
+            ledger: Arc::new(ledger),
+            place: tempfile::tempdir().unwrap(),
+            prefix: schema.clone(),
+            schema,
+            postgres,
+        };
+        std::fs::write(world.path("pipeline.toml"), PIPELINE).unwrap();
+        std::fs::write(world.path("seed.md"), "# Seed\n\nThe first document of all.\n").unwrap();
+        let mut ingest = world.command("client");
+        ingest.args(["ingest", "--no-wait", "--collection", COLLECTION, "--pipeline"]);
+        ingest.arg(world.path("pipeline.toml")).arg(world.path("seed.md"));
+        run(ingest).await;
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// The exchange that producers publish to, and the queue behind it.
+    pub(crate) fn submit(&self) -> String {
+        format!("{}.submit", self.prefix)
+    }
+
+    pub(crate) fn collection(&self) -> CollectionKey {
+        CollectionKey { tenant: TenantId::new("local").unwrap(), collection: CollectionId::new(COLLECTION).unwrap() }
+    }
+
+    fn variables(&self, data: &Path) -> Vec<(String, String)> {
+        [
+            ("CONTEXTURE_DATA_DIR", data.display().to_string()),
+            ("CONTEXTURE__BROKER__URL", self.node.url()),
+            ("CONTEXTURE__BROKER__PREFIX", self.prefix.clone()),
+            ("CONTEXTURE__LEDGER__URL", self.postgres.clone()),
+            ("CONTEXTURE__LEDGER__SCHEMA", self.schema.clone()),
+            ("CONTEXTURE__VECTORS__URL", self.vectors.url()),
+            ("CONTEXTURE__LOG__LEVEL", "error".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+    }
+
+    /// The configuration of a process whose files are in a folder of that name.
+    pub(crate) fn config(&self, data: &str) -> Config {
+        Config::load(None, self.variables(&self.path(data))).unwrap()
+    }
+
+    /// The program, with its files in a folder of that name.
+    pub(crate) fn command(&self, data: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_contexture"));
+        command.envs(self.variables(&self.path(data))).stdin(Stdio::null());
+        command
+    }
+
+    /// A process that works on stages until it is dropped.
+    pub(crate) fn worker(&self, data: &str, stages: &[&str]) -> Worker {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path(&format!("{data}.log"))).unwrap();
+        let mut command = self.command(data);
+        command.arg("work").args(stages).stdout(Stdio::null()).stderr(log);
+        Worker(command.spawn().unwrap())
+    }
+
+    /// What the workers complained about.
+    pub(crate) fn complaints(&self) -> String {
+        let files = std::fs::read_dir(self.place.path()).unwrap().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "log"));
+        logs.map(|log| std::fs::read_to_string(log.path()).unwrap_or_default()).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let drop_schema = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.schema);
+        let url = self.postgres.clone();
+        let remove = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                use sqlx::Connection;
+                if let Ok(mut connection) = sqlx::PgConnection::connect(&url).await {
+                    let statement = sqlx::AssertSqlSafe(drop_schema);
+                    let _ = sqlx::raw_sql(statement).execute(&mut connection).await;
+                }
+            });
+        };
+        let _ = std::thread::spawn(remove).join();
+    }
+}
+
+/// A process; killed when dropped.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    pub(crate) fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a command to its end and returns what it printed; it must succeed.
+pub(crate) async fn run(mut command: Command) -> String {
+    let output = tokio::task::spawn_blocking(move || {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output
+    });
+    String::from_utf8(output.await.unwrap().stdout).unwrap()
+}

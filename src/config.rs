@@ -11,6 +11,7 @@ mod backends;
 pub mod credential;
 mod layers;
 pub mod limits;
+mod producers;
 mod raw;
 mod trusted;
 

@@ -2,6 +2,7 @@
 
 pub mod edge;
 pub mod embedder;
+pub mod files;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-const MS_PER_SECOND: u64 = 1000;
-const SECONDS_PER_DAY: u64 = 86_400;
+use crate::domain::calendar::date_and_time;
 
 /// Which side a column leans to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,22 +93,9 @@ pub(crate) fn seconds(duration: Duration) -> f64 {
 }
 
 /// A time in UTC: `2024-02-29 12:00:00Z`.
-///
-/// The calendar follows Howard Hinnant, "chrono-compatible low-level date algorithms",
-/// `civil_from_days`.
 pub(crate) fn time(ms_since_epoch: u64) -> String {
-    let seconds = ms_since_epoch / MS_PER_SECOND;
-    let shifted = seconds / SECONDS_PER_DAY + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let of_day = seconds % SECONDS_PER_DAY;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", of_day / 3600, of_day / 60 % 60, of_day % 60)
+    let (date, time) = date_and_time(ms_since_epoch);
+    format!("{date} {time}Z")
 }
 
 /// The beginning of a text on one line, at most `chars_max` characters, nothing that could

@@ -4,16 +4,19 @@
 //! from the environment (`CONTEXTURE__LEDGER__URL`) or from a file (`url_file`), and are shown
 //! as `***`. A Postgres ledger is shared by processes, so it needs RabbitMQ and Qdrant, too.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::credential::{MASK, serialize_path};
+use super::producers::{self, RawProducer};
 use super::refuse;
 use super::trusted::count;
+use crate::domain::ids::TenantId;
 use crate::fault::Refusal;
 
 /// Largest file with a secret, in bytes.
@@ -28,6 +31,11 @@ pub(super) struct RawBroker {
     url_file: Option<RelativePathBuf>,
     prefix: String,
     pub(super) prefetch_messages_max: u64,
+    pub(super) submit_prefetch_messages_max: u64,
+    create_collections: bool,
+    #[serde(serialize_with = "producers::serialize_roots")]
+    body_roots: Vec<RelativePathBuf>,
+    producers: Vec<RawProducer>,
 }
 
 /// `[ledger]` as written.
@@ -117,6 +125,14 @@ pub struct BrokerConfig {
     pub prefix: String,
     /// Messages a consumer holds at once.
     pub prefetch_messages_max: u32,
+    /// Messages of producers that the intake holds at once.
+    pub submit_prefetch_messages_max: u32,
+    /// Whether the intake creates a collection that is not there.
+    pub create_collections: bool,
+    /// Folders from which bodies are read by reference; none switches it off.
+    pub body_roots: Vec<PathBuf>,
+    /// Which broker user may write for which tenants; none: any user, for the local tenant.
+    pub producers: BTreeMap<String, BTreeSet<TenantId>>,
 }
 
 /// Postgres.
@@ -183,6 +199,10 @@ impl RawBroker {
             url,
             prefix: self.prefix.clone(),
             prefetch_messages_max: count(self.prefetch_messages_max),
+            submit_prefetch_messages_max: count(self.submit_prefetch_messages_max),
+            create_collections: self.create_collections,
+            body_roots: producers::roots(&self.body_roots)?,
+            producers: producers::users(&self.producers)?,
         }))
     }
 }

@@ -25,7 +25,7 @@ const fn limit(key: &'static str, min: u64, max: u64, read: fn(&RawConfig) -> u6
 }
 
 /// Every limit, in the order of `config/default.toml`.
-pub const LIMITS: [Limit; 30] = [
+pub const LIMITS: [Limit; 31] = [
     limit("server.connections_max", 1, 65_536, |raw| raw.server.connections_max),
     limit("server.streams_per_connection_max", 1, 10_000, |raw| raw.server.streams_per_connection_max),
     limit("server.requests_in_flight_max", 1, 65_536, |raw| raw.server.requests_in_flight_max),
@@ -50,6 +50,7 @@ pub const LIMITS: [Limit; 30] = [
     limit("workers.index_commit_ms_max", 1, 60_000, |raw| raw.workers.index_commit_ms_max),
     limit("workers.index_commit_bytes_max", 64 * KIB, GIB, |raw| raw.workers.index_commit_bytes_max),
     limit("broker.prefetch_messages_max", 1, 60_000, |raw| raw.broker.prefetch_messages_max),
+    limit("broker.submit_prefetch_messages_max", 1, 60_000, |raw| raw.broker.submit_prefetch_messages_max),
     limit("ledger.connections_max", 1, 1000, |raw| raw.ledger.connections_max),
     limit("ledger.acquire_ms_max", 10, 600_000, |raw| raw.ledger.acquire_ms_max),
     limit("ledger.statement_ms_max", 10, 600_000, |raw| raw.ledger.statement_ms_max),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, Fields, Version, VersionKey};
 use super::metadata::Metadata;
+use super::origin::Origin;
 use super::principal::{Principal, Scope, check_groups};
 use crate::fault::Refusal;
 
@@ -83,6 +84,7 @@ pub struct Submission {
     body: Bytes,
     content_hash: ContentHash,
     deletes: bool,
+    origin: Option<Origin>,
 }
 
 impl Submission {
@@ -123,6 +125,7 @@ impl Submission {
             body,
             content_hash,
             deletes: false,
+            origin: None,
         })
     }
 
@@ -142,7 +145,19 @@ impl Submission {
             body: Bytes::new(),
             content_hash: ContentHash::from_bytes(Fields::new("contexture tombstone v1").finish()),
             deletes: true,
+            origin: None,
         })
+    }
+
+    /// The same, of this message.
+    #[must_use]
+    pub fn from_origin(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// The message it came in, if it came in one.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// The collection it goes to; its tenant is the principal's.

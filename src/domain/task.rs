@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ContentHash, Epoch, Generation, VersionKey};
+use super::origin::Origin;
 
 /// The stages that consume messages, in a document's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub struct Task {
     pub attempt: u32,
     /// When it was accepted, in milliseconds since the Unix epoch.
     pub accepted_ms: u64,
+    /// The producer's message it came in; lost when the task is read back from the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// The wire form of a [`Task`].

@@ -15,11 +15,13 @@ pub mod embed;
 pub mod follow;
 pub mod housekeeping;
 pub mod index;
+pub mod intake;
 pub mod replay;
 pub mod settle;
 pub mod submit;
 pub mod sweep;
 pub mod tally;
+mod tell;
 pub mod worker;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::ports::broker::Broker;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ending, Ledger};
+use crate::ports::producers::EventSink;
 
 pub use tally::{Progress, Tally};
 
@@ -47,6 +50,8 @@ pub struct Stages {
     pub limits: StageLimits,
     /// What has been done since start.
     pub tally: Tally,
+    /// Where the ends of versions are told; none where nobody can listen.
+    pub events: Option<Arc<dyn EventSink>>,
     /// Whether other processes write to the same ledger, so that the index here follows its log.
     pub replicas: bool,
 }

@@ -1,8 +1,8 @@
 //! What becomes of a message: the only place that acknowledges.
 //!
-//! In this order: endings are recorded in the ledger, messages for other stages and retries are
-//! published and confirmed, the deliveries are acknowledged, losers' vectors are swept. A crash
-//! between any two leads to a redelivery that ends the same way. A failure of this message
+//! In this order: endings are recorded in the ledger, producers are told, messages for other
+//! stages and retries are published and confirmed, the deliveries are acknowledged, losers'
+//! vectors are swept. A crash between any two leads to a redelivery that ends, and tells, the same. A failure of this message
 //! counts an attempt, [`ATTEMPTS_MAX`] at most within [`AGE_MAX`]; throttling and missing
 //! credentials wait and cost none.
 
@@ -15,6 +15,7 @@ use crate::ports::broker::{Consumer, Outgoing};
 use crate::ports::ledger::Ending;
 use crate::resilience::backoff;
 
+use super::tell::Endings;
 use super::{Outcome, Stages, sweep};
 
 /// Failures after which a message is dead.
@@ -46,6 +47,7 @@ pub async fn run(
     let mut endings = Vec::new();
     let mut messages = Vec::new();
     let mut documents = BTreeSet::new();
+    let mut told = Endings::default();
     for (task, outcome) in tasks.into_iter().zip(outcomes) {
         match judge(stages.clock.now_ms(), stage, &task, outcome) {
             Judgement::Publish(message) => messages.push(message),
@@ -54,15 +56,17 @@ pub async fn run(
                     documents.insert((task.key.collection_key(), task.key.document_id.clone()));
                 }
                 log_ending(&task, &ending);
+                told.ended(&task, &ending);
                 endings.push((task.key, ending));
             }
-            Judgement::Forget => {}
+            Judgement::Forget => told.known(task),
         }
     }
     let ended = endings.len() as u64;
     if !endings.is_empty() {
         stages.ledger.finish(endings).await.map_err(Unsettled::Again)?;
     }
+    told.tell(stages).await.map_err(Unsettled::Again)?;
     if !messages.is_empty() {
         stages.broker.publish(messages).await.map_err(Unsettled::Again)?;
     }

@@ -63,10 +63,16 @@ impl Submitter {
             )
         })?;
         self.require_collections(&submissions).await?;
-        let receipts = self.ledger.accept(submissions).await.map_err(|fault| match fault {
+        let origins: Vec<_> = submissions.iter().map(|submission| submission.origin().cloned()).collect();
+        let mut receipts = self.ledger.accept(submissions).await.map_err(|fault| match fault {
             Fault::Transient(what) => Refusal::exhausted("ledger_unavailable", RETRY_AFTER, what),
             other => other.into(),
         })?;
+        for (receipt, origin) in receipts.iter_mut().zip(origins) {
+            if let Some(task) = &mut receipt.task {
+                task.origin = origin;
+            }
+        }
         let tasks: Vec<Task> = receipts.iter().filter_map(|receipt| receipt.task.clone()).collect();
         publish_first(&*self.ledger, &*self.broker, tasks).await;
         Ok(receipts)

@@ -9,5 +9,6 @@ pub mod clock;
 pub mod embedder;
 pub mod ledger;
 pub mod lexical;
+pub mod producers;
 pub mod tokenizer;
 pub mod vectors;

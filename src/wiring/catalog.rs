@@ -62,11 +62,15 @@ impl StoreCatalog {
         }
     }
 
-    /// The epoch of a pipeline under its model and this program's chunker.
-    pub(super) async fn epoch(&self, pipeline: &Pipeline) -> Result<Epoch, Refusal> {
-        let mut models = self.models.lock().await;
-        let model = model(&mut models, &pipeline.embedder).await?;
-        epoch(pipeline, &*model)
+    /// Creates a collection with this pipeline, unless it is there.
+    pub(super) async fn found(&self, key: &CollectionKey, pipeline: &Pipeline) -> Result<(), Refusal> {
+        let epoch = {
+            let mut models = self.models.lock().await;
+            let model = model(&mut models, &pipeline.embedder).await?;
+            epoch(pipeline, &*model)?
+        };
+        self.ledger.ensure_collection(key, &pipeline.to_toml()?, epoch).await?;
+        Ok(())
     }
 
     async fn open_stores(

@@ -9,21 +9,29 @@ use crate::adapters::postgres::{PostgresConfig, PostgresLedger};
 #[cfg(feature = "qdrant")]
 use crate::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors};
 #[cfg(feature = "rabbitmq")]
-use crate::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
+use crate::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig, RabbitProducers};
 use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
 use crate::config::{Backends, BrokerConfig, Config, LedgerConfig, VectorsConfig};
 use crate::fault::{Fault, Refusal};
 use crate::ports::broker::Broker;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{CollectionRecord, Ledger};
+use crate::ports::producers::{EventSink, Producers};
 use crate::ports::vectors::Vectors;
 
 /// Queues and record of this process.
 pub(super) struct Engines {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) broker: Arc<dyn Broker>,
+    pub(super) exchange: Option<Exchange>,
     #[cfg(feature = "rabbitmq")]
     pub(super) rabbit: Option<RabbitBroker>,
+}
+
+/// Where producers publish and listen.
+pub(super) struct Exchange {
+    pub(super) producers: Arc<dyn Producers>,
+    pub(super) events: Arc<dyn EventSink>,
 }
 
 /// Opens ledger and queues.
@@ -49,12 +57,13 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engin
         (None, None) => return Err(absent("ledger", "a ledger")),
     };
     match (broker, database) {
-        (Some(broker), _) => with_rabbit(open_ledger, broker).await,
+        (Some(broker), _) => with_rabbit(open_ledger, broker, clock).await,
         (None, Some(database)) => {
             let broker = Arc::new(SqliteBroker::new(database, clock).await?);
             Ok(Engines {
                 ledger: open_ledger,
                 broker,
+                exchange: None,
                 #[cfg(feature = "rabbitmq")]
                 rabbit: None,
             })
@@ -86,7 +95,11 @@ async fn postgres(_: &LedgerConfig, _: u64, _: Arc<dyn Clock>) -> Result<Arc<dyn
 }
 
 #[cfg(feature = "rabbitmq")]
-async fn with_rabbit(ledger: Arc<dyn Ledger>, config: &BrokerConfig) -> Result<Engines, Refusal> {
+async fn with_rabbit(
+    ledger: Arc<dyn Ledger>,
+    config: &BrokerConfig,
+    clock: Arc<dyn Clock>,
+) -> Result<Engines, Refusal> {
     let refuse = |fault| unreachable("broker", fault);
     let prefetch = u16::try_from(config.prefetch_messages_max).unwrap_or(u16::MAX);
     let rabbit = RabbitConfig {
@@ -95,11 +108,14 @@ async fn with_rabbit(ledger: Arc<dyn Ledger>, config: &BrokerConfig) -> Result<E
         ..RabbitConfig::new(AmqpUrl::parse(config.url.expose()).map_err(refuse)?)
     };
     let rabbit = RabbitBroker::connect(rabbit).await.map_err(refuse)?;
-    Ok(Engines { ledger, broker: Arc::new(rabbit.clone()), rabbit: Some(rabbit) })
+    let prefetch = u16::try_from(config.submit_prefetch_messages_max).unwrap_or(u16::MAX);
+    let producers = Arc::new(RabbitProducers::new(rabbit.clone(), clock, prefetch));
+    let exchange = Exchange { producers: producers.clone(), events: producers };
+    Ok(Engines { ledger, broker: Arc::new(rabbit.clone()), exchange: Some(exchange), rabbit: Some(rabbit) })
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn with_rabbit(_: Arc<dyn Ledger>, _: &BrokerConfig) -> Result<Engines, Refusal> {
+async fn with_rabbit(_: Arc<dyn Ledger>, _: &BrokerConfig, _: Arc<dyn Clock>) -> Result<Engines, Refusal> {
     Err(absent("broker", "RabbitMQ"))
 }
 

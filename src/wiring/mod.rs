@@ -7,6 +7,7 @@
 mod api;
 mod catalog;
 mod engines;
+mod intake;
 mod lock;
 mod roles;
 
@@ -28,6 +29,7 @@ use crate::domain::principal::Principal;
 use crate::domain::task::Stage;
 use crate::fault::{Fault, Refusal, RefusalKind};
 pub use crate::ingest::Progress;
+use crate::ingest::intake::Intake;
 use crate::ingest::submit::Submitter;
 use crate::ingest::{StageLimits, Stages, follow, housekeeping, replay, worker};
 use crate::ports::catalog::{Catalog, OpenCollection};
@@ -84,6 +86,7 @@ impl Stack {
             clock,
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
+            events: engines.exchange.as_ref().map(|exchange| exchange.events.clone()),
             replicas: mode == IndexMode::Followed,
         });
         let tokenizers = Tokenizers::new(vec![
@@ -93,10 +96,18 @@ impl Stack {
         let weights =
             Weights { lexical: config.retrieval.lexical_weight, dense: config.retrieval.dense_weight };
         let stop = watch::Sender::new(false);
-        let workers = start(&stages, &duties, &stop);
         let body_bytes_max = config.limits.body_bytes_max;
+        let submitter = Submitter::new(ledger.clone(), broker, body_bytes_max, PENDING_BYTES_MAX);
+        let submitter = Arc::new(submitter);
+        let intake = match (&config.backends.broker, engines.exchange, duties.submit) {
+            (Some(broker), Some(exchange), true) => {
+                Some(intake::open(broker, exchange, submitter.clone(), ledger.clone(), catalog.clone())?)
+            }
+            _ => None,
+        };
+        let workers = start(&stages, intake, &duties, &stop);
         Ok(Self {
-            submitter: Arc::new(Submitter::new(ledger.clone(), broker, body_bytes_max, PENDING_BYTES_MAX)),
+            submitter,
             engine: Arc::new(ContextEngine::new(catalog.clone(), tokenizers.clone(), weights)),
             ledger,
             principal: local_principal()?,
@@ -123,8 +134,7 @@ impl Stack {
         let existing = self.ledger.collection(&key).await?;
         if existing.is_none() {
             let pipeline = pipeline.cloned().map_or_else(|| Pipeline::from_toml(DEFAULT_TOML), Ok)?;
-            let epoch = self.catalog.epoch(&pipeline).await?;
-            self.ledger.ensure_collection(&key, &pipeline.to_toml()?, epoch).await?;
+            self.catalog.found(&key, &pipeline).await?;
         } else if let (Some(record), Some(pipeline)) = (&existing, pipeline) {
             require_same(record, pipeline)?;
         }
@@ -197,13 +207,21 @@ impl Stack {
     }
 }
 
-fn start(stages: &Arc<Stages>, duties: &Duties, stop: &watch::Sender<bool>) -> Vec<JoinHandle<()>> {
+fn start(
+    stages: &Arc<Stages>,
+    intake: Option<Intake>,
+    duties: &Duties,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
     let mut workers: Vec<JoinHandle<()>> = duties
         .stages
         .iter()
         .flat_map(|stage| std::iter::repeat_n(*stage, workers_of(*stage)))
         .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
         .collect();
+    if let Some(intake) = intake {
+        workers.push(tokio::spawn(crate::ingest::intake::run(Arc::new(intake), stop.subscribe())));
+    }
     if !workers.is_empty() || duties.submit {
         workers.push(tokio::spawn(housekeeping::run(stages.clone(), stop.subscribe())));
     }

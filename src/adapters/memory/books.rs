@@ -79,6 +79,7 @@ impl Entry {
             body_bytes: self.body_bytes,
             attempt: 0,
             accepted_ms: self.accepted_ms,
+            origin: None,
         }
     }
 

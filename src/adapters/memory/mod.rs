@@ -8,6 +8,7 @@ pub mod broker;
 mod cache;
 pub(in crate::adapters) mod leases;
 pub mod ledger;
+pub mod producers;
 pub mod vectors;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -151,6 +151,7 @@ fn task(submission: &Submission, version: Version, home: &CollectionRecord, now_
         body_bytes: submission.body().len() as u64,
         attempt: 0,
         accepted_ms: now_ms,
+        origin: None,
     }
 }
 

@@ -176,6 +176,7 @@ pub(super) fn task(row: &PgRow) -> Result<(Task, State), Trouble> {
         body_bytes: unsigned(row, 10)?,
         attempt: 0,
         accepted_ms: unsigned(row, 6)?,
+        origin: None,
     };
     Ok((task, state(row, 9)?))
 }

@@ -29,6 +29,8 @@ pub struct Properties {
     pub message_id: Option<String>,
     /// What it answers.
     pub correlation_id: Option<String>,
+    /// The queue that wants answers to it.
+    pub reply_to: Option<String>,
     /// Its type tag.
     pub kind: Option<String>,
     /// Who published it; the broker refuses any but the connection's user.
@@ -95,6 +97,7 @@ pub(super) fn of_stage(names: &Names, outgoing: &Outgoing) -> Result<RawMessage,
         message_id: Some(identity(&body)),
         kind: Some(stage.to_owned()),
         correlation_id: None,
+        reply_to: None,
         user_id: None,
         app_id: None,
         timestamp_s: None,
@@ -126,6 +129,7 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, Fault>
     amqp = set(amqp, &properties.content_type, AMQPProperties::with_content_type)?;
     amqp = set(amqp, &properties.message_id, AMQPProperties::with_message_id)?;
     amqp = set(amqp, &properties.correlation_id, AMQPProperties::with_correlation_id)?;
+    amqp = set(amqp, &properties.reply_to, AMQPProperties::with_reply_to)?;
     amqp = set(amqp, &properties.kind, AMQPProperties::with_type)?;
     amqp = set(amqp, &properties.user_id, AMQPProperties::with_user_id)?;
     amqp = set(amqp, &properties.app_id, AMQPProperties::with_app_id)?;
@@ -156,6 +160,7 @@ fn from_amqp(amqp: &BasicProperties) -> Properties {
         content_type: text(amqp.content_type()),
         message_id: text(amqp.message_id()),
         correlation_id: text(amqp.correlation_id()),
+        reply_to: text(amqp.reply_to()),
         kind: text(amqp.kind()),
         user_id: text(amqp.user_id()),
         app_id: text(amqp.app_id()),

@@ -15,6 +15,7 @@ mod lane;
 mod link;
 mod message;
 mod names;
+pub mod producers;
 mod publisher;
 mod raw;
 mod suspects;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 pub use config::{AmqpUrl, RabbitConfig};
 pub use message::{Properties, RawDelivery, RawMessage};
 pub use names::Names;
+pub use producers::RabbitProducers;
 pub use raw::RawConsumer;
 
 use consumer::StageConsumer;

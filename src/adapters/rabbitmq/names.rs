@@ -26,6 +26,11 @@ impl Names {
         format!("{}.{name}", self.prefix)
     }
 
+    /// Whether a queue is one of these.
+    pub(super) fn is_own(&self, queue: &str) -> bool {
+        queue.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('.'))
+    }
+
     /// The direct exchange of stage messages; routing keys are the queues' names without prefix.
     pub fn tasks(&self) -> String {
         self.under("tasks")

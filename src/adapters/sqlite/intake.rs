@@ -128,6 +128,7 @@ fn accept_one(
         body_bytes: submission.body().len() as u64,
         attempt: 0,
         accepted_ms: now_ms,
+        origin: None,
     };
     Ok(Receipt { version, intake, task: Some(task) })
 }

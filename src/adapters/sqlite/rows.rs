@@ -57,6 +57,7 @@ pub(super) fn task(row: &Row<'_>) -> Result<(Task, State), Fault> {
         body_bytes: get(row, 10)?,
         attempt: 0,
         accepted_ms: get(row, 6)?,
+        origin: None,
     };
     Ok((task, state))
 }

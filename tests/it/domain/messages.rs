@@ -26,6 +26,7 @@ fn expected(document_id: &str, number: u64) -> Task {
         body_bytes: 1,
         attempt: 0,
         accepted_ms: 0,
+        origin: None,
     }
 }
 

@@ -102,6 +102,7 @@ pub(crate) fn task(key: VersionKey) -> Task {
         body_bytes: 4,
         attempt: 0,
         accepted_ms: 1,
+        origin: None,
     }
 }
 

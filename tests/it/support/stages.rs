@@ -67,6 +67,7 @@ impl House {
                 chunks_per_document_max: 100,
             },
             tally: Tally::default(),
+            events: None,
             replicas: false,
         })
     }

@@ -1,0 +1,247 @@
+//! What producers are told: `CloudEvents` 1.0 in JSON, `schemas/event.v1.json`.
+//!
+//! An event is an answer to one message (accepted, duplicate, conflict, superseded, rejected) or
+//! the end of a version (visible, superseded, dead). Its id derives from what it says, never
+//! from time or delivery, so an event that is published again is known by its id: the end of a
+//! version by key and kind, the answer to a message by the message as well.
+
+mod body;
+
+use self::body::{CloudEvent, Data, ReasonData};
+use super::calendar::rfc3339;
+use super::ids::{CollectionKey, DocumentId, Fields, Version, VersionKey};
+use super::origin::Origin;
+use super::producer::Rejection;
+use super::task::{Stage, Task};
+use crate::fault::Reason;
+
+/// What stands for tenant and collection where a message names none that its sender may use. No
+/// tenant has this name.
+pub const NOBODY: &str = "_";
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The version is stored and on its way.
+    Accepted,
+    /// The document has this content already.
+    Duplicate,
+    /// The same version is stored with other content.
+    Conflict,
+    /// The message cannot be accepted.
+    Rejected,
+    /// The version answers queries, or, for a delete, the document does not any more.
+    Visible,
+    /// A newer version won before this one was visible.
+    Superseded,
+    /// The version was given up.
+    Dead,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::Duplicate,
+        Self::Conflict,
+        Self::Rejected,
+        Self::Visible,
+        Self::Superseded,
+        Self::Dead,
+    ];
+
+    /// The last word of routing keys and types.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+            Self::Visible => "visible",
+            Self::Superseded => "superseded",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    kind: Kind,
+    tenant: String,
+    collection: String,
+    subject: Option<DocumentId>,
+    identity: [u8; 32],
+    origin: Option<Origin>,
+    data: Data,
+}
+
+/// Which message an answer is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Where it was published.
+    pub routing_key: &'a str,
+    /// Its bytes.
+    pub body: &'a [u8],
+    /// What it said about itself.
+    pub origin: Option<&'a Origin>,
+}
+
+impl Asked<'_> {
+    fn identity(&self) -> [u8; 32] {
+        let message_id = self.origin.and_then(|origin| origin.message_id.as_deref()).unwrap_or_default();
+        Fields::new("contexture message v1")
+            .field(self.routing_key.as_bytes())
+            .field(message_id.as_bytes())
+            .field(self.body)
+            .finish()
+    }
+
+    /// The identity of the message, for an answer that is given when the body is gone.
+    pub fn remember(&self) -> Remembered {
+        Remembered { identity: self.identity(), origin: self.origin.cloned() }
+    }
+}
+
+/// A message whose body is gone.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    identity: [u8; 32],
+    origin: Option<Origin>,
+}
+
+impl Event {
+    /// A version was stored.
+    pub fn accepted(task: &Task) -> Self {
+        Self::of_version(Kind::Accepted, task)
+    }
+
+    /// A version answers queries, or deletes its document.
+    pub fn visible(task: &Task) -> Self {
+        Self::of_version(Kind::Visible, task)
+    }
+
+    /// A newer version won.
+    pub fn superseded(task: &Task) -> Self {
+        Self::of_version(Kind::Superseded, task)
+    }
+
+    /// A version was given up, in this stage if that is known.
+    pub fn dead(task: &Task, stage: Option<Stage>, reason: &Reason) -> Self {
+        let mut event = Self::of_version(Kind::Dead, task);
+        event.data.reason = Some(ReasonData::of_stage(stage, reason));
+        event
+    }
+
+    /// A message has no effect. `version` is the one it has or gave, `latest` the one that is
+    /// stored, and `state` where that stands.
+    pub fn without_effect(
+        kind: Kind,
+        asked: Remembered,
+        collection: &CollectionKey,
+        document_id: &DocumentId,
+        version: Option<Version>,
+        (latest, state): (Option<Version>, Option<&'static str>),
+    ) -> Self {
+        let mut data = Data::of_document(collection, document_id);
+        data.version = version.map(Version::get);
+        data.latest_version = latest.map(Version::get);
+        data.latest_state = state;
+        Self {
+            kind,
+            tenant: collection.tenant.to_string(),
+            collection: collection.collection.to_string(),
+            subject: Some(document_id.clone()),
+            identity: asked.identity,
+            origin: asked.origin,
+            data,
+        }
+    }
+
+    /// A message is refused; `collection` is what it is for, if its sender may know.
+    pub fn rejected(asked: Asked<'_>, collection: Option<&CollectionKey>, rejection: &Rejection) -> Self {
+        let name = |name: Option<String>| name.unwrap_or_else(|| NOBODY.to_owned());
+        Self {
+            kind: Kind::Rejected,
+            tenant: name(collection.map(|key| key.tenant.to_string())),
+            collection: name(collection.map(|key| key.collection.to_string())),
+            subject: None,
+            identity: asked.identity(),
+            origin: asked.origin.cloned(),
+            data: Data {
+                message_bytes: Some(asked.body.len() as u64),
+                reason: Some(ReasonData::of_rejection(rejection)),
+                ..collection.map(Data::of_collection).unwrap_or_default()
+            },
+        }
+    }
+
+    fn of_version(kind: Kind, task: &Task) -> Self {
+        let VersionKey { tenant, collection, document_id, version } = &task.key;
+        let mut data = Data::of_document(&task.key.collection_key(), document_id);
+        data.version = Some(version.get());
+        data.deletes = Some(task.deletes);
+        data.content_hash = Some(task.content_hash.to_string());
+        let identity = Fields::new("contexture version v1")
+            .field(tenant.as_str().as_bytes())
+            .field(collection.as_str().as_bytes())
+            .field(document_id.as_str().as_bytes())
+            .field(&version.get().to_le_bytes())
+            .finish();
+        Self {
+            kind,
+            tenant: tenant.to_string(),
+            collection: collection.to_string(),
+            subject: Some(document_id.clone()),
+            identity,
+            origin: task.origin.clone(),
+            data,
+        }
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where the message came from that began this.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// `tenant.collection.kind`.
+    pub fn routing_key(&self) -> String {
+        format!("{}.{}.{}", self.tenant, self.collection, self.kind.name())
+    }
+
+    /// The `type` attribute.
+    pub fn type_name(&self) -> String {
+        format!("contexture.document.{}", self.kind.name())
+    }
+
+    /// The same for the same thing to tell; 32 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let hash = Fields::new("contexture event v1")
+            .field(self.kind.name().as_bytes())
+            .field(&self.identity)
+            .finish();
+        blake3::Hash::from_bytes(hash).to_hex()[..32].to_owned()
+    }
+
+    /// The event as structured JSON, told at `now_ms`.
+    pub fn to_json(&self, now_ms: u64) -> Vec<u8> {
+        let event = CloudEvent {
+            specversion: "1.0",
+            id: self.id(),
+            source: format!("/contexture/{}/{}", self.tenant, self.collection),
+            kind: self.type_name(),
+            subject: self.subject.as_ref().map(DocumentId::as_str),
+            time: rfc3339(now_ms),
+            datacontenttype: "application/json",
+            correlationid: self.origin.as_ref().and_then(Origin::correlation),
+            traceparent: self.origin.as_ref().and_then(|origin| origin.traceparent.as_deref()),
+            data: &self.data,
+        };
+        serde_json::to_vec(&event).unwrap_or_default()
+    }
+}

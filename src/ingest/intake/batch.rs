@@ -1,0 +1,219 @@
+//! Messages on their way to the ledger, and what is to be told about them.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use super::admit::{Admitted, Refused, admit, asked};
+use super::{BATCH_BYTES_MAX, Intake, Patience};
+use crate::domain::event::{Event, Kind};
+use crate::domain::ids::{CollectionKey, DocumentId, Version};
+use crate::domain::producer::Rejection;
+use crate::fault::{Fault, Refusal, RefusalKind};
+use crate::ports::ledger::{self, Receipt, State, VersionRecord};
+use crate::ports::producers::{Burial, Published};
+
+/// A batch that is being taken in.
+pub(super) struct Batch<'a> {
+    intake: &'a Intake,
+    stop: &'a mut watch::Receiver<bool>,
+    /// Admitted, not yet submitted, by collection: so that one that is missing fails alone, and a
+    /// document's messages stay in order.
+    open: BTreeMap<CollectionKey, Vec<Admitted>>,
+    open_bytes: usize,
+    burials: Vec<Burial>,
+    events: Vec<Event>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(intake: &'a Intake, stop: &'a mut watch::Receiver<bool>) -> Self {
+        Self { intake, stop, open: BTreeMap::new(), open_bytes: 0, burials: Vec::new(), events: Vec::new() }
+    }
+
+    /// Adds a message; submits what is open when it gets too much to hold.
+    pub(super) async fn add(&mut self, message: Published) -> Result<(), Fault> {
+        let admitted = match admit(self.intake, message).await {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                self.refuse(refused);
+                return Ok(());
+            }
+        };
+        let bytes = admitted.submission.body().len();
+        if self.open_bytes + bytes > BATCH_BYTES_MAX {
+            self.submit().await?;
+        }
+        self.open_bytes += bytes;
+        self.open.entry(admitted.submission.collection().clone()).or_default().push(admitted);
+        Ok(())
+    }
+
+    /// Returns when every message is in the ledger or buried, and its producer is told.
+    pub(super) async fn finish(mut self) -> Result<(), Fault> {
+        self.submit().await?;
+        let Self { intake, stop, burials, events, .. } = self;
+        let mut patience = Patience::default();
+        while !burials.is_empty()
+            && let Err(fault) = intake.producers.bury(burials.clone()).await
+        {
+            patience.after(fault, "burying messages", stop).await?;
+        }
+        while !events.is_empty()
+            && let Err(fault) = intake.events.publish(events.clone()).await
+        {
+            patience.after(fault, "telling producers", stop).await?;
+        }
+        Ok(())
+    }
+
+    async fn submit(&mut self) -> Result<(), Fault> {
+        self.open_bytes = 0;
+        for (key, admitted) in std::mem::take(&mut self.open) {
+            let mut parts = vec![admitted];
+            let mut may_found = self.intake.found.is_some();
+            while let Some(mut part) = parts.pop() {
+                match self.submit_part(&part).await? {
+                    Ok(receipts) => self.answer(&key, part, receipts).await?,
+                    Err(refusal) if refusal.code == "unknown_collection" && may_found => {
+                        may_found = false;
+                        match self.found(&key).await? {
+                            Ok(()) => parts.push(part),
+                            Err(refusal) => self.refuse_all(&key, part, &refusal),
+                        }
+                    }
+                    Err(refusal) if part.len() == 1 || refusal.kind == RefusalKind::NotFound => {
+                        self.refuse_all(&key, part, &refusal);
+                    }
+                    // Which of them it is about is found by halving.
+                    Err(_) => {
+                        let behind = part.split_off(part.len() / 2);
+                        parts.push(behind);
+                        parts.push(part);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits out want of room and a ledger that is away; a refusal is final.
+    async fn submit_part(&mut self, part: &[Admitted]) -> Result<Result<Vec<Receipt>, Refusal>, Fault> {
+        let mut patience = Patience::default();
+        loop {
+            let submissions = part.iter().map(|admitted| admitted.submission.clone()).collect();
+            match settled(self.intake.submitter.submit(submissions).await) {
+                Ok(settled) => return Ok(settled),
+                Err(fault) => patience.after(fault, "submitting", self.stop).await?,
+            }
+        }
+    }
+
+    async fn found(&mut self, key: &CollectionKey) -> Result<Result<(), Refusal>, Fault> {
+        let Some(found) = &self.intake.found else { return Ok(Ok(())) };
+        let mut patience = Patience::default();
+        loop {
+            match settled(found(key.clone()).await) {
+                Ok(settled) => return Ok(settled),
+                Err(fault) => patience.after(fault, "creating a collection", self.stop).await?,
+            }
+        }
+    }
+
+    /// What the ledger holds of the version of a receipt.
+    async fn stored(
+        &mut self,
+        key: &CollectionKey,
+        document_id: &DocumentId,
+        version: Version,
+    ) -> Result<Option<VersionRecord>, Fault> {
+        let mut patience = Patience::default();
+        loop {
+            match self.intake.ledger.history(key, document_id).await {
+                Ok(history) => return Ok(history.into_iter().find(|record| record.key.version == version)),
+                Err(fault) => patience.after(fault, "looking a version up", self.stop).await?,
+            }
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        key: &CollectionKey,
+        part: Vec<Admitted>,
+        receipts: Vec<Receipt>,
+    ) -> Result<(), Fault> {
+        for (Admitted { message, submission }, receipt) in part.into_iter().zip(receipts) {
+            let kind = match (receipt.intake, &receipt.task) {
+                (ledger::Intake::Accepted, Some(task)) => {
+                    self.events.push(Event::accepted(task));
+                    continue;
+                }
+                (ledger::Intake::Accepted | ledger::Intake::Duplicate, _) => Kind::Duplicate,
+                (ledger::Intake::Conflict, _) => Kind::Conflict,
+                (ledger::Intake::Superseded, _) => Kind::Superseded,
+            };
+            let document_id = submission.document_id();
+            let stored = self.stored(key, document_id, receipt.version).await?;
+            let version = match kind {
+                Kind::Duplicate => stored.as_ref().map(|record| record.key.version),
+                _ => submission.version().or(Some(receipt.version)),
+            };
+            let latest = stored.map(|record| (record.key.version, state_name(record.state))).unzip();
+            let answer = asked(&message).remember();
+            self.events.push(Event::without_effect(kind, answer, key, document_id, version, latest));
+        }
+        Ok(())
+    }
+
+    fn refuse_all(&mut self, key: &CollectionKey, part: Vec<Admitted>, refusal: &Refusal) {
+        for Admitted { message, .. } in part {
+            let rejection = match refusal.code {
+                "unknown_collection" => Rejection::of_field(
+                    "unknown_collection",
+                    "routing_key",
+                    format!("there is no collection '{}'; create it first", key.collection),
+                ),
+                _ => Rejection::from(refusal.clone()),
+            };
+            self.refuse(Refused { message, collection: Some(key.clone()), rejection });
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused) {
+        let Refused { message, collection, rejection } = refused;
+        tracing::warn!(
+            tenant = collection.as_ref().map(|key| key.tenant.as_str()),
+            collection = collection.as_ref().map(|key| key.collection.as_str()),
+            reason = rejection.code,
+            field = rejection.field,
+            "a producer's message is refused"
+        );
+        self.events.push(Event::rejected(asked(&message), collection.as_ref(), &rejection));
+        self.burials.push(Burial { message, rejection });
+    }
+}
+
+/// A refusal that may pass becomes a fault to wait out.
+fn settled<T>(answer: Result<T, Refusal>) -> Result<Result<T, Refusal>, Fault> {
+    match answer {
+        Err(refusal)
+            if matches!(
+                refusal.kind,
+                RefusalKind::Exhausted | RefusalKind::Unavailable | RefusalKind::Deadline
+            ) =>
+        {
+            Err(Fault::Transient(refusal.message))
+        }
+        settled => Ok(settled),
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Accepted => "accepted",
+        State::Chunked => "chunked",
+        State::Embedded => "embedded",
+        State::Visible => "visible",
+        State::Superseded => "superseded",
+        State::Dead => "dead",
+    }
+}

@@ -67,6 +67,7 @@ impl Cluster {
             },
             tally: Tally::default(),
             replicas: false,
+            events: None,
         })
     }
 

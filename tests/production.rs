@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use oracle::Truth;
 use producer::{Message, Producer};
-use world::{World, run};
+use world::{Worker, World, run};
 
 /// Longest time from the last message to quiet, in which retries of a minute may lie.
 const QUIET_MAX: Duration = Duration::from_secs(240);
@@ -72,10 +72,23 @@ fn storm(documents: usize, random: &mut Random) -> (Vec<Message>, Truth) {
     (messages, truth)
 }
 
+/// What a process works on, and the folder it has its files in.
+type Part = (&'static str, &'static [&'static str]);
+
+/// Starts again what has ended, as whoever runs containers does.
+fn keep_up(world: &World, workers: &mut [Worker], parts: &[Part]) {
+    for (worker, (data, stages)) in workers.iter_mut().zip(parts) {
+        if worker.has_ended() {
+            *worker = world.worker(data, stages);
+        }
+    }
+}
+
 /// Waits until every message was taken in and nothing is in flight.
-async fn quiet(world: &World, producer: &Producer, truth: &Truth) {
+async fn quiet(world: &World, producer: &Producer, truth: &Truth, workers: &mut [Worker], parts: &[Part]) {
     let deadline = Instant::now() + QUIET_MAX;
     loop {
+        keep_up(world, workers, parts);
         let counts = world.ledger.counts(&world.collection()).await.unwrap();
         let waiting = producer.waiting(world).await;
         if waiting == 0 && counts.in_flight == 0 && counts.visible == truth.len() as u64 {
@@ -106,7 +119,7 @@ async fn storm_of_deliveries_and_kills_ends_in_one_truth() {
     let mut random = Random(seed);
     let mut world = World::new("storm").await;
     let (messages, truth) = storm(documents, &mut random);
-    let parts: [(&str, &[&str]); 5] = [
+    let parts: [Part; 5] = [
         ("front", &["submit", "chunk"]),
         ("embed-1", &["embed"]),
         ("embed-2", &["chunk", "embed"]),
@@ -133,7 +146,7 @@ async fn storm_of_deliveries_and_kills_ends_in_one_truth() {
             workers[victim] = world.worker(parts[victim].0, parts[victim].1);
         }
     }
-    quiet(&world, &producer, &truth).await;
+    quiet(&world, &producer, &truth, &mut workers, &parts).await;
 
     // A replica that starts from nothing, beside the writers.
     let question = "retry budget of case7";
@@ -181,7 +194,7 @@ async fn standby_takes_over_when_the_writer_is_killed() {
     writers[0].kill();
     let killed = Instant::now();
     producer.publish(&world, &messages[messages.len() / 2..]).await;
-    quiet(&world, &producer, &truth).await;
+    quiet(&world, &producer, &truth, &mut [], &[]).await;
     println!("everything visible {:.1} s after the writer was killed", killed.elapsed().as_secs_f64());
     oracle::check(&world, "index-2", &truth).await;
 }

@@ -138,6 +138,11 @@ impl Drop for World {
 pub(crate) struct Worker(Child);
 
 impl Worker {
+    /// Whether it has ended by itself, as one does that finds no broker when it starts.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

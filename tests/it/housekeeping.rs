@@ -66,6 +66,7 @@ impl Cluster {
                 chunks_per_document_max: 8,
             },
             tally: Tally::default(),
+            events: None,
             replicas: false,
         })
     }

@@ -150,6 +150,7 @@ async fn submission_comes_through_with_its_properties() {
             content_type: Some("application/json".to_owned()),
             message_id: Some("7".to_owned()),
             correlation_id: Some("c".to_owned()),
+            reply_to: None,
             kind: Some("SubmitV1".to_owned()),
             user_id: Some(rabbit.user()),
             app_id: Some("crawler".to_owned()),

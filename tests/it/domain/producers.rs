@@ -155,14 +155,14 @@ fn broken_json_is_refused_with_line_and_column() {
         (b"".as_slice(), "invalid_json", 1, 0),
         (b"\0", "invalid_json", 1, 1),
         (b"{\"document_id\":\"a\",\n \"text\":}", "invalid_json", 2, 9),
-        (b"{\"document_id\":\"\xff\"}", "invalid_json", 1, 16),
+        (b"{\"document_id\":\"\xff\"}", "invalid_json", 1, 17),
         (b"{\"document_id\":\"a\nb\"}", "invalid_json", 2, 0),
-        (b"{\"document_id\":\"\\ud800\"}", "invalid_json", 1, 22),
+        (b"{\"document_id\":\"\\ud800\"}", "invalid_json", 1, 23),
         (b"{} {}", "invalid_json", 1, 4),
         (b"{\"version\":1e999}", "invalid_json", 1, 16),
         (&deep, "too_many_values", 1, 65_541),
         (&deep[..1000], "invalid_json", 1, 132),
-        (wide.as_bytes(), "too_many_values", 2, 131_086),
+        (wide.as_bytes(), "too_many_values", 2, 131_085),
     ] {
         let shown = String::from_utf8_lossy(&message[..message.len().min(60)]).into_owned();
         let rejection = SubmitV1::decode(message).unwrap_err();

@@ -15,7 +15,7 @@ use contexture::fault::Fault;
 use contexture::ingest::submit::Submitter;
 use contexture::ports::broker::{Broker, Consumer, Outgoing};
 use contexture::ports::producers::{Burial, EventSink, Producers, Submissions};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::{Desk, PATIENCE, kinds, text};
@@ -57,11 +57,13 @@ async fn nothing_is_lost_while_the_ledger_is_away() {
 struct Gated {
     inner: MemoryBroker,
     gate: Semaphore,
+    waiting: Notify,
 }
 
 #[async_trait]
 impl Broker for Gated {
     async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+        self.waiting.notify_one();
         let _open = self.gate.acquire().await.unwrap();
         self.inner.publish(messages).await
     }
@@ -83,22 +85,17 @@ impl Broker for Gated {
 async fn full_intake_is_waited_for() {
     let clock = Arc::new(ManualClock::new());
     let memory = Arc::new(MemoryLedger::new(clock.clone()));
-    let gated = Arc::new(Gated { inner: MemoryBroker::new(clock.clone()), gate: Semaphore::new(0) });
+    let inner = MemoryBroker::new(clock.clone());
+    let gated = Arc::new(Gated { inner, gate: Semaphore::new(0), waiting: Notify::new() });
     let submitter = Submitter::new(memory.clone(), gated.clone(), 4096, 4096);
     let broker = Arc::new(MemoryBroker::new(clock));
     let desk = Desk::over(memory.clone(), broker, submitter, memory).await;
     let full = submission(&collection(TENANT, "home"), "first", None, &"x".repeat(4096));
     let submitter = desk.intake.submitter.clone();
     let holding = tokio::spawn(async move { submitter.submit(vec![full]).await });
-    // Once there is no room, whatever else is submitted is refused.
-    let probe = || vec![submission(&collection(TENANT, "home"), "probe", None, &"y".repeat(2048))];
-    let submitter = desk.intake.submitter.clone();
-    let filled = async {
-        while !submitter.submit(probe()).await.is_err_and(|refusal| refusal.code == "intake_full") {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, filled).await.unwrap();
+    timeout(PATIENCE, gated.waiting.notified()).await.expect("it holds the room");
+    let probe = vec![submission(&collection(TENANT, "home"), "probe", None, &"y".repeat(2048))];
+    assert_eq!(desk.intake.submitter.submit(probe).await.unwrap_err().code, "intake_full");
     desk.send(&text("second", None, &"z".repeat(2048)));
     let running = desk.start();
     assert_eq!(kinds(&running.producers.told().borrow()), []);

@@ -12,7 +12,7 @@ use lapin::message::Delivery;
 use lapin::types::AMQPValue;
 use serde_json::Value;
 
-use super::{Buried, Fixture, Outside, replying_to, task_of};
+use super::{Buried, Fixture, Outside, burying, delivery, replying_to, task_of, telling};
 use crate::support::clock::ManualClock;
 use crate::support::rabbit::{Beside, Rabbit};
 

@@ -2,7 +2,7 @@
 //!
 //! An empty URL means embedded. A URL with a password, and the API key, are secrets: they come
 //! from the environment (`CONTEXTURE__LEDGER__URL`) or from a file (`url_file`), and are shown
-//! as `***`. Queues in the embedded ledger need that ledger, so a Postgres ledger needs RabbitMQ.
+//! as `***`. A Postgres ledger is shared by processes, so it needs RabbitMQ and Qdrant, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -176,11 +176,11 @@ pub(super) fn trust(
         vectors: vectors.trust()?,
         cache_bytes_max: ledger.cache_bytes_max,
     };
-    if backends.ledger.is_some() && backends.broker.is_none() {
+    if backends.ledger.is_some() && (backends.broker.is_none() || backends.vectors.is_none()) {
         return Err(refuse(
             "ledger.url",
-            "names a Postgres ledger, but broker.url is empty and the embedded queues live in the embedded \
-             ledger; set broker.url to a RabbitMQ",
+            "names a Postgres ledger, which processes share, but queues or vectors would stay inside one of \
+             them; set broker.url to a RabbitMQ and vectors.url to a Qdrant",
         ));
     }
     Ok(backends)

@@ -238,8 +238,7 @@ fn index_mode(config: &Config, duties: &Duties) -> Result<(Option<DataLock>, Ind
         (true, false) => IndexMode::Written,
         (true, true) => IndexMode::Followed,
     };
-    let writes_nothing = duties.shared && !duties.index && config.backends.vectors.is_some();
-    if writes_nothing {
+    if duties.shared && !duties.index {
         return Ok((None, mode));
     }
     match DataLock::take(&config.data_dir) {

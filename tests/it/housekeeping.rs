@@ -68,6 +68,7 @@ impl Cluster {
             tally: Tally::default(),
             events: None,
             replicas: false,
+            events: None,
         })
     }
 

@@ -24,8 +24,11 @@ struct Private {
 /// `rabbitmq-server` itself: what stands on the path insists on another user.
 fn program() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/rabbitmq/lib").ok()?;
-    let mut found: Vec<PathBuf> =
-        versions.flatten().map(|version| version.path().join("sbin/rabbitmq-server")).filter(|path| path.exists()).collect();
+    let mut found: Vec<PathBuf> = versions
+        .flatten()
+        .map(|version| version.path().join("sbin/rabbitmq-server"))
+        .filter(|path| path.exists())
+        .collect();
     found.sort();
     found.pop()
 }

@@ -5,7 +5,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
-use contexture::config::Config;
 use contexture::domain::ids::{CollectionId, CollectionKey, TenantId};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::ledger::Ledger;
@@ -22,7 +21,7 @@ pub(crate) struct World {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) place: tempfile::TempDir,
     prefix: String,
-    schema: String,
+    pub(crate) schema: String,
     postgres: String,
 }
 
@@ -70,7 +69,10 @@ impl World {
     }
 
     pub(crate) fn collection(&self) -> CollectionKey {
-        CollectionKey { tenant: TenantId::new("local").unwrap(), collection: CollectionId::new(COLLECTION).unwrap() }
+        CollectionKey {
+            tenant: TenantId::new("local").unwrap(),
+            collection: CollectionId::new(COLLECTION).unwrap(),
+        }
     }
 
     fn variables(&self, data: &Path) -> Vec<(String, String)> {
@@ -87,11 +89,6 @@ impl World {
         .to_vec()
     }
 
-    /// The configuration of a process whose files are in a folder of that name.
-    pub(crate) fn config(&self, data: &str) -> Config {
-        Config::load(None, self.variables(&self.path(data))).unwrap()
-    }
-
     /// The program, with its files in a folder of that name.
     pub(crate) fn command(&self, data: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_contexture"));
@@ -101,7 +98,11 @@ impl World {
 
     /// A process that works on stages until it is dropped.
     pub(crate) fn worker(&self, data: &str, stages: &[&str]) -> Worker {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path(&format!("{data}.log"))).unwrap();
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("{data}.log")))
+            .unwrap();
         let mut command = self.command(data);
         command.arg("work").args(stages).stdout(Stdio::null()).stderr(log);
         Worker(command.spawn().unwrap())

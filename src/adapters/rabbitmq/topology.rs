@@ -10,7 +10,8 @@
 //!
 //! Every queue is a quorum queue that refuses what it cannot take and moves what reached its
 //! delivery limit at least once. The limit is always set: RabbitMQ 4 has one of its own. Lengths
-//! are the operator's, as policies. RabbitMQ 3.10 or later; what differs is refused.
+//! are the operator's, as policies. The index stage has one consumer at a time: batches commit
+//! best where they come together. RabbitMQ 3.10 or later; what differs is refused.
 
 use std::time::Duration;
 
@@ -52,7 +53,8 @@ pub(super) async fn declare(live: &Live, names: &Names) -> Result<(), Fault> {
         declarer.bind(&suspect, &tasks, &suspect_key(stage)).await?;
         for (queue, key) in [(names.stage(stage), stage.name()), (names.bulk(stage), &bulk_key(stage))] {
             let moved = Arguments::new(STAGE_LIMIT).dead_to(&tasks, Some(&suspect_key(stage)));
-            declarer.queue(&queue, moved).await?;
+            let arguments = if stage == Stage::Index { moved.with_one_consumer() } else { moved };
+            declarer.queue(&queue, arguments).await?;
             declarer.bind(&queue, &tasks, key).await?;
         }
     }
@@ -154,6 +156,11 @@ impl Arguments {
             Some(key) => moved.text("x-dead-letter-routing-key", key),
             None => moved,
         }
+    }
+
+    /// One consumer works, the others stand by.
+    fn with_one_consumer(self) -> Self {
+        self.with("x-single-active-consumer", AMQPValue::Boolean(true))
     }
 
     fn expiring(self, after: Duration) -> Self {

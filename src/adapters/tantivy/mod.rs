@@ -12,6 +12,7 @@ mod fields;
 mod filter;
 mod reader;
 mod snapshot;
+mod statistics;
 mod stop_words;
 
 use std::path::Path;

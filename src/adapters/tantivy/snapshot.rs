@@ -13,6 +13,7 @@ use tantivy::tokenizer::TextAnalyzer;
 use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 
 use super::fields::{Fields, kind};
+use super::statistics::Statistics;
 use super::{Stamp, analyzer, feedback, filter, index_fault, stop_words};
 use crate::domain::chunk::Chunk;
 use crate::domain::document::Head;
@@ -45,6 +46,7 @@ pub(super) struct TantivySnapshot {
     fields: Fields,
     index: Index,
     stamp: Stamp,
+    statistics: Statistics,
     /// Whether every chunk is open to its whole tenant, so that readers need no check here.
     all_open: bool,
 }
@@ -60,7 +62,8 @@ impl TantivySnapshot {
             searcher.doc_freq(&Term::from_field_text(field, text)).map_err(index_fault)
         };
         let all_open = frequency(fields.readers, "*")? == frequency(fields.kind, kind::CHUNK)?;
-        Ok(Self { index: index.clone(), fields, searcher, stamp, all_open })
+        let statistics = Statistics::of(&searcher, &[fields.text, fields.heading]).map_err(index_fault)?;
+        Ok(Self { index: index.clone(), fields, searcher, stamp, statistics, all_open })
     }
 
     fn analyzer(&self) -> Result<TextAnalyzer, Fault> {
@@ -115,7 +118,11 @@ impl TantivySnapshot {
             query = Box::new(BooleanQuery::new(all));
         }
         let collector = TopDocs::with_limit(limit).order_by_score();
-        let found = self.searcher.search(&*query, &collector).map_err(index_fault)?;
+        let alive = self.statistics.in_searcher(&self.searcher);
+        let found = self
+            .searcher
+            .search_with_statistics_provider(&*query, &collector, &alive)
+            .map_err(index_fault)?;
         let full = found.len() == limit;
         let mut hits = found
             .into_iter()
@@ -135,7 +142,8 @@ impl TantivySnapshot {
 
     /// The score of each of these hits under other clauses, 0 where none matches; in order.
     fn scores(&self, clauses: Vec<Box<dyn Query>>, hits: &[Hit]) -> Result<Vec<f32>, Fault> {
-        let scoring = EnableScoring::enabled_from_searcher(&self.searcher);
+        let alive = self.statistics.in_searcher(&self.searcher);
+        let scoring = EnableScoring::enabled_from_statistics_provider(&alive, &self.searcher);
         let weight = any_of(clauses).weight(scoring).map_err(index_fault)?;
         let mut order: Vec<usize> = (0..hits.len()).collect();
         order.sort_by_key(|index| hits[*index].address);

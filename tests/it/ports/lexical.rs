@@ -166,3 +166,29 @@ async fn scores_do_not_depend_on_how_commits_were_cut() {
     assert_eq!(answers[0], answers[1], "seed 7");
     assert_eq!(answers[0], answers[2], "seed 7");
 }
+
+/// What is gone leaves no trace in the scores of what is there.
+#[tokio::test]
+async fn scores_do_not_depend_on_what_was_there_before() {
+    let texts = ["heron otter marsh", "heron reed", "willow river heron marsh reed", "badger"];
+    let (fresh, used) = (open_tantivy_in_ram().await, open_tantivy_in_ram().await);
+    for number in 0..texts.len() {
+        used.commit(&[&plain(&format!("doc {number}"), 1, &["heron heron river", "otter marsh heron"])])
+            .await;
+        used.commit(&[&plain(&format!("gone {number}"), 1, &["heron and more of the marsh"])]).await;
+    }
+    for (number, text) in texts.into_iter().enumerate() {
+        used.bury(&plain(&format!("gone {number}"), 1, &[]), 2).await;
+        for index in [&fresh, &used] {
+            index.commit(&[&plain(&format!("doc {number}"), 2, &[text])]).await;
+        }
+    }
+    for number in 0..texts.len() {
+        fresh.bury(&plain(&format!("gone {number}"), 1, &[]), 2).await;
+    }
+    for question in ["heron", "marsh heron", "reed heron otter river"] {
+        let answer =
+            |fixture: &Fixture| fixture.index.snapshot().search(question, None, &anyone(), 10).unwrap();
+        assert_eq!(answer(&fresh), answer(&used), "{question}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What must hold when everything is quiet: promises I1 to I7 of a document store.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use contexture::adapters::embedder::bundled;
+use contexture::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors, collection_name};
+use contexture::adapters::tantivy::TantivyReader;
+use contexture::domain::ids::DocumentId;
+use contexture::ingest::chunk::{ChunkLimits, cut, decode};
+use contexture::ports::ledger::State;
+use contexture::ports::lexical::{Analysis, Lexical, Snapshot};
+use contexture::ports::vectors::Vectors;
+
+use super::world::{COLLECTION, World};
+
+/// What a document must come to: its highest version, and its text; none when that deletes it.
+pub(crate) type Truth = BTreeMap<String, (u64, Option<String>)>;
+
+/// Leftover vectors are swept by whoever keeps house, at the latest after a lease has ended.
+const SWEEP_MAX: Duration = Duration::from_secs(90);
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Checks the ledger, the index in the folder `data`, and the vectors.
+pub(crate) async fn check(world: &World, data: &str, truth: &Truth) {
+    ledger(world, truth).await;
+    let directory = world.path(data).join("collections/local").join(COLLECTION).join("1/lexical");
+    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: false };
+    let index = TantivyReader::open(&directory, &analysis).unwrap();
+    let chunks = index_holds(&*index.snapshot(), truth);
+    vectors_hold(world, &*index.snapshot(), truth, chunks).await;
+}
+
+/// I1, I2, I6, I7.
+async fn ledger(world: &World, truth: &Truth) {
+    let key = world.collection();
+    let counts = world.ledger.counts(&key).await.unwrap();
+    assert_eq!(counts.in_flight, 0, "{counts:?}");
+    assert_eq!(counts.accepted, counts.visible + counts.superseded + counts.dead, "I7: {counts:?}");
+    assert_eq!(counts.dead, 0, "nothing died: {counts:?}");
+    assert_eq!(counts.visible, truth.len() as u64, "I1 and I6: {counts:?}");
+    for (id, (version, text)) in truth {
+        let history = world.ledger.history(&key, &DocumentId::new(id).unwrap()).await.unwrap();
+        let head = history.iter().find(|record| record.state == State::Visible).unwrap();
+        assert_eq!((head.key.version.get(), head.deletes), (*version, text.is_none()), "I2: {id}");
+    }
+}
+
+/// I2, I3, I4; returns how many chunks there are.
+fn index_holds(snapshot: &dyn Snapshot, truth: &Truth) -> u64 {
+    let tokenizer = bundled::tokenizer().unwrap();
+    let limits = ChunkLimits { tokens_max: 128, tokens_target: 128, tokens_reserved: 2, chunks_max: 1000 };
+    let mut chunks = 0;
+    for (id, (version, text)) in truth {
+        let id = DocumentId::new(id).unwrap();
+        let head = snapshot.head(&id).unwrap().unwrap_or_else(|| panic!("I1: {id} is not in the index"));
+        assert_eq!((head.version.get(), head.deleted), (*version, text.is_none()), "I2: {id}");
+        let found = snapshot.chunk_range(&id, 0, u32::MAX).unwrap();
+        let expected = text.as_ref().map_or_else(Vec::new, |text| {
+            let decoded = decode(text.as_bytes(), None, id.as_str()).unwrap();
+            let spans = cut(&decoded, decoded.title.as_deref(), &tokenizer, &limits).unwrap();
+            spans.iter().map(|one| decoded.text[one.span.start..one.span.end].to_owned()).collect()
+        });
+        let texts: Vec<&str> = found.iter().map(|chunk| chunk.text.as_str()).collect();
+        assert_eq!(texts, expected, "I3: {id}");
+        let ordinals: Vec<u32> = found.iter().map(|chunk| chunk.ordinal).collect();
+        assert_eq!(ordinals, (0..head.chunk_count).collect::<Vec<_>>(), "I4: {id}");
+        chunks += u64::from(head.chunk_count);
+    }
+    let counts = snapshot.counts().unwrap();
+    let alive = truth.values().filter(|(_, text)| text.is_some()).count() as u64;
+    assert_eq!((counts.documents, counts.chunks), (alive, chunks), "I6: nothing else is there");
+    chunks
+}
+
+/// I5.
+async fn vectors_hold(world: &World, snapshot: &dyn Snapshot, truth: &Truth, chunks: u64) {
+    let config = QdrantConfig {
+        url: world.vectors.url(),
+        api_key: None,
+        timeout: SWEEP_MAX,
+        connect_timeout: SWEEP_MAX,
+    };
+    let name = collection_name(&world.schema, &world.collection(), 1);
+    let options = CollectionOptions { int8: false, shards: None, replicas: None };
+    let vectors = QdrantVectors::open(&config, &name, 64, options).await.unwrap();
+    let swept = async {
+        while vectors.count().await.unwrap() != chunks {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(SWEEP_MAX, swept).await.is_err() {
+        panic!("I5: {} points for {chunks} chunks", vectors.count().await.unwrap());
+    }
+    for id in truth.keys().step_by(7) {
+        let id = DocumentId::new(id).unwrap();
+        let mut points: Vec<_> = vectors.ids_of(&id).await.unwrap().into_iter().map(|(id, _)| id).collect();
+        let mut heads: Vec<_> =
+            snapshot.chunk_range(&id, 0, u32::MAX).unwrap().iter().map(|one| one.id).collect();
+        points.sort();
+        heads.sort();
+        assert_eq!(points, heads, "I5: {id}");
+    }
+}

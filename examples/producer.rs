@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// The broker's name for "this channel".
 const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// How long to wait for the next answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {

@@ -68,7 +68,6 @@ impl Cluster {
             tally: Tally::default(),
             events: None,
             replicas: false,
-            events: None,
         })
     }
 

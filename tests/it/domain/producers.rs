@@ -149,7 +149,7 @@ fn what_only_the_parser_can_know_is_refused_by_it() {
 
 #[test]
 fn broken_json_is_refused_with_line_and_column() {
-    let deep = [b"{\"a\":".as_slice(), &[b'['; 100_000]].concat();
+    let deep = [b"{\"a\":".as_slice(), &vec![b'['; 100_000]].concat();
     let wide = format!("{{\n\"metadata\":{{\"a\":[{}]}}}}", "0,".repeat(VALUES_MAX));
     for (message, code, line, column) in [
         (b"".as_slice(), "invalid_json", 1, 0),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
@@ -60,14 +59,13 @@ async fn told(house: &House, task: Task, failures: u32, count: usize) -> Vec<Eve
     timeout(PATIENCE, told.wait_for(|told| told.len() >= count)).await.expect("it is told").unwrap();
     let settled = async {
         while broker.depth(Stage::Chunk).await.unwrap() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::task::yield_now().await;
         }
     };
     timeout(PATIENCE, settled).await.expect("it is acknowledged");
     stop.send_replace(true);
     working.await.unwrap();
-    let told = told.borrow().clone();
-    told
+    told.borrow().clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

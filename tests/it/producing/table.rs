@@ -25,7 +25,7 @@ fn text(id: &str, version: u64, text: &str) -> Value {
 }
 
 fn cases() -> Vec<Case> {
-    let deep = [b"{\"metadata\":".as_slice(), &[b'['; 100_000]].concat();
+    let deep = [b"{\"metadata\":".as_slice(), &vec![b'['; 100_000]].concat();
     let keys: Value = (0..10_000).map(|number| (format!("k{number}"), json!(1))).collect();
     vec![
         case("no bytes", b"", "rejected", "invalid_json"),

@@ -7,7 +7,7 @@
 //! cli/           one file per command
 //! wiring/        the composition root: the only place that sees adapters and server
 //! server/        gRPC, authentication, the one map from refusals to codes
-//! ingest/        a document's way: submit · chunk · embed · index, settled in one place
+//! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
 //! context/       a query's way: retrieve · fuse · assemble · render
 //! resilience/    backoff
 //! ports/         the seams to everything outside, each with its contract in prose

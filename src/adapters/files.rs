@@ -27,8 +27,7 @@ pub struct FileReferences {
 impl FileReferences {
     /// Resolves the roots, which must be there.
     pub fn new(roots: &[PathBuf]) -> std::io::Result<Self> {
-        let roots: std::io::Result<Vec<PathBuf>> =
-            roots.iter().map(|root| std::fs::canonicalize(root)).collect();
+        let roots: std::io::Result<Vec<PathBuf>> = roots.iter().map(std::fs::canonicalize).collect();
         Ok(Self { roots: roots? })
     }
 }

@@ -192,6 +192,8 @@ impl RawBroker {
     }
 
     fn trust(&self) -> Result<Option<BrokerConfig>, Refusal> {
+        let (body_roots, producers) =
+            (producers::roots(&self.body_roots)?, producers::users(&self.producers)?);
         let Some(url) = url("broker", &self.url, self.url_file.as_ref(), &["amqp", "amqps"])? else {
             return Ok(None);
         };
@@ -201,8 +203,8 @@ impl RawBroker {
             prefetch_messages_max: count(self.prefetch_messages_max),
             submit_prefetch_messages_max: count(self.submit_prefetch_messages_max),
             create_collections: self.create_collections,
-            body_roots: producers::roots(&self.body_roots)?,
-            producers: producers::users(&self.producers)?,
+            body_roots,
+            producers,
         }))
     }
 }

@@ -6,6 +6,7 @@
 //!  ledger: body        ledger: spans     vectors, cache     lexical commit, ledger: visible
 //! ```
 //!
+//! What comes over the broker passes [`intake`] first, whose producers are told how it ends.
 //! Brackets are durable queues; a message is one document version. Each stage has one `run`
 //! that takes a batch of tasks and gives one [`Outcome`] each; [`settle`] alone turns outcomes
 //! into acknowledgements. Running a stage twice leaves the same state (ids derive from content).

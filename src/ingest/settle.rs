@@ -50,7 +50,7 @@ pub async fn run(
     let mut told = Endings::default();
     for (task, outcome) in tasks.into_iter().zip(outcomes) {
         match judge(stages.clock.now_ms(), stage, &task, outcome) {
-            Judgement::Publish(message) => messages.push(message),
+            Judgement::Publish(message) => messages.push(*message),
             Judgement::End { ending, sweep } => {
                 if sweep {
                     documents.insert((task.key.collection_key(), task.key.document_id.clone()));
@@ -81,7 +81,7 @@ pub async fn run(
 }
 
 enum Judgement {
-    Publish(Outgoing),
+    Publish(Box<Outgoing>),
     End { ending: Ending, sweep: bool },
     Forget,
 }
@@ -89,12 +89,13 @@ enum Judgement {
 fn judge(now_ms: u64, stage: Stage, task: &Task, outcome: Outcome) -> Judgement {
     let again = |delay: Duration, attempt: u32| {
         let task = Task { attempt, ..task.clone() };
-        Judgement::Publish(Outgoing { envelope: Envelope::new(stage, task), delay })
+        Judgement::Publish(Box::new(Outgoing { envelope: Envelope::new(stage, task), delay }))
     };
     let dead = |reason: Reason| Judgement::End { ending: Ending::Dead(stage, reason), sweep: true };
     match outcome {
         Outcome::HandOn(next) => {
-            Judgement::Publish(Outgoing::now(Envelope::new(next, Task { attempt: 0, ..task.clone() })))
+            let task = Task { attempt: 0, ..task.clone() };
+            Judgement::Publish(Box::new(Outgoing::now(Envelope::new(next, task))))
         }
         Outcome::Ended { ending, sweep } => Judgement::End { ending, sweep },
         Outcome::AlreadyEnded => Judgement::Forget,

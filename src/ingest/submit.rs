@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
@@ -50,18 +50,39 @@ impl Submitter {
 
     /// Stores submissions and sends them on their way; one receipt each, in order.
     pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal> {
-        if submissions.is_empty() {
-            return Ok(Vec::new());
-        }
+        let _room = self.room_for(&submissions)?;
+        let receipts = self.store(submissions).await?;
+        self.send(receipts.iter().filter_map(|receipt| receipt.task.clone()).collect()).await;
+        Ok(receipts)
+    }
+
+    /// Stores submissions; the tasks of the receipts are the caller's to [`Self::send`].
+    pub async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal> {
+        let _room = self.room_for(&submissions)?;
+        self.store(submissions).await
+    }
+
+    /// Sends accepted versions on their way. What fails follows later, from the ledger.
+    pub async fn send(&self, tasks: Vec<Task>) {
+        publish_first(&*self.ledger, &*self.broker, tasks).await;
+    }
+
+    fn room_for(&self, submissions: &[Submission]) -> Result<SemaphorePermit<'_>, Refusal> {
         let bytes: usize = submissions.iter().map(|submission| submission.body().len()).sum();
         let permits = u32::try_from(bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX);
-        let _room = self.room.try_acquire_many(permits).map_err(|_| {
+        self.room.try_acquire_many(permits).map_err(|_| {
             Refusal::exhausted(
                 "intake_full",
                 RETRY_AFTER,
                 "too many bytes are being submitted at once; try again",
             )
-        })?;
+        })
+    }
+
+    async fn store(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal> {
+        if submissions.is_empty() {
+            return Ok(Vec::new());
+        }
         self.require_collections(&submissions).await?;
         let origins: Vec<_> = submissions.iter().map(|submission| submission.origin().cloned()).collect();
         let mut receipts = self.ledger.accept(submissions).await.map_err(|fault| match fault {
@@ -73,8 +94,6 @@ impl Submitter {
                 task.origin = origin;
             }
         }
-        let tasks: Vec<Task> = receipts.iter().filter_map(|receipt| receipt.task.clone()).collect();
-        publish_first(&*self.ledger, &*self.broker, tasks).await;
         Ok(receipts)
     }
 

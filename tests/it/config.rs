@@ -362,3 +362,42 @@ fn engines_that_cannot_work_are_refused_without_their_secrets() {
         assert!(!format!("{refusal:?}").contains(CANARY), "{refusal:?}");
     }
 }
+
+#[test]
+fn producers_are_listed_by_user_and_folders_count_from_the_file() {
+    let text = "[broker]\nurl = \"amqp://mq\"\nbody_roots = [\"documents\", \"/srv/more\"]\n\
+                create_collections = true\n\
+                [[broker.producers]]\nuser = \"crawler\"\ntenants = [\"acme\", \"beta\"]\n\
+                [[broker.producers]]\nuser = \"Other\"\ntenants = [\"acme\"]\n";
+    let config = load_file(text, &[]).unwrap();
+    let broker = config.backends.broker.as_ref().unwrap();
+    assert!(broker.create_collections && broker.body_roots[0].is_absolute());
+    assert!(broker.body_roots[0].ends_with("documents"));
+    assert_ne!(broker.body_roots[0].parent(), std::env::current_dir().ok().as_deref());
+    assert_eq!(broker.body_roots[1], Path::new("/srv/more"));
+    let users: Vec<_> =
+        broker.producers.iter().map(|(user, tenants)| (user.as_str(), tenants.len())).collect();
+    assert_eq!(users, [("Other", 1), ("crawler", 2)]);
+    assert_eq!(load_file(&config.masked_toml(), &[]).unwrap().masked_toml(), config.masked_toml());
+
+    let none = load(&[("CONTEXTURE__BROKER__URL", "amqp://mq")]).unwrap().backends.broker.unwrap();
+    assert!(none.producers.is_empty() && none.body_roots.is_empty() && !none.create_collections);
+}
+
+#[test]
+fn producers_that_cannot_work_are_refused() {
+    let entry = |user: &str, tenants: &str| {
+        format!("[[broker.producers]]\nuser = \"{user}\"\ntenants = [{tenants}]\n")
+    };
+    for (text, field) in [
+        (entry("", "\"acme\""), "broker.producers[0]"),
+        (entry(&"u".repeat(256), "\"acme\""), "broker.producers[0]"),
+        (entry("crawler", ""), "broker.producers[0]"),
+        (entry("crawler", "\"Not a tenant\""), "broker.producers[0]"),
+        (entry("crawler", "\"a\"") + &entry("crawler", "\"b\""), "broker.producers[1]"),
+        (entry("crawler", "\"a\"").replace("tenants", "tenant"), "broker.producers"),
+    ] {
+        let refusal = load_file(&text, &[]).unwrap_err();
+        assert!(refusal.field.starts_with(field), "{text}: {refusal:?}");
+    }
+}

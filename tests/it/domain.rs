@@ -1,10 +1,12 @@
 //! What the service talks about: ids, versions, metadata, filters, messages, requests.
 
 mod chunks;
+mod events;
 mod filters;
 mod ids;
 mod messages;
 mod metadata;
+mod producers;
 mod requests;
 mod submissions;
 

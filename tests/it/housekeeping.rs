@@ -66,8 +66,8 @@ impl Cluster {
                 chunks_per_document_max: 8,
             },
             tally: Tally::default(),
-            replicas: false,
             events: None,
+            replicas: false,
         })
     }
 

@@ -12,7 +12,10 @@ mod embedders;
 mod grpc;
 mod housekeeping;
 mod ingest;
+mod intake;
 mod ports;
+#[cfg(feature = "rabbitmq")]
+mod producing;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod support;

@@ -121,11 +121,11 @@ impl Fields {
             return Ok(Content::Inline { description, body, field: "body_base64" });
         }
         let url = self.required_text("body_ref")?;
-        if url.len() > BODY_REF_BYTES_MAX {
+        if url.len() > BODY_REF_BYTES_MAX || !url.starts_with("file://") {
             return Err(Rejection::of_field(
                 "invalid_body_ref",
                 "body_ref",
-                format!("body_ref is longer than {BODY_REF_BYTES_MAX} bytes"),
+                format!("body_ref must be a file:// URL of at most {BODY_REF_BYTES_MAX} bytes"),
             ));
         }
         Ok(Content::Reference { description, url })

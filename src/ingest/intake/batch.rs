@@ -9,6 +9,7 @@ use super::{BATCH_BYTES_MAX, Intake, Patience};
 use crate::domain::event::{Event, Kind};
 use crate::domain::ids::{CollectionKey, DocumentId, Version};
 use crate::domain::producer::Rejection;
+use crate::domain::task::Task;
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::ledger::{self, Receipt, State, VersionRecord};
 use crate::ports::producers::{Burial, Published};
@@ -23,11 +24,21 @@ pub(super) struct Batch<'a> {
     open_bytes: usize,
     burials: Vec<Burial>,
     events: Vec<Event>,
+    /// Accepted, to be sent on their way.
+    tasks: Vec<Task>,
 }
 
 impl<'a> Batch<'a> {
     pub(super) fn new(intake: &'a Intake, stop: &'a mut watch::Receiver<bool>) -> Self {
-        Self { intake, stop, open: BTreeMap::new(), open_bytes: 0, burials: Vec::new(), events: Vec::new() }
+        Self {
+            intake,
+            stop,
+            open: BTreeMap::new(),
+            open_bytes: 0,
+            burials: Vec::new(),
+            events: Vec::new(),
+            tasks: Vec::new(),
+        }
     }
 
     /// Adds a message; submits what is open when it gets too much to hold.
@@ -48,10 +59,11 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Returns when every message is in the ledger or buried, and its producer is told.
+    /// Returns when every message is in the ledger or buried, its producer is told, and what was
+    /// accepted is on its way: after the answer, so that its end is told after it.
     pub(super) async fn finish(mut self) -> Result<(), Fault> {
         self.submit().await?;
-        let Self { intake, stop, burials, events, .. } = self;
+        let Self { intake, stop, burials, events, tasks, .. } = self;
         let mut patience = Patience::default();
         while !burials.is_empty()
             && let Err(fault) = intake.producers.bury(burials.clone()).await
@@ -63,6 +75,7 @@ impl<'a> Batch<'a> {
         {
             patience.after(fault, "telling producers", stop).await?;
         }
+        intake.submitter.send(tasks).await;
         Ok(())
     }
 
@@ -101,7 +114,7 @@ impl<'a> Batch<'a> {
         let mut patience = Patience::default();
         loop {
             let submissions = part.iter().map(|admitted| admitted.submission.clone()).collect();
-            match settled(self.intake.submitter.submit(submissions).await) {
+            match settled(self.intake.submitter.accept(submissions).await) {
                 Ok(settled) => return Ok(settled),
                 Err(fault) => patience.after(fault, "submitting", self.stop).await?,
             }
@@ -142,14 +155,15 @@ impl<'a> Batch<'a> {
         receipts: Vec<Receipt>,
     ) -> Result<(), Fault> {
         for (Admitted { message, submission }, receipt) in part.into_iter().zip(receipts) {
-            let kind = match (receipt.intake, &receipt.task) {
-                (ledger::Intake::Accepted, Some(task)) => {
-                    self.events.push(Event::accepted(task));
-                    continue;
-                }
-                (ledger::Intake::Accepted | ledger::Intake::Duplicate, _) => Kind::Duplicate,
-                (ledger::Intake::Conflict, _) => Kind::Conflict,
-                (ledger::Intake::Superseded, _) => Kind::Superseded,
+            if let Some(task) = receipt.task {
+                self.events.push(Event::accepted(&task));
+                self.tasks.push(task);
+                continue;
+            }
+            let kind = match receipt.intake {
+                ledger::Intake::Accepted | ledger::Intake::Duplicate => Kind::Duplicate,
+                ledger::Intake::Conflict => Kind::Conflict,
+                ledger::Intake::Superseded => Kind::Superseded,
             };
             let document_id = submission.document_id();
             let stored = self.stored(key, document_id, receipt.version).await?;

@@ -1,7 +1,7 @@
 //! The intake of the broker: what producers published becomes versions, and they are told.
 //!
 //! ```text
-//! receive ─▶ admit ─▶ submit (the ledger has it) ─▶ bury what is refused ─▶ tell ─▶ acknowledge
+//! receive ─▶ admit ─▶ accept (the ledger has it) ─▶ bury what is refused ─▶ tell ─▶ send ─▶ ack
 //! ```
 //!
 //! A message is acknowledged only after all before it in this line is durable. While the ledger

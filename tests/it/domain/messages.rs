@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use contexture::domain::ids::{ContentHash, Epoch};
+use contexture::domain::origin::Origin;
 use contexture::domain::task::{Envelope, Stage, Task};
 
 use crate::support::{collection, version_key};
@@ -37,6 +38,10 @@ fn golden_messages_are_understood_and_written_alike() {
         accepted_ms: 1_795_000_000_000,
         ..expected("guides/Zürich \"notes\".md", 42)
     };
+    let text = |text: &str| Some(text.to_owned());
+    let trace = text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let origin = Origin::new(text("m-1"), text("c-1"), text("answers"), trace);
+    let published = Task { origin, ..chunk.clone() };
     let embed = Task { generation: 2, attempt: 7, ..expected("a", 1) };
     let index = Task {
         generation: u32::MAX,
@@ -47,6 +52,7 @@ fn golden_messages_are_understood_and_written_alike() {
     };
     for (name, stage, task) in [
         ("chunk_v1.json", Stage::Chunk, chunk),
+        ("chunk_v1_origin.json", Stage::Chunk, published),
         ("embed_v1.json", Stage::Embed, embed),
         ("index_v1.json", Stage::Index, index),
     ] {

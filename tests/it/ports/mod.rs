@@ -36,4 +36,5 @@ mod embedder;
 mod filters_agree;
 mod ledger;
 mod lexical;
+mod producers;
 mod vectors;

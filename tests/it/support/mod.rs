@@ -12,6 +12,7 @@ pub(crate) mod qdrant;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbit;
 pub(crate) mod scan;
+pub(crate) mod schemas;
 pub(crate) mod stages;
 pub(crate) mod strategies;
 pub(crate) mod tokenizers;

@@ -6,12 +6,13 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use contexture::adapters::rabbitmq::{AmqpUrl, Names, RabbitBroker, RabbitConfig};
+use contexture::ports::producers::Published;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tokio::time::Instant;
 
@@ -77,6 +78,16 @@ impl Rabbit {
         Beside { channel, _connection: connection }
     }
 
+    /// Where it is, with credentials.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The name of an exchange or queue under the prefix.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}.{name}", self.config.prefix)
+    }
+
     /// Whom the broker takes us for.
     pub(crate) fn user(&self) -> String {
         let uri: lapin::uri::AMQPUri = self.url.parse().unwrap();
@@ -103,6 +114,57 @@ impl Beside {
         let publish = self.channel.basic_publish("".into(), queue.into(), options, bytes, properties);
         let confirmation = publish.await.unwrap().await.unwrap();
         assert!(confirmation.is_ack() && confirmation.take_message().is_none());
+    }
+
+    /// Publishes to an exchange as a producer does.
+    pub(crate) async fn submit(&self, exchange: &str, message: &Published) {
+        let mut properties = BasicProperties::default();
+        if let Some(user_id) = &message.user_id {
+            properties = properties.with_user_id(user_id.as_str().into());
+        }
+        let origin = message.origin.clone().unwrap_or_default();
+        if let Some(message_id) = origin.message_id {
+            properties = properties.with_message_id(message_id.into());
+        }
+        if let Some(correlation_id) = origin.correlation_id {
+            properties = properties.with_correlation_id(correlation_id.into());
+        }
+        if let Some(reply_to) = origin.reply_to {
+            properties = properties.with_reply_to(reply_to.into());
+        }
+        if let Some(traceparent) = origin.traceparent {
+            let mut headers = FieldTable::default();
+            headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.into()));
+            properties = properties.with_headers(headers);
+        }
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let key = message.routing_key.as_str().into();
+        let publish = self.channel.basic_publish(exchange.into(), key, options, &message.body, properties);
+        let confirmation = publish.await.unwrap().await.unwrap();
+        assert!(confirmation.is_ack() && confirmation.take_message().is_none());
+    }
+
+    /// A queue of this connection that gets what is published to a topic exchange.
+    pub(crate) async fn listen(&self, exchange: &str, pattern: &str) -> String {
+        let queue = self.answer_queue().await;
+        let (name, options) = (queue.as_str().into(), QueueBindOptions { nowait: false });
+        let bound =
+            self.channel.queue_bind(name, exchange.into(), pattern.into(), options, FieldTable::default());
+        bound.await.unwrap();
+        queue
+    }
+
+    /// A queue of this connection, with a name from the broker.
+    pub(crate) async fn answer_queue(&self) -> String {
+        let exclusive = QueueDeclareOptions {
+            passive: false,
+            durable: false,
+            exclusive: true,
+            auto_delete: false,
+            nowait: false,
+        };
+        let declared = self.channel.queue_declare("".into(), exclusive, FieldTable::default());
+        declared.await.unwrap().name().to_string()
     }
 
     /// Messages that are ready in a queue.

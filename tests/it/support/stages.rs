@@ -14,6 +14,7 @@ use contexture::ingest::{StageLimits, Stages, Tally};
 use contexture::ports::broker::Broker;
 use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use contexture::ports::ledger::{DeadFilter, Ledger};
+use contexture::ports::producers::EventSink;
 use tokio::sync::Notify;
 
 use super::clock::ManualClock;
@@ -51,6 +52,15 @@ impl House {
     }
 
     pub(crate) fn stages(&self, broker: Arc<dyn Broker>) -> Arc<Stages> {
+        self.stages_telling(broker, None)
+    }
+
+    /// The same, with somebody to tell.
+    pub(crate) fn stages_telling(
+        &self,
+        broker: Arc<dyn Broker>,
+        events: Option<Arc<dyn EventSink>>,
+    ) -> Arc<Stages> {
         Arc::new(Stages {
             ledger: self.ledger.clone(),
             broker,
@@ -67,7 +77,7 @@ impl House {
                 chunks_per_document_max: 100,
             },
             tally: Tally::default(),
-            events: None,
+            events,
             replicas: false,
         })
     }

@@ -1,0 +1,48 @@
+//! Where messages go that cannot be accepted.
+
+use contexture::domain::origin::Origin;
+use contexture::domain::producer::{Rejection, SubmitV1};
+use contexture::ports::producers::{Burial, Published};
+
+use super::{Buried, Fixture, bodies, take};
+
+pub(super) async fn buried_message_is_kept_with_its_reason(fixture: Fixture) {
+    let origin = Origin::new(Some("m-1".to_owned()), None, None, None);
+    let broken = Published { origin, ..fixture.message("{\n \"text\":}") };
+    let foreign = Published { routing_key: "nowhere".to_owned(), ..fixture.message("{}") };
+    let rejection = SubmitV1::decode(&broken.body).unwrap_err();
+    let misrouted = Rejection::of_field("invalid_routing_key", "routing_key", "must be tenant.collection");
+    let burials =
+        vec![Burial { message: broken, rejection }, Burial { message: foreign, rejection: misrouted }];
+    fixture.producers.bury(burials).await.unwrap();
+    let buried = fixture.outside.buried(2).await;
+    let expected = [
+        Buried {
+            body: b"{\n \"text\":}".to_vec(),
+            routing_key: "acme.handbook".to_owned(),
+            code: "invalid_json".to_owned(),
+            field: String::new(),
+            position: Some("2:9".to_owned()),
+            message_id: Some("m-1".to_owned()),
+        },
+        Buried {
+            body: b"{}".to_vec(),
+            routing_key: "nowhere".to_owned(),
+            code: "invalid_routing_key".to_owned(),
+            field: "routing_key".to_owned(),
+            position: None,
+            message_id: None,
+        },
+    ];
+    assert_eq!(buried, expected);
+}
+
+pub(super) async fn burying_does_not_acknowledge(fixture: Fixture) {
+    fixture.publish(&["{"]).await;
+    let mut consumer = fixture.consumer().await;
+    let message = take(&mut consumer, 1).await.remove(0);
+    let rejection = SubmitV1::decode(&message.body).unwrap_err();
+    fixture.producers.bury(vec![Burial { message, rejection }]).await.unwrap();
+    drop(consumer);
+    assert_eq!(bodies(&take(&mut fixture.consumer().await, 1).await), ["{"]);
+}

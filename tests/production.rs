@@ -18,14 +18,15 @@ mod producer;
 #[path = "production/world.rs"]
 mod world;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oracle::Truth;
 use producer::{Message, Producer};
+use tokio::time::Instant;
 use world::{Worker, World, run};
 
 /// Longest time from the last message to quiet, in which retries of a minute may lie.
-const QUIET_MAX: Duration = Duration::from_secs(240);
+const QUIET_MAX: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(250);
 
 struct Random(u64);
@@ -89,7 +90,7 @@ async fn quiet(world: &World, producer: &Producer, truth: &Truth, workers: &mut 
     let deadline = Instant::now() + QUIET_MAX;
     loop {
         keep_up(world, workers, parts);
-        let counts = world.ledger.counts(&world.collection()).await.unwrap();
+        let counts = world.ledger.counts(&World::collection()).await.unwrap();
         let waiting = producer.waiting(world).await;
         if waiting == 0 && counts.in_flight == 0 && counts.visible == truth.len() as u64 {
             return;
@@ -139,7 +140,7 @@ async fn storm_of_deliveries_and_kills_ends_in_one_truth() {
         tokio::time::sleep(Duration::from_millis(random.below(600) as u64)).await;
         let every = (blows / restarts.max(1)).max(1);
         if restarts > 0 && world.node.is_private() && blow % every == every / 2 {
-            tokio::task::block_in_place(|| world.node.kill_and_restart());
+            world.node.kill_and_restart().await;
         } else {
             let victim = random.below(workers.len());
             workers[victim].kill();
@@ -184,7 +185,7 @@ async fn standby_takes_over_when_the_writer_is_killed() {
     producer.publish(&world, &messages[..messages.len() / 2]).await;
     let written = async |at_least: u64| {
         let deadline = Instant::now() + QUIET_MAX;
-        while world.ledger.counts(&world.collection()).await.unwrap().visible < at_least {
+        while world.ledger.counts(&World::collection()).await.unwrap().visible < at_least {
             assert!(Instant::now() < deadline, "{}", world.complaints());
             tokio::time::sleep(LOOK).await;
         }

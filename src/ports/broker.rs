@@ -7,7 +7,7 @@
 //! never an acknowledgement. A delayed message appears no earlier than its delay, or than the
 //! adapter's longest one if that is shorter. Order is first in, first out, but nothing may
 //! depend on it. A message that has come back [`SUSPECT_REDELIVERIES`] times may be what kills
-//! its consumers: an adapter that counts hands it out alone, so that it takes nobody with it.
+//! its consumers: it is handed out alone, so that it takes nobody with it.
 //! The queues are not the record: the ledger is.
 
 use std::time::Duration;
@@ -45,8 +45,7 @@ pub struct Delivery {
     pub envelope: Result<Envelope, String>,
     /// Whether it was handed out before.
     pub redelivered: bool,
-    /// How often it came back without an acknowledgement, never more than it did; an adapter
-    /// that cannot count across restarts says 1 for any number.
+    /// How often it came back without an acknowledgement; 1 where it may have, once.
     pub redeliveries: u32,
 }
 

@@ -37,16 +37,11 @@ pub(super) struct Exchange {
 /// Opens ledger and queues.
 pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engines, Refusal> {
     let Backends { broker, ledger, cache_bytes_max, .. } = &config.backends;
-    let database = match ledger {
-        Some(_) => None,
-        None => {
-            let file = config.data_dir.join("ledger.sqlite");
-            Some(
-                tokio::task::spawn_blocking(move || Database::open(&file))
-                    .await
-                    .map_err(super::internal)??,
-            )
-        }
+    let database = if ledger.is_none() {
+        let file = config.data_dir.join("ledger.sqlite");
+        Some(tokio::task::spawn_blocking(move || Database::open(&file)).await.map_err(super::internal)??)
+    } else {
+        None
     };
     let open_ledger: Arc<dyn Ledger> = match (&database, ledger) {
         (Some(database), _) => {
@@ -183,6 +178,7 @@ fn absent(section: &str, engine: &str) -> Refusal {
 }
 
 #[cfg(any(feature = "postgres", feature = "rabbitmq"))]
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn unreachable(section: &str, fault: Fault) -> Refusal {
     let kind = match &fault {
         Fault::Permanent(_) => crate::fault::RefusalKind::Invalid,

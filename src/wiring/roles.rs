@@ -35,6 +35,7 @@ pub enum Roles {
 
 /// What a role comes to under a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a duty of its own")]
 pub(super) struct Duties {
     /// Stages to run.
     pub(super) stages: Vec<Stage>,

@@ -33,12 +33,11 @@ fn substituted(text: &str) -> String {
     while let Some((before, after)) = rest.split_once("${") {
         let (expression, behind) = after.split_once('}').unwrap();
         result += before;
-        match expression.split_once(":-") {
-            Some((_, default)) => result += default,
-            None => {
-                assert!(expression.contains(":?"), "{expression} has neither a default nor a refusal");
-                result += API_KEY;
-            }
+        if let Some((_, default)) = expression.split_once(":-") {
+            result += default;
+        } else {
+            assert!(expression.contains(":?"), "{expression} has neither a default nor a refusal");
+            result += API_KEY;
         }
         rest = behind;
     }

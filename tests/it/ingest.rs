@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
+use contexture::adapters::sqlite::{Database, SqliteBroker};
 use contexture::domain::task::{Envelope, Stage, Task};
 use contexture::fault::{Fault, reason};
 use contexture::ingest::worker::{self, REDELIVERIES_MAX};
@@ -124,6 +125,63 @@ async fn message_that_came_back_too_often_is_dead_without_being_run() {
     let letters = house.ledger.dead(&DeadFilter::default(), 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].reason.code.as_str()), (1, reason::CRASH_LOOP));
     assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 0);
+}
+
+/// A killer in the middle of a batch: everybody around it survives, it does not.
+pub(crate) async fn crash_loop(house: &House, broker: Arc<dyn Broker>) {
+    const INNOCENTS: usize = 31;
+    let mut innocents = Vec::new();
+    for number in 0..INNOCENTS {
+        innocents.push(house.accept("home", &format!("doc {number}")).await);
+    }
+    let killer = house.accept(DEADLY, "killer").await;
+    let mut tasks = innocents.clone();
+    tasks.insert(INNOCENTS / 2, killer.clone());
+    let first = tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task)));
+    broker.publish(first.collect()).await.unwrap();
+
+    let mut crashes = 0;
+    while state(house, &killer).await != State::Dead {
+        let stop = watch::Sender::new(false);
+        let life = tokio::spawn(worker::run(house.stages(broker.clone()), Stage::Chunk, stop.subscribe()));
+        let verdict = async {
+            while state(house, &killer).await != State::Dead {
+                tokio::task::yield_now().await;
+            }
+        };
+        let end = async {
+            tokio::select! {
+                () = house.killed.notified() => crashes += 1,
+                () = verdict => {}
+            }
+        };
+        timeout(PATIENCE, end).await.expect("a crash or a verdict");
+        // A process that dies says goodbye to nobody: its consumer is gone in the middle of a batch.
+        life.abort();
+        assert!(life.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(crashes, REDELIVERIES_MAX, "two in company, four alone");
+    work_until(house.stages(broker), || async {
+        let mut left = 0;
+        for innocent in &innocents {
+            left += usize::from(state(house, innocent).await != State::Chunked);
+        }
+        left == 0
+    })
+    .await;
+    let letters = house.ledger.dead(&DeadFilter::default(), 100).await.unwrap();
+    assert_eq!(letters.len(), 1, "no innocent is dead");
+    assert_eq!((&letters[0].key, letters[0].reason.code.as_str()), (&killer.key, reason::CRASH_LOOP));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn crash_looping_document_takes_nobody_with_it() {
+    let house = House::new().await;
+    crash_loop(&house, Arc::new(MemoryBroker::new(house.clock.clone()))).await;
+    let house = House::new().await;
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&directory.path().join("ledger.db")).unwrap();
+    crash_loop(&house, Arc::new(SqliteBroker::new(database, house.clock.clone()).await.unwrap())).await;
 }
 
 #[tokio::test]

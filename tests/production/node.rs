@@ -4,9 +4,11 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const START_MAX: Duration = Duration::from_secs(120);
+use tokio::time::Instant;
+
+const START_MAX: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(200);
 
 pub(crate) struct Node {
@@ -38,12 +40,12 @@ fn free_port() -> u16 {
 }
 
 impl Node {
-    pub(crate) fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let Some(program) = program() else { return Self { port: 5672, private: None } };
         let place = tempfile::tempdir().unwrap();
         let private = Private { program, place, distribution_port: free_port(), server: None };
         let mut node = Self { port: free_port(), private: Some(private) };
-        node.run();
+        node.run().await;
         node
     }
 
@@ -60,20 +62,20 @@ impl Node {
     }
 
     /// SIGKILL, then the same node with the same disk.
-    pub(crate) fn kill_and_restart(&mut self) {
+    pub(crate) async fn kill_and_restart(&mut self) {
         if let Some(private) = &mut self.private {
             private.kill();
-            self.run();
+            self.run().await;
         }
     }
 
-    fn run(&mut self) {
+    async fn run(&mut self) {
         let Some(private) = &mut self.private else { return };
         private.run(self.port);
         let deadline = Instant::now() + START_MAX;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(Instant::now() < deadline, "RabbitMQ did not start: {}", private.log());
-            std::thread::sleep(LOOK);
+            tokio::time::sleep(LOOK).await;
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn check(world: &World, data: &str, truth: &Truth) {
 
 /// I1, I2, I6, I7.
 async fn ledger(world: &World, truth: &Truth) {
-    let key = world.collection();
+    let key = World::collection();
     let counts = world.ledger.counts(&key).await.unwrap();
     assert_eq!(counts.in_flight, 0, "{counts:?}");
     assert_eq!(counts.accepted, counts.visible + counts.superseded + counts.dead, "I7: {counts:?}");
@@ -81,7 +81,7 @@ async fn vectors_hold(world: &World, snapshot: &dyn Snapshot, truth: &Truth, chu
         timeout: SWEEP_MAX,
         connect_timeout: SWEEP_MAX,
     };
-    let name = collection_name(&world.schema, &world.collection(), 1);
+    let name = collection_name(&world.schema, &World::collection(), 1);
     let options = CollectionOptions { int8: false, shards: None, replicas: None };
     let vectors = QdrantVectors::open(&config, &name, 64, options).await.unwrap();
     let swept = async {
@@ -89,9 +89,8 @@ async fn vectors_hold(world: &World, snapshot: &dyn Snapshot, truth: &Truth, chu
             tokio::time::sleep(LOOK).await;
         }
     };
-    if tokio::time::timeout(SWEEP_MAX, swept).await.is_err() {
-        panic!("I5: {} points for {chunks} chunks", vectors.count().await.unwrap());
-    }
+    let in_time = tokio::time::timeout(SWEEP_MAX, swept).await.is_ok();
+    assert!(in_time, "I5: {} points for {chunks} chunks", vectors.count().await.unwrap());
     for id in truth.keys().step_by(7) {
         let id = DocumentId::new(id).unwrap();
         let mut points: Vec<_> = vectors.ids_of(&id).await.unwrap().into_iter().map(|(id, _)| id).collect();

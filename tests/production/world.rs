@@ -39,7 +39,7 @@ impl World {
             statement_timeout: std::time::Duration::from_secs(30),
             cache_bytes_max: 1 << 30,
         };
-        let node = tokio::task::spawn_blocking(Node::start).await.unwrap();
+        let node = Node::start().await;
         let ledger = PostgresLedger::connect(&config, Arc::new(SystemClock)).await.unwrap();
         let world = Self {
             node,
@@ -68,7 +68,7 @@ impl World {
         format!("{}.submit", self.prefix)
     }
 
-    pub(crate) fn collection(&self) -> CollectionKey {
+    pub(crate) fn collection() -> CollectionKey {
         CollectionKey {
             tenant: TenantId::new("local").unwrap(),
             collection: CollectionId::new(COLLECTION).unwrap(),

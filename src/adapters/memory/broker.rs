@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::lock;
 use crate::domain::task::Stage;
 use crate::fault::Fault;
-use crate::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use crate::ports::broker::{Broker, Consumer, Delivery, Outgoing, SUSPECT_REDELIVERIES};
 use crate::ports::clock::Clock;
 
 /// Queues that live as long as the process.
@@ -161,13 +161,21 @@ impl MemoryConsumer {
         let mut deliveries = Vec::new();
         let mut messages = lock(&self.queue.messages);
         while deliveries.len() < messages_max
-            && let Some((tag, message)) = messages.ready.pop_first()
+            && let Some(first) = messages.ready.first_entry()
         {
+            let is_suspect = first.get().redeliveries >= SUSPECT_REDELIVERIES;
+            if is_suspect && !deliveries.is_empty() {
+                break;
+            }
+            let (tag, message) = first.remove_entry();
             messages.handed_out += 1;
             let envelope = serde_json::from_slice(&message.bytes).map_err(|error| error.to_string());
             let redeliveries = message.redeliveries;
             deliveries.push(Delivery { tag, envelope, redelivered: redeliveries > 0, redeliveries });
             self.handed_out.insert(tag, message);
+            if is_suspect {
+                break;
+            }
         }
         deliveries
     }

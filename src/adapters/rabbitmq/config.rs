@@ -123,8 +123,9 @@ impl RabbitConfig {
             return invalid("a prefetch of 0 would be unbounded; it is 1 to 65535".to_owned());
         }
         let ascending = self.retry_tiers.is_sorted_by(|shorter, longer| shorter < longer);
-        let in_bounds =
-            |tier: &Duration| tier.subsec_nanos() % 1_000_000 == 0 && !tier.is_zero() && *tier <= TIER_MAX;
+        let in_bounds = |tier: &Duration| {
+            tier.subsec_nanos().is_multiple_of(1_000_000) && !tier.is_zero() && *tier <= TIER_MAX
+        };
         if self.retry_tiers.is_empty() || !ascending || !self.retry_tiers.iter().all(in_bounds) {
             return invalid("retry tiers are whole milliseconds, ascending, at most 24 hours".to_owned());
         }

@@ -77,7 +77,7 @@ impl StageConsumer {
         if message.redeliveries >= SUSPECT_REDELIVERIES {
             self.moving.push(message);
         } else {
-            self.ready.push_back(hand_out(message, Origin::Main));
+            self.ready.push_back(hand_out(&message, Origin::Main));
         }
     }
 
@@ -117,7 +117,7 @@ impl Consumer for StageConsumer {
             if due && (self.suspects_first || !self.main.is_ready()) {
                 self.suspects_first = false;
                 if let Some(message) = self.suspects.look().await? {
-                    return Ok(vec![hand_out(message, Origin::Suspect)]);
+                    return Ok(vec![hand_out(&message, Origin::Suspect)]);
                 }
             }
             tokio::select! {
@@ -155,7 +155,7 @@ impl Consumer for StageConsumer {
     }
 }
 
-fn hand_out(message: RawDelivery, origin: Origin) -> Delivery {
+fn hand_out(message: &RawDelivery, origin: Origin) -> Delivery {
     let before = match origin {
         Origin::Main => 0,
         Origin::Suspect => SUSPECT_REDELIVERIES,

@@ -148,7 +148,7 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, Fault>
 
 fn from_amqp(amqp: &BasicProperties) -> Properties {
     let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
-    let headers = amqp.headers().iter().flat_map(|headers| headers.inner()).filter_map(|(name, value)| {
+    let headers = amqp.headers().iter().flat_map(FieldTable::inner).filter_map(|(name, value)| {
         let text = match value {
             AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok()?,
             AMQPValue::ShortString(text) => text.as_str().to_owned(),

@@ -109,7 +109,9 @@ impl RabbitBroker {
         let mut depth = held[&stage].load(Ordering::Relaxed);
         let of_stage = [names.stage(stage), names.bulk(stage), names.suspect(stage)];
         for queue in of_stage.into_iter().chain(names.tiers().iter().map(|tier| names.retry(*tier))) {
-            depth += topology::ready(&live, &channel, &queue).await?;
+            let what = format!("counting the messages of '{queue}'");
+            let counting = topology::ready(&channel, message::short(&queue)?);
+            depth += u64::from(live.answer(&what, counting).await?);
         }
         Ok(depth)
     }

@@ -126,6 +126,10 @@ impl Publisher {
 
     async fn open(&self) -> Result<Lease, Fault> {
         let live = self.link.live().await?;
+        if live.is_blocked() {
+            // Not even a channel can be opened.
+            return Err(blocked());
+        }
         let opening = async {
             let channel = live.channel().await?;
             let confirms = ConfirmSelectOptions { nowait: false };
@@ -144,6 +148,7 @@ impl Publisher {
             return blocked();
         }
         self.link.give_up(live);
+        self.idle().retain(|lease| !Arc::ptr_eq(&lease.live, live));
         fault
     }
 }

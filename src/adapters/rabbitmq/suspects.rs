@@ -55,10 +55,12 @@ impl Suspects {
         let queue = names.suspect(stage);
         let channel = live.channel().await?;
         // Nothing would notice later that it is gone but the look that fails.
-        topology::ready(&live, &channel, &queue).await?;
+        let what = format!("opening '{queue}'");
+        let queue = short(&queue)?;
+        live.answer(&what, topology::ready(&channel, queue.clone())).await?;
         Ok(Self {
             channel,
-            queue: short(&queue)?,
+            queue,
             exchange: names.tasks(),
             routing_key: suspect_key(stage),
             publisher,
@@ -119,8 +121,13 @@ impl Suspects {
     async fn fetch(&mut self) -> Result<Option<BasicGetMessage>, Fault> {
         let fetch = self.fetch.get_or_insert_with(|| {
             let (channel, queue) = (self.channel.clone(), self.queue.clone());
-            let unacknowledged = BasicGetOptions { no_ack: false };
-            Box::pin(async move { channel.basic_get(queue, unacknowledged).await })
+            Box::pin(async move {
+                // To fetch from a quorum queue is an entry in its log; to count is not.
+                if topology::ready(&channel, queue.clone()).await? == 0 {
+                    return Ok(None);
+                }
+                channel.basic_get(queue, BasicGetOptions { no_ack: false }).await
+            })
         });
         let what = format!("fetching from '{}'", self.queue);
         let fetched = self.live.answer(&what, fetch).await;

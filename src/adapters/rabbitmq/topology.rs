@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 
 use super::connection::Live;
@@ -70,7 +70,7 @@ pub(super) async fn declare(live: &Live, names: &Names) -> Result<(), Fault> {
 }
 
 /// Messages that are ready in a queue; it must exist.
-pub(super) async fn ready(live: &Live, channel: &Channel, queue: &str) -> Result<u64, Fault> {
+pub(super) async fn ready(channel: &Channel, queue: ShortString) -> lapin::Result<u32> {
     let passive = QueueDeclareOptions {
         passive: true,
         durable: true,
@@ -78,9 +78,7 @@ pub(super) async fn ready(live: &Live, channel: &Channel, queue: &str) -> Result
         auto_delete: false,
         nowait: false,
     };
-    let what = format!("counting the messages of '{queue}'");
-    let declared = channel.queue_declare(short(queue)?, passive, FieldTable::default());
-    Ok(u64::from(live.answer(&what, declared).await?.message_count()))
+    Ok(channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count())
 }
 
 struct Declarer<'a> {

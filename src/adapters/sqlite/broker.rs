@@ -2,8 +2,8 @@
 //!
 //! A message is a row; acknowledging deletes it. Which rows are handed out is known only to
 //! this process, so a restart hands all of them out again, marked as redelivered (they may have
-//! been handed out before; counting them would cost a write per batch, so `redeliveries` never
-//! exceeds 1). One process owns the file. Memory holds the tags of messages that
+//! been handed out before). A redelivery is counted in its row before it is handed out; a first
+//! delivery costs no write. One process owns the file. Memory holds the tags of messages that
 //! are handed out, never bodies: a backlog costs disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Database, rows, sql_fault};
 use crate::domain::task::{Envelope, Stage};
 use crate::fault::Fault;
-use crate::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use crate::ports::broker::{Broker, Consumer, Delivery, Outgoing, SUSPECT_REDELIVERIES};
 use crate::ports::clock::Clock;
 
 /// How long an idle consumer waits before it looks for delayed messages again.
@@ -150,23 +150,24 @@ impl Consumer for SqliteConsumer {
     async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
         let mut received = loop {
             let next_due = self.promote_due().await?;
-            let ready = self.take(messages_max).await?;
+            let ready = self.take(messages_max, false).await?;
             if !ready.is_empty() {
                 break ready;
             }
             let wait = next_due.unwrap_or(IDLE_POLL).min(IDLE_POLL);
             let _ = timeout_at(Instant::now() + wait, self.queue.arrived.notified()).await;
         };
+        let is_alone = received[0].redeliveries >= SUSPECT_REDELIVERIES;
         let deadline = Instant::now() + linger;
-        while received.len() < messages_max {
+        while received.len() < messages_max && !is_alone {
             // Who lingers waits for a busy neighbour, not for an idle one.
             let quiet = deadline.min(Instant::now() + linger / QUIET_SHARE);
             if timeout_at(quiet, self.queue.arrived.notified()).await.is_err() {
                 break;
             }
-            received.extend(self.take(messages_max - received.len()).await?);
+            received.extend(self.take(messages_max - received.len(), true).await?);
         }
-        if received.len() == messages_max {
+        if received.len() == messages_max || is_alone {
             // There may be more for another consumer of this queue.
             self.queue.arrived.notify_one();
         }
@@ -209,7 +210,8 @@ impl SqliteConsumer {
         Ok(None)
     }
 
-    async fn take(&mut self, messages_max: usize) -> Result<Vec<Delivery>, Fault> {
+    /// Claims up to `messages_max` messages; a suspect comes alone, and never joins `company`.
+    async fn take(&mut self, messages_max: usize, company: bool) -> Result<Vec<Delivery>, Fault> {
         let (mut returned, read_to) = {
             let mut cursor = self.queue.cursor();
             let again: Vec<u64> = cursor.returned.iter().copied().take(messages_max).collect();
@@ -231,35 +233,55 @@ impl SqliteConsumer {
                 Ok(found)
             })
             .await?;
-        Ok(self.hand_out(found, &again, read_to))
+        let deliveries = self.hand_out(found, &again, read_to, company);
+        let back: Vec<u64> =
+            deliveries.iter().filter(|delivery| delivery.redelivered).map(|delivery| delivery.tag).collect();
+        if !back.is_empty() {
+            self.database.write(move |db| count_redeliveries(db, &back).map_err(sql_fault)).await?;
+        }
+        Ok(deliveries)
     }
 
     /// Claims what was read; another consumer may have claimed fresh rows in between.
     fn hand_out(
         &mut self,
-        found: BTreeMap<u64, Vec<u8>>,
+        found: BTreeMap<u64, Row>,
         again: &BTreeSet<u64>,
         read_from: u64,
+        company: bool,
     ) -> Vec<Delivery> {
         let mut cursor = self.queue.cursor();
         let overtaken = cursor.read_to > read_from;
-        let mut deliveries = Vec::with_capacity(found.len());
-        for (tag, body) in found {
+        let mut deliveries: Vec<Delivery> = Vec::with_capacity(found.len());
+        let mut is_full = false;
+        for (tag, row) in found {
             let returned = again.contains(&tag);
             if !returned && overtaken && tag <= cursor.read_to {
+                continue;
+            }
+            let redelivered = returned || tag <= cursor.inherited_to;
+            let redeliveries = if redelivered { row.redeliveries.saturating_add(1) } else { 0 };
+            let is_suspect = redeliveries >= SUSPECT_REDELIVERIES;
+            is_full |= is_suspect && (company || !deliveries.is_empty());
+            if is_full {
+                // It and what follows stay where they were.
+                if returned {
+                    self.held.remove(&tag);
+                    cursor.returned.insert(tag);
+                }
                 continue;
             }
             if !returned {
                 cursor.read_to = cursor.read_to.max(tag);
             }
             self.held.insert(tag);
-            let redelivered = returned || tag <= cursor.inherited_to;
             deliveries.push(Delivery {
                 tag,
-                envelope: serde_json::from_slice::<Envelope>(&body).map_err(|error| error.to_string()),
+                envelope: serde_json::from_slice::<Envelope>(&row.body).map_err(|error| error.to_string()),
                 redelivered,
-                redeliveries: u32::from(redelivered),
+                redeliveries,
             });
+            is_full = is_suspect;
         }
         deliveries
     }
@@ -286,36 +308,48 @@ fn promote(db: &Connection, stage: Stage, now_ms: u64) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// A message as it is stored.
+struct Row {
+    body: Vec<u8>,
+    redeliveries: u32,
+}
+
+fn count_redeliveries(db: &Connection, tags: &[u64]) -> rusqlite::Result<()> {
+    let mut count =
+        db.prepare_cached("UPDATE messages SET redeliveries = redeliveries + 1 WHERE message_ref = ?1")?;
+    tags.iter().try_for_each(|tag| count.execute([tag]).map(drop))
+}
+
 fn select_fresh(
     db: &Connection,
     stage: Stage,
     read_to: u64,
     messages_max: usize,
-) -> Result<BTreeMap<u64, Vec<u8>>, Fault> {
+) -> Result<BTreeMap<u64, Row>, Fault> {
     let mut statement = db
         .prepare_cached(
-            "SELECT message_ref, body FROM messages WHERE queue = ?1 AND message_ref > ?2 ORDER BY message_ref LIMIT ?3",
+            "SELECT message_ref, body, redeliveries FROM messages \
+             WHERE queue = ?1 AND message_ref > ?2 ORDER BY message_ref LIMIT ?3",
         )
         .map_err(sql_fault)?;
-    let mut found = statement.query(params![stage.name(), read_to, messages_max]).map_err(sql_fault)?;
-    let mut messages = BTreeMap::new();
-    while let Some(row) = found.next().map_err(sql_fault)? {
-        messages.insert(rows::get(row, 0)?, rows::get(row, 1)?);
-    }
-    Ok(messages)
+    collect(statement.query(params![stage.name(), read_to, messages_max]).map_err(sql_fault)?)
 }
 
-fn select_again(db: &Connection, tags: &[u64]) -> Result<BTreeMap<u64, Vec<u8>>, Fault> {
-    let mut messages = BTreeMap::new();
+fn select_again(db: &Connection, tags: &[u64]) -> Result<BTreeMap<u64, Row>, Fault> {
     if tags.is_empty() {
-        return Ok(messages);
+        return Ok(BTreeMap::new());
     }
     let places = vec!["?"; tags.len()].join(",");
-    let sql = format!("SELECT message_ref, body FROM messages WHERE message_ref IN ({places})");
+    let sql = format!("SELECT message_ref, body, redeliveries FROM messages WHERE message_ref IN ({places})");
     let mut statement = db.prepare(&sql).map_err(sql_fault)?;
-    let mut found = statement.query(params_from_iter(tags)).map_err(sql_fault)?;
+    collect(statement.query(params_from_iter(tags)).map_err(sql_fault)?)
+}
+
+fn collect(mut found: rusqlite::Rows<'_>) -> Result<BTreeMap<u64, Row>, Fault> {
+    let mut messages = BTreeMap::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        messages.insert(rows::get(row, 0)?, rows::get(row, 1)?);
+        let stored = Row { body: rows::get(row, 1)?, redeliveries: rows::get(row, 2)? };
+        messages.insert(rows::get(row, 0)?, stored);
     }
     Ok(messages)
 }

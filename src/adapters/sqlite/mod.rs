@@ -40,10 +40,11 @@ const READERS: usize = 2;
 const STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order; `user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
+    include_str!("migrations/0004_redeliveries.sql"),
 ];
 
 type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;

@@ -27,6 +27,7 @@ fn with(field: &str, value: Value) -> Value {
     message
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with values made in place")]
 fn body(field: &str, value: Value) -> Value {
     json!({ "document_id": "a", field: value })
 }

@@ -19,7 +19,7 @@ use crate::support::{TENANT, collection, task, version_key};
 /// Puts raw bytes into the queue of the chunk stage.
 type Inject = Box<dyn Fn(Vec<u8>) + Send + Sync>;
 /// Opens what the process before left behind.
-type Reopen = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, Arc<dyn Broker>> + Send>;
+type Reopen = Box<dyn Fn() -> futures::future::BoxFuture<'static, Arc<dyn Broker>> + Send + Sync>;
 
 /// How delays pass: by a clock that is told to, or by waiting.
 #[derive(Clone)]
@@ -126,8 +126,8 @@ macro_rules! broker_suite {
                 dropped_consumer_hands_its_messages_back,
                 acknowledged_messages_do_not_come_back_with_the_rest,
                 delivery_that_is_dropped_is_not_acknowledged,
-                redeliveries_are_never_exaggerated,
-                what_came_back_often_is_still_handed_out,
+                redeliveries_are_counted,
+                what_came_back_often_comes_alone,
                 consumers_never_share_a_message,
                 waiting_consumer_gets_what_another_hands_back,
                 delayed_message_does_not_come_early,
@@ -168,6 +168,7 @@ async fn open_sqlite() -> Fixture {
     });
     let clock_again = clock.clone();
     let reopen: Reopen = Box::new(move || {
+        let (path, clock_again) = (path.clone(), clock_again.clone());
         Box::pin(async move {
             let database = Database::open(&path).unwrap();
             Arc::new(SqliteBroker::new(database, clock_again).await.unwrap()) as Arc<dyn Broker>
@@ -185,5 +186,6 @@ async fn open_sqlite() -> Fixture {
 broker_suite!(=> sqlite, open_sqlite, restart: [
     unacknowledged_messages_survive_a_restart,
     acknowledged_messages_stay_gone_after_a_restart,
-    delays_survive_a_restart
+    delays_survive_a_restart,
+    redeliveries_are_counted_across_restarts
 ]);

@@ -4,83 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::domain::task::{Envelope, Stage};
-use contexture::fault::reason;
-use contexture::ingest::worker::{self, REDELIVERIES_MAX};
-use contexture::ports::broker::{Broker, Outgoing, SUSPECT_REDELIVERIES};
-use contexture::ports::ledger::{DeadFilter, Ledger, State};
+use contexture::domain::task::Stage;
+use contexture::ingest::worker::REDELIVERIES_MAX;
+use contexture::ports::broker::{Broker, SUSPECT_REDELIVERIES};
 use lapin::options::BasicRejectOptions;
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::{chunks, drain, names, numbered, receive, tags, take};
-use crate::support::rabbit::{PATIENCE, Rabbit};
-use crate::support::stages::{DEADLY, House};
+use crate::ingest::crash_loop;
+use crate::support::rabbit::Rabbit;
+use crate::support::stages::House;
 
-/// A killer in the middle of a full batch: everybody around it survives, it does not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_looping_document_takes_nobody_with_it() {
-    const INNOCENTS: usize = 31;
     let Some(mut rabbit) = Rabbit::find() else { return };
     rabbit.config.prefetch = 32;
-    let broker = Arc::new(rabbit.connect().await);
-    let house = House::new().await;
-    let mut tasks = Vec::new();
-    for id in numbered(INNOCENTS) {
-        tasks.push(house.accept("home", &id).await);
-    }
-    let killer = house.accept(DEADLY, "killer").await;
-    tasks.insert(INNOCENTS / 2, killer.clone());
-    let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
-    broker
-        .publish(tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task))).collect())
-        .await
-        .unwrap();
-
-    let mut crashes = 0;
-    let dead = || async { !house.ledger.dead(&DeadFilter::default(), 10).await.unwrap().is_empty() };
-    while !dead().await {
-        let stop = watch::Sender::new(false);
-        let life = tokio::spawn(worker::run(house.stages(broker.clone()), Stage::Chunk, stop.subscribe()));
-        let verdict = async {
-            while !dead().await {
-                tokio::task::yield_now().await;
-            }
-        };
-        let end = async {
-            tokio::select! {
-                () = house.killed.notified() => crashes += 1,
-                () = verdict => {}
-            }
-        };
-        timeout(PATIENCE, end).await.expect("a crash or a verdict");
-        // A process that dies says goodbye to nobody: its consumer is gone in the middle of a batch.
-        life.abort();
-        assert!(life.await.unwrap_err().is_cancelled());
-    }
-    assert_eq!(crashes, REDELIVERIES_MAX, "two in company, four alone");
-    let letters = house.ledger.dead(&DeadFilter::default(), 100).await.unwrap();
-    assert_eq!(letters.len(), 1, "no innocent is dead");
-    assert_eq!((&letters[0].key, letters[0].reason.code.as_str()), (&killer.key, reason::CRASH_LOOP));
-
-    let stop = watch::Sender::new(false);
-    let working = tokio::spawn(worker::run(house.stages(broker.clone()), Stage::Chunk, stop.subscribe()));
-    let innocents: Vec<_> = keys.iter().filter(|key| **key != killer.key).collect();
-    let all_done = async {
-        for key in innocents {
-            let state = || async {
-                house.ledger.history(&key.collection_key(), &key.document_id).await.unwrap()[0].state
-            };
-            while state().await != State::Chunked {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    timeout(PATIENCE, all_done).await.expect("the innocents go on");
-    stop.send_replace(true);
-    working.await.unwrap();
-    let beside = rabbit.beside().await;
-    assert_eq!(beside.ready(&broker.names().dead()).await, 0);
+    let broker = rabbit.connect().await;
+    crash_loop(&House::new().await, Arc::new(broker.clone())).await;
+    assert_eq!(rabbit.beside().await.ready(&broker.names().dead()).await, 0, "the ledger is the record");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -88,14 +88,14 @@ async fn broker_that_comes_back_is_used_again() {
     proxy.refuse(false);
     let back = async { while broker.publish(chunks(&["b"])).await.is_err() {} };
     timeout(PATIENCE, back).await.expect("it is back");
-    let consumed = async {
+    let opened = async {
         loop {
             if let Ok(consumer) = broker.consume(Stage::Chunk).await {
                 return consumer;
             }
         }
     };
-    let mut consumer = timeout(PATIENCE, consumed).await.expect("it is back");
+    let mut consumer = timeout(PATIENCE, opened).await.expect("it is back");
     assert!(names(&take(&mut consumer, 1).await).contains(&"b".to_owned()));
 }
 
@@ -136,12 +136,12 @@ async fn connections_that_break_under_load_lose_nothing() {
     for part in 1..=BREAKS {
         // Spread over the run by what is said, not by time.
         proxy.cut_after(part * 7_000);
-        let broken = async {
+        let cut = async {
             while proxy.is_armed() && !working.is_finished() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, broken).await.expect("the cut comes");
+        timeout(PATIENCE, cut).await.expect("the cut comes");
     }
     timeout(PATIENCE, publishing).await.expect("everything is confirmed").unwrap();
     let done = timeout(PATIENCE, working).await.expect("everything is worked on").unwrap();

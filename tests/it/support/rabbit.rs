@@ -248,14 +248,16 @@ impl Drop for Rabbit {
                 let options = ExchangeDeleteOptions { if_unused: false, nowait: false };
                 channel.exchange_delete(exchange.as_str().into(), options).await?;
             }
-            connection.close(200, "OK".into()).await
+            let _ = connection.close(200, "OK".into()).await;
+            Ok::<(), lapin::Error>(())
         };
         let deleting = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             runtime.unwrap().block_on(async { tokio::time::timeout(PATIENCE, delete).await })
         });
-        if !matches!(deleting.join(), Ok(Ok(Ok(())))) {
-            eprintln!("what '{prefix}' declared could not be deleted");
+        let deleted = deleting.join();
+        if !matches!(deleted, Ok(Ok(Ok(())))) {
+            eprintln!("what '{prefix}' declared could not be deleted: {deleted:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ async fn open_rabbitmq() -> Option<Fixture> {
     });
     let (config, wires) = (rabbit.config.clone(), proxy.clone());
     let reopen: Reopen = Box::new(move || {
+        let (config, wires) = (config.clone(), wires.clone());
         Box::pin(async move {
             // What the process held is taken back when its connections break.
             wires.reset();
@@ -39,5 +40,6 @@ async fn open_rabbitmq() -> Option<Fixture> {
 broker_suite!(if_there => rabbitmq, open_rabbitmq, restart: [
     unacknowledged_messages_survive_a_restart,
     acknowledged_messages_stay_gone_after_a_restart,
-    delays_survive_a_restart
+    delays_survive_a_restart,
+    redeliveries_are_counted_across_restarts
 ]);

@@ -1,13 +1,12 @@
 //! What outlives the process. Adapters that keep nothing do not run these.
 
-use super::{Fixture, names, take};
+use super::{Fixture, name, names, take};
 
 impl Fixture {
     /// The process dies holding what it held, and starts again.
     async fn restart(&mut self) {
-        let reopen = self.reopen.take().unwrap();
         self.inject = None;
-        self.broker = reopen().await;
+        self.broker = self.reopen.as_ref().unwrap()().await;
     }
 }
 
@@ -42,4 +41,16 @@ pub(super) async fn delays_survive_a_restart(mut fixture: Fixture) {
     assert_eq!(names(&take(&mut consumer, 1).await), ["now"]);
     fixture.advance(long);
     assert_eq!(names(&take(&mut consumer, 1).await), ["late"]);
+}
+
+pub(super) async fn redeliveries_are_counted_across_restarts(mut fixture: Fixture) {
+    fixture.publish(&["held", "waiting"]).await;
+    let mut consumers = Vec::new();
+    for came_back in 0..6 {
+        let mut consumer = fixture.consumer().await;
+        let delivery = take(&mut consumer, 1).await.remove(0);
+        assert_eq!((name(&delivery).as_str(), delivery.redeliveries), ("held", came_back));
+        consumers.push(consumer);
+        fixture.restart().await;
+    }
 }

@@ -43,6 +43,8 @@
 //!   deleted one, or one that is not its to read.
 //! * Every accepted version ends visible, superseded or dead with a reason, and at all times
 //!   `accepted = in flight + visible + superseded + dead` ([`ports::ledger`]).
+//! * Where processes share a ledger, each index follows its log of visible versions
+//!   ([`ingest::follow`]): it is a function of the ledger, so any of them can be lost.
 //! * A crash between any two effects re-executes to the same state: ids derive from content and
 //!   epoch, never from time, randomness or delivery ([`domain::ids`]).
 //! * The rendered context never exceeds its budget, framing included, in the tokenizer asked

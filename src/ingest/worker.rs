@@ -24,8 +24,9 @@ use super::settle::{self, Unsettled};
 use super::{Outcome, Stages, chunk, embed, index};
 
 /// Redeliveries at which a message is dead instead of run: it was alone in its batch when its
-/// last four consumers were lost.
-pub const REDELIVERIES_MAX: u32 = SUSPECT_REDELIVERIES + 4;
+/// last fourteen consumers were lost. A process may be killed several times for other reasons, and
+/// always while it has the same first message in hand; ten such kills must not cost a document.
+pub const REDELIVERIES_MAX: u32 = SUSPECT_REDELIVERIES + 14;
 
 /// Messages of a worker's first batch; then batches grow while they are quick and shrink while
 /// they are slow, so a slow model shows its work soon and a quick one pays for few flushes.

@@ -160,7 +160,7 @@ pub(crate) async fn crash_loop(house: &House, broker: Arc<dyn Broker>) {
         life.abort();
         assert!(life.await.unwrap_err().is_cancelled());
     }
-    assert_eq!(crashes, REDELIVERIES_MAX, "two in company, four alone");
+    assert_eq!(crashes, REDELIVERIES_MAX, "two in company, the rest alone");
     work_until(house.stages(broker), || async {
         let mut left = 0;
         for innocent in &innocents {

@@ -1,5 +1,5 @@
 //! Producers of the whole service, its queues at a RabbitMQ and its ledger in a file: what is
-//! published becomes visible, or its producer learns why not. Without a broker, skipped.
+//! published becomes visible, or its producer learns why not.
 
 mod examples;
 mod table;

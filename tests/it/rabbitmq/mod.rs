@@ -1,5 +1,5 @@
 //! The RabbitMQ adapter where it goes beyond the broker port, and where RabbitMQ and its client
-//! have traps. Each test has names of its own at the broker; without a broker they are skipped.
+//! have traps. Each test has names of its own at the broker.
 
 mod connection;
 mod consuming;

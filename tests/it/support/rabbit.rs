@@ -30,15 +30,14 @@ pub(crate) struct Rabbit {
 }
 
 impl Rabbit {
-    /// The broker of the variable, or of this machine. None, and a word about it, when the variable
-    /// is not set and nothing listens here.
+    /// The broker of the variable, or of this machine. A failure when the variable is not set and
+    /// nothing listens here.
     pub(crate) fn find() -> Option<Self> {
         let url = match std::env::var(VARIABLE) {
             Ok(url) => url,
             Err(_) if listens("127.0.0.1:5672") => DEFAULT_URL.to_owned(),
             Err(_) => {
-                eprintln!("skipped: no RabbitMQ on 127.0.0.1:5672; {VARIABLE} may name another");
-                return None;
+                panic!("no RabbitMQ on 127.0.0.1:5672: `make test` starts one, {VARIABLE} names another")
             }
         };
         let mut config = RabbitConfig::new(AmqpUrl::parse(&url).unwrap());

@@ -32,14 +32,13 @@ pub(crate) struct Rabbit {
 impl Rabbit {
     /// The broker of the variable, or of this machine. A failure when the variable is not set and
     /// nothing listens here.
+    #[expect(clippy::unnecessary_wraps, reason = "fixtures of servers are optional to their suites")]
     pub(crate) fn find() -> Option<Self> {
-        let url = match std::env::var(VARIABLE) {
-            Ok(url) => url,
-            Err(_) if listens("127.0.0.1:5672") => DEFAULT_URL.to_owned(),
-            Err(_) => {
-                panic!("no RabbitMQ on 127.0.0.1:5672: `make test` starts one, {VARIABLE} names another")
-            }
-        };
+        let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
+            let here = listens("127.0.0.1:5672");
+            assert!(here, "no RabbitMQ on 127.0.0.1:5672: `make test` starts one, {VARIABLE} names another");
+            DEFAULT_URL.to_owned()
+        });
         let mut config = RabbitConfig::new(AmqpUrl::parse(&url).unwrap());
         config.prefix = format!("test-{:016x}", RandomState::new().hash_one(std::process::id()));
         config.retry_tiers = TIERS.to_vec();

@@ -8,10 +8,9 @@ DATA ?=
 .PHONY: demo test test-with-services check bench model build
 
 ## Builds, ingests the project's documents into a temporary collection, asks one question.
-## The embedded stack alone, so that it builds sooner.
+## The embedded stack alone, half optimised, so that it builds sooner.
 demo:
-	$(CARGO) build --release --locked --no-default-features --bin contexture
-	./target/release/contexture demo
+	$(CARGO) run --profile demo --locked --no-default-features --bin contexture -- demo
 
 ## The program, optimised, with the production engines.
 build:
@@ -37,12 +36,15 @@ check:
 	$(CARGO) check --locked --no-default-features --bin contexture
 	$(CARGO) test --locked --test layers
 
-## Speed and memory, as ratios measured side by side. DATA=DIR names evaluation sets.
+## Speed and memory, as ratios measured side by side. DATA=DIR names evaluation sets. The last two
+## need a RabbitMQ.
 bench:
 	$(CARGO) bench --locked --bench chunking -- $(if $(DATA),$(DATA)/chroma-dev/corpora)
 	$(CARGO) bench --locked --bench assemble
 	$(CARGO) bench --locked --bench pipeline
 	$(CARGO) bench --locked --bench query
+	$(CARGO) bench --locked --bench amqp
+	$(CARGO) bench --locked --bench amqp -- --embed-workers
 
 ## all-MiniLM-L6-v2 as a package, for pipelines/minilm.toml.
 model:

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contexture::adapters::tokenizer::bpe::Bpe;
 use contexture::context::answer::Passage;
 use contexture::context::assemble::{AssemblyInput, Candidate, assemble, heading};
 use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse};
@@ -15,7 +16,7 @@ use contexture::domain::chunk::{Chunk, Span};
 use contexture::domain::document::Description;
 use contexture::domain::ids::{ChunkId, DocumentId, Version};
 use contexture::ports::lexical::LexicalHit;
-use contexture::ports::tokenizer::{TokenTable, Tokenizer};
+use contexture::ports::tokenizer::Tokenizer;
 use contexture::ports::vectors::DenseHit;
 
 const CANDIDATES: usize = 100;
@@ -77,30 +78,6 @@ const WORDS: [&str; 48] = [
     "don't",
     "naïve",
 ];
-
-struct Cl100k;
-
-impl Tokenizer for Cl100k {
-    fn name(&self) -> &'static str {
-        "cl100k_base"
-    }
-
-    fn count(&self, text: &str) -> usize {
-        bpe_openai::cl100k_base().count(text)
-    }
-
-    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
-        Box::new(Slices(text))
-    }
-}
-
-struct Slices<'a>(&'a str);
-
-impl TokenTable for Slices<'_> {
-    fn count(&self, span: Span) -> usize {
-        Cl100k.count(&self.0[span.start..span.end])
-    }
-}
 
 /// A linear congruential generator (Knuth, MMIX): the same inputs in every run.
 struct Numbers(u64);
@@ -167,7 +144,7 @@ fn input(seed: u64) -> Input {
 }
 
 /// The simplest fill: candidates by rank until the first that does not fit.
-fn rank_prefix(input: &AssemblyInput, budget: usize) -> Vec<Passage> {
+fn rank_prefix(input: &AssemblyInput, budget: usize, tokenizer: &Bpe) -> Vec<Passage> {
     let mut left = budget;
     let mut passages = Vec::new();
     for candidate in &input.candidates {
@@ -181,7 +158,7 @@ fn rank_prefix(input: &AssemblyInput, budget: usize) -> Vec<Passage> {
             text: chunk.text.clone(),
             also: Vec::new(),
         };
-        let tokens = Cl100k.count(&render(std::slice::from_ref(&passage), Format::Markdown));
+        let tokens = tokenizer.count(&render(std::slice::from_ref(&passage), Format::Markdown));
         if tokens > left {
             break;
         }
@@ -211,18 +188,19 @@ fn main() {
         format: Format::Markdown,
         explain: false,
     };
+    let tokenizer = Bpe::cl100k();
     let [mut fusing, mut assembling, mut rendering, mut filling, mut counting] =
         [const { Vec::<Duration>::new() }; 5];
     let (mut passages, mut filled, mut used) = (0, 0, 0);
     for round in 0..ROUNDS {
         let input = &inputs[round % INPUTS];
         timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore, RELATIVE_WEIGHTS));
-        let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &Cl100k));
+        let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &tokenizer));
         let context = timed(&mut rendering, || render(&assembled.passages, Format::Markdown));
-        let prefix = timed(&mut filling, || rank_prefix(&input.candidates, BUDGET_TOKENS));
+        let prefix = timed(&mut filling, || rank_prefix(&input.candidates, BUDGET_TOKENS, &tokenizer));
         timed(&mut counting, || {
             let texts = input.candidates.candidates.iter();
-            texts.map(|candidate| Cl100k.count(&candidate.chunk.text)).sum::<usize>()
+            texts.map(|candidate| tokenizer.count(&candidate.chunk.text)).sum::<usize>()
         });
         assert_eq!(context, assembled.context);
         assert!(assembled.tokens <= BUDGET_TOKENS);

@@ -1,8 +1,9 @@
 //! The whole pipeline beside the engines alone: documents per second, and memory.
 //!
-//! `cargo bench --bench pipeline` ingests the same 2 KiB documents through submit, chunk, embed
-//! (null embedder), index, and through the straight program of `support/straight.rs`, in turn,
-//! and compares medians. `-- --memory BYTES` ingests that much text once and prints the peak
+//! `cargo bench --bench pipeline` ingests the same documents through submit, chunk, embed (null
+//! embedder), index, and through the straight program of `support/straight.rs`, in turn, and
+//! compares medians; once with small documents and once with the same text in large ones, since
+//! part of the cost is by document and part by chunk. `-- --memory BYTES` ingests that much text once and prints the peak
 //! resident memory; `-- --memory-engines BYTES` does the same with the engines alone.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
@@ -13,17 +14,13 @@
 mod straight;
 mod support;
 
-use std::sync::LazyLock;
 use std::time::Instant;
 
-use contexture::adapters::embedder::bundled;
-use contexture::adapters::tokenizer::wordpiece::WordPiece;
-use contexture::ingest::chunk::{ChunkLimits, cut, decode};
 use straight::Document;
 use support::{Generator, median};
 
-const DOCUMENTS: usize = 4000;
-const DOCUMENT_BYTES: usize = 2048;
+/// Documents and their bytes.
+const SHAPES: [(usize, usize); 2] = [(4000, 2048), (125, 64 * 1024)];
 const REPEATS: usize = 3;
 const LARGE_DOCUMENT_BYTES: usize = 64 * 1024;
 
@@ -38,15 +35,15 @@ fn main() {
     } else if let Some(bytes) = bytes_after("--memory-engines") {
         memory_of_the_engines(bytes);
     } else {
-        compare();
+        SHAPES.into_iter().for_each(|(documents, bytes)| compare(documents, bytes));
     }
 }
 
-fn compare() {
+fn compare(count: usize, bytes: usize) {
     let mut generator = Generator::new(1);
-    let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
+    let texts: Vec<String> = (0..count).map(|_| generator.document(bytes)).collect();
     let documents: Vec<Document> =
-        texts.iter().enumerate().map(|(number, text)| cut_document(number, text)).collect();
+        texts.iter().enumerate().map(|(number, text)| Document::cut(number, text)).collect();
     let chunks: usize = documents.iter().map(|document| document.chunks.len()).sum();
     let (mut ours, mut engines) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
@@ -54,12 +51,10 @@ fn compare() {
         ours.push(seconds(|directory| ingest(directory, texts.iter().cloned())));
     }
     let (ours, engines) = (median(&mut ours), median(&mut engines));
-    println!(
-        "{DOCUMENTS} documents of {DOCUMENT_BYTES} bytes, {chunks} chunks, null embedder, median of {REPEATS}"
-    );
+    println!("{count} documents of {bytes} bytes, {chunks} chunks, null embedder, median of {REPEATS}");
     println!("                 seconds   documents/s");
-    println!("engines alone    {engines:7.2}   {:11.0}", DOCUMENTS as f64 / engines);
-    println!("the pipeline     {ours:7.2}   {:11.0}", DOCUMENTS as f64 / ours);
+    println!("engines alone    {engines:7.2}   {:11.0}", count as f64 / engines);
+    println!("the pipeline     {ours:7.2}   {:11.0}", count as f64 / ours);
     println!("share of the engines' speed: {:.2}", engines / ours);
 }
 
@@ -78,7 +73,7 @@ fn memory_of_the_engines(bytes: usize) {
     let began = Instant::now();
     seconds(|directory| {
         let documents = (0..bytes / LARGE_DOCUMENT_BYTES)
-            .map(|number| cut_document(number, &generator.document(LARGE_DOCUMENT_BYTES)));
+            .map(|number| Document::cut(number, &generator.document(LARGE_DOCUMENT_BYTES)));
         straight::run_each(directory, documents);
     });
     report("the engines alone", bytes, began.elapsed().as_secs_f64());
@@ -106,17 +101,6 @@ fn ingest(directory: &std::path::Path, texts: impl Iterator<Item = String>) {
             closed - settled
         );
     });
-}
-
-fn cut_document(number: usize, text: &str) -> Document {
-    static TOKENIZER: LazyLock<WordPiece> = LazyLock::new(|| bundled::tokenizer().unwrap());
-    let limits = ChunkLimits { tokens_max: 256, tokens_target: 256, tokens_reserved: 2, chunks_max: 100_000 };
-    let id = format!("document-{number}.md");
-    let decoded = decode(text.as_bytes(), Some("text/markdown"), &id).unwrap();
-    let spans = cut(&decoded, None, &*TOKENIZER, &limits).unwrap();
-    let chunks =
-        spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
-    Document { id, text: text.to_owned(), chunks }
 }
 
 fn seconds(work: impl FnOnce(&std::path::Path)) -> f64 {

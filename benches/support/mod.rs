@@ -117,7 +117,6 @@ pub fn submission(
 /// Submits documents in batches and waits until the last is visible.
 pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl Iterator<Item = String>) {
     const BATCH: usize = 256;
-    let began = std::time::Instant::now();
     let mut progress = stack.progress();
     let before = progress.borrow().settled;
     let mut sent = 0_usize;
@@ -130,9 +129,7 @@ pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl It
             stack.submitter.submit(std::mem::take(&mut batch)).await.unwrap();
         }
     }
-    let accepted = began.elapsed().as_secs_f64();
     progress.wait_for(|progress| progress.settled - before >= sent as u64).await.unwrap();
-    println!("  all accepted after {accepted:.2} s");
 }
 
 /// Waits until this process has nothing left to do, the vector index built when idle included.

@@ -7,9 +7,12 @@
 
 use std::borrow::Borrow;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
+use contexture::adapters::tokenizer::wordpiece::WordPiece;
+use contexture::ingest::chunk::{ChunkLimits, cut, decode};
 use contexture::ports::embedder::{Embedder, Purpose};
 use qdrant_edge::external::serde_json::json;
 use qdrant_edge::external::uuid::Uuid;
@@ -32,6 +35,21 @@ pub struct Document {
     pub text: String,
     /// The texts of its chunks.
     pub chunks: Vec<String>,
+}
+
+impl Document {
+    /// The chunks that the pipeline cuts for the null embedder.
+    pub fn cut(number: usize, text: &str) -> Self {
+        static TOKENIZER: LazyLock<WordPiece> = LazyLock::new(|| bundled::tokenizer().unwrap());
+        let limits =
+            ChunkLimits { tokens_max: 256, tokens_target: 256, tokens_reserved: 2, chunks_max: 100_000 };
+        let id = format!("document-{number}.md");
+        let decoded = decode(text.as_bytes(), Some("text/markdown"), &id).unwrap();
+        let spans = cut(&decoded, None, &*TOKENIZER, &limits).unwrap();
+        let chunks =
+            spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
+        Self { id, text: text.to_owned(), chunks }
+    }
 }
 
 /// Puts all documents into the engines under `directory`.

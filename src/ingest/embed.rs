@@ -7,8 +7,9 @@
 //! memory of one slice.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use crate::domain::chunk::{ChunkSpan, embedded_text};
+use crate::domain::chunk::embedded_text;
 use crate::domain::document::Description;
 use crate::domain::ids::{ChunkId, EmbeddingKey, embedding_key};
 use crate::domain::metadata::Metadata;
@@ -18,9 +19,8 @@ use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::Purpose;
 use crate::ports::vectors::Point;
 
-use super::chunk::stage::{checked_body, panicked};
-use super::chunk::{NormalisedText, decode};
-use super::{Outcome, Stages};
+use super::handover::CutDocument;
+use super::{Outcome, Stages, read};
 
 /// Chunks that are embedded and staged at once.
 pub const SLICE_CHUNKS_MAX: usize = 4096;
@@ -28,9 +28,7 @@ pub const SLICE_CHUNKS_MAX: usize = 4096;
 /// A document that is ready to be embedded.
 struct Ready {
     index: usize,
-    text: NormalisedText,
-    description: Description,
-    spans: Vec<ChunkSpan>,
+    document: Arc<CutDocument>,
 }
 
 /// Embeds and stages each task's chunks; one outcome each, in order.
@@ -52,7 +50,7 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     let places: Vec<(usize, usize)> = ready
         .iter()
         .enumerate()
-        .flat_map(|(document, ready)| (0..ready.spans.len()).map(move |ordinal| (document, ordinal)))
+        .flat_map(|(document, ready)| (0..ready.document.spans.len()).map(move |ordinal| (document, ordinal)))
         .collect();
     for slice in places.chunks(SLICE_CHUNKS_MAX) {
         let wanted: Vec<(usize, usize)> = slice
@@ -74,57 +72,20 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::HandOn(Stage::Index))).collect())
 }
 
-/// Reads bodies and spans; an outcome stands where a task ends or goes back here already.
+/// Finds the documents; an outcome stands where a task ends or goes back here already.
 async fn prepare(stages: &Stages, tasks: &[Task]) -> Result<(Vec<Ready>, Vec<Option<Outcome>>), Fault> {
-    let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
-    let (bodies, spans) = tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(&keys))?;
-    let tasks = tasks.to_vec();
-    let decode_all = move || {
-        let mut ready = Vec::with_capacity(tasks.len());
-        let mut outcomes = vec![None; tasks.len()];
-        for (index, ((task, body), spans)) in tasks.iter().zip(bodies).zip(spans).enumerate() {
-            match read_document(task, body, spans) {
-                Ok((text, description, spans)) => ready.push(Ready { index, text, description, spans }),
-                Err(outcome) => outcomes[index] = Some(outcome),
-            }
+    let all: Vec<usize> = (0..tasks.len()).collect();
+    let mut found = read::in_flight(stages, tasks, &all).await?;
+    let mut ready = Vec::with_capacity(tasks.len());
+    let mut outcomes = vec![None; tasks.len()];
+    for index in all {
+        match found.remove(&index) {
+            Some(Ok(document)) => ready.push(Ready { index, document }),
+            Some(Err(outcome)) => outcomes[index] = Some(outcome),
+            None => {}
         }
-        (ready, outcomes)
-    };
-    tokio::task::spawn_blocking(decode_all).await.map_err(panicked)
-}
-
-/// The text and spans of a task, as the chunk stage saw them.
-pub(super) fn read_document(
-    task: &Task,
-    body: Option<crate::ports::ledger::StoredBody>,
-    spans: Option<Vec<ChunkSpan>>,
-) -> Result<(NormalisedText, Description, Vec<ChunkSpan>), Outcome> {
-    cut_document(task, checked_body(task, body)?, spans)
-}
-
-/// How the text and spans of a task are read.
-pub(super) type ReadDocument = fn(
-    &Task,
-    Option<crate::ports::ledger::StoredBody>,
-    Option<Vec<ChunkSpan>>,
-) -> Result<(NormalisedText, Description, Vec<ChunkSpan>), Outcome>;
-
-/// The text of a sound body, and its spans.
-pub(super) fn cut_document(
-    task: &Task,
-    stored: crate::ports::ledger::StoredBody,
-    spans: Option<Vec<ChunkSpan>>,
-) -> Result<(NormalisedText, Description, Vec<ChunkSpan>), Outcome> {
-    let Some(spans) = spans else {
-        return Err(Outcome::HandOn(Stage::Chunk));
-    };
-    let mut description = stored.description;
-    let text = decode(&stored.body, description.media_type.as_deref(), task.key.document_id.as_str())
-        .map_err(|reason| Outcome::Failed(Fault::Permanent(reason)))?;
-    if description.title.is_none() {
-        description.title.clone_from(&text.title);
     }
-    Ok((text, description, spans))
+    Ok((ready, outcomes))
 }
 
 /// Embeds and stages the chunks at `places`; returns the documents whose text was refused.
@@ -139,9 +100,10 @@ async fn embed_slice(
     let mut texts: BTreeMap<EmbeddingKey, Text> = BTreeMap::new();
     let mut keys = Vec::with_capacity(places.len());
     for (document, ordinal) in places {
-        let (ready, span) = (&ready[*document], &ready[*document].spans[*ordinal]);
-        let slice = &ready.text.text[span.span.start..span.span.end];
-        let text = embedded_text(ready.description.title.as_deref(), &span.heading, slice);
+        let document = &ready[*document].document;
+        let span = &document.spans[*ordinal];
+        let slice = &document.text.text[span.span.start..span.span.end];
+        let text = embedded_text(document.description.title.as_deref(), &span.heading, slice);
         let key = embedding_key(model, &text);
         keys.push(key);
         texts.insert(key, Text { text, tokens: span.embed_tokens as usize });
@@ -152,7 +114,8 @@ async fn embed_slice(
     for ((document, ordinal), key) in places.iter().zip(&keys) {
         match (vectors.get(key), refused.get(key)) {
             (Some(vector), _) => {
-                points.push(point(&tasks[ready[*document].index], &ready[*document], *ordinal, vector));
+                let Ready { index, document } = &ready[*document];
+                points.push(point(&tasks[*index], &document.description, *ordinal, vector));
             }
             (None, Some(fault)) => failed.push((*document, fault.clone())),
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
@@ -259,8 +222,8 @@ fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), 
     )))
 }
 
-fn point(task: &Task, ready: &Ready, ordinal: usize, vector: &[f32]) -> Point {
-    let metadata = &ready.description.metadata;
+fn point(task: &Task, description: &Description, ordinal: usize, vector: &[f32]) -> Point {
+    let metadata = &description.metadata;
     Point {
         id: ChunkId::derive(
             &task.epoch,
@@ -273,7 +236,7 @@ fn point(task: &Task, ready: &Ready, ordinal: usize, vector: &[f32]) -> Point {
         version: task.key.version,
         facets: metadata.facets().into_iter().collect(),
         numbers: numbers(metadata),
-        readers: ready.description.acl.terms(),
+        readers: description.acl.terms(),
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::domain::chunk::ChunkSpan;
 use crate::domain::fence::{Verdict, decide};
 use crate::domain::task::Task;
 use crate::fault::{Fault, reason};
@@ -19,8 +20,9 @@ use crate::ports::ledger::{Change, State, StoredBody};
 use crate::ports::lexical::Snapshot;
 
 use super::chunk::stage::is_sound;
-use super::embed::cut_document;
-use super::index::build_writes;
+use super::handover::CutDocument;
+use super::index::{build_writes, with_document};
+use super::read::{self, cut_document};
 use super::{Outcome, Stages};
 
 /// Documents read and committed at once.
@@ -74,7 +76,8 @@ pub(super) async fn catch_up(stages: &Stages, open: &OpenCollection) -> Result<(
         let tasks: Vec<Task> = changes.into_iter().map(|change| change.task).collect();
         let news = news(&*lexical.snapshot(), &tasks)?;
         if !news.is_empty() {
-            let (writes, missing) = build_writes(stages, &tasks, &news, read_visible).await?;
+            let found = read::stored(stages, &tasks, &with_document(&tasks, &news), read_visible).await?;
+            let (writes, missing) = build_writes(&tasks, &news, found).await?;
             if let Some((index, outcome)) =
                 missing.iter().find(|(_, outcome)| **outcome != Outcome::AlreadyEnded)
             {
@@ -114,15 +117,8 @@ fn news(snapshot: &dyn Snapshot, tasks: &[Task]) -> Result<Vec<usize>, Fault> {
 fn read_visible(
     task: &Task,
     body: Option<StoredBody>,
-    spans: Option<Vec<crate::domain::chunk::ChunkSpan>>,
-) -> Result<
-    (
-        super::chunk::NormalisedText,
-        crate::domain::document::Description,
-        Vec<crate::domain::chunk::ChunkSpan>,
-    ),
-    Outcome,
-> {
+    spans: Option<Vec<ChunkSpan>>,
+) -> Result<CutDocument, Outcome> {
     match body {
         Some(stored) if stored.state == State::Visible => {
             if !is_sound(task, &stored) {

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::chunk::{Chunk, ChunkSpan};
-use crate::domain::document::{Acl, Description, Head};
+use crate::domain::chunk::Chunk;
+use crate::domain::document::{Acl, Head};
 use crate::domain::fence::{Verdict, decide};
 use crate::domain::ids::{ChunkId, ContentHash, DocumentId, Version};
 use crate::domain::task::{Stage, Task};
@@ -15,9 +15,9 @@ use crate::fault::{Fault, Reason, reason};
 use crate::ports::ledger::Ending;
 use crate::ports::lexical::{DocumentWrite, Snapshot};
 
-use super::chunk::NormalisedText;
 use super::chunk::stage::panicked;
-use super::embed::{ReadDocument, read_document};
+use super::handover::CutDocument;
+use super::read::{self, Found};
 use super::{Outcome, Stages, follow};
 
 /// Commits each task's document; one outcome each, in order.
@@ -42,7 +42,8 @@ async fn index_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     }
     let verdicts = fence(&*lexical.snapshot(), tasks)?;
     let applied: Vec<usize> = (0..tasks.len()).filter(|index| verdicts[*index].0 == Verdict::Apply).collect();
-    let (writes, mut refused) = build_writes(stages, tasks, &applied, read_document).await?;
+    let found = read::in_flight(stages, tasks, &with_document(tasks, &applied)).await?;
+    let (writes, mut refused) = build_writes(tasks, &applied, found).await?;
     if !writes.is_empty() {
         let chunks: usize = writes.iter().map(|write| write.chunks.len()).sum();
         lexical.commit(writes, open.followed()).await?;
@@ -100,47 +101,36 @@ fn fence(snapshot: &dyn Snapshot, tasks: &[Task]) -> Result<Vec<(Verdict, bool)>
     Ok(verdicts.collect())
 }
 
-/// The writes of the tasks at `applied`, as `read` sees their documents; an outcome instead for
-/// a task that cannot be written.
+/// The writes of the tasks at `applied`, with the documents `found` for them; an outcome instead
+/// for a task that cannot be written.
 pub(super) async fn build_writes(
-    stages: &Stages,
     tasks: &[Task],
     applied: &[usize],
-    read: ReadDocument,
+    found: Found,
 ) -> Result<(Vec<DocumentWrite>, HashMap<usize, Outcome>), Fault> {
-    let stored: Vec<usize> = applied.iter().copied().filter(|index| !tasks[*index].deletes).collect();
-    let keys: Vec<_> = stored.iter().map(|index| tasks[*index].key.clone()).collect();
-    let (bodies, spans) = tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(&keys))?;
-    let jobs: Vec<_> = stored
-        .iter()
-        .zip(bodies.into_iter().zip(spans))
-        .map(|(index, (body, spans))| (*index, tasks[*index].clone(), body, spans))
-        .collect();
-    let build = move || {
-        let mut writes = Vec::with_capacity(jobs.len());
-        let mut refused = HashMap::new();
-        for (index, task, body, spans) in jobs {
-            match read(&task, body, spans) {
-                Ok((text, description, spans)) => writes.push(write(&task, &text, &description, &spans)),
-                Err(outcome) => {
-                    refused.insert(index, outcome);
-                }
-            }
+    let mut refused = HashMap::new();
+    let mut jobs = Vec::with_capacity(found.len());
+    for (index, document) in found {
+        match document {
+            Ok(document) => jobs.push((index, tasks[index].clone(), document)),
+            Err(outcome) => drop(refused.insert(index, outcome)),
         }
-        (writes, refused)
-    };
-    let (mut writes, refused) = tokio::task::spawn_blocking(build).await.map_err(panicked)?;
+    }
+    jobs.sort_unstable_by_key(|(index, ..)| *index);
+    let build = move || jobs.iter().map(|(_, task, document)| write(task, document)).collect();
+    let mut writes: Vec<_> = tokio::task::spawn_blocking(build).await.map_err(panicked)?;
     let deletes = applied.iter().map(|index| &tasks[*index]).filter(|task| task.deletes);
     writes.extend(deletes.map(tombstone));
     Ok((writes, refused))
 }
 
-fn write(
-    task: &Task,
-    text: &NormalisedText,
-    description: &Description,
-    spans: &[ChunkSpan],
-) -> DocumentWrite {
+/// Those of the tasks at `applied` that have a document.
+pub(super) fn with_document(tasks: &[Task], applied: &[usize]) -> Vec<usize> {
+    applied.iter().copied().filter(|index| !tasks[*index].deletes).collect()
+}
+
+fn write(task: &Task, document: &CutDocument) -> DocumentWrite {
+    let CutDocument { text, description, spans } = document;
     let chunk_count = u32::try_from(spans.len()).unwrap_or(u32::MAX);
     let head = Head {
         document_id: task.key.document_id.clone(),

@@ -14,9 +14,11 @@
 pub mod chunk;
 pub mod embed;
 pub mod follow;
+pub mod handover;
 pub mod housekeeping;
 pub mod index;
 pub mod intake;
+mod read;
 pub mod replay;
 pub mod settle;
 pub mod submit;
@@ -35,6 +37,7 @@ use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ending, Ledger};
 use crate::ports::producers::EventSink;
 
+pub use handover::Handover;
 pub use tally::{Progress, Tally};
 
 /// What every stage works with.
@@ -51,6 +54,8 @@ pub struct Stages {
     pub limits: StageLimits,
     /// What has been done since start.
     pub tally: Tally,
+    /// Documents on their way from one stage here to the next.
+    pub handover: Handover,
     /// Where the ends of versions are told; none where nobody can listen.
     pub events: Option<Arc<dyn EventSink>>,
     /// Whether other processes write to the same ledger, so that the index here follows its log.

@@ -57,6 +57,7 @@ pub async fn run(
                 }
                 log_ending(&task, &ending);
                 told.ended(&task, &ending);
+                stages.handover.forget(&task.key);
                 endings.push((task.key, ending));
             }
             Judgement::Forget => told.known(task),

@@ -31,7 +31,7 @@ use crate::fault::{Fault, Refusal, RefusalKind};
 pub use crate::ingest::Progress;
 use crate::ingest::intake::Intake;
 use crate::ingest::submit::Submitter;
-use crate::ingest::{StageLimits, Stages, follow, housekeeping, replay, worker};
+use crate::ingest::{Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
 use crate::ports::ledger::{CollectionRecord, DeadFilter, Ledger};
@@ -48,6 +48,8 @@ pub use roles::Roles;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Bodies on their way to the ledger at once.
 const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Cut documents that wait for the next stage of this process.
+const HANDOVER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Everything, wired.
 pub struct Stack {
@@ -86,6 +88,7 @@ impl Stack {
             clock,
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
+            handover: Handover::new(handover_bytes(&duties)),
             events: engines.exchange.as_ref().map(|exchange| exchange.events.clone()),
             replicas: mode == IndexMode::Followed,
         });
@@ -257,6 +260,12 @@ fn workers_of(stage: Stage) -> usize {
         Stage::Chunk | Stage::Index => 1,
         Stage::Embed => 2,
     }
+}
+
+/// Documents are kept for the next stage only where that stage runs.
+fn handover_bytes(duties: &Duties) -> usize {
+    let runs = |stage| duties.stages.contains(&stage);
+    if runs(Stage::Chunk) && runs(Stage::Embed) { HANDOVER_BYTES_MAX } else { 0 }
 }
 
 fn stage_limits(config: &Config) -> StageLimits {

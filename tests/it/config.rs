@@ -30,7 +30,7 @@ fn defaults_are_what_the_documentation_says() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:7070");
     assert_eq!(config.limits.body_bytes_max, 64 * 1024 * 1024);
     assert_eq!(config.limits.chunks_per_document_max, 100_000);
-    assert_eq!(config.workers.index_commit_documents_max, 256);
+    assert_eq!(config.workers.index_commit_documents_max, 1024);
     assert_eq!(config.workers.index_commit_interval_max.as_millis(), 250);
     assert_eq!(config.workers.index_commit_bytes_max, 32 * 1024 * 1024);
     assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("contexture-data"));

@@ -9,7 +9,7 @@ use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::domain::ids::CollectionKey;
 use contexture::domain::task::Stage;
 use contexture::fault::Fault;
-use contexture::ingest::{StageLimits, Stages, Tally, housekeeping};
+use contexture::ingest::{Handover, StageLimits, Stages, Tally, housekeeping};
 use contexture::ports::broker::Broker;
 use contexture::ports::catalog::{Catalog, OpenCollection};
 use contexture::ports::ledger::{Ending, Ledger};
@@ -66,6 +66,7 @@ impl Cluster {
                 chunks_per_document_max: 8,
             },
             tally: Tally::default(),
+            handover: Handover::new(0),
             events: None,
             replicas: false,
         })

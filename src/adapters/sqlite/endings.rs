@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::rows::{self, corrupt, document_ref, document_ref_of, sql_version, trusted};
+use super::rows::{self, Documents, corrupt, document_ref, sql_version, trusted};
 use super::{log, sql_fault};
 use crate::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, VersionKey};
 use crate::domain::task::{Stage, Task};
@@ -17,20 +17,27 @@ pub(super) fn finish(
     endings: &[(VersionKey, Ending)],
     now_ms: u64,
 ) -> Result<(), Fault> {
+    let mut documents = Documents::new(connection);
+    let mut log = log::End::new(connection);
     for (key, ending) in endings {
-        let Some(number) = document_ref_of(connection, key)? else { continue };
-        finish_one(connection, number, sql_version(key.version), ending, now_ms).map_err(sql_fault)?;
+        let Some(number) = documents.of(key)? else { continue };
+        if finish_one(connection, number, sql_version(key.version), ending, now_ms).map_err(sql_fault)?
+            && let Some(collection) = documents.collection_of(key)?
+        {
+            log.append(collection, number).map_err(sql_fault)?;
+        }
     }
-    Ok(())
+    log.store().map_err(sql_fault)
 }
 
+/// Records one ending; returns whether the version became visible by it.
 fn finish_one(
     connection: &Connection,
     document_ref: i64,
     version: i64,
     ending: &Ending,
     now_ms: u64,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let end = |state: i64| {
         connection
             .prepare_cached(
@@ -48,10 +55,10 @@ fn finish_one(
                 .query_row(params![document_ref, version], |row| row.get(0))?;
             if newer {
                 end(4)?;
-                return Ok(());
+                return Ok(false);
             }
             if end(3)? == 0 {
-                return Ok(());
+                return Ok(false);
             }
             connection
                 .prepare_cached(
@@ -59,7 +66,7 @@ fn finish_one(
                      WHERE document_ref = ?1 AND version < ?2 AND state = 3",
                 )?
                 .execute(params![document_ref, version, now_ms])?;
-            log::append(connection, document_ref)?;
+            return Ok(true);
         }
         Ending::Superseded => {
             end(4)?;
@@ -82,7 +89,7 @@ fn finish_one(
             }
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 pub(super) fn losers(
@@ -152,8 +159,9 @@ pub(super) fn unswept(
 }
 
 pub(super) fn mark_swept(connection: &Connection, keys: &[VersionKey]) -> Result<(), Fault> {
+    let mut documents = Documents::new(connection);
     for key in keys {
-        let Some(number) = document_ref_of(connection, key)? else { continue };
+        let Some(number) = documents.of(key)? else { continue };
         let sweep = || -> rusqlite::Result<()> {
             let place = params![number, sql_version(key.version)];
             connection
@@ -219,10 +227,11 @@ fn dead_letter(row: &rusqlite::Row<'_>) -> Result<DeadLetter, Fault> {
 
 pub(super) fn replay(connection: &Connection, ids: &[u64], now_ms: u64) -> Result<Vec<Task>, Fault> {
     let mut tasks = Vec::new();
+    let mut documents = Documents::new(connection);
     for id in ids {
         let filter = DeadFilter { ids: vec![*id], ..DeadFilter::default() };
         let Some(letter) = dead(connection, &filter, 1)?.pop() else { continue };
-        let Some(number) = document_ref_of(connection, &letter.key)? else { continue };
+        let Some(number) = documents.of(&letter.key)? else { continue };
         let place = params![number, sql_version(letter.key.version), now_ms];
         let revive = || -> rusqlite::Result<()> {
             connection

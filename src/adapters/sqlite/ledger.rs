@@ -96,9 +96,7 @@ impl Ledger for SqliteLedger {
 
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         let (keys, now_ms) = (keys.to_vec(), self.clock.now_ms());
-        self.database
-            .write(move |db| keys.iter().try_for_each(|key| stages::advance(db, key, 2, now_ms)))
-            .await
+        self.database.write(move |db| stages::mark_embedded(db, &keys, now_ms)).await
     }
 
     async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault> {

@@ -1,5 +1,8 @@
 //! The log of visible versions.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use rusqlite::{Connection, params};
 
 use super::{rows, sql_fault};
@@ -7,21 +10,44 @@ use crate::domain::ids::CollectionKey;
 use crate::fault::Fault;
 use crate::ports::ledger::Change;
 
-/// Moves a document to the end of its collection's log.
-pub(super) fn append(connection: &Connection, document_ref: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE collections SET log_position = log_position + 1 \
-             WHERE collection_ref = (SELECT collection_ref FROM documents WHERE document_ref = ?1)",
-        )?
-        .execute([document_ref])?;
-    connection
-        .prepare_cached(
-            "UPDATE documents SET log_position = (SELECT c.log_position FROM collections c \
-             WHERE c.collection_ref = documents.collection_ref) WHERE document_ref = ?1",
-        )?
-        .execute([document_ref])?;
-    Ok(())
+/// The ends of the logs that a transaction appends to.
+pub(super) struct End<'a> {
+    connection: &'a Connection,
+    /// Collections and their last positions.
+    positions: HashMap<i64, i64>,
+}
+
+impl<'a> End<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, positions: HashMap::new() }
+    }
+
+    /// Moves a document to the end of its collection's log.
+    pub(super) fn append(&mut self, collection_ref: i64, document_ref: i64) -> rusqlite::Result<()> {
+        let position = match self.positions.entry(collection_ref) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(
+                self.connection
+                    .prepare_cached("SELECT log_position FROM collections WHERE collection_ref = ?1")?
+                    .query_row([collection_ref], |row| row.get(0))?,
+            ),
+        };
+        *position += 1;
+        self.connection
+            .prepare_cached("UPDATE documents SET log_position = ?2 WHERE document_ref = ?1")?
+            .execute([document_ref, *position])?;
+        Ok(())
+    }
+
+    /// Notes where the logs end now.
+    pub(super) fn store(self) -> rusqlite::Result<()> {
+        for (collection_ref, position) in self.positions {
+            self.connection
+                .prepare_cached("UPDATE collections SET log_position = ?2 WHERE collection_ref = ?1")?
+                .execute([collection_ref, position])?;
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn changes(

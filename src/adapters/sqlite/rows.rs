@@ -131,9 +131,44 @@ pub(super) fn document_ref(
         .map_err(sql_fault)
 }
 
-/// The row number of the document of a version.
-pub(super) fn document_ref_of(connection: &Connection, key: &VersionKey) -> Result<Option<i64>, Fault> {
-    document_ref(connection, &key.collection_key(), &key.document_id)
+/// Finds the documents of versions, which mostly stand in one collection.
+pub(super) struct Documents<'a> {
+    connection: &'a Connection,
+    collection: Option<(CollectionKey, Option<i64>)>,
+}
+
+impl<'a> Documents<'a> {
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, collection: None }
+    }
+
+    /// The row number of the document of a version.
+    pub(super) fn of(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
+        let Some(collection) = self.collection_of(key)? else { return Ok(None) };
+        self.connection
+            .prepare_cached("SELECT document_ref FROM documents WHERE collection_ref = ?1 AND document_id = ?2")
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![collection, key.document_id.as_str()], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(sql_fault)
+    }
+
+    /// The row number of the collection of a version.
+    pub(super) fn collection_of(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
+        match &self.collection {
+            Some((known, number)) if known.tenant == key.tenant && known.collection == key.collection => {
+                Ok(*number)
+            }
+            _ => {
+                let collection = key.collection_key();
+                let number = collection_ref(self.connection, &collection)?;
+                self.collection = Some((collection, number));
+                Ok(number)
+            }
+        }
+    }
 }
 
 /// A version as SQLite stores it; [`Version`] never exceeds the signed range.

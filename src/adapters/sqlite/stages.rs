@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{self, corrupt, document_ref_of, sql_version};
+use super::rows::{self, Documents, corrupt, sql_version};
 use super::sql_fault;
 use crate::domain::chunk::ChunkSpan;
-use crate::domain::ids::{ContentHash, VersionKey};
+use crate::domain::ids::{ContentHash, Version, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::ledger::StoredBody;
@@ -14,27 +14,30 @@ use crate::ports::ledger::StoredBody;
 const ADVANCE: &str = "UPDATE versions SET state = ?3, updated_ms = ?4 \
      WHERE document_ref = ?1 AND version = ?2 AND state < ?3 AND state < 3";
 
-pub(super) fn advance(
+pub(super) fn mark_embedded(connection: &Connection, keys: &[VersionKey], now_ms: u64) -> Result<(), Fault> {
+    let mut documents = Documents::new(connection);
+    for key in keys {
+        let Some(document_ref) = documents.of(key)? else { continue };
+        advance(connection, document_ref, key.version, 2, now_ms).map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+fn advance(
     connection: &Connection,
-    key: &VersionKey,
+    document_ref: i64,
+    version: Version,
     state: i64,
     now_ms: u64,
-) -> Result<(), Fault> {
-    let Some(document_ref) = document_ref_of(connection, key)? else {
-        return Ok(());
-    };
-    connection
-        .prepare_cached(ADVANCE)
-        .and_then(|mut statement| {
-            statement.execute(params![document_ref, sql_version(key.version), state, now_ms])
-        })
-        .map(drop)
-        .map_err(sql_fault)
+) -> rusqlite::Result<()> {
+    connection.prepare_cached(ADVANCE)?.execute(params![document_ref, sql_version(version), state, now_ms])?;
+    Ok(())
 }
 
 pub(super) fn mark_published(connection: &Connection, keys: &[VersionKey]) -> Result<(), Fault> {
+    let mut documents = Documents::new(connection);
     for key in keys {
-        let Some(document_ref) = document_ref_of(connection, key)? else { continue };
+        let Some(document_ref) = documents.of(key)? else { continue };
         connection
             .prepare_cached("UPDATE versions SET published = 1 WHERE document_ref = ?1 AND version = ?2")
             .and_then(|mut statement| statement.execute(params![document_ref, sql_version(key.version)]))
@@ -79,11 +82,16 @@ pub(super) fn stuck(
 }
 
 pub(super) fn bodies(connection: &Connection, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
-    keys.iter().map(|key| body(connection, key)).collect()
+    let mut documents = Documents::new(connection);
+    keys.iter().map(|key| body(connection, &mut documents, key)).collect()
 }
 
-fn body(connection: &Connection, key: &VersionKey) -> Result<Option<StoredBody>, Fault> {
-    let Some(document_ref) = document_ref_of(connection, key)? else {
+fn body(
+    connection: &Connection,
+    documents: &mut Documents<'_>,
+    key: &VersionKey,
+) -> Result<Option<StoredBody>, Fault> {
+    let Some(document_ref) = documents.of(key)? else {
         return Ok(None);
     };
     let mut statement = connection
@@ -116,8 +124,9 @@ pub(super) fn store_spans(
     all: &[(VersionKey, Vec<ChunkSpan>)],
     now_ms: u64,
 ) -> Result<(), Fault> {
+    let mut documents = Documents::new(connection);
     for (key, spans) in all {
-        let Some(document_ref) = document_ref_of(connection, key)? else { continue };
+        let Some(document_ref) = documents.of(key)? else { continue };
         let json = serde_json::to_vec(spans).map_err(|error| corrupt("spans", &error.to_string()))?;
         connection
             .prepare_cached(
@@ -129,7 +138,7 @@ pub(super) fn store_spans(
                 statement.execute(params![document_ref, sql_version(key.version), spans.len(), json])
             })
             .map_err(sql_fault)?;
-        advance(connection, key, 1, now_ms)?;
+        advance(connection, document_ref, key.version, 1, now_ms).map_err(sql_fault)?;
     }
     Ok(())
 }
@@ -138,9 +147,10 @@ pub(super) fn spans(
     connection: &Connection,
     keys: &[VersionKey],
 ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+    let mut documents = Documents::new(connection);
     keys.iter()
         .map(|key| {
-            let Some(document_ref) = document_ref_of(connection, key)? else {
+            let Some(document_ref) = documents.of(key)? else {
                 return Ok(None);
             };
             let json: Option<Vec<u8>> = connection

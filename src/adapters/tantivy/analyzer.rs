@@ -3,7 +3,14 @@
 //! A word is a run of letters and digits. Ideographs, kana and hangul syllables are words of
 //! their own, because those scripts put no spaces between words. Words longer than
 //! [`WORD_BYTES_MAX`] are left out: nobody searches for them, and each would be a term.
+//!
+//! What becomes of a word depends on the word alone, and a text repeats its words, so it is worked
+//! out once for each and then looked up ([`Terms`]).
 
+use std::collections::HashMap;
+use std::ops::Range;
+
+use foldhash::fast::RandomState;
 use tantivy::Index;
 use tantivy::tokenizer::{
     AsciiFoldingFilter, Language, LowerCaser, RemoveLongFilter, Stemmer, StopWordFilter, TextAnalyzer, Token,
@@ -17,8 +24,16 @@ use crate::ports::lexical::Analysis;
 pub(super) const NAME: &str = "contexture";
 /// Longest word that becomes a term.
 pub(super) const WORD_BYTES_MAX: usize = 100;
+/// Words whose terms are remembered; past that it starts anew.
+const KNOWN_WORDS_MAX: usize = 1 << 16;
 
 pub(super) fn register(index: &Index, analysis: &Analysis) -> Result<(), Fault> {
+    index.tokenizers().register(NAME, TextAnalyzer::from(Terms::new(one_word(analysis)?)));
+    Ok(())
+}
+
+/// Makes the term of a word. It would do for a whole text as well, word by word.
+fn one_word(analysis: &Analysis) -> Result<TextAnalyzer, Fault> {
     let language = language(&analysis.language)?;
     let mut analyzer = TextAnalyzer::builder(Words::default())
         .filter_dynamic(RemoveLongFilter::limit(WORD_BYTES_MAX))
@@ -31,8 +46,7 @@ pub(super) fn register(index: &Index, analysis: &Analysis) -> Result<(), Fault> 
     if analysis.stem {
         analyzer = analyzer.filter_dynamic(Stemmer::new(language));
     }
-    index.tokenizers().register(NAME, analyzer.filter_dynamic(AsciiFoldingFilter).build());
-    Ok(())
+    Ok(analyzer.filter_dynamic(AsciiFoldingFilter).build())
 }
 
 fn language(name: &str) -> Result<Language, Fault> {
@@ -64,33 +78,97 @@ fn language(name: &str) -> Result<Language, Fault> {
     })
 }
 
-/// Splits into words.
-#[derive(Clone, Default)]
-struct Words {
+/// Splits into words and gives each its term, if it has one; a word without one still counts as a
+/// position.
+struct Terms {
+    /// Makes the term of a word, or nothing.
+    one_word: TextAnalyzer,
+    known: HashMap<Box<str>, Option<Box<str>>, RandomState>,
     token: Token,
 }
 
-struct WordStream<'a> {
-    text: &'a str,
-    position: usize,
-    token: &'a mut Token,
-}
+impl Terms {
+    fn new(one_word: TextAnalyzer) -> Self {
+        Self { one_word, known: HashMap::default(), token: Token::default() }
+    }
 
-impl Tokenizer for Words {
-    type TokenStream<'a> = WordStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
-        self.token.reset();
-        WordStream { text, position: 0, token: &mut self.token }
+    /// Whether `word` has a term; `text` becomes that term.
+    fn term(&mut self, word: &str) -> bool {
+        self.token.text.clear();
+        if word.len() > WORD_BYTES_MAX {
+            return false;
+        }
+        if let Some(term) = self.known.get(word) {
+            self.token.text.push_str(term.as_deref().unwrap_or_default());
+            return term.is_some();
+        }
+        let mut stream = self.one_word.token_stream(word);
+        let found = stream.advance();
+        if found {
+            self.token.text.push_str(&stream.token().text);
+        }
+        if self.known.len() >= KNOWN_WORDS_MAX {
+            self.known.clear();
+        }
+        self.known.insert(word.into(), found.then(|| self.token.text.as_str().into()));
+        found
     }
 }
 
-impl TokenStream for WordStream<'_> {
+/// Whoever analyses has its own; what it knows is not worth copying.
+impl Clone for Terms {
+    fn clone(&self) -> Self {
+        Self::new(self.one_word.clone())
+    }
+}
+
+struct TermStream<'a> {
+    words: WordCursor<'a>,
+    terms: &'a mut Terms,
+}
+
+impl Tokenizer for Terms {
+    type TokenStream<'a> = TermStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> TermStream<'a> {
+        self.token.reset();
+        TermStream { words: WordCursor { text, position: 0 }, terms: self }
+    }
+}
+
+impl TokenStream for TermStream<'_> {
     fn advance(&mut self) -> bool {
-        let rest = &self.text[self.position..];
-        let Some(skipped) = rest.find(char::is_alphanumeric) else {
-            return false;
-        };
+        while let Some(word) = self.words.next() {
+            let token = &mut self.terms.token;
+            token.position = token.position.wrapping_add(1);
+            (token.offset_from, token.offset_to) = (word.start, word.end);
+            if self.terms.term(&self.words.text[word]) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn token(&self) -> &Token {
+        &self.terms.token
+    }
+
+    fn token_mut(&mut self) -> &mut Token {
+        &mut self.terms.token
+    }
+}
+
+/// Walks the words of a text.
+struct WordCursor<'a> {
+    text: &'a str,
+    position: usize,
+}
+
+impl Iterator for WordCursor<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let skipped = self.text[self.position..].find(char::is_alphanumeric)?;
         let start = self.position + skipped;
         let word = &self.text[start..];
         let alone = word.starts_with(stands_alone);
@@ -100,11 +178,39 @@ impl TokenStream for WordStream<'_> {
             word.find(|one: char| !one.is_alphanumeric() || stands_alone(one)).unwrap_or(word.len())
         };
         self.position = start + end;
+        Some(start..self.position)
+    }
+}
+
+/// The words of a text, as they stand.
+#[derive(Clone, Default)]
+struct Words {
+    token: Token,
+}
+
+struct WordStream<'a> {
+    words: WordCursor<'a>,
+    token: &'a mut Token,
+}
+
+impl Tokenizer for Words {
+    type TokenStream<'a> = WordStream<'a>;
+
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
+        self.token.reset();
+        WordStream { words: WordCursor { text, position: 0 }, token: &mut self.token }
+    }
+}
+
+impl TokenStream for WordStream<'_> {
+    fn advance(&mut self) -> bool {
+        let Some(word) = self.words.next() else {
+            return false;
+        };
         self.token.position = self.token.position.wrapping_add(1);
-        self.token.offset_from = start;
-        self.token.offset_to = self.position;
+        (self.token.offset_from, self.token.offset_to) = (word.start, word.end);
         self.token.text.clear();
-        self.token.text.push_str(&self.text[start..self.position]);
+        self.token.text.push_str(&self.words.text[word]);
         true
     }
 
@@ -121,4 +227,40 @@ impl TokenStream for WordStream<'_> {
 fn stands_alone(one: char) -> bool {
     matches!(u32::from(one),
         0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0x20000..=0x3134f)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens(analyzer: &mut TextAnalyzer, text: &str) -> Vec<Token> {
+        let mut tokens = Vec::new();
+        analyzer.token_stream(text).process(&mut |token| tokens.push(token.clone()));
+        tokens
+    }
+
+    const WORDS: [&str; 14] = [
+        "the", "The", "running", "Runner", "naïve", "ÉCOLE", "中文", "ひら", "x1", "2024", " ", ", ", "-", "\u{301}",
+    ];
+
+    proptest! {
+        #[test]
+        fn looking_terms_up_changes_none(
+            parts in proptest::collection::vec(proptest::sample::select(&WORDS[..]), 0..40),
+            stem: bool,
+            stop_words: bool,
+            long in 95_usize..105,
+        ) {
+            let analysis = Analysis { language: "english".to_owned(), stem, stop_words };
+            let mut one_by_one = one_word(&analysis).unwrap();
+            let mut looked_up = TextAnalyzer::from(Terms::new(one_by_one.clone()));
+            let text = format!("{} {} {}", parts.concat(), "w".repeat(long), parts.join(" "));
+            let expected = tokens(&mut one_by_one, &text);
+            prop_assert_eq!(&tokens(&mut looked_up, &text), &expected);
+            // Once more, now that every word is known.
+            prop_assert_eq!(&tokens(&mut looked_up, &text), &expected);
+        }
+    }
 }

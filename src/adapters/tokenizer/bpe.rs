@@ -1,6 +1,6 @@
 //! `cl100k_base` and `o200k_base`, token for token what tiktoken counts.
 //!
-//! Both vocabularies first split a text into *pieces* with a regular expression, then encode
+//! Both vocabularies first split a text into *pieces* ([`super::pieces`]), then encode
 //! every piece alone. So one pass stores the end of every piece and the tokens up to it, and
 //! a range costs its two border pieces and a subtraction. Why that is exact:
 //!
@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bpe_openai::{Tokenizer as Vocabulary, cl100k_base, o200k_base};
 
+use super::pieces::{Rules, split};
 use crate::domain::chunk::Span;
 use crate::ports::tokenizer::{TokenTable, Tokenizer};
 
@@ -42,6 +43,7 @@ const JOINED_BYTES: usize = 512;
 pub struct Bpe {
     name: &'static str,
     vocabulary: &'static Vocabulary,
+    rules: Rules,
     pool: &'static Pool,
 }
 
@@ -49,13 +51,13 @@ impl Bpe {
     /// `cl100k_base`: GPT-4, text-embedding-3. The first use loads it (about 0.2 s).
     pub fn cl100k() -> Self {
         static POOL: Pool = Pool::new();
-        Self { name: "cl100k_base", vocabulary: cl100k_base(), pool: &POOL }
+        Self { name: "cl100k_base", vocabulary: cl100k_base(), rules: Rules::Cl100k, pool: &POOL }
     }
 
     /// `o200k_base`: GPT-4o and later. The first use loads it (about 0.5 s).
     pub fn o200k() -> Self {
         static POOL: Pool = Pool::new();
-        Self { name: "o200k_base", vocabulary: o200k_base(), pool: &POOL }
+        Self { name: "o200k_base", vocabulary: o200k_base(), rules: Rules::O200k, pool: &POOL }
     }
 }
 
@@ -69,13 +71,14 @@ impl Tokenizer for Bpe {
             return self.vocabulary.count(text);
         }
         let mut counter = self.pool.take(self.vocabulary);
-        let tokens = self.vocabulary.split(text).map(|piece| counter.count(piece.as_bytes()) as usize).sum();
+        let pieces = split(self.vocabulary, self.rules, text);
+        let tokens = pieces.map(|piece| counter.count(piece.as_bytes()) as usize).sum();
         self.pool.put_back(counter);
         tokens
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
-        Box::new(BpeTable::new(self.vocabulary, text))
+        Box::new(BpeTable::new(self.vocabulary, self.rules, text))
     }
 }
 
@@ -83,14 +86,15 @@ impl Tokenizer for Bpe {
 /// text of 4 GiB or more, which is then counted by tokenising.
 struct BpeTable<'a> {
     vocabulary: &'static Vocabulary,
+    rules: Rules,
     text: &'a str,
     borders: Vec<u32>,
     tokens: Vec<u32>,
 }
 
 impl<'a> BpeTable<'a> {
-    fn new(vocabulary: &'static Vocabulary, text: &'a str) -> Self {
-        let mut table = Self { vocabulary, text, borders: Vec::new(), tokens: Vec::new() };
+    fn new(vocabulary: &'static Vocabulary, rules: Rules, text: &'a str) -> Self {
+        let mut table = Self { vocabulary, rules, text, borders: Vec::new(), tokens: Vec::new() };
         if u32::try_from(text.len()).is_err() {
             return table;
         }
@@ -100,7 +104,7 @@ impl<'a> BpeTable<'a> {
         let (mut border, mut tokens) = (0_u32, 0_u32);
         table.borders.push(border);
         table.tokens.push(tokens);
-        for piece in vocabulary.split(text) {
+        for piece in split(vocabulary, rules, text) {
             border += narrow(piece.len());
             tokens += counter.count(piece.as_bytes());
             table.borders.push(border);
@@ -148,7 +152,7 @@ impl TokenTable for BpeTable<'_> {
         };
         let tail_start = self.borders[tail] as usize;
         let (mut tokens, mut position) = (0, span.start);
-        let mut pieces = self.vocabulary.split(slice);
+        let mut pieces = split(self.vocabulary, self.rules, slice);
         while position <= tail_start {
             if let Some(border) = self.border_at(position) {
                 return tokens + self.between(border, tail) + self.count_tail(tail, span.end);
@@ -168,7 +172,7 @@ impl TokenTable for BpeTable<'_> {
         joined.push_str(&self.text[span.start..head_end]);
         let (whole, visible_end) = (head_end == span.end, joined.trim_end().len());
         let (mut tokens, mut position) = (0, 0);
-        for piece in self.vocabulary.split(&joined) {
+        for piece in split(self.vocabulary, self.rules, &joined) {
             if position >= prefix.len() && (whole || position + LOOK_AHEAD_BYTES_MAX < visible_end) {
                 let in_text = span.start + position - prefix.len();
                 if self.border_at(in_text).is_some() {

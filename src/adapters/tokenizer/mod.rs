@@ -2,5 +2,6 @@
 
 mod basic;
 pub mod bpe;
+mod pieces;
 mod trie;
 pub mod wordpiece;

@@ -3,12 +3,12 @@
 use crate::domain::document::hash_content;
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, reason};
+use crate::ingest::handover::CutDocument;
 use crate::ingest::{Outcome, Stages};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::{Ending, StoredBody};
 
 use super::{ChunkLimits, cut, decode};
-use crate::domain::chunk::ChunkSpan;
 
 /// Cuts each task's body and stores the spans; one outcome each, in order.
 pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
@@ -28,17 +28,19 @@ async fn chunk_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
     let bodies = stages.ledger.bodies(&keys).await?;
     let chunks_max = stages.limits.chunks_per_document_max;
-    let tasks: Vec<Task> = tasks.to_vec();
-    let cut_all = move || -> Vec<Result<Vec<ChunkSpan>, Outcome>> {
-        tasks.iter().zip(bodies).map(|(task, body)| cut_body(&open, chunks_max, task, body)).collect()
+    let owned: Vec<Task> = tasks.to_vec();
+    let cut_all = move || -> Vec<Result<CutDocument, Outcome>> {
+        owned.iter().zip(bodies).map(|(task, body)| cut_body(&open, chunks_max, task, body)).collect()
     };
     let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(panicked)?;
     let mut outcomes = Vec::with_capacity(keys.len());
     let mut spans = Vec::with_capacity(keys.len());
-    for (key, cut) in keys.into_iter().zip(cuts) {
+    let mut documents = Vec::with_capacity(keys.len());
+    for ((key, task), cut) in keys.into_iter().zip(tasks).zip(cuts) {
         outcomes.push(match cut {
-            Ok(chunk_spans) => {
-                spans.push((key, chunk_spans));
+            Ok(document) => {
+                spans.push((key, document.spans.clone()));
+                documents.push((task, document));
                 Outcome::HandOn(Stage::Embed)
             }
             Err(outcome) => outcome,
@@ -46,6 +48,9 @@ async fn chunk_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     }
     if !spans.is_empty() {
         stages.ledger.store_spans(spans).await?;
+    }
+    for (task, document) in documents {
+        stages.handover.keep(task, document);
     }
     Ok(outcomes)
 }
@@ -55,20 +60,23 @@ fn cut_body(
     chunks_max: usize,
     task: &Task,
     body: Option<StoredBody>,
-) -> Result<Vec<ChunkSpan>, Outcome> {
-    let stored = checked_body(task, body)?;
+) -> Result<CutDocument, Outcome> {
+    let StoredBody { body, mut description, .. } = checked_body(task, body)?;
     let died = |reason| Outcome::Ended { ending: Ending::Dead(Stage::Chunk, reason), sweep: false };
-    let title = stored.description.title.clone();
-    let text = decode(&stored.body, stored.description.media_type.as_deref(), task.key.document_id.as_str())
-        .map_err(died)?;
+    let text =
+        decode(&body, description.media_type.as_deref(), task.key.document_id.as_str()).map_err(died)?;
+    if description.title.is_none() {
+        description.title.clone_from(&text.title);
+    }
     let limits = ChunkLimits {
         tokens_max: open.sizes.tokens_max,
         tokens_target: open.sizes.tokens_target,
         tokens_reserved: open.sizes.tokens_reserved,
         chunks_max,
     };
-    let title = title.as_deref().or(text.title.as_deref());
-    cut(&text, title, &*open.embedder.tokenizer(), &limits).map_err(died)
+    let tokenizer = open.embedder.tokenizer();
+    let spans = cut(&text, description.title.as_deref(), &*tokenizer, &limits).map_err(died)?;
+    Ok(CutDocument { text, description, spans })
 }
 
 /// The body a task is about, unless the version has ended, was overtaken, or is damaged.

@@ -10,7 +10,7 @@ use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::domain::ids::CollectionKey;
 use contexture::domain::task::Task;
 use contexture::fault::Fault;
-use contexture::ingest::{StageLimits, Stages, Tally};
+use contexture::ingest::{Handover, StageLimits, Stages, Tally};
 use contexture::ports::broker::Broker;
 use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use contexture::ports::ledger::{DeadFilter, Ledger};
@@ -77,6 +77,7 @@ impl House {
                 chunks_per_document_max: 100,
             },
             tally: Tally::default(),
+            handover: Handover::new(1 << 20),
             events,
             replicas: false,
         })

@@ -77,8 +77,9 @@ fn main() {
 async fn compare() {
     let mut generator = Generator::new(1);
     let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
-    let documents: Arc<Vec<straight::Document>> =
-        Arc::new(texts.iter().enumerate().map(|(number, text)| straight::Document::cut(number, text)).collect());
+    let documents: Arc<Vec<straight::Document>> = Arc::new(
+        texts.iter().enumerate().map(|(number, text)| straight::Document::cut(number, text)).collect(),
+    );
     let (mut through, mut embedded, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPEATS {
         bare.push(bare_engines(&texts, documents.clone()).await);
@@ -113,7 +114,8 @@ async fn through_the_broker(texts: &[String]) -> f64 {
     let stack = open(directory.path(), &prefix).await;
     let client = Client::connect().await;
     let mut progress = stack.progress();
-    let messages: Vec<Vec<u8>> = texts.iter().enumerate().map(|(number, text)| message(number, text)).collect();
+    let messages: Vec<Vec<u8>> =
+        texts.iter().enumerate().map(|(number, text)| message(number, text)).collect();
     let began = Instant::now();
     client.publish(&format!("{prefix}.submit"), &format!("local.{COLLECTION}"), messages).await;
     progress.wait_for(|progress| progress.settled >= DOCUMENTS as u64).await.unwrap();
@@ -158,7 +160,8 @@ async fn bare_engines(texts: &[String], documents: Arc<Vec<straight::Document>>)
         let durable = QueueDeclareOptions::durable();
         client.channel.queue_declare(queue.as_str().into(), durable, arguments.clone()).await.unwrap();
     }
-    let messages: Vec<Vec<u8>> = texts.iter().enumerate().map(|(number, text)| message(number, text)).collect();
+    let messages: Vec<Vec<u8>> =
+        texts.iter().enumerate().map(|(number, text)| message(number, text)).collect();
     let began = Instant::now();
     let engines = tokio::task::spawn_blocking(move || {
         let directory = tempfile::tempdir().unwrap();
@@ -195,7 +198,7 @@ async fn hop(from: String, to: Option<String>) {
         let batch = deliveries.next().await.unwrap();
         seen += batch.len();
         if let Some(to) = &to {
-            client.publish("", to, batch.iter().map(|_| vec![b'x'; TASK_BYTES])).await;
+            client.publish("", to, vec![vec![b'x'; TASK_BYTES]; batch.len()]).await;
         }
         let last = batch.last().unwrap().as_ref().unwrap();
         last.ack(BasicAckOptions { multiple: true }).await.unwrap();

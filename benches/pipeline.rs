@@ -35,7 +35,9 @@ fn main() {
     } else if let Some(bytes) = bytes_after("--memory-engines") {
         memory_of_the_engines(bytes);
     } else {
-        SHAPES.into_iter().for_each(|(documents, bytes)| compare(documents, bytes));
+        for (documents, bytes) in SHAPES {
+            compare(documents, bytes);
+        }
     }
 }
 

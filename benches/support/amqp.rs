@@ -57,7 +57,11 @@ impl Client {
     /// Messages that are ready in a queue.
     pub async fn ready(&self, queue: &str) -> u32 {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
-        self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap().message_count()
+        self.channel
+            .queue_declare(queue.into(), passive, FieldTable::default())
+            .await
+            .unwrap()
+            .message_count()
     }
 
     /// Deletes a queue.
@@ -80,7 +84,7 @@ impl Client {
     }
 }
 
-async fn confirmed(confirms: Vec<lapin::Confirmation>) {
+async fn confirmed(confirms: Vec<lapin::PublisherConfirm>) {
     for confirm in confirms {
         let confirmation = confirm.await.unwrap();
         assert!(confirmation.is_ack() && confirmation.take_message().is_none(), "the broker did not take it");

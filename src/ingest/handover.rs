@@ -20,7 +20,7 @@ use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Epoch, Version,
 use crate::domain::task::Task;
 
 /// How long a document is kept for a later stage.
-const AGE_MAX: Duration = Duration::from_secs(60);
+const AGE_MAX: Duration = Duration::from_mins(1);
 /// What a span costs besides its headings, and a document besides its texts, in bytes.
 const ENTRY_BYTES: usize = 128;
 
@@ -142,6 +142,7 @@ impl Kept {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails where one does")]
 mod tests {
     use super::*;
     use crate::domain::chunk::Span;

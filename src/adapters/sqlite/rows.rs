@@ -146,7 +146,9 @@ impl<'a> Documents<'a> {
     pub(super) fn of(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
         let Some(collection) = self.collection_of(key)? else { return Ok(None) };
         self.connection
-            .prepare_cached("SELECT document_ref FROM documents WHERE collection_ref = ?1 AND document_id = ?2")
+            .prepare_cached(
+                "SELECT document_ref FROM documents WHERE collection_ref = ?1 AND document_id = ?2",
+            )
             .and_then(|mut statement| {
                 statement
                     .query_row(params![collection, key.document_id.as_str()], |row| row.get(0))

@@ -30,7 +30,12 @@ fn advance(
     state: i64,
     now_ms: u64,
 ) -> rusqlite::Result<()> {
-    connection.prepare_cached(ADVANCE)?.execute(params![document_ref, sql_version(version), state, now_ms])?;
+    connection.prepare_cached(ADVANCE)?.execute(params![
+        document_ref,
+        sql_version(version),
+        state,
+        now_ms
+    ])?;
     Ok(())
 }
 

@@ -230,6 +230,7 @@ fn stands_alone(one: char) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails where one does")]
 mod tests {
     use proptest::prelude::*;
 
@@ -242,7 +243,8 @@ mod tests {
     }
 
     const WORDS: [&str; 14] = [
-        "the", "The", "running", "Runner", "naïve", "ÉCOLE", "中文", "ひら", "x1", "2024", " ", ", ", "-", "\u{301}",
+        "the", "The", "running", "Runner", "naïve", "ÉCOLE", "中文", "ひら", "x1", "2024", " ", ", ", "-",
+        "\u{301}",
     ];
 
     proptest! {

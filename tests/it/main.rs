@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
+mod acknowledging;
 mod assembler;
 mod chunker;
 mod cli;

@@ -1,0 +1,118 @@
+//! An acknowledgement is the last thing that happens to a message: whatever is lost after it, nobody
+//! will send it again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use contexture::adapters::memory::broker::MemoryBroker;
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::domain::task::{Envelope, Stage, Task};
+use contexture::fault::Fault;
+use contexture::ingest::worker;
+use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use contexture::ports::ledger::{Ledger, State};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::support::stages::House;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A broker that looks, whenever it is acknowledged to, whether the stage's work is done.
+struct Watching {
+    inner: Arc<MemoryBroker>,
+    ledger: Arc<MemoryLedger>,
+    /// Stage, state of the version, and messages for the next stage, at each acknowledgement.
+    seen: Arc<Mutex<Vec<(Stage, State, u64)>>>,
+}
+
+struct WatchingConsumer {
+    inner: Box<dyn Consumer>,
+    broker: Arc<MemoryBroker>,
+    ledger: Arc<MemoryLedger>,
+    stage: Stage,
+    held: HashMap<u64, Task>,
+    seen: Arc<Mutex<Vec<(Stage, State, u64)>>>,
+}
+
+#[async_trait]
+impl Broker for Watching {
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+        self.inner.publish(messages).await
+    }
+
+    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+        Ok(Box::new(WatchingConsumer {
+            inner: self.inner.consume(stage).await?,
+            broker: self.inner.clone(),
+            ledger: self.ledger.clone(),
+            stage,
+            held: HashMap::new(),
+            seen: self.seen.clone(),
+        }))
+    }
+
+    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+        self.inner.depth(stage).await
+    }
+
+    fn unseen_max(&self) -> Duration {
+        self.inner.unseen_max()
+    }
+}
+
+#[async_trait]
+impl Consumer for WatchingConsumer {
+    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
+        let deliveries = self.inner.receive(messages_max, linger).await?;
+        for delivery in &deliveries {
+            let (_, task) = delivery.envelope.clone().unwrap().open();
+            self.held.insert(delivery.tag, task);
+        }
+        Ok(deliveries)
+    }
+
+    async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault> {
+        for tag in &tags {
+            let key = &self.held[tag].key;
+            let state = self.ledger.history(&key.collection_key(), &key.document_id).await?[0].state;
+            let next = match self.stage {
+                Stage::Chunk => self.broker.depth(Stage::Embed).await?,
+                Stage::Embed => self.broker.depth(Stage::Index).await?,
+                Stage::Index => 0,
+            };
+            self.seen.lock().unwrap().push((self.stage, state, next));
+        }
+        self.inner.ack(tags).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_is_recorded_and_handed_on() {
+    let house = House::new().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let inner = Arc::new(MemoryBroker::new(house.clock.clone()));
+    let broker = Arc::new(Watching { inner, ledger: house.ledger.clone(), seen: seen.clone() });
+    let task = house.accept("home", "a").await;
+    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, task))]).await.unwrap();
+    for stage in Stage::ALL {
+        let stop = watch::Sender::new(false);
+        let working = tokio::spawn(worker::run(house.stages(broker.clone()), stage, stop.subscribe()));
+        let acknowledged = async {
+            while broker.depth(stage).await.unwrap() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, acknowledged).await.expect("the worker gets there");
+        stop.send_replace(true);
+        working.await.unwrap();
+    }
+    let expected = [
+        (Stage::Chunk, State::Chunked, 1),
+        (Stage::Embed, State::Embedded, 1),
+        (Stage::Index, State::Visible, 0),
+    ];
+    assert_eq!(*seen.lock().unwrap(), expected);
+}

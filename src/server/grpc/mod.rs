@@ -42,6 +42,12 @@ const QUERY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long cut-off calls have to get their answers out.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
 /// Where the server stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -93,11 +99,10 @@ pub(super) async fn serve(
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     let drain_max = limits.drain_max;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let unreadable = |error: tonic_reflection::server::Error| std::io::Error::other(error.to_string());
+    let newer_reflection = reflection().build_v1().map_err(unreadable)?;
+    // Many clients know the older form only, which differs in name alone.
+    let older_reflection = reflection().build_v1alpha().map_err(unreadable)?;
     let (mut reporter, health) = health_reporter();
     for name in SERVICE_NAMES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
@@ -116,7 +121,8 @@ pub(super) async fn serve(
     };
     let serving = transport
         .add_service(health)
-        .add_service(reflection)
+        .add_service(newer_reflection)
+        .add_service(older_reflection)
         .add_service(ingest)
         .add_service(context)
         .serve_with_incoming_shutdown(incoming, stop_accepting);

@@ -46,6 +46,28 @@ async fn reflection_lists_and_describes_the_services() {
 }
 
 #[tokio::test]
+async fn clients_of_the_older_reflection_find_the_services_too() {
+    use older::server_reflection_request::MessageRequest as Asked;
+    use older::server_reflection_response::MessageResponse as Answered;
+    use tonic_reflection::pb::v1alpha as older;
+
+    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let request = older::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(Asked::ListServices(String::new())),
+    };
+    let channel = server.channel().await;
+    let mut client = older::server_reflection_client::ServerReflectionClient::new(channel);
+    let asked = client.server_reflection_info(tokio_stream::iter([request])).await;
+    let response = asked.unwrap().into_inner().message().await.unwrap().unwrap();
+    let Some(Answered::ListServicesResponse(list)) = response.message_response else {
+        panic!("no list of services")
+    };
+    let names: Vec<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+    assert!(SERVICE_NAMES.iter().all(|name| names.contains(name)), "{names:?}");
+}
+
+#[tokio::test]
 async fn health_answers_without_a_key_while_the_server_is_full() {
     let scripted = Arc::new(Scripted::holding());
     let limits = ServerLimits { requests_in_flight_max: 1, ..limits() };

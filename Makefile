@@ -8,7 +8,7 @@ DATA ?=
 .PHONY: demo test test-with-services check bench model build
 
 ## Builds, ingests the project's documents into a temporary collection, asks one question.
-## The embedded stack alone, half optimised, so that it builds sooner.
+## The embedded stack alone, optimised only where it multiplies, so that it builds sooner.
 demo:
 	$(CARGO) run --profile demo --locked --no-default-features --bin contexture -- demo
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::filter::{Bounds, Filter};
 use crate::domain::ids::{DocumentId, Version};
 use crate::domain::metadata::{equals_facet, exists_facet};
+use crate::fault::Fault;
 use crate::ports::vectors::Point;
 
 /// The document's id.
@@ -62,6 +63,17 @@ fn condition(filter: &Filter) -> Condition {
         Filter::Or(parts) => Condition::Any(parts.iter().map(condition).collect()),
         Filter::Not(part) => Condition::Not(Box::new(condition(part))),
     }
+}
+
+/// Refuses a vector that a collection of `dims` numbers cannot hold.
+pub(super) fn check_dims(vector: &[f32], dims: usize) -> Result<(), Fault> {
+    if vector.len() == dims && vector.iter().all(|number| number.is_finite()) {
+        return Ok(());
+    }
+    Err(Fault::permanent(
+        "wrong_dimensions",
+        format!("a vector has {} numbers (or one is not finite); the collection has {dims}", vector.len()),
+    ))
 }
 
 /// The payload of a point.

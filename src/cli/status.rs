@@ -186,7 +186,7 @@ fn history_table(history: &History) -> String {
         };
         lines.row([
             version.version.to_string(),
-            state_name(version.state).to_owned(),
+            version.state.name().to_owned(),
             table::count(version.body_bytes),
             version.chunks.map_or_else(|| "-".to_owned(), |chunks| table::count(chunks.into())),
             table::time(version.accepted_ms),
@@ -195,15 +195,4 @@ fn history_table(history: &History) -> String {
         ]);
     }
     format!("{} in {}\n{}", history.document_id, history.collection, lines.render())
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Accepted => "accepted",
-        State::Chunked => "chunked",
-        State::Embedded => "embedded",
-        State::Visible => "visible",
-        State::Superseded => "superseded",
-        State::Dead => "dead",
-    }
 }

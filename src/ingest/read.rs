@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::chunk::decode;
-use super::chunk::stage::{checked_body, panicked};
+use super::chunk::stage::{checked_body, decoded, panicked};
 use super::handover::CutDocument;
 use super::{Outcome, Stages};
 use crate::domain::chunk::ChunkSpan;
@@ -74,11 +73,7 @@ pub(super) fn cut_document(
     let Some(spans) = spans else {
         return Err(Outcome::HandOn(Stage::Chunk));
     };
-    let mut description = stored.description;
-    let text = decode(&stored.body, description.media_type.as_deref(), task.key.document_id.as_str())
-        .map_err(|reason| Outcome::Failed(Fault::Permanent(reason)))?;
-    if description.title.is_none() {
-        description.title.clone_from(&text.title);
-    }
+    let (text, description) =
+        decoded(task, stored).map_err(|reason| Outcome::Failed(Fault::Permanent(reason)))?;
     Ok(CutDocument { text, description, spans })
 }

@@ -92,6 +92,18 @@ pub enum State {
 }
 
 impl State {
+    /// The name in answers and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Chunked => "chunked",
+            Self::Embedded => "embedded",
+            Self::Visible => "visible",
+            Self::Superseded => "superseded",
+            Self::Dead => "dead",
+        }
+    }
+
     /// Whether nothing more will happen to it by itself.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Visible | Self::Superseded | Self::Dead)

@@ -72,20 +72,6 @@ impl EdgeVectors {
         let shard = self.shard.clone();
         tokio::task::spawn_blocking(move || work(&shard)).await.map_err(Fault::transient)?
     }
-
-    fn check_dims(&self, vector: &[f32]) -> Result<(), Fault> {
-        if vector.len() == self.dims && vector.iter().all(|number| number.is_finite()) {
-            return Ok(());
-        }
-        Err(Fault::permanent(
-            "wrong_dimensions",
-            format!(
-                "a vector has {} numbers (or one is not finite); the collection has {}",
-                vector.len(),
-                self.dims
-            ),
-        ))
-    }
 }
 
 #[async_trait]
@@ -95,7 +81,7 @@ impl Vectors for EdgeVectors {
             return Ok(());
         }
         for point in &points {
-            self.check_dims(&point.vector)?;
+            staged::check_dims(&point.vector, self.dims)?;
         }
         let count = points.len();
         let list = points.into_iter().map(to_engine).collect();
@@ -118,7 +104,7 @@ impl Vectors for EdgeVectors {
         readers: &[String],
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
-        self.check_dims(&vector)?;
+        staged::check_dims(&vector, self.dims)?;
         let filter = filter::to_engine(&staged::readable(filter, readers))?;
         self.read(move |shard| {
             let request = SearchRequest {

@@ -77,20 +77,6 @@ impl QdrantVectors {
         }
     }
 
-    fn check_dims(&self, vector: &[f32]) -> Result<(), Fault> {
-        if vector.len() == self.dims && vector.iter().all(|number| number.is_finite()) {
-            return Ok(());
-        }
-        Err(Fault::permanent(
-            "wrong_dimensions",
-            format!(
-                "a vector has {} numbers (or one is not finite); the collection has {}",
-                vector.len(),
-                self.dims
-            ),
-        ))
-    }
-
     fn search_params(&self) -> SearchParams {
         SearchParams {
             hnsw_ef: None,
@@ -111,7 +97,7 @@ impl QdrantVectors {
 #[async_trait]
 impl Vectors for QdrantVectors {
     async fn upsert(&self, points: Vec<Point>) -> Result<(), Fault> {
-        points.iter().try_for_each(|point| self.check_dims(&point.vector))?;
+        points.iter().try_for_each(|point| staged::check_dims(&point.vector, self.dims))?;
         for batch in points::batches(points) {
             let request = UpsertPoints {
                 collection_name: self.collection.clone(),
@@ -152,7 +138,7 @@ impl Vectors for QdrantVectors {
         readers: &[String],
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
-        self.check_dims(&vector)?;
+        staged::check_dims(&vector, self.dims)?;
         if top_k == 0 || readers.is_empty() {
             return Ok(Vec::new());
         }

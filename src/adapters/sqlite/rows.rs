@@ -113,20 +113,19 @@ pub(super) fn document_ref(
     collection: &CollectionKey,
     document_id: &DocumentId,
 ) -> Result<Option<i64>, Fault> {
+    let Some(collection) = collection_ref(connection, collection)? else { return Ok(None) };
+    document_in(connection, collection, document_id)
+}
+
+fn document_in(
+    connection: &Connection,
+    collection_ref: i64,
+    document_id: &DocumentId,
+) -> Result<Option<i64>, Fault> {
     connection
-        .prepare_cached(
-            "SELECT d.document_ref FROM documents d \
-             JOIN collections c ON c.collection_ref = d.collection_ref \
-             JOIN tenants t ON t.tenant_ref = c.tenant_ref \
-             WHERE t.name = ?1 AND c.name = ?2 AND d.document_id = ?3",
-        )
+        .prepare_cached("SELECT document_ref FROM documents WHERE collection_ref = ?1 AND document_id = ?2")
         .and_then(|mut statement| {
-            statement
-                .query_row(
-                    params![collection.tenant.as_str(), collection.collection.as_str(), document_id.as_str()],
-                    |row| row.get(0),
-                )
-                .optional()
+            statement.query_row(params![collection_ref, document_id.as_str()], |row| row.get(0)).optional()
         })
         .map_err(sql_fault)
 }
@@ -145,16 +144,7 @@ impl<'a> Documents<'a> {
     /// The row number of the document of a version.
     pub(super) fn of(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
         let Some(collection) = self.collection_of(key)? else { return Ok(None) };
-        self.connection
-            .prepare_cached(
-                "SELECT document_ref FROM documents WHERE collection_ref = ?1 AND document_id = ?2",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![collection, key.document_id.as_str()], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(sql_fault)
+        document_in(self.connection, collection, &key.document_id)
     }
 
     /// The row number of the collection of a version.

@@ -1,14 +1,14 @@
 //! The chunk stage: body to spans.
 
-use crate::domain::document::hash_content;
+use crate::domain::document::{Description, hash_content};
 use crate::domain::task::{Stage, Task};
-use crate::fault::{Fault, reason};
+use crate::fault::{Fault, Reason, reason};
 use crate::ingest::handover::CutDocument;
 use crate::ingest::{Outcome, Stages};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::{Ending, StoredBody};
 
-use super::{ChunkLimits, cut, decode};
+use super::{ChunkLimits, NormalisedText, cut, decode};
 
 /// Cuts each task's body and stores the spans; one outcome each, in order.
 pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
@@ -61,13 +61,9 @@ fn cut_body(
     task: &Task,
     body: Option<StoredBody>,
 ) -> Result<CutDocument, Outcome> {
-    let StoredBody { body, mut description, .. } = checked_body(task, body)?;
+    let stored = checked_body(task, body)?;
     let died = |reason| Outcome::Ended { ending: Ending::Dead(Stage::Chunk, reason), sweep: false };
-    let text =
-        decode(&body, description.media_type.as_deref(), task.key.document_id.as_str()).map_err(died)?;
-    if description.title.is_none() {
-        description.title.clone_from(&text.title);
-    }
+    let (text, description) = decoded(task, stored).map_err(died)?;
     let limits = ChunkLimits {
         tokens_max: open.sizes.tokens_max,
         tokens_target: open.sizes.tokens_target,
@@ -77,6 +73,20 @@ fn cut_body(
     let tokenizer = open.embedder.tokenizer();
     let spans = cut(&text, description.title.as_deref(), &*tokenizer, &limits).map_err(died)?;
     Ok(CutDocument { text, description, spans })
+}
+
+/// The text of a sound body, and what is known of it: with the title found in the text, if the
+/// producer gave none.
+pub(in crate::ingest) fn decoded(
+    task: &Task,
+    stored: StoredBody,
+) -> Result<(NormalisedText, Description), Reason> {
+    let StoredBody { body, mut description, .. } = stored;
+    let text = decode(&body, description.media_type.as_deref(), task.key.document_id.as_str())?;
+    if description.title.is_none() {
+        description.title.clone_from(&text.title);
+    }
+    Ok((text, description))
 }
 
 /// The body a task is about, unless the version has ended, was overtaken, or is damaged.

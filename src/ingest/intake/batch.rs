@@ -11,7 +11,7 @@ use crate::domain::ids::{CollectionKey, DocumentId, Version};
 use crate::domain::producer::Rejection;
 use crate::domain::task::Task;
 use crate::fault::{Fault, Refusal, RefusalKind};
-use crate::ports::ledger::{self, Receipt, State, VersionRecord};
+use crate::ports::ledger::{self, Receipt, VersionRecord};
 use crate::ports::producers::{Burial, Published};
 
 /// A batch that is being taken in.
@@ -171,7 +171,7 @@ impl<'a> Batch<'a> {
                 Kind::Duplicate => stored.as_ref().map(|record| record.key.version),
                 _ => submission.version().or(Some(receipt.version)),
             };
-            let latest = stored.map(|record| (record.key.version, state_name(record.state))).unzip();
+            let latest = stored.map(|record| (record.key.version, record.state.name())).unzip();
             let answer = asked(&message).remember();
             self.events.push(Event::without_effect(kind, answer, key, document_id, version, latest));
         }
@@ -218,16 +218,5 @@ fn settled<T>(answer: Result<T, Refusal>) -> Result<Result<T, Refusal>, Fault> {
             Err(Fault::Transient(refusal.message))
         }
         settled => Ok(settled),
-    }
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Accepted => "accepted",
-        State::Chunked => "chunked",
-        State::Embedded => "embedded",
-        State::Visible => "visible",
-        State::Superseded => "superseded",
-        State::Dead => "dead",
     }
 }

@@ -48,12 +48,13 @@ pub struct Passage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Verdict {
-    /// The best candidate of a passage, numbered as cited.
+    /// The best candidate of a passage, as a whole or in part, numbered as cited; of several
+    /// passages the first.
     Kept {
         /// Number of the passage, from 1.
         passage: usize,
     },
-    /// Another candidate of the same passage.
+    /// In a passage, as a whole or in part, whose best candidate is another.
     MergedInto {
         /// Number of the passage, from 1.
         passage: usize,
@@ -70,8 +71,24 @@ pub enum Verdict {
         #[serde(serialize_with = "as_text")]
         of: ChunkId,
     },
+    /// Every sentence of it stands, word by word, in another candidate.
+    CoveredBy {
+        /// The candidate that has the first of them.
+        #[serde(serialize_with = "as_text")]
+        of: ChunkId,
+    },
+    /// The context that was kept from the answer before has it.
+    InPrefix,
     /// Did not fit into what was left of the budget.
     OverBudget,
+    /// Less relevant than the cut-off asks for.
+    BelowCutoff,
+    /// Its document has as many passages as were asked for.
+    DocumentCap,
+    /// Found, but the filter excludes what the snapshot says of it.
+    Filtered,
+    /// Found, but the snapshot has it no more: its document was replaced or deleted.
+    Superseded,
     /// Chosen, then given back when the final text was counted.
     GivenBack,
     /// Nothing but white space.
@@ -91,8 +108,10 @@ pub struct TraceEntry {
     pub citation: Citation,
     /// Its score as it came.
     pub score: f32,
-    /// What it adds to the objective.
+    /// What it adds to the objective as a whole.
     pub gain: f64,
+    /// Bytes of it that are in the context.
+    pub kept_bytes: usize,
     /// Tokens it adds to the rendered text: counted when it was about to be chosen, else an
     /// estimate from its embedder tokens.
     pub tokens: usize,
@@ -108,10 +127,14 @@ pub struct Assembled {
     pub context: String,
     /// Its tokens, counted; never more than the budget.
     pub tokens: usize,
+    /// The byte of `context` after each passage and its framing.
+    pub prefix_bytes: Vec<usize>,
     /// Its passages, as numbered in the text.
     pub passages: Vec<Passage>,
     /// Proven share of the best possible gain, within 0 and 1.
     pub bound: f64,
+    /// The gain of what was chosen.
+    pub gain: f64,
     /// One entry per candidate, best first.
     pub trace: Vec<TraceEntry>,
 }

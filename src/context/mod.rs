@@ -20,9 +20,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::chunk::Chunk;
 use crate::fault::{Refusal, RefusalKind};
 use crate::ports::catalog::{Catalog, OpenCollection};
+use crate::ports::lexical::QuestionTerms;
 
 use answer::{Answer, Ranked, Ranking, Timings};
-use assemble::{AssemblyInput, Candidate};
+use assemble::{AssemblyInput, Candidate, TERM_SHARE};
 use request::{Assembly, Query};
 use retrieve::Retrieved;
 pub use tokenizers::{MakeTokenizer, Tokenizers};
@@ -45,9 +46,10 @@ impl ContextEngine {
         let tokenizer = self.tokenizers.get(&assembly.tokenizer)?;
         let (ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
-        let Shortlist { candidates, snapshot, degraded } = ranked;
+        let Shortlist { candidates, terms, snapshot, degraded } = ranked;
+        let input = AssemblyInput { candidates, terms, term_share: TERM_SHARE, kept: Vec::new() };
         let (assembled, assembly) = tokio::task::spawn_blocking(move || {
-            let assembled = assemble::assemble(&AssemblyInput { candidates }, &assembly, &*tokenizer);
+            let assembled = assemble::assemble(&input, &assembly, &*tokenizer);
             (assembled, assembly)
         })
         .await
@@ -108,6 +110,7 @@ impl ContextEngine {
 /// Candidates in rank order, and what they were read from.
 struct Shortlist {
     candidates: Vec<Candidate>,
+    terms: Option<Arc<dyn QuestionTerms>>,
     snapshot: u64,
     degraded: Vec<answer::Degraded>,
 }
@@ -117,7 +120,8 @@ fn shortlist(mut retrieved: Retrieved, fused: &[fuse::Fused]) -> Shortlist {
         .iter()
         .filter_map(|hit| Some(Candidate { chunk: retrieved.chunks.remove(&hit.id)?, score: hit.score }))
         .collect();
-    Shortlist { candidates, snapshot: retrieved.snapshot, degraded: retrieved.degraded }
+    let Retrieved { terms, snapshot, degraded, .. } = retrieved;
+    Shortlist { candidates, terms, snapshot, degraded }
 }
 
 fn ranked_chunk(candidate: &Candidate) -> Ranked {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{CollectionId, CollectionKey, DocumentId, Version};
 use crate::domain::principal::{Principal, Scope};
+use super::render::Style;
 use crate::fault::Refusal;
 
 /// Longest question, in bytes.
@@ -64,6 +65,43 @@ impl Format {
     }
 }
 
+/// In which order passages stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// The best document first, its passages in document order.
+    #[default]
+    Document,
+    /// The best passages first and last, the others between.
+    Edges,
+    /// The best passage first.
+    Score,
+}
+
+impl Order {
+    /// All orders.
+    pub const ALL: [Self; 3] = [Self::Document, Self::Edges, Self::Score];
+
+    /// Its name on the command line and in requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document",
+            Self::Edges => "edges",
+            Self::Score => "score",
+        }
+    }
+
+    /// The order of that name.
+    pub fn from_name(name: &str) -> Result<Self, Refusal> {
+        Self::ALL.into_iter().find(|order| order.name() == name).ok_or_else(|| {
+            Refusal::invalid(
+                "unknown_order",
+                "order",
+                format!("unknown order '{name}'; known: document, edges, score"),
+            )
+        })
+    }
+}
+
 /// How the two legs' lists become one.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Fusion {
@@ -99,6 +137,12 @@ pub struct RawQuery {
     pub tokenizer: Option<String>,
     /// The output format.
     pub format: Option<String>,
+    /// The order of passages.
+    pub order: Option<String>,
+    /// Share of the best relevance below which nothing is taken.
+    pub cutoff: Option<f64>,
+    /// Most passages of one document.
+    pub passages_per_document_max: Option<i64>,
     /// Chunks to consider.
     pub top_k: Option<i64>,
     /// A filter in text form.
@@ -135,14 +179,21 @@ pub struct Query {
 }
 
 /// What the assembler needs beside the candidates.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Assembly {
     /// Tokens the rendered context may have, framing included.
     pub budget: usize,
     /// The reading model's tokenizer; known names are in the registry of readers.
     pub tokenizer: String,
-    /// The output format.
-    pub format: Format,
+    /// How it is written.
+    pub style: Style,
+    /// In which order passages stand.
+    pub order: Order,
+    /// Leaves out what is less relevant than this share of the best, 0 to 1, even if there is
+    /// room; nothing if none.
+    pub cutoff: Option<f64>,
+    /// Most passages of one document.
+    pub passages_per_document_max: Option<usize>,
     /// Whether to return the trace.
     pub explain: bool,
 }
@@ -228,10 +279,32 @@ impl Assembly {
         Ok(Self {
             budget,
             tokenizer: raw.tokenizer.clone().unwrap_or_else(|| TOKENIZER_DEFAULT.to_owned()),
-            format: raw.format.as_deref().map_or(Ok(Format::default()), Format::from_name)?,
+            style: raw.format.as_deref().map_or(Ok(Format::default()), Format::from_name)?.into(),
+            order: raw.order.as_deref().map_or(Ok(Order::default()), Order::from_name)?,
+            cutoff: raw.cutoff.map(checked_cutoff).transpose()?,
+            passages_per_document_max: raw
+                .passages_per_document_max
+                .map(checked_passages)
+                .transpose()?,
             explain: raw.explain,
         })
     }
+}
+
+fn checked_cutoff(cutoff: f64) -> Result<f64, Refusal> {
+    (0.0..=1.0).contains(&cutoff).then_some(cutoff).ok_or_else(|| {
+        Refusal::invalid("invalid_cutoff", "cutoff", "cutoff must be a share between 0 and 1")
+    })
+}
+
+fn checked_passages(passages: i64) -> Result<usize, Refusal> {
+    usize::try_from(passages).ok().filter(|passages| *passages >= 1).ok_or_else(|| {
+        Refusal::invalid(
+            "invalid_passages_per_document",
+            "passages_per_document_max",
+            "passages_per_document_max must be at least 1",
+        )
+    })
 }
 
 fn parse_fusion(name: Option<&str>) -> Result<Fusion, Refusal> {

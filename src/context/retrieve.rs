@@ -17,7 +17,7 @@ use crate::domain::ids::ChunkId;
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::Purpose;
-use crate::ports::lexical::{LexicalHit, Snapshot};
+use crate::ports::lexical::{LexicalHit, QuestionTerms, Snapshot};
 use crate::ports::vectors::DenseHit;
 
 use super::answer::Degraded;
@@ -38,6 +38,8 @@ pub struct Retrieved {
     pub dense: Vec<DenseHit>,
     /// The chunks of all hits.
     pub chunks: HashMap<ChunkId, Arc<Chunk>>,
+    /// The question's terms, as the index finds them.
+    pub terms: Option<Arc<dyn QuestionTerms>>,
     /// The snapshot's number.
     pub snapshot: u64,
     /// What the answer has to do without.
@@ -140,7 +142,9 @@ async fn lexical_leg(
         let ids: Vec<ChunkId> = lexical.iter().map(|hit| hit.id).collect();
         let chunks = readable(&*snapshot, &query, &ids)?;
         lexical.retain(|hit| chunks.contains_key(&hit.id));
-        Ok(Retrieved { lexical, dense: Vec::new(), chunks, snapshot: snapshot.id(), degraded: Vec::new() })
+        let terms = snapshot.question_terms(&query.question)?;
+        let (dense, degraded) = (Vec::new(), Vec::new());
+        Ok(Retrieved { lexical, dense, chunks, terms, snapshot: snapshot.id(), degraded })
     };
     tokio::task::spawn_blocking(search)
         .await

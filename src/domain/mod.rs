@@ -12,4 +12,5 @@ pub mod origin;
 pub mod pipeline;
 pub mod principal;
 pub mod producer;
+pub mod prose;
 pub mod task;

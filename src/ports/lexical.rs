@@ -68,6 +68,19 @@ pub trait Lexical: Send + Sync {
     fn snapshot(&self) -> Arc<dyn Snapshot>;
 }
 
+/// The words of a question as the index analyses them, found in texts.
+pub trait QuestionTerms: Send + Sync {
+    /// Distinct terms, at most [`QUESTION_TERMS_MAX`].
+    fn count(&self) -> usize;
+
+    /// Calls back for every occurrence, in order: number of the text, byte in it, number of the
+    /// term.
+    fn find(&self, texts: &[&str], found: &mut dyn FnMut(usize, usize, usize));
+}
+
+/// Most distinct words of a question that are searched.
+pub const QUESTION_TERMS_MAX: usize = 512;
+
 /// An immutable committed state. Calls block briefly on memory-mapped files.
 pub trait Snapshot: Send + Sync {
     /// A number that grows with every commit.
@@ -84,6 +97,9 @@ pub trait Snapshot: Send + Sync {
         readers: &[String],
         top_k: usize,
     ) -> Result<Vec<LexicalHit>, Fault>;
+
+    /// The words of a question, to be found in texts; none when it has none to find.
+    fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault>;
 
     /// The chunks of these ids, in order; none for an id that is not in this snapshot.
     fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault>;

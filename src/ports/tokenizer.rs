@@ -14,6 +14,22 @@ pub trait Tokenizer: Send + Sync {
     /// Tokens of a text, without special tokens.
     fn count(&self, text: &str) -> usize;
 
+    /// Tokens of a text, and the least that it adds to any longer text it is part of, wherever it
+    /// stands there. White space ends neither side of the text.
+    fn count_and_least(&self, text: &str) -> (usize, usize) {
+        (self.count(text), self.least_of(text))
+    }
+
+    /// A lower bound of the second number of [`Tokenizer::count_and_least`], without tokenising.
+    fn least_of(&self, text: &str) -> usize {
+        if self.splits_words() { words(text).saturating_sub(1) } else { 0 }
+    }
+
+    /// Whether no token ever joins letters or digits from both sides of white space.
+    fn splits_words(&self) -> bool {
+        false
+    }
+
     /// Counts once, then answers for any range. Costs one pass over the text.
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a>;
 }
@@ -35,4 +51,18 @@ pub trait TokenTable {
     fn tokens_before(&self, position: usize) -> usize {
         self.count(Span { start: 0, end: position })
     }
+}
+
+/// Words between ASCII white space that have a digit or a letter; of the letters, those of
+/// the Latin, Greek and Cyrillic scripts are looked at. Each is at least one token of a
+/// vocabulary that splits words; texts joined on both sides take one away at most.
+fn words(text: &str) -> usize {
+    let mut words = 0;
+    let mut counted = false;
+    for byte in text.bytes() {
+        let speaks = byte.is_ascii_alphanumeric() || matches!(byte, 0xC3..=0xC9 | 0xCE..=0xD4);
+        words += usize::from(speaks && !counted);
+        counted = (counted || speaks) && !byte.is_ascii_whitespace();
+    }
+    words
 }

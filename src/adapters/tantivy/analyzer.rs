@@ -5,10 +5,12 @@
 //! [`WORD_BYTES_MAX`] are left out: nobody searches for them, and each would be a term.
 //!
 //! What becomes of a word depends on the word alone, and a text repeats its words, so it is worked
-//! out once for each and then looked up ([`Terms`]).
+//! out once for each and then looked up ([`Terms`]). What was worked out is handed from one
+//! analyzer of an index to the next.
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use tantivy::Index;
@@ -26,6 +28,11 @@ pub(super) const NAME: &str = "contexture";
 pub(super) const WORD_BYTES_MAX: usize = 100;
 /// Words whose terms are remembered; past that it starts anew.
 const KNOWN_WORDS_MAX: usize = 1 << 16;
+/// Memories of words that an index keeps while nobody analyses.
+const POOLED_MAX: usize = 8;
+
+/// The term of each known word, if it has one.
+type Known = HashMap<Box<str>, Option<Box<str>>, RandomState>;
 
 pub(super) fn register(index: &Index, analysis: &Analysis) -> Result<(), Fault> {
     index.tokenizers().register(NAME, TextAnalyzer::from(Terms::new(one_word(analysis)?)));
@@ -83,13 +90,15 @@ fn language(name: &str) -> Result<Language, Fault> {
 struct Terms {
     /// Makes the term of a word, or nothing.
     one_word: TextAnalyzer,
-    known: HashMap<Box<str>, Option<Box<str>>, RandomState>,
+    known: Known,
+    /// Memories that nobody uses now.
+    pool: Arc<Mutex<Vec<Known>>>,
     token: Token,
 }
 
 impl Terms {
     fn new(one_word: TextAnalyzer) -> Self {
-        Self { one_word, known: HashMap::default(), token: Token::default() }
+        Self { one_word, known: Known::default(), pool: Arc::default(), token: Token::default() }
     }
 
     /// Whether `word` has a term; `text` becomes that term.
@@ -115,10 +124,25 @@ impl Terms {
     }
 }
 
-/// Whoever analyses has its own; what it knows is not worth copying.
+/// Whoever analyses has a memory of its own, the last one that was given back.
 impl Clone for Terms {
     fn clone(&self) -> Self {
-        Self::new(self.one_word.clone())
+        let known = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        Self {
+            one_word: self.one_word.clone(),
+            known,
+            pool: self.pool.clone(),
+            token: Token::default(),
+        }
+    }
+}
+
+impl Drop for Terms {
+    fn drop(&mut self) {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.len() < POOLED_MAX && !self.known.is_empty() {
+            pool.push(std::mem::take(&mut self.known));
+        }
     }
 }
 
@@ -132,7 +156,7 @@ impl Tokenizer for Terms {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> TermStream<'a> {
         self.token.reset();
-        TermStream { words: WordCursor { text, position: 0 }, terms: self }
+        TermStream { words: WordCursor::new(text), terms: self }
     }
 }
 
@@ -159,15 +183,24 @@ impl TokenStream for TermStream<'_> {
 }
 
 /// Walks the words of a text.
-struct WordCursor<'a> {
+pub(super) struct WordCursor<'a> {
     text: &'a str,
     position: usize,
+}
+
+impl<'a> WordCursor<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, position: 0 }
+    }
 }
 
 impl Iterator for WordCursor<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
+        if let Some(word) = self.ascii() {
+            return Some(word);
+        }
         let skipped = self.text[self.position..].find(char::is_alphanumeric)?;
         let start = self.position + skipped;
         let word = &self.text[start..];
@@ -179,6 +212,24 @@ impl Iterator for WordCursor<'_> {
         };
         self.position = start + end;
         Some(start..self.position)
+    }
+}
+
+impl WordCursor<'_> {
+    /// The next word, if nothing but ASCII stands before, in and behind it.
+    fn ascii(&mut self) -> Option<Range<usize>> {
+        let bytes = self.text.as_bytes();
+        let mut start = self.position;
+        while bytes.get(start).is_some_and(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()) {
+            start += 1;
+        }
+        let length = bytes[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let end = start + length;
+        if length == 0 || bytes.get(end).is_some_and(|byte| !byte.is_ascii()) {
+            return None;
+        }
+        self.position = end;
+        Some(start..end)
     }
 }
 
@@ -219,7 +270,7 @@ mod tests {
             let mut looked_up = TextAnalyzer::from(Terms::new(analyzer.clone()));
             let text = format!("{} {} {}", parts.concat(), "w".repeat(long), parts.join(" "));
             let mut expected = Vec::new();
-            for (position, word) in (WordCursor { text: &text, position: 0 }).enumerate() {
+            for (position, word) in WordCursor::new(&text).enumerate() {
                 for token in tokens(&mut analyzer, &text[word.clone()]) {
                     expected.push(Token { position, offset_from: word.start, offset_to: word.end, ..token });
                 }

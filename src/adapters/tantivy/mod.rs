@@ -14,6 +14,7 @@ mod reader;
 mod snapshot;
 mod statistics;
 mod stop_words;
+mod terms;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -14,16 +14,15 @@ use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 
 use super::fields::{Fields, kind};
 use super::statistics::Statistics;
+use super::terms::IndexTerms;
 use super::{Stamp, analyzer, feedback, filter, index_fault, stop_words};
 use crate::domain::chunk::Chunk;
 use crate::domain::document::Head;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{ChunkId, DocumentId};
 use crate::fault::Fault;
-use crate::ports::lexical::{IndexCounts, LexicalHit, Snapshot};
+use crate::ports::lexical::{IndexCounts, LexicalHit, QUESTION_TERMS_MAX, QuestionTerms, Snapshot};
 
-/// Most distinct words of a question that are searched.
-const QUESTION_TERMS_MAX: usize = 512;
 /// Weight of a match in a title or heading, next to 1 for a match in the text.
 const HEADING_WEIGHT: f32 = 0.3;
 /// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`.
@@ -258,6 +257,15 @@ impl Snapshot for TantivySnapshot {
         sort(&mut found);
         found.truncate(top_k);
         Ok(found.into_iter().map(|hit| LexicalHit { id: hit.id, score: hit.score }).collect())
+    }
+
+    fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault> {
+        let words = self.words(question)?;
+        let asked: Vec<String> = distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(IndexTerms::new(asked, self.analyzer()?))))
     }
 
     fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault> {

@@ -73,6 +73,28 @@ impl Tokenizer for Bpe {
         tokens
     }
 
+    /// All pieces but the first and the last are pieces of any longer text, too: what stands
+    /// before the text can change the piece it begins in, what follows the one it ends in.
+    /// A run of digits is split from its start, so what stands before it shifts its pieces; yet
+    /// at least as many of them end inside it as without its first.
+    fn count_and_least(&self, text: &str) -> (usize, usize) {
+        let mut counter = self.pool.take(self.vocabulary);
+        let (mut tokens, mut first, mut last) = (0, 0, 0);
+        for (place, piece) in split(self.vocabulary, self.rules, text).enumerate() {
+            last = counter.count(piece.as_bytes()) as usize;
+            if place == 0 {
+                first = last;
+            }
+            tokens += last;
+        }
+        self.pool.put_back(counter);
+        (tokens, tokens.saturating_sub(first + last))
+    }
+
+    fn splits_words(&self) -> bool {
+        true
+    }
+
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
         Box::new(BpeTable::new(self.vocabulary, self.rules, text))
     }

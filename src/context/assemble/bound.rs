@@ -1,61 +1,89 @@
 //! How good the choice is at worst.
 //!
-//! No set of candidates within the budget gains more than the fractional relaxation of the
-//! knapsack in which each candidate costs a lower bound of the tokens it adds (Dantzig,
-//! 1957). That lower bound is its words less one: the vocabularies we read for never join two
-//! words with a letter or a digit across white space, and joining two chunks can join two
-//! words. Candidates that overlap another are taken as free.
+//! No set of atoms within the budget gains more than λ · budget + max Σ (gain − λ · cost), for
+//! any price λ ≥ 0 of a token (Lagrangian relaxation; Fisher, 1981), if each cost is the least
+//! that the atom, or the framing of a passage, adds to any context
+//! ([`crate::ports::tokenizer::Tokenizer::count_and_least`]). The inner maximum is exact: along
+//! each region a passage either goes on or starts anew, one pass for one λ. The bound is convex
+//! in λ; [`ROUNDS`] halvings find its least value closely, and any value holds.
 
-use super::Item;
-use super::prices::Prices;
-use super::select::Selection;
-use super::unite::{in_document_order, overlaps};
+use super::atoms::Atoms;
+use super::prices::{DIGITS_MAX, Prices};
 
-/// The share of the best possible gain that the selection has for certain, within 0 and 1.
-#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-pub(super) fn share_of_optimum(items: &[Item], selection: &Selection, prices: &Prices, budget: usize) -> f64 {
-    let live = |index: &usize| items[*index].verdict.is_none();
-    if (0..items.len()).filter(live).all(|index| selection.is_chosen(index)) {
-        return 1.0;
-    }
-    let overlapped = overlapped(items);
-    let mut costs: Vec<(f64, usize)> = (0..items.len())
-        .filter(live)
-        .map(|index| {
-            let cost = if overlapped[index] { 0 } else { prices.words(index).saturating_sub(1) };
-            (items[index].gain, cost)
-        })
-        .filter(|(_, cost)| *cost <= budget)
-        .collect();
-    let density = |(gain, cost): &(f64, usize)| if *cost == 0 { f64::INFINITY } else { gain / *cost as f64 };
-    costs.sort_by(|left, right| density(right).total_cmp(&density(left)));
+/// Halvings of the interval of λ.
+const ROUNDS: usize = 40;
 
-    let mut upper = 0.0;
-    let mut left = budget;
-    for (gain, cost) in costs {
-        if cost > left {
-            upper += gain * left as f64 / cost as f64;
-            break;
-        }
-        upper += gain;
-        left -= cost;
-    }
-    if upper > 0.0 { (selection.gain() / upper).min(1.0) } else { 1.0 }
+/// Share of the best gain below which an atom counts as free, since counting it is not.
+const NEGLIGIBLE_SHARE: f64 = 1e-3;
+
+/// What each atom adds at least.
+struct Least {
+    gain: f64,
+    body: f64,
+    /// Framing of a passage that starts here.
+    label: f64,
 }
 
-/// Which candidates share bytes with another that may be chosen.
-fn overlapped(items: &[Item]) -> Vec<bool> {
-    let mut overlapped = vec![false; items.len()];
-    let mut furthest: Option<usize> = None;
-    for index in in_document_order(items, |item| item.verdict.is_none()) {
-        let before = furthest.filter(|before| overlaps(&items[*before], &items[index]));
-        if let Some(before) = before {
-            overlapped[before] = true;
-            overlapped[index] = true;
-        }
-        if before.is_none_or(|before| items[before].chunk.span.end < items[index].chunk.span.end) {
-            furthest = Some(index);
-        }
+/// The share of the best possible gain that `achieved` is for certain, within 0 and 1;
+/// `admits` tells which atoms may be chosen.
+pub(super) fn share_of_optimum(
+    prices: &Prices,
+    admits: impl Fn(usize) -> bool,
+    achieved: f64,
+    budget: usize,
+) -> f64 {
+    let upper = upper(prices, admits, budget);
+    if upper > 0.0 && achieved < upper { (achieved / upper).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+fn upper(prices: &Prices, admits: impl Fn(usize) -> bool, budget: usize) -> f64 {
+    let atoms = prices.atoms;
+    let best_gain = atoms.atoms.iter().map(|atom| atom.gain).fold(0.0, f64::max);
+    let negligible = best_gain * NEGLIGIBLE_SHARE;
+    let labels = prices.least_labels();
+    let least: Vec<Least> = (0..atoms.len())
+        .map(|index| {
+            let gain = atoms.atoms[index].gain;
+            let least = if gain >= negligible { prices.least_body(index) } else { 0 };
+            if !admits(index) || least > budget {
+                return Least { gain: 0.0, body: 0.0, label: 0.0 };
+            }
+            let digits = atoms.atoms[index].span.start.checked_ilog10().unwrap_or(0) as usize + 1;
+            let label = labels[digits.min(DIGITS_MAX)] as f64;
+            Least { gain, body: least as f64, label }
+        })
+        .collect();
+    let budget = budget as f64;
+    let value = |price: f64| price * budget + unconstrained(atoms, &least, price);
+    // Beyond the best gain per token nothing is worth its price, and the bound only grows.
+    let densities = least.iter().map(|atom| atom.gain / atom.body.max(1.0));
+    let (mut low, mut high) = (0.0, densities.fold(0.0, f64::max));
+    let mut best = value(low).min(value(high));
+    for _ in 0..ROUNDS {
+        let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+        let (at_left, at_right) = (value(left), value(right));
+        best = best.min(at_left).min(at_right);
+        if at_left <= at_right { high = right } else { low = left }
     }
-    overlapped
+    // Rounding of sums must not turn a bound into less than the truth.
+    best * (1.0 + 1e-9)
+}
+
+/// The most that any set gains beyond what it costs at a price.
+fn unconstrained(atoms: &Atoms, least: &[Least], price: f64) -> f64 {
+    let mut total = 0.0;
+    for region in &atoms.regions {
+        // Best so far with the atom before left out, and taken.
+        let (mut apart, mut inside) = (0.0_f64, f64::NEG_INFINITY);
+        for index in region.atoms.clone() {
+            let Least { gain, body, label } = &least[index];
+            let worth = gain - price * body;
+            let taken = worth + inside.max(apart - price * label);
+            apart = apart.max(inside);
+            inside = taken;
+        }
+        total += apart.max(inside);
+    }
+    total
 }

@@ -8,12 +8,17 @@
 //!
 //! Pairs are found by prefix filtering, which misses none: sets this similar share one of
 //! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007).
-//! Parts of one document that overlap are not duplicates; they are united.
+//! Parts of one document that overlap are not duplicates; they are united. Afterwards sentences
+//! that stand in several candidates are found the same exact way ([`mark_repeats`]).
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
+use super::atoms::Atoms;
+use super::items::Item;
 use super::unite::overlaps;
-use super::{Citation, Item, Verdict};
+use crate::context::answer::{Citation, Verdict};
 
 /// Tokens per shingle.
 const SHINGLE_TOKENS: usize = 3;
@@ -26,48 +31,88 @@ struct Sketch {
     whole: u64,
     /// Hash of the tokens with digits, in any order.
     numbers: u64,
-    /// Hashes of the shingles, sorted, each once.
+    /// Hashes of the shingles; sorted, each once, when they are first compared.
     shingles: Vec<u64>,
+    is_sorted: bool,
+    /// The lowest of them, as many as similar sets share one of.
+    prefix: Vec<u64>,
     /// Bytes of the tokens.
     bytes: usize,
+}
+
+impl Sketch {
+    fn sort(&mut self) {
+        if !self.is_sorted {
+            self.shingles.sort_unstable();
+            self.shingles.dedup();
+            self.is_sorted = true;
+        }
+    }
 }
 
 /// Marks duplicates; returns for every candidate where else its text stands.
 pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     let mut also = vec![Vec::new(); items.len()];
-    let mut kept: HashMap<usize, Sketch> = HashMap::new();
-    let mut by_hash: HashMap<u64, Vec<usize>> = HashMap::new();
+    let mut sketches: Vec<Option<Sketch>> = Vec::with_capacity(items.len());
+    let mut by_hash = ByHash::default();
     for index in 0..items.len() {
-        if items[index].verdict.is_some() {
-            continue;
-        }
-        let sketch = sketch(&items[index].chunk.text);
-        let prefix = &sketch.shingles[..prefix_length(sketch.shingles.len())];
-        let mut partners: Vec<usize> =
-            prefix.iter().filter_map(|hash| by_hash.get(hash)).flatten().copied().collect();
-        partners.sort_unstable();
-        partners.dedup();
-        let found = partners.into_iter().find_map(|partner| {
-            Some((partner, compare(items, (partner, &kept[&partner]), (index, &sketch))?))
-        });
-        if let Some((partner, verdict)) = found {
-            items[index].verdict = Some(verdict);
-            let citation = items[index].citation();
-            if citation != items[partner].citation() {
-                also[partner].push(citation);
+        let mut sketch = items[index].is_live().then(|| sketch(&items[index].chunk.text));
+        if let Some(other) = &mut sketch {
+            let partners = by_hash.partners(&other.prefix);
+            let found = partners.into_iter().find_map(|partner| {
+                let kept = sketches[partner].as_mut()?;
+                Some((partner, compare(items, (partner, kept), (index, other))?))
+            });
+            if let Some((partner, verdict)) = found {
+                items[index].verdict = Some(verdict);
+                let citation = items[index].citation();
+                if citation != items[partner].citation() {
+                    also[partner].push(citation);
+                }
+                sketch = None;
+            } else {
+                by_hash.add(&other.prefix, index);
             }
-            continue;
         }
-        for hash in prefix {
-            by_hash.entry(*hash).or_default().push(index);
-        }
-        kept.insert(index, sketch);
+        sketches.push(sketch);
     }
     also
 }
 
+/// Candidates by the hashes of their prefixes: a list for each hash, linked through `entries`.
+#[derive(Default)]
+struct ByHash {
+    heads: HashMap<u64, usize, RandomState>,
+    /// Candidate, and the entry before it in the list.
+    entries: Vec<(usize, Option<usize>)>,
+}
+
+impl ByHash {
+    fn add(&mut self, prefix: &[u64], candidate: usize) {
+        for hash in prefix {
+            let before = self.heads.insert(*hash, self.entries.len());
+            self.entries.push((candidate, before));
+        }
+    }
+
+    /// Candidates that share a hash, ascending.
+    fn partners(&self, prefix: &[u64]) -> Vec<usize> {
+        let mut partners = Vec::new();
+        for hash in prefix {
+            let mut at = self.heads.get(hash).copied();
+            while let Some((candidate, before)) = at.map(|place| self.entries[place]) {
+                partners.push(candidate);
+                at = before;
+            }
+        }
+        partners.sort_unstable();
+        partners.dedup();
+        partners
+    }
+}
+
 /// How `other` duplicates `kept`, if it does.
-fn compare(items: &[Item], kept: (usize, &Sketch), other: (usize, &Sketch)) -> Option<Verdict> {
+fn compare(items: &[Item], kept: (usize, &mut Sketch), other: (usize, &mut Sketch)) -> Option<Verdict> {
     let (first, second) = (&items[kept.0], &items[other.0]);
     if overlaps(first, second) && first.chunk.span != second.chunk.span {
         return None;
@@ -78,10 +123,12 @@ fn compare(items: &[Item], kept: (usize, &Sketch), other: (usize, &Sketch)) -> O
         return Some(Verdict::DuplicateOf { of });
     }
     let (shorter, longer) = (kept.1.bytes.min(other.1.bytes), kept.1.bytes.max(other.1.bytes));
-    let near = kept.1.numbers == other.1.numbers
-        && shorter * 10 >= longer * SIMILARITY_TENTHS_MIN
-        && similar(&kept.1.shingles, &other.1.shingles);
-    near.then_some(Verdict::NearDuplicateOf { of })
+    if kept.1.numbers != other.1.numbers || shorter * 10 < longer * SIMILARITY_TENTHS_MIN {
+        return None;
+    }
+    kept.1.sort();
+    other.1.sort();
+    similar(&kept.1.shingles, &other.1.shingles).then_some(Verdict::NearDuplicateOf { of })
 }
 
 /// Lowest hashes of which similar sets share at least one.
@@ -119,14 +166,34 @@ fn sketch(text: &str) -> Sketch {
     });
     let chain =
         |hashes: &[u64]| mix(hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_mul(FACTOR) ^ *hash));
-    let mut shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {
+    let shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {
         vec![chain(&hashes)]
     } else {
         hashes.windows(SHINGLE_TOKENS).map(chain).collect()
     };
-    shingles.sort_unstable();
-    shingles.dedup();
-    Sketch { whole: chain(&hashes), numbers, shingles, bytes }
+    let mut sketch =
+        Sketch { whole: chain(&hashes), numbers, shingles, is_sorted: false, prefix: Vec::new(), bytes };
+    sketch.prefix = lowest(&mut sketch);
+    sketch
+}
+
+/// The lowest distinct hashes, at least as many as [`prefix_length`] asks for: it grows with the
+/// size of the set, so that of all hashes, each counted as often as it occurs, is enough.
+fn lowest(sketch: &mut Sketch) -> Vec<u64> {
+    let wanted = prefix_length(sketch.shingles.len());
+    let selected = 2 * wanted;
+    if selected < sketch.shingles.len() {
+        sketch.shingles.select_nth_unstable(selected);
+        let mut lowest = sketch.shingles[..selected].to_vec();
+        lowest.sort_unstable();
+        lowest.dedup();
+        if lowest.len() >= wanted {
+            lowest.truncate(wanted);
+            return lowest;
+        }
+    }
+    sketch.sort();
+    sketch.shingles[..prefix_length(sketch.shingles.len())].to_vec()
 }
 
 /// Calls back with hash (FNV-1a, mixed), bytes and presence of digits.
@@ -175,4 +242,28 @@ fn mix(hash: u64) -> u64 {
     let once = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let twice = (once ^ (once >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     twice ^ (twice >> 31)
+}
+
+/// Shortest text, in bytes, that counts as a repetition: lines such as `}` stand where they do.
+const REPEAT_BYTES_MIN: usize = 40;
+
+/// Marks atoms whose text, white space at its ends aside, a better candidate has.
+pub(super) fn mark_repeats(atoms: &mut Atoms) {
+    let mut order: Vec<usize> = (0..atoms.len()).collect();
+    order.sort_by_key(|index| (atoms.atoms[*index].item, *index));
+    let mut seen: HashMap<&str, usize, RandomState> = HashMap::default();
+    let mut repeats = Vec::new();
+    for index in order {
+        let text = atoms.text(index).trim();
+        if text.len() < REPEAT_BYTES_MIN {
+            continue;
+        }
+        let original = *seen.entry(text).or_insert(index);
+        if original != index {
+            repeats.push((index, original));
+        }
+    }
+    for (index, original) in repeats {
+        atoms.atoms[index].repeats = Some(original);
+    }
 }

@@ -1,40 +1,48 @@
 //! Packs candidates into a context that never exceeds its budget.
 //!
-//! Objective: the sum of the chosen candidates' gains; a gain is (score / best score)⁴ · √bytes.
-//! Relevance falls steeply with the score and a longer text holds more of it: recall is flat
-//! for exponents from 4 up, and 2 to 4 points lower for 1. Cost: tokens of the rendered text,
-//! framing included. Greedy on gain per token and greedy on gain (it starts with the best
-//! single candidate), the better one wins (Khuller et al., 1999); lazily (Minoux, 1978).
+//! Candidates become *atoms*, sentences and lines that tile them ([`atoms`]); every atom gets a
+//! gain ([`relevance`]) and a price in tokens of the rendered text, framing included
+//! ([`prices`]). Objective: the sum of the chosen atoms' gains, under the budget. Options of
+//! every size, from an atom to a section, are added greedily by gain per token and by gain (it
+//! starts with the best single option); small sets are solved exactly; the best of the three is
+//! improved by swaps. Atoms that touch become one passage.
 //!
 //! Token counts of pieces do not add up, so they only steer the choice; the final text is
-//! counted, and while it is over, the lowest gains are given back. Documents come best first,
-//! passages in document order; ties go by score, document id, offset. Equal input gives equal
-//! bytes, in whatever order candidates of equal score arrive.
+//! counted, and while it is over, the lowest gains per token are given back. Documents come best
+//! first, passages in document order, unless another order is asked for; ties go by score,
+//! document id, offset. Equal input gives equal bytes, in whatever order candidates of equal
+//! score arrive. Passages that an earlier answer had are kept in front, byte for byte.
 //! Limits: `CANDIDATES_MAX` candidates; those beyond, by rank, are not considered.
 
+mod atoms;
 mod bound;
+mod choose;
 mod duplicates;
+mod exact;
+mod items;
 mod prices;
-mod select;
+mod relevance;
+mod selection;
 mod unite;
 
-use std::borrow::Cow;
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::answer::{Assembled, Citation, TraceEntry, Verdict};
-use super::render::{render, visible::visible};
-use super::request::{Assembly, TOP_K_MAX};
-use crate::domain::chunk::{Chunk, context_line};
+use super::answer::{Assembled, Citation, Passage, TraceEntry, Verdict};
+use super::render::{Rendering, render_marked, tag_of};
+use super::request::{Assembly, Order};
+use crate::domain::chunk::Chunk;
+use crate::ports::lexical::QuestionTerms;
 use crate::ports::tokenizer::Tokenizer;
+use atoms::Atoms;
+use choose::{Limits, Options, Rule};
+use items::Item;
+pub use items::heading;
 use prices::Prices;
-use select::{Rule, Selection};
+pub use relevance::TERM_SHARE;
+use selection::Selection;
 
 /// Most candidates that are considered.
-pub const CANDIDATES_MAX: usize = TOP_K_MAX;
-/// How steeply the value of a text falls with its relative score.
-const SCORE_EXPONENT: i32 = 4;
+pub const CANDIDATES_MAX: usize = 2000;
 /// How often room that the final count left is filled again.
 const REFILLS_MAX: usize = 2;
 
@@ -48,188 +56,243 @@ pub struct Candidate {
 }
 
 /// What there is to choose from.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct AssemblyInput {
     /// Candidates, best first.
     pub candidates: Vec<Candidate>,
-}
-
-/// A candidate as the steps of assembly see it; their slices are in canonical order.
-struct Item<'a> {
-    chunk: &'a Chunk,
-    score: f32,
-    gain: f64,
-    /// Number of its document version.
-    group: usize,
-    heading: String,
-    visible: Cow<'a, str>,
-    /// What became of it; none while it may be chosen.
-    verdict: Option<Verdict>,
-}
-
-impl Item<'_> {
-    fn citation(&self) -> Citation {
-        Citation {
-            document_id: self.chunk.document_id.clone(),
-            version: self.chunk.version,
-            span: self.chunk.span,
-        }
-    }
+    /// The question's terms; without them the scores alone decide.
+    pub terms: Option<Arc<dyn QuestionTerms>>,
+    /// Share of the terms in relevance, 0 to 1; [`TERM_SHARE`] for scores of retrieval, less
+    /// where a reranker has read the texts.
+    pub term_share: f64,
+    /// Passages that stand in front and stay as they are.
+    pub kept: Vec<Passage>,
 }
 
 /// Chooses, merges, orders, renders and counts.
 pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Tokenizer) -> Assembled {
-    let mut items = canonical(&input.candidates);
+    let mut items = items::canonical(&input.candidates);
     unite::reject_inconsistent(&mut items);
     let also = duplicates::collapse(&mut items);
-    let mut prices = Prices::new(&items, assembly.format, tokenizer);
+    let mut atoms = atoms::cut(&mut items);
+    duplicates::mark_repeats(&mut atoms);
+    relevance::grade(&mut atoms, &items, input.terms.as_deref(), input.term_share);
+    let closed = closed(&atoms, &items, &input.kept, assembly);
+    let admits = |index: usize| closed[index].is_none();
 
-    let by_density = select::greedy(&mut prices, Selection::new(&items), Rule::GainPerToken, assembly.budget);
-    let by_gain = select::greedy(&mut prices, Selection::new(&items), Rule::Gain, assembly.budget);
-    let better = if by_gain.gain() > by_density.gain() { by_gain } else { by_density };
-    let packed = pack(&mut prices, better, assembly, &also, tokenizer);
+    let front = Front::new(input, assembly, tokenizer);
+    let mut prices = Prices::new(&atoms, &items, &assembly.style, tokenizer);
+    let options = Options::of(&atoms, &items, admits);
+    let limits = Limits {
+        tokens: assembly.budget.saturating_sub(front.tokens),
+        passages_per_document: assembly.passages_per_document_max.unwrap_or(usize::MAX),
+    };
+    let chosen = best(&mut prices, &options, admits, limits, assembly.order);
+    let packer = Packer { front: &front, assembly, also: &also, options: &options, limits, tokenizer };
+    let packed = packer.pack(&mut prices, chosen);
 
-    let bound = bound::share_of_optimum(&items, &packed.selection, &prices, assembly.budget);
-    let trace = trace(&items, &packed.selection, &prices, &packed.united);
+    let gain = packed.selection.gain();
+    let everything = (0..atoms.len()).all(|index| !admits(index) || packed.selection.is_chosen(index));
+    let bound = if everything {
+        1.0
+    } else {
+        let room = assembly.budget.saturating_sub(front.tokens_least);
+        bound::share_of_optimum(&prices, admits, gain, room)
+    };
+    let trace = trace(&prices, &packed, &closed, limits);
+    let passages = input.kept.iter().cloned().chain(packed.united.passages).collect();
     Assembled {
-        context: packed.context,
+        context: packed.rendering.text,
         tokens: packed.tokens,
-        passages: packed.united.passages,
+        prefix_bytes: packed.rendering.ends,
+        passages,
         bound,
+        gain,
         trace,
     }
 }
 
-struct Packed<'a> {
-    selection: Selection<'a>,
+/// Why an atom may not be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    /// A passage in front has it.
+    InFront,
+    /// Its relevance is too low.
+    BelowCutoff,
+}
+
+/// By atom, why it may not be chosen.
+fn closed(atoms: &Atoms, items: &[Item], kept: &[Passage], assembly: &Assembly) -> Vec<Option<Closed>> {
+    let best = atoms.atoms.iter().map(|atom| atom.relevance).fold(0.0, f64::max);
+    let lowest = assembly.cutoff.map_or(0.0, |share| share * best);
+    let of = |atom: &atoms::Atom| {
+        let chunk = items[atom.item].chunk;
+        let has = |passage: &&Passage| {
+            passage.document_id == chunk.document_id
+                && passage.version == chunk.version
+                && passage.span.start < atom.span.end
+                && atom.span.start < passage.span.end
+        };
+        if kept.iter().any(|passage| has(&passage)) {
+            return Some(Closed::InFront);
+        }
+        (atom.relevance < lowest).then_some(Closed::BelowCutoff)
+    };
+    atoms.atoms.iter().map(of).collect()
+}
+
+/// The best of what the rules and, for small sets, the exact search find, improved by swaps.
+fn best(
+    prices: &mut Prices,
+    options: &Options,
+    admits: impl Fn(usize) -> bool,
+    limits: Limits,
+    order: Order,
+) -> Selection {
+    let empty = Selection::new(prices, order == Order::Document);
+    let by_density = choose::greedy(prices, options, empty.clone(), Rule::GainPerToken, limits);
+    let by_gain = choose::greedy(prices, options, empty.clone(), Rule::Gain, limits);
+    let mut best = if by_gain.gain() > by_density.gain() { by_gain } else { by_density };
+    if limits.passages_per_document == usize::MAX
+        && let Some(exact) = exact::best(prices, admits, limits.tokens, &empty)
+        && exact.tokens() <= limits.tokens
+        && exact.gain() > best.gain()
+    {
+        best = exact;
+    }
+    choose::swap(prices, options, best, limits)
+}
+
+/// What stands in front and stays.
+struct Front<'a> {
+    passages: &'a [Passage],
+    /// The tag of a plain context that starts with them.
+    tag: Option<String>,
+    tokens: usize,
+    /// The least they cost in any context that starts with them, proven.
+    tokens_least: usize,
+}
+
+impl<'a> Front<'a> {
+    fn new(input: &'a AssemblyInput, assembly: &Assembly, tokenizer: &dyn Tokenizer) -> Self {
+        let passages = input.kept.as_slice();
+        if passages.is_empty() {
+            return Self { passages, tag: None, tokens: 0, tokens_least: 0 };
+        }
+        let tag = tag_of(passages, &assembly.style);
+        let text = render_marked(passages, &assembly.style, tag.as_deref()).text;
+        let (tokens, tokens_least) = tokenizer.count_and_least(&text);
+        Self { passages, tag, tokens, tokens_least }
+    }
+}
+
+struct Packed {
+    selection: Selection,
     united: unite::United,
-    context: String,
+    rendering: Rendering,
     tokens: usize,
 }
 
-impl<'a> Packed<'a> {
-    fn new(
-        selection: Selection<'a>,
-        assembly: &Assembly,
-        also: &[Vec<Citation>],
-        tokenizer: &dyn Tokenizer,
-    ) -> Self {
-        let united = unite::unite(&selection, also);
-        let context = render(&united.passages, assembly.format);
-        let tokens = if context.is_empty() { 0 } else { tokenizer.count(&context) };
-        Self { selection, united, context, tokens }
-    }
-}
-
 /// Renders and counts; gives back what is too much, fills what is left.
-fn pack<'a>(
-    prices: &mut Prices<'a>,
-    chosen: Selection<'a>,
-    assembly: &Assembly,
-    also: &[Vec<Citation>],
-    tokenizer: &dyn Tokenizer,
-) -> Packed<'a> {
-    let mut packed = Packed::new(chosen, assembly, also, tokenizer);
-    while packed.tokens > assembly.budget {
-        let excess = packed.tokens - assembly.budget;
-        let mut selection = packed.selection;
-        selection.give_back(prices, excess);
-        packed = Packed::new(selection, assembly, also, tokenizer);
-    }
-    for _ in 0..REFILLS_MAX {
-        let left = assembly.budget - packed.tokens;
-        let limit = packed.selection.tokens() + left;
-        let selection = select::greedy(prices, packed.selection.clone(), Rule::GainPerToken, limit);
-        if selection.count() == packed.selection.count() {
-            break;
+struct Packer<'a> {
+    front: &'a Front<'a>,
+    assembly: &'a Assembly,
+    also: &'a [Vec<Citation>],
+    options: &'a Options,
+    limits: Limits,
+    tokenizer: &'a dyn Tokenizer,
+}
+
+impl Packer<'_> {
+    fn pack(&self, prices: &mut Prices, chosen: Selection) -> Packed {
+        let mut packed = self.render(prices, chosen);
+        while packed.tokens > self.assembly.budget && packed.selection.gain() > 0.0 {
+            let excess = packed.tokens - self.assembly.budget;
+            let mut selection = packed.selection;
+            selection.give_back(prices, excess);
+            packed = self.render(prices, selection);
         }
-        let fuller = Packed::new(selection, assembly, also, tokenizer);
-        if fuller.tokens > assembly.budget {
-            break;
+        if packed.tokens > self.assembly.budget {
+            let nothing = Selection::new(prices, true);
+            return Packed { rendering: Rendering::default(), tokens: 0, ..self.render(prices, nothing) };
         }
-        packed = fuller;
+        for _ in 0..REFILLS_MAX {
+            let left = self.assembly.budget - packed.tokens;
+            let limits = Limits { tokens: packed.selection.tokens() + left, ..self.limits };
+            let before = packed.selection.gain();
+            let selection =
+                choose::greedy(prices, self.options, packed.selection.clone(), Rule::GainPerToken, limits);
+            if selection.gain() <= before {
+                break;
+            }
+            let fuller = self.render(prices, selection);
+            if fuller.tokens > self.assembly.budget {
+                break;
+            }
+            packed = fuller;
+        }
+        packed
     }
-    packed
-}
 
-/// Candidates by score, document, version, offset: the order that settles every tie.
-fn canonical(candidates: &[Candidate]) -> Vec<Item<'_>> {
-    let score =
-        |candidate: &Candidate| if candidate.score > 0.0 { candidate.score.min(f32::MAX) } else { 0.0 };
-    let place = |chunk: &Chunk| (chunk.span, chunk.ordinal, chunk.id);
-    let by_rank = |left: &&Candidate, right: &&Candidate| {
-        score(right)
-            .total_cmp(&score(left))
-            .then_with(|| same_document(&left.chunk, &right.chunk))
-            .then_with(|| place(&left.chunk).cmp(&place(&right.chunk)))
-            .then_with(|| left.chunk.text.cmp(&right.chunk.text))
-    };
-    let mut ranked: Vec<&Candidate> = candidates.iter().collect();
-    ranked.sort_by(by_rank);
-    ranked.truncate(CANDIDATES_MAX);
-
-    let best = ranked.first().map_or(0.0, |candidate| score(candidate));
-    let groups = number_documents(&ranked);
-    let with_group = ranked.into_iter().zip(groups);
-    with_group.map(|(candidate, group)| item_of(candidate, score(candidate), best, group)).collect()
-}
-
-fn same_document(left: &Chunk, right: &Chunk) -> Ordering {
-    left.document_id.cmp(&right.document_id).then(left.version.cmp(&right.version))
-}
-
-/// The number of each candidate's document version, counted in order of appearance.
-fn number_documents(ranked: &[&Candidate]) -> Vec<usize> {
-    let mut numbers = BTreeMap::new();
-    let mut number_of = |candidate: &&Candidate| {
-        let next = numbers.len();
-        *numbers.entry((candidate.chunk.document_id.clone(), candidate.chunk.version)).or_insert(next)
-    };
-    ranked.iter().map(&mut number_of).collect()
-}
-
-fn item_of(candidate: &Candidate, score: f32, best: f32, group: usize) -> Item<'_> {
-    let chunk = candidate.chunk.as_ref();
-    let bytes = chunk.text.trim().len();
-    Item {
-        chunk,
-        score: candidate.score,
-        gain: gain(score, best, bytes),
-        group,
-        heading: heading(chunk),
-        visible: visible(&chunk.text),
-        verdict: (bytes == 0).then_some(Verdict::Blank),
-    }
-}
-
-/// The heading line of a chunk: its headings, or the title where there are none; at most
-/// [`crate::domain::chunk::CONTEXT_LINE_BYTES_MAX`] bytes.
-pub fn heading(chunk: &Chunk) -> String {
-    let title = chunk.description.title.as_deref().filter(|_| chunk.heading.is_empty());
-    context_line(title, &chunk.heading)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "texts are far below 2^52 bytes")]
-fn gain(score: f32, best: f32, bytes: usize) -> f64 {
-    if best > 0.0 {
-        (f64::from(score) / f64::from(best)).powi(SCORE_EXPONENT) * (bytes as f64).sqrt()
-    } else {
-        0.0
-    }
-}
-
-fn trace(items: &[Item], selection: &Selection, prices: &Prices, united: &unite::United) -> Vec<TraceEntry> {
-    let entry = |(index, item): (usize, &Item)| TraceEntry {
-        chunk_id: item.chunk.id,
-        citation: item.citation(),
-        score: item.score,
-        gain: item.gain,
-        tokens: prices.known(index),
-        verdict: item.verdict.or(united.verdicts[index]).unwrap_or(if selection.was_given_back(index) {
-            Verdict::GivenBack
+    fn render(&self, prices: &Prices, selection: Selection) -> Packed {
+        let united = unite::unite(&selection, prices, self.also, self.assembly.order, self.front.passages.len());
+        let rendering = if self.front.passages.is_empty() {
+            render_marked(&united.passages, &self.assembly.style, None)
         } else {
-            Verdict::OverBudget
-        }),
+            let all: Vec<Passage> = self.front.passages.iter().chain(&united.passages).cloned().collect();
+            render_marked(&all, &self.assembly.style, self.front.tag.as_deref())
+        };
+        let tokens = if rendering.text.is_empty() { 0 } else { self.tokenizer.count(&rendering.text) };
+        Packed { selection, united, rendering, tokens }
+    }
+}
+
+fn trace(prices: &Prices, packed: &Packed, closed: &[Option<Closed>], limits: Limits) -> Vec<TraceEntry> {
+    let atoms = &prices.atoms.atoms;
+    let entry = |(number, item): (usize, &Item)| {
+        let own = item.atoms.clone();
+        let chosen = own.clone().filter(|index| packed.selection.is_chosen(*index));
+        TraceEntry {
+            chunk_id: item.chunk.id,
+            citation: item.citation(),
+            score: item.score,
+            gain: own.clone().map(|index| atoms[index].gain).sum(),
+            tokens: own.map(|index| prices.known(index)).sum(),
+            kept_bytes: chosen.map(|index| atoms[index].span.len()).sum(),
+            verdict: item
+                .verdict
+                .or(packed.united.verdicts[number])
+                .unwrap_or_else(|| left_out(prices, item, packed, closed, limits)),
+        }
     };
-    items.iter().enumerate().map(entry).collect()
+    prices.items.iter().enumerate().map(entry).collect()
+}
+
+/// Why nothing of a candidate is in the context.
+fn left_out(
+    prices: &Prices,
+    item: &Item,
+    packed: &Packed,
+    closed: &[Option<Closed>],
+    limits: Limits,
+) -> Verdict {
+    let atoms = &prices.atoms.atoms;
+    let own = || item.atoms.clone();
+    if own().all(|index| closed[index] == Some(Closed::InFront)) {
+        return Verdict::InPrefix;
+    }
+    let original = own().find_map(|index| atoms[index].repeats);
+    if let Some(original) = original.filter(|_| own().all(|index| atoms[index].repeats.is_some())) {
+        return Verdict::CoveredBy { of: prices.items[atoms[original].item].chunk.id };
+    }
+    if own().any(|index| packed.selection.was_given_back(index)) {
+        return Verdict::GivenBack;
+    }
+    if own().all(|index| closed[index].is_some()) {
+        return Verdict::BelowCutoff;
+    }
+    if packed.selection.passages_of(item.group) >= limits.passages_per_document {
+        return Verdict::DocumentCap;
+    }
+    Verdict::OverBudget
 }

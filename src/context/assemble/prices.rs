@@ -1,62 +1,63 @@
 //! What the pieces of a context cost in tokens.
 //!
-//! Every piece is counted once, when it is first about to be chosen; until then a candidate's
-//! cost is guessed from its embedder tokens. Prices steer the choice; they are not the proof
-//! that the context fits, since tokens of joined texts do not add up.
+//! Every piece is counted once, when it is first about to be chosen; until then an atom's cost
+//! is guessed from its candidate's embedder tokens. Prices steer the choice; they are not the
+//! proof that the context fits, since tokens of joined texts do not add up.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::Item;
+use foldhash::fast::RandomState;
+
+use super::atoms::Atoms;
+use super::items::Item;
 use crate::context::render::visible::visible;
-use crate::context::render::{Frame, Label, longest_run};
-use crate::context::request::Format;
+use crate::context::render::{Frame, Label, Style};
 use crate::domain::chunk::Span;
 use crate::ports::tokenizer::Tokenizer;
 
 /// Bytes of one token where nothing better is known.
 const BYTES_PER_TOKEN_GUESS: usize = 4;
 
+/// Digits of a byte offset that are told apart.
+pub(super) const DIGITS_MAX: usize = 8;
+
 /// Counts pieces of one assembly, each at most once.
 pub(super) struct Prices<'a> {
+    pub(super) atoms: &'a Atoms<'a>,
     pub(super) items: &'a [Item<'a>],
     tokenizer: &'a dyn Tokenizer,
-    format: Format,
     frame: Frame,
-    /// The texts as the format writes them.
-    framed: Vec<Cow<'a, str>>,
-    words: Vec<usize>,
-    bodies: Vec<Option<usize>>,
-    labels: BTreeMap<(usize, bool), usize>,
-    documents: Vec<Option<usize>>,
-    fences: BTreeMap<usize, usize>,
+    /// By atom: tokens, and the least that it adds to any context; filled when it is needed.
+    bodies: Vec<Option<(usize, usize)>>,
+    guesses: Vec<usize>,
+    labels: HashMap<(usize, bool), usize, RandomState>,
+    documents: HashMap<usize, usize, RandomState>,
     once: usize,
     /// Lowest share of its guess that a counted text turned out to have.
     share_min: f64,
 }
 
 impl<'a> Prices<'a> {
-    pub(super) fn new(items: &'a [Item<'a>], format: Format, tokenizer: &'a dyn Tokenizer) -> Self {
-        let frame = Frame::for_run(format, 0);
-        let body = |item: &'a Item| {
-            if item.verdict.is_none() { frame.framed(item.visible.trim()) } else { Cow::Borrowed("") }
-        };
-        let framed: Vec<Cow<str>> = items.iter().map(body).collect();
-        let words = framed.iter().map(|text| words(text)).collect();
+    pub(super) fn new(
+        atoms: &'a Atoms<'a>,
+        items: &'a [Item<'a>],
+        style: &Style,
+        tokenizer: &'a dyn Tokenizer,
+    ) -> Self {
+        let frame = Frame::around(style, &[], None);
         let mut ends = String::new();
         frame.open(&mut ends);
         frame.close(&mut ends);
         Self {
+            atoms,
             items,
             tokenizer,
-            format,
             frame,
-            framed,
-            words,
-            bodies: vec![None; items.len()],
-            labels: BTreeMap::new(),
-            documents: vec![None; items.len()],
-            fences: BTreeMap::new(),
+            bodies: vec![None; atoms.len()],
+            guesses: (0..atoms.len()).map(|index| guess(atoms, items, index)).collect(),
+            labels: HashMap::default(),
+            documents: HashMap::default(),
             once: if ends.is_empty() { 0 } else { tokenizer.count(&ends) },
             share_min: 1.0,
         }
@@ -67,91 +68,94 @@ impl<'a> Prices<'a> {
         self.once
     }
 
-    /// Words of a candidate's text as it will be written.
-    pub(super) fn words(&self, index: usize) -> usize {
-        self.words[index]
-    }
-
-    /// A candidate's text, counted.
+    /// An atom's text, counted.
     pub(super) fn body(&mut self, index: usize) -> usize {
-        if let Some(tokens) = self.bodies[index] {
+        if let Some((tokens, _)) = self.bodies[index] {
             return tokens;
         }
-        let tokens = self.tokenizer.count(&self.framed[index]);
-        self.share_min = self.share_min.min(share(tokens, self.guess(index)));
-        self.bodies[index] = Some(tokens);
+        let text = self.atoms.text(index);
+        let line_ends = usize::from(text[text.trim_end().len()..].contains('\n'));
+        let (alone, least) = self.tokenizer.count_and_least(&self.written(index));
+        let tokens = alone + line_ends;
+        self.share_min = self.share_min.min(share(tokens, self.guesses[index]));
+        self.bodies[index] = Some((tokens, least));
         tokens
     }
 
-    /// Whether a text, not counted yet, would not fit even if its guess were as much too high
-    /// as the worst so far: counting it would be a waste.
-    pub(super) fn is_hopeless(&self, index: usize, left: usize) -> bool {
-        self.words[index].saturating_sub(1) > left || share(left, self.guess(index)) < self.share_min
-    }
-
-    /// Part of a candidate's text, counted; the part is given in bytes of the document.
-    pub(super) fn part(&self, index: usize, part: Span) -> usize {
-        let chunk = self.items[index].chunk;
-        let text = &chunk.text[part.start - chunk.span.start..part.end - chunk.span.start];
-        self.tokenizer.count(&self.frame.framed(&visible(text)))
-    }
-
-    /// A candidate's text: counted if it was, else guessed.
-    pub(super) fn known(&self, index: usize) -> usize {
-        self.bodies[index].unwrap_or_else(|| self.guess(index))
-    }
-
-    fn guess(&self, index: usize) -> usize {
-        let chunk = self.items[index].chunk;
-        match usize::try_from(chunk.embed_tokens).unwrap_or(usize::MAX) {
-            0 => chunk.text.len() / BYTES_PER_TOKEN_GUESS,
-            tokens => tokens,
+    /// An atom's text as the style writes it, without the white space behind it.
+    pub(super) fn written(&self, index: usize) -> Cow<'a, str> {
+        let text = self.atoms.text(index).trim_end();
+        match visible(text) {
+            Cow::Borrowed(shown) => self.frame.framed(shown),
+            Cow::Owned(shown) => Cow::Owned(self.frame.framed(&shown).into_owned()),
         }
     }
 
-    /// What starts and ends a passage of this candidate.
+    /// An atom's text: counted if it was, else guessed.
+    pub(super) fn known(&self, index: usize) -> usize {
+        self.bodies[index].map_or(self.guesses[index], |(tokens, _)| tokens)
+    }
+
+    /// The least that an atom's text costs, were its guess as much too high as the worst so far.
+    pub(super) fn hoped(&self, index: usize) -> usize {
+        let hoped = || scaled(self.guesses[index], self.share_min);
+        self.bodies[index].map_or_else(hoped, |(tokens, _)| tokens)
+    }
+
+    /// What starts and ends a passage that starts with this atom.
     pub(super) fn label(&mut self, index: usize, with_heading: bool) -> usize {
-        let item = &self.items[index];
-        let (frame, tokenizer) = (&self.frame, self.tokenizer);
+        let atom = &self.atoms.atoms[index];
+        let (frame, tokenizer, items) = (&self.frame, self.tokenizer, self.items);
+        let backticks = frame.backticks(self.atoms.text(index));
         *self.labels.entry((index, with_heading)).or_insert_with(|| {
-            let heading = if with_heading { item.heading.as_str() } else { "" };
-            let label = Label { number: index + 1, span: item.chunk.span, heading, first: false };
+            let heading = if with_heading { items[atom.item].heading.as_str() } else { "" };
+            let label = Label { number: 1, span: atom.span, heading, first: false, backticks };
             let mut text = String::new();
             frame.open_passage(&mut text, &label);
-            frame.close_passage(&mut text);
+            frame.close_passage(&mut text, &label);
             tokenizer.count(&text)
         })
     }
 
-    /// What starts and ends this candidate's document.
+    /// What starts and ends the document of an atom.
     pub(super) fn document(&mut self, index: usize) -> usize {
-        let item = &self.items[index];
-        let (frame, tokenizer) = (&self.frame, self.tokenizer);
-        *self.documents[item.group].get_or_insert_with(|| {
+        let atom = &self.atoms.atoms[index];
+        let (frame, tokenizer, items) = (&self.frame, self.tokenizer, self.items);
+        *self.documents.entry(atom.group).or_insert_with(|| {
+            let chunk = items[atom.item].chunk;
             let mut text = String::new();
-            frame.open_document(&mut text, item.chunk.document_id.as_str(), item.chunk.version.get(), false);
+            frame.open_document(&mut text, chunk.document_id.as_str(), chunk.version.get(), false);
             frame.close_document(&mut text);
             tokenizer.count(&text)
         })
     }
 
-    /// Longest run of backticks of a candidate's text, where the format cares.
-    pub(super) fn backticks(&self, index: usize) -> usize {
-        if self.format == Format::Markdown { longest_run(&self.framed[index]) } else { 0 }
+    /// The least that an atom adds to any context that it is in, proven.
+    pub(super) fn least_body(&self, index: usize) -> usize {
+        let unknown = || self.tokenizer.least_of(self.atoms.text(index));
+        self.bodies[index].map_or_else(unknown, |(_, least)| least)
     }
 
-    /// What the fences of one passage cost more because of a run of backticks.
-    pub(super) fn fence_surplus(&mut self, run: usize) -> usize {
-        let (format, tokenizer) = (self.format, self.tokenizer);
-        let mut pair = |run: usize| {
-            *self.fences.entry(run).or_insert_with(|| {
-                let frame = Frame::for_run(format, run);
-                let mut text = String::new();
-                frame.close_passage(&mut text);
-                2 * tokenizer.count(&text)
-            })
-        };
-        pair(run).saturating_sub(pair(0))
+    /// The least that a passage's framing costs, by the digits of the byte it starts at, proven:
+    /// as few digits as that at its end, and the digit that every vocabulary joins.
+    pub(super) fn least_labels(&self) -> [usize; DIGITS_MAX + 1] {
+        std::array::from_fn(|digits| {
+            let start = (1..digits).fold(1, |number: usize, _| number.saturating_mul(10));
+            let label =
+                Label { number: 1, span: Span { start, end: start }, heading: "", first: false, backticks: 0 };
+            let mut text = String::new();
+            self.frame.open_passage(&mut text, &label);
+            self.tokenizer.count_and_least(&text).1
+        })
+    }
+}
+
+fn guess(atoms: &Atoms, items: &[Item], index: usize) -> usize {
+    let text = atoms.text(index);
+    let chunk = items[atoms.atoms[index].item].chunk;
+    match usize::try_from(chunk.embed_tokens).unwrap_or(usize::MAX) {
+        0 => text.len() / BYTES_PER_TOKEN_GUESS,
+        tokens => tokens * text.len() / chunk.text.len().max(1),
     }
 }
 
@@ -160,15 +164,12 @@ fn share(tokens: usize, of: usize) -> f64 {
     tokens as f64 / of.max(1) as f64
 }
 
-/// Words between ASCII white space that have a digit or a letter; of the letters, those of
-/// the Latin, Greek and Cyrillic scripts are looked at.
-fn words(text: &str) -> usize {
-    let mut words = 0;
-    let mut counted = false;
-    for byte in text.bytes() {
-        let speaks = byte.is_ascii_alphanumeric() || matches!(byte, 0xC3..=0xC9 | 0xCE..=0xD4);
-        words += usize::from(speaks && !counted);
-        counted = (counted || speaks) && !byte.is_ascii_whitespace();
-    }
-    words
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "token counts are far below 2^52 and shares are within 0 and 1"
+)]
+fn scaled(tokens: usize, share: f64) -> usize {
+    (tokens as f64 * share) as usize
 }

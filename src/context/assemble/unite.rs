@@ -1,19 +1,23 @@
-//! Interval algebra: spans of one document version become disjoint passages.
+//! Interval algebra: chosen atoms become disjoint passages.
 //!
-//! Spans that overlap or touch are one passage, its text joined byte for byte. Blank lines at
-//! both ends are cut and the span with them, so a passage's text is exactly its span's bytes.
-//! Candidates whose text contradicts their span, or an overlapping candidate, are rejected
-//! first: joining could otherwise invent text.
+//! Atoms that touch are one passage. Blank lines at both ends are cut and the span with them, so
+//! a passage's text is exactly its span's bytes. Candidates whose text contradicts their span,
+//! or an overlapping candidate, are rejected first: joining could otherwise invent text.
 
-use super::select::Selection;
-use super::{Citation, Item, Verdict};
-use crate::context::answer::Passage;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::items::Item;
+use super::prices::Prices;
+use super::selection::Selection;
+use crate::context::answer::{Citation, Passage, Verdict};
+use crate::context::request::Order;
 use crate::domain::chunk::Span;
 
-/// Passages in the order of the context, and what became of the chosen candidates.
+/// Passages in the order of the context, and what became of the candidates in them.
 pub(super) struct United {
     pub(super) passages: Vec<Passage>,
-    /// By candidate; none for those not chosen.
+    /// By candidate; none for those of which nothing was chosen.
     pub(super) verdicts: Vec<Option<Verdict>>,
 }
 
@@ -23,6 +27,7 @@ struct Run {
     group: usize,
     /// Best candidate of it.
     best: usize,
+    /// Candidates of which it holds something.
     members: Vec<usize>,
 }
 
@@ -35,7 +40,7 @@ pub(super) fn reject_inconsistent(items: &mut [Item]) {
         }
     }
     let mut furthest: Option<usize> = None;
-    for index in in_document_order(items, |item| item.verdict.is_none()) {
+    for index in in_document_order(items, |item| item.is_live()) {
         let item = &items[index];
         if let Some(before) = furthest.map(|at| &items[at]).filter(|before| overlaps(before, item)) {
             if !agree(before, item) {
@@ -71,77 +76,104 @@ pub(super) fn in_document_order(items: &[Item], wanted: impl Fn(&Item) -> bool) 
     order
 }
 
-/// Joins the chosen candidates; the best document comes first.
-pub(super) fn unite(selection: &Selection, also: &[Vec<Citation>]) -> United {
-    let items = selection.items();
-    let mut runs: Vec<Run> = Vec::new();
-    for index in selection.in_document_order() {
-        match runs.last_mut().filter(|run| touches(run, &items[index])) {
-            Some(run) => extend(run, index, &items[index]),
-            None => runs.push(begin(index, &items[index])),
-        }
-    }
-    let mut best_of_group = vec![usize::MAX; items.len()];
-    for run in &runs {
-        best_of_group[run.group] = best_of_group[run.group].min(run.best);
-    }
-    // Candidates are numbered by score, document and offset, so this order settles every tie.
-    runs.sort_by_key(|run| (best_of_group[run.group], run.passage.span.start));
-
-    let mut verdicts = vec![None; items.len()];
-    let mut passages = Vec::with_capacity(runs.len());
-    for (index, mut run) in runs.into_iter().enumerate() {
-        let passage = index + 1;
+/// Joins the chosen atoms and puts the passages into their order; `before` stand in front.
+pub(super) fn unite(
+    selection: &Selection,
+    prices: &Prices,
+    also: &[Vec<Citation>],
+    order: Order,
+    before: usize,
+) -> United {
+    let mut runs: Vec<Run> =
+        selection.runs(prices).into_iter().filter_map(|run| joined(&run, selection, prices, also)).collect();
+    arrange(&mut runs, order);
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; prices.items.len()];
+    for (run, passage) in runs.iter().zip(before + 1..) {
         for member in &run.members {
-            verdicts[*member] = Some(Verdict::MergedInto { passage });
-            run.passage.also.extend_from_slice(&also[*member]);
+            verdicts[*member].get_or_insert(Verdict::MergedInto { passage });
         }
-        verdicts[run.best] = Some(Verdict::Kept { passage });
-        run.passage.also.sort();
-        run.passage.also.dedup();
-        trim(&mut run.passage);
-        passages.push(run.passage);
     }
-    United { passages, verdicts }
+    for (place, run) in runs.iter().enumerate().rev() {
+        verdicts[run.best] = Some(Verdict::Kept { passage: before + place + 1 });
+    }
+    United { passages: runs.into_iter().map(|run| run.passage).collect(), verdicts }
 }
 
-fn begin(index: usize, item: &Item) -> Run {
+/// The passage of a run of atoms; none if it is blank.
+fn joined(range: &Range<usize>, selection: &Selection, prices: &Prices, also: &[Vec<Citation>]) -> Option<Run> {
+    let atoms = prices.atoms;
+    let items = prices.items;
+    let first = &atoms.atoms[range.start];
+    let span = Span { start: first.span.start, end: atoms.atoms[range.end - 1].span.end };
+    let span = trimmed(atoms.slice(first.region, span), span)?;
+    let best = range.clone().map(|index| atoms.atoms[index].item).min()?;
+    let chunk = items[first.item].chunk;
+    let mut members: Vec<usize> = Vec::new();
+    let mut elsewhere: Vec<Citation> = Vec::new();
+    for (number, item) in items.iter().enumerate() {
+        let is_in = item.atoms.start < range.end && range.start < item.atoms.end;
+        if is_in && item.group == first.group {
+            members.push(number);
+            elsewhere.extend_from_slice(&also[number]);
+        }
+    }
+    for (index, atom) in atoms.atoms.iter().enumerate() {
+        let stands_here = atom.repeats.is_some_and(|original| range.contains(&original));
+        if !stands_here || selection.is_chosen(index) {
+            continue;
+        }
+        if let Some(span) = trimmed(atoms.text(index), atom.span) {
+            let chunk = items[atom.item].chunk;
+            elsewhere.push(Citation {
+                document_id: chunk.document_id.clone(),
+                version: chunk.version,
+                span,
+            });
+        }
+    }
+    elsewhere.sort();
+    elsewhere.dedup();
     let passage = Passage {
-        document_id: item.chunk.document_id.clone(),
-        version: item.chunk.version,
-        span: item.chunk.span,
-        heading: item.heading.clone(),
-        score: item.score,
-        text: item.chunk.text.clone(),
-        also: Vec::new(),
+        document_id: chunk.document_id.clone(),
+        version: chunk.version,
+        span,
+        heading: items[first.item].heading.clone(),
+        score: items[best].score,
+        text: atoms.slice(first.region, span).to_owned(),
+        also: elsewhere,
     };
-    Run { passage, group: item.group, best: index, members: vec![index] }
-}
-
-fn touches(run: &Run, item: &Item) -> bool {
-    run.group == item.group && item.chunk.span.start <= run.passage.span.end
-}
-
-fn extend(run: &mut Run, index: usize, item: &Item) {
-    let Span { start, end } = item.chunk.span;
-    if end > run.passage.span.end {
-        // Equal bytes on both sides: where the run ends is a character border here, too.
-        run.passage.text.push_str(&item.chunk.text[run.passage.span.end - start..]);
-        run.passage.span.end = end;
-    }
-    if index < run.best {
-        run.best = index;
-        run.passage.score = item.score;
-    }
-    run.members.push(index);
+    Some(Run { passage, group: first.group, best, members })
 }
 
 /// Cuts blank lines before and white space after the text; the first line keeps its indent.
-fn trim(passage: &mut Passage) {
-    let blank = passage.text.len() - passage.text.trim_start().len();
-    let cut = passage.text[..blank].rfind('\n').map_or(0, |line_feed| line_feed + 1);
-    passage.text.truncate(passage.text.trim_end().len());
-    passage.text.drain(..cut);
-    passage.span =
-        Span { start: passage.span.start + cut, end: passage.span.start + cut + passage.text.len() };
+fn trimmed(text: &str, span: Span) -> Option<Span> {
+    let blank = text.len() - text.trim_start().len();
+    let cut = text[..blank].rfind('\n').map_or(0, |line_feed| line_feed + 1);
+    let length = text.trim_end().len();
+    (length > cut).then(|| Span { start: span.start + cut, end: span.start + length })
+}
+
+/// Candidates are numbered by score, document and offset, so each order settles every tie.
+fn arrange(runs: &mut Vec<Run>, order: Order) {
+    runs.sort_by_key(|run| (run.best, run.passage.span.start));
+    match order {
+        Order::Score => {}
+        Order::Document => {
+            let mut best_of_group: HashMap<usize, usize> = HashMap::new();
+            for run in runs.iter() {
+                best_of_group.entry(run.group).or_insert(run.best);
+            }
+            runs.sort_by_key(|run| (best_of_group[&run.group], run.passage.span.start));
+        }
+        Order::Edges => {
+            // 1, 3, 5, … and back: the best at both ends (Liu et al., "Lost in the middle", 2023).
+            let mut back = Vec::new();
+            let mut front = Vec::new();
+            for (place, run) in std::mem::take(runs).into_iter().enumerate() {
+                if place % 2 == 0 { front.push(run) } else { back.push(run) }
+            }
+            front.extend(back.into_iter().rev());
+            *runs = front;
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(super) fn open_document(out: &mut String, id: &str, version: u64, first: boo
 }
 
 pub(super) fn open_passage(out: &mut String, label: &Label) {
-    let Label { number, span, heading, first } = label;
+    let Label { number, span, heading, first, .. } = label;
     if !first {
         out.push(',');
     }

@@ -22,15 +22,15 @@ pub(super) fn open_document(out: &mut String, id: &str, version: u64) {
     out.push('\n');
 }
 
-pub(super) fn open_passage(out: &mut String, fence: &str, label: &Label) {
-    out.push_str(fence);
+pub(super) fn open_passage(out: &mut String, label: &Label) {
+    out.push_str(&fence(label.backticks));
     write_citation(out, label);
     out.push('\n');
 }
 
-pub(super) fn close_passage(out: &mut String, fence: &str) {
+pub(super) fn close_passage(out: &mut String, label: &Label) {
     out.push('\n');
-    out.push_str(fence);
+    out.push_str(&fence(label.backticks));
     out.push('\n');
 }
 

@@ -10,9 +10,9 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::boundary::{Cut, Level, fingerprint, is_visible};
-use super::prose;
 use super::size::{ESTIMATE_SLACK, Sizer};
 use crate::domain::chunk::Span;
+use crate::domain::prose::sentence_ends;
 
 /// Parts of a chunk that are at least between candidates inside of words or between them.
 const WORD_GAPS: usize = 32;
@@ -77,7 +77,7 @@ impl Refine<'_> {
         let tokens = self.sizer.tokens_before(at) - last.before;
         if tokens * 4 > self.tokens_target || at - last.at > self.sizer.bytes_max {
             let text = &self.sizer.text[last.at..at];
-            for sentence_end in prose::sentence_ends(text) {
+            for sentence_end in sentence_ends(text) {
                 self.advance_sentence(last.at + sentence_end, Level::Sentence);
             }
         }

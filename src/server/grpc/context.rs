@@ -49,6 +49,9 @@ impl ContextService for ContextHandler {
             fusion: message.fusion,
             min_versions: min_versions(message.min_versions),
             explain: message.explain,
+            order: message.order,
+            cutoff: message.cutoff,
+            passages_per_document_max: message.passages_per_document_max,
             deadline,
         };
         let checked = Query::new(principal, &raw).and_then(|query| Ok((query, Assembly::new(&raw)?)));

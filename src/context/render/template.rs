@@ -1,0 +1,276 @@
+//! A user's own layout: the texts around documents and passages, with placeholders.
+//!
+//! A TOML file of the strings `open`, `close`, `document_open`, `document_close`,
+//! `passage_open` and `passage_close`, each optional but the last two, and `escape`: `none`
+//! (default), `xml` or `json`. Placeholders: `{document}` and `{version}` in both pairs,
+//! `{number}`, `{start}`, `{end}`, `{heading}` and `{fence}` around a passage; `{{` and `}}`
+//! stand for braces.
+//!
+//! Checked when it is read, so that no text can end its passage: without escaping, both
+//! passage texts need `{fence}`, a run of backticks longer than any in the text, and the closing
+//! one alone on its line; with `xml` the closing text starts with `<`, with `json` with `"`,
+//! which the escaped text cannot contain. Passages must show their `{number}`. Ids and headings
+//! are written so that they cannot be read as framing.
+
+use serde::Deserialize;
+
+use super::visible::{inert_line, visible_line};
+use super::{Escaping, Label, json, markdown, xml};
+use crate::fault::Refusal;
+
+/// Largest template, in bytes.
+pub const TEMPLATE_BYTES_MAX: usize = 16 * 1024;
+
+/// A checked template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    name: String,
+    escaping: Escaping,
+    open: String,
+    close: String,
+    document_open: Vec<Piece>,
+    document_close: String,
+    passage_open: Vec<Piece>,
+    passage_close: Vec<Piece>,
+    fenced: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    open: String,
+    #[serde(default)]
+    close: String,
+    #[serde(default)]
+    document_open: String,
+    #[serde(default)]
+    document_close: String,
+    passage_open: String,
+    passage_close: String,
+    #[serde(default)]
+    escape: RawEscape,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawEscape {
+    #[default]
+    None,
+    Xml,
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Document,
+    Version,
+    Number,
+    Start,
+    End,
+    Heading,
+    Fence,
+}
+
+impl Template {
+    /// Reads and checks a template.
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, Refusal> {
+        let refuse = |why: String| {
+            Refusal::invalid("invalid_template", "template", format!("template '{name}': {why}"))
+        };
+        if text.len() > TEMPLATE_BYTES_MAX {
+            return Err(refuse(format!("it has {} bytes; at most {TEMPLATE_BYTES_MAX} are read", text.len())));
+        }
+        let raw: Raw = toml::from_str(text).map_err(|error| refuse(error.message().to_owned()))?;
+        let document = ["document", "version"];
+        let passage = ["number", "start", "end", "heading", "fence"];
+        let read = |key: &str, text: &str, allowed: &[&str]| {
+            pieces(text, allowed).map_err(|why| refuse(format!("{key}: {why}")))
+        };
+        let plain = |key: &str, text: &str| -> Result<String, Refusal> {
+            let pieces = read(key, text, &[])?;
+            Ok(pieces.into_iter().map(Piece::into_text).collect())
+        };
+        let template = Self {
+            name: name.to_owned(),
+            escaping: match raw.escape {
+                RawEscape::None => Escaping::None,
+                RawEscape::Xml => Escaping::Xml,
+                RawEscape::Json => Escaping::Json,
+            },
+            open: plain("open", &raw.open)?,
+            close: plain("close", &raw.close)?,
+            document_open: read("document_open", &raw.document_open, &document)?,
+            document_close: plain("document_close", &raw.document_close)?,
+            passage_open: read("passage_open", &raw.passage_open, &passage)?,
+            passage_close: read("passage_close", &raw.passage_close, &passage)?,
+            fenced: raw.passage_open.contains("{fence}"),
+        };
+        template.check(&raw.passage_close).map_err(refuse)?;
+        Ok(template)
+    }
+
+    /// The name it is asked for by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a text could end its passage.
+    fn check(&self, close: &str) -> Result<(), String> {
+        if !self.passage_open.contains(&Piece::Number) {
+            return Err("passage_open must show {number}, or nothing could be cited".to_owned());
+        }
+        match self.escaping {
+            Escaping::None => {
+                let opens = match self.passage_open.first() {
+                    Some(Piece::Fence) => true,
+                    Some(Piece::Text(text)) => {
+                        text.ends_with('\n') && self.passage_open.get(1) == Some(&Piece::Fence)
+                    }
+                    _ => false,
+                };
+                let ends_line =
+                    matches!(self.passage_open.last(), Some(Piece::Text(text)) if text.ends_with('\n'));
+                let closes = close.strip_prefix('\n').and_then(|rest| rest.strip_prefix("{fence}"));
+                if !opens || !ends_line || !closes.is_some_and(|rest| rest.starts_with('\n')) {
+                    return Err("without escape, passage_open must start a line with {fence} and end \
+                                in a line break, and passage_close must be a line break, {fence} and \
+                                a line break, or a text could end its passage"
+                        .to_owned());
+                }
+            }
+            Escaping::Xml if !close.starts_with('<') => {
+                return Err("with escape = \"xml\" passage_close must start with <".to_owned());
+            }
+            Escaping::Json if !close.starts_with('"') => {
+                return Err("with escape = \"json\" passage_close must start with \"".to_owned());
+            }
+            Escaping::Xml | Escaping::Json => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
+    pub(super) fn escaping(&self) -> Escaping {
+        self.escaping
+    }
+
+    pub(super) fn open(&self, out: &mut String) {
+        out.push_str(&self.open);
+    }
+
+    pub(super) fn close(&self, out: &mut String) {
+        out.push_str(&self.close);
+    }
+
+    pub(super) fn close_document(&self, out: &mut String) {
+        out.push_str(&self.document_close);
+    }
+
+    pub(super) fn open_document(&self, out: &mut String, id: &str, version: u64) {
+        for piece in &self.document_open {
+            match piece {
+                Piece::Document => self.value(out, id),
+                Piece::Version => out.push_str(&version.to_string()),
+                other => out.push_str(other.text()),
+            }
+        }
+    }
+
+    pub(super) fn open_passage(&self, out: &mut String, label: &Label) {
+        self.around_passage(out, &self.passage_open, label);
+    }
+
+    pub(super) fn close_passage(&self, out: &mut String, label: &Label) {
+        self.around_passage(out, &self.passage_close, label);
+    }
+
+    fn around_passage(&self, out: &mut String, pieces: &[Piece], label: &Label) {
+        for piece in pieces {
+            match piece {
+                Piece::Number => out.push_str(&label.number.to_string()),
+                Piece::Start => out.push_str(&label.span.start.to_string()),
+                Piece::End => out.push_str(&label.span.end.to_string()),
+                Piece::Heading => self.value(out, label.heading),
+                Piece::Fence => out.push_str(&markdown::fence(label.backticks)),
+                other => out.push_str(other.text()),
+            }
+        }
+    }
+
+    /// Writes an id or a heading.
+    fn value(&self, out: &mut String, text: &str) {
+        match self.escaping {
+            Escaping::None => out.push_str(&inert_line(text)),
+            Escaping::Xml => {
+                let mut escaped = String::new();
+                xml::escape(&mut escaped, &visible_line(text));
+                out.push_str(&escaped.replace('"', "&quot;").replace('\'', "&apos;"));
+            }
+            Escaping::Json => json::escape(out, &visible_line(text)),
+        }
+    }
+}
+
+impl Piece {
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            _ => String::new(),
+        }
+    }
+}
+
+/// Splits a text at its placeholders.
+fn pieces(text: &str, allowed: &[&str]) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        plain.push_str(&rest[..at]);
+        let brace = &rest[at..];
+        if let Some(after) = brace.strip_prefix("{{").or_else(|| brace.strip_prefix("}}")) {
+            plain.push_str(&brace[..1]);
+            rest = after;
+            continue;
+        }
+        let named = brace.strip_prefix('{').and_then(|brace| brace.split_once('}'));
+        let Some((name, after)) = named else {
+            return Err("a brace stands alone; write {{ or }} for one".to_owned());
+        };
+        if !allowed.contains(&name) {
+            let known: Vec<String> = allowed.iter().map(|name| format!("{{{name}}}")).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(format!("{{{name}}} cannot stand here; known here: {known}"));
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+        }
+        pieces.push(match name {
+            "document" => Piece::Document,
+            "version" => Piece::Version,
+            "number" => Piece::Number,
+            "start" => Piece::Start,
+            "end" => Piece::End,
+            "heading" => Piece::Heading,
+            _ => Piece::Fence,
+        });
+        rest = after;
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    Ok(pieces)
+}

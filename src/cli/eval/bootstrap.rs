@@ -38,9 +38,9 @@ impl Interval {
         Self { mean: mean(differences.iter().copied()), low: means[LOWEST - 1], high: means[HIGHEST - 1] }
     }
 
-    /// The interval for a person: `+0.012 [-0.003, +0.027]`.
+    /// The interval for a person, in hundredths: `+1.2 [-0.3, +2.7]`.
     pub(crate) fn text(&self) -> String {
-        format!("{:+.3} [{:+.3}, {:+.3}]", self.mean, self.low, self.high)
+        format!("{:+.1} [{:+.1}, {:+.1}]", self.mean * 100.0, self.low * 100.0, self.high * 100.0)
     }
 }
 
@@ -100,6 +100,6 @@ mod tests {
     #[test]
     fn texts_carry_their_signs() {
         let interval = Interval { mean: 0.0124, low: -0.0031, high: 0.0271 };
-        assert_eq!(interval.text(), "+0.012 [-0.003, +0.027]");
+        assert_eq!(interval.text(), "+1.2 [-0.3, +2.7]");
     }
 }

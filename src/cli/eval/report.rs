@@ -147,7 +147,7 @@ pub(crate) fn differences_text(differences: &ByPacker<AtBudget<Interval>>) -> St
     for (name, intervals) in &differences.0 {
         lines.row(std::iter::once((*name).to_owned()).chain(intervals.values().map(Interval::text)));
     }
-    format!("{}Means of paired differences with 95 % intervals.\n", lines.render())
+    format!("{}Means of paired differences with 95 % intervals, in hundredths.\n", lines.render())
 }
 
 /// A table with a column for each budget.

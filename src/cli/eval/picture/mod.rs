@@ -101,7 +101,7 @@ fn draw_line(svg: &mut String, scale: &Scale, line: &Line, style: &(&str, &str, 
         "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" \
          stroke-dasharray=\"{}\"/>",
         corners.join(" "),
-        if dashes.is_empty() { "none" } else { dashes }
+        dash_array(dashes)
     );
     for (across, down) in places {
         let _ = writeln!(
@@ -110,6 +110,10 @@ fn draw_line(svg: &mut String, scale: &Scale, line: &Line, style: &(&str, &str, 
              stroke=\"#fff\"/>"
         );
     }
+}
+
+fn dash_array(dashes: &str) -> &str {
+    if dashes.is_empty() { "none" } else { dashes }
 }
 
 /// Text that XML can hold; what it cannot is left out.

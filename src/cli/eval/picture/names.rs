@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{BOTTOM, Line, RIGHT, STYLES, Scale, TOP, escaped};
+use super::{BOTTOM, Line, RIGHT, STYLES, Scale, TOP, dash_array, escaped};
 
 /// Least distance of names from one another, in pixels.
 const NAME_DISTANCE: f64 = 18.0;
@@ -18,16 +18,21 @@ pub(super) fn draw(svg: &mut String, scale: &Scale, lines: &[Line]) {
         .collect();
     ends.sort_by(|((_, left), ..), ((_, right), ..)| left.total_cmp(right));
     let downs: Vec<f64> = ends.iter().map(|((_, down), ..)| *down).collect();
-    for (((across, down), line, (colour, _, marker)), name_down) in ends.iter().zip(apart(&downs)) {
+    for (((across, down), line, (colour, dashes, marker)), name_down) in ends.iter().zip(apart(&downs)) {
         let _ = writeln!(
             svg,
-            "<path d=\"M{:.1} {down:.1}L{:.1} {name_down:.1}\" stroke=\"#aaa\"/>\
-             <path d=\"{marker}\" transform=\"translate({:.1} {name_down:.1})\" fill=\"{colour}\"/>\
+            "<path d=\"M{:.1} {down:.1}L{:.1} {name_down:.1}\" stroke=\"#bbb\"/>\
+             <path d=\"M{:.1} {name_down:.1}h32\" stroke=\"{colour}\" stroke-width=\"2\" \
+             stroke-dasharray=\"{}\"/>\
+             <path d=\"{marker}\" transform=\"translate({:.1} {name_down:.1})\" fill=\"{colour}\" \
+             stroke=\"#fff\"/>\
              <text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{}</text>",
             across + 8.0,
-            RIGHT + 16.0,
-            RIGHT + 26.0,
-            RIGHT + 40.0,
+            RIGHT + 8.0,
+            RIGHT + 8.0,
+            dash_array(dashes),
+            RIGHT + 24.0,
+            RIGHT + 48.0,
             name_down + 4.5,
             escaped(&line.name)
         );

@@ -1,4 +1,4 @@
-//! Fusing, assembling and rendering, beside the simplest fill: 100 candidates of about 200
+//! Fusing, assembling and rendering, beside the packers others use: 100 candidates of about 200
 //! tokens, budget 2,000, `cl100k_base`. Every round runs each step once, so they share the
 //! machine's mood; what is printed are percentiles over the rounds and ratios of medians.
 
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::context::answer::Passage;
-use contexture::context::assemble::{AssemblyInput, Candidate, assemble, heading};
+use contexture::context::assemble::{AssemblyInput, Candidate, assemble};
+use contexture::context::baselines::{Baseline, pack};
 use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse};
 use contexture::context::render::render;
 use contexture::context::request::{Assembly, Format, Fusion};
@@ -143,29 +143,12 @@ fn input(seed: u64) -> Input {
     Input { lexical, dense, candidates: AssemblyInput { candidates } }
 }
 
-/// The simplest fill: candidates by rank until the first that does not fit.
-fn rank_prefix(input: &AssemblyInput, budget: usize, tokenizer: &Bpe) -> Vec<Passage> {
-    let mut left = budget;
-    let mut passages = Vec::new();
-    for candidate in &input.candidates {
-        let chunk = &candidate.chunk;
-        let passage = Passage {
-            document_id: chunk.document_id.clone(),
-            version: chunk.version,
-            span: chunk.span,
-            heading: heading(chunk),
-            score: candidate.score,
-            text: chunk.text.clone(),
-            also: Vec::new(),
-        };
-        let tokens = tokenizer.count(&render(std::slice::from_ref(&passage), Format::Markdown));
-        if tokens > left {
-            break;
-        }
-        left -= tokens;
-        passages.push(passage);
-    }
-    passages
+/// What a packer took and held, over all rounds.
+#[derive(Default)]
+struct Filled {
+    times: Vec<Duration>,
+    passages: usize,
+    tokens: usize,
 }
 
 fn timed<T>(times: &mut Vec<Duration>, step: impl FnOnce() -> T) -> T {
@@ -189,15 +172,22 @@ fn main() {
         explain: false,
     };
     let tokenizer = Bpe::cl100k();
-    let [mut fusing, mut assembling, mut rendering, mut filling, mut counting] =
-        [const { Vec::<Duration>::new() }; 5];
-    let (mut passages, mut filled, mut used) = (0, 0, 0);
+    let [mut fusing, mut assembling, mut rendering, mut counting] = [const { Vec::<Duration>::new() }; 4];
+    let mut baselines = Baseline::ALL.map(|baseline| (baseline, Filled::default()));
+    let (mut passages, mut used) = (0, 0);
     for round in 0..ROUNDS {
         let input = &inputs[round % INPUTS];
         timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore, RELATIVE_WEIGHTS));
         let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &tokenizer));
         let context = timed(&mut rendering, || render(&assembled.passages, Format::Markdown));
-        let prefix = timed(&mut filling, || rank_prefix(&input.candidates, BUDGET_TOKENS, &tokenizer));
+        for (baseline, filled) in &mut baselines {
+            let packed = timed(&mut filled.times, || {
+                pack(*baseline, &input.candidates.candidates, BUDGET_TOKENS, Format::Markdown, &tokenizer)
+            });
+            assert!(packed.tokens <= BUDGET_TOKENS);
+            filled.passages += packed.passages.len();
+            filled.tokens += packed.tokens;
+        }
         timed(&mut counting, || {
             let texts = input.candidates.candidates.iter();
             texts.map(|candidate| tokenizer.count(&candidate.chunk.text)).sum::<usize>()
@@ -205,14 +195,12 @@ fn main() {
         assert_eq!(context, assembled.context);
         assert!(assembled.tokens <= BUDGET_TOKENS);
         passages += assembled.passages.len();
-        filled += prefix.len();
         used += assembled.tokens;
     }
     let steps = [
         ("fuse two lists of 100", &mut fusing),
         ("assemble (renders, counts)", &mut assembling),
         ("render alone", &mut rendering),
-        ("rank-prefix fill", &mut filling),
         ("count all candidates", &mut counting),
     ];
     println!("{CANDIDATES} candidates, budget {BUDGET_TOKENS}, {ROUNDS} rounds over {INPUTS} inputs");
@@ -223,10 +211,27 @@ fn main() {
     }
     let ratio =
         |other: &[Duration]| percentile(&assembling, 50).as_secs_f64() / percentile(other, 50).as_secs_f64();
-    println!("assemble / rank-prefix fill    {:.2}", ratio(&filling));
     println!("assemble / count all           {:.2}", ratio(&counting));
-    println!("tokens used {} of {BUDGET_TOKENS}", used / ROUNDS);
-    println!("passages {} against {} of the fill", passages / ROUNDS, filled / ROUNDS);
+    println!();
+    println!(
+        "{:<16} {:>10} {:>10} {:>14} {:>9} {:>7}",
+        "packer", "p50", "p99", "assemble is", "passages", "tokens"
+    );
+    let row = |name: &str, times: &[Duration], passages: usize, tokens: usize| {
+        println!(
+            "{name:<16} {:>10.1?} {:>10.1?} {:>12.2} × {:>9} {:>7}",
+            percentile(times, 50),
+            percentile(times, 99),
+            ratio(times),
+            passages / ROUNDS,
+            tokens / ROUNDS
+        );
+    };
+    row("assemble", &assembling, passages, used);
+    for (baseline, filled) in &mut baselines {
+        filled.times.sort_unstable();
+        row(baseline.name(), &filled.times, filled.passages, filled.tokens);
+    }
     let worst = percentile(&assembling, 99);
     let verdict = if worst <= ASSEMBLE_AND_RENDER_P99_MAX { "within" } else { "over" };
     println!("assemble p99 {worst:.1?}: {verdict} {ASSEMBLE_AND_RENDER_P99_MAX:?}");

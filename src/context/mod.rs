@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod assemble;
+pub mod baselines;
 pub mod fuse;
 pub mod render;
 pub mod request;
@@ -73,6 +74,11 @@ impl ContextEngine {
         let (ranked, timings) = self.ranked(&query).await?;
         let results = ranked.candidates.iter().take(query.top_k).map(ranked_chunk).collect();
         Ok(Ranking { results, snapshot: ranked.snapshot, degraded: ranked.degraded, timings })
+    }
+
+    /// What assembly chooses from, best first.
+    pub async fn candidates(&self, query: Query) -> Result<Vec<Candidate>, Refusal> {
+        Ok(self.ranked(&query).await?.0.candidates)
     }
 
     async fn ranked(&self, query: &Query) -> Result<(Shortlist, Timings), Refusal> {

@@ -4,6 +4,7 @@
 
 mod acknowledging;
 mod assembler;
+mod baselines;
 mod chunker;
 mod cli;
 mod compose;

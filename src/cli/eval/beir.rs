@@ -2,28 +2,20 @@
 //!
 //! Of several splits `test.tsv` is taken, else all of them. Grades of 0 and below are not
 //! relevant; questions without a relevant document are left out; a document without text is
-//! left out and counted. A document scores as its best chunk.
+//! left out and counted.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::corpus::{Document, Documents};
 use super::lines::{lines, refuse};
-use super::metrics::{Grades, mean, ndcg, rank_documents, recall};
-use super::session::{Session, Spent};
-use crate::cli::exit::Failure;
-use crate::cli::table::{self, Align, Table};
+use super::metrics::Grades;
 use crate::domain::document::TITLE_BYTES_MAX;
 use crate::domain::ids::DocumentId;
 use crate::fault::Refusal;
-
-/// Depth of nDCG.
-const NDCG_DEPTH: usize = 10;
-/// Depth of recall.
-const RECALL_DEPTH: usize = 20;
 
 #[derive(Deserialize)]
 struct CorpusLine {
@@ -41,35 +33,17 @@ struct QueryLine {
     text: String,
 }
 
-struct Question {
-    id: String,
-    text: String,
-    grades: Grades,
+/// A question and its relevant documents.
+pub(crate) struct Question {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) grades: Grades,
 }
 
 /// A set in BEIR's layout.
 pub(crate) struct Beir {
     corpus: PathBuf,
     questions: Vec<Question>,
-}
-
-/// The figures; the first two names are a contract.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    ndcg_at_10: f64,
-    recall_at_20: f64,
-    queries: u64,
-    empty_documents: u64,
-    #[serde(flatten)]
-    spent: Spent,
-}
-
-#[derive(Serialize)]
-struct PerQuestion<'a> {
-    query_id: &'a str,
-    ndcg_at_10: f64,
-    recall_at_20: f64,
-    ranking: &'a [DocumentId],
 }
 
 impl Beir {
@@ -107,53 +81,18 @@ impl Beir {
         })))
     }
 
-    fn count_empty(&self) -> Result<u64, Refusal> {
+    /// The questions that have a relevant document, in the order of the file.
+    pub(crate) fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    /// How many documents have no text.
+    pub(crate) fn count_empty(&self) -> Result<u64, Refusal> {
         let mut empty = 0;
         for line in lines::<CorpusLine>(&self.corpus)? {
             empty += u64::from(line?.text.trim().is_empty());
         }
         Ok(empty)
-    }
-
-    /// Asks every question and averages.
-    pub(crate) async fn evaluate(&self, session: &mut Session<'_>, limit: usize) -> Result<Report, Failure> {
-        let questions = &self.questions[..self.questions.len().min(limit)];
-        let mut figures = Vec::with_capacity(questions.len());
-        for (index, question) in questions.iter().enumerate() {
-            let found = session.search(&question.text).await?.results;
-            let ranking = rank_documents(found.iter().map(|ranked| (&ranked.document_id, ranked.score)));
-            let (ndcg, recall) = (
-                ndcg(&ranking, &question.grades, NDCG_DEPTH),
-                recall(&ranking, &question.grades, RECALL_DEPTH),
-            );
-            figures.push((ndcg, recall));
-            session.note(&PerQuestion {
-                query_id: &question.id,
-                ndcg_at_10: ndcg,
-                recall_at_20: recall,
-                ranking: &ranking[..ranking.len().min(RECALL_DEPTH)],
-            })?;
-            session.show(index + 1, questions.len());
-        }
-        Ok(Report {
-            ndcg_at_10: mean(figures.iter().map(|(ndcg, _)| *ndcg)),
-            recall_at_20: mean(figures.iter().map(|(_, recall)| *recall)),
-            queries: figures.len() as u64,
-            empty_documents: self.count_empty()?,
-            spent: session.spent(),
-        })
-    }
-}
-
-impl Report {
-    /// The figures for a person.
-    pub(crate) fn text(&self) -> String {
-        let mut lines = Table::new(&[("figure", Align::Left), ("value", Align::Right)]);
-        lines.row(["nDCG@10".to_owned(), format!("{:.4}", self.ndcg_at_10)]);
-        lines.row(["recall@20".to_owned(), format!("{:.4}", self.recall_at_20)]);
-        lines.row(["questions".to_owned(), table::count(self.queries)]);
-        lines.row(["documents without text".to_owned(), table::count(self.empty_documents)]);
-        format!("{}{}", lines.render(), self.spent.text())
     }
 }
 

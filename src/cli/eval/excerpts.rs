@@ -2,33 +2,24 @@
 //!
 //! The layout of the set behind Chroma's "Evaluating Chunking Strategies for Retrieval"
 //! (2024), with byte offsets: each reference is `start_byte..end_byte` of a file in
-//! `corpora/`. Every question is asked of all corpora together. Recall, precision and overlap
-//! are those of the first [`CHUNKS`] chunks of a search; recall at a budget is that of the passages
-//! of an assembled context, framing paid for.
+//! `corpora/`. Every question is asked of all corpora together.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::Deserialize;
 
 use super::corpus::{Document, Documents};
 use super::lines::{lines, refuse};
-use super::metrics::{Coverage, Overlap, mean};
+use super::metrics::Coverage;
 use super::offsets::Offsets;
-use super::session::{Session, Spent};
-use crate::cli::exit::Failure;
+use super::oracle::Texts;
 use crate::cli::scan::{Found, scan};
-use crate::cli::table::{self, Align, Table};
 use crate::domain::chunk::Span;
 use crate::domain::ids::DocumentId;
 use crate::fault::Refusal;
-
-/// Chunks of a search that count.
-const CHUNKS: usize = 5;
-/// Budgets, in tokens.
-const BUDGETS: [usize; 3] = [500, 1000, 2000];
+use crate::ingest::chunk::decode;
 
 #[derive(Deserialize)]
 struct QuestionLine {
@@ -47,52 +38,17 @@ struct ReferenceLine {
     text: Option<String>,
 }
 
-struct Question {
-    id: String,
-    text: String,
-    relevant: Coverage,
+/// A question and what answers it.
+pub(crate) struct Question {
+    pub(crate) id: String,
+    pub(crate) text: String,
+    pub(crate) relevant: Coverage,
 }
 
 /// A set of excerpt questions.
 pub(crate) struct Excerpts {
     files: Vec<Found>,
     questions: Vec<Question>,
-}
-
-/// The recall at each of [`BUDGETS`], in their order.
-#[derive(Debug, Clone, Copy, Default)]
-struct AtBudget([f64; BUDGETS.len()]);
-
-impl Serialize for AtBudget {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(BUDGETS.len()))?;
-        for (budget, recall) in BUDGETS.iter().zip(self.0) {
-            map.serialize_entry(&budget.to_string(), &recall)?;
-        }
-        map.end()
-    }
-}
-
-/// The figures; the first five names are a contract.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    recall: f64,
-    precision: f64,
-    iou: f64,
-    recall_at_budget: AtBudget,
-    over_budget: u64,
-    queries: u64,
-    #[serde(flatten)]
-    spent: Spent,
-}
-
-#[derive(Serialize)]
-struct PerQuestion<'a> {
-    question_id: &'a str,
-    recall: f64,
-    precision: f64,
-    iou: f64,
-    recall_at_budget: AtBudget,
 }
 
 impl Excerpts {
@@ -123,64 +79,20 @@ impl Excerpts {
         }))
     }
 
-    /// Asks every question and averages.
-    pub(crate) async fn evaluate(&self, session: &mut Session<'_>, limit: usize) -> Result<Report, Failure> {
-        let questions = &self.questions[..self.questions.len().min(limit)];
-        let mut figures = Vec::with_capacity(questions.len());
-        let mut over_budget = 0;
-        for (index, question) in questions.iter().enumerate() {
-            let found = session.search(&question.text).await?.results;
-            let spans = found.into_iter().take(CHUNKS).map(|ranked| (ranked.document_id, ranked.span));
-            let overlap = Overlap::of(&question.relevant, &Coverage::new(spans));
-            let mut at_budget = AtBudget::default();
-            for (budget, recall) in BUDGETS.into_iter().zip(&mut at_budget.0) {
-                let answer = session.assemble(&question.text, budget).await?;
-                over_budget += u64::from(session.count_tokens(&answer.context) > budget);
-                let spans = answer.passages.into_iter().map(|passage| (passage.document_id, passage.span));
-                *recall = Overlap::of(&question.relevant, &Coverage::new(spans)).recall;
-            }
-            figures.push((overlap, at_budget));
-            session.note(&PerQuestion {
-                question_id: &question.id,
-                recall: overlap.recall,
-                precision: overlap.precision,
-                iou: overlap.iou,
-                recall_at_budget: at_budget,
-            })?;
-            session.show(index + 1, questions.len());
-        }
-        Ok(Report::new(&figures, over_budget, session.spent()))
-    }
-}
-
-impl Report {
-    fn new(figures: &[(Overlap, AtBudget)], over_budget: u64, spent: Spent) -> Self {
-        let overlaps = || figures.iter().map(|(overlap, _)| overlap);
-        let at = |place: usize| mean(figures.iter().map(|(_, at_budget)| at_budget.0[place]));
-        Self {
-            recall: mean(overlaps().map(|overlap| overlap.recall)),
-            precision: mean(overlaps().map(|overlap| overlap.precision)),
-            iou: mean(overlaps().map(|overlap| overlap.iou)),
-            recall_at_budget: AtBudget(std::array::from_fn(at)),
-            over_budget,
-            queries: figures.len() as u64,
-            spent,
-        }
+    /// The questions, in the order of the file.
+    pub(crate) fn questions(&self) -> &[Question] {
+        &self.questions
     }
 
-    /// The figures for a person.
-    pub(crate) fn text(&self) -> String {
-        let mut lines = Table::new(&[("figure", Align::Left), ("value", Align::Right)]);
-        let mut row = |name: String, value: f64| lines.row([name, format!("{value:.4}")]);
-        row(format!("recall at {CHUNKS} chunks"), self.recall);
-        row(format!("precision at {CHUNKS} chunks"), self.precision);
-        row(format!("IoU at {CHUNKS} chunks"), self.iou);
-        for (budget, recall) in BUDGETS.iter().zip(self.recall_at_budget.0) {
-            row(format!("recall at {budget} tokens"), recall);
-        }
-        lines.row(["contexts over budget".to_owned(), table::count(self.over_budget)]);
-        lines.row(["questions".to_owned(), table::count(self.queries)]);
-        format!("{}{}", lines.render(), self.spent.text())
+    /// The normalised texts that spans refer to.
+    pub(crate) fn texts(&self) -> Result<Texts, Refusal> {
+        let text = |file: &Found| {
+            let body = std::fs::read(&file.path).map_err(|error| refuse(&file.path, 0, &error))?;
+            let decoded = decode(&body, None, file.id.as_str());
+            let decoded = decoded.map_err(|reason| refuse(&file.path, 0, &reason))?;
+            Ok((file.id.clone(), decoded.text))
+        };
+        self.files.iter().map(text).collect()
     }
 }
 
@@ -230,7 +142,7 @@ impl ReferenceLine {
 mod tests {
     use std::fs;
 
-    use super::{AtBudget, Excerpts};
+    use super::Excerpts;
     use crate::cli::scratch::Scratch;
 
     fn dataset(document: &str, questions: &str) -> Scratch {
@@ -258,6 +170,9 @@ mod tests {
             super::Span { start: 4, end: 7 },
         )]);
         assert_eq!(set.questions[0].relevant, expected);
+        let (_, span) = expected.spans().next().expect("a span");
+        let texts = set.texts().expect("texts");
+        assert_eq!(texts.values().next().and_then(|text| text.get(span.start..span.end)), Some("two"));
     }
 
     #[test]
@@ -268,11 +183,5 @@ mod tests {
             assert_eq!(refusal.code, "invalid_dataset");
             assert!(refusal.message.contains("questions.jsonl:1"), "{}", refusal.message);
         }
-    }
-
-    #[test]
-    fn budgets_stay_in_their_order() {
-        let json = serde_json::to_string(&AtBudget([0.5, 0.75, 1.0])).expect("JSON");
-        assert_eq!(json, r#"{"500":0.5,"1000":0.75,"2000":1.0}"#);
     }
 }

@@ -8,6 +8,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use serde::Serialize;
+
+use crate::context::answer::Passage;
 use crate::domain::chunk::Span;
 use crate::domain::ids::DocumentId;
 
@@ -75,12 +78,23 @@ impl Coverage {
         Self(documents)
     }
 
+    /// The bytes of passages.
+    pub(crate) fn of_passages(passages: &[Passage]) -> Self {
+        Self::new(passages.iter().map(|passage| (passage.document_id.clone(), passage.span)))
+    }
+
+    /// The spans, disjoint, by document and offset.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (&DocumentId, Span)> {
+        self.0.iter().flat_map(|(document, spans)| spans.iter().map(move |span| (document, *span)))
+    }
+
     /// How many bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.values().flatten().map(|span| span.len()).sum()
     }
 
-    fn common_bytes(&self, other: &Self) -> usize {
+    /// How many bytes both have.
+    pub(crate) fn common_bytes(&self, other: &Self) -> usize {
         let overlap = |one: &Span, two: &Span| one.end.min(two.end).saturating_sub(one.start.max(two.start));
         let pairs = self.0.iter().filter_map(|(document, spans)| Some((spans, other.0.get(document)?)));
         pairs
@@ -92,7 +106,7 @@ impl Coverage {
 }
 
 /// How well retrieved bytes cover relevant ones.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub(crate) struct Overlap {
     /// Relevant and retrieved of relevant.
     pub(crate) recall: f64,

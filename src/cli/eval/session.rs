@@ -1,23 +1,22 @@
 //! One evaluation: asks questions one after the other and keeps the time.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::metrics::percentile_ms;
+use super::output::Output;
 use crate::cli::console::Console;
 use crate::cli::exit::Failure;
 use crate::cli::meter::Meter;
 use crate::cli::table;
 use crate::context::answer::{Answer, Degraded, Ranking};
+use crate::context::assemble::Candidate;
 use crate::context::request::{Assembly, DEADLINE_MAX, Query, RawQuery};
 use crate::domain::ids::CollectionId;
-use crate::fault::Refusal;
 use crate::ports::tokenizer::Tokenizer;
 use crate::wiring::Stack;
 
@@ -27,7 +26,8 @@ pub(crate) struct Session<'a> {
     collection: CollectionId,
     tokenizer: Arc<dyn Tokenizer>,
     top_k: Option<i64>,
-    per_question: Option<BufWriter<File>>,
+    per_question: Option<Output>,
+    records: Vec<Value>,
     console: Console,
     meter: Option<Meter>,
     started: Instant,
@@ -45,12 +45,13 @@ pub(crate) struct Spent {
 }
 
 impl<'a> Session<'a> {
-    /// A session with a collection.
+    /// A session with a collection; writes one JSON object per question, if there is a file for it.
     pub(crate) fn new(
         stack: &'a Stack,
         collection: CollectionId,
         tokenizer: Arc<dyn Tokenizer>,
         top_k: Option<i64>,
+        per_question: Option<Output>,
         console: Console,
     ) -> Self {
         Self {
@@ -58,26 +59,14 @@ impl<'a> Session<'a> {
             collection,
             tokenizer,
             top_k,
-            per_question: None,
+            per_question,
+            records: Vec::new(),
             console,
             meter: None,
             started: Instant::now(),
             calls: Vec::new(),
             degraded: 0,
         }
-    }
-
-    /// Writes one JSON object per question to this file.
-    pub(crate) fn write_to(&mut self, path: &Path) -> Result<(), Failure> {
-        let file = File::create(path).map_err(|error| {
-            Refusal::invalid(
-                "file_not_writable",
-                "per_question",
-                format!("--per-question {}: {error}", path.display()),
-            )
-        })?;
-        self.per_question = Some(BufWriter::new(file));
-        Ok(())
     }
 
     /// Ranks chunks.
@@ -100,16 +89,23 @@ impl<'a> Session<'a> {
         Ok(answer)
     }
 
-    /// Counts a context again, independently of the answer.
-    pub(crate) fn count_tokens(&self, text: &str) -> usize {
-        self.tokenizer.count(text)
+    /// What assembly chooses from; not timed, since it only serves to compare.
+    pub(crate) async fn candidates(&self, question: &str) -> Result<Vec<Candidate>, Failure> {
+        let query = Query::new(self.stack.principal.clone(), &self.raw(question, None))?;
+        Ok(self.stack.engine.candidates(query).await?)
     }
 
-    /// Writes what was found for one question, if that was asked for.
+    /// The tokenizer that budgets are counted in.
+    pub(crate) fn tokenizer(&self) -> &dyn Tokenizer {
+        &*self.tokenizer
+    }
+
+    /// Keeps what was found for one question, and writes it if that was asked for.
     pub(crate) fn note(&mut self, question: &impl Serialize) -> Result<(), Failure> {
+        let failed = |error| Failure::failed("output_failed", format!("cannot write JSON: {error}"));
+        self.records.push(serde_json::to_value(question).map_err(failed)?);
         let Some(file) = &mut self.per_question else { return Ok(()) };
-        let line = serde_json::to_string(question).map_err(std::io::Error::from);
-        line.and_then(|line| writeln!(file, "{line}")).map_err(|error| cannot_write(&error))
+        file.line(&serde_json::to_string(question).map_err(failed)?)
     }
 
     /// Shows how many questions are through.
@@ -129,10 +125,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Completes the file.
-    pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        let Some(file) = &mut self.per_question else { return Ok(()) };
-        file.flush().map_err(|error| cannot_write(&error))
+    /// Completes the file and returns what was found, one object per question.
+    pub(crate) fn finish(self) -> Result<Vec<Value>, Failure> {
+        self.per_question.map_or(Ok(()), Output::finish)?;
+        Ok(self.records)
     }
 
     fn raw(&self, question: &str, budget: Option<i64>) -> RawQuery {
@@ -165,8 +161,4 @@ impl Spent {
             self.seconds, self.p50_ms, self.p99_ms
         )
     }
-}
-
-fn cannot_write(error: &std::io::Error) -> Failure {
-    Failure::failed("file_not_writable", format!("cannot write to the file of --per-question: {error}"))
 }

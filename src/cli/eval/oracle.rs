@@ -1,0 +1,232 @@
+//! What limits recall at a budget: one part of the way replaced by an oracle that knows the answer.
+//!
+//! * Retrieval: all candidates in the context, whatever they cost. What is missing was not found.
+//! * Ranking: the same candidates under the budget, those with the most relevant bytes first, by
+//!   token or as they are, whichever holds more. What is missing is lost to the chunks' borders
+//!   and their framing. Chunks are not joined, so a packer that joins them can come out above.
+//! * Borders: the relevant spans themselves under the budget, longest first, the last one cut
+//!   where the budget ends, with framing but without headings.
+//!
+//! None exceeds the budget. The format is the default one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::keyed::{AtBudget, Budgets};
+use super::metrics::{Coverage, Overlap, mean};
+use crate::context::answer::Passage;
+use crate::context::assemble::Candidate;
+use crate::context::baselines::{Baseline, pack};
+use crate::context::render::render;
+use crate::context::request::Format;
+use crate::domain::chunk::Span;
+use crate::domain::ids::{DocumentId, Version};
+use crate::ports::tokenizer::Tokenizer;
+
+/// The normalised texts of a set's documents.
+pub(crate) type Texts = HashMap<DocumentId, String>;
+
+/// The recall that each oracle reaches.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Ceilings {
+    pub(crate) retrieval: f64,
+    pub(crate) ranking: AtBudget<f64>,
+    pub(crate) borders: AtBudget<f64>,
+}
+
+impl Ceilings {
+    /// The ceilings of one question.
+    pub(crate) fn of(
+        relevant: &Coverage,
+        candidates: &[Candidate],
+        texts: &Texts,
+        budgets: &Budgets,
+        tokenizer: &dyn Tokenizer,
+    ) -> Self {
+        let found = candidates.iter().map(place);
+        let judged = judged(relevant, candidates);
+        let excerpts = excerpts(relevant, texts);
+        Self {
+            retrieval: Overlap::of(relevant, &Coverage::new(found)).recall,
+            ranking: budgets
+                .iter()
+                .map(|budget| (budget, by_ranking(relevant, &judged, budget, tokenizer)))
+                .collect(),
+            borders: budgets
+                .iter()
+                .map(|budget| (budget, by_borders(relevant, &excerpts, budget, tokenizer)))
+                .collect(),
+        }
+    }
+
+    /// The mean over all questions.
+    pub(crate) fn mean<'a>(all: impl Iterator<Item = &'a Self> + Clone, budgets: &Budgets) -> Self {
+        Self {
+            retrieval: mean(all.clone().map(|ceilings| ceilings.retrieval)),
+            ranking: budgets.means(&all.clone().map(|ceilings| &ceilings.ranking)),
+            borders: budgets.means(&all.map(|ceilings| &ceilings.borders)),
+        }
+    }
+}
+
+fn place(candidate: &Candidate) -> (DocumentId, Span) {
+    (candidate.chunk.document_id.clone(), candidate.chunk.span)
+}
+
+/// Candidates with relevant bytes, scored by their number, best first.
+fn judged(relevant: &Coverage, candidates: &[Candidate]) -> Vec<Candidate> {
+    #[expect(clippy::cast_precision_loss, reason = "chunks are far below 2^24 bytes")]
+    let judge = |candidate: &Candidate| {
+        let score = relevant.common_bytes(&Coverage::new([place(candidate)])) as f32;
+        Candidate { chunk: Arc::clone(&candidate.chunk), score }
+    };
+    let mut judged: Vec<Candidate> =
+        candidates.iter().map(judge).filter(|candidate| candidate.score > 0.0).collect();
+    judged.sort_by(|left, right| right.score.total_cmp(&left.score));
+    judged
+}
+
+fn by_ranking(relevant: &Coverage, judged: &[Candidate], budget: usize, tokenizer: &dyn Tokenizer) -> f64 {
+    let reached = |baseline| {
+        let packed = pack(baseline, judged, budget, Format::default(), tokenizer);
+        recall(relevant, &packed.passages)
+    };
+    reached(Baseline::ScorePerToken).max(reached(Baseline::GreedySkip))
+}
+
+/// The relevant spans as passages, longest first.
+fn excerpts(relevant: &Coverage, texts: &Texts) -> Vec<Passage> {
+    let excerpt = |(document_id, span): (&DocumentId, Span)| {
+        let text = texts.get(document_id)?.get(span.start..span.end)?;
+        Some(Passage {
+            document_id: document_id.clone(),
+            version: Version::FIRST,
+            span,
+            heading: String::new(),
+            score: 1.0,
+            text: text.to_owned(),
+            also: Vec::new(),
+        })
+    };
+    let mut excerpts: Vec<Passage> = relevant.spans().filter_map(excerpt).collect();
+    excerpts.sort_by_key(|excerpt| (std::cmp::Reverse(excerpt.span.len()), excerpt.span));
+    excerpts
+}
+
+fn by_borders(relevant: &Coverage, excerpts: &[Passage], budget: usize, tokenizer: &dyn Tokenizer) -> f64 {
+    let mut chosen: Vec<Passage> = Vec::new();
+    for excerpt in excerpts {
+        chosen.push(excerpt.clone());
+        if tokens(&chosen, tokenizer) > budget {
+            chosen.pop();
+            chosen.extend(longest_start(excerpt, &chosen, budget, tokenizer));
+            break;
+        }
+    }
+    recall(relevant, &chosen)
+}
+
+/// The longest beginning of an excerpt, found by halving, that fits beside what is chosen.
+fn longest_start(
+    excerpt: &Passage,
+    chosen: &[Passage],
+    budget: usize,
+    tokenizer: &dyn Tokenizer,
+) -> Option<Passage> {
+    let borders: Vec<usize> = excerpt.text.char_indices().map(|(offset, _)| offset).skip(1).collect();
+    let cut = |bytes: usize| Passage {
+        span: Span { start: excerpt.span.start, end: excerpt.span.start + bytes },
+        text: excerpt.text[..bytes].to_owned(),
+        ..excerpt.clone()
+    };
+    let fits = |bytes: &usize| {
+        let with: Vec<Passage> = chosen.iter().cloned().chain([cut(*bytes)]).collect();
+        tokens(&with, tokenizer) <= budget
+    };
+    let fitting = borders.partition_point(fits);
+    // Tokens need not grow with the text: what halving found is looked at once more.
+    borders[..fitting].last().filter(|bytes| fits(bytes)).map(|bytes| cut(*bytes))
+}
+
+fn tokens(passages: &[Passage], tokenizer: &dyn Tokenizer) -> usize {
+    let mut ordered = passages.to_vec();
+    ordered.sort_by(|left, right| (&left.document_id, left.span).cmp(&(&right.document_id, right.span)));
+    tokenizer.count(&render(&ordered, Format::default()))
+}
+
+fn recall(relevant: &Coverage, passages: &[Passage]) -> f64 {
+    Overlap::of(relevant, &Coverage::of_passages(passages)).recall
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Budgets, Ceilings, Texts};
+    use crate::cli::eval::metrics::Coverage;
+    use crate::context::assemble::Candidate;
+    use crate::domain::chunk::{Chunk, Span};
+    use crate::domain::document::Description;
+    use crate::domain::ids::{ChunkId, DocumentId, Version};
+    use crate::ports::tokenizer::{TokenTable, Tokenizer};
+
+    /// A byte is a token.
+    struct Bytes;
+
+    impl Tokenizer for Bytes {
+        fn name(&self) -> &'static str {
+            "bytes"
+        }
+
+        fn count(&self, text: &str) -> usize {
+            text.len()
+        }
+
+        fn table<'a>(&'a self, _text: &'a str) -> Box<dyn TokenTable + 'a> {
+            unreachable!("packing only counts")
+        }
+    }
+
+    fn id() -> DocumentId {
+        DocumentId::new("a.md").expect("an id")
+    }
+
+    fn candidate(text: &str, start: usize, end: usize) -> Candidate {
+        let chunk = Chunk {
+            id: ChunkId::from_uuid(uuid::Uuid::from_u128(start as u128)),
+            document_id: id(),
+            version: Version::FIRST,
+            ordinal: 0,
+            chunk_count: 1,
+            span: Span { start, end },
+            heading: Vec::new(),
+            embed_tokens: 1,
+            text: text[start..end].to_owned(),
+            description: Description::default(),
+        };
+        Candidate { chunk: Arc::new(chunk), score: 0.5 }
+    }
+
+    #[test]
+    fn each_oracle_lifts_one_limit() {
+        // 1,000 bytes without white space; 300..500 are relevant, 700..800, too.
+        let text: String = ('a'..='j').flat_map(|letter| std::iter::repeat_n(letter, 100)).collect();
+        let spans = [(300, 500), (700, 800)].map(|(start, end)| (id(), Span { start, end }));
+        let relevant = Coverage::new(spans);
+        let candidates = [candidate(&text, 0, 200), candidate(&text, 200, 400), candidate(&text, 400, 600)];
+        let texts = Texts::from([(id(), text)]);
+        let budgets = Budgets::new(&[10, 280, 1000]).expect("budgets");
+        let ceilings = Ceilings::of(&relevant, &candidates, &texts, &budgets, &Bytes);
+        let at = |figures: &super::AtBudget<f64>| figures.values().copied().collect::<Vec<_>>();
+        // 700..800 is in no candidate.
+        assert!((ceilings.retrieval - 2.0 / 3.0).abs() < 1e-12);
+        // One chunk of 200 bytes fits into 280, and half of each is relevant.
+        assert_eq!(at(&ceilings.ranking), [0.0, 1.0 / 3.0, 2.0 / 3.0]);
+        let borders = at(&ceilings.borders);
+        assert!((borders[0], borders[2]) == (0.0, 1.0), "{borders:?}");
+        // Both spans and the framing need more than 280; the second is cut.
+        assert!(borders[1] > 2.0 / 3.0 && borders[1] < 1.0, "{borders:?}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Asks every BEIR question: how documents are ranked, and how a context orders them.
+//!
+//! A document scores as its best chunk. With baselines, a context is assembled for each budget:
+//! its documents in the order of their first passage, then the ranking's others in theirs. So
+//! the figure tells whether assembly's order of documents loses against the ranking.
+
+use serde::Serialize;
+
+use super::Plan;
+use super::beir::{Beir, Question};
+use super::bootstrap::Interval;
+use super::keyed::{AtBudget, ByPacker, Keyed};
+use super::metrics::{mean, ndcg, rank_documents, recall};
+use super::report::{budget_table, differences_text};
+use super::session::{Session, Spent};
+use crate::cli::exit::Failure;
+use crate::cli::table::{self, Align, Table};
+use crate::context::answer::Passage;
+use crate::domain::ids::DocumentId;
+
+/// Depth of nDCG.
+const NDCG_DEPTH: usize = 10;
+/// Depth of recall.
+const RECALL_DEPTH: usize = 20;
+
+/// The figures; the first two names are a contract.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    ndcg_at_10: f64,
+    recall_at_20: f64,
+    queries: u64,
+    empty_documents: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assembled_ndcg_at_10: Option<AtBudget<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assembler_minus: Option<ByPacker<AtBudget<Interval>>>,
+    #[serde(flatten)]
+    spent: Spent,
+}
+
+#[derive(Debug, Serialize)]
+struct Figures<'a> {
+    query_id: &'a str,
+    ndcg_at_10: f64,
+    recall_at_20: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assembled_ndcg_at_10: Option<AtBudget<f64>>,
+    ranking: Vec<DocumentId>,
+}
+
+/// Asks the questions and averages.
+pub(crate) async fn evaluate(set: &Beir, session: &mut Session<'_>, plan: &Plan) -> Result<Report, Failure> {
+    let questions = plan.first(set.questions());
+    let mut all = Vec::with_capacity(questions.len());
+    for (index, question) in questions.iter().enumerate() {
+        let figures = ask(question, session, plan).await?;
+        session.note(&figures)?;
+        all.push(figures);
+        session.show(index + 1, questions.len());
+    }
+    Ok(Report::new(&all, plan, set.count_empty()?, session.spent()))
+}
+
+async fn ask<'a>(
+    question: &'a Question,
+    session: &mut Session<'_>,
+    plan: &Plan,
+) -> Result<Figures<'a>, Failure> {
+    let found = session.search(&question.text).await?.results;
+    let mut ranking = rank_documents(found.iter().map(|ranked| (&ranked.document_id, ranked.score)));
+    let mut assembled = Vec::new();
+    for budget in plan.budgets.iter().filter(|_| plan.baselines) {
+        let passages = session.assemble(&question.text, budget).await?.passages;
+        assembled.push((budget, ndcg(&order_of(&passages, &ranking), &question.grades, NDCG_DEPTH)));
+    }
+    let (ndcg_at_10, recall_at_20) =
+        (ndcg(&ranking, &question.grades, NDCG_DEPTH), recall(&ranking, &question.grades, RECALL_DEPTH));
+    ranking.truncate(RECALL_DEPTH);
+    let assembled_ndcg_at_10 = plan.baselines.then_some(Keyed(assembled));
+    Ok(Figures { query_id: &question.id, ndcg_at_10, recall_at_20, assembled_ndcg_at_10, ranking })
+}
+
+/// Documents as a context cites them, then those of the ranking that it does not.
+fn order_of(passages: &[Passage], ranking: &[DocumentId]) -> Vec<DocumentId> {
+    let mut order: Vec<DocumentId> = Vec::with_capacity(ranking.len());
+    for document in passages.iter().map(|passage| &passage.document_id).chain(ranking) {
+        if !order.contains(document) {
+            order.push(document.clone());
+        }
+    }
+    order
+}
+
+impl Report {
+    fn new(all: &[Figures], plan: &Plan, empty_documents: u64, spent: Spent) -> Self {
+        let assembled = all.iter().filter_map(|figures| figures.assembled_ndcg_at_10.as_ref());
+        Self {
+            ndcg_at_10: mean(all.iter().map(|figures| figures.ndcg_at_10)),
+            recall_at_20: mean(all.iter().map(|figures| figures.recall_at_20)),
+            queries: all.len() as u64,
+            empty_documents,
+            assembled_ndcg_at_10: plan.baselines.then(|| plan.budgets.means(&assembled)),
+            assembler_minus: plan.baselines.then(|| Keyed(vec![("ranking", differences(all, plan))])),
+            spent,
+        }
+    }
+
+    /// The figures for a person.
+    pub(crate) fn text(&self) -> String {
+        let mut lines = Table::new(&[("figure", Align::Left), ("value", Align::Right)]);
+        lines.row(["nDCG@10".to_owned(), format!("{:.4}", self.ndcg_at_10)]);
+        lines.row(["recall@20".to_owned(), format!("{:.4}", self.recall_at_20)]);
+        lines.row(["questions".to_owned(), table::count(self.queries)]);
+        lines.row(["documents without text".to_owned(), table::count(self.empty_documents)]);
+        format!("{}{}{}", lines.render(), self.assembled_text(), self.spent.text())
+    }
+
+    fn assembled_text(&self) -> String {
+        let (Some(assembled), Some(differences)) = (&self.assembled_ndcg_at_10, &self.assembler_minus) else {
+            return String::new();
+        };
+        let mut lines = budget_table("nDCG@10 at tokens", assembled);
+        let mut row = |name: &str, cells: Vec<String>| {
+            lines.row(std::iter::once(name.to_owned()).chain(cells));
+        };
+        row("assembler", assembled.values().map(|ndcg| format!("{ndcg:.4}")).collect());
+        row("ranking", assembled.values().map(|_| format!("{:.4}", self.ndcg_at_10)).collect());
+        format!("\n{}\n{}\n", lines.render(), differences_text(differences))
+    }
+}
+
+fn differences(all: &[Figures], plan: &Plan) -> AtBudget<Interval> {
+    let at = |place: usize| {
+        let difference =
+            |figures: &Figures| Some(figures.assembled_ndcg_at_10.as_ref()?.0[place].1 - figures.ndcg_at_10);
+        Interval::of(&all.iter().filter_map(difference).collect::<Vec<f64>>())
+    };
+    plan.budgets.iter().enumerate().map(|(place, budget)| (budget, at(place))).collect()
+}

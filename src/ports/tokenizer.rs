@@ -14,6 +14,13 @@ pub trait Tokenizer: Send + Sync {
     /// Tokens of a text, without special tokens.
     fn count(&self, text: &str) -> usize;
 
+    /// Whether no token ever joins letters or digits from both sides of white space, as
+    /// [`char::is_whitespace`] has it: then a text has at least as many tokens as words that have
+    /// one. `false` where that is not certain.
+    fn splits_words(&self) -> bool {
+        false
+    }
+
     /// Counts once, then answers for any range. Costs one pass over the text.
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a>;
 }

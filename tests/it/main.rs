@@ -19,5 +19,6 @@ mod ports;
 mod producing;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+mod reader_tokenizers;
 mod support;
 mod wordpiece;

@@ -73,6 +73,11 @@ impl Tokenizer for Bpe {
         tokens
     }
 
+    /// Pieces have white space at their start or nothing else in them.
+    fn splits_words(&self) -> bool {
+        true
+    }
+
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
         Box::new(BpeTable::new(self.vocabulary, self.rules, text))
     }

@@ -15,6 +15,7 @@ pub(crate) mod scan;
 pub(crate) mod schemas;
 pub(crate) mod stages;
 pub(crate) mod strategies;
+pub(crate) mod tokenizer_files;
 pub(crate) mod tokenizers;
 
 use std::collections::BTreeSet;

@@ -13,6 +13,7 @@ mod layers;
 pub mod limits;
 mod producers;
 mod raw;
+mod rerank;
 mod trusted;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Sec
 use self::credential::ApiKey;
 use self::layers::Layers;
 use self::raw::RawConfig;
+pub use self::rerank::{RerankConfig, RerankShape};
 pub use self::trusted::{
     DocumentLimits, LogConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig, ServerLimits,
     WorkerConfig,
@@ -44,6 +46,8 @@ pub struct Config {
     pub workers: WorkerConfig,
     /// Weights of fusion.
     pub retrieval: RetrievalConfig,
+    /// The reranker; none means that candidates stay in fused order.
+    pub rerank: Option<RerankConfig>,
     /// The engines beside this process.
     pub backends: Backends,
     /// Credentials; none means loopback only.
@@ -69,7 +73,7 @@ impl Config {
         Self::trust(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }
 
-    /// The same with everything in this process, under `data_dir`: for what is thrown away after.
+    /// The same with all engines in this process, under `data_dir`: for what is thrown away after.
     #[must_use]
     pub fn embedded_in(self, data_dir: PathBuf) -> Self {
         let cache_bytes_max = self.backends.cache_bytes_max;
@@ -87,6 +91,7 @@ impl Config {
         shown.broker.mask();
         shown.ledger.mask();
         shown.vectors.mask();
+        shown.rerank.mask();
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
@@ -100,6 +105,7 @@ impl Config {
             limits: DocumentLimits::trust(&raw.limits),
             workers: WorkerConfig::trust(&raw.workers),
             retrieval: RetrievalConfig::trust(&raw.retrieval)?,
+            rerank: raw.rerank.trust()?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },

@@ -28,6 +28,9 @@ pub(crate) struct Asking {
     /// How the two rankings become one: `relative`, `rrf` or `weighted_rrf` [default: relative]
     #[arg(long, value_name = "NAME")]
     fusion: Option<String>,
+    /// Leave the fused order as it is, although a reranker is configured
+    #[arg(long)]
+    no_rerank: bool,
     /// Wait until this version of a document is visible; may be repeated
     #[arg(long, value_name = "DOCUMENT_ID=VERSION", value_parser = parse_min_version)]
     min_version: Vec<(String, u64)>,
@@ -69,6 +72,7 @@ impl Asking {
             question: self.question.join(" "),
             filter: self.filter,
             fusion: self.fusion,
+            rerank: self.no_rerank.then_some(false),
             min_versions: self.min_version,
             deadline: self.timeout.map(Duration::from_secs),
             ..RawQuery::default()

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
+use super::rerank::RawRerank;
 use crate::telemetry::LogFormat;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +17,7 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     pub(super) workers: RawWorkers,
     pub(super) retrieval: RawRetrieval,
+    pub(super) rerank: RawRerank,
     pub(super) broker: RawBroker,
     pub(super) ledger: RawLedger,
     pub(super) vectors: RawVectors,

@@ -1,14 +1,16 @@
-//! A query's way: retrieve, fuse, support, assemble, render.
+//! A query's way: retrieve, fuse, support, rerank, assemble, render.
 //!
 //! One snapshot of the lexical index is pinned for the whole answer; whatever is not in it, or
 //! not the caller's to read, is not in the answer. A dense leg that is late or fails leaves a
-//! lexical answer that says so. The rendered text never exceeds the budget.
+//! lexical answer, a reranker that is late or fails leaves the fused order, and the answer says
+//! so. The rendered text never exceeds the budget.
 
 pub mod answer;
 pub mod assemble;
 pub mod fuse;
 pub mod render;
 pub mod request;
+pub mod rerank;
 pub mod retrieve;
 pub mod support;
 mod tokenizers;
@@ -24,6 +26,7 @@ use crate::ports::catalog::{Catalog, OpenCollection};
 use answer::{Answer, Ranked, Ranking, Timings};
 use assemble::{AssemblyInput, Candidate};
 use request::{Assembly, Query};
+use rerank::Reranking;
 use retrieve::Retrieved;
 pub use tokenizers::{MakeTokenizer, Tokenizers};
 
@@ -32,12 +35,19 @@ pub struct ContextEngine {
     catalog: Arc<dyn Catalog>,
     tokenizers: Tokenizers,
     weights: fuse::Weights,
+    reranking: Option<Reranking>,
 }
 
 impl ContextEngine {
     /// An engine over collections, counting with these tokenizers, fusing with these weights.
     pub fn new(catalog: Arc<dyn Catalog>, tokenizers: Tokenizers, weights: fuse::Weights) -> Self {
-        Self { catalog, tokenizers, weights }
+        Self { catalog, tokenizers, weights, reranking: None }
+    }
+
+    /// The same with a reranker, if there is one.
+    #[must_use]
+    pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
+        Self { reranking, ..self }
     }
 
     /// One block of context within the budget, with citations.
@@ -87,6 +97,7 @@ impl ContextEngine {
 
     async fn rank_until(&self, query: &Query, deadline: Instant) -> Result<(Shortlist, Timings), Refusal> {
         let began = Instant::now();
+        let reranking = self.reranking_for(query)?;
         let open = self.open(query).await?;
         let snapshot = retrieve::awaited_snapshot(&open, query, deadline).await?;
         let retrieved = retrieve::run(&open, snapshot, query, deadline).await?;
@@ -94,7 +105,26 @@ impl ContextEngine {
         let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion, self.weights);
         let fused = support::support(&fused, &retrieved.chunks);
         let fuse = began.elapsed().saturating_sub(retrieve);
-        Ok((shortlist(retrieved, &fused), Timings { retrieve, fuse, ..Timings::default() }))
+        let mut ranked = shortlist(retrieved, &fused);
+        if let Some(reranking) = reranking {
+            let without = rerank::run(reranking, query, &mut ranked.candidates, deadline).await;
+            ranked.degraded.extend(without);
+        }
+        let rerank = began.elapsed().saturating_sub(retrieve + fuse);
+        Ok((ranked, Timings { retrieve, fuse, rerank, ..Timings::default() }))
+    }
+
+    /// The reranker, unless the caller goes without; asked for and absent, it is refused.
+    fn reranking_for(&self, query: &Query) -> Result<Option<&Reranking>, Refusal> {
+        match (query.rerank, &self.reranking) {
+            (Some(false), _) | (None, None) => Ok(None),
+            (_, Some(reranking)) => Ok(Some(reranking)),
+            (Some(true), None) => Err(Refusal::invalid(
+                "no_reranker",
+                "rerank",
+                "no reranker is configured here; leave rerank out, or set rerank.url",
+            )),
+        }
     }
 
     async fn open(&self, query: &Query) -> Result<Arc<OpenCollection>, Refusal> {

@@ -9,6 +9,7 @@ mod catalog;
 mod engines;
 mod intake;
 mod lock;
+mod reranking;
 mod roles;
 
 use std::future::Future;
@@ -76,8 +77,9 @@ impl Stack {
     /// Opens what the roles need, and starts what they run.
     pub async fn open(config: &Config, roles: Roles) -> Result<Self, Refusal> {
         let duties = roles.duties(config);
-        let (lock, mode) = index_mode(config, &duties)?;
         let clock = Arc::new(SystemClock);
+        let reranking = reranking::open(config, clock.clone())?;
+        let (lock, mode) = index_mode(config, &duties)?;
         let engines = engines::open(config, clock.clone()).await?;
         let (ledger, broker) = (engines.ledger, engines.broker);
         let catalog = Arc::new(StoreCatalog::new(ledger.clone(), config, mode));
@@ -109,9 +111,10 @@ impl Stack {
             _ => None,
         };
         let workers = start(&stages, intake, &duties, &stop);
+        let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
-            engine: Arc::new(ContextEngine::new(catalog.clone(), tokenizers.clone(), weights)),
+            engine: Arc::new(engine.with_reranking(reranking)),
             ledger,
             principal: local_principal()?,
             catalog,

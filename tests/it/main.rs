@@ -20,5 +20,6 @@ mod producing;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod reader_tokenizers;
+mod reranking;
 mod support;
 mod wordpiece;

@@ -13,6 +13,7 @@ mod layers;
 pub mod limits;
 mod producers;
 mod raw;
+mod readers;
 mod rerank;
 mod trusted;
 
@@ -22,6 +23,7 @@ pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Sec
 use self::credential::ApiKey;
 use self::layers::Layers;
 use self::raw::RawConfig;
+pub use self::readers::{TOKENIZERS_MAX, TokenizerFile};
 pub use self::rerank::{RerankConfig, RerankShape};
 pub use self::trusted::{
     DocumentLimits, LogConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig, ServerLimits,
@@ -48,6 +50,8 @@ pub struct Config {
     pub retrieval: RetrievalConfig,
     /// The reranker; none means that candidates stay in fused order.
     pub rerank: Option<RerankConfig>,
+    /// Tokenizers of reading models, beside those that are built in.
+    pub tokenizers: Vec<TokenizerFile>,
     /// The engines beside this process.
     pub backends: Backends,
     /// Credentials; none means loopback only.
@@ -81,6 +85,13 @@ impl Config {
         Self { data_dir, backends, ..self }
     }
 
+    /// The same with the file that a `--tokenizer` means, if it means one.
+    #[must_use]
+    pub fn reading_for(mut self, tokenizer: Option<&str>) -> Self {
+        self.tokenizers.extend(tokenizer.and_then(TokenizerFile::of_option));
+        self
+    }
+
     /// The configuration as TOML, with every secret replaced by `***`.
     pub fn masked_toml(&self) -> String {
         let mut shown = self.effective.clone();
@@ -106,6 +117,7 @@ impl Config {
             workers: WorkerConfig::trust(&raw.workers),
             retrieval: RetrievalConfig::trust(&raw.retrieval)?,
             rerank: raw.rerank.trust()?,
+            tokenizers: readers::trust(&raw.tokenizers)?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },

@@ -53,6 +53,7 @@ impl ContextEngine {
     /// One block of context within the budget, with citations.
     pub async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
         let tokenizer = self.tokenizers.get(&assembly.tokenizer)?;
+        let assembly = Assembly { tokenizer: tokenizer.name().to_owned(), ..assembly };
         let (ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
         let Shortlist { candidates, snapshot, degraded } = ranked;

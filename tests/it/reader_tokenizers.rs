@@ -1,5 +1,7 @@
 //! Tokenizers of reading models: any `tokenizer.json`, counted as its own crate counts.
 
+mod names;
+
 use contexture::adapters::tokenizer::file;
 use contexture::adapters::tokenizer::wordpiece::WordPiece;
 use contexture::domain::chunk::Span;

@@ -80,7 +80,8 @@ async fn catalog() -> Arc<One> {
 async fn engine(reranker: Option<Arc<dyn Reranker>>) -> ContextEngine {
     let time_max = Duration::from_secs(2);
     let reranking = reranker.map(|reranker| Reranking { reranker, candidates_max: 3, time_max });
-    let tokenizers = Tokenizers::new(vec![("cl100k_base", || Arc::new(Bpe::cl100k()))]);
+    let mut tokenizers = Tokenizers::default();
+    tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap();
     ContextEngine::new(catalog().await, tokenizers, RELATIVE_WEIGHTS).with_reranking(reranking)
 }
 

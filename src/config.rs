@@ -13,6 +13,8 @@ mod layers;
 pub mod limits;
 mod producers;
 mod raw;
+mod readers;
+mod rerank;
 mod trusted;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,8 @@ pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Sec
 use self::credential::ApiKey;
 use self::layers::Layers;
 use self::raw::RawConfig;
+pub use self::readers::{TOKENIZERS_MAX, TokenizerFile};
+pub use self::rerank::{RerankConfig, RerankShape};
 pub use self::trusted::{
     DocumentLimits, LogConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig, ServerLimits,
     WorkerConfig,
@@ -44,6 +48,10 @@ pub struct Config {
     pub workers: WorkerConfig,
     /// Weights of fusion.
     pub retrieval: RetrievalConfig,
+    /// The reranker; none means that candidates stay in fused order.
+    pub rerank: Option<RerankConfig>,
+    /// Tokenizers of reading models, beside those that are built in.
+    pub tokenizers: Vec<TokenizerFile>,
     /// The engines beside this process.
     pub backends: Backends,
     /// Credentials; none means loopback only.
@@ -69,12 +77,19 @@ impl Config {
         Self::trust(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }
 
-    /// The same with everything in this process, under `data_dir`: for what is thrown away after.
+    /// The same with all engines in this process, under `data_dir`: for what is thrown away after.
     #[must_use]
     pub fn embedded_in(self, data_dir: PathBuf) -> Self {
         let cache_bytes_max = self.backends.cache_bytes_max;
         let backends = Backends { broker: None, ledger: None, vectors: None, cache_bytes_max };
         Self { data_dir, backends, ..self }
+    }
+
+    /// The same with the file that a `--tokenizer` means, if it means one.
+    #[must_use]
+    pub fn reading_for(mut self, tokenizer: Option<&str>) -> Self {
+        self.tokenizers.extend(tokenizer.and_then(TokenizerFile::of_option));
+        self
     }
 
     /// The configuration as TOML, with every secret replaced by `***`.
@@ -87,6 +102,7 @@ impl Config {
         shown.broker.mask();
         shown.ledger.mask();
         shown.vectors.mask();
+        shown.rerank.mask();
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
@@ -100,6 +116,8 @@ impl Config {
             limits: DocumentLimits::trust(&raw.limits),
             workers: WorkerConfig::trust(&raw.workers),
             retrieval: RetrievalConfig::trust(&raw.retrieval)?,
+            rerank: raw.rerank.trust()?,
+            tokenizers: readers::trust(&raw.tokenizers)?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },

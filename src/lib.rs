@@ -8,7 +8,7 @@
 //! wiring/        the composition root: the only place that sees adapters and server
 //! server/        gRPC, authentication, the one map from refusals to codes
 //! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
-//! context/       a query's way: retrieve · fuse · assemble · render
+//! context/       a query's way: retrieve · fuse · rerank · assemble · render
 //! resilience/    backoff
 //! ports/         the seams to everything outside, each with its contract in prose
 //! adapters/      one folder per outside system; only here is its crate imported
@@ -30,7 +30,7 @@
 //!           ledger: body       ledger: spans     vectors (staged)   lexical commit, fsync:
 //!                                                                     the commit point
 //!
-//! question ─▶ retrieve (lexical ∥ dense, one snapshot) ─▶ fuse ─▶ assemble ─▶ render
+//! question ─▶ retrieve (lexical ∥ dense, one snapshot) ─▶ fuse ─▶ rerank? ─▶ assemble ─▶ render
 //! ```
 //!
 //! # The promises

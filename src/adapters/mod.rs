@@ -3,6 +3,7 @@
 pub mod edge;
 pub mod embedder;
 pub mod files;
+pub mod http;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -10,6 +11,7 @@ pub mod postgres;
 pub mod qdrant;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+pub mod rerank;
 pub mod sqlite;
 mod staged;
 pub mod tantivy;

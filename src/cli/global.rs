@@ -57,7 +57,16 @@ impl Global {
 
     /// Opens what is stored; not found when nothing ever was, so that asking creates nothing.
     pub(crate) async fn open_existing(&self, roles: Roles) -> Result<(Config, Stack), Refusal> {
-        let config = self.config()?;
+        self.open_reading_for(roles, None).await
+    }
+
+    /// The same, with the tokenizer that an option names among the known ones, if it is a file.
+    pub(crate) async fn open_reading_for(
+        &self,
+        roles: Roles,
+        tokenizer: Option<&str>,
+    ) -> Result<(Config, Stack), Refusal> {
+        let config = self.config()?.reading_for(tokenizer);
         if config.backends.ledger.is_none() && !config.data_dir.is_dir() {
             return Err(Refusal::not_found(
                 "data_dir_not_found",

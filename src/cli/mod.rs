@@ -109,7 +109,7 @@ async fn dispatch(command_line: CommandLine, console: Console) -> Result<Exit, F
         Command::Eval(arguments) => eval::run(arguments, &global, console).await,
         Command::Serve(arguments) => serve::run(arguments, &global, console).await,
         Command::Work(arguments) => work::run(arguments, &global, console).await,
-        Command::CheckConfig => check_config::run(&global, console),
+        Command::CheckConfig => check_config::run(&global, console).await,
     }
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct Asking {
     /// How the two rankings become one: `relative`, `rrf` or `weighted_rrf` [default: relative]
     #[arg(long, value_name = "NAME")]
     fusion: Option<String>,
+    /// Leave the fused order as it is, although a reranker is configured
+    #[arg(long)]
+    no_rerank: bool,
     /// Wait until this version of a document is visible; may be repeated
     #[arg(long, value_name = "DOCUMENT_ID=VERSION", value_parser = parse_min_version)]
     min_version: Vec<(String, u64)>,
@@ -47,8 +50,9 @@ pub(crate) struct Arguments {
     /// Tokens the context may have, framing included
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     budget: Option<i64>,
-    /// The tokenizer of the model that will read it [default: `cl100k_base`]
-    #[arg(long, value_name = "NAME")]
+    /// The tokenizer of the model that will read it: `cl100k_base`, `o200k_base`, an `OpenAI` model, a
+    /// name of the configuration, or the path of a `tokenizer.json` [default: `cl100k_base`]
+    #[arg(long, value_name = "NAME|FILE")]
     tokenizer: Option<String>,
     /// markdown, xml, json or plain [default: markdown]
     #[arg(long, value_name = "NAME")]
@@ -69,6 +73,7 @@ impl Asking {
             question: self.question.join(" "),
             filter: self.filter,
             fusion: self.fusion,
+            rerank: self.no_rerank.then_some(false),
             min_versions: self.min_version,
             deadline: self.timeout.map(Duration::from_secs),
             ..RawQuery::default()
@@ -98,7 +103,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         ..arguments.asking.into_raw()
     };
     let assembly = Assembly::new(&raw)?;
-    let (_, stack) = global.open_existing(roles(&raw)).await?;
+    let (_, stack) = global.open_reading_for(roles(&raw), raw.tokenizer.as_deref()).await?;
     let answer: Result<Answer, Refusal> = async {
         let query = Query::new(stack.principal.clone(), &raw)?;
         stack.engine.assemble(query, assembly).await

@@ -91,6 +91,10 @@ pub enum Quantization {
 pub struct Secret(String);
 
 impl Secret {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
@@ -251,7 +255,7 @@ impl RawVectors {
     }
 }
 
-fn url(
+pub(super) fn url(
     section: &str,
     text: &str,
     file: Option<&RelativePathBuf>,
@@ -269,7 +273,11 @@ fn url(
 }
 
 /// The secret of a key, or of the file beside it; none when neither is given.
-fn secret(key: &str, text: &str, file: Option<&RelativePathBuf>) -> Result<Option<String>, Refusal> {
+pub(super) fn secret(
+    key: &str,
+    text: &str,
+    file: Option<&RelativePathBuf>,
+) -> Result<Option<String>, Refusal> {
     let text = match (text.trim(), file) {
         ("", None) => return Ok(None),
         ("", Some(file)) => read(&format!("{key}_file"), &file.relative())?,
@@ -293,7 +301,7 @@ fn read(key: &str, path: &Path) -> Result<String, Refusal> {
 }
 
 /// A URL whose password is not shown, nor its query, where a password may stand as well.
-fn masked(url: &str) -> String {
+pub(super) fn masked(url: &str) -> String {
     let url = url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?{MASK}"));
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.is_empty() { url } else { MASK.to_owned() };

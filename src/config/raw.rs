@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
+use super::readers::RawTokenizer;
+use super::rerank::RawRerank;
 use crate::telemetry::LogFormat;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,10 +14,12 @@ use crate::telemetry::LogFormat;
 pub(super) struct RawConfig {
     #[serde(serialize_with = "RelativePathBuf::serialize_relative")]
     pub(super) data_dir: RelativePathBuf,
+    pub(super) tokenizers: Vec<RawTokenizer>,
     pub(super) server: RawServer,
     pub(super) limits: RawLimits,
     pub(super) workers: RawWorkers,
     pub(super) retrieval: RawRetrieval,
+    pub(super) rerank: RawRerank,
     pub(super) broker: RawBroker,
     pub(super) ledger: RawLedger,
     pub(super) vectors: RawVectors,

@@ -194,7 +194,7 @@ impl RetrievalConfig {
 }
 
 /// A checked limit; every range in [`super::limits::LIMITS`] fits a 64-bit size.
-fn size(limit: u64) -> usize {
+pub(super) fn size(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 

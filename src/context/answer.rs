@@ -158,6 +158,8 @@ pub struct Timings {
     pub retrieve: Duration,
     /// Fusion.
     pub fuse: Duration,
+    /// The reranker.
+    pub rerank: Duration,
     /// Selection, rendering and counting.
     pub assemble: Duration,
 }

@@ -1,8 +1,9 @@
-//! A query's way: retrieve, fuse, support, assemble, render.
+//! A query's way: retrieve, fuse, support, rerank, assemble, render.
 //!
 //! One snapshot of the lexical index is pinned for the whole answer; whatever is not in it, or
 //! not the caller's to read, is not in the answer. A dense leg that is late or fails leaves a
-//! lexical answer that says so. The rendered text never exceeds the budget.
+//! lexical answer, a reranker that is late or fails leaves the fused order, and the answer says
+//! so. The rendered text never exceeds the budget.
 
 pub mod answer;
 pub mod assemble;
@@ -10,6 +11,7 @@ pub mod baselines;
 pub mod fuse;
 pub mod render;
 pub mod request;
+pub mod rerank;
 pub mod retrieve;
 pub mod support;
 mod tokenizers;
@@ -24,8 +26,9 @@ use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::lexical::QuestionTerms;
 
 use answer::{Answer, Ranked, Ranking, Timings};
-use assemble::{AssemblyInput, Candidate, TERM_SHARE};
+use assemble::{AssemblyInput, Candidate, RERANKED_TERM_SHARE, TERM_SHARE};
 use request::{Assembly, Query};
+use rerank::Reranking;
 use retrieve::Retrieved;
 pub use tokenizers::{MakeTokenizer, Tokenizers};
 
@@ -34,21 +37,29 @@ pub struct ContextEngine {
     catalog: Arc<dyn Catalog>,
     tokenizers: Tokenizers,
     weights: fuse::Weights,
+    reranking: Option<Reranking>,
 }
 
 impl ContextEngine {
     /// An engine over collections, counting with these tokenizers, fusing with these weights.
     pub fn new(catalog: Arc<dyn Catalog>, tokenizers: Tokenizers, weights: fuse::Weights) -> Self {
-        Self { catalog, tokenizers, weights }
+        Self { catalog, tokenizers, weights, reranking: None }
+    }
+
+    /// The same with a reranker, if there is one.
+    #[must_use]
+    pub fn with_reranking(self, reranking: Option<Reranking>) -> Self {
+        Self { reranking, ..self }
     }
 
     /// One block of context within the budget, with citations.
     pub async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
         let tokenizer = self.tokenizers.get(&assembly.tokenizer)?;
+        let assembly = Assembly { tokenizer: tokenizer.name().to_owned(), ..assembly };
         let (ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
-        let Shortlist { candidates, terms, snapshot, degraded } = ranked;
-        let input = AssemblyInput { candidates, terms, term_share: TERM_SHARE, kept: Vec::new() };
+        let Shortlist { candidates, terms, term_share, snapshot, degraded } = ranked;
+        let input = AssemblyInput { candidates, terms, term_share, kept: Vec::new() };
         let (assembled, assembly) = tokio::task::spawn_blocking(move || {
             let assembled = assemble::assemble(&input, &assembly, &*tokenizer);
             (assembled, assembly)
@@ -95,6 +106,7 @@ impl ContextEngine {
 
     async fn rank_until(&self, query: &Query, deadline: Instant) -> Result<(Shortlist, Timings), Refusal> {
         let began = Instant::now();
+        let reranking = self.reranking_for(query)?;
         let open = self.open(query).await?;
         let snapshot = retrieve::awaited_snapshot(&open, query, deadline).await?;
         let retrieved = retrieve::run(&open, snapshot, query, deadline).await?;
@@ -102,7 +114,27 @@ impl ContextEngine {
         let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion, self.weights);
         let fused = support::support(&fused, &retrieved.chunks);
         let fuse = began.elapsed().saturating_sub(retrieve);
-        Ok((shortlist(retrieved, &fused), Timings { retrieve, fuse, ..Timings::default() }))
+        let mut ranked = shortlist(retrieved, &fused);
+        if let Some(reranking) = reranking {
+            let without = rerank::run(reranking, query, &mut ranked.candidates, deadline).await;
+            ranked.term_share = if without.is_none() { RERANKED_TERM_SHARE } else { TERM_SHARE };
+            ranked.degraded.extend(without);
+        }
+        let rerank = began.elapsed().saturating_sub(retrieve + fuse);
+        Ok((ranked, Timings { retrieve, fuse, rerank, ..Timings::default() }))
+    }
+
+    /// The reranker, unless the caller goes without; asked for and absent, it is refused.
+    fn reranking_for(&self, query: &Query) -> Result<Option<&Reranking>, Refusal> {
+        match (query.rerank, &self.reranking) {
+            (Some(false), _) | (None, None) => Ok(None),
+            (_, Some(reranking)) => Ok(Some(reranking)),
+            (Some(true), None) => Err(Refusal::invalid(
+                "no_reranker",
+                "rerank",
+                "no reranker is configured here; leave rerank out, or set rerank.url",
+            )),
+        }
     }
 
     async fn open(&self, query: &Query) -> Result<Arc<OpenCollection>, Refusal> {
@@ -117,6 +149,7 @@ impl ContextEngine {
 struct Shortlist {
     candidates: Vec<Candidate>,
     terms: Option<Arc<dyn QuestionTerms>>,
+    term_share: f64,
     snapshot: u64,
     degraded: Vec<answer::Degraded>,
 }
@@ -127,7 +160,7 @@ fn shortlist(mut retrieved: Retrieved, fused: &[fuse::Fused]) -> Shortlist {
         .filter_map(|hit| Some(Candidate { chunk: retrieved.chunks.remove(&hit.id)?, score: hit.score }))
         .collect();
     let Retrieved { terms, snapshot, degraded, .. } = retrieved;
-    Shortlist { candidates, terms, snapshot, degraded }
+    Shortlist { candidates, terms, term_share: TERM_SHARE, snapshot, degraded }
 }
 
 fn ranked_chunk(candidate: &Candidate) -> Ranked {

@@ -149,6 +149,8 @@ pub struct RawQuery {
     pub filter: Option<String>,
     /// `relative`, `rrf` or `weighted_rrf`.
     pub fusion: Option<String>,
+    /// Whether to rerank; wherever a reranker is configured when the caller does not say.
+    pub rerank: Option<bool>,
     /// Documents and the versions the answer must have seen.
     pub min_versions: Vec<(String, u64)>,
     /// Whether to return the trace.
@@ -172,6 +174,8 @@ pub struct Query {
     pub filter: Option<Filter>,
     /// How lists are fused.
     pub fusion: Fusion,
+    /// Whether to rerank; if possible when none.
+    pub rerank: Option<bool>,
     /// Versions the answer must have seen.
     pub min_versions: Vec<(DocumentId, Version)>,
     /// How long the caller waits.
@@ -259,6 +263,7 @@ impl Query {
                 .map(Filter::parse)
                 .transpose()?,
             fusion: parse_fusion(raw.fusion.as_deref())?,
+            rerank: raw.rerank,
             min_versions,
             deadline: deadline.min(DEADLINE_MAX),
         })

@@ -10,5 +10,6 @@ pub mod embedder;
 pub mod ledger;
 pub mod lexical;
 pub mod producers;
+pub mod reranker;
 pub mod tokenizer;
 pub mod vectors;

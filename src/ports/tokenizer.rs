@@ -25,7 +25,9 @@ pub trait Tokenizer: Send + Sync {
         if self.splits_words() { words(text).saturating_sub(1) } else { 0 }
     }
 
-    /// Whether no token ever joins letters or digits from both sides of white space.
+    /// Whether no token ever joins letters or digits from both sides of white space, as
+    /// [`char::is_whitespace`] has it: then a text has at least as many tokens as words that have
+    /// one. `false` where that is not certain.
     fn splits_words(&self) -> bool {
         false
     }

@@ -9,6 +9,8 @@ mod catalog;
 mod engines;
 mod intake;
 mod lock;
+mod readers;
+mod reranking;
 mod roles;
 
 use std::future::Future;
@@ -19,7 +21,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::adapters::tokenizer::bpe::Bpe;
 use crate::config::Config;
 use crate::context::fuse::Weights;
 use crate::context::{ContextEngine, Tokenizers};
@@ -76,8 +77,13 @@ impl Stack {
     /// Opens what the roles need, and starts what they run.
     pub async fn open(config: &Config, roles: Roles) -> Result<Self, Refusal> {
         let duties = roles.duties(config);
-        let (lock, mode) = index_mode(config, &duties)?;
         let clock = Arc::new(SystemClock);
+        let reranking = reranking::open(config, clock.clone())?;
+        let tokenizers = readers::tokenizers(config)?;
+        if matches!(roles, Roles::Serve { .. }) {
+            readers::check(config, &tokenizers).await?;
+        }
+        let (lock, mode) = index_mode(config, &duties)?;
         let engines = engines::open(config, clock.clone()).await?;
         let (ledger, broker) = (engines.ledger, engines.broker);
         let catalog = Arc::new(StoreCatalog::new(ledger.clone(), config, mode));
@@ -92,10 +98,6 @@ impl Stack {
             events: engines.exchange.as_ref().map(|exchange| exchange.events.clone()),
             replicas: mode == IndexMode::Followed,
         });
-        let tokenizers = Tokenizers::new(vec![
-            ("cl100k_base", || Arc::new(Bpe::cl100k())),
-            ("o200k_base", || Arc::new(Bpe::o200k())),
-        ]);
         let weights =
             Weights { lexical: config.retrieval.lexical_weight, dense: config.retrieval.dense_weight };
         let stop = watch::Sender::new(false);
@@ -109,9 +111,10 @@ impl Stack {
             _ => None,
         };
         let workers = start(&stages, intake, &duties, &stop);
+        let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
-            engine: Arc::new(ContextEngine::new(catalog.clone(), tokenizers.clone(), weights)),
+            engine: Arc::new(engine.with_reranking(reranking)),
             ledger,
             principal: local_principal()?,
             catalog,
@@ -208,6 +211,13 @@ impl Stack {
     fn key(&self, collection: &CollectionId) -> CollectionKey {
         CollectionKey { tenant: self.principal.tenant().clone(), collection: collection.clone() }
     }
+}
+
+/// Checks what a configuration names and only opening it tells: files of tokenizers, the reranker's
+/// URL. Connects to nothing.
+pub async fn check(config: &Config) -> Result<(), Refusal> {
+    reranking::open(config, Arc::new(SystemClock))?;
+    readers::check(config, &readers::tokenizers(config)?).await
 }
 
 fn start(

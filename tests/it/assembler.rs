@@ -21,7 +21,7 @@ use crate::support::corpora::{chunk, corpus};
 use crate::support::tokenizers::{Cl100k, Runs, all};
 
 fn assembly(budget: usize, format: Format) -> Assembly {
-    Assembly { budget, tokenizer: "any".to_owned(), format, explain: true }
+    Assembly { budget, style: format.into(), explain: true, ..Assembly::default() }
 }
 
 fn any_format() -> impl Strategy<Value = Format> {
@@ -102,7 +102,7 @@ proptest! {
     ) {
         let assembly = assembly(budget, format);
         let once = assemble(&corpus.input, &assembly, &Runs);
-        let again = assemble(&AssemblyInput { candidates: shuffled }, &assembly, &Runs);
+        let again = assemble(&AssemblyInput { candidates: shuffled, ..AssemblyInput::default() }, &assembly, &Runs);
         prop_assert_eq!(once, again);
     }
 
@@ -193,7 +193,7 @@ proptest! {
             if gain <= best {
                 continue;
             }
-            let all = assemble(&AssemblyInput { candidates }, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
+            let all = assemble(&AssemblyInput { candidates, ..AssemblyInput::default() }, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
             if all.tokens <= budget {
                 best = gain;
             }
@@ -278,7 +278,7 @@ fn candidate(chunk: Chunk, score: f32) -> Candidate {
 }
 
 fn run(candidates: Vec<Candidate>, budget: usize) -> Assembled {
-    assemble(&AssemblyInput { candidates }, &assembly(budget, Format::Markdown), &Cl100k)
+    assemble(&AssemblyInput { candidates, ..AssemblyInput::default() }, &assembly(budget, Format::Markdown), &Cl100k)
 }
 
 const WEIGHTS: Weights = Weights { lexical: 0.6, dense: 0.4 };

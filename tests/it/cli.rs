@@ -3,6 +3,7 @@
 mod documents;
 mod evaluation;
 mod queries;
+mod tokenizers;
 mod usage;
 
 use std::fs;

@@ -4,5 +4,6 @@ mod auth;
 mod calls;
 mod lifecycle;
 mod limits;
+mod reranking;
 mod streams;
 mod support;

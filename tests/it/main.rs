@@ -20,5 +20,7 @@ mod ports;
 mod producing;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+mod reader_tokenizers;
+mod reranking;
 mod support;
 mod wordpiece;

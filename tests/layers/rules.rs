@@ -38,6 +38,7 @@ const OUTSIDE: &[(&[&str], &[&str])] = &[
             "sqlx",
             "lapin",
             "reqwest",
+            "rustls",
             "candle_core",
             "candle_nn",
             "candle_transformers",

@@ -91,6 +91,7 @@ impl Tokenizer for Bpe {
         (tokens, tokens.saturating_sub(first + last))
     }
 
+    /// Pieces have white space at their start or nothing else in them.
     fn splits_words(&self) -> bool {
         true
     }

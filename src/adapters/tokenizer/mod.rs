@@ -2,6 +2,8 @@
 
 mod basic;
 pub mod bpe;
+pub mod file;
 mod pieces;
 mod trie;
 pub mod wordpiece;
+mod words;

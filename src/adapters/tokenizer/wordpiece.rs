@@ -5,7 +5,8 @@
 //! and pre-tokeniser is counted by [`BasicCounter`]; its table keeps a checkpoint every
 //! [`CHECKPOINT_SPACING_BYTES`] and counts the at most two cut ends of a range again, so a
 //! table of 50 MB of prose takes 13 MB. Any other model is counted by the `tokenizers` crate,
-//! slice by slice.
+//! slice by slice. A file whose counts would be random (dropout), or fail for what is not in its
+//! vocabulary, is refused.
 //! WordPiece: Wu et al. 2016, <https://arxiv.org/abs/1609.08144>.
 
 use tokenizers::models::ModelWrapper;
@@ -14,12 +15,15 @@ use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{Model as _, PostProcessor};
 
 use super::basic::BasicCounter;
+use super::words::splits_words;
 use crate::domain::chunk::Span;
 use crate::fault::{Fault, Refusal};
 use crate::ports::tokenizer::{TokenTable, Tokenizer};
 
 /// Least distance of two checkpoints of a table.
 const CHECKPOINT_SPACING_BYTES: usize = 64;
+/// In no vocabulary: private characters, letters of dead scripts, a control.
+const UNKNOWN: &str = "\u{e000}\u{10fffd} \u{10380}\u{12000} \u{1}";
 
 /// A tokenizer read from a `tokenizer.json`.
 #[derive(Debug)]
@@ -28,10 +32,11 @@ pub struct WordPiece {
     tokenizer: tokenizers::Tokenizer,
     /// Present for the BERT family.
     basic: Option<BasicCounter>,
+    splits_words: bool,
 }
 
 impl WordPiece {
-    /// Reads a `tokenizer.json`; refuses one that cannot be read or has no unknown token.
+    /// Reads a `tokenizer.json`; refuses one that cannot be read or would not count exactly.
     pub fn from_json(name: &str, json: &[u8]) -> Result<Self, Refusal> {
         let refuse = |what: String| Refusal::invalid("tokenizer_unreadable", "embedder.path", what);
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)
@@ -48,8 +53,16 @@ impl WordPiece {
                 model.unk_token
             )));
         }
-        let basic = basic_counter(&tokenizer);
-        Ok(Self { name: name.to_owned(), tokenizer, basic })
+        if let ModelWrapper::BPE(model) = tokenizer.get_model()
+            && model.dropout.is_some_and(|share| share > 0.0)
+        {
+            return Err(refuse(format!("{name} drops merges at random; remove its dropout")));
+        }
+        tokenizer
+            .encode_fast(UNKNOWN, false)
+            .map_err(|error| refuse(format!("{name} cannot count what is not in its vocabulary: {error}")))?;
+        let (basic, splits_words) = (basic_counter(&tokenizer), splits_words(&tokenizer));
+        Ok(Self { name: name.to_owned(), tokenizer, basic, splits_words })
     }
 
     /// Whether counting uses the fast path of the BERT family.
@@ -69,8 +82,8 @@ impl WordPiece {
     }
 
     fn count_by_crate(&self, text: &str) -> usize {
-        // Fails only without an unknown token, which `from_json` refuses; a token is at least
-        // one byte, so the length is a bound.
+        // `from_json` refuses what fails for unknown characters; where a regular expression gives
+        // up, the length is a bound, for a token is at least one byte.
         self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
 }
@@ -93,6 +106,10 @@ impl Tokenizer for WordPiece {
 
     fn count(&self, text: &str) -> usize {
         self.basic.as_ref().map_or_else(|| self.count_by_crate(text), |basic| basic.count(text))
+    }
+
+    fn splits_words(&self) -> bool {
+        self.splits_words
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {

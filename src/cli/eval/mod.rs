@@ -56,8 +56,8 @@ pub(crate) struct Arguments {
     /// The pipeline to measure, a TOML file
     #[arg(long, value_name = "FILE")]
     pipeline: Option<PathBuf>,
-    /// The tokenizer that budgets are counted in
-    #[arg(long, value_name = "NAME", default_value = TOKENIZER_DEFAULT)]
+    /// The tokenizer that budgets are counted in, a name or a file as for `query`
+    #[arg(long, value_name = "NAME|FILE", default_value = TOKENIZER_DEFAULT)]
     tokenizer: String,
     /// Chunks to consider per question [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -126,7 +126,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     let scratch = if global.data.is_none() { Some(Scratch::new("eval")?) } else { None };
     let data_dir =
         scratch.as_ref().map_or_else(|| config.data_dir.clone(), |scratch| scratch.path().to_owned());
-    let config = config.embedded_in(data_dir);
+    let config = config.embedded_in(data_dir).reading_for(Some(&arguments.tokenizer));
     let body_bytes_max = config.limits.body_bytes_max;
     let stack = Stack::open(&config, Roles::Change).await?;
     let measured = async {

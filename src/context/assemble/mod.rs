@@ -38,7 +38,7 @@ use choose::{Limits, Options, Rule};
 use items::Item;
 pub use items::heading;
 use prices::Prices;
-pub use relevance::TERM_SHARE;
+pub use relevance::{RERANKED_TERM_SHARE, TERM_SHARE};
 use selection::Selection;
 
 /// Most candidates that are considered.

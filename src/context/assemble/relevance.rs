@@ -23,6 +23,8 @@ use crate::ports::lexical::QuestionTerms;
 
 /// Share of the question's terms in relevance; the rest is the retrieved score.
 pub const TERM_SHARE: f64 = 0.5;
+/// The same where a reranker has read the texts: it saw the terms, too.
+pub const RERANKED_TERM_SHARE: f64 = 0.2;
 /// Evidence of the neighbours at distance one and two.
 const NEAR: [f64; 2] = [0.5, 0.25];
 /// What is left of a term's weight each time an atom with it is taken.

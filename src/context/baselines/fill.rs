@@ -42,7 +42,7 @@ impl<'a> Fill<'a> {
         format: Format,
         tokenizer: &'a dyn Tokenizer,
     ) -> Self {
-        let frame = Frame::for_run(format, 0);
+        let frame = Frame::around(&format.into(), &[], None);
         let mut ends = String::new();
         frame.open(&mut ends);
         frame.close(&mut ends);
@@ -127,13 +127,14 @@ impl<'a> Fill<'a> {
             span: passage.span,
             heading: if heading_is_known { "" } else { &passage.heading },
             first: is_first,
+            backticks: self.frame.backticks(&passage.text),
         };
         if is_first {
             let (id, version) = document(passage);
             self.frame.open_document(&mut framing, id.as_str(), version.get(), self.chosen.is_empty());
         }
         self.frame.open_passage(&mut framing, &label);
-        self.frame.close_passage(&mut framing);
+        self.frame.close_passage(&mut framing, &label);
         if is_first {
             self.frame.close_document(&mut framing);
         }

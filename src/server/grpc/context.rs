@@ -47,6 +47,7 @@ impl ContextService for ContextHandler {
             top_k: message.top_k,
             filter: message.filter,
             fusion: message.fusion,
+            rerank: message.rerank,
             min_versions: min_versions(message.min_versions),
             explain: message.explain,
             order: message.order,
@@ -76,6 +77,7 @@ impl ContextService for ContextHandler {
             top_k: message.top_k,
             filter: message.filter,
             fusion: message.fusion,
+            rerank: message.rerank,
             min_versions: min_versions(message.min_versions),
             deadline,
             ..RawQuery::default()

@@ -37,4 +37,5 @@ mod filters_agree;
 mod ledger;
 mod lexical;
 mod producers;
+mod reranker;
 mod vectors;

@@ -124,7 +124,7 @@ fn build(raw: &[(usize, Vec<Piece>)]) -> Corpus {
         }
         documents.push((document_id, texts.concat()));
     }
-    Corpus { input: AssemblyInput { candidates }, documents }
+    Corpus { input: AssemblyInput { candidates, ..AssemblyInput::default() }, documents }
 }
 
 /// A chunk of version 1 of a document.

@@ -11,10 +11,13 @@ pub(crate) mod edge_behind_qdrant_grpc;
 pub(crate) mod qdrant;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbit;
+pub(crate) mod rerankers;
 pub(crate) mod scan;
 pub(crate) mod schemas;
+pub(crate) mod scripted_http;
 pub(crate) mod stages;
 pub(crate) mod strategies;
+pub(crate) mod tokenizer_files;
 pub(crate) mod tokenizers;
 
 use std::collections::BTreeSet;

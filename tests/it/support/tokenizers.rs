@@ -1,8 +1,13 @@
 //! Tokenizers whose counts do not add up, each in its own way.
 
+use std::sync::LazyLock;
+
 use contexture::adapters::tokenizer::bpe::Bpe;
+use contexture::adapters::tokenizer::wordpiece::WordPiece;
 use contexture::domain::chunk::Span;
 use contexture::ports::tokenizer::{TokenTable, Tokenizer};
+
+use super::tokenizer_files;
 
 /// The program's own counting of a real vocabulary, checked against the vocabulary itself.
 pub(crate) struct Cl100k;
@@ -16,8 +21,19 @@ pub(crate) struct Runs;
 /// Joined texts cost more than their parts.
 pub(crate) struct Superlinear;
 
-pub(crate) fn all() -> [&'static dyn Tokenizer; 4] {
-    [&Cl100k, &O200k, &Runs, &Superlinear]
+/// From a file: bytes cut at words.
+static BYTE_LEVEL: LazyLock<WordPiece> =
+    LazyLock::new(|| from_file(&tokenizer_files::byte_level(tokenizer_files::LLAMA_3)));
+/// From a file: a token may hold two words.
+static SPACES_AS_LETTERS: LazyLock<WordPiece> =
+    LazyLock::new(|| from_file(&tokenizer_files::spaces_as_letters()));
+
+pub(crate) fn all() -> [&'static dyn Tokenizer; 6] {
+    [&Cl100k, &O200k, &Runs, &Superlinear, &*BYTE_LEVEL, &*SPACES_AS_LETTERS]
+}
+
+fn from_file(file: &serde_json::Value) -> WordPiece {
+    WordPiece::from_json("from a file", &tokenizer_files::bytes(file)).unwrap()
 }
 
 fn checked(program: &Bpe, vocabulary: &bpe_openai::Tokenizer, text: &str) -> usize {
@@ -35,6 +51,10 @@ impl Tokenizer for Cl100k {
         checked(&Bpe::cl100k(), bpe_openai::cl100k_base(), text)
     }
 
+    fn splits_words(&self) -> bool {
+        true
+    }
+
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
         Box::new(Slices(self, text))
     }
@@ -47,6 +67,10 @@ impl Tokenizer for O200k {
 
     fn count(&self, text: &str) -> usize {
         checked(&Bpe::o200k(), bpe_openai::o200k_base(), text)
+    }
+
+    fn splits_words(&self) -> bool {
+        true
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
@@ -71,6 +95,10 @@ impl Tokenizer for Runs {
             previous = Some(kind(one));
         }
         tokens
+    }
+
+    fn splits_words(&self) -> bool {
+        true
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {

@@ -1,0 +1,153 @@
+//! Calls to HTTP services: JSON posted to one URL, an answer bounded in time and bytes.
+//!
+//! HTTP/1.1 over pooled connections; TLS by rustls with ring and the system's roots. A call has
+//! one deadline, from connecting to the last byte, and reads at most
+//! [`EndpointConfig::answer_bytes_max`]. It goes to the URL of the configuration and nowhere
+//! else: no redirect is followed and no proxy of the environment used, for a key travels along.
+//! The key is sent as `Authorization: Bearer` and appears in no message and no `Debug`. Nothing
+//! is tried twice here. What a service says about a failure is not repeated, only its status:
+//! it may quote what it was sent. [`faults`] maps failures to [`Fault`]s.
+
+pub mod faults;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Response, Url, redirect, retry};
+
+use crate::fault::Fault;
+use crate::ports::clock::Clock;
+
+const JSON: &str = "application/json";
+const USER_AGENT: &str = concat!("contexture/", env!("CARGO_PKG_VERSION"));
+/// Unused connections that are kept.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// Where a service is, and how long it may take.
+#[derive(Clone)]
+pub struct EndpointConfig {
+    /// `http://…` or `https://…`, without user and password.
+    pub url: String,
+    /// Sent with every call; visible ASCII.
+    pub api_key: Option<String>,
+    /// Longest time of one call.
+    pub call_max: Duration,
+    /// Largest answer, in bytes.
+    pub answer_bytes_max: usize,
+}
+
+impl fmt::Debug for EndpointConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EndpointConfig")
+            .field("call_max", &self.call_max)
+            .field("answer_bytes_max", &self.answer_bytes_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who is called, in the words of faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Service {
+    /// How messages begin, such as `reranker`.
+    pub name: &'static str,
+    /// The code of what it refuses for good, and of answers that make no sense.
+    pub rejected: &'static str,
+}
+
+/// One URL that answers posts.
+pub struct Endpoint {
+    service: Service,
+    client: Client,
+    url: Url,
+    authorization: Option<HeaderValue>,
+    call_max: Duration,
+    answer_bytes_max: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl Endpoint {
+    /// An endpoint; connects to nothing yet. Refuses a URL or a key that cannot be sent.
+    pub fn new(service: Service, config: &EndpointConfig, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
+        let refuse = |why: &str| Fault::permanent(service.rejected, format!("{}: {why}", service.name));
+        let url = Url::parse(&config.url).map_err(|_| refuse("the URL is not valid"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(refuse("the URL must be of the form http://… or https://…"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refuse("the URL must not hold a credential; give api_key"));
+        }
+        let authorization = config.api_key.as_deref().map(bearer).transpose().map_err(refuse)?;
+        let client = client(&url, config.call_max)
+            .map_err(|error| refuse(&format!("no client: {}", faults::cause(&error))))?;
+        let &EndpointConfig { call_max, answer_bytes_max, .. } = config;
+        Ok(Self { service, client, url, authorization, call_max, answer_bytes_max, clock })
+    }
+
+    /// Posts JSON and returns what a status of success came with.
+    pub async fn post(&self, json: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let late = |_| {
+            let waited_ms = self.call_max.as_millis();
+            Fault::Transient(format!("{}: no answer within {waited_ms} ms", self.service.name))
+        };
+        tokio::time::timeout(self.call_max, self.exchange(json)).await.map_err(late)?
+    }
+
+    /// A fault of an answer that makes no sense; `why` continues a sentence that begins with it.
+    pub fn malformed(&self, why: &str) -> Fault {
+        Fault::permanent(self.service.rejected, format!("{}: the answer {why}", self.service.name))
+    }
+
+    async fn exchange(&self, json: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let mut request =
+            self.client.post(self.url.clone()).header(CONTENT_TYPE, JSON).header(ACCEPT, JSON).body(json);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let response = request.send().await.map_err(|error| faults::lost(self.service, &error))?;
+        if !response.status().is_success() {
+            let (status, headers) = (response.status(), response.headers());
+            return Err(faults::by_status(self.service, status, headers, self.clock.now_ms()));
+        }
+        self.read(response).await
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+        let mut answer = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| faults::lost(self.service, &error))? {
+            if answer.len() + part.len() > self.answer_bytes_max {
+                return Err(self.malformed(&format!("has more than {} bytes", self.answer_bytes_max)));
+            }
+            answer.extend_from_slice(&part);
+        }
+        Ok(answer)
+    }
+}
+
+fn bearer(key: &str) -> Result<HeaderValue, &'static str> {
+    const UNSOUND: &str = "the API key must be visible ASCII without spaces";
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(UNSOUND);
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| UNSOUND)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn client(url: &Url, connect_max: Duration) -> Result<Client, reqwest::Error> {
+    // Whoever was first has installed the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .referer(false)
+        .no_proxy()
+        .connect_timeout(connect_max)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
+    // Without TLS the system's roots need not be there.
+    let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
+    builder.build()
+}

@@ -1,0 +1,76 @@
+//! Tokenizers of reading models, beside those that are built in: names, and files.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use figment::value::magic::RelativePathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::refuse;
+use crate::fault::Refusal;
+
+/// Most entries of `tokenizers`.
+pub const TOKENIZERS_MAX: usize = 64;
+/// Longest name of a tokenizer, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// An entry of `tokenizers`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTokenizer {
+    name: String,
+    #[serde(serialize_with = "RelativePathBuf::serialize_relative")]
+    path: RelativePathBuf,
+}
+
+/// A `tokenizer.json` and the name to ask for it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerFile {
+    /// What it is asked for by.
+    pub name: String,
+    /// Where it is; read when it is first asked for, or checked.
+    pub path: PathBuf,
+    /// What to blame when it cannot be read: a key of the configuration, or an option.
+    pub field: String,
+}
+
+impl TokenizerFile {
+    /// The file that the `--tokenizer` of a command line means, if it means one: a name that ends
+    /// in `.json` or holds a path separator.
+    pub fn of_option(text: &str) -> Option<Self> {
+        let path = Path::new(text);
+        let is_file = text.contains(std::path::is_separator)
+            || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        is_file.then(|| Self { name: text.to_owned(), path: path.to_owned(), field: "tokenizer".to_owned() })
+    }
+}
+
+/// Checks all entries; names are unique, and none looks like a path.
+pub(super) fn trust(raw: &[RawTokenizer]) -> Result<Vec<TokenizerFile>, Refusal> {
+    if raw.len() > TOKENIZERS_MAX {
+        let why = format!("has {} entries; at most {TOKENIZERS_MAX} are kept", raw.len());
+        return Err(refuse("tokenizers", &why));
+    }
+    let mut names = BTreeSet::new();
+    let mut files = Vec::with_capacity(raw.len());
+    for (index, entry) in raw.iter().enumerate() {
+        let field = format!("tokenizers[{index}]");
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=NAME_BYTES_MAX).contains(&entry.name.len())
+            || !entry.name.bytes().all(sound)
+            || TokenizerFile::of_option(&entry.name).is_some()
+        {
+            let why = format!(
+                "needs a name of 1 to {NAME_BYTES_MAX} letters, digits, '.', '-' and '_', which does not end in .json"
+            );
+            return Err(refuse(&field, &why));
+        }
+        if !names.insert(&entry.name) {
+            return Err(refuse(&field, &format!("({}) has the name of another entry", entry.name)));
+        }
+        let path = std::path::absolute(entry.path.relative())
+            .map_err(|error| refuse(&field, &format!("({}) has no usable path: {error}", entry.name)))?;
+        files.push(TokenizerFile { name: entry.name.clone(), path, field });
+    }
+    Ok(files)
+}

@@ -1,0 +1,58 @@
+//! The suite of the reranker port, and what its HTTP adapter makes of servers that misbehave.
+
+mod contract;
+mod http;
+
+use std::sync::Arc;
+
+use contexture::adapters::rerank::Shape;
+use contexture::ports::reranker::Reranker;
+
+use crate::support::rerankers::{InMemory, answer_well, client, config, shared_words};
+use crate::support::scripted_http::ScriptedHttp;
+
+/// A reranker that prefers texts with the question's words, and what it needs to stay alive.
+struct Under {
+    reranker: Arc<dyn Reranker>,
+    _server: Option<ScriptedHttp>,
+}
+
+macro_rules! reranker_suite {
+    ($adapter:ident, $open:ident) => {
+        laws!($adapter, $open, {
+            contract: [
+                info_is_usable,
+                one_finite_score_per_text,
+                scores_come_in_the_order_of_the_texts,
+                better_texts_score_higher,
+                more_texts_than_a_call_takes_are_scored_alike,
+                awkward_texts_are_scored,
+                no_texts_no_scores,
+            ],
+        });
+    };
+}
+
+async fn open_in_memory() -> Under {
+    Under { reranker: Arc::new(InMemory::new(shared_words)), _server: None }
+}
+
+reranker_suite!(in_memory, open_in_memory);
+
+async fn open(shape: Shape) -> Under {
+    let server = ScriptedHttp::start(answer_well).await;
+    let reranker = Arc::new(client(&config(server.url("/rerank"), shape, 4)));
+    Under { reranker, _server: Some(server) }
+}
+
+async fn open_results() -> Under {
+    open(Shape::Results).await
+}
+
+reranker_suite!(results, open_results);
+
+async fn open_tei() -> Under {
+    open(Shape::Tei).await
+}
+
+reranker_suite!(tei, open_tei);

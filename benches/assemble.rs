@@ -7,8 +7,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contexture::adapters::tokenizer::bpe::Bpe;
 use contexture::adapters::tantivy::TantivyIndex;
+use contexture::adapters::tokenizer::bpe::Bpe;
 use contexture::context::assemble::{AssemblyInput, Candidate, TERM_SHARE, assemble};
 use contexture::context::baselines::{Baseline, pack};
 use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse};
@@ -155,7 +155,16 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
         candidates.push(Candidate { chunk: Arc::new(chunk), score });
         score *= 1.0 - 3.0 / candidates_count as f32;
     }
-    Input { lexical, dense, candidates: AssemblyInput { candidates, terms: Some(terms.clone()), term_share: TERM_SHARE, ..AssemblyInput::default() } }
+    Input {
+        lexical,
+        dense,
+        candidates: AssemblyInput {
+            candidates,
+            terms: Some(terms.clone()),
+            term_share: TERM_SHARE,
+            ..AssemblyInput::default()
+        },
+    }
 }
 
 /// What a packer took and held, over all rounds.
@@ -187,7 +196,12 @@ fn main() {
 }
 
 fn assembly_of(budget: usize) -> Assembly {
-    Assembly { budget, tokenizer: "cl100k_base".to_owned(), style: Format::Markdown.into(), ..Assembly::default() }
+    Assembly {
+        budget,
+        tokenizer: "cl100k_base".to_owned(),
+        style: Format::Markdown.into(),
+        ..Assembly::default()
+    }
 }
 
 /// Time of assembly for ever more candidates, and for one of them, by log n.

@@ -9,11 +9,11 @@
 
 mod backends;
 pub mod credential;
+mod files;
 mod layers;
 pub mod limits;
 mod producers;
 mod raw;
-mod readers;
 mod rerank;
 mod trusted;
 
@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 
 pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Secret, VectorsConfig};
 use self::credential::ApiKey;
+pub use self::files::{NAMED_FILES_MAX, NamedFile};
 use self::layers::Layers;
 use self::raw::RawConfig;
-pub use self::readers::{TOKENIZERS_MAX, TokenizerFile};
 pub use self::rerank::{RerankConfig, RerankShape};
 pub use self::trusted::{
     DocumentLimits, LogConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig, ServerLimits,
@@ -51,7 +51,9 @@ pub struct Config {
     /// The reranker; none means that candidates stay in fused order.
     pub rerank: Option<RerankConfig>,
     /// Tokenizers of reading models, beside those that are built in.
-    pub tokenizers: Vec<TokenizerFile>,
+    pub tokenizers: Vec<NamedFile>,
+    /// Templates of contexts, beside the formats that are built in.
+    pub templates: Vec<NamedFile>,
     /// The engines beside this process.
     pub backends: Backends,
     /// Credentials; none means loopback only.
@@ -88,7 +90,7 @@ impl Config {
     /// The same with the file that a `--tokenizer` means, if it means one.
     #[must_use]
     pub fn reading_for(mut self, tokenizer: Option<&str>) -> Self {
-        self.tokenizers.extend(tokenizer.and_then(TokenizerFile::of_option));
+        self.tokenizers.extend(tokenizer.and_then(NamedFile::of_option));
         self
     }
 
@@ -117,7 +119,8 @@ impl Config {
             workers: WorkerConfig::trust(&raw.workers),
             retrieval: RetrievalConfig::trust(&raw.retrieval)?,
             rerank: raw.rerank.trust()?,
-            tokenizers: readers::trust(&raw.tokenizers)?,
+            tokenizers: files::trust("tokenizers", &raw.tokenizers)?,
+            templates: files::trust("templates", &raw.templates)?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },

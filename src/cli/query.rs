@@ -2,17 +2,21 @@
 //!
 //! The context alone goes to stdout, so that it can be piped; what it cost goes to stderr.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Deserialize;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::explain;
 use super::global::Global;
 use super::table;
-use crate::context::answer::{Answer, Degraded};
-use crate::context::request::{Assembly, Query, RawQuery};
+use crate::context::answer::{Answer, BrokenBy, Degraded, Prefix};
+use crate::context::render::{Style, Template};
+use crate::context::request::{Assembly, Query, RawQuery, RawSection};
 use crate::fault::Refusal;
 use crate::wiring::Roles;
 
@@ -54,15 +58,98 @@ pub(crate) struct Arguments {
     /// name of the configuration, or the path of a `tokenizer.json` [default: `cl100k_base`]
     #[arg(long, value_name = "NAME|FILE")]
     tokenizer: Option<String>,
-    /// markdown, xml, json or plain [default: markdown]
+    /// markdown, xml, json, plain or a template of the configuration [default: markdown]
     #[arg(long, value_name = "NAME")]
     format: Option<String>,
+    /// Write it with the template in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    template: Option<PathBuf>,
+    #[command(flatten)]
+    packing: Packing,
     /// Chunks to consider [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top_k: Option<i64>,
     /// Say what became of every candidate
     #[arg(long)]
     explain: bool,
+}
+
+/// How a context is packed.
+#[derive(Debug, Args)]
+struct Packing {
+    /// `document`: the best document first, its passages in document order; `edges`: the best passages
+    /// first and last; `score`: the best passage first [default: document]
+    #[arg(long, value_name = "NAME")]
+    order: Option<String>,
+    /// Leave out what is less relevant than this share of the best, 0 to 1, even if there is room
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    cutoff: Option<f64>,
+    /// Most passages of one document
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    passages_per_document: Option<i64>,
+    /// Tokens of the budget that are left for the answer
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
+    reserve_answer: Option<i64>,
+    /// Leave the question's tokens, too
+    #[arg(long)]
+    reserve_question: bool,
+    /// A part of the context with its share of the budget and its own question; may be repeated
+    #[arg(long, value_name = "NAME[=SHARE][:QUESTION]", value_parser = parse_section)]
+    section: Vec<RawSection>,
+    /// Return a continuation, for a context that starts with this one
+    #[arg(long)]
+    continuable: bool,
+    /// Start with the context of an earlier answer: a file with what `query --json --continuable` printed
+    #[arg(long, value_name = "FILE")]
+    previous: Option<PathBuf>,
+}
+
+impl Packing {
+    fn into_raw(self, raw: RawQuery) -> Result<RawQuery, Refusal> {
+        Ok(RawQuery {
+            order: self.order,
+            cutoff: self.cutoff,
+            passages_per_document_max: self.passages_per_document,
+            reserve_answer: self.reserve_answer,
+            reserve_question: self.reserve_question,
+            sections: self.section,
+            continuable: self.continuable,
+            previous: self.previous.as_deref().map(continuation_in).transpose()?,
+            ..raw
+        })
+    }
+}
+
+/// The continuation of an answer that a file holds.
+fn continuation_in(path: &Path) -> Result<String, Refusal> {
+    #[derive(Deserialize)]
+    struct Before {
+        continuation: String,
+    }
+    let refuse = |why: &dyn std::fmt::Display| {
+        let message = format!("--previous {}: {why}", path.display());
+        Refusal::invalid("invalid_continuation", "previous", message)
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    let before: Result<Before, _> = serde_json::from_str(&text);
+    let no_answer = "it is not what `query --json --continuable` printed";
+    before.map(|before| before.continuation).map_err(|_| refuse(&no_answer))
+}
+
+/// Reads `NAME[=SHARE][:QUESTION]`.
+fn parse_section(text: &str) -> Result<RawSection, String> {
+    let (head, question) = match text.split_once(':') {
+        Some((head, question)) => (head, Some(question.to_owned())),
+        None => (text, None),
+    };
+    let (name, share) = match head.split_once('=') {
+        Some((name, share)) => {
+            let number = share.trim().parse::<f64>();
+            (name, Some(number.map_err(|_| format!("'{share}' is not a share between 0 and 1"))?))
+        }
+        None => (head, None),
+    };
+    Ok(RawSection { name: name.to_owned(), question, filter: None, share })
 }
 
 impl Asking {
@@ -102,7 +189,12 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         explain: arguments.explain,
         ..arguments.asking.into_raw()
     };
-    let assembly = Assembly::new(&raw)?;
+    let raw = arguments.packing.into_raw(raw)?;
+    let mut assembly = Assembly::new(&raw)?;
+    if let Some(path) = &arguments.template {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        assembly.style = Style::Template(Arc::new(Template::read(&name, path)?));
+    }
     let (_, stack) = global.open_reading_for(roles(&raw), raw.tokenizer.as_deref()).await?;
     let answer: Result<Answer, Refusal> = async {
         let query = Query::new(stack.principal.clone(), &raw)?;
@@ -134,14 +226,37 @@ pub(crate) fn summary(answer: &Answer) -> String {
             table::counted(documents.len() as u64, "document")
         )
     };
+    let reserved = match answer.reserved {
+        0 => String::new(),
+        reserved => format!(" less {} reserved", table::count(reserved as u64)),
+    };
     format!(
-        "{} of {} tokens ({}), {found}, snapshot {}{}",
+        "{} of {} tokens{reserved} ({}), {found}, snapshot {}{}{}",
         table::count(answer.tokens as u64),
         table::count(answer.budget as u64),
         answer.tokenizer,
         answer.snapshot,
+        going_on(answer.prefix),
         without(&answer.degraded)
     )
+}
+
+/// How much of the context before was kept, in words.
+fn going_on(prefix: Option<Prefix>) -> String {
+    let Some(prefix) = prefix else { return String::new() };
+    let kept = table::counted(prefix.passages as u64, "passage");
+    let broken = prefix.broken.map_or_else(String::new, |broken| {
+        let why = match broken.by {
+            BrokenBy::Superseded => "has a newer version",
+            BrokenBy::Gone => "is gone",
+            BrokenBy::Filtered => "is excluded by the filter",
+            BrokenBy::Changed => "reads otherwise now",
+            BrokenBy::Style => "was written in another style",
+            BrokenBy::Room => "left too little room",
+        };
+        format!(", passage {} {why}", broken.passage)
+    });
+    format!("; {kept} kept from before ({} tokens{broken})", table::count(prefix.tokens as u64))
 }
 
 /// What an answer had to do without, in words.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
-use super::readers::RawTokenizer;
+use super::files::RawNamedFile;
 use super::rerank::RawRerank;
 use crate::telemetry::LogFormat;
 
@@ -14,7 +14,8 @@ use crate::telemetry::LogFormat;
 pub(super) struct RawConfig {
     #[serde(serialize_with = "RelativePathBuf::serialize_relative")]
     pub(super) data_dir: RelativePathBuf,
-    pub(super) tokenizers: Vec<RawTokenizer>,
+    pub(super) tokenizers: Vec<RawNamedFile>,
+    pub(super) templates: Vec<RawNamedFile>,
     pub(super) server: RawServer,
     pub(super) limits: RawLimits,
     pub(super) workers: RawWorkers,

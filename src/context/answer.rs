@@ -33,6 +33,9 @@ pub struct Passage {
     /// Bytes of the document's normalised text; passages of a document never overlap.
     #[serde(flatten, serialize_with = "span_fields")]
     pub span: Span,
+    /// The section of the request that it answers; empty where none was asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub section: String,
     /// Headings above its first byte, outermost first; the title where there are none.
     pub heading: String,
     /// The best score among its chunks.
@@ -103,9 +106,9 @@ pub struct TraceEntry {
     /// The candidate.
     #[serde(serialize_with = "as_text")]
     pub chunk_id: ChunkId,
-    /// Where it stands.
+    /// Where it stands; not known of what the snapshot has no more.
     #[serde(flatten)]
-    pub citation: Citation,
+    pub citation: Option<Citation>,
     /// Its score as it came.
     pub score: f32,
     /// What it adds to the objective as a whole.
@@ -120,6 +123,13 @@ pub struct TraceEntry {
     pub verdict: Verdict,
 }
 
+impl TraceEntry {
+    /// A hit that could not be a candidate.
+    pub fn dropped(chunk_id: ChunkId, citation: Option<Citation>, score: f32, verdict: Verdict) -> Self {
+        Self { chunk_id, citation, score, gain: 0.0, kept_bytes: 0, tokens: 0, verdict }
+    }
+}
+
 /// A context and how it came about.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assembled {
@@ -128,15 +138,77 @@ pub struct Assembled {
     /// Its tokens, counted; never more than the budget.
     pub tokens: usize,
     /// The byte of `context` after each passage and its framing.
-    pub prefix_bytes: Vec<usize>,
+    pub ends: Vec<usize>,
+    /// Ordinals of the first and the last chunk that each passage is part of; of passages that
+    /// stood in front none are known here.
+    pub chunks: Vec<(u32, u32)>,
     /// Its passages, as numbered in the text.
     pub passages: Vec<Passage>,
     /// Proven share of the best possible gain, within 0 and 1.
     pub bound: f64,
     /// The gain of what was chosen.
     pub gain: f64,
+    /// The gain of what stood in front.
+    pub kept_gain: f64,
     /// One entry per candidate, best first.
     pub trace: Vec<TraceEntry>,
+}
+
+/// How much of the context before an answer starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Prefix {
+    /// Passages that were kept.
+    pub passages: usize,
+    /// Bytes of the context that are those of the one before.
+    pub bytes: usize,
+    /// Tokens of them.
+    pub tokens: usize,
+    /// What ended it; none if everything was kept.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
+}
+
+/// Where a prefix ended, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// Number of the first passage that was not kept.
+    #[serde(rename = "broken_at")]
+    pub passage: usize,
+    /// Why.
+    #[serde(rename = "broken_by")]
+    pub by: BrokenBy,
+}
+
+/// Why a passage of the context before was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BrokenBy {
+    /// Its document has another version.
+    Superseded,
+    /// Its document was deleted, or is not the caller's to read.
+    Gone,
+    /// The filter excludes its document.
+    Filtered,
+    /// Its bytes, or how they are written, changed.
+    Changed,
+    /// The context is to be written in another style.
+    Style,
+    /// It left too little room for what was asked now.
+    Room,
+}
+
+impl BrokenBy {
+    /// The name it has in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Gone => "gone",
+            Self::Filtered => "filtered",
+            Self::Changed => "changed",
+            Self::Style => "style",
+            Self::Room => "room",
+        }
+    }
 }
 
 /// What an answer had to do without.
@@ -179,8 +251,17 @@ pub struct Answer {
     pub snapshot: u64,
     /// What the answer had to do without.
     pub degraded: Vec<Degraded>,
+    /// Tokens of the budget that question and answer were left.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reserved: usize,
     /// The passages, as numbered in the text.
     pub passages: Vec<Passage>,
+    /// How much of the context before it starts with; only when it goes on from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<Prefix>,
+    /// To be handed back for a context that starts with this one; only when asked for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub continuation: String,
     /// Proven share of the best possible gain.
     pub bound: f64,
     /// One entry per candidate; empty unless asked for.
@@ -223,6 +304,11 @@ pub struct Ranking {
     /// How long it took; not part of the JSON.
     #[serde(skip)]
     pub timings: Timings,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn span_fields<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {

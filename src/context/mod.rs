@@ -8,7 +8,9 @@
 pub mod answer;
 pub mod assemble;
 pub mod baselines;
+pub mod continuation;
 pub mod fuse;
+mod pack;
 pub mod render;
 pub mod request;
 pub mod rerank;
@@ -23,11 +25,12 @@ use tokio::time::{Instant, timeout_at};
 use crate::domain::chunk::Chunk;
 use crate::fault::{Refusal, RefusalKind};
 use crate::ports::catalog::{Catalog, OpenCollection};
-use crate::ports::lexical::QuestionTerms;
+use crate::ports::lexical::{QuestionTerms, Snapshot};
 
-use answer::{Answer, Ranked, Ranking, Timings};
-use assemble::{AssemblyInput, Candidate, RERANKED_TERM_SHARE, TERM_SHARE};
-use request::{Assembly, Query};
+use answer::{Answer, Ranked as RankedChunk, Ranking, Timings, TraceEntry};
+use assemble::{Candidate, RERANKED_TERM_SHARE, TERM_SHARE};
+use render::Templates;
+use request::{Assembly, Query, Section};
 use rerank::Reranking;
 use retrieve::Retrieved;
 pub use tokenizers::{MakeTokenizer, Tokenizers};
@@ -37,13 +40,14 @@ pub struct ContextEngine {
     catalog: Arc<dyn Catalog>,
     tokenizers: Tokenizers,
     weights: fuse::Weights,
+    templates: Templates,
     reranking: Option<Reranking>,
 }
 
 impl ContextEngine {
     /// An engine over collections, counting with these tokenizers, fusing with these weights.
     pub fn new(catalog: Arc<dyn Catalog>, tokenizers: Tokenizers, weights: fuse::Weights) -> Self {
-        Self { catalog, tokenizers, weights, reranking: None }
+        Self { catalog, tokenizers, weights, templates: Templates::default(), reranking: None }
     }
 
     /// The same with a reranker, if there is one.
@@ -52,28 +56,44 @@ impl ContextEngine {
         Self { reranking, ..self }
     }
 
+    /// The same with templates to ask for by name.
+    #[must_use]
+    pub fn with_templates(self, templates: Templates) -> Self {
+        Self { templates, ..self }
+    }
+
     /// One block of context within the budget, with citations.
     pub async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
         let tokenizer = self.tokenizers.get(&assembly.tokenizer)?;
-        let assembly = Assembly { tokenizer: tokenizer.name().to_owned(), ..assembly };
+        let reserved = assembly.reserved(&query.question, &*tokenizer)?;
+        let style = match &assembly.template {
+            Some(name) => self.templates.style(name)?,
+            None => assembly.style.clone(),
+        };
+        let packing = Assembly {
+            style,
+            tokenizer: tokenizer.name().to_owned(),
+            budget: assembly.budget - reserved,
+            ..assembly.clone()
+        };
         let (ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
-        let Shortlist { candidates, terms, term_share, snapshot, degraded } = ranked;
-        let input = AssemblyInput { candidates, terms, term_share, kept: Vec::new() };
-        let (assembled, assembly) = tokio::task::spawn_blocking(move || {
-            let assembled = assemble::assemble(&input, &assembly, &*tokenizer);
-            (assembled, assembly)
-        })
-        .await
-        .map_err(|_| internal("assembly panicked"))?;
+        let Ranked { lists, source, degraded } = ranked;
+        let (tokenizer_name, snapshot) = (packing.tokenizer.clone(), source.id());
+        let run = move || pack::run(lists, &source, &query, &packing, &*tokenizer);
+        let packed = tokio::task::spawn_blocking(run).await.map_err(|_| internal("assembly panicked"))?;
+        let pack::Packed { assembled, prefix, continuation } = packed?;
         Ok(Answer {
             context: assembled.context,
             tokens: assembled.tokens,
             budget: assembly.budget,
-            tokenizer: assembly.tokenizer,
+            tokenizer: tokenizer_name,
             snapshot,
             degraded,
+            reserved,
             passages: assembled.passages,
+            prefix,
+            continuation,
             bound: assembled.bound,
             trace: if assembly.explain { assembled.trace } else { Vec::new() },
             timings: Timings { assemble: began.elapsed(), ..timings },
@@ -83,16 +103,18 @@ impl ContextEngine {
     /// Ranked chunks, without assembly.
     pub async fn search(&self, query: Query) -> Result<Ranking, Refusal> {
         let (ranked, timings) = self.ranked(&query).await?;
-        let results = ranked.candidates.iter().take(query.top_k).map(ranked_chunk).collect();
-        Ok(Ranking { results, snapshot: ranked.snapshot, degraded: ranked.degraded, timings })
+        let candidates = ranked.lists.iter().flat_map(|list| &list.candidates);
+        let results = candidates.take(query.top_k).map(ranked_chunk).collect();
+        Ok(Ranking { results, snapshot: ranked.source.id(), degraded: ranked.degraded, timings })
     }
 
     /// What assembly chooses from, best first.
     pub async fn candidates(&self, query: Query) -> Result<Vec<Candidate>, Refusal> {
-        Ok(self.ranked(&query).await?.0.candidates)
+        let (ranked, _) = self.ranked(&query).await?;
+        Ok(ranked.lists.into_iter().flat_map(|list| list.candidates).collect())
     }
 
-    async fn ranked(&self, query: &Query) -> Result<(Shortlist, Timings), Refusal> {
+    async fn ranked(&self, query: &Query) -> Result<(Ranked, Timings), Refusal> {
         let deadline = Instant::now() + query.deadline;
         timeout_at(deadline, self.rank_until(query, deadline)).await.map_err(|_| {
             Refusal::new(
@@ -104,24 +126,36 @@ impl ContextEngine {
         })?
     }
 
-    async fn rank_until(&self, query: &Query, deadline: Instant) -> Result<(Shortlist, Timings), Refusal> {
+    /// One list for the question, or one for each section, all from one snapshot.
+    async fn rank_until(&self, query: &Query, deadline: Instant) -> Result<(Ranked, Timings), Refusal> {
         let began = Instant::now();
         let reranking = self.reranking_for(query)?;
         let open = self.open(query).await?;
-        let snapshot = retrieve::awaited_snapshot(&open, query, deadline).await?;
-        let retrieved = retrieve::run(&open, snapshot, query, deadline).await?;
-        let retrieve = began.elapsed();
-        let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, query.fusion, self.weights);
-        let fused = support::support(&fused, &retrieved.chunks);
-        let fuse = began.elapsed().saturating_sub(retrieve);
-        let mut ranked = shortlist(retrieved, &fused);
-        if let Some(reranking) = reranking {
-            let without = rerank::run(reranking, query, &mut ranked.candidates, deadline).await;
-            ranked.term_share = if without.is_none() { RERANKED_TERM_SHARE } else { TERM_SHARE };
-            ranked.degraded.extend(without);
+        let source = retrieve::awaited_snapshot(&open, query, deadline).await?;
+        let mut timings = Timings { retrieve: began.elapsed(), ..Timings::default() };
+        let mut ranked = Ranked { lists: Vec::new(), source: source.clone(), degraded: Vec::new() };
+        for (section, asked) in query.by_section() {
+            let began = Instant::now();
+            let retrieved = retrieve::run(&open, source.clone(), &asked, deadline).await?;
+            let retrieve = began.elapsed();
+            let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
+            let fused = support::support(&fused, &retrieved.chunks);
+            let fuse = began.elapsed().saturating_sub(retrieve);
+            ranked.degraded.extend_from_slice(&retrieved.degraded);
+            let mut list = shortlist(retrieved, &fused, section);
+            if let Some(reranking) = reranking {
+                let without = rerank::run(reranking, &asked, &mut list.candidates, deadline).await;
+                list.term_share = if without.is_none() { RERANKED_TERM_SHARE } else { TERM_SHARE };
+                ranked.degraded.extend(without);
+            }
+            ranked.lists.push(list);
+            timings.retrieve += retrieve;
+            timings.fuse += fuse;
+            timings.rerank += began.elapsed().saturating_sub(retrieve + fuse);
         }
-        let rerank = began.elapsed().saturating_sub(retrieve + fuse);
-        Ok((ranked, Timings { retrieve, fuse, rerank, ..Timings::default() }))
+        ranked.degraded.sort_unstable();
+        ranked.degraded.dedup();
+        Ok((ranked, timings))
     }
 
     /// The reranker, unless the caller goes without; asked for and absent, it is refused.
@@ -145,27 +179,34 @@ impl ContextEngine {
     }
 }
 
-/// Candidates in rank order, and what they were read from.
-struct Shortlist {
-    candidates: Vec<Candidate>,
-    terms: Option<Arc<dyn QuestionTerms>>,
-    term_share: f64,
-    snapshot: u64,
+/// What was found, and the snapshot it was read from.
+struct Ranked {
+    lists: Vec<Shortlist>,
+    source: Arc<dyn Snapshot>,
     degraded: Vec<answer::Degraded>,
 }
 
-fn shortlist(mut retrieved: Retrieved, fused: &[fuse::Fused]) -> Shortlist {
+/// Candidates of one section in rank order.
+struct Shortlist {
+    section: Section,
+    candidates: Vec<Candidate>,
+    terms: Option<Arc<dyn QuestionTerms>>,
+    term_share: f64,
+    dropped: Vec<TraceEntry>,
+}
+
+fn shortlist(mut retrieved: Retrieved, fused: &[fuse::Fused], section: Section) -> Shortlist {
     let candidates = fused
         .iter()
         .filter_map(|hit| Some(Candidate { chunk: retrieved.chunks.remove(&hit.id)?, score: hit.score }))
         .collect();
-    let Retrieved { terms, snapshot, degraded, .. } = retrieved;
-    Shortlist { candidates, terms, term_share: TERM_SHARE, snapshot, degraded }
+    let Retrieved { terms, dropped, .. } = retrieved;
+    Shortlist { section, candidates, terms, term_share: TERM_SHARE, dropped }
 }
 
-fn ranked_chunk(candidate: &Candidate) -> Ranked {
+fn ranked_chunk(candidate: &Candidate) -> RankedChunk {
     let chunk: &Chunk = &candidate.chunk;
-    Ranked {
+    RankedChunk {
         chunk_id: chunk.id,
         document_id: chunk.document_id.clone(),
         version: chunk.version,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::continuation::Continuation;
+use super::render::Style;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{CollectionId, CollectionKey, DocumentId, Version};
 use crate::domain::principal::{Principal, Scope};
-use super::render::Style;
 use crate::fault::Refusal;
+use crate::ports::tokenizer::Tokenizer;
 
 /// Longest question, in bytes.
 pub const QUESTION_BYTES_MAX: usize = 16 * 1024;
@@ -22,6 +24,10 @@ pub const DEADLINE_MAX: Duration = Duration::from_mins(1);
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
 /// Most `min_version` conditions.
 pub const MIN_VERSIONS_MAX: usize = 64;
+/// Most sections of a context.
+pub const SECTIONS_MAX: usize = 16;
+/// Longest name of a section, in bytes.
+pub const SECTION_NAME_BYTES_MAX: usize = 120;
 /// The tokenizer when the caller does not say.
 pub const TOKENIZER_DEFAULT: &str = "cl100k_base";
 
@@ -143,6 +149,16 @@ pub struct RawQuery {
     pub cutoff: Option<f64>,
     /// Most passages of one document.
     pub passages_per_document_max: Option<i64>,
+    /// Tokens of the budget that are left for the answer.
+    pub reserve_answer: Option<i64>,
+    /// Whether the question's tokens are left, too.
+    pub reserve_question: bool,
+    /// Parts of the context, each with its own question, filter and share of the budget.
+    pub sections: Vec<RawSection>,
+    /// Whether to return a continuation.
+    pub continuable: bool,
+    /// The continuation of the answer that the context goes on from.
+    pub previous: Option<String>,
     /// Chunks to consider.
     pub top_k: Option<i64>,
     /// A filter in text form.
@@ -157,6 +173,30 @@ pub struct RawQuery {
     pub explain: bool,
     /// How long the caller waits.
     pub deadline: Option<Duration>,
+}
+
+/// A part of the context, as it came.
+#[derive(Debug, Clone, Default)]
+pub struct RawSection {
+    /// What stands above it.
+    pub name: String,
+    /// Its question, if it has its own.
+    pub question: Option<String>,
+    /// A filter beside the query's.
+    pub filter: Option<String>,
+    /// Its share of the budget; the sections without one divide what is left evenly.
+    pub share: Option<f64>,
+}
+
+/// A part of the context.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// What stands above it; nothing if empty.
+    pub name: String,
+    question: Option<String>,
+    filter: Option<Filter>,
+    /// Its share of the budget, 0 to 1; what it leaves is for those behind.
+    pub share: f64,
 }
 
 /// A checked query.
@@ -176,6 +216,8 @@ pub struct Query {
     pub fusion: Fusion,
     /// Whether to rerank; if possible when none.
     pub rerank: Option<bool>,
+    /// Parts of the context; none if it is of one piece.
+    pub sections: Vec<Section>,
     /// Versions the answer must have seen.
     pub min_versions: Vec<(DocumentId, Version)>,
     /// How long the caller waits.
@@ -189,8 +231,10 @@ pub struct Assembly {
     pub budget: usize,
     /// The reading model's tokenizer; known names are in the registry of readers.
     pub tokenizer: String,
-    /// How it is written.
+    /// How it is written, if [`Assembly::template`] names nothing else.
     pub style: Style,
+    /// The template that it is written with; known names are in the registry.
+    pub template: Option<String>,
     /// In which order passages stand.
     pub order: Order,
     /// Leaves out what is less relevant than this share of the best, 0 to 1, even if there is
@@ -198,6 +242,14 @@ pub struct Assembly {
     pub cutoff: Option<f64>,
     /// Most passages of one document.
     pub passages_per_document_max: Option<usize>,
+    /// Tokens of the budget that are left for the answer.
+    pub reserve_answer: usize,
+    /// Whether the question's tokens are left, too.
+    pub reserve_question: bool,
+    /// Whether to return a continuation.
+    pub continuable: bool,
+    /// The answer that the context goes on from.
+    pub previous: Option<Continuation>,
     /// Whether to return the trace.
     pub explain: bool,
 }
@@ -263,10 +315,29 @@ impl Query {
                 .map(Filter::parse)
                 .transpose()?,
             fusion: parse_fusion(raw.fusion.as_deref())?,
+            sections: checked_sections(&raw.sections)?,
             rerank: raw.rerank,
             min_versions,
             deadline: deadline.min(DEADLINE_MAX),
         })
+    }
+}
+
+impl Query {
+    /// The query of each section; the query itself where there is none.
+    pub fn by_section(&self) -> Vec<(Section, Self)> {
+        if self.sections.is_empty() {
+            let whole = Section { name: String::new(), question: None, filter: None, share: 1.0 };
+            return vec![(whole, self.clone())];
+        }
+        let of = |section: &Section| {
+            let filters = [self.filter.clone(), section.filter.clone()].into_iter().flatten();
+            let filters: Vec<Filter> = filters.collect();
+            let question = section.question.clone().unwrap_or_else(|| self.question.clone());
+            let filter = (!filters.is_empty()).then_some(Filter::And(filters));
+            (section.clone(), Self { question, filter, ..self.clone() })
+        };
+        self.sections.iter().map(of).collect()
     }
 }
 
@@ -284,22 +355,99 @@ impl Assembly {
         Ok(Self {
             budget,
             tokenizer: raw.tokenizer.clone().unwrap_or_else(|| TOKENIZER_DEFAULT.to_owned()),
-            style: raw.format.as_deref().map_or(Ok(Format::default()), Format::from_name)?.into(),
+            style: raw.format.as_deref().and_then(built_in).unwrap_or_default().into(),
+            template: raw.format.clone().filter(|name| built_in(name).is_none()),
             order: raw.order.as_deref().map_or(Ok(Order::default()), Order::from_name)?,
             cutoff: raw.cutoff.map(checked_cutoff).transpose()?,
-            passages_per_document_max: raw
-                .passages_per_document_max
-                .map(checked_passages)
-                .transpose()?,
+            passages_per_document_max: raw.passages_per_document_max.map(checked_passages).transpose()?,
+            reserve_answer: raw.reserve_answer.map_or(Ok(0), |tokens| {
+                usize::try_from(tokens).map_err(|_| {
+                    Refusal::invalid(
+                        "invalid_reserve",
+                        "reserve_answer",
+                        "reserve_answer must not be negative",
+                    )
+                })
+            })?,
+            reserve_question: raw.reserve_question,
+            continuable: raw.continuable,
+            previous: checked_previous(raw)?,
             explain: raw.explain,
         })
     }
 }
 
+impl Assembly {
+    /// Tokens of the budget that question and answer are left; refused if that is more than all.
+    pub fn reserved(&self, question: &str, tokenizer: &dyn Tokenizer) -> Result<usize, Refusal> {
+        let asked = if self.reserve_question { tokenizer.count(question) } else { 0 };
+        let reserved = self.reserve_answer.saturating_add(asked);
+        if reserved > self.budget {
+            let message = format!(
+                "{reserved} tokens are reserved for question and answer, more than the budget of {}",
+                self.budget
+            );
+            return Err(Refusal::invalid("reserve_exceeds_budget", "reserve_answer", message));
+        }
+        Ok(reserved)
+    }
+}
+
+fn built_in(name: &str) -> Option<Format> {
+    Format::from_name(name).ok()
+}
+
+fn checked_previous(raw: &RawQuery) -> Result<Option<Continuation>, Refusal> {
+    let goes_on = raw.continuable || raw.previous.is_some();
+    if goes_on && !raw.sections.is_empty() {
+        let message = "a context of several sections cannot go on from another";
+        return Err(Refusal::invalid("sections_not_continuable", "sections", message));
+    }
+    raw.previous.as_deref().map(Continuation::parse).transpose()
+}
+
+fn checked_sections(raw: &[RawSection]) -> Result<Vec<Section>, Refusal> {
+    let refuse = |message: String| Refusal::invalid("invalid_sections", "sections", message);
+    if raw.len() > SECTIONS_MAX {
+        return Err(refuse(format!("a context has at most {SECTIONS_MAX} sections")));
+    }
+    let given: f64 = raw.iter().filter_map(|section| section.share).sum();
+    let bad = |share: &f64| !(0.0..=1.0).contains(share);
+    if raw.iter().filter_map(|section| section.share).any(|share| bad(&share)) || given > 1.0 + 1e-9 {
+        return Err(refuse("shares must be between 0 and 1, and no more than 1 in all".to_owned()));
+    }
+    let open = raw.iter().filter(|section| section.share.is_none()).count();
+    #[expect(clippy::cast_precision_loss, reason = "there are at most SECTIONS_MAX")]
+    let even = (1.0 - given).max(0.0) / open.max(1) as f64;
+    let check = |section: &RawSection| {
+        let name = section.name.trim();
+        if name.is_empty() || name.len() > SECTION_NAME_BYTES_MAX || name.contains(['*', '\n', '\r']) {
+            return Err(refuse(format!(
+                "a section needs a name of at most {SECTION_NAME_BYTES_MAX} bytes, without * and line breaks"
+            )));
+        }
+        let question = section.question.as_deref().map(str::trim).filter(|question| !question.is_empty());
+        if question.is_some_and(|question| question.len() > QUESTION_BYTES_MAX) {
+            return Err(refuse(format!(
+                "section '{name}': its question has over {QUESTION_BYTES_MAX} bytes"
+            )));
+        }
+        let filter = section.filter.as_deref().filter(|text| !text.trim().is_empty());
+        Ok(Section {
+            name: name.to_owned(),
+            question: question.map(|question| question.replace('\0', " ")),
+            filter: filter.map(Filter::parse).transpose()?,
+            share: section.share.unwrap_or(even),
+        })
+    };
+    raw.iter().map(check).collect()
+}
+
 fn checked_cutoff(cutoff: f64) -> Result<f64, Refusal> {
-    (0.0..=1.0).contains(&cutoff).then_some(cutoff).ok_or_else(|| {
-        Refusal::invalid("invalid_cutoff", "cutoff", "cutoff must be a share between 0 and 1")
-    })
+    (0.0..=1.0)
+        .contains(&cutoff)
+        .then_some(cutoff)
+        .ok_or_else(|| Refusal::invalid("invalid_cutoff", "cutoff", "cutoff must be a share between 0 and 1"))
 }
 
 fn checked_passages(passages: i64) -> Result<usize, Refusal> {

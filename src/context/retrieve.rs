@@ -20,7 +20,7 @@ use crate::ports::embedder::Purpose;
 use crate::ports::lexical::{LexicalHit, QuestionTerms, Snapshot};
 use crate::ports::vectors::DenseHit;
 
-use super::answer::Degraded;
+use super::answer::{Citation, Degraded, TraceEntry, Verdict};
 use super::request::Query;
 
 /// Times the dense leg is asked for more.
@@ -38,10 +38,10 @@ pub struct Retrieved {
     pub dense: Vec<DenseHit>,
     /// The chunks of all hits.
     pub chunks: HashMap<ChunkId, Arc<Chunk>>,
+    /// Hits that may not be used, for the trace; nothing that is not the caller's to read.
+    pub dropped: Vec<TraceEntry>,
     /// The question's terms, as the index finds them.
     pub terms: Option<Arc<dyn QuestionTerms>>,
-    /// The snapshot's number.
-    pub snapshot: u64,
     /// What the answer has to do without.
     pub degraded: Vec<Degraded>,
 }
@@ -114,6 +114,7 @@ pub async fn run(
     match dense {
         Ok(Ok(found)) => {
             retrieved.dense = found.hits;
+            retrieved.dropped.extend(found.dropped);
             retrieved.chunks.extend(found.chunks);
             if found.short {
                 retrieved.degraded.push(Degraded::Refill);
@@ -140,11 +141,11 @@ async fn lexical_leg(
     let search = move || -> Result<Retrieved, Fault> {
         let mut lexical = snapshot.search(&query.question, query.filter.as_ref(), &readers, query.top_k)?;
         let ids: Vec<ChunkId> = lexical.iter().map(|hit| hit.id).collect();
-        let chunks = readable(&*snapshot, &query, &ids)?;
+        let (chunks, _) = readable(&*snapshot, &query, &ids)?;
         lexical.retain(|hit| chunks.contains_key(&hit.id));
         let terms = snapshot.question_terms(&query.question)?;
-        let (dense, degraded) = (Vec::new(), Vec::new());
-        Ok(Retrieved { lexical, dense, chunks, terms, snapshot: snapshot.id(), degraded })
+        let (dense, dropped, degraded) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Retrieved { lexical, dense, chunks, dropped, terms, degraded })
     };
     tokio::task::spawn_blocking(search)
         .await
@@ -155,6 +156,7 @@ async fn lexical_leg(
 struct DenseFound {
     hits: Vec<DenseHit>,
     chunks: HashMap<ChunkId, Arc<Chunk>>,
+    dropped: Vec<TraceEntry>,
     /// Whether hits are missing although the store had more.
     short: bool,
 }
@@ -190,32 +192,46 @@ async fn dense_leg(
 async fn verify(snapshot: Arc<dyn Snapshot>, query: Query, hits: Vec<DenseHit>) -> Result<DenseFound, Fault> {
     let check = move || -> Result<DenseFound, Fault> {
         let ids: Vec<ChunkId> = hits.iter().map(|hit| hit.id).collect();
-        let chunks = readable(&*snapshot, &query, &ids)?;
+        let (chunks, unusable) = readable(&*snapshot, &query, &ids)?;
+        let dropped = hits.iter().filter_map(|hit| {
+            let (citation, verdict) = unusable.get(&hit.id)?.clone();
+            Some(TraceEntry::dropped(hit.id, citation, hit.score, verdict))
+        });
+        let dropped = dropped.collect();
         let mut hits: Vec<DenseHit> = hits.into_iter().filter(|hit| chunks.contains_key(&hit.id)).collect();
         // Equal scores come in the engine's order; ids make it ours.
         hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
         hits.truncate(query.top_k);
-        Ok(DenseFound { hits, chunks, short: false })
+        Ok(DenseFound { hits, chunks, dropped, short: false })
     };
     tokio::task::spawn_blocking(check).await.map_err(Fault::transient)?
 }
 
-/// The chunks of these ids that are in the snapshot and within readers and filter.
-fn readable(
-    snapshot: &dyn Snapshot,
-    query: &Query,
-    ids: &[ChunkId],
-) -> Result<HashMap<ChunkId, Arc<Chunk>>, Fault> {
+type Usable = HashMap<ChunkId, Arc<Chunk>>;
+type Unusable = HashMap<ChunkId, (Option<Citation>, Verdict)>;
+
+/// The chunks of these ids that are in the snapshot and within readers and filter, and why others
+/// are not; what is not the caller's to read is in neither.
+fn readable(snapshot: &dyn Snapshot, query: &Query, ids: &[ChunkId]) -> Result<(Usable, Unusable), Fault> {
     let mut seen = HashSet::new();
     let ids: Vec<ChunkId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
     let chunks = snapshot.chunks(&ids)?;
-    Ok(ids
-        .into_iter()
-        .zip(chunks)
-        .filter_map(|(id, chunk)| Some((id, chunk?)))
-        .filter(|(_, chunk)| chunk.description.acl.admits(query.principal.groups()))
-        .filter(|(_, chunk)| {
-            query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata))
-        })
-        .collect())
+    let (mut usable, mut unusable) = (Usable::new(), Unusable::new());
+    for (id, chunk) in ids.into_iter().zip(chunks) {
+        let Some(chunk) = chunk else {
+            unusable.insert(id, (None, Verdict::Superseded));
+            continue;
+        };
+        if !chunk.description.acl.admits(query.principal.groups()) {
+            continue;
+        }
+        if query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata)) {
+            usable.insert(id, chunk);
+        } else {
+            let citation =
+                Citation { document_id: chunk.document_id.clone(), version: chunk.version, span: chunk.span };
+            unusable.insert(id, (Some(citation), Verdict::Filtered));
+        }
+    }
+    Ok((usable, unusable))
 }

@@ -83,6 +83,7 @@ impl Stack {
         if matches!(roles, Roles::Serve { .. }) {
             readers::check(config, &tokenizers).await?;
         }
+        let templates = readers::templates(config).await?;
         let (lock, mode) = index_mode(config, &duties)?;
         let engines = engines::open(config, clock.clone()).await?;
         let (ledger, broker) = (engines.ledger, engines.broker);
@@ -114,7 +115,7 @@ impl Stack {
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
-            engine: Arc::new(engine.with_reranking(reranking)),
+            engine: Arc::new(engine.with_templates(templates).with_reranking(reranking)),
             ledger,
             principal: local_principal()?,
             catalog,
@@ -213,10 +214,11 @@ impl Stack {
     }
 }
 
-/// Checks what a configuration names and only opening it tells: files of tokenizers, the reranker's
-/// URL. Connects to nothing.
+/// Checks what a configuration names and only opening it tells: files of tokenizers and templates,
+/// the reranker's URL. Connects to nothing.
 pub async fn check(config: &Config) -> Result<(), Refusal> {
     reranking::open(config, Arc::new(SystemClock))?;
+    readers::templates(config).await?;
     readers::check(config, &readers::tokenizers(config)?).await
 }
 

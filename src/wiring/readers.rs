@@ -1,10 +1,12 @@
-//! The tokenizers of reading models: the built-in ones, and the files of the configuration.
+//! What reading models need: tokenizers, built in and from files, and templates of contexts.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::adapters::tokenizer::bpe::Bpe;
 use crate::adapters::tokenizer::file;
-use crate::config::{Config, TokenizerFile};
+use crate::config::{Config, NamedFile};
+use crate::context::render::{Template, Templates};
+use crate::context::request::Format;
 use crate::context::{MakeTokenizer, Tokenizers};
 use crate::fault::Refusal;
 use crate::ports::tokenizer::Tokenizer;
@@ -28,12 +30,30 @@ pub(super) async fn check(config: &Config, known: &Tokenizers) -> Result<(), Ref
     tokio::task::spawn_blocking(read).await.map_err(super::internal)?
 }
 
+/// Reads every template.
+pub(super) async fn templates(config: &Config) -> Result<Templates, Refusal> {
+    let wanted = config.templates.clone();
+    let read = move || wanted.iter().map(template).collect::<Result<Vec<_>, Refusal>>();
+    let templates = tokio::task::spawn_blocking(read).await.map_err(super::internal)??;
+    Ok(Templates::new(templates))
+}
+
+fn template(wanted: &NamedFile) -> Result<Template, Refusal> {
+    let NamedFile { name, path, field } = wanted;
+    let refuse =
+        |why: String| Refusal::invalid("invalid_template", field, format!("{field} ({name}): {why}"));
+    if Format::from_name(name).is_ok() {
+        return Err(refuse("has the name of a format".to_owned()));
+    }
+    Template::read(name, path).map_err(|refusal| refuse(refusal.message))
+}
+
 /// Reads the file once, when it is first asked for.
-fn from_file(wanted: TokenizerFile) -> MakeTokenizer {
+fn from_file(wanted: NamedFile) -> MakeTokenizer {
     let read: OnceLock<Result<Arc<dyn Tokenizer>, Refusal>> = OnceLock::new();
     Arc::new(move || {
         let read = read.get_or_init(|| {
-            let TokenizerFile { name, path, field } = &wanted;
+            let NamedFile { name, path, field } = &wanted;
             Ok(Arc::new(file::read(name, path, field)?) as Arc<dyn Tokenizer>)
         });
         read.clone()

@@ -278,7 +278,11 @@ fn candidate(chunk: Chunk, score: f32) -> Candidate {
 }
 
 fn run(candidates: Vec<Candidate>, budget: usize) -> Assembled {
-    assemble(&AssemblyInput { candidates, ..AssemblyInput::default() }, &assembly(budget, Format::Markdown), &Cl100k)
+    assemble(
+        &AssemblyInput { candidates, ..AssemblyInput::default() },
+        &assembly(budget, Format::Markdown),
+        &Cl100k,
+    )
 }
 
 const WEIGHTS: Weights = Weights { lexical: 0.6, dense: 0.4 };
@@ -402,6 +406,7 @@ fn passage(document: &str, start: usize, heading: &str, text: &str) -> Passage {
         score: 0.5,
         text: text.to_owned(),
         also: Vec::new(),
+        section: String::new(),
     }
 }
 

@@ -128,12 +128,7 @@ impl Terms {
 impl Clone for Terms {
     fn clone(&self) -> Self {
         let known = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        Self {
-            one_word: self.one_word.clone(),
-            known,
-            pool: self.pool.clone(),
-            token: Token::default(),
-        }
+        Self { one_word: self.one_word.clone(), known, pool: self.pool.clone(), token: Token::default() }
     }
 }
 

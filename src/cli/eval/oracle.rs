@@ -108,6 +108,7 @@ fn excerpts(relevant: &Coverage, texts: &Texts) -> Vec<Passage> {
             score: 1.0,
             text: text.to_owned(),
             also: Vec::new(),
+            section: String::new(),
         })
     };
     let mut excerpts: Vec<Passage> = relevant.spans().filter_map(excerpt).collect();

@@ -70,8 +70,11 @@ impl Options {
         all.sort_unstable();
         all.dedup();
         let groups = atoms.atoms.iter().map(|atom| atom.group + 1).max().unwrap_or(0);
-        let mut options =
-            Self { ranges: Vec::new(), near: vec![Vec::new(); atoms.len() + 1], of_group: vec![Vec::new(); groups] };
+        let mut options = Self {
+            ranges: Vec::new(),
+            near: vec![Vec::new(); atoms.len() + 1],
+            of_group: vec![Vec::new(); groups],
+        };
         for (start, end) in all {
             if !(start..end).all(&admits) {
                 continue;
@@ -209,9 +212,7 @@ pub(super) fn swap(
         .map(|range| range.start)
         .collect();
     let gain = |prices: &Prices, index: usize| prices.atoms.atoms[index].gain;
-    outside.sort_by(|left, right| {
-        gain(prices, *right).total_cmp(&gain(prices, *left)).then(left.cmp(right))
-    });
+    outside.sort_by(|left, right| gain(prices, *right).total_cmp(&gain(prices, *left)).then(left.cmp(right)));
     outside.truncate(SWAPS_MAX);
     for incoming in outside {
         let mut inside: Vec<usize> = (0..prices.atoms.len())

@@ -56,7 +56,15 @@ pub(super) fn best(
                 }
                 let here = if new_group { CLOSED } else { state };
                 let skipped = if here == INSIDE { APART } else { here };
-                step(&mut next, &mut trail[index * STATES * width..], width, (skipped, spent), value, state, false);
+                step(
+                    &mut next,
+                    &mut trail[index * STATES * width..],
+                    width,
+                    (skipped, spent),
+                    value,
+                    state,
+                    false,
+                );
                 let framing = match here {
                     CLOSED => first,
                     INSIDE if touches => 0,
@@ -65,7 +73,15 @@ pub(super) fn best(
                 let cost = body + framing;
                 if may && spent + cost < width {
                     let to = (INSIDE, spent + cost);
-                    step(&mut next, &mut trail[index * STATES * width..], width, to, value + gain, state, true);
+                    step(
+                        &mut next,
+                        &mut trail[index * STATES * width..],
+                        width,
+                        to,
+                        value + gain,
+                        state,
+                        true,
+                    );
                 }
             }
         }

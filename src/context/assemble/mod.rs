@@ -28,7 +28,7 @@ mod unite;
 use std::sync::Arc;
 
 use super::answer::{Assembled, Citation, Passage, TraceEntry, Verdict};
-use super::render::{Rendering, render_marked, tag_of};
+use super::render::{Rendering, render_marked, tag_in};
 use super::request::{Assembly, Order};
 use crate::domain::chunk::Chunk;
 use crate::ports::lexical::QuestionTerms;
@@ -67,6 +67,10 @@ pub struct AssemblyInput {
     pub term_share: f64,
     /// Passages that stand in front and stay as they are.
     pub kept: Vec<Passage>,
+    /// The tag that a plain context with them has.
+    pub tag: Option<String>,
+    /// The section that new passages belong to.
+    pub section: String,
 }
 
 /// Chooses, merges, orders, renders and counts.
@@ -88,7 +92,7 @@ pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Toke
         passages_per_document: assembly.passages_per_document_max.unwrap_or(usize::MAX),
     };
     let chosen = best(&mut prices, &options, admits, limits, assembly.order);
-    let packer = Packer { front: &front, assembly, also: &also, options: &options, limits, tokenizer };
+    let packer = Packer { front: &front, input, assembly, also: &also, options: &options, limits, tokenizer };
     let packed = packer.pack(&mut prices, chosen);
 
     let gain = packed.selection.gain();
@@ -100,14 +104,20 @@ pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Toke
         bound::share_of_optimum(&prices, admits, gain, room)
     };
     let trace = trace(&prices, &packed, &closed, limits);
-    let passages = input.kept.iter().cloned().chain(packed.united.passages).collect();
+    let kept_gain = (0..atoms.len())
+        .filter(|index| closed[*index] == Some(Closed::InFront))
+        .map(|index| atoms.atoms[index].gain)
+        .sum();
+    let kept = if packed.rendering.text.is_empty() { &[] } else { input.kept.as_slice() };
     Assembled {
         context: packed.rendering.text,
         tokens: packed.tokens,
-        prefix_bytes: packed.rendering.ends,
-        passages,
+        ends: packed.rendering.ends,
+        chunks: packed.united.chunks,
+        passages: kept.iter().cloned().chain(packed.united.passages).collect(),
         bound,
         gain,
+        kept_gain,
         trace,
     }
 }
@@ -179,8 +189,8 @@ impl<'a> Front<'a> {
         if passages.is_empty() {
             return Self { passages, tag: None, tokens: 0, tokens_least: 0 };
         }
-        let tag = tag_of(passages, &assembly.style);
-        let text = render_marked(passages, &assembly.style, tag.as_deref()).text;
+        let text = render_marked(passages, &assembly.style, input.tag.as_deref()).text;
+        let tag = tag_in(&text, &assembly.style).map(ToOwned::to_owned);
         let (tokens, tokens_least) = tokenizer.count_and_least(&text);
         Self { passages, tag, tokens, tokens_least }
     }
@@ -196,6 +206,7 @@ struct Packed {
 /// Renders and counts; gives back what is too much, fills what is left.
 struct Packer<'a> {
     front: &'a Front<'a>,
+    input: &'a AssemblyInput,
     assembly: &'a Assembly,
     also: &'a [Vec<Citation>],
     options: &'a Options,
@@ -235,7 +246,11 @@ impl Packer<'_> {
     }
 
     fn render(&self, prices: &Prices, selection: Selection) -> Packed {
-        let united = unite::unite(&selection, prices, self.also, self.assembly.order, self.front.passages.len());
+        let before = self.front.passages.len();
+        let mut united = unite::unite(&selection, prices, self.also, self.assembly.order, before);
+        for passage in &mut united.passages {
+            passage.section.clone_from(&self.input.section);
+        }
         let rendering = if self.front.passages.is_empty() {
             render_marked(&united.passages, &self.assembly.style, None)
         } else {
@@ -254,7 +269,7 @@ fn trace(prices: &Prices, packed: &Packed, closed: &[Option<Closed>], limits: Li
         let chosen = own.clone().filter(|index| packed.selection.is_chosen(*index));
         TraceEntry {
             chunk_id: item.chunk.id,
-            citation: item.citation(),
+            citation: Some(item.citation()),
             score: item.score,
             gain: own.clone().map(|index| atoms[index].gain).sum(),
             tokens: own.map(|index| prices.known(index)).sum(),

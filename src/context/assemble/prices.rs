@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use super::atoms::Atoms;
 use super::items::Item;
 use crate::context::render::visible::visible;
-use crate::context::render::{Frame, Label, Style};
+use crate::context::render::{Frame, Header, Label, Style};
 use crate::domain::chunk::Span;
 use crate::ports::tokenizer::Tokenizer;
 
@@ -124,7 +124,9 @@ impl<'a> Prices<'a> {
         *self.documents.entry(atom.group).or_insert_with(|| {
             let chunk = items[atom.item].chunk;
             let mut text = String::new();
-            frame.open_document(&mut text, chunk.document_id.as_str(), chunk.version.get(), false);
+            let (id, version) = (chunk.document_id.as_str(), chunk.version.get());
+            let header = Header { id, version, first: false, section: "", starts_section: false };
+            frame.open_document(&mut text, &header);
             frame.close_document(&mut text);
             tokenizer.count(&text)
         })
@@ -141,8 +143,13 @@ impl<'a> Prices<'a> {
     pub(super) fn least_labels(&self) -> [usize; DIGITS_MAX + 1] {
         std::array::from_fn(|digits| {
             let start = (1..digits).fold(1, |number: usize, _| number.saturating_mul(10));
-            let label =
-                Label { number: 1, span: Span { start, end: start }, heading: "", first: false, backticks: 0 };
+            let label = Label {
+                number: 1,
+                span: Span { start, end: start },
+                heading: "",
+                first: false,
+                backticks: 0,
+            };
             let mut text = String::new();
             self.frame.open_passage(&mut text, &label);
             self.tokenizer.count_and_least(&text).1

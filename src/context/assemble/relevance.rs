@@ -198,8 +198,12 @@ impl Counts {
             let (all, with) = (live.len() as f64, with as f64);
             (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
         };
-        let mut telling: Vec<(usize, f64)> =
-            with.into_iter().enumerate().filter(|(_, with)| *with > 0).map(|(term, with)| (term, weight(with))).collect();
+        let mut telling: Vec<(usize, f64)> = with
+            .into_iter()
+            .enumerate()
+            .filter(|(_, with)| *with > 0)
+            .map(|(term, with)| (term, weight(with)))
+            .collect();
         telling.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
         telling.truncate(TERMS_MAX);
         telling.sort_unstable_by_key(|(term, _)| *term);

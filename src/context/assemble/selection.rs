@@ -94,7 +94,8 @@ impl Selection {
         for index in range.clone() {
             if self.chosen[index] {
                 let starts = index == range.start || !self.chosen[index - 1];
-                delta.joined += usize::from(starts && !(index == range.start && self.touched_before(prices, range)));
+                delta.joined +=
+                    usize::from(starts && !(index == range.start && self.touched_before(prices, range)));
             } else {
                 delta.added += if counted { prices.body(index) } else { prices.known(index) };
                 delta.gain += atoms.atoms[index].gain;
@@ -105,7 +106,8 @@ impl Selection {
         let group = atoms.atoms[range.start].group;
         let opens_document = self.passages[group] == 0 || !self.grouped;
         if delta.joined == 0 {
-            delta.added += if counted { prices.label(range.start, opens_document) } else { FRAMING_TOKENS_GUESS };
+            delta.added +=
+                if counted { prices.label(range.start, opens_document) } else { FRAMING_TOKENS_GUESS };
             delta.added += if opens_document { prices.document(range.start) } else { 0 };
             delta.added += if self.total_passages == 0 { prices.once() } else { 0 };
         } else if delta.joined > 1 {
@@ -141,9 +143,8 @@ impl Selection {
     /// one at least.
     pub(super) fn give_back(&mut self, prices: &mut Prices, excess: usize) {
         let target = self.tokens.saturating_sub(excess);
-        let density = |prices: &mut Prices, index: usize| {
-            per_token(prices.atoms.atoms[index].gain, prices.body(index))
-        };
+        let density =
+            |prices: &mut Prices, index: usize| per_token(prices.atoms.atoms[index].gain, prices.body(index));
         let mut worst: Vec<(f64, usize)> = (0..self.chosen.len())
             .filter(|index| self.chosen[*index])
             .map(|index| (density(prices, index), index))

@@ -17,6 +17,8 @@ use crate::domain::chunk::Span;
 /// Passages in the order of the context, and what became of the candidates in them.
 pub(super) struct United {
     pub(super) passages: Vec<Passage>,
+    /// Ordinals of the first and last chunk of each.
+    pub(super) chunks: Vec<(u32, u32)>,
     /// By candidate; none for those of which nothing was chosen.
     pub(super) verdicts: Vec<Option<Verdict>>,
 }
@@ -96,11 +98,21 @@ pub(super) fn unite(
     for (place, run) in runs.iter().enumerate().rev() {
         verdicts[run.best] = Some(Verdict::Kept { passage: before + place + 1 });
     }
-    United { passages: runs.into_iter().map(|run| run.passage).collect(), verdicts }
+    let ordinals = |run: &Run| {
+        let own = run.members.iter().map(|member| prices.items[*member].chunk.ordinal);
+        own.fold((u32::MAX, 0), |(first, last), ordinal| (first.min(ordinal), last.max(ordinal)))
+    };
+    let chunks = runs.iter().map(ordinals).collect();
+    United { passages: runs.into_iter().map(|run| run.passage).collect(), chunks, verdicts }
 }
 
 /// The passage of a run of atoms; none if it is blank.
-fn joined(range: &Range<usize>, selection: &Selection, prices: &Prices, also: &[Vec<Citation>]) -> Option<Run> {
+fn joined(
+    range: &Range<usize>,
+    selection: &Selection,
+    prices: &Prices,
+    also: &[Vec<Citation>],
+) -> Option<Run> {
     let atoms = prices.atoms;
     let items = prices.items;
     let first = &atoms.atoms[range.start];
@@ -124,11 +136,7 @@ fn joined(range: &Range<usize>, selection: &Selection, prices: &Prices, also: &[
         }
         if let Some(span) = trimmed(atoms.text(index), atom.span) {
             let chunk = items[atom.item].chunk;
-            elsewhere.push(Citation {
-                document_id: chunk.document_id.clone(),
-                version: chunk.version,
-                span,
-            });
+            elsewhere.push(Citation { document_id: chunk.document_id.clone(), version: chunk.version, span });
         }
     }
     elsewhere.sort();
@@ -137,6 +145,7 @@ fn joined(range: &Range<usize>, selection: &Selection, prices: &Prices, also: &[
         document_id: chunk.document_id.clone(),
         version: chunk.version,
         span,
+        section: String::new(),
         heading: items[first.item].heading.clone(),
         score: items[best].score,
         text: atoms.slice(first.region, span).to_owned(),

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::Packed;
 use crate::context::answer::Passage;
 use crate::context::render::visible::visible;
-use crate::context::render::{Frame, Label, render};
+use crate::context::render::{Frame, Header, Label, render};
 use crate::context::request::Format;
 use crate::domain::ids::{DocumentId, Version};
 use crate::ports::tokenizer::Tokenizer;
@@ -131,7 +131,9 @@ impl<'a> Fill<'a> {
         };
         if is_first {
             let (id, version) = document(passage);
-            self.frame.open_document(&mut framing, id.as_str(), version.get(), self.chosen.is_empty());
+            let (id, version, first) = (id.as_str(), version.get(), self.chosen.is_empty());
+            let header = Header { id, version, first, section: "", starts_section: false };
+            self.frame.open_document(&mut framing, &header);
         }
         self.frame.open_passage(&mut framing, &label);
         self.frame.close_passage(&mut framing, &label);

@@ -125,6 +125,7 @@ fn passage(candidate: &Candidate) -> Passage {
         score: candidate.score,
         text,
         also: Vec::new(),
+        section: String::new(),
     }
 }
 

@@ -2,21 +2,27 @@
 
 use std::fmt::Write as _;
 
-use super::Label;
 use super::visible::visible_line;
+use super::{Header, Label};
 
 pub(super) const OPEN: &str = "{\"documents\":[";
 pub(super) const CLOSE: &str = "]}";
 pub(super) const CLOSE_DOCUMENT: &str = "]}";
 pub(super) const CLOSE_PASSAGE: &str = "\"}";
 
-pub(super) fn open_document(out: &mut String, id: &str, version: u64, first: bool) {
-    if !first {
+pub(super) fn open_document(out: &mut String, header: &Header) {
+    if !header.first {
         out.push(',');
     }
     out.push_str("{\"id\":\"");
-    escape(out, &visible_line(id));
-    let _ = write!(out, "\",\"version\":{version},\"passages\":[");
+    escape(out, &visible_line(header.id));
+    let _ = write!(out, "\",\"version\":{},", header.version);
+    if !header.section.is_empty() {
+        out.push_str("\"section\":\"");
+        escape(out, &visible_line(header.section));
+        out.push_str("\",");
+    }
+    out.push_str("\"passages\":[");
 }
 
 pub(super) fn open_passage(out: &mut String, label: &Label) {

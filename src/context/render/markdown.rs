@@ -1,10 +1,10 @@
-//! Markdown: a heading per document, a fenced block per passage, the citation as its info
+//! Markdown: a bold line per section, a heading per document, a fenced block per passage, the citation as its info
 //! string (`CommonMark` 0.31, section 4.5).
 
 use std::fmt::Write as _;
 
-use super::Label;
 use super::visible::inert_line;
+use super::{Header, Label};
 
 /// Shortest fence that opens a block.
 const FENCE_RUN_MIN: usize = 3;
@@ -14,12 +14,11 @@ pub(super) fn fence(longest_run: usize) -> String {
     "`".repeat((longest_run + 1).max(FENCE_RUN_MIN))
 }
 
-pub(super) fn open_document(out: &mut String, id: &str, version: u64) {
-    out.push_str("# ");
-    out.push_str(&inert_line(id));
-    out.push_str(" v");
-    out.push_str(&version.to_string());
-    out.push('\n');
+pub(super) fn open_document(out: &mut String, header: &Header) {
+    if header.starts_section && !header.section.is_empty() {
+        let _ = writeln!(out, "**{}**", inert_line(header.section));
+    }
+    let _ = writeln!(out, "# {} v{}", inert_line(header.id), header.version);
 }
 
 pub(super) fn open_passage(out: &mut String, label: &Label) {

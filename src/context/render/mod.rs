@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::answer::Passage;
 use super::request::Format;
 use crate::domain::chunk::Span;
-pub use template::{TEMPLATE_BYTES_MAX, Template};
+pub use template::{TEMPLATE_BYTES_MAX, Template, Templates};
 use visible::visible;
 
 /// How a context is written.
@@ -90,8 +90,14 @@ pub fn render_marked(passages: &[Passage], style: &Style, tag: Option<&str>) -> 
             if previous.is_some() {
                 frame.close_document(out);
             }
-            let first = previous.is_none();
-            frame.open_document(out, passage.document_id.as_str(), passage.version.get(), first);
+            let header = Header {
+                id: passage.document_id.as_str(),
+                version: passage.version.get(),
+                first: previous.is_none(),
+                section: &passage.section,
+                starts_section: previous.is_none_or(|before| before.section != passage.section),
+            };
+            frame.open_document(out, &header);
         }
         let heading_is_known = same_document.is_some_and(|before| before.heading == passage.heading);
         let label = Label {
@@ -113,13 +119,25 @@ pub fn render_marked(passages: &[Passage], style: &Style, tag: Option<&str>) -> 
 }
 
 /// The tag of a plain context, to be kept by one that goes on from it.
-pub fn tag_of(passages: &[Passage], style: &Style) -> Option<String> {
-    let texts: Vec<Cow<str>> = passages.iter().map(|passage| visible(&passage.text)).collect();
-    (*style == Style::Format(Format::Plain)).then(|| plain::tag(&texts))
+pub fn tag_in<'a>(context: &'a str, style: &Style) -> Option<&'a str> {
+    let is_plain = *style == Style::Format(Format::Plain);
+    context.split(' ').next().filter(|tag| is_plain && !tag.is_empty())
 }
 
 fn is_same_document(left: &Passage, right: &Passage) -> bool {
-    left.document_id == right.document_id && left.version == right.version
+    left.document_id == right.document_id && left.version == right.version && left.section == right.section
+}
+
+/// What stands in front of a document.
+pub(super) struct Header<'a> {
+    pub(super) id: &'a str,
+    pub(super) version: u64,
+    /// Whether it is the first of the context.
+    pub(super) first: bool,
+    /// The section it is in; empty where there are none.
+    pub(super) section: &'a str,
+    /// Whether it is the first of its section.
+    pub(super) starts_section: bool,
 }
 
 /// What stands in front of a passage.
@@ -186,13 +204,13 @@ impl Frame {
     }
 
     /// Starts a document.
-    pub(super) fn open_document(&self, out: &mut String, id: &str, version: u64, first: bool) {
+    pub(super) fn open_document(&self, out: &mut String, header: &Header) {
         match &self.style {
-            Style::Format(Format::Markdown) => markdown::open_document(out, id, version),
-            Style::Format(Format::Plain) => plain::open_document(out, &self.mark, id, version),
-            Style::Format(Format::Xml) => xml::open_document(out, id, version),
-            Style::Format(Format::Json) => json::open_document(out, id, version, first),
-            Style::Template(template) => template.open_document(out, id, version),
+            Style::Format(Format::Markdown) => markdown::open_document(out, header),
+            Style::Format(Format::Plain) => plain::open_document(out, &self.mark, header),
+            Style::Format(Format::Xml) => xml::open_document(out, header),
+            Style::Format(Format::Json) => json::open_document(out, header),
+            Style::Template(template) => template.open_document(out, header),
         }
     }
 

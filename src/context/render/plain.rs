@@ -2,10 +2,11 @@
 //! text of the context contains after an `=`; the last line is the bare marker.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use super::Label;
 use super::markdown::write_citation;
 use super::visible::inert_line;
+use super::{Header, Label};
 use crate::domain::ids::Fields;
 
 /// Digits a tag starts with and grows by; three are one token in the common vocabularies.
@@ -34,13 +35,11 @@ fn digits(seed: &[u8; 32], step: u64) -> String {
     format!("{:03}", number % DIGITS_STEP)
 }
 
-pub(super) fn open_document(out: &mut String, mark: &str, id: &str, version: u64) {
-    out.push_str(mark);
-    out.push(' ');
-    out.push_str(&inert_line(id));
-    out.push_str(" v");
-    out.push_str(&version.to_string());
-    out.push('\n');
+pub(super) fn open_document(out: &mut String, mark: &str, header: &Header) {
+    let _ = writeln!(out, "{mark} {} v{}", inert_line(header.id), header.version);
+    if header.starts_section && !header.section.is_empty() {
+        let _ = writeln!(out, "{mark}# {}", inert_line(header.section));
+    }
 }
 
 pub(super) fn open_passage(out: &mut String, mark: &str, label: &Label) {

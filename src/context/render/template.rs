@@ -1,9 +1,9 @@
 //! A user's own layout: the texts around documents and passages, with placeholders.
 //!
-//! A TOML file of the strings `open`, `close`, `document_open`, `document_close`,
+//! A TOML file of the strings `open`, `close`, `section_open`, `document_open`, `document_close`,
 //! `passage_open` and `passage_close`, each optional but the last two, and `escape`: `none`
-//! (default), `xml` or `json`. Placeholders: `{document}` and `{version}` in both pairs,
-//! `{number}`, `{start}`, `{end}`, `{heading}` and `{fence}` around a passage; `{{` and `}}`
+//! (default), `xml` or `json`. Placeholders: `{section}` in `section_open`, `{document}` and
+//! `{version}` in `document_open`, `{number}`, `{start}`, `{end}`, `{heading}` and `{fence}` around a passage; `{{` and `}}`
 //! stand for braces.
 //!
 //! Checked when it is read, so that no text can end its passage: without escaping, both
@@ -12,10 +12,16 @@
 //! which the escaped text cannot contain. Passages must show their `{number}`. Ids and headings
 //! are written so that they cannot be read as framing.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use super::visible::{inert_line, visible_line};
-use super::{Escaping, Label, json, markdown, xml};
+use super::{Escaping, Header, Label, Style, json, markdown, xml};
+use crate::context::request::Format;
 use crate::fault::Refusal;
 
 /// Largest template, in bytes.
@@ -28,11 +34,35 @@ pub struct Template {
     escaping: Escaping,
     open: String,
     close: String,
+    section_open: Vec<Piece>,
     document_open: Vec<Piece>,
     document_close: String,
     passage_open: Vec<Piece>,
     passage_close: Vec<Piece>,
     fenced: bool,
+}
+
+/// Templates by name.
+#[derive(Debug, Clone, Default)]
+pub struct Templates(Vec<Arc<Template>>);
+
+impl Templates {
+    /// From checked templates.
+    pub fn new(templates: Vec<Template>) -> Self {
+        Self(templates.into_iter().map(Arc::new).collect())
+    }
+
+    /// The format or template of that name; an unknown one is refused with the known ones.
+    pub fn style(&self, name: &str) -> Result<Style, Refusal> {
+        if let Some(template) = self.0.iter().find(|template| template.name == name) {
+            return Ok(Style::Template(template.clone()));
+        }
+        Format::from_name(name).map(Style::Format).map_err(|refusal| {
+            let own: Vec<&str> = self.0.iter().map(|template| template.name()).collect();
+            let more = if own.is_empty() { String::new() } else { format!(", {}", own.join(", ")) };
+            Refusal { message: format!("{}{more}", refusal.message), ..refusal }
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,6 +72,8 @@ struct Raw {
     open: String,
     #[serde(default)]
     close: String,
+    #[serde(default)]
+    section_open: String,
     #[serde(default)]
     document_open: String,
     #[serde(default)]
@@ -64,6 +96,7 @@ enum RawEscape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
+    Section,
     Document,
     Version,
     Number,
@@ -74,13 +107,25 @@ enum Piece {
 }
 
 impl Template {
+    /// Reads and checks a file.
+    pub fn read(name: &str, path: &Path) -> Result<Self, Refusal> {
+        let refuse = |why: &dyn std::fmt::Display| {
+            Refusal::invalid("invalid_template", "template", format!("{}: {why}", path.display()))
+        };
+        let mut text = String::new();
+        let file = File::open(path).map_err(|error| refuse(&error))?;
+        let limit = TEMPLATE_BYTES_MAX as u64 + 1;
+        file.take(limit).read_to_string(&mut text).map_err(|error| refuse(&error))?;
+        Self::from_toml(name, &text)
+    }
+
     /// Reads and checks a template.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, Refusal> {
         let refuse = |why: String| {
             Refusal::invalid("invalid_template", "template", format!("template '{name}': {why}"))
         };
         if text.len() > TEMPLATE_BYTES_MAX {
-            return Err(refuse(format!("it has {} bytes; at most {TEMPLATE_BYTES_MAX} are read", text.len())));
+            return Err(refuse(format!("it has more than {TEMPLATE_BYTES_MAX} bytes")));
         }
         let raw: Raw = toml::from_str(text).map_err(|error| refuse(error.message().to_owned()))?;
         let document = ["document", "version"];
@@ -101,6 +146,7 @@ impl Template {
             },
             open: plain("open", &raw.open)?,
             close: plain("close", &raw.close)?,
+            section_open: read("section_open", &raw.section_open, &["section"])?,
             document_open: read("document_open", &raw.document_open, &document)?,
             document_close: plain("document_close", &raw.document_close)?,
             passage_open: read("passage_open", &raw.passage_open, &passage)?,
@@ -171,11 +217,14 @@ impl Template {
         out.push_str(&self.document_close);
     }
 
-    pub(super) fn open_document(&self, out: &mut String, id: &str, version: u64) {
-        for piece in &self.document_open {
+    pub(super) fn open_document(&self, out: &mut String, header: &Header) {
+        let starts_section = header.starts_section && !header.section.is_empty();
+        let section = if starts_section { self.section_open.as_slice() } else { &[] };
+        for piece in section.iter().chain(&self.document_open) {
             match piece {
-                Piece::Document => self.value(out, id),
-                Piece::Version => out.push_str(&version.to_string()),
+                Piece::Section => self.value(out, header.section),
+                Piece::Document => self.value(out, header.id),
+                Piece::Version => out.push_str(&header.version.to_string()),
                 other => out.push_str(other.text()),
             }
         }
@@ -258,6 +307,7 @@ fn pieces(text: &str, allowed: &[&str]) -> Result<Vec<Piece>, String> {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
         }
         pieces.push(match name {
+            "section" => Piece::Section,
             "document" => Piece::Document,
             "version" => Piece::Version,
             "number" => Piece::Number,

@@ -2,18 +2,24 @@
 
 use std::fmt::Write as _;
 
-use super::Label;
 use super::visible::visible_line;
+use super::{Header, Label};
 
 pub(super) const OPEN: &str = "<context>\n";
 pub(super) const CLOSE: &str = "</context>\n";
 pub(super) const CLOSE_DOCUMENT: &str = "</document>\n";
 pub(super) const CLOSE_PASSAGE: &str = "</passage>\n";
 
-pub(super) fn open_document(out: &mut String, id: &str, version: u64) {
+pub(super) fn open_document(out: &mut String, header: &Header) {
     out.push_str("<document id=\"");
-    escape_attribute(out, id);
-    let _ = writeln!(out, "\" version=\"{version}\">");
+    escape_attribute(out, header.id);
+    let _ = write!(out, "\" version=\"{}\"", header.version);
+    if !header.section.is_empty() {
+        out.push_str(" section=\"");
+        escape_attribute(out, header.section);
+        out.push('"');
+    }
+    out.push_str(">\n");
 }
 
 pub(super) fn open_passage(out: &mut String, label: &Label) {

@@ -9,8 +9,8 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use super::gate::Deadline;
 use super::proto::{self, context_service_server::ContextService};
-use crate::context::answer::{Answer, Citation, Degraded, Passage, Ranked, Ranking, TraceEntry};
-use crate::context::request::{Assembly, Query, RawQuery};
+use crate::context::answer::{Answer, Citation, Degraded, Passage, Prefix, Ranked, Ranking, TraceEntry};
+use crate::context::request::{Assembly, Query, RawQuery, RawSection};
 use crate::fault::Refusal;
 use crate::server::ContextApi;
 use crate::server::status::from_refusal;
@@ -53,6 +53,11 @@ impl ContextService for ContextHandler {
             order: message.order,
             cutoff: message.cutoff,
             passages_per_document_max: message.passages_per_document_max,
+            reserve_answer: message.reserve_answer,
+            reserve_question: message.reserve_question,
+            sections: message.sections.into_iter().map(raw_section).collect(),
+            continuable: message.continuable,
+            previous: message.continuation,
             deadline,
         };
         let checked = Query::new(principal, &raw).and_then(|query| Ok((query, Assembly::new(&raw)?)));
@@ -88,6 +93,11 @@ impl ContextService for ContextHandler {
     }
 }
 
+fn raw_section(section: proto::Section) -> RawSection {
+    let proto::Section { name, question, filter, share } = section;
+    RawSection { name, question, filter, share }
+}
+
 /// What is left of the call's deadline, less the time to get the answer out.
 fn time_for_query<T>(request: &Request<T>) -> Option<Duration> {
     let Deadline(instant) = request.extensions().get::<Deadline>()?;
@@ -111,6 +121,9 @@ impl TryFrom<Answer> for proto::AssembleResponse {
             snapshot: answer.snapshot,
             degraded: degraded_names(&answer.degraded),
             passages: answer.passages.into_iter().map(passage).collect(),
+            reserved: answer.reserved as u64,
+            prefix: answer.prefix.map(prefix),
+            continuation: answer.continuation,
             bound: answer.bound,
             trace: answer.trace.iter().map(trace_entry).collect::<Result<_, _>>()?,
         })
@@ -139,10 +152,21 @@ fn passage(passage: Passage) -> proto::Passage {
         document_id: passage.document_id.as_str().to_owned(),
         version: passage.version.get(),
         span: Some(convert::byte_span(passage.span)),
+        section: passage.section,
         heading: passage.heading,
         score: passage.score.into(),
         text: passage.text,
         also: passage.also.iter().map(citation).collect(),
+    }
+}
+
+fn prefix(prefix: Prefix) -> proto::Prefix {
+    proto::Prefix {
+        passages: prefix.passages as u64,
+        bytes: prefix.bytes as u64,
+        tokens: prefix.tokens as u64,
+        broken_at: prefix.broken.map(|broken| broken.passage as u64),
+        broken_by: prefix.broken.map(|broken| broken.by.name().to_owned()),
     }
 }
 
@@ -181,10 +205,11 @@ fn trace_entry(entry: &TraceEntry) -> Result<proto::TraceEntry, Refusal> {
         })?;
     Ok(proto::TraceEntry {
         chunk_id: entry.chunk_id.to_string(),
-        citation: Some(citation(&entry.citation)),
+        citation: entry.citation.as_ref().map(citation),
         score: entry.score.into(),
         gain: entry.gain,
         tokens: entry.tokens as u64,
+        kept_bytes: entry.kept_bytes as u64,
         reason: verdict.reason,
         passage: verdict.passage,
         of: verdict.of,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::config::{Config, TOKENIZERS_MAX, TokenizerFile};
+use contexture::config::{Config, NAMED_FILES_MAX, NamedFile};
 use contexture::context::Tokenizers;
 use contexture::fault::Refusal;
 
@@ -64,11 +64,11 @@ fn an_option_means_a_file_when_it_looks_like_a_path() {
     for text in
         ["tokenizer.json", "a/b", "./llama", "/models/x", "Tokenizer.JSON", "models/llama-3/tokenizer.json"]
     {
-        let file = TokenizerFile::of_option(text).unwrap_or_else(|| panic!("{text}"));
+        let file = NamedFile::of_option(text).unwrap_or_else(|| panic!("{text}"));
         assert_eq!((file.name.as_str(), file.path.to_str()), (text, Some(text)));
     }
     for text in ["", "cl100k_base", "gpt-4.1", "json", ".json-like", "llama-3"] {
-        assert_eq!(TokenizerFile::of_option(text), None, "{text}");
+        assert_eq!(NamedFile::of_option(text), None, "{text}");
     }
 }
 
@@ -101,7 +101,7 @@ fn configured_tokenizers_count_their_paths_from_the_file() {
 
 #[test]
 fn tokenizers_that_cannot_be_asked_for_are_refused() {
-    let many: String = (0..=TOKENIZERS_MAX).map(|number| entry(&format!("t{number}"), "x")).collect();
+    let many: String = (0..=NAMED_FILES_MAX).map(|number| entry(&format!("t{number}"), "x")).collect();
     for (text, field) in [
         (entry("", "x"), "tokenizers[0]"),
         (entry(&"n".repeat(65), "x"), "tokenizers[0]"),

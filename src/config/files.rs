@@ -1,4 +1,4 @@
-//! Tokenizers of reading models, beside those that are built in: names, and files.
+//! Files that are asked for by name: tokenizers of reading models, and templates of contexts.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::refuse;
 use crate::fault::Refusal;
 
-/// Most entries of `tokenizers`.
-pub const TOKENIZERS_MAX: usize = 64;
-/// Longest name of a tokenizer, in bytes.
+/// Most entries of `tokenizers`, and of `templates`.
+pub const NAMED_FILES_MAX: usize = 64;
+/// Longest name of an entry, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
-/// An entry of `tokenizers`.
+/// An entry of `tokenizers` or `templates`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawTokenizer {
+pub(super) struct RawNamedFile {
     name: String,
     #[serde(serialize_with = "RelativePathBuf::serialize_relative")]
     path: RelativePathBuf,
 }
 
-/// A `tokenizer.json` and the name to ask for it by.
+/// A file and the name to ask for it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenizerFile {
+pub struct NamedFile {
     /// What it is asked for by.
     pub name: String,
     /// Where it is; read when it is first asked for, or checked.
@@ -34,7 +34,7 @@ pub struct TokenizerFile {
     pub field: String,
 }
 
-impl TokenizerFile {
+impl NamedFile {
     /// The file that the `--tokenizer` of a command line means, if it means one: a name that ends
     /// in `.json` or holds a path separator.
     pub fn of_option(text: &str) -> Option<Self> {
@@ -46,19 +46,19 @@ impl TokenizerFile {
 }
 
 /// Checks all entries; names are unique, and none looks like a path.
-pub(super) fn trust(raw: &[RawTokenizer]) -> Result<Vec<TokenizerFile>, Refusal> {
-    if raw.len() > TOKENIZERS_MAX {
-        let why = format!("has {} entries; at most {TOKENIZERS_MAX} are kept", raw.len());
-        return Err(refuse("tokenizers", &why));
+pub(super) fn trust(key: &str, raw: &[RawNamedFile]) -> Result<Vec<NamedFile>, Refusal> {
+    if raw.len() > NAMED_FILES_MAX {
+        let why = format!("has {} entries; at most {NAMED_FILES_MAX} are kept", raw.len());
+        return Err(refuse(key, &why));
     }
     let mut names = BTreeSet::new();
     let mut files = Vec::with_capacity(raw.len());
     for (index, entry) in raw.iter().enumerate() {
-        let field = format!("tokenizers[{index}]");
+        let field = format!("{key}[{index}]");
         let sound = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if !(1..=NAME_BYTES_MAX).contains(&entry.name.len())
             || !entry.name.bytes().all(sound)
-            || TokenizerFile::of_option(&entry.name).is_some()
+            || NamedFile::of_option(&entry.name).is_some()
         {
             let why = format!(
                 "needs a name of 1 to {NAME_BYTES_MAX} letters, digits, '.', '-' and '_', which does not end in .json"
@@ -70,7 +70,7 @@ pub(super) fn trust(raw: &[RawTokenizer]) -> Result<Vec<TokenizerFile>, Refusal>
         }
         let path = std::path::absolute(entry.path.relative())
             .map_err(|error| refuse(&field, &format!("({}) has no usable path: {error}", entry.name)))?;
-        files.push(TokenizerFile { name: entry.name.clone(), path, field });
+        files.push(NamedFile { name: entry.name.clone(), path, field });
     }
     Ok(files)
 }

@@ -238,3 +238,22 @@ pub(super) fn swap(
     }
     selection
 }
+
+/// Closes gaps between passages that consist of nothing but repetitions, while there is room: they
+/// gain nothing, but a text reads better whole.
+pub(super) fn heal(prices: &mut Prices, mut selection: Selection, tokens: usize) -> Selection {
+    for pair in selection.runs(prices).windows(2) {
+        let gap = pair[0].end..pair[1].start;
+        let atoms = &prices.atoms.atoms;
+        let joins = !gap.is_empty()
+            && atoms[pair[0].start].region == atoms[pair[1].start].region
+            && gap.clone().all(|index| atoms[index].repeats.is_some());
+        if joins {
+            let delta = selection.delta(prices, &gap, true);
+            if selection.tokens() + delta.net() <= tokens {
+                selection.choose(prices, &gap, delta);
+            }
+        }
+    }
+    selection
+}

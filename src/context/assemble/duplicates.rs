@@ -196,7 +196,7 @@ fn lowest(sketch: &mut Sketch) -> Vec<u64> {
     sketch.shingles[..prefix_length(sketch.shingles.len())].to_vec()
 }
 
-/// Calls back with hash (FNV-1a, mixed), bytes and presence of digits.
+/// Calls back with hash, bytes and presence of digits.
 fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, usize, bool)) {
     let mut at = 0;
     while at < bytes.len() {
@@ -205,14 +205,23 @@ fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, usize, bool)) {
             continue;
         }
         let start = at;
-        let (mut hash, mut digits) = (OFFSET, 0_u8);
+        let mut digits = 0_u8;
         while at < bytes.len() && (at == start || KINDS[usize::from(bytes[at])] & ENDS == 0) {
-            hash = (hash ^ u64::from(bytes[at])).wrapping_mul(FACTOR);
             digits |= KINDS[usize::from(bytes[at])];
             at += 1;
         }
-        token(mix(hash), at - start, digits & DIGIT != 0);
+        token(hash(&bytes[start..at]), at - start, digits & DIGIT != 0);
     }
+}
+
+/// FNV-1a over eight bytes at a time, mixed.
+fn hash(token: &[u8]) -> u64 {
+    let (words, rest) = token.as_chunks::<8>();
+    let mut last = [0_u8; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let add = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
+    // A token that ends in zeros is told from a shorter one by its length.
+    mix(add(words.iter().fold(OFFSET ^ token.len() as u64, add), &last))
 }
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;

@@ -45,6 +45,8 @@ use selection::Selection;
 pub const CANDIDATES_MAX: usize = 2000;
 /// How often room that the final count left is filled again.
 const REFILLS_MAX: usize = 2;
+/// Room in tokens that is worth filling: a passage's framing has about 14.
+const REFILL_TOKENS_MIN: usize = 16;
 
 /// A chunk that may enter the context.
 #[derive(Debug, Clone)]
@@ -73,6 +75,16 @@ pub struct AssemblyInput {
     pub section: String,
 }
 
+impl std::fmt::Debug for AssemblyInput {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("AssemblyInput")
+            .field("candidates", &self.candidates)
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Chooses, merges, orders, renders and counts.
 pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Tokenizer) -> Assembled {
     let mut items = items::canonical(&input.candidates);
@@ -96,7 +108,8 @@ pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Toke
     let packed = packer.pack(&mut prices, chosen);
 
     let gain = packed.selection.gain();
-    let everything = (0..atoms.len()).all(|index| !admits(index) || packed.selection.is_chosen(index));
+    let is_in = |index: usize| packed.selection.is_chosen(index) || atoms.atoms[index].gain <= 0.0;
+    let everything = (0..atoms.len()).all(|index| !admits(index) || is_in(index));
     let bound = if everything {
         1.0
     } else {
@@ -170,7 +183,13 @@ fn best(
     {
         best = exact;
     }
-    choose::swap(prices, options, best, limits)
+    // A swap can split a passage.
+    let swapped = if limits.passages_per_document == usize::MAX {
+        choose::swap(prices, options, best, limits)
+    } else {
+        best
+    };
+    choose::heal(prices, swapped, limits.tokens)
 }
 
 /// What stands in front and stays.
@@ -220,7 +239,7 @@ impl Packer<'_> {
         while packed.tokens > self.assembly.budget && packed.selection.gain() > 0.0 {
             let excess = packed.tokens - self.assembly.budget;
             let mut selection = packed.selection;
-            selection.give_back(prices, excess);
+            selection.give_back(prices, excess, self.limits.passages_per_document);
             packed = self.render(prices, selection);
         }
         if packed.tokens > self.assembly.budget {
@@ -229,6 +248,9 @@ impl Packer<'_> {
         }
         for _ in 0..REFILLS_MAX {
             let left = self.assembly.budget - packed.tokens;
+            if left < REFILL_TOKENS_MIN {
+                break;
+            }
             let limits = Limits { tokens: packed.selection.tokens() + left, ..self.limits };
             let before = packed.selection.gain();
             let selection =

@@ -141,7 +141,7 @@ impl Selection {
 
     /// Leaves out the chosen atoms that gain least for their tokens until about `excess` are free,
     /// one at least.
-    pub(super) fn give_back(&mut self, prices: &mut Prices, excess: usize) {
+    pub(super) fn give_back(&mut self, prices: &mut Prices, excess: usize, passages_per_document: usize) {
         let target = self.tokens.saturating_sub(excess);
         let density =
             |prices: &mut Prices, index: usize| per_token(prices.atoms.atoms[index].gain, prices.body(index));
@@ -160,6 +160,25 @@ impl Selection {
             self.tokens = self.tokens.saturating_sub(freed);
             if self.tokens <= target || left == 0 {
                 break;
+            }
+        }
+        self.recount(prices);
+        self.give_back_passages(prices, passages_per_document);
+    }
+
+    /// Leaves out the least passages of documents that have too many: what was given back may have
+    /// split some.
+    fn give_back_passages(&mut self, prices: &mut Prices, most: usize) {
+        let gain = |run: &Range<usize>| run.clone().map(|index| prices.atoms.atoms[index].gain).sum::<f64>();
+        let mut runs: Vec<(f64, Range<usize>)> =
+            self.runs(prices).into_iter().map(|run| (gain(&run), run)).collect();
+        runs.sort_by(|left, right| left.0.total_cmp(&right.0).then(right.1.start.cmp(&left.1.start)));
+        for (_, run) in runs {
+            let group = prices.atoms.atoms[run.start].group;
+            if self.passages[group] > most {
+                self.passages[group] -= 1;
+                self.given_back[run.clone()].fill(true);
+                self.chosen[run].fill(false);
             }
         }
         self.recount(prices);

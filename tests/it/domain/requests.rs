@@ -37,7 +37,7 @@ fn defaults_are_filled_in() {
     assert!(query.filter.is_none() && query.min_versions.is_empty());
     assert_eq!(query.collection.tenant.as_str(), TENANT, "the tenant is the principal's");
     let assembly = Assembly::new(&raw()).unwrap();
-    assert_eq!((assembly.budget, assembly.format, assembly.explain), (1_000, Format::Markdown, false));
+    assert_eq!((assembly.budget, assembly.style, assembly.explain), (1_000, Format::Markdown.into(), false));
     assert_eq!(assembly.tokenizer, TOKENIZER_DEFAULT);
 }
 
@@ -111,7 +111,11 @@ fn names_are_known_or_refused() {
     for format in Format::ALL {
         assert_eq!(Format::from_name(format.name()).unwrap(), format);
     }
-    let format = Some("Markdown".to_owned());
+    assert_eq!(Format::from_name("Markdown").unwrap_err().code, "unknown_format");
+    // A template may have any other name; who it is for the engine to say.
+    let format = Some("mine".to_owned());
+    assert_eq!(Assembly::new(&RawQuery { format, ..raw() }).unwrap().template.as_deref(), Some("mine"));
+    let format = Some("y".repeat(65));
     assert_refused(Assembly::new(&RawQuery { format, ..raw() }), "unknown_format", "format");
     for (name, fusion) in [("relative", Fusion::RelativeScore), ("rrf", Fusion::Rrf { k: 60.0 })] {
         assert_eq!(check(&RawQuery { fusion: Some(name.to_owned()), ..raw() }).unwrap().fusion, fusion);

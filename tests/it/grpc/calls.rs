@@ -290,9 +290,10 @@ fn an_answer_is_told_in_full() {
     );
     let entry = |verdict| TraceEntry {
         chunk_id,
-        citation: citation.clone(),
+        citation: Some(citation.clone()),
         score: 0.5,
         gain: 0.25,
+        kept_bytes: 3,
         tokens: 9,
         verdict,
     };
@@ -302,6 +303,7 @@ fn an_answer_is_told_in_full() {
             document_id,
             version,
             span: Span { start: 1, end: 5 },
+            section: "Law".to_owned(),
             heading: "A > B".to_owned(),
             score: 0.5,
             text: "text".to_owned(),
@@ -316,6 +318,7 @@ fn an_answer_is_told_in_full() {
     let passage = &told.passages[0];
     assert_eq!(passage.span, Some(proto::ByteSpan { start_byte: 1, end_byte: 5 }));
     assert_eq!((passage.heading.as_str(), passage.also.len()), ("A > B", 1));
+    assert_eq!((passage.section.as_str(), told.trace[0].kept_bytes), ("Law", 3));
     assert_eq!((told.trace[0].reason.as_str(), told.trace[0].passage), ("kept", Some(1)));
     assert_eq!(told.trace[1].reason, "duplicate_of");
     assert_eq!(told.trace[1].of.as_deref(), Some(chunk_id.to_string().as_str()));

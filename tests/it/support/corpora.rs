@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use contexture::context::assemble::{AssemblyInput, Candidate};
+use contexture::context::assemble::{AssemblyInput, Candidate, TERM_SHARE};
 use contexture::domain::chunk::{Chunk, Span};
 use contexture::domain::document::Description;
 use contexture::domain::ids::{ChunkId, DocumentId, Fields, Version};
+use contexture::ports::lexical::QuestionTerms;
 use proptest::prelude::*;
+
+use super::terms::WordTerms;
 
 const FRAGMENTS: [&str; 44] = [
     "alpha ",
@@ -124,7 +127,12 @@ fn build(raw: &[(usize, Vec<Piece>)]) -> Corpus {
         }
         documents.push((document_id, texts.concat()));
     }
-    Corpus { input: AssemblyInput { candidates, ..AssemblyInput::default() }, documents }
+    // Half of the corpora are asked a question, the others have scores alone.
+    let question = "the quick fox, tokens, or gamma?";
+    let terms: Option<Arc<dyn QuestionTerms>> =
+        if raw.len().is_multiple_of(2) { Some(Arc::new(WordTerms::of(question))) } else { None };
+    let input = AssemblyInput { candidates, terms, term_share: TERM_SHARE, ..AssemblyInput::default() };
+    Corpus { input, documents }
 }
 
 /// A chunk of version 1 of a document.

@@ -15,8 +15,10 @@ pub(crate) mod rerankers;
 pub(crate) mod scan;
 pub(crate) mod schemas;
 pub(crate) mod scripted_http;
+pub(crate) mod shelf;
 pub(crate) mod stages;
 pub(crate) mod strategies;
+pub(crate) mod terms;
 pub(crate) mod tokenizer_files;
 pub(crate) mod tokenizers;
 

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use crate::support::terms::WordTerms;
 use async_trait::async_trait;
 use contexture::domain::chunk::Chunk;
 use contexture::domain::document::Head;
 use contexture::domain::filter::Filter;
 use contexture::domain::ids::{ChunkId, DocumentId};
 use contexture::fault::Fault;
-use contexture::ports::lexical::{DocumentWrite, IndexCounts, Lexical, LexicalHit, Snapshot};
+use contexture::ports::lexical::{DocumentWrite, IndexCounts, Lexical, LexicalHit, QuestionTerms, Snapshot};
 
 #[derive(Default)]
 pub(crate) struct ScanIndex(Mutex<Arc<ScanSnapshot>>);
@@ -86,6 +87,10 @@ impl Snapshot for ScanSnapshot {
         hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
         hits.truncate(top_k);
         Ok(hits)
+    }
+
+    fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault> {
+        Ok(Some(Arc::new(WordTerms::of(question))))
     }
 
     fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault> {

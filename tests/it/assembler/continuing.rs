@@ -1,0 +1,116 @@
+//! Cache mode: a context starts with the one before, byte for byte, as far as it still holds.
+
+use contexture::context::answer::{Answer, Broken, BrokenBy, Prefix};
+use contexture::context::request::{Format, RawQuery};
+use contexture::domain::document::Description;
+
+use crate::support::shelf::Shelf;
+use crate::support::{readable_by, tokenizers::Cl100k};
+use contexture::ports::tokenizer::Tokenizer;
+
+const QUEUES: &str = "Queues hold messages until a worker confirms them, and a message that nobody confirms comes \
+                      back to the queue when its worker is gone, so nothing that was accepted is lost on the way.";
+const BUDGETS: &str = "A budget of tokens is never exceeded, since the rendered text is counted with the tokenizer \
+                       of the model that reads it, framing included, and given back where it is too long for it.";
+const TOKENS: &str = "Credentials expire after an hour and are refreshed ahead of time by one worker for all, so that \
+                      a job in the middle of its work does not fail when its token has expired in the meantime.";
+
+fn asking(question: &str) -> RawQuery {
+    RawQuery { question: question.to_owned(), budget: Some(600), continuable: true, ..RawQuery::default() }
+}
+
+fn going_on(question: &str, before: &Answer) -> RawQuery {
+    RawQuery { previous: Some(before.continuation.clone()), ..asking(question) }
+}
+
+async fn shelf() -> Shelf {
+    let shelf = Shelf::new().await;
+    for (id, text) in [("queues", QUEUES), ("budgets", BUDGETS), ("tokens", TOKENS)] {
+        shelf.put(id, 1, &Description::default(), &[text]).await;
+    }
+    shelf
+}
+
+/// What an answer kept, and where it broke.
+fn kept(answer: &Answer) -> (usize, Option<Broken>) {
+    let Prefix { passages, broken, .. } = answer.prefix.unwrap();
+    (passages, broken)
+}
+
+#[tokio::test]
+async fn what_was_said_stays_and_new_passages_follow() {
+    let shelf = shelf().await;
+    for format in Format::ALL {
+        let format = Some(format.name().to_owned());
+        let ask = |raw: RawQuery| RawQuery { format: format.clone(), ..raw };
+        let first = shelf.ask(&ask(asking("what do queues hold?"))).await.unwrap();
+        assert_eq!(first.passages.len(), 1);
+        assert!(first.prefix.is_none() && !first.continuation.is_empty());
+        let second = shelf.ask(&ask(going_on("when do credentials expire?", &first))).await.unwrap();
+        let Prefix { passages, bytes, tokens, broken } = second.prefix.unwrap();
+        assert_eq!((passages, broken), (1, None));
+        assert_eq!(second.passages[..1], first.passages[..]);
+        assert_eq!(second.context[..bytes], first.context[..bytes]);
+        assert_eq!(tokens, Cl100k.count(&second.context[..bytes]));
+        assert_eq!(second.passages[1].document_id.as_str(), "tokens");
+        let third = shelf.ask(&ask(going_on("is a budget exceeded?", &second))).await.unwrap();
+        assert_eq!(kept(&third), (2, None));
+        assert_eq!(third.passages.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn what_no_longer_holds_breaks_the_prefix_there() {
+    let shelf = shelf().await;
+    let first = shelf.ask(&asking("queues budget credentials")).await.unwrap();
+    assert_eq!(first.passages.len(), 3);
+    let place = |id: &str| first.passages.iter().position(|one| one.document_id.as_str() == id).unwrap();
+    let again = || going_on("queues budget credentials", &first);
+    let broken = |id: &str, by| (place(id), Some(Broken { passage: place(id) + 1, by }));
+
+    shelf.put("budgets", 2, &Description::default(), &["A budget is a number."]).await;
+    let answer = shelf.ask(&again()).await.unwrap();
+    assert_eq!(kept(&answer), broken("budgets", BrokenBy::Superseded));
+    assert!(!answer.context.contains(BUDGETS));
+
+    shelf.put("budgets", 1, &Description::default(), &[BUDGETS]).await;
+    assert_eq!(kept(&shelf.ask(&again()).await.unwrap()), (3, None));
+    shelf.delete("budgets", 3).await;
+    assert_eq!(kept(&shelf.ask(&again()).await.unwrap()), broken("budgets", BrokenBy::Gone));
+
+    shelf.put("budgets", 1, &readable_by(&["finance"]), &[BUDGETS]).await;
+    let answer = shelf.ask(&again()).await.unwrap();
+    assert_eq!(kept(&answer), broken("budgets", BrokenBy::Gone));
+    assert!(!answer.context.contains(BUDGETS));
+
+    shelf.put("budgets", 1, &Description::default(), &[&BUDGETS.replace("tokens", "cents.")]).await;
+    assert_eq!(kept(&shelf.ask(&again()).await.unwrap()), broken("budgets", BrokenBy::Changed));
+
+    let filtered = RawQuery { filter: Some("lang = \"en\"".to_owned()), ..again() };
+    let by = BrokenBy::Filtered;
+    assert_eq!(kept(&shelf.ask(&filtered).await.unwrap()), (0, Some(Broken { passage: 1, by })));
+
+    let plain = RawQuery { format: Some("plain".to_owned()), ..again() };
+    let by = BrokenBy::Style;
+    assert_eq!(kept(&shelf.ask(&plain).await.unwrap()), (0, Some(Broken { passage: 1, by })));
+}
+
+#[tokio::test]
+async fn a_prefix_that_leaves_no_room_for_the_question_is_given_up() {
+    let shelf = shelf().await;
+    let tight = |raw: RawQuery| RawQuery { budget: Some(70), ..raw };
+    let first = shelf.ask(&tight(asking("what do queues hold?"))).await.unwrap();
+    let second = shelf.ask(&tight(going_on("when do credentials expire?", &first))).await.unwrap();
+    assert_eq!(kept(&second), (0, Some(Broken { passage: 1, by: BrokenBy::Room })));
+    assert_eq!(second.passages[0].document_id.as_str(), "tokens");
+    assert!(second.tokens <= 70);
+}
+
+#[tokio::test]
+async fn nonsense_is_refused() {
+    let shelf = shelf().await;
+    for previous in ["", "?", "bm9uc2Vuc2U", &"A".repeat(300_000)] {
+        let raw = RawQuery { previous: Some(previous.to_owned()), ..asking("queues") };
+        assert_eq!(shelf.ask(&raw).await.unwrap_err().code, "invalid_continuation", "{previous:.20}");
+    }
+}

@@ -1,0 +1,84 @@
+//! A collection that tests put documents into and ask, on Tantivy in memory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contexture::adapters::embedder::hash::HashEmbedder;
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::adapters::memory::vectors::MemoryVectors;
+use contexture::adapters::tantivy::TantivyIndex;
+use contexture::adapters::tokenizer::bpe::Bpe;
+use contexture::context::answer::Answer;
+use contexture::context::fuse::RELATIVE_WEIGHTS;
+use contexture::context::request::{Assembly, Query, RawQuery};
+use contexture::context::{ContextEngine, Tokenizers};
+use contexture::domain::document::Description;
+use contexture::domain::ids::CollectionKey;
+use contexture::fault::{Fault, Refusal};
+use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
+use contexture::ports::ledger::Ledger;
+use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
+
+use super::clock::ManualClock;
+use super::tokenizers::Runs;
+use super::{Indexed, TENANT, collection, epoch, indexed, principal};
+
+const DIMS: usize = 8;
+
+struct One(Arc<OpenCollection>);
+
+#[async_trait]
+impl Catalog for One {
+    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok(Some(self.0.clone()))
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        vec![self.0.clone()]
+    }
+}
+
+/// Documents and an engine over them.
+pub(crate) struct Shelf {
+    index: Arc<TantivyIndex>,
+    engine: ContextEngine,
+}
+
+impl Shelf {
+    pub(crate) async fn new() -> Self {
+        let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+        let index = Arc::new(TantivyIndex::in_ram(&analysis).unwrap());
+        let ledger = MemoryLedger::new(Arc::new(ManualClock::new()));
+        let record = ledger.ensure_collection(&collection(TENANT, "shelf"), "", epoch("one")).await.unwrap();
+        let parts = Parts {
+            record,
+            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            embedder: Arc::new(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap()),
+            vectors: Arc::new(MemoryVectors::new(DIMS)),
+            lexical: Some(index.clone()),
+        };
+        let catalog = Arc::new(One(Arc::new(OpenCollection::new(parts, true))));
+        let mut tokenizers = Tokenizers::default();
+        tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap();
+        Self { index, engine: ContextEngine::new(catalog, tokenizers, RELATIVE_WEIGHTS) }
+    }
+
+    /// Puts a version of a document, a chunk for each text.
+    pub(crate) async fn put(&self, id: &str, version: u64, described: &Description, texts: &[&str]) {
+        let Indexed { head, chunks } = indexed(id, version, described, texts);
+        self.index.commit(vec![DocumentWrite { head, chunks }], 1).await.unwrap();
+    }
+
+    /// Leaves a tombstone.
+    pub(crate) async fn delete(&self, id: &str, version: u64) {
+        let Indexed { mut head, .. } = indexed(id, version, &Description::default(), &[]);
+        head.deleted = true;
+        self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }], 1).await.unwrap();
+    }
+
+    pub(crate) async fn ask(&self, raw: &RawQuery) -> Result<Answer, Refusal> {
+        let raw = RawQuery { collection: "shelf".to_owned(), ..raw.clone() };
+        let assembly = Assembly::new(&raw)?;
+        self.engine.assemble(Query::new(principal(TENANT), &raw)?, assembly).await
+    }
+}

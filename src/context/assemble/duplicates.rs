@@ -58,7 +58,9 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     for index in 0..items.len() {
         let mut sketch = items[index].is_live().then(|| sketch(&items[index].chunk.text));
         if let Some(other) = &mut sketch {
-            let partners = by_hash.partners(&other.prefix);
+            let partners = by_hash.partners(&other.prefix, |candidate| {
+                sketches[candidate].as_ref().is_some_and(|kept| is_plausible(kept, other))
+            });
             let found = partners.into_iter().find_map(|partner| {
                 let kept = sketches[partner].as_mut()?;
                 Some((partner, compare(items, (partner, kept), (index, other))?))
@@ -95,13 +97,15 @@ impl ByHash {
         }
     }
 
-    /// Candidates that share a hash, ascending.
-    fn partners(&self, prefix: &[u64]) -> Vec<usize> {
+    /// Plausible candidates that share a hash, ascending.
+    fn partners(&self, prefix: &[u64], is_plausible: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut partners = Vec::new();
         for hash in prefix {
             let mut at = self.heads.get(hash).copied();
             while let Some((candidate, before)) = at.map(|place| self.entries[place]) {
-                partners.push(candidate);
+                if is_plausible(candidate) {
+                    partners.push(candidate);
+                }
                 at = before;
             }
         }
@@ -122,13 +126,15 @@ fn compare(items: &[Item], kept: (usize, &mut Sketch), other: (usize, &mut Sketc
     if kept.1.whole == other.1.whole && left.split_ascii_whitespace().eq(right.split_ascii_whitespace()) {
         return Some(Verdict::DuplicateOf { of });
     }
-    let (shorter, longer) = (kept.1.bytes.min(other.1.bytes), kept.1.bytes.max(other.1.bytes));
-    if kept.1.numbers != other.1.numbers || shorter * 10 < longer * SIMILARITY_TENTHS_MIN {
-        return None;
-    }
     kept.1.sort();
     other.1.sort();
     similar(&kept.1.shingles, &other.1.shingles).then_some(Verdict::NearDuplicateOf { of })
+}
+
+/// Whether two texts have the same numbers and about the same length, as duplicates do.
+fn is_plausible(kept: &Sketch, other: &Sketch) -> bool {
+    let (shorter, longer) = (kept.bytes.min(other.bytes), kept.bytes.max(other.bytes));
+    kept.numbers == other.numbers && shorter * 10 >= longer * SIMILARITY_TENTHS_MIN
 }
 
 /// Lowest hashes of which similar sets share at least one.

@@ -43,6 +43,8 @@ use selection::Selection;
 
 /// Most candidates that are considered.
 pub const CANDIDATES_MAX: usize = 2000;
+/// How many times the budget is looked at first.
+const PROMISING_BUDGETS: usize = 3;
 /// How often room that the final count left is filled again.
 const REFILLS_MAX: usize = 2;
 /// Room in tokens that is worth filling: a passage's framing has about 14.
@@ -98,14 +100,15 @@ pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Toke
 
     let front = Front::new(input, assembly, tokenizer);
     let mut prices = Prices::new(&atoms, &items, &assembly.style, tokenizer);
-    let options = Options::of(&atoms, &items, admits);
     let limits = Limits {
         tokens: assembly.budget.saturating_sub(front.tokens),
         passages_per_document: assembly.passages_per_document_max.unwrap_or(usize::MAX),
     };
+    let promising = promising(&prices, admits, limits.tokens);
+    let options = Options::of(&atoms, &items, |index| admits(index) && promising[index]);
     let chosen = best(&mut prices, &options, admits, limits, assembly.order);
-    let packer = Packer { front: &front, input, assembly, also: &also, options: &options, limits, tokenizer };
-    let packed = packer.pack(&mut prices, chosen);
+    let packer = Packer { front: &front, input, assembly, also: &also, limits, tokenizer };
+    let packed = packer.pack(&mut prices, chosen, || Options::of(&atoms, &items, admits));
 
     let gain = packed.selection.gain();
     let is_in = |index: usize| packed.selection.is_chosen(index) || atoms.atoms[index].gain <= 0.0;
@@ -162,6 +165,27 @@ fn closed(atoms: &Atoms, items: &[Item], kept: &[Passage], assembly: &Assembly) 
         (atom.relevance < lowest).then_some(Closed::BelowCutoff)
     };
     atoms.atoms.iter().map(of).collect()
+}
+
+/// The atoms worth looking at first: those that gain most for their guessed tokens, up to a few
+/// times the budget, and their neighbours. What is left of the budget is filled from all.
+fn promising(prices: &Prices, admits: impl Fn(usize) -> bool, tokens: usize) -> Vec<bool> {
+    let count = prices.atoms.len();
+    let density =
+        |index: usize| selection::per_token(prices.atoms.atoms[index].gain, prices.known(index) + 1);
+    let mut order: Vec<(f64, usize)> =
+        (0..count).filter(|index| admits(*index)).map(|index| (density(index), index)).collect();
+    order.sort_unstable_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+    let mut promising = vec![false; count];
+    let mut spent = 0;
+    for (_, index) in order {
+        if spent > PROMISING_BUDGETS * tokens {
+            break;
+        }
+        spent += prices.known(index);
+        promising[index.saturating_sub(1)..(index + 2).min(count)].fill(true);
+    }
+    promising
 }
 
 /// The best of what the rules and, for small sets, the exact search find, improved by swaps.
@@ -228,13 +252,13 @@ struct Packer<'a> {
     input: &'a AssemblyInput,
     assembly: &'a Assembly,
     also: &'a [Vec<Citation>],
-    options: &'a Options,
     limits: Limits,
     tokenizer: &'a dyn Tokenizer,
 }
 
 impl Packer<'_> {
-    fn pack(&self, prices: &mut Prices, chosen: Selection) -> Packed {
+    /// `options` makes what room is filled from.
+    fn pack(&self, prices: &mut Prices, chosen: Selection, options: impl Fn() -> Options) -> Packed {
         let mut packed = self.render(prices, chosen);
         while packed.tokens > self.assembly.budget && packed.selection.gain() > 0.0 {
             let excess = packed.tokens - self.assembly.budget;
@@ -246,6 +270,7 @@ impl Packer<'_> {
             let nothing = Selection::new(prices, true);
             return Packed { rendering: Rendering::default(), tokens: 0, ..self.render(prices, nothing) };
         }
+        let mut all: Option<Options> = None;
         for _ in 0..REFILLS_MAX {
             let left = self.assembly.budget - packed.tokens;
             if left < REFILL_TOKENS_MIN {
@@ -253,8 +278,9 @@ impl Packer<'_> {
             }
             let limits = Limits { tokens: packed.selection.tokens() + left, ..self.limits };
             let before = packed.selection.gain();
+            let from = all.get_or_insert_with(&options);
             let selection =
-                choose::greedy(prices, self.options, packed.selection.clone(), Rule::GainPerToken, limits);
+                choose::greedy(prices, from, packed.selection.clone(), Rule::GainPerToken, limits);
             if selection.gain() <= before {
                 break;
             }

@@ -55,8 +55,11 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     let mut also = vec![Vec::new(); items.len()];
     let mut sketches: Vec<Option<Sketch>> = Vec::with_capacity(items.len());
     let mut by_hash = ByHash::default();
-    for index in 0..items.len() {
-        let mut sketch = items[index].is_live().then(|| sketch(&items[index].chunk.text));
+    let outlines: Vec<Option<Outline>> =
+        items.iter().map(|item| item.is_live().then(|| Outline::of(&item.chunk.text))).collect();
+    let accompanied = accompanied(&outlines);
+    for (index, outline) in outlines.into_iter().enumerate() {
+        let mut sketch = outline.filter(|_| accompanied[index]).map(sketch);
         if let Some(other) = &mut sketch {
             let partners = by_hash.partners(&other.prefix, |candidate| {
                 sketches[candidate].as_ref().is_some_and(|kept| is_plausible(kept, other))
@@ -159,17 +162,49 @@ fn similar(left: &[u64], right: &[u64]) -> bool {
     shared >= needed
 }
 
-fn sketch(text: &str) -> Sketch {
-    let mut hashes: Vec<u64> = Vec::with_capacity(text.len() / 5 + 1);
-    let mut numbers = 0_u64;
-    let mut bytes = 0;
-    for_each_token(text.as_bytes(), |hash, length, has_digit| {
-        hashes.push(hash);
-        bytes += length;
-        if has_digit {
-            numbers = numbers.wrapping_add(hash);
+/// The tokens of a text, and what tells most texts apart.
+struct Outline {
+    hashes: Vec<u64>,
+    numbers: u64,
+    bytes: usize,
+}
+
+impl Outline {
+    fn of(text: &str) -> Self {
+        let hashes = Vec::with_capacity(text.len() / 5 + 1);
+        let mut outline = Self { hashes, numbers: 0, bytes: 0 };
+        for_each_token(text.as_bytes(), |hash, length, has_digit| {
+            outline.hashes.push(hash);
+            outline.bytes += length;
+            if has_digit {
+                outline.numbers = outline.numbers.wrapping_add(hash);
+            }
+        });
+        outline
+    }
+}
+
+/// Which texts have another with the same numbers and about the same length: only those can be
+/// duplicates.
+fn accompanied(outlines: &[Option<Outline>]) -> Vec<bool> {
+    let mut accompanied = vec![false; outlines.len()];
+    let mut order: Vec<(u64, usize, usize)> = Vec::with_capacity(outlines.len());
+    for (index, outline) in outlines.iter().enumerate() {
+        order.extend(outline.as_ref().map(|outline| (outline.numbers, outline.bytes, index)));
+    }
+    order.sort_unstable();
+    for pair in order.windows(2) {
+        let [(numbers, shorter, one), (others, longer, other)] = [pair[0], pair[1]];
+        if numbers == others && shorter * 10 >= longer * SIMILARITY_TENTHS_MIN {
+            accompanied[one] = true;
+            accompanied[other] = true;
         }
-    });
+    }
+    accompanied
+}
+
+fn sketch(outline: Outline) -> Sketch {
+    let Outline { hashes, numbers, bytes } = outline;
     let chain =
         |hashes: &[u64]| mix(hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_mul(FACTOR) ^ *hash));
     let shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {

@@ -153,7 +153,7 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
         lexical.push(LexicalHit { id, score: score * 17.0 });
         dense.push(DenseHit { id: ChunkId::from_uuid(uuid::Uuid::from_u64_pair(ordinal, document)), score });
         candidates.push(Candidate { chunk: Arc::new(chunk), score });
-        score *= 1.0 - 3.0 / candidates_count as f32;
+        score *= 1.0 - 3.0 / f32::from(u16::try_from(candidates_count).unwrap_or(u16::MAX));
     }
     Input {
         lexical,
@@ -218,8 +218,9 @@ fn growth(budget: usize, terms: &Arc<dyn QuestionTerms>) {
         }
         times.sort_unstable();
         let half = percentile(&times, 50);
-        let each = half.as_secs_f64() * 1e6 / count as f64;
-        println!("{count:<12} {half:>10.1?} {each:>11.2} µs {:>19.2} µs", each / (count as f64).log2());
+        let number = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let each = half.as_secs_f64() * 1e6 / number;
+        println!("{count:<12} {half:>10.1?} {each:>11.2} µs {:>19.2} µs", each / number.log2());
     }
 }
 

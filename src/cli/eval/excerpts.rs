@@ -42,6 +42,7 @@ struct ReferenceLine {
 pub(crate) struct Question {
     pub(crate) id: String,
     pub(crate) text: String,
+    pub(crate) document: DocumentId,
     pub(crate) relevant: Coverage,
 }
 
@@ -121,7 +122,7 @@ impl Corpora<'_> {
         if relevant.bytes() == 0 {
             return Err("the question has no reference".to_owned());
         }
-        Ok(Question { id: line.id, text: line.text, relevant })
+        Ok(Question { id: line.id, text: line.text, document, relevant })
     }
 }
 

@@ -8,6 +8,7 @@
 mod against;
 mod beir;
 mod bootstrap;
+mod conversation;
 mod corpus;
 mod excerpts;
 mod keyed;
@@ -30,6 +31,7 @@ use serde::Serialize;
 
 use against::{Comparison, Other};
 use beir::Beir;
+use conversation::Conversations;
 use corpus::{Documents, Identity};
 use excerpts::Excerpts;
 use output::Output;
@@ -76,6 +78,9 @@ pub(crate) struct Arguments {
     /// Measure what perfect retrieval, ranking or borders would reach (excerpt questions)
     #[arg(long)]
     oracle: bool,
+    /// Hold conversations of N questions of one document, each context going on from the one before
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..))]
+    turns: Option<u8>,
     /// Write one JSON object per question to this file
     #[arg(long, value_name = "FILE")]
     per_question: Option<PathBuf>,
@@ -103,6 +108,8 @@ enum Figures {
 struct Report {
     #[serde(flatten)]
     figures: Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversations: Option<Conversations>,
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<Comparison>,
 }
@@ -172,9 +179,15 @@ async fn ask(
         Dataset::Beir(set) => Figures::Beir(ranking::evaluate(set, &mut session, plan).await?),
         Dataset::Excerpts(set) => Figures::Excerpts(packing::evaluate(set, &mut session, plan).await?),
     };
+    let conversations = match (dataset, plan.turns) {
+        (Dataset::Excerpts(set), Some(turns)) => {
+            Some(conversation::hold(set, &mut session, plan, turns).await?)
+        }
+        _ => None,
+    };
     let records = session.finish()?;
     let against = other.map(|other| other.compare(&records)).transpose()?;
-    Ok(Report { figures, against })
+    Ok(Report { figures, conversations, against })
 }
 
 impl Arguments {
@@ -244,10 +257,9 @@ impl Report {
             Figures::Beir(report) => report.text(),
             Figures::Excerpts(report) => report.text(),
         };
-        match &self.against {
-            None => figures,
-            Some(comparison) => format!("{figures}\n{}", comparison.text()),
-        }
+        let conversations = self.conversations.iter().map(Conversations::text);
+        let more = conversations.chain(self.against.iter().map(Comparison::text));
+        more.fold(figures, |text, part| format!("{text}\n{part}"))
     }
 
     fn draw(&self, name: &str, output: Option<Output>) -> Result<(), Failure> {

@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) baselines: bool,
     /// Whether ceilings are measured.
     pub(crate) oracle: bool,
+    /// Turns of a conversation, if any are held.
+    pub(crate) turns: Option<usize>,
     limit: usize,
 }
 
@@ -38,6 +40,7 @@ impl Plan {
             budgets: Budgets::new(arguments.budgets.as_deref().unwrap_or(fallback))?,
             baselines: arguments.baselines,
             oracle: arguments.oracle,
+            turns: arguments.turns.map(usize::from),
             limit: arguments.limit.unwrap_or(usize::MAX),
         })
     }
@@ -58,6 +61,9 @@ fn refuse_on_beir(arguments: &Arguments) -> Result<(), Refusal> {
     }
     if arguments.svg.is_some() {
         return refuse("svg", "has nothing to draw: it takes excerpt questions");
+    }
+    if arguments.turns.is_some() {
+        return refuse("turns", "holds no conversations: it takes excerpt questions");
     }
     if arguments.budgets.is_some() && !arguments.baselines {
         return refuse("budgets", "takes --baselines: nothing is assembled without");

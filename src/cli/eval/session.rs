@@ -81,8 +81,27 @@ impl<'a> Session<'a> {
     /// Packs a context.
     pub(crate) async fn assemble(&mut self, question: &str, budget: usize) -> Result<Answer, Failure> {
         let raw = self.raw(question, i64::try_from(budget).ok());
-        let query = Query::new(self.stack.principal.clone(), &raw)?;
-        let assembly = Assembly::new(&raw)?;
+        self.answer(&raw).await
+    }
+
+    /// Packs a context that goes on from another, if there is one.
+    pub(crate) async fn go_on(
+        &mut self,
+        question: &str,
+        budget: usize,
+        previous: Option<&str>,
+    ) -> Result<Answer, Failure> {
+        let raw = RawQuery {
+            continuable: true,
+            previous: previous.map(ToOwned::to_owned),
+            ..self.raw(question, i64::try_from(budget).ok())
+        };
+        self.answer(&raw).await
+    }
+
+    async fn answer(&mut self, raw: &RawQuery) -> Result<Answer, Failure> {
+        let query = Query::new(self.stack.principal.clone(), raw)?;
+        let assembly = Assembly::new(raw)?;
         let asked = Instant::now();
         let answer = self.stack.engine.assemble(query, assembly).await?;
         self.keep(asked, &answer.degraded);

@@ -82,7 +82,7 @@ impl Atoms<'_> {
 
 /// Cuts the live candidates into atoms, and tells each which are its own.
 pub(super) fn cut<'a>(items: &mut [Item<'a>]) -> Atoms<'a> {
-    let order = in_document_order(items, |item| item.is_live());
+    let order = in_document_order(items);
     let mut all = Atoms { atoms: Vec::new(), regions: Vec::new() };
     let mut from = 0;
     while from < order.len() {

@@ -66,7 +66,7 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
             });
             let found = partners.into_iter().find_map(|partner| {
                 let kept = sketches[partner].as_mut()?;
-                Some((partner, compare(items, (partner, kept), (index, other))?))
+                Some((partner, compare(&items[partner], kept, &items[index], other)?))
             });
             if let Some((partner, verdict)) = found {
                 items[index].verdict = Some(verdict);
@@ -119,19 +119,18 @@ impl ByHash {
 }
 
 /// How `other` duplicates `kept`, if it does.
-fn compare(items: &[Item], kept: (usize, &mut Sketch), other: (usize, &mut Sketch)) -> Option<Verdict> {
-    let (first, second) = (&items[kept.0], &items[other.0]);
+fn compare(first: &Item, kept: &mut Sketch, second: &Item, other: &mut Sketch) -> Option<Verdict> {
     if overlaps(first, second) && first.chunk.span != second.chunk.span {
         return None;
     }
     let of = first.chunk.id;
     let (left, right) = (&first.chunk.text, &second.chunk.text);
-    if kept.1.whole == other.1.whole && left.split_ascii_whitespace().eq(right.split_ascii_whitespace()) {
+    if kept.whole == other.whole && left.split_ascii_whitespace().eq(right.split_ascii_whitespace()) {
         return Some(Verdict::DuplicateOf { of });
     }
-    kept.1.sort();
-    other.1.sort();
-    similar(&kept.1.shingles, &other.1.shingles).then_some(Verdict::NearDuplicateOf { of })
+    kept.sort();
+    other.sort();
+    similar(&kept.shingles, &other.shingles).then_some(Verdict::NearDuplicateOf { of })
 }
 
 /// Whether two texts have the same numbers and about the same length, as duplicates do.

@@ -107,8 +107,8 @@ pub fn assemble(input: &AssemblyInput, assembly: &Assembly, tokenizer: &dyn Toke
     let promising = promising(&prices, admits, limits.tokens);
     let options = Options::of(&atoms, &items, |index| admits(index) && promising[index]);
     let chosen = best(&mut prices, &options, admits, limits, assembly.order);
-    let packer = Packer { front: &front, input, assembly, also: &also, limits, tokenizer };
-    let packed = packer.pack(&mut prices, chosen, || Options::of(&atoms, &items, admits));
+    let last_step = Packer { front: &front, input, assembly, also: &also, limits, tokenizer };
+    let packed = last_step.pack(&mut prices, chosen, || Options::of(&atoms, &items, admits));
 
     let gain = packed.selection.gain();
     let is_in = |index: usize| packed.selection.is_chosen(index) || atoms.atoms[index].gain <= 0.0;

@@ -113,7 +113,9 @@ impl Evidence {
         }
         let best = values.chunks(width.max(1)).map(|row| row.iter().sum()).fold(0.0, f64::max);
         (best > 0.0).then(|| {
-            values.iter_mut().for_each(|value| *value /= best);
+            for value in &mut values {
+                *value /= best;
+            }
             Self { width, values, present }
         })
     }

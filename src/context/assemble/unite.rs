@@ -42,7 +42,7 @@ pub(super) fn reject_inconsistent(items: &mut [Item]) {
         }
     }
     let mut furthest: Option<usize> = None;
-    for index in in_document_order(items, |item| item.is_live()) {
+    for index in in_document_order(items) {
         let item = &items[index];
         if let Some(before) = furthest.map(|at| &items[at]).filter(|before| overlaps(before, item)) {
             if !agree(before, item) {
@@ -71,9 +71,9 @@ fn agree(before: &Item, item: &Item) -> bool {
     tail[..shared] == item.chunk.text.as_bytes()[..shared]
 }
 
-/// Numbers of the wanted candidates by document and offset.
-pub(super) fn in_document_order(items: &[Item], wanted: impl Fn(&Item) -> bool) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..items.len()).filter(|index| wanted(&items[*index])).collect();
+/// Numbers of the live candidates by document and offset.
+pub(super) fn in_document_order(items: &[Item]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..items.len()).filter(|index| items[*index].is_live()).collect();
     order.sort_by_key(|index| (items[*index].group, items[*index].chunk.span, *index));
     order
 }

@@ -1,6 +1,6 @@
 //! Two ranked lists become one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use contexture::context::fuse::{Weights, fuse, relative_scores};
 use contexture::context::request::Fusion;

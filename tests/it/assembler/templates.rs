@@ -69,7 +69,7 @@ fn what_a_text_could_break_is_refused() {
         ("colour = \"red\"", "colour"),
     ];
     for (text, why) in refused {
-        let refusal = Template::from_toml("mine", text).err().expect(text);
+        let refusal = Template::from_toml("mine", text).expect_err(text);
         assert_eq!(refusal.code, "invalid_template");
         assert!(refusal.message.contains(why) && refusal.message.contains("mine"), "{}", refusal.message);
     }

@@ -1,0 +1,145 @@
+//! Conversations: every so many questions of one document in a row, each context going on from
+//! the one before, beside contexts that are assembled from scratch.
+//!
+//! *Reused* is the share of the tokens of all contexts but the first of each conversation that
+//! stand in the longest common prefix with the context before: what a provider's prompt cache
+//! does not compute again. What keeping a prefix costs is told as recall.
+
+use serde::Serialize;
+
+use super::Plan;
+use super::excerpts::{Excerpts, Question};
+use super::keyed::{AtBudget, Keyed};
+use super::metrics::{Coverage, Overlap, mean};
+use super::session::Session;
+use crate::cli::exit::Failure;
+use crate::cli::table::{Align, Table};
+use crate::ports::tokenizer::Tokenizer;
+
+/// What conversations reached at one budget.
+#[derive(Debug, Serialize)]
+struct Reached {
+    reused: f64,
+    reused_from_scratch: f64,
+    recall: f64,
+    recall_from_scratch: f64,
+}
+
+/// Figures of conversations.
+#[derive(Debug, Serialize)]
+pub(crate) struct Conversations {
+    turns: usize,
+    count: usize,
+    at_budget: AtBudget<Reached>,
+}
+
+/// The contexts of one way to talk.
+#[derive(Default)]
+struct Way {
+    before: String,
+    reused: usize,
+    tokens: usize,
+    recalls: Vec<f64>,
+}
+
+impl Way {
+    fn turn(&mut self, context: String, recall: f64, tokenizer: &dyn Tokenizer) {
+        if !self.before.is_empty() {
+            let shared = common_prefix(&self.before, &context);
+            self.reused += if shared.is_empty() { 0 } else { tokenizer.count(shared) };
+            self.tokens += tokenizer.count(&context);
+        }
+        self.before = context;
+        self.recalls.push(recall);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    fn share(&self) -> f64 {
+        self.reused as f64 / self.tokens.max(1) as f64
+    }
+}
+
+/// Asks the questions of each document `turns` at a time; those left over are not asked.
+pub(crate) async fn hold(
+    set: &Excerpts,
+    session: &mut Session<'_>,
+    plan: &Plan,
+    turns: usize,
+) -> Result<Conversations, Failure> {
+    let questions = plan.first(set.questions());
+    let of_document = questions.chunk_by(|one, next| one.document == next.document);
+    let conversations: Vec<&[Question]> = of_document.flat_map(|own| own.chunks_exact(turns)).collect();
+    let mut at_budget = Vec::new();
+    for budget in plan.budgets.iter() {
+        let (mut kept, mut scratch) = (Way::default(), Way::default());
+        for conversation in &conversations {
+            let mut continuation = None;
+            kept.before.clear();
+            scratch.before.clear();
+            for question in *conversation {
+                let recall =
+                    |passages: &[_]| Overlap::of(&question.relevant, &Coverage::of_passages(passages)).recall;
+                let answer = session.go_on(&question.text, budget, continuation.as_deref()).await?;
+                let found = recall(&answer.passages);
+                kept.turn(answer.context, found, session.tokenizer());
+                continuation = Some(answer.continuation);
+                let afresh = session.assemble(&question.text, budget).await?;
+                let found = recall(&afresh.passages);
+                scratch.turn(afresh.context, found, session.tokenizer());
+            }
+        }
+        let reached = Reached {
+            reused: kept.share(),
+            reused_from_scratch: scratch.share(),
+            recall: mean(kept.recalls.iter().copied()),
+            recall_from_scratch: mean(scratch.recalls.iter().copied()),
+        };
+        at_budget.push((budget, reached));
+    }
+    Ok(Conversations { turns, count: conversations.len(), at_budget: Keyed(at_budget) })
+}
+
+fn common_prefix<'a>(before: &str, context: &'a str) -> &'a str {
+    let same = before.bytes().zip(context.bytes()).take_while(|(left, right)| left == right).count();
+    &context[..context.floor_char_boundary(same)]
+}
+
+impl Conversations {
+    /// The figures for a person.
+    pub(crate) fn text(&self) -> String {
+        let mut table = Table::new(&[
+            ("conversations at tokens", Align::Left),
+            ("reused", Align::Right),
+            ("from scratch", Align::Right),
+            ("recall", Align::Right),
+            ("from scratch", Align::Right),
+        ]);
+        for (budget, reached) in &self.at_budget.0 {
+            table.row([
+                budget.to_string(),
+                format!("{:.1} %", reached.reused * 100.0),
+                format!("{:.1} %", reached.reused_from_scratch * 100.0),
+                format!("{:.4}", reached.recall),
+                format!("{:.4}", reached.recall_from_scratch),
+            ]);
+        }
+        format!(
+            "{}{} conversations of {} turns; reused: tokens in the longest common prefix with the context before\n",
+            table.render(),
+            self.count,
+            self.turns
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common_prefix;
+
+    #[test]
+    fn a_prefix_ends_at_a_character() {
+        assert_eq!(common_prefix("a\u{e9}b", "a\u{e8}b"), "a");
+        assert_eq!(common_prefix("same", "same and more"), "same");
+        assert_eq!(common_prefix("", "x"), "");
+    }
+}

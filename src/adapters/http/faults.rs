@@ -102,7 +102,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:36 GMT", RETRY_AFTER_MIN),
             ("86400", RETRY_AFTER_MAX),
             ("18446744073709551615", RETRY_AFTER_MAX),
-            ("Sun, 06 Nov 2094 08:49:37 GMT", RETRY_AFTER_MAX),
+            ("Sat, 06 Nov 2094 08:49:37 GMT", RETRY_AFTER_MAX),
             ("soon", RETRY_AFTER_DEFAULT),
             ("-1", RETRY_AFTER_DEFAULT),
             ("", RETRY_AFTER_DEFAULT),

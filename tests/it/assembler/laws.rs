@@ -14,7 +14,7 @@ use contexture::domain::ids::{ChunkId, DocumentId};
 use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 
-use super::{assembly, input};
+use super::assembly;
 use crate::support::contexts::{Read, parse};
 use crate::support::corpora::corpus;
 use crate::support::tokenizers::{Cl100k, Runs, all};
@@ -316,8 +316,11 @@ proptest! {
             if gain <= best {
                 continue;
             }
-            let all = assemble(&input(candidates), &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
-            if all.tokens <= budget {
+            let subset = AssemblyInput { candidates, ..corpus.input.clone() };
+            let all = assemble(&subset, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
+            // What is worth nothing in a smaller pool is left out of it, and proves nothing.
+            let is_whole = all.trace.iter().all(|entry| entry.kept_bytes > 0);
+            if is_whole && all.tokens <= budget {
                 best = gain;
             }
         }

@@ -3,7 +3,8 @@
 //! One snapshot of the lexical index is pinned for the whole answer; whatever is not in it, or
 //! not the caller's to read, is not in the answer. A dense leg that is late or fails leaves a
 //! lexical answer, a reranker that is late or fails leaves the fused order, and the answer says
-//! so. The rendered text never exceeds the budget.
+//! so. The rendered text never exceeds the budget. A context may have sections with questions of
+//! their own, all from that snapshot, or go on from the context before it.
 
 pub mod answer;
 pub mod assemble;

@@ -253,6 +253,7 @@ fn going_on(prefix: Option<Prefix>) -> String {
             BrokenBy::Changed => "reads otherwise now",
             BrokenBy::Style => "was written in another style",
             BrokenBy::Room => "left too little room",
+            BrokenBy::Fence => "is fenced by what a new passage contains",
         };
         format!(", passage {} {why}", broken.passage)
     });

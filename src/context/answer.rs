@@ -195,6 +195,8 @@ pub enum BrokenBy {
     Style,
     /// It left too little room for what was asked now.
     Room,
+    /// A passage that follows holds the tag that fences it.
+    Fence,
 }
 
 impl BrokenBy {
@@ -207,6 +209,7 @@ impl BrokenBy {
             Self::Changed => "changed",
             Self::Style => "style",
             Self::Room => "room",
+            Self::Fence => "fence",
         }
     }
 }

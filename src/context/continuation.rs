@@ -233,6 +233,7 @@ pub(super) fn assemble_behind(
 ) -> (Assembled, Prefix) {
     let fresh = assemble(&input, assembly, tokenizer);
     let all = restored.passages.len();
+    let mut by = BrokenBy::Room;
     for quarters in (1..=QUARTERS).rev() {
         let kept = all * quarters / QUARTERS;
         if kept == 0 {
@@ -245,11 +246,12 @@ pub(super) fn assemble_behind(
         let bytes = assembled.ends.get(kept - 1).copied().unwrap_or(0);
         let same = bytes > 0 && assembled.context.get(..bytes) == restored.text.get(..bytes);
         if !same || gain < GAIN_SHARE_MIN * fresh.gain {
+            by = if same { BrokenBy::Room } else { BrokenBy::Fence };
             continue;
         }
         if kept < all {
             restored.keep(kept);
-            restored.break_at(BrokenBy::Room);
+            restored.break_at(by);
         }
         assembled.chunks.splice(..0, restored.chunks.iter().copied().take(kept));
         let tokens = tokenizer.count(&assembled.context[..bytes]);
@@ -257,7 +259,7 @@ pub(super) fn assemble_behind(
     }
     if all > 0 && restored.broken.is_none_or(|broken| broken.passage > 1) {
         restored.keep(0);
-        restored.break_at(BrokenBy::Room);
+        restored.break_at(by);
     }
     (fresh, Prefix { passages: 0, bytes: 0, tokens: 0, broken: restored.broken })
 }

@@ -11,5 +11,6 @@ pub mod ledger;
 pub mod lexical;
 pub mod producers;
 pub mod reranker;
+pub mod states;
 pub mod tokenizer;
 pub mod vectors;

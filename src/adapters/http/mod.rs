@@ -1,12 +1,12 @@
-//! Calls to HTTP services: JSON posted to one URL, an answer bounded in time and bytes.
+//! Calls to HTTP services: a body posted to one URL, an answer bounded in time and bytes.
 //!
 //! HTTP/1.1 over pooled connections; TLS by rustls with ring and the system's roots. A call has
 //! one deadline, from connecting to the last byte, and reads at most
 //! [`EndpointConfig::answer_bytes_max`]. It goes to the URL of the configuration and nowhere
 //! else: no redirect is followed and no proxy of the environment used, for a key travels along.
 //! The key is sent as `Authorization: Bearer` and appears in no message and no `Debug`. Nothing
-//! is tried twice here. What a service says about a failure is not repeated, only its status:
-//! it may quote what it was sent. [`faults`] maps failures to [`Fault`]s.
+//! is tried twice here. What a service says about a failure is not repeated by [`Endpoint::post`],
+//! only its status: it may quote what it was sent. [`faults`] maps failures to [`Fault`]s.
 
 pub mod faults;
 
@@ -14,14 +14,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Response, Url, redirect, retry};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response, StatusCode, Url, redirect, retry};
 
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
 
-const JSON: &str = "application/json";
+/// The content type of JSON.
+pub const JSON: &str = "application/json";
+/// The content type of a form.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 const USER_AGENT: &str = concat!("contexture/", env!("CARGO_PKG_VERSION"));
+/// Bytes of a failure's body that are read.
+const WORDS_BYTES_MAX: usize = 16 * 1024;
+/// How long a failure's body is waited for.
+const WORDS_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Unused connections that are kept.
 const IDLE_CONNECTIONS_MAX: usize = 8;
 
@@ -57,6 +65,24 @@ pub struct Service {
     pub rejected: &'static str,
 }
 
+/// What came back, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    /// 200 to 299 mean success.
+    pub status: u16,
+    /// As they came.
+    pub headers: HeaderMap,
+    /// At most [`EndpointConfig::answer_bytes_max`] bytes.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether the status is one of success.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 /// One URL that answers posts.
 pub struct Endpoint {
     service: Service,
@@ -88,11 +114,25 @@ impl Endpoint {
 
     /// Posts JSON and returns what a status of success came with.
     pub async fn post(&self, json: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let answer = self.call(HeaderMap::new(), JSON, json).await?;
+        if answer.is_success() { Ok(answer.body) } else { Err(self.fault(&answer)) }
+    }
+
+    /// Posts a body and returns what came back; a fault only where nothing whole did. `headers` win
+    /// against the key of the configuration.
+    pub async fn call(&self, headers: HeaderMap, content_type: &str, body: Vec<u8>) -> Result<Answer, Fault> {
         let late = |_| {
             let waited_ms = self.call_max.as_millis();
             Fault::Transient(format!("{}: no answer within {waited_ms} ms", self.service.name))
         };
-        tokio::time::timeout(self.call_max, self.exchange(json)).await.map_err(late)?
+        let exchange = self.exchange(headers, content_type, body);
+        tokio::time::timeout(self.call_max, exchange).await.map_err(late)?
+    }
+
+    /// The fault of an answer without success.
+    pub fn fault(&self, answer: &Answer) -> Fault {
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        faults::by_status(self.service, status, &answer.headers, self.clock.now_ms())
     }
 
     /// A fault of an answer that makes no sense; `why` continues a sentence that begins with it.
@@ -100,18 +140,18 @@ impl Endpoint {
         Fault::permanent(self.service.rejected, format!("{}: the answer {why}", self.service.name))
     }
 
-    async fn exchange(&self, json: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    async fn exchange(&self, headers: HeaderMap, content_type: &str, body: Vec<u8>) -> Result<Answer, Fault> {
         let mut request =
-            self.client.post(self.url.clone()).header(CONTENT_TYPE, JSON).header(ACCEPT, JSON).body(json);
+            self.client.post(self.url.clone()).header(CONTENT_TYPE, content_type).header(ACCEPT, JSON);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
+        let request = request.headers(headers).body(body);
         let response = request.send().await.map_err(|error| faults::lost(self.service, &error))?;
-        if !response.status().is_success() {
-            let (status, headers) = (response.status(), response.headers());
-            return Err(faults::by_status(self.service, status, headers, self.clock.now_ms()));
-        }
-        self.read(response).await
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body =
+            if (200..300).contains(&status) { self.read(response).await? } else { words(response).await };
+        Ok(Answer { status, headers, body })
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
@@ -124,6 +164,21 @@ impl Endpoint {
         }
         Ok(answer)
     }
+}
+
+/// What a failure comes with, as far as it arrives soon: its status says enough.
+async fn words(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let read = async {
+        while let Ok(Some(part)) = response.chunk().await {
+            body.extend_from_slice(&part[..part.len().min(WORDS_BYTES_MAX - body.len())]);
+            if body.len() == WORDS_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(WORDS_WAIT_MAX, read).await;
+    body
 }
 
 fn bearer(key: &str) -> Result<HeaderValue, &'static str> {

@@ -13,6 +13,7 @@ mod files;
 mod layers;
 pub mod limits;
 mod producers;
+mod providers;
 mod raw;
 mod rerank;
 mod trusted;
@@ -23,6 +24,9 @@ pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Sec
 use self::credential::ApiKey;
 pub use self::files::{NAMED_FILES_MAX, NamedFile};
 use self::layers::Layers;
+pub use self::providers::{
+    ClientAuth, CredentialSource, Encoding, Grant, OAuthConfig, PROVIDERS_MAX, ProviderConfig, ProviderKind,
+};
 use self::raw::RawConfig;
 pub use self::rerank::{RerankConfig, RerankShape};
 pub use self::trusted::{
@@ -54,6 +58,8 @@ pub struct Config {
     pub tokenizers: Vec<NamedFile>,
     /// Templates of contexts, beside the formats that are built in.
     pub templates: Vec<NamedFile>,
+    /// Providers of embeddings.
+    pub providers: Vec<ProviderConfig>,
     /// The engines beside this process.
     pub backends: Backends,
     /// Credentials; none means loopback only.
@@ -105,6 +111,7 @@ impl Config {
         shown.ledger.mask();
         shown.vectors.mask();
         shown.rerank.mask();
+        shown.providers.iter_mut().for_each(providers::RawProvider::mask);
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
@@ -121,6 +128,7 @@ impl Config {
             rerank: raw.rerank.trust()?,
             tokenizers: files::trust("tokenizers", &raw.tokenizers)?,
             templates: files::trust("templates", &raw.templates)?,
+            providers: providers::trust(&raw.providers, environment)?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
+use contexture::adapters::memory::states::MemoryStates;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
 use contexture::adapters::sqlite::{Database, SqliteLedger};
@@ -16,7 +17,7 @@ use contexture::domain::chunk::{ChunkSpan, Span};
 use contexture::domain::ids::{CollectionId, CollectionKey, Epoch, TenantId};
 use contexture::domain::task::{Envelope, Stage};
 use contexture::fault::Fault;
-use contexture::ingest::{Handover, StageLimits, Stages, Tally, worker};
+use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
 use contexture::ports::broker::{Broker, Outgoing};
 use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use contexture::ports::clock::SystemClock;
@@ -72,6 +73,8 @@ async fn embedded_by(workers: usize) -> f64 {
             limits: limits(),
             tally: Tally::default(),
             handover: Handover::new(0),
+            flights: Flights::default(),
+            states: Arc::new(MemoryStates::new(Arc::new(SystemClock))),
             events: None,
             replicas: false,
         }));

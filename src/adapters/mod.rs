@@ -1,5 +1,6 @@
 //! The outside world: one file or folder per system, the only place its crate is imported.
 
+pub mod credentials;
 pub mod edge;
 pub mod embedder;
 pub mod files;
@@ -7,6 +8,7 @@ pub mod http;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod providers;
 #[cfg(feature = "qdrant")]
 pub mod qdrant;
 #[cfg(feature = "rabbitmq")]

@@ -238,7 +238,7 @@ async fn replay(
         let started_ms = SystemClock.now_ms();
         replayed.replayed = stack.replay(filter).await?;
         for collection in collections {
-            settle::wait(stack, &collection, None, |_, _| {}).await?;
+            settle::wait(stack, &collection, None, |_, _, _| {}).await?;
             let again = DeadFilter {
                 collection: Some(collection),
                 since_ms: Some(started_ms),

@@ -74,7 +74,7 @@ async fn delete(
         }
     }
     feed.flush().await?;
-    settle::wait(stack, &key, None, |_, _| {}).await?;
+    settle::wait(stack, &key, None, |_, _, _| {}).await?;
     Ok(Summary { deleted: feed.tally().accepted, not_found })
 }
 

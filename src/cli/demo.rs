@@ -154,7 +154,7 @@ async fn ingest(stack: &Stack, body_bytes_max: usize) -> Result<u64, Failure> {
         .await?;
     }
     feed.flush().await?;
-    let counts = settle::wait(stack, &collection_key(stack, &collection), None, |_, _| {}).await?;
+    let counts = settle::wait(stack, &collection_key(stack, &collection), None, |_, _, _| {}).await?;
     if counts.dead > 0 {
         return Err(Failure::failed(
             "documents_died",

@@ -20,7 +20,7 @@ use super::global::{Global, collection_key, read_pipeline};
 use super::interrupt::interrupted;
 use super::meter::Meter;
 use super::scan::{Found, Scan, Skip, scan};
-use super::{settle, table};
+use super::{dry_run, settle, table};
 use crate::config::Config;
 use crate::domain::document::{Description, Submission};
 use crate::domain::ids::{CollectionId, CollectionKey};
@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// Give up waiting after this long; what is accepted stays accepted
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Say what it would cost, and write nothing
+    #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
+    dry_run: bool,
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -72,13 +75,13 @@ struct Summary {
     refused: u64,
 }
 
-struct Run<'a> {
+pub(super) struct Run<'a> {
     stack: &'a Stack,
     collection: CollectionKey,
-    body_bytes_max: usize,
-    scan: Scan,
+    pub(super) body_bytes_max: usize,
+    pub(super) scan: Scan,
     deadline: Option<Instant>,
-    meter: Meter,
+    pub(super) meter: Meter,
     tally: Tally,
     resumed: u64,
 }
@@ -91,6 +94,9 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     let pipeline = read_pipeline(arguments.pipeline.as_deref())?;
     let scan = scan(&arguments.paths)?;
     let config = global.config()?;
+    if arguments.dry_run {
+        return dry_run::run(&config, &collection, pipeline.as_ref(), scan, console).await;
+    }
     let stack = Stack::open(&config, Roles::Change).await?;
     let outcome = async {
         stack.ensure_collection(&collection, pipeline.as_ref()).await?;
@@ -115,7 +121,7 @@ struct Ended {
 }
 
 impl<'a> Run<'a> {
-    fn new(
+    pub(super) fn new(
         stack: &'a Stack,
         collection: &CollectionId,
         config: &Config,
@@ -137,17 +143,18 @@ impl<'a> Run<'a> {
     /// Finishes what is left over, submits every file, and waits for the end of them all.
     async fn work(&mut self, wait: bool) -> Result<Ended, Failure> {
         let before = self.stack.ledger.counts(&self.collection).await?;
-        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_, _| {}).await?;
+        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_, _, _| {}).await?;
         self.resumed = settle::counted(self.stack, before.in_flight).await.settled;
         self.submit().await?;
         let after = if wait {
             let (Tally { accepted, unchanged, .. }, resumed) = (self.tally, self.resumed);
             let shared = self.stack.is_shared();
-            settle::wait(self.stack, &self.collection, self.deadline, |progress, counts| {
+            settle::wait(self.stack, &self.collection, self.deadline, |progress, counts, waits| {
                 if shared {
-                    self.meter.update(unchanged + accepted.saturating_sub(counts.in_flight), "");
+                    self.meter.update(unchanged + accepted.saturating_sub(counts.in_flight), waits);
                 } else {
-                    self.meter.update(unchanged + progress.settled - resumed, &detail(progress));
+                    let said = format!("{}{waits}", detail(progress));
+                    self.meter.update(unchanged + progress.settled - resumed, &said);
                 }
             })
             .await?
@@ -178,7 +185,7 @@ impl<'a> Run<'a> {
     }
 
     /// The submission of a file; none, with the reason noted, when it cannot be one.
-    fn submission(&mut self, file: Found, body: std::io::Result<Bytes>) -> Option<Submission> {
+    pub(super) fn submission(&mut self, file: Found, body: std::io::Result<Bytes>) -> Option<Submission> {
         let body = match body {
             Ok(body) if body.is_empty() => {
                 self.scan.skips.add(Skip::Empty, &file.path);
@@ -266,7 +273,7 @@ type WithBody = (Found, std::io::Result<Bytes>);
 
 /// The next files with their bodies, as many as make a batch, and the files after them: leaving
 /// the runtime for each file by itself costs more than reading it.
-async fn read_some(
+pub(super) async fn read_some(
     mut files: std::vec::IntoIter<Found>,
     bytes_max: usize,
 ) -> Result<(Vec<WithBody>, std::vec::IntoIter<Found>), Failure> {

@@ -11,6 +11,7 @@ mod console;
 mod dead;
 mod delete;
 mod demo;
+mod dry_run;
 mod eval;
 mod exit;
 mod explain;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::exit::Failure;
+use super::table;
 use crate::domain::ids::CollectionKey;
 use crate::fault::{Refusal, RefusalKind};
+use crate::ports::embedder::Waiting;
 use crate::ports::ledger::Counts;
 use crate::wiring::{Progress, Stack};
 
@@ -18,17 +20,18 @@ const LOOK_PAUSE: Duration = Duration::from_millis(20);
 const COUNTED_MAX: Duration = Duration::from_secs(5);
 
 /// Returns the counts once nothing of the collection is in flight; refused when `deadline`
-/// passes first. `show` is called whenever something may have moved.
+/// passes first. `show` is called whenever something may have moved, with what the model waits for.
 pub(crate) async fn wait(
     stack: &Stack,
     collection: &CollectionKey,
     deadline: Option<Instant>,
-    mut show: impl FnMut(Progress, &Counts),
+    mut show: impl FnMut(Progress, &Counts, &str),
 ) -> Result<Counts, Failure> {
     let mut progress = stack.progress();
     loop {
         let counts = stack.ledger.counts(collection).await?;
-        show(*progress.borrow_and_update(), &counts);
+        let waits = waits(stack, collection).await;
+        show(*progress.borrow_and_update(), &counts, &waits);
         if counts.in_flight == 0 {
             return Ok(counts);
         }
@@ -41,6 +44,24 @@ pub(crate) async fn wait(
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
+}
+
+/// What the collection's model lets its callers wait for, to stand behind the progress.
+async fn waits(stack: &Stack, collection: &CollectionKey) -> String {
+    match stack.waiting(collection).await {
+        Some(waiting) => format!("; {}", limited(&waiting)),
+        None => String::new(),
+    }
+}
+
+/// A wait in words.
+pub(crate) fn limited(waiting: &Waiting) -> String {
+    let parked = match waiting.workers {
+        0 => String::new(),
+        workers => format!(", {} parked", table::counted(workers.into(), "worker")),
+    };
+    let wait = table::duration(waiting.wait);
+    format!("limited by {}: {}, {wait}{parked}", waiting.model, waiting.why)
 }
 
 /// The counters of this process once they tell of `settled` endings: they follow the ledger a

@@ -1,15 +1,20 @@
 //! `contexture status`: what is where.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::global::{Global, existing_collection};
+use super::settle;
 use super::table::{self, Align, Table};
 use crate::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Version};
 use crate::fault::{Reason, Refusal};
+use crate::ingest::usage::Usage;
 use crate::ports::ledger::{Counts, State, VersionRecord};
+use crate::resilience::terms::Standing;
 use crate::wiring::{Roles, Stack};
 
 /// What `status` takes.
@@ -33,6 +38,27 @@ struct CollectionStatus {
 #[derive(Debug, Serialize)]
 struct Collections {
     collections: Vec<CollectionStatus>,
+    /// Providers that were ever called.
+    providers: Vec<ProviderStatus>,
+    /// What embedding cost in [`USAGE_DAYS`] days.
+    usage: Vec<ModelUsage>,
+}
+
+/// Days before today whose usage is shown.
+const USAGE_DAYS: u64 = 30;
+
+#[derive(Debug, Serialize)]
+struct ProviderStatus {
+    provider: String,
+    #[serde(flatten)]
+    standing: Standing,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelUsage {
+    model: String,
+    #[serde(flatten)]
+    usage: Usage,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,7 +147,12 @@ async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
         collections.push(CollectionStatus { collection: key.collection, counts });
     }
     collections.sort_by(|first, second| first.collection.cmp(&second.collection));
-    console.result(&Collections { collections }, |all| counts_table(&all.collections))
+    let providers = stack.providers().await?;
+    let providers =
+        providers.into_iter().map(|(provider, standing)| ProviderStatus { provider, standing }).collect();
+    let usage = stack.usage(USAGE_DAYS).await?;
+    let usage = usage.into_iter().map(|(model, usage)| ModelUsage { model, usage }).collect();
+    console.result(&Collections { collections, providers, usage }, all_tables)
 }
 
 async fn show_counts(stack: &Stack, collection: CollectionId, console: Console) -> Result<(), Failure> {
@@ -147,6 +178,37 @@ async fn show_history(
     }
     let versions = versions.into_iter().map(VersionStatus::from).collect();
     console.result(&History { collection, document_id, versions }, history_table)
+}
+
+fn all_tables(all: &Collections) -> String {
+    let mut text = counts_table(&all.collections);
+    for ProviderStatus { provider, standing } in &all.providers {
+        let stands = match standing.waiting_for(provider.clone()) {
+            Some(waiting) => settle::limited(&waiting),
+            None => format!("{provider}: open"),
+        };
+        let _ = write!(
+            text,
+            "\n{stands}; {} of {} calls open, {} so far, {} throttled, {} failed\n",
+            standing.open,
+            standing.window,
+            table::count(standing.calls),
+            table::count(standing.throttled),
+            table::count(standing.failed),
+        );
+    }
+    if !all.usage.is_empty() {
+        let numbers = ["requests", "texts", "tokens"].map(|name| (name, Align::Right));
+        let mut columns = vec![("embedded in 30 days with", Align::Left)];
+        columns.extend(numbers);
+        let mut lines = Table::new(&columns);
+        for ModelUsage { model, usage: Usage { requests, texts, tokens } } in &all.usage {
+            lines.row(std::iter::once(model.clone()).chain([*requests, *texts, *tokens].map(table::count)));
+        }
+        text.push('\n');
+        text.push_str(&lines.render());
+    }
+    text
 }
 
 fn counts_table(collections: &[CollectionStatus]) -> String {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
 use super::files::RawNamedFile;
+use super::providers::RawProvider;
 use super::rerank::RawRerank;
 use crate::telemetry::LogFormat;
 
@@ -16,6 +17,7 @@ pub(super) struct RawConfig {
     pub(super) data_dir: RelativePathBuf,
     pub(super) tokenizers: Vec<RawNamedFile>,
     pub(super) templates: Vec<RawNamedFile>,
+    pub(super) providers: Vec<RawProvider>,
     pub(super) server: RawServer,
     pub(super) limits: RawLimits,
     pub(super) workers: RawWorkers,

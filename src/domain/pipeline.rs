@@ -63,6 +63,8 @@ pub enum EmbedderDefinition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         tokens_max: Option<usize>,
     },
+    /// A model behind HTTP, at a provider of the configuration.
+    Provider(ProviderModel),
     /// Vectors from a hash of the text: no model, for tests and benches.
     Hash {
         /// Numbers per vector.
@@ -70,6 +72,40 @@ pub enum EmbedderDefinition {
         /// Longest text in tokens.
         tokens_max: usize,
     },
+}
+
+/// A model at a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderModel {
+    /// The name of an entry of `providers` in the configuration.
+    pub provider: String,
+    /// What the provider calls it; for Azure, the deployment.
+    pub model: String,
+    /// Numbers per vector.
+    pub dims: usize,
+    /// Whether to ask for `dims`, of a model that can have fewer than its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub send_dims: bool,
+    /// Longest text in tokens, special tokens included.
+    pub tokens_max: usize,
+    /// Special tokens that the model adds to every text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_reserved: Option<usize>,
+    /// How its tokens are counted: `cl100k_base`, `o200k_base`, or an entry of `tokenizers`.
+    pub tokenizer: String,
+    /// Put before every question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_prefix: Option<String>,
+    /// Put before every passage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passage_prefix: Option<String>,
+    /// The provider's word for questions, if not its usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_input_type: Option<String>,
+    /// The provider's word for passages, if not its usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passage_input_type: Option<String>,
 }
 
 /// Sizes of chunks, in tokens of the embedder, context line and special tokens included.
@@ -228,7 +264,9 @@ impl EmbedderDefinition {
         match self {
             Self::Bundled {} => None,
             Self::Local { tokens_max, .. } => *tokens_max,
-            Self::Hash { tokens_max, .. } => Some(*tokens_max),
+            Self::Hash { tokens_max, .. } | Self::Provider(ProviderModel { tokens_max, .. }) => {
+                Some(*tokens_max)
+            }
         }
     }
 
@@ -243,21 +281,47 @@ impl EmbedderDefinition {
                 if path.as_os_str().is_empty() {
                     return Err(refuse("embedder.path", "embedder.path is empty".to_owned()));
                 }
-                for (field, prefix) in
-                    [("embedder.query_prefix", query_prefix), ("embedder.passage_prefix", passage_prefix)]
-                {
-                    let bytes = prefix.as_ref().map_or(0, String::len);
-                    if bytes > PREFIX_BYTES_MAX {
-                        return Err(refuse(
-                            field,
-                            format!("{field} has {bytes} bytes; at most {PREFIX_BYTES_MAX}"),
-                        ));
-                    }
-                }
-                Ok(())
+                check_text("embedder.query_prefix", query_prefix.as_ref())?;
+                check_text("embedder.passage_prefix", passage_prefix.as_ref())
             }
+            Self::Provider(model) => model.check(),
         }
     }
+}
+
+impl ProviderModel {
+    fn check(&self) -> Result<(), Refusal> {
+        for (field, name) in [
+            ("embedder.provider", &self.provider),
+            ("embedder.model", &self.model),
+            ("embedder.tokenizer", &self.tokenizer),
+        ] {
+            if name.trim().is_empty() || name.chars().any(char::is_control) {
+                return Err(refuse(field, format!("{field} is empty or has control characters")));
+            }
+            check_text(field, Some(name))?;
+        }
+        for (field, text) in [
+            ("embedder.query_prefix", &self.query_prefix),
+            ("embedder.passage_prefix", &self.passage_prefix),
+            ("embedder.query_input_type", &self.query_input_type),
+            ("embedder.passage_input_type", &self.passage_input_type),
+        ] {
+            check_text(field, text.as_ref())?;
+        }
+        if let Some(reserved) = self.tokens_reserved {
+            check_range("embedder.tokens_reserved", reserved, 0, self.tokens_max / 2)?;
+        }
+        check_range("embedder.dims", self.dims, 1, DIMS_MAX)
+    }
+}
+
+fn check_text(field: &str, text: Option<&String>) -> Result<(), Refusal> {
+    let bytes = text.map_or(0, String::len);
+    if bytes > PREFIX_BYTES_MAX {
+        return Err(refuse(field, format!("{field} has {bytes} bytes; at most {PREFIX_BYTES_MAX}")));
+    }
+    Ok(())
 }
 
 fn check_range(field: &str, value: usize, min: usize, max: usize) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@
 
 pub mod chunk;
 pub mod embed;
+pub mod estimate;
 pub mod follow;
 pub mod handover;
 pub mod housekeeping;
@@ -25,6 +26,7 @@ pub mod submit;
 pub mod sweep;
 pub mod tally;
 mod tell;
+pub mod usage;
 pub mod worker;
 
 use std::sync::Arc;
@@ -36,7 +38,9 @@ use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{Ending, Ledger};
 use crate::ports::producers::EventSink;
+use crate::ports::states::SharedStates;
 
+pub use embed::flights::Flights;
 pub use handover::Handover;
 pub use tally::{Progress, Tally};
 
@@ -56,6 +60,10 @@ pub struct Stages {
     pub tally: Tally,
     /// Documents on their way from one stage here to the next.
     pub handover: Handover,
+    /// Texts that are being embedded here.
+    pub flights: Flights,
+    /// What is shared beside the ledger: usage.
+    pub states: Arc<dyn SharedStates>,
     /// Where the ends of versions are told; none where nobody can listen.
     pub events: Option<Arc<dyn EventSink>>,
     /// Whether other processes write to the same ledger, so that the index here follows its log.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::select_all;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -35,6 +36,8 @@ const FIRST_TAKE: usize = 32;
 const BATCH_TIME_MIN: Duration = Duration::from_millis(500);
 /// A batch that was slower than this is followed by a smaller one.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(4);
+/// How long an embed worker consumes nothing at a time.
+const HELD_MAX: Duration = Duration::from_mins(10);
 /// How long a chunk or embed worker waits for company of a first message.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -66,6 +69,9 @@ async fn consume(
     };
     let mut take = if stage == Stage::Index { messages_max } else { FIRST_TAKE.min(messages_max) };
     loop {
+        if stage == Stage::Embed {
+            until_open(stages, &mut stop).await;
+        }
         let deliveries = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
@@ -92,6 +98,25 @@ async fn consume(
         } else if full && took < BATCH_TIME_MIN {
             take = (take * 2).min(messages_max);
         }
+    }
+}
+
+/// Waits while no model in use takes calls: the queue is the buffer, and nothing is spent. After
+/// [`HELD_MAX`] one batch goes through all the same, to be put off, for a broker does not let
+/// messages be held for ever.
+async fn until_open(stages: &Stages, stop: &mut watch::Receiver<bool>) {
+    let opened = stages.catalog.opened().await;
+    let waiting: Vec<_> = opened.iter().map(|open| open.embedder.waiting()).collect();
+    let Some(Some(first)) = waiting.first() else { return };
+    if !waiting.iter().all(|waiting| waiting.as_ref().is_some_and(|waiting| waiting.stopped)) {
+        return;
+    }
+    tracing::warn!(model = first.model, why = first.why, "the embed stage stops consuming");
+    let open_again: Vec<_> = opened.iter().map(|open| open.embedder.until_open()).collect();
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        _ = select_all(open_again) => tracing::info!("the embed stage goes on"),
+        () = tokio::time::sleep(HELD_MAX) => {}
     }
 }
 

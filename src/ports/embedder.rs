@@ -1,11 +1,16 @@
 //! Text to vectors.
 //!
+//! A model behind a network may be throttled, away, or refuse its credential: then `embed` waits
+//! its turn for a while and faults without an attempt spent, and [`Embedder::waiting`] says what
+//! everybody waits for, so that a stage can stop consuming.
+//!
 //! Contract: one vector per text, in order, each of [`EmbedderInfo::dims`] finite numbers and
 //! of unit length; a text is never cut silently: one longer than `tokens_max` is refused as
 //! permanent. The same text gives the same vector. Throttling, expired credentials and
 //! outages are told apart as [`Fault`]s.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -34,6 +39,36 @@ pub struct EmbedderInfo {
     pub tokens_reserved: usize,
     /// Most texts of one call.
     pub batch_texts_max: usize,
+    /// Most tokens of one call; a longer text goes alone.
+    pub batch_tokens_max: usize,
+    /// Calls that are worth having open at once.
+    pub calls_max: usize,
+    /// Whether calls are paid for or limited, so that processes take care not to make one twice.
+    pub is_metered: bool,
+}
+
+/// What calls of a model wait for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Who lets them wait, such as `openai/text-embedding-3-small`.
+    pub model: String,
+    /// Why, in a few words.
+    pub why: String,
+    /// For how long, as far as is known.
+    pub wait: Duration,
+    /// Calls that wait, of all processes.
+    pub workers: u32,
+    /// Whether nothing goes out at all; else calls go on, slowly.
+    pub stopped: bool,
+}
+
+/// What a provider bears per minute, as far as is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Calls.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens.
+    pub tokens_per_minute: Option<u32>,
 }
 
 /// A model that embeds.
@@ -47,4 +82,23 @@ pub trait Embedder: Send + Sync {
 
     /// Embeds up to `batch_texts_max` texts.
     async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault>;
+
+    /// What calls wait for, as far as this process knows; none where they do not.
+    fn waiting(&self) -> Option<Waiting> {
+        None
+    }
+
+    /// What it bears per minute.
+    async fn pace(&self) -> Result<Pace, Fault> {
+        Ok(Pace::default())
+    }
+
+    /// Returns once calls can go out.
+    async fn until_open(&self) {}
+
+    /// Takes from the budget of retries, before work that failed once is embedded again; throttled
+    /// when too much is tried again.
+    async fn begin_retry(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 }

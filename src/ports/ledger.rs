@@ -301,6 +301,18 @@ pub trait Ledger: Send + Sync {
     /// several calls.
     async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault>;
 
+    /// Claims texts that are about to be embedded, for `ttl` from now; false where another process
+    /// has the claim. It saves money and excludes nobody: a claim may end before its work. A ledger of
+    /// one process has nobody else to claim from.
+    async fn claim_texts(&self, keys: &[EmbeddingKey], _ttl: Duration) -> Result<Vec<bool>, Fault> {
+        Ok(vec![true; keys.len()])
+    }
+
+    /// Ends claims before their time.
+    async fn release_texts(&self, _keys: &[EmbeddingKey]) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Versions of a document, newest first.
     async fn history(
         &self,

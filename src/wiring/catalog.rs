@@ -12,8 +12,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
+use super::embedding::Models;
 use super::engines;
-use crate::adapters::embedder;
 use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
 use crate::config::{Config, VectorsConfig};
 use crate::domain::ids::{CollectionKey, Epoch};
@@ -45,12 +45,18 @@ pub(super) struct StoreCatalog {
     prefix: String,
     mode: IndexMode,
     open: RwLock<HashMap<CollectionKey, Arc<OpenCollection>>>,
+    makers: Arc<Models>,
     /// Held while a collection is opened, so that each is opened once.
     models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
 }
 
 impl StoreCatalog {
-    pub(super) fn new(ledger: Arc<dyn Ledger>, config: &Config, mode: IndexMode) -> Self {
+    pub(super) fn new(
+        ledger: Arc<dyn Ledger>,
+        config: &Config,
+        mode: IndexMode,
+        makers: Arc<Models>,
+    ) -> Self {
         Self {
             ledger,
             root: config.data_dir.join("collections"),
@@ -58,6 +64,7 @@ impl StoreCatalog {
             prefix: engines::vectors_prefix(&config.backends),
             mode,
             open: RwLock::default(),
+            makers,
             models: Mutex::default(),
         }
     }
@@ -65,12 +72,29 @@ impl StoreCatalog {
     /// Creates a collection with this pipeline, unless it is there.
     pub(super) async fn found(&self, key: &CollectionKey, pipeline: &Pipeline) -> Result<(), Refusal> {
         let epoch = {
-            let mut models = self.models.lock().await;
-            let model = model(&mut models, &pipeline.embedder).await?;
+            let model = self.model(&pipeline.embedder).await?;
             epoch(pipeline, &*model)?
         };
         self.ledger.ensure_collection(key, &pipeline.to_toml()?, epoch).await?;
         Ok(())
+    }
+
+    /// The model of a definition, loaded once.
+    pub(super) async fn model(&self, definition: &EmbedderDefinition) -> Result<Arc<dyn Embedder>, Refusal> {
+        self.known(&mut *self.models.lock().await, definition).await
+    }
+
+    async fn known(
+        &self,
+        models: &mut Vec<(EmbedderDefinition, Arc<dyn Embedder>)>,
+        definition: &EmbedderDefinition,
+    ) -> Result<Arc<dyn Embedder>, Refusal> {
+        if let Some((_, model)) = models.iter().find(|(known, _)| known == definition) {
+            return Ok(model.clone());
+        }
+        let model = self.makers.open(definition).await?;
+        models.push((definition.clone(), model.clone()));
+        Ok(model)
     }
 
     async fn open_stores(
@@ -116,7 +140,7 @@ impl Catalog for StoreCatalog {
             return Ok(None);
         };
         let pipeline = Pipeline::from_toml(&record.pipeline).map_err(refused)?;
-        let embedder = model(&mut models, &pipeline.embedder).await.map_err(refused)?;
+        let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(refused)?;
         if epoch(&pipeline, &*embedder).map_err(refused)? != record.epoch {
             return Err(Fault::permanent(
                 reason::EPOCH_MISMATCH,
@@ -145,27 +169,12 @@ fn index(mode: IndexMode, directory: &Path, analysis: &Analysis) -> Result<Optio
     })
 }
 
-/// The model of a definition, loaded once.
-async fn model(
-    models: &mut Vec<(EmbedderDefinition, Arc<dyn Embedder>)>,
-    definition: &EmbedderDefinition,
-) -> Result<Arc<dyn Embedder>, Refusal> {
-    if let Some((_, model)) = models.iter().find(|(known, _)| known == definition) {
-        return Ok(model.clone());
-    }
-    let wanted = definition.clone();
-    let model =
-        tokio::task::spawn_blocking(move || embedder::open(&wanted)).await.map_err(super::internal)??;
-    models.push((definition.clone(), model.clone()));
-    Ok(model)
-}
-
 fn epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal> {
     let info = embedder.info();
     pipeline.epoch(&info.model, info.dims, info.tokens_max, CHUNKER_VERSION)
 }
 
-fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Refusal> {
+pub(super) fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Refusal> {
     let info = embedder.info();
     let tokens = pipeline.chunk_tokens(info.tokens_max)?;
     Ok(ChunkSizes {

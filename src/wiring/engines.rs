@@ -10,18 +10,20 @@ use crate::adapters::postgres::{PostgresConfig, PostgresLedger};
 use crate::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors};
 #[cfg(feature = "rabbitmq")]
 use crate::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig, RabbitProducers};
-use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
+use crate::adapters::sqlite::{Database, SqliteBroker, SqliteLedger, SqliteStates};
 use crate::config::{Backends, BrokerConfig, Config, LedgerConfig, VectorsConfig};
 use crate::fault::{Fault, Refusal};
 use crate::ports::broker::Broker;
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{CollectionRecord, Ledger};
 use crate::ports::producers::{EventSink, Producers};
+use crate::ports::states::SharedStates;
 use crate::ports::vectors::Vectors;
 
 /// Queues and record of this process.
 pub(super) struct Engines {
     pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) states: Arc<dyn SharedStates>,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) exchange: Option<Exchange>,
     #[cfg(feature = "rabbitmq")]
@@ -43,20 +45,22 @@ pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engin
     } else {
         None
     };
-    let open_ledger: Arc<dyn Ledger> = match (&database, ledger) {
+    let (open_ledger, states): (Arc<dyn Ledger>, Arc<dyn SharedStates>) = match (&database, ledger) {
         (Some(database), _) => {
             let embedded = SqliteLedger::new(database.clone(), clock.clone());
-            Arc::new(embedded.with_cache_bytes_max(*cache_bytes_max))
+            let states = SqliteStates::new(database.clone(), clock.clone());
+            (Arc::new(embedded.with_cache_bytes_max(*cache_bytes_max)), Arc::new(states))
         }
         (None, Some(ledger)) => postgres(ledger, *cache_bytes_max, clock.clone()).await?,
         (None, None) => return Err(absent("ledger", "a ledger")),
     };
     match (broker, database) {
-        (Some(broker), _) => with_rabbit(open_ledger, broker, clock).await,
+        (Some(broker), _) => with_rabbit(open_ledger, states, broker, clock).await,
         (None, Some(database)) => {
             let broker = Arc::new(SqliteBroker::new(database, clock).await?);
             Ok(Engines {
                 ledger: open_ledger,
+                states,
                 broker,
                 exchange: None,
                 #[cfg(feature = "rabbitmq")]
@@ -72,7 +76,7 @@ async fn postgres(
     config: &LedgerConfig,
     cache_bytes_max: u64,
     clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Ledger>, Refusal> {
+) -> Result<(Arc<dyn Ledger>, Arc<dyn SharedStates>), Refusal> {
     let config = PostgresConfig {
         url: config.url.expose().to_owned(),
         schema: config.schema.clone(),
@@ -81,17 +85,25 @@ async fn postgres(
         statement_timeout: config.statement_max,
         cache_bytes_max,
     };
-    Ok(Arc::new(PostgresLedger::connect(&config, clock).await.map_err(|fault| unreachable("ledger", fault))?))
+    let connected = PostgresLedger::connect(&config, clock).await;
+    let ledger = connected.map_err(|fault| unreachable("ledger", fault))?;
+    let states = Arc::new(ledger.states());
+    Ok((Arc::new(ledger), states))
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn postgres(_: &LedgerConfig, _: u64, _: Arc<dyn Clock>) -> Result<Arc<dyn Ledger>, Refusal> {
+async fn postgres(
+    _: &LedgerConfig,
+    _: u64,
+    _: Arc<dyn Clock>,
+) -> Result<(Arc<dyn Ledger>, Arc<dyn SharedStates>), Refusal> {
     Err(absent("ledger", "Postgres"))
 }
 
 #[cfg(feature = "rabbitmq")]
 async fn with_rabbit(
     ledger: Arc<dyn Ledger>,
+    states: Arc<dyn SharedStates>,
     config: &BrokerConfig,
     clock: Arc<dyn Clock>,
 ) -> Result<Engines, Refusal> {
@@ -106,11 +118,17 @@ async fn with_rabbit(
     let prefetch = u16::try_from(config.submit_prefetch_messages_max).unwrap_or(u16::MAX);
     let producers = Arc::new(RabbitProducers::new(rabbit.clone(), clock, prefetch));
     let exchange = Exchange { producers: producers.clone(), events: producers };
-    Ok(Engines { ledger, broker: Arc::new(rabbit.clone()), exchange: Some(exchange), rabbit: Some(rabbit) })
+    let broker = Arc::new(rabbit.clone());
+    Ok(Engines { ledger, states, broker, exchange: Some(exchange), rabbit: Some(rabbit) })
 }
 
 #[cfg(not(feature = "rabbitmq"))]
-async fn with_rabbit(_: Arc<dyn Ledger>, _: &BrokerConfig, _: Arc<dyn Clock>) -> Result<Engines, Refusal> {
+async fn with_rabbit(
+    _: Arc<dyn Ledger>,
+    _: Arc<dyn SharedStates>,
+    _: &BrokerConfig,
+    _: Arc<dyn Clock>,
+) -> Result<Engines, Refusal> {
     Err(absent("broker", "RabbitMQ"))
 }
 

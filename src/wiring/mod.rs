@@ -6,6 +6,8 @@
 
 mod api;
 mod catalog;
+mod credentials;
+mod embedding;
 mod engines;
 mod intake;
 mod lock;
@@ -30,17 +32,22 @@ use crate::domain::principal::Principal;
 use crate::domain::task::Stage;
 use crate::fault::{Fault, Refusal, RefusalKind};
 pub use crate::ingest::Progress;
+use crate::ingest::estimate::{Batching, Estimator};
 use crate::ingest::intake::Intake;
 use crate::ingest::submit::Submitter;
-use crate::ingest::{Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
+use crate::ingest::usage::{self, Usage};
+use crate::ingest::{Flights, Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
+use crate::ports::embedder::{Embedder, Waiting};
 use crate::ports::ledger::{CollectionRecord, DeadFilter, Ledger};
 use crate::ports::tokenizer::Tokenizer;
+use crate::resilience::terms::Standing;
 use crate::server::auth::{Authenticator, local_principal};
 use crate::server::{self, ServeError, Services};
 
 use catalog::{IndexMode, StoreCatalog};
+use embedding::Models;
 use lock::DataLock;
 use roles::Duties;
 pub use roles::Roles;
@@ -63,6 +70,7 @@ pub struct Stack {
     /// The caller on this machine.
     pub principal: Principal,
     catalog: Arc<StoreCatalog>,
+    models: Arc<Models>,
     stages: Arc<Stages>,
     tokenizers: Tokenizers,
     stop: watch::Sender<bool>,
@@ -86,8 +94,9 @@ impl Stack {
         let templates = readers::templates(config).await?;
         let (lock, mode) = index_mode(config, &duties)?;
         let engines = engines::open(config, clock.clone()).await?;
-        let (ledger, broker) = (engines.ledger, engines.broker);
-        let catalog = Arc::new(StoreCatalog::new(ledger.clone(), config, mode));
+        let (ledger, broker, states) = (engines.ledger, engines.broker, engines.states);
+        let models = Arc::new(Models::new(config, tokenizers.clone(), states.clone(), clock.clone()));
+        let catalog = Arc::new(StoreCatalog::new(ledger.clone(), config, mode, models.clone()));
         let stages = Arc::new(Stages {
             ledger: ledger.clone(),
             broker: broker.clone(),
@@ -96,6 +105,8 @@ impl Stack {
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
             handover: Handover::new(handover_bytes(&duties)),
+            flights: Flights::default(),
+            states,
             events: engines.exchange.as_ref().map(|exchange| exchange.events.clone()),
             replicas: mode == IndexMode::Followed,
         });
@@ -119,6 +130,7 @@ impl Stack {
             ledger,
             principal: local_principal()?,
             catalog,
+            models,
             stages,
             tokenizers,
             stop,
@@ -149,6 +161,57 @@ impl Stack {
             .open(&key)
             .await?
             .ok_or_else(|| Fault::transient("a collection just made is gone").into())
+    }
+
+    /// Adds up what documents of a collection would cost; the collection need not exist.
+    pub async fn estimator(
+        &self,
+        collection: &CollectionId,
+        pipeline: Option<&Pipeline>,
+    ) -> Result<(Estimator, Arc<dyn Embedder>), Refusal> {
+        let key = self.key(collection);
+        let pipeline = match (self.ledger.collection(&key).await?, pipeline) {
+            (Some(record), Some(pipeline)) => {
+                require_same(&record, pipeline)?;
+                pipeline.clone()
+            }
+            (Some(record), None) => Pipeline::from_toml(&record.pipeline)?,
+            (None, Some(pipeline)) => pipeline.clone(),
+            (None, None) => Pipeline::from_toml(DEFAULT_TOML)?,
+        };
+        let embedder = self.catalog.model(&pipeline.embedder).await?;
+        let sizes = catalog::sizes(&pipeline, &*embedder)?;
+        let limits = &self.stages.limits;
+        let batching = Batching {
+            texts_max: limits.embed_batch_texts_max,
+            tokens_max: limits.embed_batch_tokens_max,
+            chunks_max: limits.chunks_per_document_max,
+        };
+        let estimator = Estimator::new(self.ledger.clone(), key, embedder.clone(), sizes, batching);
+        Ok((estimator, embedder))
+    }
+
+    /// What calls of a collection's model wait for: as this process knows, or, where others
+    /// embed, as the ledger says.
+    pub async fn waiting(&self, collection: &CollectionKey) -> Option<Waiting> {
+        if self.shared {
+            let record = self.ledger.collection(collection).await.ok()??;
+            let pipeline = Pipeline::from_toml(&record.pipeline).ok()?;
+            return self.models.waiting(&pipeline.embedder).await;
+        }
+        let opened = self.catalog.opened().await;
+        opened.iter().find(|open| open.record.key == *collection)?.embedder.waiting()
+    }
+
+    /// How the providers of the configuration stand, as all processes share it.
+    pub async fn providers(&self) -> Result<Vec<(String, Standing)>, Refusal> {
+        Ok(self.models.standings().await?)
+    }
+
+    /// What embedding cost the local tenant in so many days, by model.
+    pub async fn usage(&self, days: u64) -> Result<Vec<(String, Usage)>, Refusal> {
+        let now_ms = self.stages.clock.now_ms();
+        Ok(usage::since(&*self.stages.states, self.principal.tenant(), days, now_ms).await?)
     }
 
     /// Whether other processes work with the same ledger, so that this one sees a part of the work.
@@ -253,7 +316,7 @@ fn index_mode(config: &Config, duties: &Duties) -> Result<(Option<DataLock>, Ind
         (true, false) => IndexMode::Written,
         (true, true) => IndexMode::Followed,
     };
-    if duties.shared && !duties.index {
+    if !duties.index && (duties.shared || duties.looks) {
         return Ok((None, mode));
     }
     match DataLock::take(&config.data_dir) {

@@ -45,6 +45,8 @@ pub(super) struct Duties {
     pub(super) index: bool,
     /// Whether an index that another process writes will do.
     pub(super) may_read_only: bool,
+    /// Whether it looks at the ledger only, which other processes do not mind.
+    pub(super) looks: bool,
     /// Whether other processes share the ledger.
     pub(super) shared: bool,
     /// Whether every collection of a shared ledger is opened and followed, or those asked for.
@@ -67,11 +69,13 @@ impl Roles {
         let index = match self {
             Self::Serve { .. } | Self::Ask { .. } => true,
             Self::Work { .. } => !shared || stages.contains(&Stage::Index),
-            Self::Change | Self::Look => !shared,
+            Self::Change => !shared,
+            Self::Look => false,
         };
         Duties {
             submit: matches!(self, Self::Serve { workers: true } | Self::Work { submit: true, .. }),
             may_read_only: matches!(self, Self::Ask { .. }) && shared,
+            looks: matches!(self, Self::Look),
             follow_all: lasting && index,
             stages,
             index,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::adapters::memory::states::MemoryStates;
 use contexture::domain::ids::CollectionKey;
 use contexture::domain::task::Stage;
 use contexture::fault::Fault;
-use contexture::ingest::{Handover, StageLimits, Stages, Tally, housekeeping};
+use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, housekeeping};
 use contexture::ports::broker::Broker;
 use contexture::ports::catalog::{Catalog, OpenCollection};
 use contexture::ports::ledger::{Ending, Ledger};
@@ -67,6 +68,8 @@ impl Cluster {
             },
             tally: Tally::default(),
             handover: Handover::new(0),
+            flights: Flights::default(),
+            states: Arc::new(MemoryStates::new(self.clock.clone())),
             events: None,
             replicas: false,
         })

@@ -18,6 +18,7 @@ mod intake;
 mod ports;
 #[cfg(feature = "rabbitmq")]
 mod producing;
+mod providers;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod reader_tokenizers;

@@ -49,6 +49,9 @@ impl Bundled {
             tokens_max: model.max_tokens,
             tokens_reserved: tokenizer.special_tokens(),
             batch_texts_max: BATCH_TEXTS_MAX,
+            batch_tokens_max: usize::MAX,
+            calls_max: 1,
+            is_metered: false,
         };
         Ok(Self { info, encoder, tokenizer })
     }

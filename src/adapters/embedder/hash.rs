@@ -51,6 +51,9 @@ impl HashEmbedder {
             tokens_max,
             tokens_reserved: 0,
             batch_texts_max: BATCH_TEXTS_MAX,
+            batch_tokens_max: usize::MAX,
+            calls_max: 1,
+            is_metered: false,
         };
         Ok(Self { info, tokenizer })
     }

@@ -79,6 +79,9 @@ impl Local {
             tokens_max,
             tokens_reserved: passage.tokens_added,
             batch_texts_max: BATCH_TEXTS_MAX,
+            batch_tokens_max: usize::MAX,
+            calls_max: 1,
+            is_metered: false,
         };
         let bert = Bert::load(&folder.config, folder.weights)
             .map_err(|error| unsupported(path, &format!("its weights do not fit: {error}")))?;

@@ -29,7 +29,7 @@ pub const BATCH_TEXTS_MAX: usize = 64;
 /// Most threads of one call.
 pub const THREADS_MAX: usize = 8;
 
-/// Opens the embedder that a definition names.
+/// Opens the embedder that a definition names; one at a provider is refused.
 pub fn open(definition: &EmbedderDefinition) -> Result<Arc<dyn Embedder>, Refusal> {
     Ok(match definition {
         EmbedderDefinition::Bundled {} => Arc::new(bundled::Bundled::open()?),
@@ -39,6 +39,11 @@ pub fn open(definition: &EmbedderDefinition) -> Result<Arc<dyn Embedder>, Refusa
         }
         EmbedderDefinition::Hash { dims, tokens_max } => {
             Arc::new(hash::HashEmbedder::new(Arc::new(bundled::tokenizer()?), *dims, *tokens_max)?)
+        }
+        EmbedderDefinition::Provider(model) => {
+            let message =
+                format!("the model {} is not in this process, but at {}", model.model, model.provider);
+            return Err(Refusal::invalid("not_in_process", "embedder.provider", message));
         }
     })
 }
@@ -114,7 +119,7 @@ fn embed_on_threads(
 }
 
 /// Scales a vector to unit length; a permanent fault when it has none.
-fn to_unit(mut vector: Vec<f32>) -> Result<Vec<f32>, Fault> {
+pub(super) fn to_unit(mut vector: Vec<f32>) -> Result<Vec<f32>, Fault> {
     let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     if !(length.is_finite() && length > 0.0) {
         return Err(Fault::permanent(reason::EMBEDDER_REJECTED, "the model's vector has no direction"));

@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 
-use super::{Database, PostgresConfig, cache, endings, intake, leases, log, queries, stages};
+use super::{
+    Database, PostgresConfig, PostgresStates, cache, claims, endings, intake, leases, log, queries, stages,
+};
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
@@ -34,6 +36,11 @@ impl PostgresLedger {
         let database = Database::connect(config).await?;
         let holder = database.run((), |(), db| leases::new_holder(db).boxed()).await?;
         Ok(Self { database, clock, holder, cache_bytes_max: config.cache_bytes_max })
+    }
+
+    /// The states that processes share beside this ledger.
+    pub fn states(&self) -> PostgresStates {
+        PostgresStates(self.database.clone())
     }
 }
 
@@ -188,6 +195,20 @@ impl Ledger for PostgresLedger {
                 cache::cache_vectors(db, vectors, *bytes_max, *now_ms).boxed()
             })
             .await
+    }
+
+    async fn claim_texts(&self, keys: &[EmbeddingKey], ttl: Duration) -> Result<Vec<bool>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database.run((keys, ttl), |(keys, ttl), db| claims::claim(db, keys, *ttl).boxed()).await
+    }
+
+    async fn release_texts(&self, keys: &[EmbeddingKey]) -> Result<(), Fault> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.database.run(keys, |keys, db| claims::release(db, keys).boxed()).await
     }
 
     async fn history(

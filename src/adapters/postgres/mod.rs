@@ -15,6 +15,7 @@
 //! * The address holds a password: it is in no error, no log and no `Debug`.
 
 mod cache;
+mod claims;
 mod config;
 mod endings;
 mod fence;
@@ -26,6 +27,7 @@ mod migrate;
 mod queries;
 mod rows;
 mod stages;
+mod states;
 
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use config::PostgresConfig;
 pub use ledger::PostgresLedger;
+pub use states::PostgresStates;
 
 use crate::fault::Fault;
 

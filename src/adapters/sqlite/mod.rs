@@ -15,6 +15,7 @@ mod log;
 mod queries;
 mod rows;
 mod stages;
+mod states;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use broker::SqliteBroker;
 pub use ledger::SqliteLedger;
+pub use states::SqliteStates;
 
 use crate::adapters::memory::leases::Leases;
 use crate::fault::Fault;
@@ -40,11 +42,12 @@ const READERS: usize = 2;
 const STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order; `user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
     include_str!("migrations/0004_redeliveries.sql"),
+    include_str!("migrations/0005_states.sql"),
 ];
 
 type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;

@@ -81,7 +81,7 @@ pub(crate) async fn fill(
 ) -> Result<(), Failure> {
     stack.ensure_collection(&identity.collection, Some(pipeline)).await?;
     let key = collection_key(stack, &identity.collection);
-    let before = settle::wait(stack, &key, None, |_, _| {}).await?;
+    let before = settle::wait(stack, &key, None, |_, _, _| {}).await?;
     if before.documents == identity.documents && before.dead == 0 {
         console.note(&format!("collection '{}' is there already", identity.collection));
         return Ok(());
@@ -102,7 +102,7 @@ pub(crate) async fn fill(
     }
     feed.flush().await?;
     let unchanged = feed.tally().unchanged;
-    let after = settle::wait(stack, &key, None, |progress, _| {
+    let after = settle::wait(stack, &key, None, |progress, _, _| {
         meter.update(
             unchanged + progress.settled - earlier,
             &format!("; {}", table::counted(progress.chunks, "chunk")),

@@ -233,4 +233,6 @@ ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_
 #[cfg(feature = "postgres")]
 use postgres::support::open_postgres;
 #[cfg(feature = "postgres")]
+pub(crate) use postgres::support::postgres_states;
+#[cfg(feature = "postgres")]
 ledger_suite!(postgres_server, open_postgres, restart: [everything_answered_is_there_after_a_restart]);

@@ -38,4 +38,5 @@ mod ledger;
 mod lexical;
 mod producers;
 mod reranker;
+mod states;
 mod vectors;

@@ -7,6 +7,8 @@ pub(crate) mod contexts;
 pub(crate) mod corpora;
 #[cfg(feature = "qdrant")]
 pub(crate) mod edge_behind_qdrant_grpc;
+pub(crate) mod plant;
+pub(crate) mod providers;
 #[cfg(feature = "qdrant")]
 pub(crate) mod qdrant;
 #[cfg(feature = "rabbitmq")]

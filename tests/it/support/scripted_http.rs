@@ -97,6 +97,15 @@ impl Reply {
         Self { pace: Pace::Never, ..Self::new(200, "") }
     }
 
+    /// Stands for whatever a service that is well would answer; to be replaced by the script.
+    pub(crate) fn well() -> Self {
+        Self::new(0, "")
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        self.status == 0
+    }
+
     fn head(&self) -> String {
         let length = match self.pace {
             Pace::Endless => String::new(),

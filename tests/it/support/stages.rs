@@ -6,11 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::adapters::memory::states::MemoryStates;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::domain::ids::CollectionKey;
 use contexture::domain::task::Task;
 use contexture::fault::Fault;
-use contexture::ingest::{Handover, StageLimits, Stages, Tally};
+use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally};
 use contexture::ports::broker::Broker;
 use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use contexture::ports::ledger::{DeadFilter, Ledger};
@@ -78,6 +79,8 @@ impl House {
             },
             tally: Tally::default(),
             handover: Handover::new(1 << 20),
+            flights: Flights::default(),
+            states: Arc::new(MemoryStates::new(self.clock.clone())),
             events,
             replicas: false,
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
+use contexture::adapters::postgres::{PostgresConfig, PostgresLedger, PostgresStates};
 use contexture::ports::ledger::{CACHE_BYTES_MAX, Ledger};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
@@ -150,4 +150,15 @@ pub(in super::super) async fn open_postgres() -> Option<Fixture> {
     let fixture = Fixture::new(connect, clock).await;
     let reopen = Arc::new(move || again(CACHE_BYTES_MAX));
     Some(Fixture { pass: Arc::new(pass), reopen: Some(reopen), ..fixture })
+}
+
+/// The shared states of a new schema, as two processes have them; the schema lives as long as the
+/// last value.
+pub(crate) async fn postgres_states() -> (PostgresStates, PostgresStates, Arc<dyn std::any::Any + Send + Sync>)
+{
+    let schema = Schema::new().await.unwrap();
+    let connect =
+        async || PostgresLedger::connect(&schema.config(), Arc::new(ManualClock::new())).await.unwrap();
+    let states = (connect().await.states(), connect().await.states());
+    (states.0, states.1, schema)
 }

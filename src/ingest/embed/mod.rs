@@ -1,13 +1,21 @@
 //! The embed stage: spans to vectors, staged in the vector store.
 //!
-//! A text of a batch is embedded once: texts are collected across documents, and what the cache
-//! knows is not computed again, so an unchanged chunk of a new version costs no call. A text
-//! the model refuses is found by halving the batch; its document dies, its neighbours do not.
-//! Work proceeds in slices of [`SLICE_CHUNKS_MAX`], so a document of any length needs the
-//! memory of one slice.
+//! A text is embedded once: texts are collected across documents ([`vectors`]), what the cache
+//! knows is not computed again, and what another worker computes is waited for ([`flights`]). So an
+//! unchanged chunk of a new version costs no call. A fault is the fault of the documents whose
+//! texts it hit, and of no other; a document that failed [`ALONE_ATTEMPTS`] times shares no call
+//! with others. Work proceeds in slices of [`SLICE_CHUNKS_MAX`], so a document of any length needs
+//! the memory of one slice, and for [`RUN_MAX`], so a message is never held for long: the rest
+//! comes back without an attempt spent, and what was embedded is in the cache by then.
 
-use std::collections::{BTreeMap, HashMap};
+pub mod flights;
+mod vectors;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::domain::chunk::embedded_text;
 use crate::domain::document::Description;
@@ -16,14 +24,22 @@ use crate::domain::metadata::Metadata;
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::catalog::OpenCollection;
-use crate::ports::embedder::Purpose;
 use crate::ports::vectors::Point;
 
 use super::handover::CutDocument;
+use super::usage;
 use super::{Outcome, Stages, read};
+use vectors::{Fresh, Known, Text};
 
 /// Chunks that are embedded and staged at once.
 pub const SLICE_CHUNKS_MAX: usize = 4096;
+/// Attempts after which a document's texts are embedded by themselves: what makes a model fail may
+/// stand in them, and its neighbours would fail with it.
+pub const ALONE_ATTEMPTS: u32 = 2;
+/// How long a batch is worked on; a broker takes messages back that are held for half an hour.
+const RUN_MAX: Duration = Duration::from_mins(5);
+/// When what is left of such a batch comes back.
+const REST_WAIT: Duration = Duration::from_millis(100);
 
 /// A document that is ready to be embedded.
 struct Ready {
@@ -46,6 +62,10 @@ pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
 
 async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
     let open = stages.open(&tasks[0]).await?;
+    if tasks.iter().any(|task| task.attempt > 0) {
+        open.embedder.begin_retry().await?;
+    }
+    let began = Instant::now();
     let (ready, mut outcomes) = prepare(stages, tasks).await?;
     let places: Vec<(usize, usize)> = ready
         .iter()
@@ -58,6 +78,14 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
             .copied()
             .filter(|(document, _)| outcomes[ready[*document].index].is_none())
             .collect();
+        if began.elapsed() > RUN_MAX {
+            let what = "a batch took long; its rest goes on soon".to_owned();
+            let fault = Fault::Throttled { retry_after: REST_WAIT, what };
+            for (document, _) in wanted {
+                outcomes[ready[document].index] = Some(Outcome::Failed(fault.clone()));
+            }
+            continue;
+        }
         let failed = embed_slice(stages, &open, tasks, &ready, &wanted).await?;
         for (document, fault) in failed {
             outcomes[ready[document].index] = Some(Outcome::Failed(fault));
@@ -88,7 +116,7 @@ async fn prepare(stages: &Stages, tasks: &[Task]) -> Result<(Vec<Ready>, Vec<Opt
     Ok((ready, outcomes))
 }
 
-/// Embeds and stages the chunks at `places`; returns the documents whose text was refused.
+/// Embeds and stages the chunks at `places`; returns the documents that lack a vector, and why.
 async fn embed_slice(
     stages: &Stages,
     open: &OpenCollection,
@@ -99,20 +127,24 @@ async fn embed_slice(
     let model = &open.embedder.info().model;
     let mut texts: BTreeMap<EmbeddingKey, Text> = BTreeMap::new();
     let mut keys = Vec::with_capacity(places.len());
-    for (document, ordinal) in places {
-        let document = &ready[*document].document;
+    for (place, ordinal) in places {
+        let document = &ready[*place].document;
         let span = &document.spans[*ordinal];
         let slice = &document.text.text[span.span.start..span.span.end];
         let text = embedded_text(document.description.title.as_deref(), &span.heading, slice);
         let key = embedding_key(model, &text);
         keys.push(key);
-        texts.insert(key, Text { text, tokens: span.embed_tokens as usize });
+        let alone = (tasks[ready[*place].index].attempt >= ALONE_ATTEMPTS).then_some(*place);
+        let entry = texts.entry(key);
+        let known = entry.or_insert(Text { text, tokens: span.embed_tokens as usize, alone });
+        known.alone = known.alone.and(alone);
     }
-    let Known { vectors, computed, refused } = vectors_of(stages, open, texts, places.len()).await?;
+    let (Known { vectors, failed: without, spent }, fresh) =
+        vectors::of(stages, open, texts, places.len()).await?;
     let mut failed: Vec<(usize, Fault)> = Vec::new();
     let mut points = Vec::with_capacity(places.len());
     for ((document, ordinal), key) in places.iter().zip(&keys) {
-        match (vectors.get(key), refused.get(key)) {
+        match (vectors.get(key), without.get(key)) {
             (Some(vector), _) => {
                 let Ready { index, document } = &ready[*document];
                 points.push(point(&tasks[*index], &document.description, *ordinal, vector));
@@ -121,105 +153,14 @@ async fn embed_slice(
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
         }
     }
-    tokio::try_join!(open.vectors.upsert(points), stages.ledger.cache_vectors(computed))?;
-    Ok(failed)
-}
-
-/// A text to embed, and its tokens.
-struct Text {
-    text: String,
-    tokens: usize,
-}
-
-/// What is known of the texts of a slice.
-struct Known {
-    vectors: HashMap<EmbeddingKey, Vec<f32>>,
-    /// Those of them that the cache does not have yet.
-    computed: Vec<(EmbeddingKey, Vec<f32>)>,
-    refused: HashMap<EmbeddingKey, Fault>,
-}
-
-/// Vectors from the cache or the model, and the texts the model refused for good.
-async fn vectors_of(
-    stages: &Stages,
-    open: &OpenCollection,
-    texts: BTreeMap<EmbeddingKey, Text>,
-    chunks: usize,
-) -> Result<Known, Fault> {
-    let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
-    let cached = stages.ledger.cached_vectors(&keys).await?;
-    let mut vectors = HashMap::with_capacity(keys.len());
-    let mut missing = Vec::new();
-    for ((key, text), cached) in texts.into_iter().zip(cached) {
-        match cached {
-            Some(vector) if vector.len() == open.embedder.info().dims => {
-                vectors.insert(key, vector);
-            }
-            _ => missing.push((key, text)),
-        }
-    }
-    let mut refused = HashMap::new();
-    let mut computed = Vec::with_capacity(missing.len());
-    let texts_max = open.embedder.info().batch_texts_max.min(stages.limits.embed_batch_texts_max);
-    let mut pending = batches(&missing, texts_max, stages.limits.embed_batch_tokens_max);
-    pending.reverse();
-    while let Some(batch) = pending.pop() {
-        let batch_texts: Vec<String> = batch.iter().map(|(_, text)| text.text.clone()).collect();
-        match open.embedder.embed(&batch_texts, Purpose::Passage).await {
-            Ok(embedded) => {
-                check_vectors(&embedded, batch.len(), open.embedder.info().dims)?;
-                computed.extend(batch.iter().map(|(key, _)| *key).zip(embedded));
-            }
-            Err(fault @ Fault::Permanent(_)) if batch.len() == 1 => {
-                refused.insert(batch[0].0, fault);
-            }
-            Err(Fault::Permanent(_)) => {
-                let (left, right) = batch.split_at(batch.len() / 2);
-                pending.push(right);
-                pending.push(left);
-            }
-            Err(fault) => return Err(fault),
-        }
-    }
-    stages.tally.embedded(computed.len() as u64, chunks.saturating_sub(missing.len()) as u64);
-    vectors.extend(computed.iter().cloned());
-    Ok(Known { vectors, computed, refused })
-}
-
-/// Cuts texts into calls of bounded texts and tokens.
-fn batches(
-    mut texts: &[(EmbeddingKey, Text)],
-    texts_max: usize,
-    tokens_max: usize,
-) -> Vec<&[(EmbeddingKey, Text)]> {
-    let mut batches = Vec::new();
-    while !texts.is_empty() {
-        let mut tokens = 0;
-        let within = texts.iter().take(texts_max.max(1)).take_while(|(_, text)| {
-            tokens += text.tokens;
-            tokens <= tokens_max
-        });
-        let (batch, rest) = texts.split_at(within.count().max(1));
-        batches.push(batch);
-        texts = rest;
-    }
-    batches
-}
-
-/// A model that answers nonsense is not stored.
-fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), Fault> {
-    let sound = |vector: &Vec<f32>| {
-        vector.len() == dims
-            && vector.iter().all(|number| number.is_finite())
-            && vector.iter().any(|number| *number != 0.0)
+    let Fresh { vectors: computed, claimed, _claim } = fresh;
+    let cache = async {
+        stages.ledger.cache_vectors(computed).await?;
+        stages.ledger.release_texts(&claimed).await
     };
-    if vectors.len() == count && vectors.iter().all(sound) {
-        return Ok(());
-    }
-    Err(Fault::Transient(format!(
-        "the embedder answered {} vectors for {count} texts, or unsound ones",
-        vectors.len()
-    )))
+    let count = usage::add(stages, &open.record.key.tenant, model, spent);
+    tokio::try_join!(open.vectors.upsert(points), cache, count)?;
+    Ok(failed)
 }
 
 fn point(task: &Task, description: &Description, ordinal: usize, vector: &[f32]) -> Point {

@@ -1,0 +1,70 @@
+//! Shared states: one row each, locked while it is changed. Their time is the server's.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::{PgConnection, query};
+
+use super::rows::get;
+use super::{Database, Trouble};
+use crate::fault::Fault;
+use crate::ports::states::{Change, SharedStates, check};
+
+/// States beside the ledger, shared by its processes.
+pub struct PostgresStates(pub(super) Database);
+
+#[async_trait]
+impl SharedStates for PostgresStates {
+    async fn change(&self, name: &str, change: Change) -> Result<(), Fault> {
+        self.0
+            .write((name, Mutex::new(change)), |(name, change), db| change_row(db, name, change).boxed())
+            .await
+    }
+
+    async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
+        self.0.run(prefix, |prefix, db| named(db, prefix).boxed()).await
+    }
+}
+
+async fn change_row(
+    connection: &mut PgConnection,
+    name: &str,
+    change: &Mutex<Change>,
+) -> Result<(), Trouble> {
+    const LOCK: &str = "SELECT state, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint \
+        FROM shared_states WHERE name = $1 FOR UPDATE";
+    let mut row = query(LOCK).bind(name).fetch_optional(&mut *connection).await?;
+    if row.is_none() {
+        query("INSERT INTO shared_states (name) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(name)
+            .execute(&mut *connection)
+            .await?;
+        row = query(LOCK).bind(name).fetch_optional(&mut *connection).await?;
+    }
+    let row = row.ok_or_else(|| Fault::transient("ledger: a shared state is gone"))?;
+    let (known, now_ms): (Option<String>, i64) = (get(&row, 0)?, get(&row, 1)?);
+    let state = {
+        let mut change = change.lock().unwrap_or_else(PoisonError::into_inner);
+        change(known.as_deref(), u64::try_from(now_ms).unwrap_or(0))
+    };
+    let Some(state) = state else { return Ok(()) };
+    check(name, &state)?;
+    query("UPDATE shared_states SET state = $2 WHERE name = $1")
+        .bind(name)
+        .bind(state)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn named(connection: &mut PgConnection, prefix: &str) -> Result<Vec<(String, String)>, Trouble> {
+    let rows = query(
+        "SELECT name, state FROM shared_states WHERE starts_with(name, $1) AND state IS NOT NULL \
+         ORDER BY name COLLATE \"C\"",
+    )
+    .bind(prefix)
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
+}

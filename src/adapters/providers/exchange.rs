@@ -1,0 +1,151 @@
+//! One call, and what its answer means.
+//!
+//! An answer counts only if every text has one vector of the right size, finite and not zero. What
+//! a provider says about a failure is passed on, without what it quotes of the texts.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::shapes::{self, Call, Embedded};
+use super::{Authorization, Parts, rates};
+use crate::adapters::credentials::Token;
+use crate::adapters::embedder::to_unit;
+use crate::adapters::http::{Answer, HeaderMap, HeaderValue, JSON};
+use crate::fault::Fault;
+use crate::ports::embedder::Purpose;
+use crate::resilience::terms::Told;
+
+/// Why a call brought no vectors.
+pub(super) enum Trouble {
+    /// Asked for patience, for so many ms.
+    Throttled(Option<u64>),
+    /// This request is refused.
+    Refused(String),
+    /// The credential is refused.
+    Unauthorized(String),
+    /// Everything of the kind is refused.
+    Misused(String),
+    /// Nothing came back, or a failure.
+    Failed {
+        /// In these words.
+        words: String,
+        /// Whether it took too long.
+        late: bool,
+    },
+    /// The answer makes no sense.
+    Nonsense(String),
+}
+
+impl Parts {
+    /// Makes one call.
+    pub(super) async fn call(
+        &self,
+        token: Option<&Token>,
+        texts: &[String],
+        purpose: Purpose,
+    ) -> (Result<Embedded, Trouble>, Told) {
+        let words = self.input_types.as_ref();
+        let input_types = words.map(|(passage, query)| (passage.as_str(), query.as_str()));
+        let call = Call { model: &self.model, dims: self.dims_asked, texts, purpose, input_types };
+        let began = Instant::now();
+        let sent = match (self.shape.request(&call), self.sent_headers(token)) {
+            (Ok(body), Ok(headers)) => self.endpoint.call(headers, JSON, body).await,
+            (Err(fault), _) | (_, Err(fault)) => Err(fault),
+        };
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(fault) => return (Err(lost(fault, began.elapsed() >= self.call_max)), Told::default()),
+        };
+        let told = self.told(&answer.headers);
+        if !answer.is_success() {
+            return (Err(self.trouble(&answer, texts)), told);
+        }
+        let embedded = self.shape.answer(&answer.body, texts.len()).and_then(|embedded| {
+            check(&embedded.vectors, texts.len(), self.info.dims)?;
+            // Not every model's vectors are of unit length, least of all shortened ones.
+            let units: Result<_, Fault> = embedded.vectors.into_iter().map(to_unit).collect();
+            let vectors = units.map_err(|_| "has a vector without a direction".to_owned())?;
+            Ok(Embedded { vectors, ..embedded })
+        });
+        let nonsense =
+            |why: String| Trouble::Nonsense(format!("the answer {}", shapes::without_quotes(&why, texts)));
+        (embedded.map_err(nonsense), told)
+    }
+
+    fn sent_headers(&self, token: Option<&Token>) -> Result<HeaderMap, Fault> {
+        let mut headers = self.headers.clone();
+        if let (Some(Authorization { header, prefix, .. }), Some(token)) = (&self.authorization, token) {
+            let mut value = HeaderValue::from_str(&format!("{prefix}{}", token.expose()))
+                .map_err(|_| Fault::Unauthorized("the token cannot be sent in a header".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(header.clone(), value);
+        }
+        Ok(headers)
+    }
+
+    /// What an answer's headers say of limits.
+    fn told(&self, headers: &HeaderMap) -> Told {
+        let rates = rates::read(headers, self.clock.now_ms());
+        let limit =
+            |limit: Option<u64>| limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
+        let spent = |left: Option<u64>, reset: Option<Duration>| (left == Some(0)).then_some(reset).flatten();
+        Told {
+            requests_per_minute: limit(rates.requests_limit),
+            tokens_per_minute: limit(rates.tokens_limit),
+            no_requests_ms: spent(rates.requests_remaining, rates.requests_reset).map(millis),
+            no_tokens_ms: spent(rates.tokens_remaining, rates.tokens_reset).map(millis),
+        }
+    }
+
+    /// What an answer without success means.
+    fn trouble(&self, answer: &Answer, texts: &[String]) -> Trouble {
+        let said = shapes::words(&answer.body).map(|words| shapes::without_quotes(&words, texts));
+        let says = said.map_or_else(String::new, |words| format!(": {words}"));
+        let words = format!("answered {}{says}", answer.status);
+        let asked = rates::read(&answer.headers, self.clock.now_ms()).wait();
+        let asked = asked.or_else(|| rates::retry_delay(&answer.body)).map(millis);
+        match (answer.status, asked) {
+            (401 | 403, _) => Trouble::Unauthorized(words),
+            (400 | 413 | 422, _) => Trouble::Refused(words),
+            // A 503 that names no time is a failure like others.
+            (429, _) | (503, Some(_)) => Trouble::Throttled(asked),
+            (408 | 425 | 500..=599, _) => Trouble::Failed { words, late: matches!(answer.status, 408 | 504) },
+            _ => Trouble::Misused(words),
+        }
+    }
+}
+
+/// Refuses vectors that cannot be stored; the words continue "the answer".
+fn check(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), String> {
+    if vectors.len() != count {
+        return Err(format!("has {} vectors for {count} texts", vectors.len()));
+    }
+    for (index, vector) in vectors.iter().enumerate() {
+        if vector.is_empty() || !vector.iter().all(|number| number.is_finite()) {
+            return Err(format!("has a vector without finite numbers for text {index}"));
+        }
+        if vector.len() != dims {
+            return Err(format!("has vectors of {} numbers, the pipeline says {dims}", vector.len()));
+        }
+        if vector.iter().all(|number| *number == 0.0) {
+            return Err(format!("has a vector of zeros for text {index}"));
+        }
+    }
+    Ok(())
+}
+
+/// A call that got no whole answer.
+fn lost(fault: Fault, late: bool) -> Trouble {
+    match fault {
+        Fault::Unauthorized(words) => Trouble::Unauthorized(words),
+        // It never ends, or does not fit.
+        Fault::Permanent(reason) => Trouble::Failed { words: reason.detail, late },
+        Fault::Transient(words) => Trouble::Failed { words, late },
+        other => Trouble::Failed { words: other.to_string(), late },
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,352 @@
+//! Models behind HTTP: embedders of a provider.
+//!
+//! A call of the pipeline takes its turn at the [`Limiter`] that all callers of the credential share,
+//! and tells it how it ended. It is made again only where nothing was lost by it: after a request
+//! for patience (when its turn comes), after a 401 (once, with a new token), and after an answer
+//! that makes no sense (once). Everything else is the stage's to decide. A question is made once,
+//! at once, and not at all while calls would be in vain.
+//!
+//! What a provider refuses (400, 413, 422) is about a text. A refused credential (401 after a
+//! renewal, 403), a model that is not there (404 and other refusals), and a first text whose
+//! refusal is followed by that of [`CANARY`] concern every call: the limiter parks them all.
+
+mod exchange;
+mod rates;
+mod shapes;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::credentials::{Credential, Token};
+use super::http::{Endpoint, HeaderMap, HeaderName};
+use crate::fault::{Fault, reason};
+use crate::ports::clock::Clock;
+use crate::ports::embedder::{Embedder, EmbedderInfo, Pace, Purpose, Waiting};
+use crate::ports::tokenizer::Tokenizer;
+use crate::resilience::limiter::{Lease, Limiter};
+use crate::resilience::terms::{Ended, Limits, Told};
+
+use exchange::Trouble;
+use shapes::Embedded;
+pub use shapes::Shape;
+
+/// What an innocent text looks like.
+pub const CANARY: &str = "contexture";
+/// Bytes that a number of an answer may have, as JSON writes it.
+pub const NUMBER_BYTES_MAX: usize = 32;
+/// Bytes that an answer may have besides its numbers.
+pub const ANSWER_BYTES_BESIDES: usize = 256 * 1024;
+/// How long one call of the pipeline may be told to wait, again and again.
+const THROTTLED_MAX: Duration = Duration::from_secs(60);
+
+/// A model of a provider.
+pub struct ProviderEmbedder {
+    parts: Parts,
+    /// Whether any call was ever served: then a refusal is about its text.
+    served: AtomicBool,
+}
+
+/// What it consists of.
+pub struct Parts {
+    /// `PROVIDER/MODEL`, for people.
+    pub label: String,
+    /// What it is.
+    pub info: EmbedderInfo,
+    /// Whose API it has.
+    pub shape: Shape,
+    /// What the provider calls it.
+    pub model: String,
+    /// Numbers to ask for, where they are to be asked for.
+    pub dims_asked: Option<usize>,
+    /// The words for passages and questions, if not the provider's usual ones.
+    pub input_types: Option<(String, String)>,
+    /// Put before every passage.
+    pub passage_prefix: String,
+    /// Put before every question.
+    pub query_prefix: String,
+    /// Its tokenizer.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Longest time of one call, as the endpoint has it.
+    pub call_max: Duration,
+    /// Sent with every call, beside the token.
+    pub headers: HeaderMap,
+    /// What authorises calls; none where the provider asks for nothing.
+    pub authorization: Option<Authorization>,
+    /// Who may call next.
+    pub limiter: Arc<Limiter>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What authorises calls.
+pub struct Authorization {
+    /// The header that it stands in.
+    pub header: HeaderName,
+    /// What stands before the token.
+    pub prefix: &'static str,
+    /// Where tokens come from.
+    pub credential: Arc<dyn Credential>,
+}
+
+impl ProviderEmbedder {
+    /// An embedder of these parts; connects to nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, served: AtomicBool::new(false) }
+    }
+
+    /// The tokens of all texts; refuses what is too long or too many.
+    fn check_fit(&self, texts: &[String]) -> Result<usize, Fault> {
+        let EmbedderInfo { tokens_max, tokens_reserved, batch_texts_max, .. } = self.parts.info;
+        if texts.len() > batch_texts_max {
+            return Err(
+                self.rejected(&format!("{} texts in one call, at most {batch_texts_max}", texts.len()))
+            );
+        }
+        let mut all = 0;
+        for text in texts {
+            let tokens = self.parts.tokenizer.count(text) + tokens_reserved;
+            if tokens > tokens_max {
+                let what =
+                    format!("a text of {tokens} tokens with special tokens, the model takes {tokens_max}");
+                return Err(self.rejected(&what));
+            }
+            all += tokens;
+        }
+        Ok(all)
+    }
+
+    async fn passages(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
+        let limiter = &self.parts.limiter;
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let began = Instant::now();
+        let (mut renewed, mut rechecked) = (false, false);
+        loop {
+            let lease = limiter.turn(tokens).await?;
+            // Not before its turn: it may have been replaced while this call waited.
+            let token = match self.token().await {
+                Ok(token) => token,
+                Err(fault) => return Err(self.without_token(lease, fault).await),
+            };
+            let (made, told) = self.parts.call(token.as_ref(), texts, Purpose::Passage).await;
+            let trouble = match made {
+                Ok(Embedded { vectors, tokens: used }) => {
+                    self.served.store(true, Ordering::Relaxed);
+                    let used = used.and_then(|used| u32::try_from(used).ok());
+                    limiter.report(lease, Ended::Served(used), told).await?;
+                    return Ok(vectors);
+                }
+                Err(trouble) => trouble,
+            };
+            let last = rechecked && texts.len() == 1;
+            limiter.report(lease, ended(&trouble, renewed, last), told).await?;
+            match trouble {
+                Trouble::Throttled(_) if began.elapsed() < THROTTLED_MAX => {}
+                Trouble::Throttled(hint_ms) => return Err(self.throttled(hint_ms)),
+                Trouble::Unauthorized(words) if !renewed => {
+                    if let Err(fault) = self.renewed(token).await {
+                        return Err(self.not_renewed(&words, fault).await);
+                    }
+                    renewed = true;
+                }
+                Trouble::Nonsense(_) if !rechecked => rechecked = true,
+                Trouble::Refused(words) if texts.len() == 1 => {
+                    return Err(self.refused(token.as_ref(), &words).await);
+                }
+                Trouble::Nonsense(words) if texts.len() == 1 => return Err(self.nonsense(&words)),
+                Trouble::Refused(words) | Trouble::Nonsense(words) => return Err(self.rejected(&words)),
+                Trouble::Unauthorized(words) | Trouble::Misused(words) => {
+                    return Err(Fault::Unauthorized(self.says(&words)));
+                }
+                Trouble::Failed { words, .. } => return Err(self.failed(&words)),
+            }
+        }
+    }
+
+    /// Whether the refusal of one text is about the text: if nothing was ever served, an innocent
+    /// text tells.
+    async fn refused(&self, token: Option<&Token>, words: &str) -> Fault {
+        if !self.served.load(Ordering::Relaxed)
+            && let Err(fault) = self.try_canary(token).await
+        {
+            return fault;
+        }
+        self.rejected(words)
+    }
+
+    async fn try_canary(&self, token: Option<&Token>) -> Result<(), Fault> {
+        let lease = self.parts.limiter.turn(1).await?;
+        let (made, told) = self.parts.call(token, &[CANARY.to_owned()], Purpose::Passage).await;
+        let (ended, tried) = match made {
+            Ok(_) => {
+                self.served.store(true, Ordering::Relaxed);
+                (Ended::Served(None), Ok(()))
+            }
+            Err(Trouble::Refused(words)) => {
+                let words = format!("refuses every text: {words}");
+                let fault = Fault::Unauthorized(self.says(&words));
+                (Ended::Parked(words), Err(fault))
+            }
+            // It says nothing about the text that was refused.
+            Err(_) => (Ended::Refused, Err(self.failed("refused a text, and did not answer for another"))),
+        };
+        self.parts.limiter.report(lease, ended, told).await?;
+        tried
+    }
+
+    /// A question: one call, now. A refused token is renewed once.
+    async fn question(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
+        let limiter = &self.parts.limiter;
+        limiter.question()?;
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let mut token = self.token().await?;
+        let mut renewed = false;
+        loop {
+            let (made, told) = self.parts.call(token.as_ref(), texts, Purpose::Query).await;
+            let trouble = match made {
+                Ok(Embedded { vectors, .. }) => {
+                    limiter.asked(tokens, Ended::Served(None), told);
+                    return Ok(vectors);
+                }
+                Err(Trouble::Unauthorized(_)) if !renewed => {
+                    renewed = true;
+                    token = self.renewed(token).await?;
+                    continue;
+                }
+                Err(trouble) => trouble,
+            };
+            limiter.asked(tokens, ended(&trouble, renewed, false), told);
+            return Err(match trouble {
+                Trouble::Throttled(hint_ms) => self.throttled(hint_ms),
+                Trouble::Failed { words, .. } => Fault::Transient(self.says(&words)),
+                Trouble::Unauthorized(words) | Trouble::Misused(words) => {
+                    Fault::Unauthorized(self.says(&words))
+                }
+                Trouble::Refused(words) | Trouble::Nonsense(words) => self.rejected(&words),
+            });
+        }
+    }
+
+    /// The token, if any is to be sent.
+    async fn token(&self) -> Result<Option<Token>, Fault> {
+        match &self.parts.authorization {
+            Some(authorization) => authorization.credential.token().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A token in place of one that was refused.
+    async fn renewed(&self, refused: Option<Token>) -> Result<Option<Token>, Fault> {
+        match (&self.parts.authorization, refused) {
+            (Some(authorization), Some(refused)) => authorization.credential.renew(&refused).await.map(Some),
+            _ => Err(Fault::Unauthorized(self.says("asks for a credential, and none is configured"))),
+        }
+    }
+
+    /// Gives a turn back for which there is no token.
+    async fn without_token(&self, lease: Lease, fault: Fault) -> Fault {
+        let ended = match &fault {
+            Fault::Unauthorized(words) => Ended::Parked(words.clone()),
+            _ => Ended::Lost,
+        };
+        self.parts.limiter.report(lease, ended, Told::default()).await.err().unwrap_or(fault)
+    }
+
+    /// Parks all calls where there is no other token than the one that was refused.
+    async fn not_renewed(&self, words: &str, fault: Fault) -> Fault {
+        let Fault::Unauthorized(why) = fault else { return fault };
+        let words = format!("{words}; {why}");
+        let parked = self.parts.limiter.park(words.clone()).await;
+        parked.err().unwrap_or_else(|| Fault::Unauthorized(self.says(&words)))
+    }
+
+    fn says(&self, words: &str) -> String {
+        format!("{}: {words}", self.parts.label)
+    }
+
+    fn rejected(&self, words: &str) -> Fault {
+        Fault::permanent(reason::EMBEDDER_REJECTED, self.says(words))
+    }
+
+    fn throttled(&self, hint_ms: Option<u64>) -> Fault {
+        let retry_after = Duration::from_millis(hint_ms.unwrap_or(1000).max(1000));
+        Fault::Throttled { retry_after, what: self.says("it asks for patience") }
+    }
+
+    /// An answer for one text that makes no sense again is the text's end, unless none makes sense.
+    fn nonsense(&self, words: &str) -> Fault {
+        self.parts.limiter.question().err().unwrap_or_else(|| self.rejected(words))
+    }
+
+    /// A failure costs an attempt only as long as others are served.
+    fn failed(&self, words: &str) -> Fault {
+        match self.parts.limiter.question() {
+            Err(fault) => fault,
+            Ok(()) => Fault::Transient(self.says(words)),
+        }
+    }
+}
+
+/// What the limiter is told of a trouble; `last` says that a single text made no sense twice.
+fn ended(trouble: &Trouble, renewed: bool, last: bool) -> Ended {
+    match trouble {
+        Trouble::Throttled(hint_ms) => Ended::Throttled(*hint_ms),
+        Trouble::Unauthorized(words) if renewed => Ended::Parked(words.clone()),
+        Trouble::Misused(words) => Ended::Parked(words.clone()),
+        Trouble::Failed { words, late } => Ended::Failed { words: words.clone(), late: *late },
+        // Of many texts one may be to blame, which says nothing of the provider.
+        Trouble::Nonsense(words) if last => Ended::Failed { words: words.clone(), late: false },
+        Trouble::Nonsense(_) => Ended::Lost,
+        Trouble::Refused(_) | Trouble::Unauthorized(_) => Ended::Refused,
+    }
+}
+
+#[async_trait]
+impl Embedder for ProviderEmbedder {
+    fn info(&self) -> &EmbedderInfo {
+        &self.parts.info
+    }
+
+    fn tokenizer(&self) -> Arc<dyn Tokenizer> {
+        self.parts.tokenizer.clone()
+    }
+
+    async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tokens = self.check_fit(texts)?;
+        let prefix = match purpose {
+            Purpose::Passage => &self.parts.passage_prefix,
+            Purpose::Query => &self.parts.query_prefix,
+        };
+        let prefixed: Vec<String> = texts.iter().map(|text| format!("{prefix}{text}")).collect();
+        match purpose {
+            Purpose::Passage => self.passages(&prefixed, tokens).await,
+            Purpose::Query => self.question(&prefixed, tokens).await,
+        }
+    }
+
+    fn waiting(&self) -> Option<Waiting> {
+        self.parts.limiter.standing()?.waiting_for(self.parts.label.clone())
+    }
+
+    async fn pace(&self) -> Result<Pace, Fault> {
+        let limits = self.parts.limiter.limits().await?;
+        let Limits { requests_per_minute, tokens_per_minute, .. } = limits;
+        Ok(Pace { requests_per_minute, tokens_per_minute })
+    }
+
+    async fn until_open(&self) {
+        self.parts.limiter.until_open().await;
+    }
+
+    async fn begin_retry(&self) -> Result<(), Fault> {
+        self.parts.limiter.retry().await
+    }
+}

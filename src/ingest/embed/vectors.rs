@@ -1,0 +1,256 @@
+//! Texts to vectors: from the cache, from whoever embeds them already, or from the model.
+//!
+//! Calls carry texts of many documents and run side by side, as many as the model bears. A text
+//! the model refuses is found by halving its call, and only it fails. Any other fault ends the
+//! calls that have not begun; what was embedded until then is kept, so nothing is paid for twice.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+
+use super::flights::Claim;
+use crate::domain::ids::EmbeddingKey;
+use crate::fault::Fault;
+use crate::ingest::Stages;
+use crate::ingest::usage::Usage;
+use crate::ports::catalog::OpenCollection;
+use crate::ports::embedder::Purpose;
+
+/// A text to embed.
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) tokens: usize,
+    /// The document it is embedded alone with, because that one failed before.
+    pub(super) alone: Option<usize>,
+}
+
+/// What is known of the texts of a slice.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) vectors: HashMap<EmbeddingKey, Vec<f32>>,
+    /// Why a text has no vector.
+    pub(super) failed: HashMap<EmbeddingKey, Fault>,
+    /// What was asked of the model.
+    pub(super) spent: Usage,
+}
+
+/// Vectors that the cache does not have yet, and the claims on them.
+pub(super) struct Fresh<'a> {
+    pub(super) vectors: Vec<(EmbeddingKey, Vec<f32>)>,
+    /// Claimed from other processes.
+    pub(super) claimed: Vec<EmbeddingKey>,
+    pub(super) _claim: Claim<'a>,
+}
+
+/// How long a text is left to the process that claimed it: most batches take less, and one that is
+/// gone must not hold its documents up for long.
+const CLAIM_MAX: Duration = Duration::from_secs(30);
+/// When a text that another process embeds is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// A text and its key.
+type Keyed = (EmbeddingKey, Text);
+
+/// The vectors of `texts`, of so many chunks.
+pub(super) async fn of<'a>(
+    stages: &'a Stages,
+    open: &OpenCollection,
+    mut texts: BTreeMap<EmbeddingKey, Text>,
+    chunks: usize,
+) -> Result<(Known, Fresh<'a>), Fault> {
+    let mut known = Known::default();
+    loop {
+        look_up(stages, open, &mut texts, &mut known).await?;
+        let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
+        let (claim, others) = stages.flights.claim(&keys);
+        let mut elsewhere: BTreeMap<EmbeddingKey, Text> =
+            others.iter().filter_map(|(key, _)| texts.remove_entry(key)).collect();
+        let is_metered = open.embedder.info().is_metered;
+        let in_other_processes =
+            if is_metered { claim_from_others(stages, &mut texts).await? } else { BTreeMap::new() };
+        let claimed: Vec<EmbeddingKey> =
+            if is_metered { texts.keys().copied().collect() } else { Vec::new() };
+        let computed = compute(stages, open, texts, &mut known).await;
+        if elsewhere.is_empty() && in_other_processes.is_empty() {
+            let missing = known.spent.texts + known.failed.len() as u64;
+            stages.tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
+            return Ok((known, Fresh { vectors: computed, claimed, _claim: claim }));
+        }
+        // Who holds a claim waits for nobody: what is done is cached and let go of first.
+        stages.ledger.cache_vectors(computed).await?;
+        stages.ledger.release_texts(&claimed).await?;
+        drop(claim);
+        for (_, landing) in others {
+            landing.landed().await;
+        }
+        if !in_other_processes.is_empty() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        elsewhere.extend(in_other_processes);
+        texts = elsewhere;
+    }
+}
+
+/// Claims the texts from other processes; takes those out that one of them has.
+async fn claim_from_others(
+    stages: &Stages,
+    texts: &mut BTreeMap<EmbeddingKey, Text>,
+) -> Result<BTreeMap<EmbeddingKey, Text>, Fault> {
+    let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
+    let claimed = stages.ledger.claim_texts(&keys, CLAIM_MAX).await?;
+    let others = keys.iter().zip(claimed).filter(|(_, is_mine)| !is_mine);
+    Ok(others.filter_map(|(key, _)| texts.remove_entry(key)).collect())
+}
+
+/// Moves what the cache has from `texts` to `known`.
+async fn look_up(
+    stages: &Stages,
+    open: &OpenCollection,
+    texts: &mut BTreeMap<EmbeddingKey, Text>,
+    known: &mut Known,
+) -> Result<(), Fault> {
+    let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
+    let dims = open.embedder.info().dims;
+    for (key, cached) in keys.iter().zip(stages.ledger.cached_vectors(&keys).await?) {
+        if let Some(vector) = cached.filter(|vector| vector.len() == dims) {
+            texts.remove(key);
+            known.vectors.insert(*key, vector);
+        }
+    }
+    Ok(())
+}
+
+/// Embeds `texts`; returns the new vectors, which are in `known`, too.
+async fn compute(
+    stages: &Stages,
+    open: &OpenCollection,
+    texts: BTreeMap<EmbeddingKey, Text>,
+    known: &mut Known,
+) -> Vec<(EmbeddingKey, Vec<f32>)> {
+    let info = open.embedder.info();
+    let texts_max = info.batch_texts_max.min(stages.limits.embed_batch_texts_max);
+    let tokens_max = info.batch_tokens_max.min(stages.limits.embed_batch_tokens_max);
+    let (alone, together): (Vec<Keyed>, Vec<Keyed>) =
+        texts.into_iter().partition(|(_, text)| text.alone.is_some());
+    let mut by_document: BTreeMap<usize, Vec<Keyed>> = BTreeMap::new();
+    for keyed in alone {
+        by_document.entry(keyed.1.alone.unwrap_or_default()).or_default().push(keyed);
+    }
+    let mut calls = batches(&together, texts_max, tokens_max);
+    calls.extend(by_document.values().flat_map(|texts| batches(texts, texts_max, tokens_max)));
+    let calling = Calling { open, requests: AtomicU64::new(0), over: OnceLock::new() };
+    let calls: Vec<BoxFuture<Vec<Answered>>> =
+        calls.into_iter().map(|call| calling.embed(call).boxed()).collect();
+    let answers: Vec<Vec<Answered>> =
+        stream::iter(calls).buffer_unordered(info.calls_max.max(1)).collect().await;
+    known.spent.requests += calling.requests.load(Ordering::Relaxed);
+    let mut computed = Vec::new();
+    for Answered { key, tokens, vector } in answers.into_iter().flatten() {
+        match vector {
+            Ok(vector) => {
+                known.spent.texts += 1;
+                known.spent.tokens += tokens as u64;
+                known.vectors.insert(key, vector.clone());
+                computed.push((key, vector));
+            }
+            Err(fault) => drop(known.failed.insert(key, fault)),
+        }
+    }
+    // In the order of their keys, whatever call ended first.
+    computed.sort_unstable_by_key(|(key, _)| *key);
+    computed
+}
+
+/// What became of a text.
+struct Answered {
+    key: EmbeddingKey,
+    tokens: usize,
+    vector: Result<Vec<f32>, Fault>,
+}
+
+/// The calls of one slice.
+struct Calling<'a> {
+    open: &'a OpenCollection,
+    requests: AtomicU64,
+    /// Why no more calls begin.
+    over: OnceLock<Fault>,
+}
+
+impl Calling<'_> {
+    /// Embeds the texts of one call, halving it as long as it is refused.
+    async fn embed(&self, texts: &[Keyed]) -> Vec<Answered> {
+        let mut answered = Vec::with_capacity(texts.len());
+        let mut pending = vec![texts];
+        while let Some(call) = pending.pop() {
+            let made = match self.over.get() {
+                Some(fault) => Err(fault.clone()),
+                None => self.call(call).await,
+            };
+            match made {
+                Ok(vectors) => answered.extend(call.iter().zip(vectors).map(|((key, text), vector)| {
+                    Answered { key: *key, tokens: text.tokens, vector: Ok(vector) }
+                })),
+                Err(Fault::Permanent(_)) if call.len() > 1 => {
+                    let (left, right) = call.split_at(call.len() / 2);
+                    pending.push(right);
+                    pending.push(left);
+                }
+                Err(fault) => {
+                    if !matches!(fault, Fault::Permanent(_)) {
+                        let _ = self.over.set(fault.clone());
+                    }
+                    answered.extend(call.iter().map(|(key, text)| Answered {
+                        key: *key,
+                        tokens: text.tokens,
+                        vector: Err(fault.clone()),
+                    }));
+                }
+            }
+        }
+        answered
+    }
+
+    async fn call(&self, call: &[Keyed]) -> Result<Vec<Vec<f32>>, Fault> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let texts: Vec<String> = call.iter().map(|(_, text)| text.text.clone()).collect();
+        let vectors = self.open.embedder.embed(&texts, Purpose::Passage).await?;
+        check_vectors(&vectors, call.len(), self.open.embedder.info().dims)?;
+        Ok(vectors)
+    }
+}
+
+/// Cuts texts into calls of bounded texts and tokens.
+fn batches(mut texts: &[Keyed], texts_max: usize, tokens_max: usize) -> Vec<&[Keyed]> {
+    let mut batches = Vec::new();
+    while !texts.is_empty() {
+        let mut tokens = 0_usize;
+        let within = texts.iter().take(texts_max.max(1)).take_while(|(_, text)| {
+            tokens = tokens.saturating_add(text.tokens);
+            tokens <= tokens_max
+        });
+        let (batch, rest) = texts.split_at(within.count().max(1));
+        batches.push(batch);
+        texts = rest;
+    }
+    batches
+}
+
+/// A model that answers nonsense is not stored.
+fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), Fault> {
+    let sound = |vector: &Vec<f32>| {
+        vector.len() == dims
+            && vector.iter().all(|number| number.is_finite())
+            && vector.iter().any(|number| *number != 0.0)
+    };
+    if vectors.len() == count && vectors.iter().all(sound) {
+        return Ok(());
+    }
+    Err(Fault::Transient(format!(
+        "the embedder answered {} vectors for {count} texts, or unsound ones",
+        vectors.len()
+    )))
+}

@@ -1,0 +1,147 @@
+//! What ingesting documents would cost, without doing it: the same decoding, cutting and keys as the
+//! stages have, and nothing written but the note that a cached vector was looked at.
+//!
+//! Tokens are those that the real run counts. Requests are a lower bound: how texts share calls
+//! depends on when their documents arrive.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::domain::chunk::embedded_text;
+use crate::domain::document::{Submission, hash_content};
+use crate::domain::ids::{CollectionKey, EmbeddingKey, embedding_key};
+use crate::fault::{Fault, Reason};
+use crate::ports::catalog::ChunkSizes;
+use crate::ports::embedder::Embedder;
+use crate::ports::ledger::{Ledger, State};
+
+use super::chunk::{ChunkLimits, cut, decode};
+
+/// What a run would do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Documents that would be processed.
+    pub documents: u64,
+    /// Documents whose newest version is this very content.
+    pub unchanged: u64,
+    /// Documents that would die.
+    pub dead: u64,
+    /// Chunks of those processed.
+    pub chunks: u64,
+    /// Chunks whose vector is known, or that stand for a text counted already.
+    pub cached: u64,
+    /// Texts to embed.
+    pub texts: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Calls to the model, at least.
+    pub requests: u64,
+}
+
+/// Adds up what documents would cost.
+pub struct Estimator {
+    ledger: Arc<dyn Ledger>,
+    collection: CollectionKey,
+    embedder: Arc<dyn Embedder>,
+    limits: ChunkLimits,
+    texts_max: u64,
+    tokens_max: u64,
+    seen: HashSet<EmbeddingKey>,
+    sofar: Estimate,
+}
+
+/// How a model would be called.
+#[derive(Debug, Clone, Copy)]
+pub struct Batching {
+    /// Texts of one call.
+    pub texts_max: usize,
+    /// Tokens of one call.
+    pub tokens_max: usize,
+    /// Most chunks of one document.
+    pub chunks_max: usize,
+}
+
+impl Estimator {
+    /// An estimator for documents of a collection, which need not exist yet.
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        collection: CollectionKey,
+        embedder: Arc<dyn Embedder>,
+        sizes: ChunkSizes,
+        batching: Batching,
+    ) -> Self {
+        let info = embedder.info();
+        let texts_max = batching.texts_max.min(info.batch_texts_max).max(1) as u64;
+        let tokens_max = batching.tokens_max.min(info.batch_tokens_max).max(1) as u64;
+        let limits = ChunkLimits {
+            tokens_max: sizes.tokens_max,
+            tokens_target: sizes.tokens_target,
+            tokens_reserved: sizes.tokens_reserved,
+            chunks_max: batching.chunks_max,
+        };
+        let (seen, sofar) = (HashSet::new(), Estimate::default());
+        Self { ledger, collection, embedder, limits, texts_max, tokens_max, seen, sofar }
+    }
+
+    /// Adds a document.
+    pub async fn add(&mut self, submission: &Submission) -> Result<(), Fault> {
+        let hash = hash_content(submission.description(), submission.body());
+        let history = self.ledger.history(&self.collection, submission.document_id()).await?;
+        let same = |newest: &crate::ports::ledger::VersionRecord| {
+            newest.content_hash == hash && newest.state != State::Dead && !newest.deletes
+        };
+        if history.first().is_some_and(same) {
+            self.sofar.unchanged += 1;
+            return Ok(());
+        }
+        let Ok(texts) = self.texts(submission).await? else {
+            self.sofar.dead += 1;
+            return Ok(());
+        };
+        self.sofar.documents += 1;
+        self.sofar.chunks += texts.len() as u64;
+        let unseen: Vec<(EmbeddingKey, u64)> =
+            texts.iter().filter(|(key, _)| self.seen.insert(*key)).copied().collect();
+        let keys: Vec<EmbeddingKey> = unseen.iter().map(|(key, _)| *key).collect();
+        let cached = self.ledger.cached_vectors(&keys).await?;
+        let missing = unseen.iter().zip(cached).filter(|(_, cached)| cached.is_none());
+        let (mut count, mut tokens) = (0, 0);
+        for ((_, text_tokens), _) in missing {
+            count += 1;
+            tokens += text_tokens;
+        }
+        self.sofar.cached += texts.len() as u64 - count;
+        self.sofar.texts += count;
+        self.sofar.tokens += tokens;
+        Ok(())
+    }
+
+    /// What all of them would cost.
+    pub fn finish(self) -> Estimate {
+        let by_texts = self.sofar.texts.div_ceil(self.texts_max);
+        let by_tokens = self.sofar.tokens.div_ceil(self.tokens_max);
+        Estimate { requests: by_texts.max(by_tokens), ..self.sofar }
+    }
+
+    /// The keys and tokens of a document's chunks; the reason why it would die.
+    async fn texts(
+        &self,
+        submission: &Submission,
+    ) -> Result<Result<Vec<(EmbeddingKey, u64)>, Reason>, Fault> {
+        let (submission, limits, embedder) = (submission.clone(), self.limits, self.embedder.clone());
+        let read = move || {
+            let description = submission.description();
+            let media_type = description.media_type.as_deref();
+            let text = decode(submission.body(), media_type, submission.document_id().as_str())?;
+            let title = description.title.as_deref().or(text.title.as_deref());
+            let spans = cut(&text, title, &*embedder.tokenizer(), &limits)?;
+            let keyed = |span: &crate::domain::chunk::ChunkSpan| {
+                let slice = &text.text[span.span.start..span.span.end];
+                let key = embedding_key(&embedder.info().model, &embedded_text(title, &span.heading, slice));
+                (key, u64::from(span.embed_tokens))
+            };
+            Ok(spans.iter().map(keyed).collect())
+        };
+        tokio::task::spawn_blocking(read).await.map_err(super::chunk::stage::panicked)
+    }
+}

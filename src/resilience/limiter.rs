@@ -1,0 +1,302 @@
+//! What a caller of a provider holds: its turns, and what it knows of waits.
+//!
+//! All callers of one credential, in all processes, share one [`Quota`]; each turn and each report
+//! is one atomic change of it. A call of the pipeline waits for its turn: as long as it takes
+//! while the provider is well, [`PATIENCE_MAX`] while it is not; beyond, its messages had better
+//! wait in their queue. A question waits for nothing and asks nobody, for the store is not on the
+//! query path: it goes out unless this process knows that it would be in vain, and is counted
+//! afterwards. What this process saw last stands in a mirror that costs nothing to look at.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::quota::Quota;
+use super::terms::{Ask, Ended, Limits, Standing, Told, Turn, Wait, Why};
+use crate::fault::Fault;
+use crate::ports::clock::Clock;
+use crate::ports::states::SharedStates;
+
+/// Where quotas stand among the shared states.
+pub const PREFIX: &str = "limiter/";
+/// How long a call waits for a provider that is not well.
+pub const PATIENCE_MAX: Duration = Duration::from_secs(10);
+/// How long a call waits for its turn.
+pub const TURN_MAX: Duration = Duration::from_mins(5);
+/// Longest time between two looks of one that waits.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// Callers of one credential in this process.
+pub struct Limiter {
+    states: Arc<dyn SharedStates>,
+    clock: Arc<dyn Clock>,
+    name: String,
+    holder: String,
+    limits: Limits,
+    call_max: Duration,
+    waiting: AtomicU32,
+    jitter: AtomicU64,
+    place_free: Notify,
+    mirror: Mutex<Mirror>,
+}
+
+/// What this process saw last.
+#[derive(Default)]
+struct Mirror {
+    wait: Option<Wait>,
+    standing: Option<Standing>,
+}
+
+/// A turn; to be reported.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lease(u64);
+
+/// One of the calls that wait, for as long as it lives.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Limiter {
+    /// A limiter of the credential `name`; `holder` is a name that no other process has.
+    pub fn new(
+        states: Arc<dyn SharedStates>,
+        clock: Arc<dyn Clock>,
+        name: &str,
+        holder: &str,
+        limits: Limits,
+        call_max: Duration,
+    ) -> Self {
+        let seed = blake3::hash(holder.as_bytes());
+        let jitter = seed.as_bytes().iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte));
+        Self {
+            states,
+            clock,
+            name: name.to_owned(),
+            holder: holder.to_owned(),
+            limits,
+            call_max,
+            waiting: AtomicU32::new(0),
+            jitter: AtomicU64::new(jitter),
+            place_free: Notify::new(),
+            mirror: Mutex::default(),
+        }
+    }
+
+    /// The name of its credential.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits for a turn to make a call of so many tokens; throttled, or unauthorized where the
+    /// credential is refused, when that would take too long.
+    pub async fn turn(&self, tokens: u32) -> Result<Lease, Fault> {
+        let _waiting = Waiting::new(&self.waiting);
+        let began = Instant::now();
+        let mut unwell_since = None;
+        loop {
+            let freed = self.place_free.notified();
+            let wait = match self.ask(tokens).await? {
+                (Turn::Go { lease, at_ms }, now_ms) => {
+                    tokio::time::sleep(Duration::from_millis(at_ms.saturating_sub(now_ms))).await;
+                    return Ok(Lease(lease));
+                }
+                (Turn::Wait(wait), now_ms) => (wait.until_ms.saturating_sub(now_ms), wait),
+            };
+            let (wait_ms, wait) = wait;
+            let is_well = matches!(wait.why, Why::Rate | Why::Concurrency);
+            let since = if is_well { None } else { Some(unwell_since.unwrap_or_else(Instant::now)) };
+            unwell_since = since;
+            let waited = unwell_since.map_or(Duration::ZERO, |since: Instant| since.elapsed());
+            if waited >= PATIENCE_MAX
+                || (!is_well && wait_ms > millis(PATIENCE_MAX))
+                || began.elapsed() > TURN_MAX
+            {
+                return Err(self.fault(&wait, wait_ms));
+            }
+            let sleep = Duration::from_millis(wait_ms.max(1)).min(LOOK_MAX);
+            if wait.why == Why::Concurrency {
+                let _ = tokio::time::timeout(sleep, freed).await;
+            } else {
+                tokio::time::sleep(sleep).await;
+            }
+        }
+    }
+
+    /// Reports how a call ended.
+    pub async fn report(&self, lease: Lease, ended: Ended, told: Told) -> Result<(), Fault> {
+        let (limits, jitter) = (self.limits, self.next_jitter());
+        let done = self
+            .change(move |quota, now_ms| quota.report(&limits, lease.0, &ended, &told, jitter, now_ms))
+            .await
+            .map(|((), _)| ());
+        self.place_free.notify_one();
+        done
+    }
+
+    /// Lets nobody call for a while, because the credential, or what is asked for, is refused.
+    pub async fn park(&self, words: String) -> Result<(), Fault> {
+        self.change(move |quota, now_ms| quota.park(&words, now_ms)).await.map(|_| ())
+    }
+
+    /// Takes from the retry budget.
+    pub async fn retry(&self) -> Result<(), Fault> {
+        match self.change(Quota::retry).await? {
+            (Ok(()), _) => Ok(()),
+            (Err(wait), now_ms) => Err(self.fault(&wait, wait.until_ms.saturating_sub(now_ms))),
+        }
+    }
+
+    /// Whether a question may be asked now.
+    pub fn question(&self) -> Result<(), Fault> {
+        let now_ms = self.clock.now_ms();
+        match &self.mirror().wait {
+            Some(wait) if wait.until_ms > now_ms => Err(self.fault(wait, wait.until_ms - now_ms)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a question that was asked, after the fact and off its path.
+    pub fn asked(self: &Arc<Self>, tokens: u32, ended: Ended, told: Told) {
+        if let Ended::Throttled(hint_ms) = &ended {
+            let until_ms = self.clock.now_ms() + hint_ms.unwrap_or(super::quota::PATIENCE_MS_MIN);
+            self.mirror().wait = Some(Wait { until_ms, why: Why::Throttled, words: String::new() });
+        }
+        let limiter = self.clone();
+        tokio::spawn(async move {
+            let (limits, jitter) = (limiter.limits, limiter.next_jitter());
+            let noted = limiter.change(move |quota, now_ms| {
+                let lease = quota.note(&limits, tokens, now_ms);
+                quota.report(&limits, lease, &ended, &told, jitter, now_ms);
+            });
+            if let Err(fault) = noted.await {
+                tracing::debug!(limiter = limiter.name, %fault, "a question was not counted");
+            }
+        });
+    }
+
+    /// What this process knows of waits, without asking.
+    pub fn standing(&self) -> Option<Standing> {
+        let now_ms = self.clock.now_ms();
+        let mirror = self.mirror();
+        let standing = mirror.standing.clone()?;
+        match &mirror.wait {
+            Some(wait) if wait.until_ms > now_ms => {
+                Some(Standing { wait_ms: wait.until_ms - now_ms, why: Some(wait.why), ..standing })
+            }
+            _ if standing.why == Some(Why::Parked) => Some(Standing { wait_ms: 0, ..standing }),
+            _ => Some(Standing { why: None, wait_ms: 0, ..standing }),
+        }
+    }
+
+    /// Whether calls go out at all, as far as this process knows.
+    pub fn is_open(&self) -> bool {
+        let now_ms = self.clock.now_ms();
+        self.mirror().wait.as_ref().is_none_or(|wait| wait.until_ms <= now_ms)
+    }
+
+    /// Waits until calls may go out again; is counted as waiting meanwhile.
+    pub async fn until_open(&self) {
+        let _waiting = Waiting::new(&self.waiting);
+        loop {
+            let looked = self.look().await;
+            let now_ms = self.clock.now_ms();
+            let wait = self.mirror().wait.clone().filter(|wait| wait.until_ms > now_ms);
+            match (looked, wait) {
+                (Ok(()), None) => return,
+                (_, wait) => {
+                    let ms = wait.map_or(millis(LOOK_MAX), |wait| wait.until_ms - now_ms);
+                    tokio::time::sleep(Duration::from_millis(ms.max(1)).min(LOOK_MAX)).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at the quota, and shows in it how many calls of this process wait.
+    pub async fn look(&self) -> Result<(), Fault> {
+        let (holder, waiting) = (self.holder.clone(), self.waiting.load(Ordering::Relaxed));
+        self.change(move |quota, now_ms| quota.note_waiting(&holder, waiting, now_ms)).await.map(|_| ())
+    }
+
+    /// The limits in force.
+    pub async fn limits(&self) -> Result<Limits, Fault> {
+        let limits = self.limits;
+        Ok(self.change(move |quota, _| quota.limits(&limits)).await?.0)
+    }
+
+    async fn ask(&self, tokens: u32) -> Result<(Turn, u64), Fault> {
+        let (holder, waiting) = (self.holder.clone(), self.waiting.load(Ordering::Relaxed));
+        let (limits, jitter, call_max_ms) = (self.limits, self.next_jitter(), millis(self.call_max));
+        self.change(move |quota, now_ms| {
+            let ask = Ask { holder: &holder, waiting, tokens, call_max_ms };
+            quota.ask(&limits, &ask, jitter, now_ms)
+        })
+        .await
+    }
+
+    /// Changes the quota; returns what `change` made of it and the store's time.
+    async fn change<T: Send + 'static>(
+        &self,
+        mut change: impl FnMut(&mut Quota, u64) -> T + Send + 'static,
+    ) -> Result<(T, u64), Fault> {
+        let made = Arc::new(Mutex::new(None));
+        let (out, limits) = (made.clone(), self.limits);
+        let apply = move |state: Option<&str>, now_ms: u64| {
+            // What a program of another version wrote is begun anew.
+            let mut quota: Quota =
+                state.and_then(|state| serde_json::from_str(state).ok()).unwrap_or_default();
+            let result = change(&mut quota, now_ms);
+            let seen = (result, quota.closed(now_ms).err(), quota.standing(&limits, now_ms), now_ms);
+            *out.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+            serde_json::to_string(&quota).ok()
+        };
+        self.states.change(&format!("{PREFIX}{}", self.name), Box::new(apply)).await?;
+        let made = made.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (result, wait, standing, now_ms) =
+            made.ok_or_else(|| Fault::Transient("limiter: a state was not changed".to_owned()))?;
+        let ahead = self.clock.now_ms();
+        let mut mirror = self.mirror();
+        // The store's time and this process's may differ; a wait is kept as a length.
+        mirror.wait =
+            wait.map(|wait| Wait { until_ms: ahead + wait.until_ms.saturating_sub(now_ms), ..wait });
+        mirror.standing = Some(standing);
+        Ok((result, now_ms))
+    }
+
+    fn fault(&self, wait: &Wait, wait_ms: u64) -> Fault {
+        let what = format!("{}: {}", self.name, wait.why.words(&wait.words));
+        if wait.why == Why::Parked {
+            return Fault::Unauthorized(what);
+        }
+        Fault::Throttled { retry_after: Duration::from_millis(wait_ms.max(1000)), what }
+    }
+
+    /// Any number, another each time (`SplitMix64`).
+    fn next_jitter(&self) -> u64 {
+        let state = self.jitter.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

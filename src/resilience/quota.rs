@@ -1,0 +1,317 @@
+//! What is known of one credential at one provider, and who may call next.
+//!
+//! Pure: a value, a question or a report, and a time. [`Quota::ask`] gives a turn, or says how
+//! long to wait and why; [`Quota::report`] learns from how the call ended. A turn is a lease:
+//! who dies with it blocks its place until [`Ask::call_max_ms`] and [`LEASE_SLACK_MS`] have passed.
+//! Turns are given up to [`AHEAD_MS`] before their time, so that callers sleep instead of asking.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::breaker::{Breaker, Verdict};
+use super::budget::Budget;
+use super::rate::Rate;
+use super::terms::{Ask, Ended, Limits, Standing, Told, Turn, Wait, Why};
+use super::window::Window;
+
+/// How long before its time a turn is given.
+pub const AHEAD_MS: u64 = 500;
+/// How long a lease lasts beyond its call.
+pub const LEASE_SLACK_MS: u64 = 5_000;
+/// Wait after a refusal that names none, before it doubles.
+pub const PATIENCE_MS_MIN: u64 = 1_000;
+/// Longest wait after a refusal that names none.
+pub const PATIENCE_MS_MAX: u64 = 60_000;
+/// Longest wait that a provider is believed.
+pub const HINT_MS_MAX: u64 = 600_000;
+/// How long nobody calls after a credential or a model was refused.
+pub const PARK_MS: u64 = 30_000;
+/// How often a place among the open calls is asked for anew.
+const PLACE_MS: u64 = 200;
+/// How long a waiting worker counts without asking again.
+const WAITING_MS: u64 = 5_000;
+/// Longest words that are kept, in characters.
+const WORDS_CHARS_MAX: usize = 300;
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Lease {
+    number: u64,
+    tokens: u32,
+    until_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Waiting {
+    calls: u32,
+    until_ms: u64,
+}
+
+/// What is known of one credential at one provider.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Quota {
+    requests: Rate,
+    tokens: Rate,
+    requests_per_minute: Option<u32>,
+    tokens_per_minute: Option<u32>,
+    window: Window,
+    breaker: Breaker,
+    budget: Budget,
+    patience_until_ms: u64,
+    refusals: u32,
+    parked_until_ms: u64,
+    /// What the last failure, or refusal of the credential, said.
+    words: String,
+    leases: Vec<Lease>,
+    lease: u64,
+    waiting: BTreeMap<String, Waiting>,
+    calls: u64,
+    throttled: u64,
+    failed: u64,
+}
+
+impl Quota {
+    /// A turn for a call, or a wait.
+    pub fn ask(&mut self, limits: &Limits, ask: &Ask, jitter: u64, now_ms: u64) -> Turn {
+        self.expire(now_ms);
+        match self.turn(limits, ask, jitter, now_ms) {
+            Ok((lease, at_ms)) => {
+                self.note_waiting(ask.holder, ask.waiting.saturating_sub(1), now_ms);
+                Turn::Go { lease, at_ms }
+            }
+            Err(wait) => {
+                self.note_waiting(ask.holder, ask.waiting, now_ms);
+                Turn::Wait(wait)
+            }
+        }
+    }
+
+    fn turn(&mut self, limits: &Limits, ask: &Ask, jitter: u64, now_ms: u64) -> Result<(u64, u64), Wait> {
+        let verdict = self.closed(now_ms)?;
+        let wait = |until_ms: u64, why: Why| Wait { until_ms, why, words: String::new() };
+        if self.leases.len() >= self.window.calls(limits.calls_max) {
+            return Err(wait(now_ms + PLACE_MS / 2 + jitter % PLACE_MS, Why::Concurrency));
+        }
+        let now = float(now_ms);
+        let mut at = now;
+        let requests = limits.requests_per_minute.or(self.requests_per_minute);
+        let tokens = limits.tokens_per_minute.or(self.tokens_per_minute);
+        at = requests.map_or(at, |limit| self.requests.at_ms(limit, now).max(at));
+        at = tokens.map_or(at, |limit| self.tokens.at_ms(limit, now).max(at));
+        let at_ms = whole(at);
+        if at_ms > now_ms + AHEAD_MS {
+            return Err(wait(at_ms - AHEAD_MS / 2 - jitter % (AHEAD_MS / 2), Why::Rate));
+        }
+        if let Some(limit) = requests {
+            self.requests.take(1.0, limit, at);
+        }
+        if let Some(limit) = tokens {
+            self.tokens.take(f64::from(ask.tokens), limit, at);
+        }
+        self.lease += 1;
+        let until_ms = at_ms + ask.call_max_ms + LEASE_SLACK_MS;
+        self.leases.push(Lease { number: self.lease, tokens: ask.tokens, until_ms });
+        if verdict == Verdict::Probe {
+            self.breaker.probing(self.lease);
+        }
+        self.calls += 1;
+        Ok((self.lease, at_ms))
+    }
+
+    /// Whether calls go out at all; else what they wait for.
+    pub fn closed(&self, now_ms: u64) -> Result<Verdict, Wait> {
+        let wait = |until_ms: u64, why: Why| Wait { until_ms, why, words: self.words.clone() };
+        if now_ms < self.parked_until_ms {
+            return Err(wait(self.parked_until_ms, Why::Parked));
+        }
+        if now_ms < self.patience_until_ms {
+            return Err(Wait { words: String::new(), ..wait(self.patience_until_ms, Why::Throttled) });
+        }
+        match self.breaker.verdict(now_ms) {
+            Verdict::Open(0) => Err(wait(now_ms + 2 * PLACE_MS, Why::Broken)),
+            Verdict::Open(until_ms) => Err(wait(until_ms, Why::Broken)),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// A call that asked nobody: it is counted and paid for, and what follows is paced.
+    pub fn note(&mut self, limits: &Limits, tokens: u32, now_ms: u64) -> u64 {
+        if let Some(limit) = limits.requests_per_minute.or(self.requests_per_minute) {
+            self.requests.take(1.0, limit, float(now_ms));
+        }
+        if let Some(limit) = limits.tokens_per_minute.or(self.tokens_per_minute) {
+            self.tokens.take(f64::from(tokens), limit, float(now_ms));
+        }
+        self.lease += 1;
+        self.calls += 1;
+        self.leases.push(Lease { number: self.lease, tokens, until_ms: now_ms + LEASE_SLACK_MS });
+        if self.breaker.verdict(now_ms) == Verdict::Probe {
+            self.breaker.probing(self.lease);
+        }
+        self.lease
+    }
+
+    /// Learns from the end of a call. `jitter` is any number.
+    pub fn report(
+        &mut self,
+        limits: &Limits,
+        lease: u64,
+        ended: &Ended,
+        told: &Told,
+        jitter: u64,
+        now_ms: u64,
+    ) {
+        let open = self.leases.len();
+        let held = self.leases.iter().position(|held| held.number == lease);
+        let tokens = held.map(|place| self.leases.swap_remove(place).tokens);
+        self.learn(limits, told, now_ms);
+        match ended {
+            Ended::Served(used) => {
+                self.refusals = 0;
+                self.parked_until_ms = 0;
+                self.window.served(open, limits.calls_max);
+                self.budget.served();
+                self.breaker.answered(lease, now_ms);
+                let per_minute = limits.tokens_per_minute.or(self.tokens_per_minute);
+                if let (Some(used), Some(asked), Some(per_minute)) = (used, tokens, per_minute) {
+                    self.tokens.correct(f64::from(*used) - f64::from(asked), per_minute, float(now_ms));
+                }
+            }
+            Ended::Throttled(hint_ms) => {
+                self.throttled += 1;
+                self.refusals = self.refusals.saturating_add(1);
+                self.window.cut(now_ms);
+                self.breaker.answered(lease, now_ms);
+                let wait_ms =
+                    hint_ms.map_or_else(|| self.backoff_ms(jitter), |hint_ms| hint_ms.min(HINT_MS_MAX));
+                self.patience_until_ms = self.patience_until_ms.max(now_ms + wait_ms);
+                // Whoever waited comes back at the limit's pace, not all at once.
+                self.requests.spent_until(float(self.patience_until_ms));
+            }
+            Ended::Failed { words, late } => {
+                self.failed += 1;
+                self.words = words.chars().take(WORDS_CHARS_MAX).collect();
+                if *late {
+                    self.window.cut(now_ms);
+                }
+                self.breaker.failed(lease, now_ms);
+            }
+            Ended::Refused => self.breaker.answered(lease, now_ms),
+            Ended::Parked(words) => {
+                self.park(words, now_ms);
+                self.breaker.answered(lease, now_ms);
+            }
+            Ended::Lost => self.breaker.lost(lease),
+        }
+    }
+
+    /// Lets nobody call for [`PARK_MS`], then one at a time until a call is served.
+    pub fn park(&mut self, words: &str, now_ms: u64) {
+        self.words = words.chars().take(WORDS_CHARS_MAX).collect();
+        self.parked_until_ms = now_ms + PARK_MS;
+        self.window.shut();
+    }
+
+    /// Takes what a retry costs; else the wait.
+    pub fn retry(&mut self, now_ms: u64) -> Result<(), Wait> {
+        let words = self.words.clone();
+        let wait = |wait_ms| Wait { until_ms: now_ms + wait_ms, why: Why::RetryBudget, words };
+        self.budget.take(now_ms).map_err(wait)
+    }
+
+    /// Notes that so many calls of a process wait.
+    pub fn note_waiting(&mut self, holder: &str, calls: u32, now_ms: u64) {
+        self.waiting.retain(|_, waiting| waiting.until_ms > now_ms);
+        if calls == 0 {
+            self.waiting.remove(holder);
+        } else {
+            self.waiting.insert(holder.to_owned(), Waiting { calls, until_ms: now_ms + WAITING_MS });
+        }
+    }
+
+    /// What a person is told.
+    pub fn standing(&self, limits: &Limits, now_ms: u64) -> Standing {
+        let waiting: u32 =
+            self.waiting.values().filter(|one| one.until_ms > now_ms).map(|one| one.calls).sum();
+        let wait = match self.closed(now_ms) {
+            Err(wait) => Some(wait),
+            Ok(_) if self.parked_until_ms > 0 => {
+                Some(Wait { until_ms: now_ms, why: Why::Parked, words: self.words.clone() })
+            }
+            Ok(_) if waiting > 0 => Some(self.pace(limits, now_ms)),
+            Ok(_) => None,
+        };
+        Standing {
+            why: wait.as_ref().map(|wait| wait.why),
+            wait_ms: wait.as_ref().map_or(0, |wait| wait.until_ms.saturating_sub(now_ms)),
+            words: wait.map_or_else(String::new, |wait| wait.words),
+            waiting,
+            open: self.leases.iter().filter(|lease| lease.until_ms > now_ms).count(),
+            window: self.window.calls(limits.calls_max),
+            calls: self.calls,
+            throttled: self.throttled,
+            failed: self.failed,
+        }
+    }
+
+    /// What calls wait for while the provider is well.
+    fn pace(&self, limits: &Limits, now_ms: u64) -> Wait {
+        let now = float(now_ms);
+        let requests = limits.requests_per_minute.or(self.requests_per_minute);
+        let tokens = limits.tokens_per_minute.or(self.tokens_per_minute);
+        let at = requests.map_or(now, |limit| self.requests.at_ms(limit, now));
+        let at = tokens.map_or(at, |limit| self.tokens.at_ms(limit, now).max(at));
+        let why = if whole(at) > now_ms { Why::Rate } else { Why::Concurrency };
+        Wait { until_ms: whole(at), why, words: String::new() }
+    }
+
+    /// The limits in force: those given, else those the provider told.
+    pub fn limits(&self, given: &Limits) -> Limits {
+        Limits {
+            requests_per_minute: given.requests_per_minute.or(self.requests_per_minute),
+            tokens_per_minute: given.tokens_per_minute.or(self.tokens_per_minute),
+            calls_max: given.calls_max,
+        }
+    }
+
+    fn learn(&mut self, limits: &Limits, told: &Told, now_ms: u64) {
+        self.requests_per_minute = told.requests_per_minute.or(self.requests_per_minute);
+        self.tokens_per_minute = told.tokens_per_minute.or(self.tokens_per_minute);
+        let known = self.limits(limits);
+        if let (Some(wait_ms), Some(_)) = (told.no_requests_ms, known.requests_per_minute) {
+            self.requests.spent_until(float(now_ms + wait_ms.min(HINT_MS_MAX)));
+        }
+        if let (Some(wait_ms), Some(_)) = (told.no_tokens_ms, known.tokens_per_minute) {
+            self.tokens.spent_until(float(now_ms + wait_ms.min(HINT_MS_MAX)));
+        }
+    }
+
+    /// Full jitter over the upper half: waiting less than half says little.
+    fn backoff_ms(&self, jitter: u64) -> u64 {
+        let doublings = self.refusals.saturating_sub(1).min(16);
+        let most_ms = (PATIENCE_MS_MIN << doublings).min(PATIENCE_MS_MAX);
+        most_ms / 2 + jitter % (most_ms / 2)
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        let breaker = &mut self.breaker;
+        self.leases.retain(|lease| {
+            let lasts = lease.until_ms > now_ms;
+            if !lasts {
+                breaker.lost(lease.number);
+            }
+            lasts
+        });
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "ms since the Unix epoch need 41 bits")]
+fn float(ms: u64) -> f64 {
+    ms as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ms since the Unix epoch")]
+fn whole(ms: f64) -> u64 {
+    ms.ceil() as u64
+}

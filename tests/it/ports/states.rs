@@ -1,0 +1,59 @@
+//! The suite of the shared states' port.
+
+mod contract;
+
+use std::sync::Arc;
+
+use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::sqlite::{Database, SqliteStates};
+use contexture::ports::states::SharedStates;
+
+use crate::support::clock::ManualClock;
+
+/// States, as two processes have them.
+pub(crate) struct Fixture {
+    one: Arc<dyn SharedStates>,
+    two: Arc<dyn SharedStates>,
+    _keeps: Box<dyn std::any::Any + Send + Sync>,
+}
+
+macro_rules! states_suite {
+    ($adapter:ident, $open:ident) => {
+        laws!($adapter, $open, {
+            contract: [
+                a_state_is_what_the_last_change_made_of_it,
+                none_leaves_it_as_it_is,
+                of_changes_at_once_none_is_lost,
+                names_are_found_by_their_beginning,
+                time_goes_on,
+                too_long_is_refused_and_changes_nothing,
+            ],
+        });
+    };
+}
+
+async fn open_memory() -> Fixture {
+    let one: Arc<dyn SharedStates> = Arc::new(MemoryStates::new(Arc::new(ManualClock::new())));
+    Fixture { two: one.clone(), one, _keeps: Box::new(()) }
+}
+
+states_suite!(memory, open_memory);
+
+async fn open_sqlite() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&directory.path().join("ledger.db")).unwrap();
+    let open = || Arc::new(SqliteStates::new(database.clone(), Arc::new(ManualClock::new())));
+    Fixture { one: open(), two: open(), _keeps: Box::new(directory) }
+}
+
+states_suite!(sqlite, open_sqlite);
+
+#[cfg(feature = "postgres")]
+async fn open_postgres() -> Fixture {
+    use super::ledger::postgres_states;
+    let (one, two, schema) = postgres_states().await;
+    Fixture { one: Arc::new(one), two: Arc::new(two), _keeps: Box::new(schema) }
+}
+
+#[cfg(feature = "postgres")]
+states_suite!(postgres_server, open_postgres);

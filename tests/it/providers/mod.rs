@@ -1,0 +1,5 @@
+//! Models behind HTTP: what becomes of documents and of calls when a provider is not well.
+
+mod answers;
+mod limits;
+mod pipeline;

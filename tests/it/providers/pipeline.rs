@@ -1,0 +1,303 @@
+//! Documents on their way through all stages, while their provider has good and bad days.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use contexture::adapters::credentials::{self, CredentialConfig, OAuth, Secret};
+use contexture::fault::reason;
+use contexture::ingest::usage;
+use contexture::ports::embedder::Embedder;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::support::plant::{Plant, documents};
+use crate::support::providers::{Setup, answer, answer_well, refusal, texts_of, vector_of};
+use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use crate::support::{TENANT, collection};
+
+const LONG: Duration = Duration::from_hours(30);
+
+async fn plant(setup: &Setup, server: &ScriptedHttp, embedders: usize) -> Plant {
+    Plant::new(setup.embedder(server), setup.states.clone(), setup.clock.clone(), embedders).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_of_429_costs_no_attempt_and_kills_nobody() {
+    for hint in [None, Some("20"), Some("1800")] {
+        let open = Arc::new(AtomicBool::new(false));
+        let is_open = open.clone();
+        let server = ScriptedHttp::start(move |request| match (is_open.load(Ordering::SeqCst), hint) {
+            (true, _) => answer_well(request),
+            (false, Some(seconds)) => refusal(429, "slow down").header("retry-after", seconds),
+            (false, None) => refusal(429, "slow down"),
+        })
+        .await;
+        let setup = Setup::new();
+        let plant = plant(&setup, &server, 3).await;
+        plant.put(&documents(200), 1).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let calls = server.requests().len();
+        assert!((2..=250).contains(&calls), "{calls} calls in an hour with {hint:?}");
+        assert_eq!(plant.counts().await.in_flight, 200);
+        open.store(true, Ordering::SeqCst);
+        let counts = plant.drained(Duration::from_hours(2)).await;
+        assert_eq!((counts.visible, counts.dead), (200, 0));
+        plant.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_minutes_of_500_cost_few_calls_and_no_document() {
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let server = ScriptedHttp::start(move |request| {
+        if is_open.load(Ordering::SeqCst) { answer_well(request) } else { refusal(500, "on fire") }
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 2).await;
+    plant.put(&documents(200), 1).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let calls = server.requests().len();
+    assert!(calls <= 30, "{calls}");
+    open.store(true, Ordering::SeqCst);
+    let counts = plant.drained(Duration::from_hours(2)).await;
+    assert_eq!((counts.visible, counts.dead), (200, 0));
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_poison_text_among_64_dies_alone() {
+    let server = ScriptedHttp::start(|request| {
+        let poisoned = texts_of(request).iter().any(|text| text.contains("number 37."));
+        if poisoned { refusal(400, "input 3 cannot be embedded") } else { answer_well(request) }
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(64), 1).await;
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (63, 1));
+    let letters = plant.dead().await;
+    assert_eq!(letters[0].key.document_id.as_str(), "doc 37");
+    assert_eq!(letters[0].reason.code, reason::EMBEDDER_REJECTED);
+    assert!(letters[0].reason.detail.contains("cannot be embedded"), "{}", letters[0].reason.detail);
+    let requests = server.requests();
+    let refused =
+        requests.iter().filter(|request| texts_of(request).iter().any(|text| text.contains("number 37.")));
+    assert!(refused.count() <= 7, "64 halved six times");
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_breaks_the_provider_takes_nobody_with_it() {
+    let server = ScriptedHttp::start(|request| {
+        let poisoned = texts_of(request).iter().any(|text| text.contains("number 5."));
+        if poisoned { refusal(500, "worker died") } else { answer_well(request) }
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(32), 1).await;
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (31, 1));
+    let letters = plant.dead().await;
+    assert_eq!(letters[0].reason.code, reason::ATTEMPTS_EXHAUSTED);
+    assert!(letters[0].reason.detail.contains("worker died"), "{}", letters[0].reason.detail);
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nonsense_for_ever_kills_a_few_then_parks() {
+    let server = ScriptedHttp::always(Reply::json(&json!({ "data": [] }))).await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(200), 1).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let counts = plant.counts().await;
+    assert_eq!(counts.dead, 4, "the fifth shows that it is the provider: {counts:?}");
+    assert_eq!(counts.visible, 0, "nothing of it is stored");
+    assert!(server.requests().len() <= 300, "{}", server.requests().len());
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vector_without_numbers_is_its_texts_fault() {
+    let server = ScriptedHttp::start(|request| {
+        let vectors: Vec<Vec<f32>> = texts_of(request)
+            .iter()
+            .map(|text| if text.contains("number 3.") { vec![0.0; 8] } else { vector_of(text) })
+            .collect();
+        Reply::json(&answer(&vectors))
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(16), 1).await;
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (15, 1));
+    assert!(plant.dead().await[0].reason.detail.contains("zeros"));
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_credential_parks_and_goes_on_when_it_is_accepted() {
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let server = ScriptedHttp::start(move |request| {
+        if is_open.load(Ordering::SeqCst) { answer_well(request) } else { refusal(401, "expired") }
+    })
+    .await;
+    let setup = Setup::new();
+    let embedder = setup.embedder(&server);
+    let plant = Plant::new(embedder.clone(), setup.states.clone(), setup.clock.clone(), 3).await;
+    plant.put(&documents(100), 1).await;
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    let calls = server.requests().len();
+    assert!(calls <= 50, "one try in 30 s: {calls}");
+    let waiting = embedder.waiting().unwrap();
+    assert!(waiting.why.contains("refuses all calls") && waiting.why.contains("expired"), "{waiting:?}");
+    assert!(waiting.workers >= 1, "{waiting:?}");
+    open.store(true, Ordering::SeqCst);
+    let counts = plant.drained(Duration::from_mins(30)).await;
+    assert_eq!((counts.visible, counts.dead), (100, 0));
+    plant.stop().await;
+}
+
+/// A provider and its token server: tokens that live for three seconds.
+struct Issuer {
+    issued: AtomicU64,
+    refused: AtomicUsize,
+    ends: Mutex<Option<(String, Instant)>>,
+}
+
+impl Issuer {
+    const LIFE: Duration = Duration::from_secs(3);
+
+    fn answer(&self, request: &Recorded) -> Reply {
+        if request.path == "/token" {
+            let number = self.issued.fetch_add(1, Ordering::SeqCst);
+            let token = format!("token-{number}");
+            *self.ends.lock().unwrap() = Some((token.clone(), Instant::now() + Self::LIFE));
+            return Reply::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3 }));
+        }
+        let sent = request.header("authorization").unwrap().to_owned();
+        let known = self.ends.lock().unwrap().clone();
+        match known {
+            Some((token, ends)) if sent == format!("Bearer {token}") && Instant::now() < ends => {
+                answer_well(request).after(Duration::from_millis(40))
+            }
+            _ => {
+                self.refused.fetch_add(1, Ordering::SeqCst);
+                refusal(401, "expired")
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
+    let issuer = Arc::new(Issuer { issued: 0.into(), refused: 0.into(), ends: Mutex::default() });
+    let answering = issuer.clone();
+    let server = ScriptedHttp::start(move |request| answering.answer(request)).await;
+    let mut setup = Setup::new();
+    setup.limits.requests_per_minute = Some(600);
+    let oauth = OAuth::new(&server.url("/token"), "tests", Some(Secret::new("secret")));
+    let config = CredentialConfig::ClientCredentials(oauth);
+    setup.credential =
+        Some(credentials::open("scripted", config, setup.states.clone(), setup.clock.clone()).unwrap());
+    let embedder = Arc::new(Small(setup.embedder(&server)));
+    let plant = Plant::new(embedder, setup.states.clone(), setup.clock.clone(), 3).await;
+    let began = Instant::now();
+    plant.put(&documents(2000), 1).await;
+    let counts = plant.drained(LONG).await;
+    let took = began.elapsed();
+    assert_eq!((counts.visible, counts.dead), (2000, 0));
+    assert_eq!(issuer.refused.load(Ordering::SeqCst), 0, "no call goes out with a token that has ended");
+    // Refreshed at 80 % of its life: one every 2.4 s, and the first.
+    let issued = issuer.issued.load(Ordering::SeqCst);
+    let most = took.as_millis() / 2400 + 1;
+    assert!(took > Duration::from_secs(30) && u128::from(issued) <= most, "{issued} in {took:?}");
+    assert!(u128::from(issued) >= took.as_millis() / 3000, "{issued} in {took:?}");
+    plant.stop().await;
+}
+
+/// Takes four texts a call, so that there are many.
+struct Small(Arc<contexture::adapters::providers::ProviderEmbedder>);
+
+#[async_trait::async_trait]
+impl Embedder for Small {
+    fn info(&self) -> &contexture::ports::embedder::EmbedderInfo {
+        static INFO: std::sync::OnceLock<contexture::ports::embedder::EmbedderInfo> =
+            std::sync::OnceLock::new();
+        INFO.get_or_init(|| contexture::ports::embedder::EmbedderInfo {
+            batch_texts_max: 4,
+            ..self.0.info().clone()
+        })
+    }
+
+    fn tokenizer(&self) -> Arc<dyn contexture::ports::tokenizer::Tokenizer> {
+        self.0.tokenizer()
+    }
+
+    async fn embed(
+        &self,
+        texts: &[String],
+        purpose: contexture::ports::embedder::Purpose,
+    ) -> Result<Vec<Vec<f32>>, contexture::fault::Fault> {
+        self.0.embed(texts, purpose).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_three_times_embeds_each_text_once() {
+    let server = ScriptedHttp::start(|request| answer_well(request).after(Duration::from_millis(100))).await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 4).await;
+    plant.put(&documents(300), 3).await;
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (300, 0));
+    let sent: Vec<String> = server.requests().iter().flat_map(texts_of).collect();
+    let unique: BTreeSet<&String> = sent.iter().collect();
+    assert_eq!(unique.len(), 300);
+    assert!(sent.len() * 100 <= unique.len() * 105, "{} texts for {}", sent.len(), unique.len());
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_embedded_before_a_failure_is_not_paid_for_again() {
+    let calls = AtomicUsize::new(0);
+    let server = ScriptedHttp::start(move |request| {
+        // The third call fails once.
+        if calls.fetch_add(1, Ordering::SeqCst) == 2 { refusal(500, "hiccup") } else { answer_well(request) }
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(300), 1).await;
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (300, 0));
+    let sent: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();
+    assert!(sent <= 300 + 64, "only the texts of the failed call are sent again: {sent}");
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_counted_by_tenant_and_model() {
+    let server = ScriptedHttp::start(answer_well).await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 2).await;
+    plant.put(&documents(100), 1).await;
+    plant.drained(LONG).await;
+    let tenant = collection(TENANT, "home").tenant;
+    let used = usage::since(&*setup.states, &tenant, 1, setup.clock.now_ms()).await.unwrap();
+    assert_eq!(used.len(), 1);
+    let (model, usage) = &used[0];
+    assert_eq!(model, "scripted/words");
+    assert_eq!(usage.texts, 100);
+    assert_eq!(usage.requests, server.requests().len() as u64);
+    assert!(usage.tokens >= 500, "{usage:?}");
+    plant.stop().await;
+}

@@ -1,0 +1,168 @@
+//! All stages over memory, with an embedder of the test's choice, at a time that tests may pause.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contexture::adapters::memory::broker::MemoryBroker;
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::adapters::memory::vectors::MemoryVectors;
+use contexture::domain::ids::CollectionKey;
+use contexture::domain::task::{Envelope, Stage, Task};
+use contexture::fault::Fault;
+use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
+use contexture::ports::broker::{Broker, Outgoing};
+use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
+use contexture::ports::clock::Clock;
+use contexture::ports::embedder::Embedder;
+use contexture::ports::ledger::{Counts, DeadFilter, DeadLetter, Ledger};
+use contexture::ports::states::SharedStates;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::scan::ScanIndex;
+use super::{TENANT, collection, epoch, submission};
+
+/// The clock of tokio, which stands still where a test pauses it.
+pub(crate) struct TokioClock(Instant);
+
+impl TokioClock {
+    pub(crate) const START_MS: u64 = 1_000_000;
+
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Instant::now()))
+    }
+}
+
+impl Clock for TokioClock {
+    fn now_ms(&self) -> u64 {
+        Self::START_MS + u64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+}
+
+struct One(Arc<OpenCollection>);
+
+#[async_trait]
+impl Catalog for One {
+    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok(Some(self.0.clone()))
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        vec![self.0.clone()]
+    }
+}
+
+/// How often a test looks whether everything has ended; hours may pass.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The stages of one process, and what they share.
+pub(crate) struct Plant {
+    pub(crate) ledger: Arc<MemoryLedger>,
+    broker: Arc<MemoryBroker>,
+    home: CollectionKey,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Plant {
+    /// Runs `embedders` embed workers and one of each other stage.
+    pub(crate) async fn new(
+        embedder: Arc<dyn Embedder>,
+        states: Arc<dyn SharedStates>,
+        clock: Arc<dyn Clock>,
+        embedders: usize,
+    ) -> Self {
+        let ledger = Arc::new(MemoryLedger::new(clock.clone()));
+        let broker = Arc::new(MemoryBroker::new(clock.clone()));
+        let home = collection(TENANT, "home");
+        let record = ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
+        let parts = Parts {
+            record,
+            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            vectors: Arc::new(MemoryVectors::new(embedder.info().dims)),
+            embedder,
+            lexical: Some(Arc::new(ScanIndex::default())),
+        };
+        let stages = Arc::new(Stages {
+            ledger: ledger.clone(),
+            broker: broker.clone(),
+            catalog: Arc::new(One(Arc::new(OpenCollection::new(parts, true)))),
+            clock,
+            limits: StageLimits {
+                chunk_batch_documents_max: 64,
+                embed_batch_documents_max: 64,
+                embed_batch_texts_max: 64,
+                embed_batch_tokens_max: 100_000,
+                commit_documents_max: 64,
+                commit_wait_max: Duration::from_millis(5),
+                batch_body_bytes_max: 1 << 20,
+                chunks_per_document_max: 100,
+            },
+            tally: Tally::default(),
+            handover: Handover::new(1 << 20),
+            flights: Flights::default(),
+            states,
+            events: None,
+            replicas: false,
+        });
+        let stop = watch::Sender::new(false);
+        let workers = [Stage::Chunk, Stage::Index]
+            .into_iter()
+            .chain(std::iter::repeat_n(Stage::Embed, embedders))
+            .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
+            .collect();
+        Self { ledger, broker, home, stop, workers }
+    }
+
+    /// Accepts documents, each sent to the chunk stage so many times.
+    pub(crate) async fn put(&self, documents: &[(String, String)], times: usize) {
+        let submissions =
+            documents.iter().map(|(id, text)| submission(&self.home, id, Some(1), text)).collect();
+        let receipts = self.ledger.accept(submissions).await.unwrap();
+        let tasks: Vec<Task> = receipts.into_iter().filter_map(|receipt| receipt.task).collect();
+        for _ in 0..times {
+            let messages = tasks.iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task.clone())));
+            self.broker.publish(messages.collect()).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn counts(&self) -> Counts {
+        self.ledger.counts(&self.home).await.unwrap()
+    }
+
+    /// Waits until nothing is in flight and every queue is empty.
+    pub(crate) async fn drained(&self, within: Duration) -> Counts {
+        let draining = async {
+            loop {
+                let counts = self.counts().await;
+                let mut left = 0;
+                for stage in Stage::ALL {
+                    left += self.broker.depth(stage).await.unwrap();
+                }
+                if counts.in_flight == 0 && left == 0 {
+                    return counts;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        timeout(within, draining).await.expect("everything ends in time")
+    }
+
+    pub(crate) async fn dead(&self) -> Vec<DeadLetter> {
+        self.ledger.dead(&DeadFilter::default(), 1000).await.unwrap()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        for worker in self.workers {
+            worker.await.unwrap();
+        }
+    }
+}
+
+/// Documents of one short text each, all different.
+pub(crate) fn documents(count: usize) -> Vec<(String, String)> {
+    (0..count).map(|number| (format!("doc {number}"), format!("The text of number {number}."))).collect()
+}

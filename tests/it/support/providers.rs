@@ -1,0 +1,133 @@
+//! A provider over real sockets that speaks like `OpenAI`, and an embedder of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contexture::adapters::credentials::{self, Credential, CredentialConfig, Secret};
+use contexture::adapters::http::{Endpoint, EndpointConfig, HeaderMap, Service};
+use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::providers::{Authorization, Parts, ProviderEmbedder, Shape};
+use contexture::fault::reason;
+use contexture::ports::clock::Clock;
+use contexture::ports::embedder::EmbedderInfo;
+use contexture::ports::states::SharedStates;
+use contexture::resilience::limiter::Limiter;
+use contexture::resilience::terms::Limits;
+use serde_json::{Value, json};
+
+use super::plant::TokioClock;
+use super::scripted_http::{Recorded, Reply, ScriptedHttp};
+use super::tokenizers::Runs;
+
+pub(crate) const DIMS: usize = 8;
+pub(crate) const KEY: &str = "canary-key-4410";
+
+/// A vector that tells texts apart.
+pub(crate) fn vector_of(text: &str) -> Vec<f32> {
+    let hash = blake3::hash(text.as_bytes());
+    hash.as_bytes().iter().take(DIMS).map(|byte| f32::from(*byte) / 255.0 + 0.01).collect()
+}
+
+/// The texts that a request asks to embed.
+pub(crate) fn texts_of(request: &Recorded) -> Vec<String> {
+    let body = request.json();
+    body["input"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// An answer with these vectors, in the order of the texts.
+pub(crate) fn answer(vectors: &[Vec<f32>]) -> Value {
+    let data: Vec<Value> = vectors
+        .iter()
+        .enumerate()
+        .map(|(index, vector)| json!({ "object": "embedding", "index": index, "embedding": vector }))
+        .collect();
+    json!({ "object": "list", "data": data, "model": "words", "usage": { "prompt_tokens": 1, "total_tokens": 1 } })
+}
+
+/// What a provider that is well answers.
+pub(crate) fn answer_well(request: &Recorded) -> Reply {
+    let vectors: Vec<Vec<f32>> = texts_of(request).iter().map(|text| vector_of(text)).collect();
+    Reply::json(&answer(&vectors))
+}
+
+/// A refusal in `OpenAI`'s shape.
+pub(crate) fn refusal(status: u16, words: &str) -> Reply {
+    let body = json!({ "error": { "message": words, "type": "invalid_request_error" } });
+    Reply::new(status, body.to_string()).header("content-type", "application/json")
+}
+
+/// How a client of a provider is set up.
+pub(crate) struct Setup {
+    pub(crate) states: Arc<dyn SharedStates>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) call_max: Duration,
+    pub(crate) credential: Option<Arc<dyn Credential>>,
+    pub(crate) holder: String,
+    pub(crate) answer_bytes_max: usize,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let clock = TokioClock::new();
+        let states = Arc::new(MemoryStates::new(clock.clone()));
+        Self {
+            states,
+            clock,
+            limits: Limits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 },
+            call_max: Duration::from_secs(30),
+            credential: None,
+            holder: "one".to_owned(),
+            answer_bytes_max: 1 << 20,
+        }
+    }
+
+    pub(crate) fn limiter(&self) -> Arc<Limiter> {
+        let (states, clock) = (self.states.clone(), self.clock.clone());
+        Arc::new(Limiter::new(states, clock, "scripted", &self.holder, self.limits, self.call_max))
+    }
+
+    /// The static key that tests look for where it must not be.
+    pub(crate) fn key(&self) -> Arc<dyn Credential> {
+        let config = CredentialConfig::Key(Secret::new(KEY));
+        credentials::open("scripted", config, self.states.clone(), self.clock.clone()).unwrap()
+    }
+
+    pub(crate) fn embedder(&self, server: &ScriptedHttp) -> Arc<ProviderEmbedder> {
+        let service = Service { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
+        let endpoint = EndpointConfig {
+            url: server.url("/v1/embeddings"),
+            api_key: None,
+            call_max: self.call_max,
+            answer_bytes_max: self.answer_bytes_max,
+        };
+        let (header, prefix) = Shape::OpenAi.key_header();
+        let credential = self.credential.clone().unwrap_or_else(|| self.key());
+        Arc::new(ProviderEmbedder::new(Parts {
+            label: "scripted/words".to_owned(),
+            info: EmbedderInfo {
+                model: "scripted/words".to_owned(),
+                dims: DIMS,
+                tokens_max: 512,
+                tokens_reserved: 0,
+                batch_texts_max: 64,
+                batch_tokens_max: 100_000,
+                calls_max: 16,
+                is_metered: true,
+            },
+            shape: Shape::OpenAi,
+            model: "words".to_owned(),
+            dims_asked: None,
+            input_types: None,
+            passage_prefix: String::new(),
+            query_prefix: "query: ".to_owned(),
+            tokenizer: Arc::new(Runs),
+            endpoint: Endpoint::new(service, &endpoint, self.clock.clone()).unwrap(),
+            call_max: self.call_max,
+            headers: HeaderMap::new(),
+            authorization: Some(Authorization { header, prefix, credential }),
+            limiter: self.limiter(),
+            clock: self.clock.clone(),
+        }))
+    }
+}

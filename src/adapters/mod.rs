@@ -1,5 +1,6 @@
 //! The outside world: one file or folder per system, the only place its crate is imported.
 
+pub mod credentials;
 pub mod edge;
 pub mod embedder;
 pub mod files;

@@ -9,6 +9,7 @@ mod chunker;
 mod cli;
 mod compose;
 mod config;
+mod credentials;
 mod domain;
 mod embedders;
 mod grpc;

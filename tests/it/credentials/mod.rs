@@ -1,0 +1,126 @@
+//! Credentials against token endpoints over real sockets, files and programs; time is told.
+
+mod canary;
+mod client;
+mod command;
+mod expiry;
+mod file;
+mod google;
+mod key;
+mod rotation;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use contexture::adapters::credentials::{Credential, CredentialConfig, OAuth, Secret, Token, open};
+use contexture::adapters::memory::states::MemoryStates;
+use contexture::fault::Fault;
+use contexture::ports::states::SharedStates;
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::clock::ManualClock;
+use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+
+/// Stands in whatever nobody may see.
+const CANARY: &str = "canary-secret-5d1e70aa";
+/// Far more than anything here takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The time and the states of one test.
+struct World {
+    clock: Arc<ManualClock>,
+    states: Arc<dyn SharedStates>,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        Self { states: Arc::new(MemoryStates::new(clock.clone())), clock }
+    }
+
+    fn try_open(&self, config: CredentialConfig) -> Result<Arc<dyn Credential>, Fault> {
+        open("provider", config, self.states.clone(), self.clock.clone())
+    }
+
+    fn open(&self, config: CredentialConfig) -> Arc<dyn Credential> {
+        self.try_open(config).unwrap()
+    }
+
+    fn refused(&self, config: CredentialConfig) -> Fault {
+        let fault = self.try_open(config).err().unwrap();
+        assert!(matches!(fault, Fault::Permanent(_)), "{fault:?}");
+        quiet(fault)
+    }
+
+    fn advance_ms(&self, ms: u64) {
+        self.clock.advance(Duration::from_millis(ms));
+    }
+}
+
+/// The fault, which says whose it is and no secret.
+fn quiet(fault: Fault) -> Fault {
+    let told = format!("{fault} {fault:?}");
+    assert!(!told.contains(CANARY), "{told}");
+    assert!(told.contains("credential provider: "), "{told}");
+    fault
+}
+
+async fn fault_of(credential: &Arc<dyn Credential>) -> Fault {
+    quiet(credential.token().await.unwrap_err())
+}
+
+async fn text_of(credential: &Arc<dyn Credential>) -> String {
+    credential.token().await.unwrap().expose().to_owned()
+}
+
+/// What so many callers at once are given.
+async fn many(credential: &Arc<dyn Credential>) -> Vec<Token> {
+    join_all((0..50).map(|_| credential.token())).await.into_iter().map(Result::unwrap).collect()
+}
+
+async fn many_renewed(credential: &Arc<dyn Credential>, refused: &Token) -> Vec<Result<Token, Fault>> {
+    join_all((0..50).map(|_| credential.renew(refused))).await
+}
+
+/// Waits until it holds.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+fn oauth(server: &ScriptedHttp) -> OAuth {
+    OAuth::new(&server.url("/oauth/token"), "client-7", Some(Secret::new(CANARY)))
+}
+
+fn granted(token: &str, expires_in: u64) -> Reply {
+    Reply::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": expires_in }))
+}
+
+/// Answers `token-1`, `token-2` and so on, each for so many seconds.
+async fn counting(expires_in: u64) -> ScriptedHttp {
+    let count = AtomicUsize::new(0);
+    ScriptedHttp::start(move |_| {
+        granted(&format!("token-{}", count.fetch_add(1, Ordering::SeqCst) + 1), expires_in)
+    })
+    .await
+}
+
+fn error(status: u16, body: &Value) -> Reply {
+    Reply::new(status, body.to_string()).header("content-type", "application/json")
+}
+
+/// A request's form.
+fn form(request: &Recorded) -> BTreeMap<String, String> {
+    form_urlencoded::parse(&request.body).into_owned().collect()
+}
+
+fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

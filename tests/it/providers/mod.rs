@@ -1,5 +1,6 @@
 //! Models behind HTTP: what becomes of documents and of calls when a provider is not well.
 
 mod answers;
+mod independent;
 mod limits;
 mod pipeline;

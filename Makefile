@@ -36,8 +36,8 @@ check:
 	$(CARGO) check --locked --no-default-features --bin contexture
 	$(CARGO) test --locked --test layers
 
-## Speed and memory, as ratios measured side by side. DATA=DIR names evaluation sets. The last two
-## need a RabbitMQ.
+## Speed and memory, as ratios measured side by side. DATA=DIR names evaluation sets. The last three
+## need a RabbitMQ, the last one a Postgres, too.
 bench:
 	$(CARGO) bench --locked --bench chunking -- $(if $(DATA),$(DATA)/chroma-dev/corpora)
 	$(CARGO) bench --locked --bench assemble
@@ -45,6 +45,7 @@ bench:
 	$(CARGO) bench --locked --bench query
 	$(CARGO) bench --locked --bench amqp
 	$(CARGO) bench --locked --bench amqp -- --embed-workers
+	$(CARGO) bench --locked --bench providers
 
 ## all-MiniLM-L6-v2 as a package, for pipelines/minilm.toml.
 model:

@@ -9,7 +9,7 @@
 //! server/        gRPC, authentication, the one map from refusals to codes
 //! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
 //! context/       a query's way: retrieve · fuse · rerank · assemble · render
-//! resilience/    backoff
+//! resilience/    backoff; rate · window · breaker · budget · quota, and the limiter over them
 //! ports/         the seams to everything outside, each with its contract in prose
 //! adapters/      one folder per outside system; only here is its crate imported
 //! domain/        what we talk about; pure: no I/O, clock, randomness
@@ -47,6 +47,9 @@
 //!   ([`ingest::follow`]): it is a function of the ledger, so any of them can be lost.
 //! * A crash between any two effects re-executes to the same state: ids derive from content and
 //!   epoch, never from time, randomness or delivery ([`domain::ids`]).
+//! * All callers of a provider's credential share one limiter. A provider that throttles, fails or refuses
+//!   its credential costs no attempt and no document, and no text is paid for twice
+//!   ([`resilience::quota`], [`ingest::embed`]).
 //! * The rendered context never exceeds its budget, framing included, in the tokenizer asked
 //!   for; retrieved text stands inside a fence that it cannot forge ([`context::render`]).
 //!

@@ -59,7 +59,7 @@ impl Parts {
         };
         let told = self.told(&answer.headers);
         if !answer.is_success() {
-            return (Err(self.trouble(&answer, texts)), told);
+            return (Err(self.trouble(&answer, texts, token)), told);
         }
         let embedded = self.shape.answer(&answer.body, texts.len()).and_then(|embedded| {
             check(&embedded.vectors, texts.len(), self.info.dims)?;
@@ -99,8 +99,11 @@ impl Parts {
     }
 
     /// What an answer without success means.
-    fn trouble(&self, answer: &Answer, texts: &[String]) -> Trouble {
+    fn trouble(&self, answer: &Answer, texts: &[String], token: Option<&Token>) -> Trouble {
         let said = shapes::words(&answer.body).map(|words| shapes::without_quotes(&words, texts));
+        // Whoever stands in between may repeat what it was sent.
+        let said =
+            said.map(|words| token.map_or(words.clone(), |token| words.replace(token.expose(), "***")));
         let says = said.map_or_else(String::new, |words| format!(": {words}"));
         let words = format!("answered {}{says}", answer.status);
         let asked = rates::read(&answer.headers, self.clock.now_ms()).wait();

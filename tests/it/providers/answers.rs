@@ -136,7 +136,7 @@ async fn more_patience_than_a_call_has_is_the_queues() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_token_is_renewed_once_then_everybody_is_parked() {
-    let (made, calls) = outcome(vec![refusal(401, "who are you?")]).await;
+    let (made, calls) = outcome(vec![refusal(401, &format!("who is {KEY}?"))]).await;
     // A static key cannot be renewed: the first 401 parks.
     let Err(Fault::Unauthorized(words)) = made else { panic!("{made:?}") };
     assert_eq!(calls, 1, "{words}");

@@ -7,6 +7,7 @@ pub mod event;
 pub mod fence;
 pub mod filter;
 pub mod ids;
+pub mod lanes;
 pub mod metadata;
 pub mod origin;
 pub mod pipeline;

@@ -6,6 +6,8 @@
 //! spaces end one by themselves. This is no model of any language: a missed or a false end
 //! makes a cut less fine, never wrong.
 
+use super::lanes::{self, LANES};
+
 /// Words that end in a full stop in the middle of sentences.
 const ABBREVIATIONS: [&str; 22] = [
     "mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "fig", "figs", "eq", "no", "nos", "vol", "pp", "cf",
@@ -30,7 +32,7 @@ pub fn sentence_ends(text: &str) -> impl Iterator<Item = usize> {
     let mut position = 0;
     std::iter::from_fn(move || {
         while position < bytes.len() {
-            let stop = position + bytes[position..].iter().position(|&byte| STOPS[usize::from(byte)])?;
+            let stop = next_stop(bytes, position)?;
             let Some(after) = stop_end(text, stop) else {
                 position = stop + 1;
                 continue;
@@ -49,6 +51,23 @@ pub fn sentence_ends(text: &str) -> impl Iterator<Item = usize> {
         }
         None
     })
+}
+
+/// The next byte from a place on that may start a stop.
+#[inline]
+fn next_stop(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while at < bytes.len() {
+        let length = lanes::length_before(lanes::full_stops(lanes::load(bytes, at)));
+        at += length;
+        if length < LANES {
+            if STOPS[usize::from(bytes[at])] {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+    None
 }
 
 /// First bytes of characters that may end a sentence.

@@ -60,11 +60,31 @@ pub trait TokenTable {
 /// vocabulary that splits words; texts joined on both sides take one away at most.
 fn words(text: &str) -> usize {
     let mut words = 0;
-    let mut counted = false;
+    let mut open = SPEAKS;
     for byte in text.bytes() {
-        let speaks = byte.is_ascii_alphanumeric() || matches!(byte, 0xC3..=0xC9 | 0xCE..=0xD4);
-        words += usize::from(speaks && !counted);
-        counted = (counted || speaks) && !byte.is_ascii_whitespace();
+        let kind = KINDS[usize::from(byte)];
+        words += usize::from(kind & open);
+        open = open & !kind | kind >> 1;
     }
     words
 }
+
+/// Makes a word count, once.
+const SPEAKS: u8 = 1;
+/// White space: the next word counts anew.
+const GAP: u8 = 2;
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        if byte.is_ascii_alphanumeric() || matches!(byte, 0xC3..=0xC9 | 0xCE..=0xD4) {
+            kinds[byte as usize] = SPEAKS;
+        } else if byte.is_ascii_whitespace() {
+            kinds[byte as usize] = GAP;
+        }
+        if byte == u8::MAX {
+            break kinds;
+        }
+        byte += 1;
+    }
+};

@@ -19,6 +19,7 @@ use tantivy::tokenizer::{
     TextAnalyzer, Token, TokenStream, Tokenizer,
 };
 
+use crate::domain::lanes::{self, LANES};
 use crate::fault::Fault;
 use crate::ports::lexical::Analysis;
 
@@ -192,6 +193,7 @@ impl<'a> WordCursor<'a> {
 impl Iterator for WordCursor<'_> {
     type Item = Range<usize>;
 
+    #[inline]
     fn next(&mut self) -> Option<Range<usize>> {
         if let Some(word) = self.ascii() {
             return Some(word);
@@ -212,15 +214,23 @@ impl Iterator for WordCursor<'_> {
 
 impl WordCursor<'_> {
     /// The next word, if nothing but ASCII stands before, in and behind it.
+    #[inline]
     fn ascii(&mut self) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes();
         let mut start = self.position;
         while bytes.get(start).is_some_and(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()) {
             start += 1;
         }
-        let length = bytes[start..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        let end = start + length;
-        if length == 0 || bytes.get(end).is_some_and(|byte| !byte.is_ascii()) {
+        let mut end = start;
+        loop {
+            let eight = lanes::load(bytes, end);
+            let length = lanes::length_before(lanes::others(lanes::letters(eight) | lanes::digits(eight)));
+            end += length;
+            if length < LANES {
+                break;
+            }
+        }
+        if end == start || bytes.get(end).is_some_and(|byte| !byte.is_ascii()) {
             return None;
         }
         self.position = end;

@@ -19,8 +19,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bpe_openai::{Tokenizer as Vocabulary, cl100k_base, o200k_base};
 
-use super::pieces::{Rules, split};
+use super::pieces::{Rules, lengths, split};
 use crate::domain::chunk::Span;
+use crate::domain::lanes::{self, LANES};
 use crate::ports::tokenizer::{TokenTable, Tokenizer};
 
 /// Longest piece, in bytes, that [`Counter`] remembers: it fits two words with its length.
@@ -67,8 +68,8 @@ impl Tokenizer for Bpe {
 
     fn count(&self, text: &str) -> usize {
         let mut counter = self.pool.take(self.vocabulary);
-        let pieces = split(self.vocabulary, self.rules, text);
-        let tokens = pieces.map(|piece| counter.count(piece.as_bytes()) as usize).sum();
+        let pieces = lengths(self.vocabulary, self.rules, text);
+        let tokens = pieces.map(|(rest, length)| counter.count(rest, length) as usize).sum();
         self.pool.put_back(counter);
         tokens
     }
@@ -80,8 +81,8 @@ impl Tokenizer for Bpe {
     fn count_and_least(&self, text: &str) -> (usize, usize) {
         let mut counter = self.pool.take(self.vocabulary);
         let (mut tokens, mut first, mut last) = (0, 0, 0);
-        for (place, piece) in split(self.vocabulary, self.rules, text).enumerate() {
-            last = counter.count(piece.as_bytes()) as usize;
+        for (place, (rest, length)) in lengths(self.vocabulary, self.rules, text).enumerate() {
+            last = counter.count(rest, length) as usize;
             if place == 0 {
                 first = last;
             }
@@ -123,9 +124,9 @@ impl<'a> BpeTable<'a> {
         let (mut border, mut tokens) = (0_u32, 0_u32);
         table.borders.push(border);
         table.tokens.push(tokens);
-        for piece in split(vocabulary, rules, text) {
-            border += narrow(piece.len());
-            tokens += counter.count(piece.as_bytes());
+        for (rest, length) in lengths(vocabulary, rules, text) {
+            border += narrow(length);
+            tokens += counter.count(rest, length);
             table.borders.push(border);
             table.tokens.push(tokens);
         }
@@ -258,28 +259,23 @@ impl Counter {
         Self { vocabulary, slots: vec![Slot::default(); slots] }
     }
 
-    fn count(&mut self, piece: &[u8]) -> u32 {
-        let length = match u8::try_from(piece.len()) {
-            Ok(length) if piece.len() <= REMEMBERED_BYTES_MAX => length,
-            _ => return narrow(self.vocabulary.bpe.count(piece)),
-        };
-        let mut packed = [0_u8; 16];
-        packed[..piece.len()].copy_from_slice(piece);
-        packed[REMEMBERED_BYTES_MAX] = length;
-        let key = halves(packed);
-        let [low, high] = key;
-        let mixed = (low ^ high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    /// Tokens of the piece of `length` bytes that `text` starts with.
+    #[inline]
+    fn count(&mut self, text: &str, length: usize) -> u32 {
+        let bytes = text.as_bytes();
+        if length > REMEMBERED_BYTES_MAX {
+            return narrow(self.vocabulary.bpe.count(&bytes[..length]));
+        }
+        let low = lanes::load(bytes, 0) & lanes::first(length);
+        let high = if length > LANES { lanes::load(bytes, LANES) & lanes::first(length - LANES) } else { 0 };
+        let key = [low, high | (length as u64) << (8 * (LANES - 1))];
+        let mixed = (key[0] ^ key[1].rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let index = (mixed >> 40) as usize & (self.slots.len() - 1);
         if self.slots[index].key != key {
-            self.slots[index] = Slot { key, tokens: narrow(self.vocabulary.bpe.count(piece)) };
+            self.slots[index] = Slot { key, tokens: narrow(self.vocabulary.bpe.count(&bytes[..length])) };
         }
         self.slots[index].tokens
     }
-}
-
-fn halves(packed: [u8; 16]) -> [u64; 2] {
-    let (words, _) = packed.as_chunks::<8>();
-    [u64::from_le_bytes(words[0]), u64::from_le_bytes(words[1])]
 }
 
 /// A length inside a text that is known to be shorter than 4 GiB.

@@ -14,6 +14,8 @@
 
 use bpe_openai::Tokenizer as Vocabulary;
 
+use crate::domain::lanes::{self, LANES};
+
 /// Which rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rules {
@@ -24,26 +26,39 @@ pub(super) enum Rules {
 }
 
 /// Splits a text.
+#[inline]
 pub(super) fn split<'a>(
     vocabulary: &'static Vocabulary,
     rules: Rules,
     text: &'a str,
 ) -> impl Iterator<Item = &'a str> {
+    lengths(vocabulary, rules, text).map(|(rest, length)| &rest[..length])
+}
+
+/// The rest of a text from each of its pieces on, with the length of that piece.
+#[inline]
+pub(super) fn lengths<'a>(
+    vocabulary: &'static Vocabulary,
+    rules: Rules,
+    text: &'a str,
+) -> impl Iterator<Item = (&'a str, usize)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let piece = match ascii_piece(rules, rest.as_bytes()) {
-            Some(length) => &rest[..length],
-            None => vocabulary.split(rest).next()?,
+        let length = match ascii_piece(rules, rest.as_bytes()) {
+            Some(length) => length,
+            None => vocabulary.split(rest).next()?.len(),
         };
-        rest = &rest[piece.len()..];
-        Some(piece)
+        let from_here = rest;
+        rest = &rest[length..];
+        Some((from_here, length))
     })
 }
 
 /// The length of the first piece, if ASCII alone decides it. `bytes` is not empty.
+#[inline]
 fn ascii_piece(rules: Rules, bytes: &[u8]) -> Option<usize> {
     let first = bytes[0];
     let next = bytes.get(1).copied();
@@ -79,9 +94,17 @@ fn ascii_piece(rules: Rules, bytes: &[u8]) -> Option<usize> {
 }
 
 /// A word that starts at `from`.
+#[inline]
 fn letters(rules: Rules, bytes: &[u8], from: usize) -> Option<usize> {
     if rules == Rules::Cl100k {
-        return run(bytes, from, |byte| byte.is_ascii_alphabetic());
+        let mut end = from;
+        loop {
+            let length = lanes::length_before(lanes::others(lanes::letters(lanes::load(bytes, end))));
+            end += length;
+            if length < LANES {
+                return decided(bytes, end).then_some(end);
+            }
+        }
     }
     let upper = run(bytes, from, |byte| byte.is_ascii_uppercase())?;
     let end = run(bytes, upper, |byte| byte.is_ascii_lowercase())?;
@@ -111,12 +134,14 @@ fn spaces(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Where a run ends, if what ends it is ASCII or the end of the text.
+#[inline]
 fn run(bytes: &[u8], from: usize, belongs: impl Fn(u8) -> bool) -> Option<usize> {
     let length = bytes[from..].iter().take_while(|byte| belongs(**byte)).count();
     decided(bytes, from + length).then_some(from + length)
 }
 
 /// Whether nothing beyond ASCII stands at a place.
+#[inline]
 fn decided(bytes: &[u8], at: usize) -> bool {
     bytes.get(at).is_none_or(u8::is_ascii)
 }
@@ -141,11 +166,13 @@ fn contraction(bytes: &[u8]) -> Contraction {
 }
 
 /// `\s` among ASCII.
+#[inline]
 fn is_space(byte: u8) -> bool {
     matches!(byte, b'\t'..=b'\r' | b' ')
 }
 
 /// `[^\s\p{L}\p{N}]` among ASCII.
+#[inline]
 fn is_symbol(byte: u8) -> bool {
     byte.is_ascii() && !byte.is_ascii_alphanumeric() && !is_space(byte)
 }

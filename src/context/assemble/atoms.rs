@@ -54,27 +54,37 @@ pub(super) struct Atoms<'a> {
 }
 
 impl Atoms<'_> {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.atoms.len()
     }
 
+    /// Document versions are numbered below this.
+    pub(super) fn groups(&self) -> usize {
+        self.atoms.iter().map(|atom| atom.group + 1).max().unwrap_or(0)
+    }
+
+    #[inline]
     pub(super) fn text(&self, index: usize) -> &str {
         let atom = &self.atoms[index];
         self.slice(atom.region, atom.span)
     }
 
     /// Text of a part of a region; the span is in bytes of the document.
+    #[inline]
     pub(super) fn slice(&self, region: usize, span: Span) -> &str {
         let Region { text, start, .. } = &self.regions[region];
         &text[span.start - start..span.end - start]
     }
 
     /// Whether an atom and the next one touch.
+    #[inline]
     pub(super) fn touches_next(&self, index: usize) -> bool {
         self.atoms.get(index + 1).is_some_and(|next| next.region == self.atoms[index].region)
     }
 
     /// Whether an atom and the one before touch.
+    #[inline]
     pub(super) fn touches_previous(&self, index: usize) -> bool {
         index > 0 && self.touches_next(index - 1)
     }

@@ -55,14 +55,17 @@ fn upper(prices: &Prices, admits: impl Fn(usize) -> bool, budget: usize) -> f64 
         })
         .collect();
     let budget = budget as f64;
-    let value = |price: f64| price * budget + unconstrained(atoms, &least, price);
+    let values = |prices: [f64; 2]| {
+        let beyond = unconstrained(atoms, &least, prices);
+        [prices[0] * budget + beyond[0], prices[1] * budget + beyond[1]]
+    };
     // Beyond the best gain per token nothing is worth its price, and the bound only grows.
     let densities = least.iter().map(|atom| atom.gain / atom.body.max(1.0));
     let (mut low, mut high) = (0.0, densities.fold(0.0, f64::max));
-    let mut best = value(low).min(value(high));
+    let mut best = values([low, high]).into_iter().fold(f64::INFINITY, f64::min);
     for _ in 0..ROUNDS {
         let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-        let (at_left, at_right) = (value(left), value(right));
+        let [at_left, at_right] = values([left, right]);
         best = best.min(at_left).min(at_right);
         if at_left <= at_right { high = right } else { low = left }
     }
@@ -70,20 +73,28 @@ fn upper(prices: &Prices, admits: impl Fn(usize) -> bool, budget: usize) -> f64 
     best * (1.0 + 1e-9)
 }
 
-/// The most that any set gains beyond what it costs at a price.
-fn unconstrained(atoms: &Atoms, least: &[Least], price: f64) -> f64 {
-    let mut total = 0.0;
+/// The most that any set gains beyond what it costs, at each of two prices.
+fn unconstrained(atoms: &Atoms, least: &[Least], prices: [f64; 2]) -> [f64; 2] {
+    let mut total = [0.0; 2];
     for region in &atoms.regions {
         // Best so far with the atom before left out, and taken.
-        let (mut apart, mut inside) = (0.0_f64, f64::NEG_INFINITY);
-        for index in region.atoms.clone() {
-            let Least { gain, body, label } = &least[index];
-            let worth = gain - price * body;
-            let taken = worth + inside.max(apart - price * label);
-            apart = apart.max(inside);
-            inside = taken;
+        let (mut apart, mut inside) = ([0.0; 2], [f64::NEG_INFINITY; 2]);
+        for Least { gain, body, label } in &least[region.atoms.clone()] {
+            for lane in 0..2 {
+                let worth = gain - prices[lane] * body;
+                let taken = worth + higher(inside[lane], apart[lane] - prices[lane] * label);
+                apart[lane] = higher(apart[lane], inside[lane]);
+                inside[lane] = taken;
+            }
         }
-        total += apart.max(inside);
+        for lane in 0..2 {
+            total[lane] += higher(apart[lane], inside[lane]);
+        }
     }
     total
+}
+
+/// The higher of two numbers; unlike [`f64::max`] a single instruction, since it asks for no NaN.
+fn higher(left: f64, right: f64) -> f64 {
+    if left > right { left } else { right }
 }

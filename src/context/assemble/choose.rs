@@ -30,11 +30,16 @@ pub(super) enum Rule {
 
 /// What may be added at once.
 pub(super) struct Options {
+    /// By start, then end.
     ranges: Vec<Range<usize>>,
-    /// By atom: options that start at it, end before it, or hold it.
-    near: Vec<Vec<usize>>,
+    /// By atom: the first option that starts at it or behind.
+    starting: Vec<usize>,
+    /// Options by end.
+    by_end: Vec<usize>,
+    /// By atom: the first place in `by_end` of one that ends before it or behind.
+    ending: Vec<usize>,
     /// By document version.
-    of_group: Vec<Vec<usize>>,
+    of_group: Vec<Range<usize>>,
 }
 
 /// How far a choice may go.
@@ -49,43 +54,80 @@ pub(super) struct Limits {
 impl Options {
     /// `admits` tells which atoms may be chosen.
     pub(super) fn of(atoms: &Atoms, items: &[Item], admits: impl Fn(usize) -> bool) -> Self {
-        let mut all: Vec<(usize, usize)> = Vec::with_capacity(3 * atoms.len());
+        let count = atoms.len();
+        // By atom: up to where all from it on may be chosen.
+        let mut open_to = vec![0; count];
+        for index in (0..count).rev() {
+            let goes_on = open_to.get(index + 1).copied().filter(|to| *to > index + 1);
+            open_to[index] = if admits(index) { goes_on.unwrap_or(index + 1) } else { index };
+        }
+        let is_open = |start: usize, end: usize| end <= open_to[start];
+        let heading = |index: usize| &items[atoms.atoms[index].item].heading;
+        let mut of_items: Vec<(usize, usize)> =
+            items.iter().map(|item| (item.atoms.start, item.atoms.end)).filter(|own| own.0 < own.1).collect();
+        of_items.sort_unstable();
+        let mut of_items = of_items.into_iter().peekable();
+        let mut all: Vec<(usize, usize)> = Vec::with_capacity(3 * count);
         for region in &atoms.regions {
+            let from = all.len();
             let Range { start, end } = region.atoms;
-            all.push((start, end));
+            let mut add = |start: usize, end: usize| {
+                if is_open(start, end) {
+                    all.push((start, end));
+                }
+            };
+            add(start, end);
             let mut section = start;
             for index in start..end {
-                all.push((index, index + 1));
-                all.push((index.saturating_sub(1).max(start), (index + 2).min(end)));
-                let heading = |index: usize| &items[atoms.atoms[index].item].heading;
-                if index + 1 == end || heading(index) != heading(index + 1) {
-                    all.push((section, index + 1));
+                add(index, index + 1);
+                add(index.saturating_sub(1).max(start), (index + 2).min(end));
+                if index + 1 == end
+                    || atoms.atoms[index].item != atoms.atoms[index + 1].item
+                        && heading(index) != heading(index + 1)
+                {
+                    add(section, index + 1);
                     section = index + 1;
                 }
             }
-        }
-        for item in items.iter().filter(|item| !item.atoms.is_empty()) {
-            all.push((item.atoms.start, item.atoms.end));
-        }
-        all.sort_unstable();
-        all.dedup();
-        let groups = atoms.atoms.iter().map(|atom| atom.group + 1).max().unwrap_or(0);
-        let mut options = Self {
-            ranges: Vec::new(),
-            near: vec![Vec::new(); atoms.len() + 1],
-            of_group: vec![Vec::new(); groups],
-        };
-        for (start, end) in all {
-            if !(start..end).all(&admits) {
-                continue;
+            while let Some((first, last)) = of_items.next_if(|own| own.0 < end) {
+                add(first, last);
             }
-            let number = options.ranges.len();
-            options.ranges.push(start..end);
-            options.of_group[atoms.atoms[start].group].push(number);
-            options.near[start].push(number);
-            options.near[end].push(number);
+            all[from..].sort_unstable();
         }
-        options
+        all.dedup();
+        Self::numbered(atoms, all.into_iter().map(|(start, end)| start..end).collect())
+    }
+
+    /// `ranges` are by start, then end.
+    fn numbered(atoms: &Atoms, ranges: Vec<Range<usize>>) -> Self {
+        let mut of_group = vec![0..0; atoms.groups()];
+        let (mut starting, mut ending) = (vec![0; atoms.len() + 2], vec![0; atoms.len() + 2]);
+        for (number, Range { start, end }) in ranges.iter().enumerate() {
+            starting[start + 1] += 1;
+            ending[end + 1] += 1;
+            // Atoms of one document version stand together.
+            let group = &mut of_group[atoms.atoms[*start].group];
+            let first = if group.end == 0 { number } else { group.start };
+            *group = first..number + 1;
+        }
+        for index in 0..=atoms.len() {
+            starting[index + 1] += starting[index];
+            ending[index + 1] += ending[index];
+        }
+        let mut places = ending.clone();
+        let mut by_end = vec![0; ranges.len()];
+        for (number, range) in ranges.iter().enumerate() {
+            by_end[places[range.end]] = number;
+            places[range.end] += 1;
+        }
+        Self { ranges, starting, by_end, ending, of_group }
+    }
+
+    /// Options that start at an atom or end before it.
+    fn near(&self, atom: usize) -> impl Iterator<Item = usize> {
+        let starting = self.starting[atom]..self.starting[atom + 1];
+        let ending = &self.by_end[self.ending[atom]..self.ending[atom + 1]];
+        starting.chain(ending.iter().copied())
     }
 }
 
@@ -100,6 +142,7 @@ struct Entry {
 }
 
 impl Ord for Entry {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.key
             .total_cmp(&other.key)
@@ -109,6 +152,7 @@ impl Ord for Entry {
 }
 
 impl PartialOrd for Entry {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -157,13 +201,11 @@ pub(super) fn greedy(
         }
         let first = selection.passages_of(group) == 0;
         selection.choose(prices, range, delta);
-        let cheaper: Vec<usize> = if first {
-            options.of_group[group].clone()
+        let mut look_again = |option| push(&mut heap, prices, options, &selection, rule, option, false);
+        if first {
+            options.of_group[group].clone().for_each(&mut look_again);
         } else {
-            options.near[range.start].iter().chain(&options.near[range.end]).copied().collect()
-        };
-        for option in cheaper {
-            push(&mut heap, prices, options, &selection, rule, option, false);
+            options.near(range.start).chain(options.near(range.end)).for_each(&mut look_again);
         }
     }
     selection
@@ -215,15 +257,12 @@ pub(super) fn swap(
     outside.sort_by(|left, right| gain(prices, *right).total_cmp(&gain(prices, *left)).then(left.cmp(right)));
     outside.truncate(SWAPS_MAX);
     for incoming in outside {
-        let mut inside: Vec<usize> = (0..prices.atoms.len())
+        let outgoing = (0..prices.atoms.len())
             .filter(|index| selection.is_chosen(*index) && gain(prices, *index) < gain(prices, incoming))
-            .collect();
-        inside.sort_by(|left, right| {
-            gain(prices, *left).total_cmp(&gain(prices, *right)).then(left.cmp(right))
-        });
-        let Some(outgoing) = inside.first() else { continue };
+            .min_by(|left, right| gain(prices, *left).total_cmp(&gain(prices, *right)).then(left.cmp(right)));
+        let Some(outgoing) = outgoing else { continue };
         let mut changed = selection.clone();
-        changed.leave_out(prices, *outgoing);
+        changed.leave_out(prices, outgoing);
         let range = incoming..incoming + 1;
         let delta = changed.delta(prices, &range, true);
         let opens = delta.joined == 0;

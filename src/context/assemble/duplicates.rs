@@ -1,10 +1,9 @@
 //! Collapses candidates that say the same: the best one stays and carries the citations.
 //!
 //! Exact: equal texts, ASCII white space folded. Near: Jaccard similarity of the sets of
-//! 3-token shingles ≥ 0.9, the lengths in the same proportion, so that none stands in for a
+//! 3-word shingles ≥ 0.9, the lengths in the same proportion, so that none stands in for a
 //! much cheaper one, and the same numbers: a row with another figure is not a duplicate.
-//! Tokens are runs between white space; a character of three or four UTF-8 bytes is a token
-//! by itself, for scripts without spaces.
+//! What a word is [`super::words`] says.
 //!
 //! Pairs are found by prefix filtering, which misses none: sets this similar share one of
 //! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007).
@@ -18,25 +17,26 @@ use foldhash::fast::RandomState;
 use super::atoms::Atoms;
 use super::items::Item;
 use super::unite::overlaps;
+use super::words::{fold, for_each_word};
 use crate::context::answer::{Citation, Verdict};
 
-/// Tokens per shingle.
-const SHINGLE_TOKENS: usize = 3;
+/// Words per shingle.
+const SHINGLE_WORDS: usize = 3;
 /// Similarity from which two texts are near duplicates, in tenths.
 const SIMILARITY_TENTHS_MIN: usize = 9;
 
 /// What is compared of one text.
 struct Sketch {
-    /// Hash of the tokens in order.
+    /// Sum of the shingles' hashes, each as often as it occurs.
     whole: u64,
-    /// Hash of the tokens with digits, in any order.
+    /// Sum of the hashes of words with digits.
     numbers: u64,
     /// Hashes of the shingles; sorted, each once, when they are first compared.
     shingles: Vec<u64>,
     is_sorted: bool,
     /// The lowest of them, as many as similar sets share one of.
     prefix: Vec<u64>,
-    /// Bytes of the tokens.
+    /// Bytes of the words.
     bytes: usize,
 }
 
@@ -125,8 +125,13 @@ fn compare(first: &Item, kept: &mut Sketch, second: &Item, other: &mut Sketch) -
     }
     let of = first.chunk.id;
     let (left, right) = (&first.chunk.text, &second.chunk.text);
-    if kept.whole == other.whole && left.split_ascii_whitespace().eq(right.split_ascii_whitespace()) {
+    if kept.whole == other.whole
+        && (left == right || left.split_ascii_whitespace().eq(right.split_ascii_whitespace()))
+    {
         return Some(Verdict::DuplicateOf { of });
+    }
+    if !may_be_similar(kept, other) {
+        return None;
     }
     kept.sort();
     other.sort();
@@ -142,6 +147,19 @@ fn is_plausible(kept: &Sketch, other: &Sketch) -> bool {
 /// Lowest hashes of which similar sets share at least one.
 fn prefix_length(shingles: usize) -> usize {
     (shingles + 1).saturating_sub((shingles * SIMILARITY_TENTHS_MIN).div_ceil(10)).min(shingles)
+}
+
+/// Whether the lowest hashes leave it open that two sets are similar: up to the lower end of both,
+/// no more stand in one alone than may in all.
+fn may_be_similar(left: &Sketch, right: &Sketch) -> bool {
+    let alone = |one: &Sketch, other: &Sketch| {
+        let end = other.prefix.last().copied().unwrap_or(0);
+        let below = one.prefix.iter().take_while(|hash| **hash <= end);
+        below.filter(|hash| other.prefix.binary_search(hash).is_err()).count()
+    };
+    // |∩| / |∪| ≥ t  ⇒  |∪| − |∩| ≤ (1 − t) / (1 + t) · (|left| + |right|)
+    let most = (10 - SIMILARITY_TENTHS_MIN) * (left.shingles.len() + right.shingles.len());
+    (alone(left, right) + alone(right, left)) * (10 + SIMILARITY_TENTHS_MIN) <= most
 }
 
 /// Whether the Jaccard similarity of two sorted sets is at least the minimum.
@@ -161,7 +179,7 @@ fn similar(left: &[u64], right: &[u64]) -> bool {
     shared >= needed
 }
 
-/// The tokens of a text, and what tells most texts apart.
+/// The words of a text, and what tells most texts apart.
 struct Outline {
     hashes: Vec<u64>,
     numbers: u64,
@@ -170,16 +188,14 @@ struct Outline {
 
 impl Outline {
     fn of(text: &str) -> Self {
-        let hashes = Vec::with_capacity(text.len() / 5 + 1);
-        let mut outline = Self { hashes, numbers: 0, bytes: 0 };
-        for_each_token(text.as_bytes(), |hash, length, has_digit| {
-            outline.hashes.push(hash);
-            outline.bytes += length;
-            if has_digit {
-                outline.numbers = outline.numbers.wrapping_add(hash);
-            }
+        let mut hashes = Vec::with_capacity(text.len() / 5 + 1);
+        let (mut numbers, mut bytes) = (0_u64, 0);
+        for_each_word(text.as_bytes(), |hash, length, has_digit| {
+            hashes.push(hash);
+            bytes += length;
+            numbers = numbers.wrapping_add(if has_digit { hash } else { 0 });
         });
-        outline
+        Self { hashes, numbers, bytes }
     }
 }
 
@@ -203,16 +219,20 @@ fn accompanied(outlines: &[Option<Outline>]) -> Vec<bool> {
 }
 
 fn sketch(outline: Outline) -> Sketch {
-    let Outline { hashes, numbers, bytes } = outline;
-    let chain =
-        |hashes: &[u64]| mix(hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_mul(FACTOR) ^ *hash));
-    let shingles: Vec<u64> = if hashes.len() < SHINGLE_TOKENS {
-        vec![chain(&hashes)]
+    let Outline { mut hashes, numbers, bytes } = outline;
+    if hashes.len() < SHINGLE_WORDS {
+        let whole = hashes.iter().fold(0, |sum, hash| fold(sum ^ hash));
+        hashes.clear();
+        hashes.push(whole);
     } else {
-        hashes.windows(SHINGLE_TOKENS).map(chain).collect()
-    };
-    let mut sketch =
-        Sketch { whole: chain(&hashes), numbers, shingles, is_sorted: false, prefix: Vec::new(), bytes };
+        for at in 0..=hashes.len() - SHINGLE_WORDS {
+            let [first, second, third] = [hashes[at], hashes[at + 1], hashes[at + 2]];
+            hashes[at] = fold(first ^ second.rotate_left(21) ^ third.rotate_left(42));
+        }
+        hashes.truncate(hashes.len() + 1 - SHINGLE_WORDS);
+    }
+    let whole = hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_add(*hash));
+    let mut sketch = Sketch { whole, numbers, shingles: hashes, is_sorted: false, prefix: Vec::new(), bytes };
     sketch.prefix = lowest(&mut sketch);
     sketch
 }
@@ -220,77 +240,25 @@ fn sketch(outline: Outline) -> Sketch {
 /// The lowest distinct hashes, at least as many as [`prefix_length`] asks for: it grows with the
 /// size of the set, so that of all hashes, each counted as often as it occurs, is enough.
 fn lowest(sketch: &mut Sketch) -> Vec<u64> {
-    let wanted = prefix_length(sketch.shingles.len());
-    let selected = 2 * wanted;
-    if selected < sketch.shingles.len() {
-        sketch.shingles.select_nth_unstable(selected);
-        let mut lowest = sketch.shingles[..selected].to_vec();
-        lowest.sort_unstable();
-        lowest.dedup();
-        if lowest.len() >= wanted {
-            lowest.truncate(wanted);
-            return lowest;
-        }
+    let count = sketch.shingles.len();
+    let wanted = prefix_length(count);
+    // Hashes are spread evenly: about twice as many as wanted are below this one.
+    let limit = (u64::MAX / count.max(1) as u64).saturating_mul(2 * wanted as u64);
+    let mut lowest = vec![0; count];
+    let mut below = 0;
+    for hash in &sketch.shingles {
+        lowest[below] = *hash;
+        below += usize::from(*hash < limit);
+    }
+    lowest.truncate(below);
+    lowest.sort_unstable();
+    lowest.dedup();
+    if lowest.len() >= wanted {
+        lowest.truncate(wanted);
+        return lowest;
     }
     sketch.sort();
     sketch.shingles[..prefix_length(sketch.shingles.len())].to_vec()
-}
-
-/// Calls back with hash, bytes and presence of digits.
-fn for_each_token(bytes: &[u8], mut token: impl FnMut(u64, usize, bool)) {
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at].is_ascii_whitespace() {
-            at += 1;
-            continue;
-        }
-        let start = at;
-        let mut digits = 0_u8;
-        while at < bytes.len() && (at == start || KINDS[usize::from(bytes[at])] & ENDS == 0) {
-            digits |= KINDS[usize::from(bytes[at])];
-            at += 1;
-        }
-        token(hash(&bytes[start..at]), at - start, digits & DIGIT != 0);
-    }
-}
-
-/// FNV-1a over eight bytes at a time, mixed.
-fn hash(token: &[u8]) -> u64 {
-    let (words, rest) = token.as_chunks::<8>();
-    let mut last = [0_u8; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let add = |hash: u64, word: &[u8; 8]| (hash ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
-    // A token that ends in zeros is told from a shorter one by its length.
-    mix(add(words.iter().fold(OFFSET ^ token.len() as u64, add), &last))
-}
-
-const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FACTOR: u64 = 0x0000_0100_0000_01b3;
-/// White space, or the first byte of a character of three or four.
-const ENDS: u8 = 1;
-const DIGIT: u8 = 2;
-/// What a byte means to a token.
-const KINDS: [u8; 256] = {
-    let mut kinds = [0_u8; 256];
-    let mut byte = 0_u8;
-    loop {
-        if byte.is_ascii_whitespace() || byte >= 0xE0 {
-            kinds[byte as usize] = ENDS;
-        } else if byte.is_ascii_digit() {
-            kinds[byte as usize] = DIGIT;
-        }
-        if byte == u8::MAX {
-            break kinds;
-        }
-        byte += 1;
-    }
-};
-
-/// The finaliser of `SplitMix64` (Steele et al., 2014).
-fn mix(hash: u64) -> u64 {
-    let once = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let twice = (once ^ (once >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    twice ^ (twice >> 31)
 }
 
 /// Shortest text, in bytes, that counts as a repetition: lines such as `}` stand where they do.

@@ -24,6 +24,7 @@ mod prices;
 mod relevance;
 mod selection;
 mod unite;
+mod words;
 
 use std::sync::Arc;
 

@@ -5,9 +5,6 @@
 //! proof that the context fits, since tokens of joined texts do not add up.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 
 use super::atoms::Atoms;
 use super::items::Item;
@@ -31,8 +28,10 @@ pub(super) struct Prices<'a> {
     /// By atom: tokens, and the least that it adds to any context; filled when it is needed.
     bodies: Vec<Option<(usize, usize)>>,
     guesses: Vec<usize>,
-    labels: HashMap<(usize, bool), usize, RandomState>,
-    documents: HashMap<usize, usize, RandomState>,
+    /// By atom: what frames a passage that starts with it, without and with its heading.
+    labels: Vec<[Option<usize>; 2]>,
+    /// By document version.
+    documents: Vec<Option<usize>>,
     once: usize,
     /// Lowest share of its guess that a counted text turned out to have.
     share_min: f64,
@@ -56,14 +55,20 @@ impl<'a> Prices<'a> {
             frame,
             bodies: vec![None; atoms.len()],
             guesses: (0..atoms.len()).map(|index| guess(atoms, items, index)).collect(),
-            labels: HashMap::default(),
-            documents: HashMap::default(),
+            labels: vec![[None; 2]; atoms.len()],
+            documents: vec![None; atoms.groups()],
             once: if ends.is_empty() { 0 } else { tokenizer.count(&ends) },
             share_min: 1.0,
         }
     }
 
+    /// Document versions are numbered below this.
+    pub(super) fn groups(&self) -> usize {
+        self.documents.len()
+    }
+
     /// What starts and ends a context.
+    #[inline]
     pub(super) fn once(&self) -> usize {
         self.once
     }
@@ -92,11 +97,13 @@ impl<'a> Prices<'a> {
     }
 
     /// An atom's text: counted if it was, else guessed.
+    #[inline]
     pub(super) fn known(&self, index: usize) -> usize {
         self.bodies[index].map_or(self.guesses[index], |(tokens, _)| tokens)
     }
 
     /// The least that an atom's text costs, were its guess as much too high as the worst so far.
+    #[inline]
     pub(super) fn hoped(&self, index: usize) -> usize {
         let hoped = || scaled(self.guesses[index], self.share_min);
         self.bodies[index].map_or_else(hoped, |(tokens, _)| tokens)
@@ -104,32 +111,36 @@ impl<'a> Prices<'a> {
 
     /// What starts and ends a passage that starts with this atom.
     pub(super) fn label(&mut self, index: usize, with_heading: bool) -> usize {
+        if let Some(tokens) = self.labels[index][usize::from(with_heading)] {
+            return tokens;
+        }
         let atom = &self.atoms.atoms[index];
-        let (frame, tokenizer, items) = (&self.frame, self.tokenizer, self.items);
-        let backticks = frame.backticks(self.atoms.text(index));
-        *self.labels.entry((index, with_heading)).or_insert_with(|| {
-            let heading = if with_heading { items[atom.item].heading.as_str() } else { "" };
-            let label = Label { number: 1, span: atom.span, heading, first: false, backticks };
-            let mut text = String::new();
-            frame.open_passage(&mut text, &label);
-            frame.close_passage(&mut text, &label);
-            tokenizer.count(&text)
-        })
+        let heading = if with_heading { self.items[atom.item].heading.as_str() } else { "" };
+        let backticks = self.frame.backticks(self.atoms.text(index));
+        let label = Label { number: 1, span: atom.span, heading, first: false, backticks };
+        let mut text = String::new();
+        self.frame.open_passage(&mut text, &label);
+        self.frame.close_passage(&mut text, &label);
+        let tokens = self.tokenizer.count(&text);
+        self.labels[index][usize::from(with_heading)] = Some(tokens);
+        tokens
     }
 
     /// What starts and ends the document of an atom.
     pub(super) fn document(&mut self, index: usize) -> usize {
         let atom = &self.atoms.atoms[index];
-        let (frame, tokenizer, items) = (&self.frame, self.tokenizer, self.items);
-        *self.documents.entry(atom.group).or_insert_with(|| {
-            let chunk = items[atom.item].chunk;
-            let mut text = String::new();
-            let (id, version) = (chunk.document_id.as_str(), chunk.version.get());
-            let header = Header { id, version, first: false, section: "", starts_section: false };
-            frame.open_document(&mut text, &header);
-            frame.close_document(&mut text);
-            tokenizer.count(&text)
-        })
+        if let Some(tokens) = self.documents[atom.group] {
+            return tokens;
+        }
+        let chunk = self.items[atom.item].chunk;
+        let (id, version) = (chunk.document_id.as_str(), chunk.version.get());
+        let header = Header { id, version, first: false, section: "", starts_section: false };
+        let mut text = String::new();
+        self.frame.open_document(&mut text, &header);
+        self.frame.close_document(&mut text);
+        let tokens = self.tokenizer.count(&text);
+        self.documents[atom.group] = Some(tokens);
+        tokens
     }
 
     /// The least that an atom adds to any context that it is in, proven.

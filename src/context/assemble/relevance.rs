@@ -103,7 +103,7 @@ impl Evidence {
                 for (distance, factor) in (1..).zip(NEAR) {
                     let before = index.checked_sub(distance).filter(|near| range.contains(near));
                     let after = Some(index + distance).filter(|near| range.contains(near));
-                    for near in before.into_iter().chain(after) {
+                    for near in before.into_iter().chain(after).filter(|near| present[*near] != 0) {
                         for place in 0..width {
                             values[index * width + place] += factor * own[near * width + place];
                         }
@@ -126,30 +126,51 @@ impl Evidence {
         for (index, relevance) in relevance.iter_mut().enumerate() {
             *relevance += share * row(index).iter().sum::<f64>();
         }
+        let value =
+            |relevance: f64, size: f64| worth(relevance, size) / (size / BYTES_PER_TOKEN + FRAMING_TOKENS);
+        // What was taken, and what repeats, is out.
+        let mut values: Vec<f64> = (0..atoms.len())
+            .map(|index| match atoms.atoms[index].repeats {
+                None => value(relevance[index], sizes[index]),
+                Some(_) => f64::NEG_INFINITY,
+            })
+            .collect();
+        let around: Vec<u64> = (0..atoms.len()).map(|index| bits(row(index))).collect();
         let mut weights = vec![1.0_f64; self.width];
-        let mut open: Vec<usize> =
-            (0..atoms.len()).filter(|index| atoms.atoms[*index].repeats.is_none()).collect();
         for _ in 0..TAKEN_MAX {
-            let value = |index: usize| {
-                let tokens = sizes[index] / BYTES_PER_TOKEN + FRAMING_TOKENS;
-                worth(relevance[index], sizes[index]) / tokens
-            };
-            let best = (0..open.len())
-                .map(|place| (value(open[place]), place))
-                .reduce(|best, next| if next.0 > best.0 { next } else { best });
-            let Some((_, place)) = best else { break };
-            let taken = open.remove(place);
-            let mut lost = vec![0.0; self.width];
+            let Some(taken) = first_best(&values) else { break };
+            values[taken] = f64::NEG_INFINITY;
+            let mut lost = Vec::with_capacity(self.width);
             for term in (0..self.width).filter(|term| self.present[taken] >> term & 1 == 1) {
-                lost[term] = share * weights[term] * (1.0 - NOVELTY);
+                lost.push((term, share * weights[term] * (1.0 - NOVELTY)));
                 weights[term] *= NOVELTY;
             }
-            for index in &open {
-                let less: f64 = row(*index).iter().zip(&lost).map(|(value, lost)| value * lost).sum();
-                relevance[*index] -= less;
+            for index in 0..atoms.len() {
+                if around[index] & self.present[taken] == 0 || values[index] == f64::NEG_INFINITY {
+                    continue;
+                }
+                let row = row(index);
+                relevance[index] -= lost.iter().map(|(term, lost)| row[*term] * lost).sum::<f64>();
+                values[index] = value(relevance[index], sizes[index]);
             }
         }
     }
+}
+
+/// A bit for every value that is not nothing.
+fn bits(values: &[f64]) -> u64 {
+    values.iter().rev().fold(0, |bits, value| bits << 1 | u64::from(*value > 0.0))
+}
+
+/// The first place of the highest value; none where all are out.
+fn first_best(values: &[f64]) -> Option<usize> {
+    let mut best = (f64::NEG_INFINITY, None);
+    for (index, value) in values.iter().enumerate() {
+        if *value > best.0 {
+            best = (*value, Some(index));
+        }
+    }
+    best.1
 }
 
 #[expect(clippy::cast_precision_loss, reason = "there are far fewer atoms than 2^52")]

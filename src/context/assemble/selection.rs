@@ -46,11 +46,10 @@ impl Delta {
 impl Selection {
     /// Nothing chosen.
     pub(super) fn new(prices: &Prices, grouped: bool) -> Self {
-        let groups = prices.atoms.atoms.iter().map(|atom| atom.group + 1).max().unwrap_or(0);
         Self {
             chosen: vec![false; prices.atoms.len()],
             given_back: vec![false; prices.atoms.len()],
-            passages: vec![0; groups],
+            passages: vec![0; prices.groups()],
             grouped,
             total_passages: 0,
             tokens: 0,
@@ -59,15 +58,18 @@ impl Selection {
     }
 
     /// Estimated tokens.
+    #[inline]
     pub(super) fn tokens(&self) -> usize {
         self.tokens
     }
 
     /// The objective.
+    #[inline]
     pub(super) fn gain(&self) -> f64 {
         self.gain
     }
 
+    #[inline]
     pub(super) fn is_chosen(&self, index: usize) -> bool {
         self.chosen[index]
     }
@@ -77,17 +79,20 @@ impl Selection {
     }
 
     /// Whether a range may be added: something of it is new, and nothing was given back.
+    #[inline]
     pub(super) fn may_choose(&self, range: &Range<usize>) -> bool {
         range.clone().any(|index| !self.chosen[index]) && !range.clone().any(|index| self.given_back[index])
     }
 
     /// Passages of one document version.
+    #[inline]
     pub(super) fn passages_of(&self, group: usize) -> usize {
         self.passages[group]
     }
 
     /// What adding a range of one region would change; `counted` tells whether texts may be
     /// counted for it, else they are guessed.
+    #[inline]
     pub(super) fn delta(&self, prices: &mut Prices, range: &Range<usize>, counted: bool) -> Delta {
         let atoms = prices.atoms;
         let mut delta = Delta { added: 0, saved: 0, gain: 0.0, joined: 0 };
@@ -119,12 +124,14 @@ impl Selection {
     }
 
     /// Whether counting a range would be a waste, since it cannot fit into what is left.
+    #[inline]
     pub(super) fn is_hopeless(&self, prices: &mut Prices, range: &Range<usize>, left: usize) -> bool {
-        let fresh = range.clone().filter(|index| !self.chosen[*index]);
-        let text: usize = fresh.map(|index| prices.hoped(index)).sum();
+        let (mut text, mut known) = (0, 0);
+        for index in range.clone().filter(|index| !self.chosen[*index]) {
+            text += prices.hoped(index);
+            known += prices.known(index);
+        }
         let delta = self.delta(prices, range, false);
-        let known: usize =
-            range.clone().filter(|index| !self.chosen[*index]).map(|index| prices.known(index)).sum();
         let framing = delta.added - known;
         (text + framing).saturating_sub(delta.saved + SLACK_TOKENS) > left
     }

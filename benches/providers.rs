@@ -49,7 +49,7 @@ use support::{COLLECTION, Generator, submission};
 use tokio::sync::watch;
 
 const PROCESSES: usize = 4;
-const MEASURED: Duration = Duration::from_secs(120);
+const MEASURED: Duration = Duration::from_mins(2);
 const DOCUMENTS: usize = 2000;
 const SCHEMA: &str = "contexture_bench_providers";
 
@@ -237,7 +237,7 @@ async fn ledger() -> PostgresLedger {
         schema: SCHEMA.to_owned(),
         connections_max: 8,
         acquire_timeout: Duration::from_secs(30),
-        statement_timeout: Duration::from_secs(60),
+        statement_timeout: Duration::from_mins(1),
         cache_bytes_max: CACHE_BYTES_MAX,
     };
     PostgresLedger::connect(&config, Arc::new(SystemClock)).await.unwrap()

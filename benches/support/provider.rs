@@ -1,5 +1,7 @@
 //! A provider with a limit, over real sockets, and the plain client that benches compare with.
 
+#![allow(dead_code, unreachable_pub, reason = "each bench is a crate of its own")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +15,7 @@ pub const PER_MINUTE: u32 = 600;
 /// Numbers of a vector.
 pub const DIMS: usize = 8;
 const LATENCY: Duration = Duration::from_millis(50);
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Calls that a plain client makes at once.
 const PLAIN_CALLS: usize = 4;
 /// Times that a plain client tries a text.

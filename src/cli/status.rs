@@ -36,7 +36,7 @@ struct CollectionStatus {
 }
 
 #[derive(Debug, Serialize)]
-struct Collections {
+struct Overview {
     collections: Vec<CollectionStatus>,
     /// Providers that were ever called.
     providers: Vec<ProviderStatus>,
@@ -152,7 +152,7 @@ async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
         providers.into_iter().map(|(provider, standing)| ProviderStatus { provider, standing }).collect();
     let usage = stack.usage(USAGE_DAYS).await?;
     let usage = usage.into_iter().map(|(model, usage)| ModelUsage { model, usage }).collect();
-    console.result(&Collections { collections, providers, usage }, all_tables)
+    console.result(&Overview { collections, providers, usage }, all_tables)
 }
 
 async fn show_counts(stack: &Stack, collection: CollectionId, console: Console) -> Result<(), Failure> {
@@ -180,7 +180,7 @@ async fn show_history(
     console.result(&History { collection, document_id, versions }, history_table)
 }
 
-fn all_tables(all: &Collections) -> String {
+fn all_tables(all: &Overview) -> String {
     let mut text = counts_table(&all.collections);
     for ProviderStatus { provider, standing } in &all.providers {
         let stands = match standing.waiting_for(provider.clone()) {

@@ -3,6 +3,7 @@
 //! Whoever embeds with the same provider shares its limiter and its credential.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::credentials as sources;
@@ -233,7 +234,7 @@ fn name_of(model: &ProviderModel) -> String {
         ("passage_type", &model.passage_input_type),
     ] {
         if let Some(text) = text {
-            name.push_str(&format!(" {word}={text:?}"));
+            let _ = write!(name, " {word}={text:?}");
         }
     }
     name

@@ -94,8 +94,8 @@ impl Stack {
         let templates = readers::templates(config).await?;
         let (lock, mode) = index_mode(config, &duties)?;
         let engines = engines::open(config, clock.clone()).await?;
-        let (ledger, broker, states) = (engines.ledger, engines.broker, engines.states);
-        let models = Arc::new(Models::new(config, tokenizers.clone(), states.clone(), clock.clone()));
+        let (ledger, broker) = (engines.ledger, engines.broker);
+        let models = Arc::new(Models::new(config, tokenizers.clone(), engines.states.clone(), clock.clone()));
         let catalog = Arc::new(StoreCatalog::new(ledger.clone(), config, mode, models.clone()));
         let stages = Arc::new(Stages {
             ledger: ledger.clone(),
@@ -106,7 +106,7 @@ impl Stack {
             tally: crate::ingest::Tally::default(),
             handover: Handover::new(handover_bytes(&duties)),
             flights: Flights::default(),
-            states,
+            states: engines.states,
             events: engines.exchange.as_ref().map(|exchange| exchange.events.clone()),
             replicas: mode == IndexMode::Followed,
         });

@@ -24,10 +24,10 @@ impl ClientCredentials {
 #[async_trait]
 impl Source for ClientCredentials {
     async fn fetch(&self, _known: Option<&str>) -> Result<Issued, Fault> {
-        let issued_ms = self.clock.now_ms();
+        let begins_ms = self.clock.now_ms();
         let grant = Grant { kind: "client_credentials", proof: None };
         let granted = self.endpoint.ask(&grant).await?;
-        let expires_ms = granted.life.map(|life| reply::end_ms(issued_ms, life));
-        Ok(Issued { text: granted.access, issued_ms, expires_ms })
+        let expires_ms = granted.life.map(|life| reply::end_ms(begins_ms, life));
+        Ok(Issued { text: granted.access, begins_ms, expires_ms })
     }
 }

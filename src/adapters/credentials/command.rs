@@ -94,7 +94,7 @@ impl Printed {
 #[async_trait]
 impl Source for Printed {
     async fn fetch(&self, _known: Option<&str>) -> Result<Issued, Fault> {
-        let issued_ms = self.clock.now_ms();
+        let begins_ms = self.clock.now_ms();
         let time_max = self.command.time_max;
         let late = |_| {
             let program = self.command.program.display();
@@ -109,6 +109,6 @@ impl Source for Printed {
             (secret::sendable(printed).map_err(useless)?, None)
         };
         let life = life.or(self.command.ttl);
-        Ok(Issued { text, issued_ms, expires_ms: life.map(|life| reply::end_ms(issued_ms, life)) })
+        Ok(Issued { text, begins_ms, expires_ms: life.map(|life| reply::end_ms(begins_ms, life)) })
     }
 }

@@ -30,7 +30,7 @@ const PAUSE_MAX_MS: u64 = 60 * 1000;
 pub(super) struct Issued {
     pub(super) text: Secret,
     /// Not after the moment at which its life began.
-    pub(super) issued_ms: u64,
+    pub(super) begins_ms: u64,
     /// None where nobody said.
     pub(super) expires_ms: Option<u64>,
 }
@@ -78,7 +78,7 @@ struct Failure {
 impl Known {
     fn new(token: Token, issued: &Issued) -> Self {
         let expires_ms = issued.expires_ms.unwrap_or(u64::MAX);
-        let life_ms = expires_ms.saturating_sub(issued.issued_ms);
+        let life_ms = expires_ms.saturating_sub(issued.begins_ms);
         let due_ms = expires_ms.saturating_sub((life_ms / 5).clamp(1, AHEAD_MAX_MS));
         let due_ms = if issued.expires_ms.is_none() { u64::MAX } else { due_ms };
         Self { token, due_ms, expires_ms, refused: false }
@@ -176,9 +176,8 @@ impl State {
         let known = self.known.as_ref();
         let again = known.filter(|known| known.token.expose() == issued.text.expose());
         let was_refused = again.is_some_and(|known| known.refused);
-        let token = again.map(|known| known.token.clone()).unwrap_or_else(|| {
-            Token::new(issued.text.clone(), known.map_or(1, |known| known.token.number() + 1))
-        });
+        let newer = || Token::new(issued.text.clone(), known.map_or(1, |known| known.token.number() + 1));
+        let token = again.map_or_else(newer, |known| known.token.clone());
         self.known = Some(Known::new(token.clone(), issued));
         if was_refused {
             return Err(Fault::Unauthorized("the token that was refused was issued again".to_owned()));
@@ -234,7 +233,7 @@ mod tests {
     use super::*;
 
     fn due_ms(life_ms: u64) -> u64 {
-        let issued = Issued { text: Secret::new("t"), issued_ms: 1000, expires_ms: Some(1000 + life_ms) };
+        let issued = Issued { text: Secret::new("t"), begins_ms: 1000, expires_ms: Some(1000 + life_ms) };
         Known::new(Token::new(issued.text.clone(), 1), &issued).due_ms - 1000
     }
 

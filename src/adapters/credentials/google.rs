@@ -90,12 +90,12 @@ impl Source for Google {
         let key = self.account.key.clone();
         let load = move || SigningKey::load(&key);
         let key = tokio::task::spawn_blocking(load).await.map_err(Fault::transient)??;
-        let issued_ms = self.clock.now_ms();
-        let assertion = key.assertion(&self.account.scope, issued_ms / 1000)?;
+        let begins_ms = self.clock.now_ms();
+        let assertion = key.assertion(&self.account.scope, begins_ms / 1000)?;
         let grant = Grant { kind: JWT_BEARER, proof: Some(("assertion", &assertion)) };
         let granted = self.endpoint(&key)?.ask(&grant).await?;
-        let expires_ms = granted.life.map(|life| reply::end_ms(issued_ms, life));
-        Ok(Issued { text: granted.access, issued_ms, expires_ms })
+        let expires_ms = granted.life.map(|life| reply::end_ms(begins_ms, life));
+        Ok(Issued { text: granted.access, begins_ms, expires_ms })
     }
 }
 

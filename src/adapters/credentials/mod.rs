@@ -84,14 +84,14 @@ pub fn open(
         let why = format!("a credential's name has 1 to {NAME_BYTES_MAX} bytes without control characters");
         return Err(Fault::permanent(REJECTED, why));
     }
-    source(name, config, states, &clock).map_err(|fault| words::named(name, fault))
+    source(name, config, states, clock).map_err(|fault| words::named(name, fault))
 }
 
 fn source(
     name: &str,
     config: CredentialConfig,
     states: Arc<dyn SharedStates>,
-    clock: &Arc<dyn Clock>,
+    clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn Credential>, Fault> {
     let source: Box<dyn cycle::Source> = match config {
         CredentialConfig::Key(key) => return Ok(Arc::new(key::Key::new(name, &key)?)),
@@ -107,7 +107,7 @@ fn source(
             Box::new(google::Google::new(account, clock.clone())?)
         }
     };
-    Ok(Arc::new(cycle::Cycle::new(name, source, clock.clone())))
+    Ok(Arc::new(cycle::Cycle::new(name, source, clock)))
 }
 
 fn refuse(why: &str) -> Fault {

@@ -41,7 +41,7 @@ pub const NUMBER_BYTES_MAX: usize = 32;
 /// Bytes that an answer may have besides its numbers.
 pub const ANSWER_BYTES_BESIDES: usize = 256 * 1024;
 /// How long one call of the pipeline may be told to wait, again and again.
-const THROTTLED_MAX: Duration = Duration::from_secs(60);
+const THROTTLED_MAX: Duration = Duration::from_mins(1);
 
 /// A model of a provider.
 pub struct ProviderEmbedder {

@@ -136,7 +136,7 @@ async fn embed_slice(
         keys.push(key);
         let alone = (tasks[ready[*place].index].attempt >= ALONE_ATTEMPTS).then_some(*place);
         let entry = texts.entry(key);
-        let known = entry.or_insert(Text { text, tokens: span.embed_tokens as usize, alone });
+        let known = entry.or_insert(Text { embedded: text, tokens: span.embed_tokens as usize, alone });
         known.alone = known.alone.and(alone);
     }
     let (Known { vectors, failed: without, spent }, fresh) =

@@ -22,7 +22,7 @@ use crate::ports::embedder::Purpose;
 
 /// A text to embed.
 pub(super) struct Text {
-    pub(super) text: String,
+    pub(super) embedded: String,
     pub(super) tokens: usize,
     /// The document it is embedded alone with, because that one failed before.
     pub(super) alone: Option<usize>,
@@ -216,7 +216,7 @@ impl Calling<'_> {
 
     async fn call(&self, call: &[Keyed]) -> Result<Vec<Vec<f32>>, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let texts: Vec<String> = call.iter().map(|(_, text)| text.text.clone()).collect();
+        let texts: Vec<String> = call.iter().map(|(_, text)| text.embedded.clone()).collect();
         let vectors = self.open.embedder.embed(&texts, Purpose::Passage).await?;
         check_vectors(&vectors, call.len(), self.open.embedder.info().dims)?;
         Ok(vectors)

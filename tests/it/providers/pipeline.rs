@@ -217,10 +217,10 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
     assert_eq!((counts.visible, counts.dead), (2000, 0));
     assert_eq!(issuer.refused.load(Ordering::SeqCst), 0, "no call goes out with a token that has ended");
     // Refreshed at 80 % of its life: one every 2.4 s, and the first.
-    let issued = issuer.issued.load(Ordering::SeqCst);
+    let tokens = issuer.issued.load(Ordering::SeqCst);
     let most = took.as_millis() / 2400 + 1;
-    assert!(took > Duration::from_secs(30) && u128::from(issued) <= most, "{issued} in {took:?}");
-    assert!(u128::from(issued) >= took.as_millis() / 3000, "{issued} in {took:?}");
+    assert!(took > Duration::from_secs(30) && u128::from(tokens) <= most, "{tokens} in {took:?}");
+    assert!(u128::from(tokens) >= took.as_millis() / 3000, "{tokens} in {took:?}");
     plant.stop().await;
 }
 

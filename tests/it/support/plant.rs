@@ -85,7 +85,7 @@ impl Plant {
             embedder,
             lexical: Some(Arc::new(ScanIndex::default())),
         };
-        let stages = Arc::new(Stages {
+        let plan = Arc::new(Stages {
             ledger: ledger.clone(),
             broker: broker.clone(),
             catalog: Arc::new(One(Arc::new(OpenCollection::new(parts, true)))),
@@ -111,7 +111,7 @@ impl Plant {
         let workers = [Stage::Chunk, Stage::Index]
             .into_iter()
             .chain(std::iter::repeat_n(Stage::Embed, embedders))
-            .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
+            .map(|stage| tokio::spawn(worker::run(plan.clone(), stage, stop.subscribe())))
             .collect();
         Self { ledger, broker, home, stop, workers }
     }

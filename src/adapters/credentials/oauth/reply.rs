@@ -76,9 +76,9 @@ pub(super) fn error(content_type: &str, body: &[u8]) -> Option<(String, String)>
 }
 
 /// When a token ends.
-pub(in crate::adapters::credentials) fn end_ms(issued_ms: u64, life: Duration) -> u64 {
+pub(in crate::adapters::credentials) fn end_ms(begins_ms: u64, life: Duration) -> u64 {
     let life = life.clamp(LIFE_MIN, LIFE_MAX);
-    issued_ms.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX))
+    begins_ms.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn token<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {

@@ -32,7 +32,7 @@ pub(super) struct Line {
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Access {
     pub(super) token: String,
-    pub(super) issued_ms: u64,
+    pub(super) begins_ms: u64,
     pub(super) expires_ms: Option<u64>,
 }
 

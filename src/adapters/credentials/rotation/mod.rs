@@ -127,7 +127,7 @@ impl Rotation {
         };
         let access = Access {
             token: granted.access.expose().to_owned(),
-            issued_ms: claimed_ms,
+            begins_ms: claimed_ms,
             expires_ms: granted.life.map(|life| reply::end_ms(claimed_ms, life)),
         };
         let refresh_token = granted.refresh.map_or_else(|| sent.clone(), |next| next.expose().to_owned());
@@ -191,7 +191,7 @@ impl Rotation {
         };
         Ok(Issued {
             text: sendable(&access.token).map_err(useless)?,
-            issued_ms: here(access.issued_ms),
+            begins_ms: here(access.begins_ms),
             expires_ms: access.expires_ms.map(here),
         })
     }

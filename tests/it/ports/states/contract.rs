@@ -20,8 +20,7 @@ async fn get(states: &Arc<dyn SharedStates>, name: &str) -> Option<String> {
         None
     };
     states.change(name, Box::new(look)).await.unwrap();
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().take()
 }
 
 pub(super) async fn a_state_is_what_the_last_change_made_of_it(fixture: Fixture) {

@@ -164,6 +164,8 @@ async fn a_refused_client_is_told_why_without_its_secret() {
     assert!(unauthorized(error(403, &inner)).await.ends_with("PERMISSION_DENIED not you"));
     let with_success = Reply::new(200, "error=bad_verification_code&error_description=old");
     assert!(unauthorized(with_success).await.ends_with("bad_verification_code old"));
+    let scope = error(400, &refusal("invalid_scope", "no such scope"));
+    assert!(unauthorized(scope).await.ends_with("invalid_scope no such scope"));
     for status in [400, 401] {
         assert!(unauthorized(Reply::new(status, CANARY)).await.ends_with(&status.to_string()));
     }

@@ -7,7 +7,7 @@ use contexture::fault::Fault;
 use futures::FutureExt;
 
 use super::{
-    World, counting, error, eventually, fault_of, granted, many, many_renewed, oauth, quiet, text_of,
+    World, arrived, counting, error, eventually, fault_of, granted, many, many_renewed, oauth, quiet, text_of,
 };
 use crate::support::scripted_http::{Reply, ScriptedHttp};
 
@@ -73,7 +73,7 @@ async fn a_token_is_replaced_ahead_of_its_end_while_nobody_waits() {
         for _ in 0..50 {
             assert_eq!(at_once(&credential).expose(), format!("token-{number}"));
         }
-        server.arrived(number + 1).await;
+        arrived(&server, number + 1).await;
         assert_eq!(at_once(&credential).expose(), format!("token-{number}"));
         let next = format!("token-{}", number + 1);
         eventually("the next token is there", async || at_once(&credential).expose() == next).await;
@@ -94,7 +94,7 @@ async fn who_finds_the_token_expired_waits_for_the_refresh_under_way() {
     assert_eq!(text_of(&credential).await, "token-1");
     world.advance_ms(2500);
     assert_eq!(at_once(&credential).expose(), "token-1");
-    server.arrived(2).await;
+    arrived(&server, 2).await;
     world.advance_ms(500);
     assert!(credential.token().now_or_never().is_none(), "an expired token was given away");
     assert!(all_are(&many(&credential).await, "token-2"));
@@ -151,7 +151,7 @@ async fn a_failed_refresh_ahead_of_time_harms_nobody_and_is_tried_again_with_pau
     for pause_ms in [1000_u64, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
         failures += 1;
         assert!(all_are(&many(&credential).await, "token-1"));
-        server.arrived(1 + failures).await;
+        arrived(&server, 1 + failures).await;
         // The failure is known once a pause later, and not before, there is another try.
         tokio::time::sleep(Duration::from_millis(100)).await;
         world.advance_ms(pause_ms - 1);
@@ -252,7 +252,7 @@ async fn a_caller_that_goes_away_takes_no_refresh_along() {
     let server = ScriptedHttp::always(granted("token-1", 60).after(Duration::from_millis(200))).await;
     let credential = client(&world, &server);
     assert!(credential.token().now_or_never().is_none());
-    server.arrived(1).await;
+    arrived(&server, 1).await;
     assert_eq!(text_of(&credential).await, "token-1");
     assert_eq!(server.requests().len(), 1);
 }

@@ -95,6 +95,12 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// Waits until so many requests have come.
+async fn arrived(server: &ScriptedHttp, requests: usize) {
+    let wait = tokio::time::timeout(PATIENCE, server.arrived(requests));
+    wait.await.unwrap_or_else(|_| panic!("never: {requests} requests"));
+}
+
 fn oauth(server: &ScriptedHttp) -> OAuth {
     OAuth::new(&server.url("/oauth/token"), "client-7", Some(Secret::new(CANARY)))
 }

@@ -10,7 +10,7 @@ use contexture::ports::states::{Change, SharedStates};
 use futures::future::join;
 use serde_json::json;
 
-use super::{CANARY, World, error, fault_of, form, many, oauth, text_of};
+use super::{CANARY, PATIENCE, World, arrived, error, fault_of, form, many, oauth, text_of};
 use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
 
 const INITIAL: &str = "refresh-0";
@@ -194,7 +194,7 @@ async fn a_claimer_that_dies_is_followed_after_its_claim() {
     let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let dying = world.open(config.clone());
     process.spawn(async move { dying.token().await });
-    server.arrived(1).await;
+    arrived(&server, 1).await;
     process.shutdown_background();
 
     let other = world.open(config);
@@ -205,7 +205,8 @@ async fn a_claimer_that_dies_is_followed_after_its_claim() {
     assert!(!waiting.is_finished());
     assert_eq!(server.requests().len(), 1, "the claim has not ended");
     world.advance_ms(1);
-    assert_eq!(waiting.await.unwrap().unwrap().expose(), "access-2");
+    let token = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(token.expose(), "access-2");
     assert_eq!(server.requests().len(), 2);
 }
 

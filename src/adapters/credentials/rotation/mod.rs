@@ -212,8 +212,9 @@ impl Source for Rotation {
                         return Self::issued(&access, began_ms, now_ms);
                     }
                 }
-                Turn::Wait => sleep(LOOK).await,
+                Turn::Wait => {}
             }
+            sleep(LOOK).await;
             if Instant::now() >= deadline {
                 return Err(Fault::Transient("another process refreshes the token".to_owned()));
             }

@@ -154,7 +154,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(calls, 18);
+        assert_eq!(calls, 17);
     }
 
     #[test]

@@ -143,7 +143,11 @@ impl<'a> Run<'a> {
     /// Finishes what is left over, submits every file, and waits for the end of them all.
     async fn work(&mut self, wait: bool) -> Result<Ended, Failure> {
         let before = self.stack.ledger.counts(&self.collection).await?;
-        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_, _, _| {}).await?;
+        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_, counts, waits| {
+            let left = table::counted(counts.in_flight, "document");
+            self.meter.update(0, &format!("; {left} of an earlier run first{waits}"));
+        })
+        .await?;
         self.resumed = settle::counted(self.stack, before.in_flight).await.settled;
         self.submit().await?;
         let after = if wait {

@@ -139,8 +139,12 @@ impl Limiter {
     /// Reports how a call ended.
     pub async fn report(&self, lease: Lease, ended: Ended, told: Told) -> Result<(), Fault> {
         let (limits, jitter) = (self.limits, self.next_jitter());
+        let (holder, waiting) = (self.holder.clone(), self.waiting.load(Ordering::Relaxed));
         let done = self
-            .change(move |quota, now_ms| quota.report(&limits, lease.0, &ended, &told, jitter, now_ms))
+            .change(move |quota, now_ms| {
+                quota.report(&limits, lease.0, &ended, &told, jitter, now_ms);
+                quota.note_waiting(&holder, waiting, now_ms);
+            })
             .await
             .map(|((), _)| ());
         self.place_free.notify_one();

@@ -2,7 +2,8 @@
 //!
 //! Calls carry texts of many documents and run side by side, as many as the model bears. A text
 //! the model refuses is found by halving its call, and only it fails. Any other fault ends the
-//! calls that have not begun; what was embedded until then is kept, so nothing is paid for twice.
+//! calls that have not begun; what was embedded until then is kept. Where calls are paid for, each
+//! call's vectors are cached as it ends: a process that dies loses the calls that are open.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
@@ -124,7 +125,7 @@ async fn look_up(
     Ok(())
 }
 
-/// Embeds `texts`; returns the new vectors, which are in `known`, too.
+/// Embeds `texts`; returns those new vectors, which are in `known`, too, that are still to be cached.
 async fn compute(
     stages: &Stages,
     open: &OpenCollection,
@@ -142,9 +143,9 @@ async fn compute(
     }
     let mut calls = batches(&together, texts_max, tokens_max);
     calls.extend(by_document.values().flat_map(|texts| batches(texts, texts_max, tokens_max)));
-    let calling = Calling { open, requests: AtomicU64::new(0), over: OnceLock::new() };
+    let calling = Calling { stages, open, requests: AtomicU64::new(0), over: OnceLock::new() };
     let calls: Vec<BoxFuture<Vec<Answered>>> =
-        calls.into_iter().map(|call| calling.embed(call).boxed()).collect();
+        calls.into_iter().map(|call| calling.embed_and_keep(call).boxed()).collect();
     let answers: Vec<Vec<Answered>> =
         stream::iter(calls).buffer_unordered(info.calls_max.max(1)).collect().await;
     known.spent.requests += calling.requests.load(Ordering::Relaxed);
@@ -154,8 +155,10 @@ async fn compute(
             Ok(vector) => {
                 known.spent.texts += 1;
                 known.spent.tokens += tokens as u64;
-                known.vectors.insert(key, vector.clone());
-                computed.push((key, vector));
+                if !info.is_metered {
+                    computed.push((key, vector.clone()));
+                }
+                known.vectors.insert(key, vector);
             }
             Err(fault) => drop(known.failed.insert(key, fault)),
         }
@@ -174,6 +177,7 @@ struct Answered {
 
 /// The calls of one slice.
 struct Calling<'a> {
+    stages: &'a Stages,
     open: &'a OpenCollection,
     requests: AtomicU64,
     /// Why no more calls begin.
@@ -181,6 +185,20 @@ struct Calling<'a> {
 }
 
 impl Calling<'_> {
+    /// Embeds the texts of one call and, where they are paid for, caches them.
+    async fn embed_and_keep(&self, texts: &[Keyed]) -> Vec<Answered> {
+        let answered = self.embed(texts).await;
+        if self.open.embedder.info().is_metered {
+            let vector = |one: &Answered| Some((one.key, one.vector.as_ref().ok()?.clone()));
+            let vectors = answered.iter().filter_map(vector).collect();
+            // What is not cached is known for now all the same.
+            if let Err(fault) = self.stages.ledger.cache_vectors(vectors).await {
+                tracing::warn!(%fault, "vectors that were paid for are not cached");
+            }
+        }
+        answered
+    }
+
     /// Embeds the texts of one call, halving it as long as it is refused.
     async fn embed(&self, texts: &[Keyed]) -> Vec<Answered> {
         let mut answered = Vec::with_capacity(texts.len());

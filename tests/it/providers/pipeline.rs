@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contexture::adapters::credentials::{self, CredentialConfig, OAuth, Secret};
+use contexture::domain::ids::embedding_key;
 use contexture::fault::reason;
 use contexture::ingest::usage;
 use contexture::ports::embedder::Embedder;
+use contexture::ports::ledger::Ledger;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -282,6 +284,23 @@ async fn what_was_embedded_before_a_failure_is_not_paid_for_again() {
     let sent: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();
     assert!(sent <= 300 + 64, "only the texts of the failed call are sent again: {sent}");
     plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_loses_the_calls_that_are_open() {
+    let server = ScriptedHttp::start(answer_well).await;
+    let mut setup = Setup::new();
+    setup.limits.requests_per_minute = Some(60);
+    let embedder = Arc::new(Small(setup.embedder(&server)));
+    let plant = Plant::new(embedder, setup.states.clone(), setup.clock.clone(), 1).await;
+    plant.put(&documents(64), 1).await;
+    tokio::time::sleep(Duration::from_millis(8500)).await;
+    let asked: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();
+    let ledger = plant.kill().await;
+    let key = |text: &String| embedding_key("scripted/words", text);
+    let keys: Vec<_> = documents(64).iter().map(|(_, text)| key(text)).collect();
+    let kept = ledger.cached_vectors(&keys).await.unwrap().iter().flatten().count();
+    assert!(asked >= 28 && kept + 4 >= asked, "{kept} of {asked}");
 }
 
 #[tokio::test(start_paused = true)]

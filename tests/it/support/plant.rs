@@ -154,6 +154,15 @@ impl Plant {
         self.ledger.dead(&DeadFilter::default(), 1000).await.unwrap()
     }
 
+    /// As a process that is killed.
+    pub(crate) async fn kill(self) -> Arc<MemoryLedger> {
+        for worker in self.workers {
+            worker.abort();
+            assert!(worker.await.unwrap_err().is_cancelled());
+        }
+        self.ledger
+    }
+
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         for worker in self.workers {

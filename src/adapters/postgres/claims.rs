@@ -17,9 +17,10 @@ pub(super) async fn claim(
     // In order, so that two claims on the same texts cannot wait for each other.
     let mut sorted: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     sorted.sort_unstable();
+    sorted.dedup();
     let rows = query(
         "INSERT INTO embedding_claims AS c (embedding_key, ends_at) \
-         SELECT DISTINCT wanted.key, clock_timestamp() + $2 * interval '1 millisecond' \
+         SELECT wanted.key, clock_timestamp() + $2 * interval '1 millisecond' \
            FROM unnest($1::bytea[]) AS wanted (key) ORDER BY 1 \
          ON CONFLICT (embedding_key) DO UPDATE SET ends_at = excluded.ends_at \
            WHERE c.ends_at <= clock_timestamp() \

@@ -1,8 +1,9 @@
 //! Several processes on one ledger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use contexture::domain::ids::CollectionKey;
+use contexture::domain::ids::{CollectionKey, embedding_key};
 use contexture::domain::task::Stage;
 use contexture::fault::{Reason, reason};
 use contexture::ports::ledger::{Ending, Intake, Ledger};
@@ -211,4 +212,38 @@ async fn cache_total_is_what_a_recount_finds() {
     let (kept, counted): (i64, i64) = (total[0].get(0), total[0].get(1));
     assert_eq!(kept, counted);
     assert!((30_000..=40_000).contains(&kept), "{kept}");
+}
+
+/// What one process embeds, others wait for; should it be gone, they do not wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claimed_texts_are_left_to_who_claimed_them() {
+    const TTL: Duration = Duration::from_mins(1);
+    let Some(schema) = Schema::new().await else { return };
+    let (one, two) = (schema.ledger().await, schema.ledger().await);
+    let key = |text: &str| embedding_key("model", text);
+    let (first, second) = ([key("a"), key("b"), key("a")], [key("b"), key("c")]);
+    assert_eq!(one.claim_texts(&first, TTL).await.unwrap(), [true, true, true]);
+    assert_eq!(two.claim_texts(&second, TTL).await.unwrap(), [false, true]);
+    one.release_texts(&first).await.unwrap();
+    assert_eq!(two.claim_texts(&first[..2], TTL).await.unwrap(), [true, true]);
+    assert_eq!(one.claim_texts(&[], TTL).await.unwrap(), [false; 0]);
+    let ends = "UPDATE embedding_claims SET ends_at = clock_timestamp()";
+    sqlx::query(ends).execute(&mut schema.connection().await).await.unwrap();
+    assert_eq!(one.claim_texts(&second, TTL).await.unwrap(), [true, true]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_that_claim_at_once_each_text_has_one() {
+    let Some(schema) = Schema::new().await else { return };
+    let keys: Vec<_> = (0..200).map(|number| embedding_key("model", &number.to_string())).collect();
+    let mut claiming = tokio::task::JoinSet::new();
+    for turn in 0..4 {
+        let (ledger, mut keys) = (schema.ledger().await, keys.clone());
+        keys.rotate_left(50 * turn);
+        claiming.spawn(async move {
+            let claimed = ledger.claim_texts(&keys, Duration::from_mins(1)).await.unwrap();
+            claimed.into_iter().filter(|is_mine| *is_mine).count()
+        });
+    }
+    assert_eq!(claiming.join_all().await.into_iter().sum::<usize>(), 200);
 }

@@ -1,9 +1,9 @@
 //! A retry budget: how much may be tried again, of all that is tried.
 //!
 //! A token bucket with the constants of the AWS SDKs' standard retry mode (`aws-smithy-runtime`,
-//! `client::retries::TokenBucket`): 500 tokens, 5 for a retry, one back for a first attempt that
-//! is served, and what a retry cost when it is served. Besides, one token comes back a second:
-//! where all that is left to do are retries, nothing else would bring any back.
+//! `client::retries::TokenBucket`): 500 tokens, 5 for a retry, one back for a call that is served.
+//! Besides, one token comes back a second: where all that is left to do are retries, nothing else
+//! would bring any back.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const TOKENS_MAX: u32 = 500;
 /// Tokens of one retry.
 pub const RETRY_COST: u32 = 5;
-/// Tokens that a served first attempt brings.
+/// Tokens that a served call brings.
 const SERVED: u32 = 1;
 /// Tokens that come back by themselves.
 const PER_SECOND: u32 = 1;
@@ -38,11 +38,6 @@ impl Budget {
     /// A call was served.
     pub fn served(&mut self) {
         self.spent = self.spent.saturating_sub(SERVED);
-    }
-
-    /// A retry was served: what it cost comes back.
-    pub fn retry_served(&mut self) {
-        self.spent = self.spent.saturating_sub(RETRY_COST);
     }
 
     fn fill(&mut self, now_ms: u64) {
@@ -77,8 +72,6 @@ mod tests {
         for _ in 0..RETRY_COST {
             budget.served();
         }
-        assert_eq!(budget.take(1000), Ok(()));
-        budget.retry_served();
         assert_eq!(budget.take(1000), Ok(()));
         assert!(budget.take(1000).is_err());
     }

@@ -202,6 +202,8 @@ impl Limiter {
                 Some(Standing { wait_ms: wait.until_ms - now_ms, why: Some(wait.why), ..standing })
             }
             _ if standing.why == Some(Why::Parked) => Some(Standing { wait_ms: 0, ..standing }),
+            // Calls go on, but slowly: as it was when it was last seen.
+            _ if matches!(standing.why, Some(Why::Rate | Why::Concurrency)) => Some(standing),
             _ => Some(Standing { why: None, wait_ms: 0, ..standing }),
         }
     }
@@ -262,6 +264,7 @@ impl Limiter {
             // What a program of another version wrote is begun anew.
             let mut quota: Quota =
                 state.and_then(|state| serde_json::from_str(state).ok()).unwrap_or_default();
+            quota.expire(now_ms);
             let result = change(&mut quota, now_ms);
             let seen = (result, quota.closed(now_ms).err(), quota.standing(&limits, now_ms), now_ms);
             *out.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);

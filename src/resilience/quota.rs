@@ -180,11 +180,16 @@ impl Quota {
             }
             Ended::Throttled(hint_ms) => {
                 self.throttled += 1;
-                self.refusals = self.refusals.saturating_add(1);
+                // Calls that were open together are refused together, which counts once.
+                let is_first = now_ms >= self.patience_until_ms;
+                self.refusals = self.refusals.saturating_add(u32::from(is_first));
                 self.window.cut(now_ms);
                 self.breaker.answered(lease, now_ms);
-                let wait_ms =
-                    hint_ms.map_or_else(|| self.backoff_ms(jitter), |hint_ms| hint_ms.min(HINT_MS_MAX));
+                let wait_ms = match hint_ms {
+                    Some(hint_ms) => (*hint_ms).min(HINT_MS_MAX),
+                    None if is_first => self.backoff_ms(jitter),
+                    None => 0,
+                };
                 self.patience_until_ms = self.patience_until_ms.max(now_ms + wait_ms);
                 // Whoever waited comes back at the limit's pace, not all at once.
                 self.requests.spent_until(float(self.patience_until_ms));
@@ -294,7 +299,8 @@ impl Quota {
         most_ms / 2 + jitter % (most_ms / 2)
     }
 
-    fn expire(&mut self, now_ms: u64) {
+    /// Lets go of turns whose callers are gone.
+    pub(super) fn expire(&mut self, now_ms: u64) {
         let breaker = &mut self.breaker;
         self.leases.retain(|lease| {
             let lasts = lease.until_ms > now_ms;

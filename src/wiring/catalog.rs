@@ -140,7 +140,7 @@ impl Catalog for StoreCatalog {
             return Ok(None);
         };
         let pipeline = Pipeline::from_toml(&record.pipeline).map_err(refused)?;
-        let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(refused)?;
+        let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(unusable)?;
         if epoch(&pipeline, &*embedder).map_err(refused)? != record.epoch {
             return Err(Fault::permanent(
                 reason::EPOCH_MISMATCH,
@@ -182,6 +182,16 @@ pub(super) fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Chun
         tokens_target: tokens.target,
         tokens_reserved: info.tokens_reserved,
     })
+}
+
+/// What this process's configuration lacks is no fault of a document: another may have it.
+fn unusable(refusal: Refusal) -> Fault {
+    match refusal.code {
+        "unknown_provider" | "provider_unusable" | "unknown_tokenizer" => {
+            Fault::Unauthorized(refusal.message)
+        }
+        _ => refused(refusal),
+    }
 }
 
 fn refused(refusal: Refusal) -> Fault {

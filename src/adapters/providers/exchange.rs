@@ -68,8 +68,11 @@ impl Parts {
             let vectors = units.map_err(|_| "has a vector without a direction".to_owned())?;
             Ok(Embedded { vectors, ..embedded })
         });
-        let nonsense =
-            |why: String| Trouble::Nonsense(format!("the answer {}", shapes::without_quotes(&why, texts)));
+        let nonsense = |why: String| {
+            let why = shapes::without_quotes(&why, texts);
+            let why = token.map_or(why.clone(), |token| why.replace(token.expose(), "***"));
+            Trouble::Nonsense(format!("the answer {why}"))
+        };
         (embedded.map_err(nonsense), told)
     }
 

@@ -40,6 +40,8 @@ pub const CANARY: &str = "contexture";
 pub const NUMBER_BYTES_MAX: usize = 32;
 /// Bytes that an answer may have besides its numbers.
 pub const ANSWER_BYTES_BESIDES: usize = 256 * 1024;
+/// When a call is tried again for which no token could be had.
+const TOKEN_WAIT: Duration = Duration::from_secs(10);
 /// How long one call of the pipeline may be told to wait, again and again.
 const THROTTLED_MAX: Duration = Duration::from_mins(1);
 
@@ -138,13 +140,13 @@ impl ProviderEmbedder {
                 Ok(Embedded { vectors, tokens: used }) => {
                     self.served.store(true, Ordering::Relaxed);
                     let used = used.and_then(|used| u32::try_from(used).ok());
-                    limiter.report(lease, Ended::Served(used), told).await?;
+                    self.report(lease, Ended::Served(used), told).await;
                     return Ok(vectors);
                 }
                 Err(trouble) => trouble,
             };
             let last = rechecked && texts.len() == 1;
-            limiter.report(lease, ended(&trouble, renewed, last), told).await?;
+            self.report(lease, ended(&trouble, renewed, last), told).await;
             match trouble {
                 Trouble::Throttled(_) if began.elapsed() < THROTTLED_MAX => {}
                 Trouble::Throttled(hint_ms) => return Err(self.throttled(hint_ms)),
@@ -171,7 +173,8 @@ impl ProviderEmbedder {
     /// Whether the refusal of one text is about the text: if nothing was ever served, an innocent
     /// text tells.
     async fn refused(&self, token: Option<&Token>, words: &str) -> Fault {
-        if !self.served.load(Ordering::Relaxed)
+        // Once per refusal: what was served long ago says nothing of today.
+        if !self.served.swap(false, Ordering::Relaxed)
             && let Err(fault) = self.try_canary(token).await
         {
             return fault;
@@ -195,7 +198,7 @@ impl ProviderEmbedder {
             // It says nothing about the text that was refused.
             Err(_) => (Ended::Refused, Err(self.failed("refused a text, and did not answer for another"))),
         };
-        self.parts.limiter.report(lease, ended, told).await?;
+        self.report(lease, ended, told).await;
         tried
     }
 
@@ -254,12 +257,31 @@ impl ProviderEmbedder {
             Fault::Unauthorized(words) => Ended::Parked(words.clone()),
             _ => Ended::Lost,
         };
-        self.parts.limiter.report(lease, ended, Told::default()).await.err().unwrap_or(fault)
+        self.report(lease, ended, Told::default()).await;
+        self.costs_nothing(fault)
+    }
+
+    /// Tells the limiter; what was paid for is not lost because it cannot be told: a lease ends by
+    /// itself.
+    async fn report(&self, lease: Lease, ended: Ended, told: Told) {
+        if let Err(fault) = self.parts.limiter.report(lease, ended, told).await {
+            tracing::warn!(model = self.parts.label, %fault, "how a call ended could not be told");
+        }
+    }
+
+    /// A token server that is away is no failure of a document.
+    fn costs_nothing(&self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Transient(words) => {
+                Fault::Throttled { retry_after: TOKEN_WAIT, what: self.says(&format!("no token: {words}")) }
+            }
+            other => other,
+        }
     }
 
     /// Parks all calls where there is no other token than the one that was refused.
     async fn not_renewed(&self, words: &str, fault: Fault) -> Fault {
-        let Fault::Unauthorized(why) = fault else { return fault };
+        let Fault::Unauthorized(why) = fault else { return self.costs_nothing(fault) };
         let words = format!("{words}; {why}");
         let parked = self.parts.limiter.park(words.clone()).await;
         parked.err().unwrap_or_else(|| Fault::Unauthorized(self.says(&words)))

@@ -47,9 +47,8 @@
 //!   ([`ingest::follow`]): it is a function of the ledger, so any of them can be lost.
 //! * A crash between any two effects re-executes to the same state: ids derive from content and
 //!   epoch, never from time, randomness or delivery ([`domain::ids`]).
-//! * All callers of a provider's credential share one limiter. A provider that throttles, fails or refuses
-//!   its credential costs no attempt and no document, and no text is paid for twice
-//!   ([`resilience::quota`], [`ingest::embed`]).
+//! * All callers of a provider's credential share one limiter. While a provider throttles, is away or
+//!   refuses its credential, no attempt is spent ([`resilience::quota`], [`ingest::embed`]).
 //! * The rendered context never exceeds its budget, framing included, in the tokenizer asked
 //!   for; retrieved text stands inside a fence that it cannot forge ([`context::render`]).
 //!

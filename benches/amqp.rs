@@ -18,6 +18,8 @@
 
 #[path = "support/amqp.rs"]
 mod amqp;
+#[path = "../tests/it/support/one.rs"]
+mod one;
 #[path = "support/slow.rs"]
 mod slow;
 #[path = "support/straight.rs"]

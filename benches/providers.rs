@@ -15,6 +15,8 @@
 
 #[path = "support/amqp.rs"]
 mod amqp;
+#[path = "../tests/it/support/one.rs"]
+mod one;
 #[path = "support/provider.rs"]
 mod provider;
 mod support;
@@ -23,7 +25,6 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::http::{Endpoint, EndpointConfig, HeaderMap, Service};
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -33,16 +34,17 @@ use contexture::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
 use contexture::domain::chunk::{ChunkSpan, Span};
 use contexture::domain::ids::{CollectionId, CollectionKey, Epoch, TenantId};
 use contexture::domain::task::{Envelope, Stage};
-use contexture::fault::{Fault, reason};
+use contexture::fault::reason;
 use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
 use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts as Collection};
+use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts as Collection};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::embedder::EmbedderInfo;
 use contexture::ports::ledger::{CACHE_BYTES_MAX, CollectionRecord, Ledger};
 use contexture::resilience::limiter::Limiter;
 use contexture::resilience::terms::Limits;
 use contexture::server::auth::local_principal;
+use one::One;
 use provider::{DIMS, PER_MINUTE, Provider};
 use sqlx::Connection;
 use support::{COLLECTION, Generator, submission};
@@ -180,19 +182,6 @@ async fn work(url: &str, prefix: &str, told: bool) {
         worker::run(stages.clone(), Stage::Embed, stop.subscribe()),
         worker::run(stages.clone(), Stage::Embed, stop.subscribe()),
     );
-}
-
-struct One(Arc<OpenCollection>);
-
-#[async_trait]
-impl Catalog for One {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(Some(self.0.clone()))
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        vec![self.0.clone()]
-    }
 }
 
 /// Chunked documents, with a message for the embed stage each.

@@ -19,7 +19,7 @@ use contexture::domain::task::{Envelope, Stage};
 use contexture::fault::Fault;
 use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
 use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
+use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::embedder::{Embedder, EmbedderInfo, Purpose};
 use contexture::ports::ledger::Ledger;
@@ -28,6 +28,7 @@ use contexture::server::auth::local_principal;
 use tokio::sync::watch;
 
 use super::amqp::{self, Client};
+use super::one::One;
 use super::support::{COLLECTION, Generator, median, submission};
 
 const DOCUMENTS: usize = 12_800;
@@ -139,20 +140,6 @@ fn limits() -> StageLimits {
         commit_wait_max: Duration::from_millis(250),
         batch_body_bytes_max: 32 << 20,
         chunks_per_document_max: 1000,
-    }
-}
-
-/// A catalog of one collection.
-struct One(Arc<OpenCollection>);
-
-#[async_trait]
-impl Catalog for One {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(Some(self.0.clone()))
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        vec![self.0.clone()]
     }
 }
 

@@ -18,15 +18,15 @@ use contexture::context::request::{Assembly, Query, RawQuery};
 use contexture::context::rerank::Reranking;
 use contexture::context::{ContextEngine, Tokenizers};
 use contexture::domain::document::Description;
-use contexture::domain::ids::CollectionKey;
 use contexture::fault::{Fault, Refusal, RefusalKind};
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
+use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
 use contexture::ports::ledger::Ledger;
 use contexture::ports::lexical::{DocumentWrite, Lexical};
 use contexture::ports::reranker::{Reranker, RerankerInfo};
 use tokio::time::Instant;
 
 use crate::support::clock::ManualClock;
+use crate::support::one::One;
 use crate::support::rerankers::{InMemory, answer_well, client, config};
 use crate::support::scan::ScanIndex;
 use crate::support::scripted_http::{Reply, ScriptedHttp};
@@ -42,19 +42,6 @@ const DOCUMENTS: [(&str, &str); 5] = [
     ("two", "a heron may sleep."),
     ("one", "sleep well."),
 ];
-
-struct One(Arc<OpenCollection>);
-
-#[async_trait]
-impl Catalog for One {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(Some(self.0.clone()))
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        vec![self.0.clone()]
-    }
-}
 
 async fn catalog() -> Arc<One> {
     const DIMS: usize = 8;

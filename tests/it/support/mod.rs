@@ -7,6 +7,7 @@ pub(crate) mod contexts;
 pub(crate) mod corpora;
 #[cfg(feature = "qdrant")]
 pub(crate) mod edge_behind_qdrant_grpc;
+pub(crate) mod one;
 pub(crate) mod plant;
 pub(crate) mod providers;
 #[cfg(feature = "qdrant")]

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::domain::ids::CollectionKey;
 use contexture::domain::task::{Envelope, Stage, Task};
-use contexture::fault::Fault;
 use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
 use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
+use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
 use contexture::ports::clock::Clock;
 use contexture::ports::embedder::Embedder;
 use contexture::ports::ledger::{Counts, DeadFilter, DeadLetter, Ledger};
@@ -21,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::one::One;
 use super::scan::ScanIndex;
 use super::{TENANT, collection, epoch, submission};
 
@@ -38,19 +37,6 @@ impl TokioClock {
 impl Clock for TokioClock {
     fn now_ms(&self) -> u64 {
         Self::START_MS + u64::try_from(self.0.elapsed().as_millis()).unwrap()
-    }
-}
-
-struct One(Arc<OpenCollection>);
-
-#[async_trait]
-impl Catalog for One {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(Some(self.0.clone()))
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        vec![self.0.clone()]
     }
 }
 

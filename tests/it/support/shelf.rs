@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -13,30 +12,17 @@ use contexture::context::fuse::RELATIVE_WEIGHTS;
 use contexture::context::request::{Assembly, Query, RawQuery};
 use contexture::context::{ContextEngine, Tokenizers};
 use contexture::domain::document::Description;
-use contexture::domain::ids::CollectionKey;
-use contexture::fault::{Fault, Refusal};
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
+use contexture::fault::Refusal;
+use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
 use contexture::ports::ledger::Ledger;
 use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
 
 use super::clock::ManualClock;
+use super::one::One;
 use super::tokenizers::Runs;
 use super::{Indexed, TENANT, collection, epoch, indexed, principal};
 
 const DIMS: usize = 8;
-
-struct One(Arc<OpenCollection>);
-
-#[async_trait]
-impl Catalog for One {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(Some(self.0.clone()))
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        vec![self.0.clone()]
-    }
-}
 
 /// Documents and an engine over them.
 pub(crate) struct Shelf {

@@ -1,0 +1,22 @@
+//! A catalog of one collection, for tests and benches that bring their own stores.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use contexture::domain::ids::CollectionKey;
+use contexture::fault::Fault;
+use contexture::ports::catalog::{Catalog, OpenCollection};
+
+/// The collection, whatever key is asked for.
+pub(crate) struct One(pub(crate) Arc<OpenCollection>);
+
+#[async_trait]
+impl Catalog for One {
+    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok(Some(self.0.clone()))
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        vec![self.0.clone()]
+    }
+}

@@ -48,7 +48,7 @@ const THROTTLED_MAX: Duration = Duration::from_mins(1);
 /// A model of a provider.
 pub struct ProviderEmbedder {
     parts: Parts,
-    /// Whether any call was ever served: then a refusal is about its text.
+    /// Whether a call was served since a text was refused last: then a refusal is about its text.
     served: AtomicBool,
 }
 
@@ -170,8 +170,8 @@ impl ProviderEmbedder {
         }
     }
 
-    /// Whether the refusal of one text is about the text: if nothing was ever served, an innocent
-    /// text tells.
+    /// Whether the refusal of one text is about the text: if nothing was served since the last one,
+    /// an innocent text tells.
     async fn refused(&self, token: Option<&Token>, words: &str) -> Fault {
         // Once per refusal: what was served long ago says nothing of today.
         if !self.served.swap(false, Ordering::Relaxed)

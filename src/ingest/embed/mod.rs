@@ -42,9 +42,10 @@ const RUN_MAX: Duration = Duration::from_mins(5);
 const REST_WAIT: Duration = Duration::from_millis(100);
 
 /// A document that is ready to be embedded.
-struct Ready {
-    index: usize,
-    document: Arc<CutDocument>,
+pub(super) struct Ready {
+    /// The place of its task.
+    pub(super) index: usize,
+    pub(super) document: Arc<CutDocument>,
 }
 
 /// Embeds and stages each task's chunks; one outcome each, in order.
@@ -65,8 +66,29 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     if tasks.iter().any(|task| task.attempt > 0) {
         open.embedder.begin_retry().await?;
     }
-    let began = Instant::now();
     let (ready, mut outcomes) = prepare(stages, tasks).await?;
+    for (index, fault) in stage_documents(stages, &open, tasks, &ready).await? {
+        outcomes[index] = Some(Outcome::Failed(fault));
+    }
+    let embedded: Vec<_> = ready
+        .iter()
+        .filter(|ready| outcomes[ready.index].is_none())
+        .map(|ready| tasks[ready.index].key.clone())
+        .collect();
+    stages.ledger.mark_embedded(&embedded).await?;
+    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::HandOn(Stage::Index))).collect())
+}
+
+/// Embeds documents and stages their vectors in `open`; returns the tasks that lack a vector, and
+/// why. The points of all others are in the store.
+pub(super) async fn stage_documents(
+    stages: &Stages,
+    open: &OpenCollection,
+    tasks: &[Task],
+    ready: &[Ready],
+) -> Result<BTreeMap<usize, Fault>, Fault> {
+    let began = Instant::now();
+    let mut failed = BTreeMap::new();
     let places: Vec<(usize, usize)> = ready
         .iter()
         .enumerate()
@@ -76,28 +98,18 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
         let wanted: Vec<(usize, usize)> = slice
             .iter()
             .copied()
-            .filter(|(document, _)| outcomes[ready[*document].index].is_none())
+            .filter(|(document, _)| !failed.contains_key(&ready[*document].index))
             .collect();
         if began.elapsed() > RUN_MAX {
             let what = "a batch took long; its rest goes on soon".to_owned();
             let fault = Fault::Throttled { retry_after: REST_WAIT, what };
-            for (document, _) in wanted {
-                outcomes[ready[document].index] = Some(Outcome::Failed(fault.clone()));
-            }
+            failed.extend(wanted.into_iter().map(|(document, _)| (ready[document].index, fault.clone())));
             continue;
         }
-        let failed = embed_slice(stages, &open, tasks, &ready, &wanted).await?;
-        for (document, fault) in failed {
-            outcomes[ready[document].index] = Some(Outcome::Failed(fault));
-        }
+        let without = embed_slice(stages, open, tasks, ready, &wanted).await?;
+        failed.extend(without.into_iter().map(|(document, fault)| (ready[document].index, fault)));
     }
-    let embedded: Vec<_> = ready
-        .iter()
-        .filter(|ready| outcomes[ready.index].is_none())
-        .map(|ready| tasks[ready.index].key.clone())
-        .collect();
-    stages.ledger.mark_embedded(&embedded).await?;
-    Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::HandOn(Stage::Index))).collect())
+    Ok(failed)
 }
 
 /// Finds the documents; an outcome stands where a task ends or goes back here already.

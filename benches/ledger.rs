@@ -136,10 +136,10 @@ impl Batch {
                     embed_tokens: 200,
                 };
                 let all = keys.iter().map(|key| (key.clone(), (0..CHUNKS).map(spans).collect()));
-                ledger.store_spans(all.collect()).await.unwrap();
+                ledger.store_spans(1, all.collect()).await.unwrap();
             }
             "embedded" => {
-                let spans = ledger.spans(keys).await.unwrap();
+                let spans = ledger.spans(1, keys).await.unwrap();
                 assert!(ledger.bodies(keys).await.unwrap().iter().all(Option::is_some));
                 let texts = keys.iter().zip(spans).flat_map(|(key, spans)| {
                     let count = spans.unwrap().len();
@@ -154,7 +154,7 @@ impl Batch {
             }
             _ => {
                 assert!(ledger.bodies(keys).await.unwrap().iter().all(Option::is_some));
-                assert!(ledger.spans(keys).await.unwrap().iter().all(Option::is_some));
+                assert!(ledger.spans(1, keys).await.unwrap().iter().all(Option::is_some));
                 ledger.finish(keys.iter().map(|key| (key.clone(), Ending::Visible)).collect()).await.unwrap();
             }
         }

@@ -202,7 +202,7 @@ async fn queue_all(ledger: &PostgresLedger, broker: &RabbitBroker) -> Collection
         embed_tokens: 128,
     };
     let spans = tasks.iter().zip(&texts).map(|(task, text)| (task.key.clone(), vec![whole(text)]));
-    ledger.store_spans(spans.collect()).await.unwrap();
+    ledger.store_spans(1, spans.collect()).await.unwrap();
     let messages = tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Embed, task)));
     broker.publish(messages.collect()).await.unwrap();
     record

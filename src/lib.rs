@@ -9,6 +9,7 @@
 //! server/        gRPC, authentication, the one map from refusals to codes
 //! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
 //! context/       a query's way: retrieve · fuse · rerank · assemble · render
+//! jobs/          whole collections: build, re-index
 //! resilience/    backoff; rate · window · breaker · budget · quota, and the limiter over them
 //! ports/         the seams to everything outside, each with its contract in prose
 //! adapters/      one folder per outside system; only here is its crate imported
@@ -18,8 +19,8 @@
 //! telemetry.rs   logs
 //! ```
 //!
-//! Arrows: `main → cli → wiring → server → {ingest, context} → resilience → ports →
-//! {domain, fault}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
+//! Arrows: `main → cli → wiring → server → jobs → {ingest, context} → resilience → ports
+//! → {domain, fault}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
 //! never import each other. `tests/layers.rs` proves it.
 //!
 //! # The two ways
@@ -63,6 +64,7 @@ pub mod context;
 pub mod domain;
 pub mod fault;
 pub mod ingest;
+pub mod jobs;
 pub mod ports;
 pub mod resilience;
 pub mod server;

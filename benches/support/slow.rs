@@ -114,7 +114,7 @@ async fn queue_all(ledger: &SqliteLedger, broker: &RabbitBroker) -> Arc<OpenColl
         let receipts = ledger.accept(submissions).await.unwrap();
         let tasks: Vec<_> = receipts.into_iter().map(|receipt| receipt.task.unwrap()).collect();
         let spans = tasks.iter().zip(texts).map(|(task, text)| (task.key.clone(), vec![whole(text)]));
-        ledger.store_spans(spans.collect()).await.unwrap();
+        ledger.store_spans(1, spans.collect()).await.unwrap();
         let messages =
             tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Embed, task))).collect();
         broker.publish(messages).await.unwrap();

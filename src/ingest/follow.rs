@@ -1,11 +1,18 @@
-//! Replicas: the index here follows the ledger's log of visible versions.
+//! Followers: an index that holds what the ledger's log of visible versions says.
 //!
 //! Where several processes share a ledger, each holds an index of its own, and a version that any
-//! of them made visible reaches the others through the log, in its order. What is in the log is
-//! content, not history: a document appears once, with the version that serves. So a replica
-//! that starts from nothing, or comes back after a week, reads from the position stored in its
-//! last commit and ends where all others are. Bodies come from the ledger; vectors are shared.
+//! of them made visible reaches the others through the log, in its order. Generations that do not
+//! serve are filled the same way in every process: one that is being built, and one that is kept
+//! for a rollback. What is in the log is content, not history: a document appears once, with the
+//! version that serves. So an index that starts from nothing, or comes back after a week, reads
+//! from the position stored in its last commit and ends where all others are. Bodies come from the
+//! ledger; vectors are shared. A version that is not prepared for a generation yet
+//! ([`super::prepare`]) holds its index up; one that cannot be is there without text.
+//!
+//! Once the active generation is another than the one that serves here, that one goes on serving
+//! until the index of the new one holds what it held when it was activated.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,22 +20,26 @@ use tokio::sync::watch;
 
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::fence::{Verdict, decide};
-use crate::domain::task::Task;
+use crate::domain::ids::{CollectionKey, VersionKey};
+use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, reason};
 use crate::ports::catalog::OpenCollection;
+use crate::ports::generations::{GenerationRecord, GenerationState};
 use crate::ports::ledger::{Change, State, StoredBody};
-use crate::ports::lexical::Snapshot;
+use crate::ports::lexical::{DocumentWrite, Snapshot};
 
 use super::chunk::stage::is_sound;
 use super::handover::CutDocument;
-use super::index::{build_writes, with_document};
-use super::read::{self, cut_document};
+use super::index::{build_writes, with_document, without_text};
+use super::read::{self, Found, cut_document};
 use super::{Outcome, Stages};
 
 /// Documents read and committed at once.
 const PAGE_DOCUMENTS_MAX: usize = 512;
 /// Time between two looks at the log.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// Failures of a generation that are looked at.
+const FAILURES_MAX: usize = 100_000;
 
 /// Follows collections until `stop` is true: with `all`, every one of the ledger, otherwise those
 /// that are open.
@@ -41,52 +52,145 @@ pub async fn run(stages: Arc<Stages>, all: bool, mut stop: watch::Receiver<bool>
     }
 }
 
-/// Brings collections to the end of their logs. One that cannot be opened holds up no other.
+/// Brings every generation that is followed here to the end of its log, and lets active ones serve
+/// as soon as they can. One that cannot be opened or filled holds up no other.
 pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
-    if all {
-        open_all(stages).await?;
+    let mut collections: Vec<Vec<GenerationRecord>> = Vec::new();
+    for record in stages.ledger.generations(None).await? {
+        match collections.last_mut() {
+            Some(records) if records[0].home.key == record.home.key => records.push(record),
+            _ => collections.push(vec![record]),
+        }
     }
-    for open in stages.catalog.opened().await {
-        let _writing = open.writing.lock().await;
-        catch_up(stages, &open).await?;
-    }
-    Ok(())
-}
-
-async fn open_all(stages: &Stages) -> Result<(), Fault> {
-    for record in stages.ledger.collections().await? {
-        if let Err(fault) = stages.catalog.open(&record.key).await {
-            tracing::warn!(tenant = %record.key.tenant, collection = %record.key.collection, %fault, "a collection cannot be opened");
+    let opened: BTreeSet<CollectionKey> =
+        stages.catalog.opened().await.into_iter().map(|open| open.record.key.clone()).collect();
+    for records in collections {
+        let key = &records[0].home.key;
+        if !all && !opened.contains(key) {
+            continue;
+        }
+        let live = records.iter().filter(|record| record.state != GenerationState::Dropped);
+        // Who alone writes the only generation has nothing to learn from the log.
+        let is_followed = stages.replicas || live.clone().count() > 1;
+        for record in live {
+            let done = if is_followed { follow(stages, record).await } else { serve(stages, record).await };
+            if let Err(fault) = done {
+                tracing::warn!(
+                    tenant = %key.tenant, collection = %key.collection, generation = record.home.generation, %fault,
+                    "a generation cannot be followed"
+                );
+            }
+        }
+        for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
+            stages.catalog.remove(&record.home, false).await?;
         }
     }
     Ok(())
 }
 
-/// Brings a collection's index to the end of the log; the caller holds `open.writing`.
+async fn follow(stages: &Stages, record: &GenerationRecord) -> Result<(), Fault> {
+    let open = stages.catalog.open_generation(&record.home).await?;
+    {
+        let _writing = open.writing.lock().await;
+        catch_up(stages, &open).await?;
+        // Where it stands has to be known after a restart, too, before it serves.
+        if open.followed() >= record.activated_at
+            && open.lexical()?.snapshot().position() < record.activated_at
+        {
+            open.lexical()?.commit(Vec::new(), open.followed()).await?;
+        }
+    }
+    serve(stages, record).await
+}
+
+/// Lets an active generation serve here, if it holds what it has to.
+async fn serve(stages: &Stages, record: &GenerationRecord) -> Result<(), Fault> {
+    if record.state != GenerationState::Active {
+        return Ok(());
+    }
+    let serving = stages.catalog.open(&record.home.key).await?;
+    if serving.is_some_and(|open| open.record.generation == record.home.generation) {
+        return Ok(());
+    }
+    let open = stages.catalog.open_generation(&record.home).await?;
+    if open.followed() >= record.activated_at {
+        let key = &record.home.key;
+        tracing::info!(
+            tenant = %key.tenant, collection = %key.collection, generation = record.home.generation,
+            "another generation serves from now on"
+        );
+        stages.catalog.serve(&open).await;
+    }
+    Ok(())
+}
+
+/// Brings a generation's index to the end of the log, or to where its builder is; the caller holds
+/// `open.writing`.
 pub(super) async fn catch_up(stages: &Stages, open: &OpenCollection) -> Result<(), Fault> {
     let lexical = open.lexical()?;
     loop {
         let changes = stages.ledger.changes(&open.record.key, open.followed(), PAGE_DOCUMENTS_MAX).await?;
-        let changes = within_bytes(changes, stages.limits.batch_body_bytes_max);
-        let Some(last) = changes.last() else {
+        let mut changes = within_bytes(changes, stages.limits.batch_body_bytes_max);
+        for change in &mut changes {
+            (change.task.generation, change.task.epoch) = (open.record.generation, open.record.epoch);
+        }
+        let tasks: Vec<Task> = changes.iter().map(|change| change.task.clone()).collect();
+        let Page { writes, prepared } = page(stages, open, &*lexical.snapshot(), &tasks).await?;
+        let Some(last) = changes[..prepared].last() else {
             open.set_ready();
             return Ok(());
         };
-        let position = last.position;
-        let tasks: Vec<Task> = changes.into_iter().map(|change| change.task).collect();
-        let news = news(&*lexical.snapshot(), &tasks)?;
-        if !news.is_empty() {
-            let found = read::stored(stages, &tasks, &with_document(&tasks, &news), read_visible).await?;
-            let (writes, missing) = build_writes(&tasks, &news, found).await?;
-            if let Some((index, outcome)) =
-                missing.iter().find(|(_, outcome)| **outcome != Outcome::AlreadyEnded)
-            {
-                return Err(unreadable(&tasks[*index], outcome));
-            }
-            lexical.commit(writes, position).await?;
+        if !writes.is_empty() {
+            lexical.commit(writes, last.position).await?;
         }
-        open.follow_to(position);
+        open.follow_to(last.position);
+        if prepared < changes.len() {
+            open.set_ready();
+            return Ok(());
+        }
     }
+}
+
+/// What is to be written for a page of the log.
+struct Page {
+    writes: Vec<DocumentWrite>,
+    /// Entries from the first on that are prepared, or have failed.
+    prepared: usize,
+}
+
+async fn page(
+    stages: &Stages,
+    open: &OpenCollection,
+    snapshot: &dyn Snapshot,
+    tasks: &[Task],
+) -> Result<Page, Fault> {
+    let mut news = news(snapshot, tasks)?;
+    let mut found: Found =
+        read::stored(stages, tasks, &with_document(tasks, &news), read_visible).await?;
+    let is_unprepared =
+        |found: &Found, index: &usize| matches!(found.get(index), Some(Err(Outcome::HandOn(Stage::Chunk))));
+    let mut failed = Vec::new();
+    let mut prepared = tasks.len();
+    if news.iter().any(|index| is_unprepared(&found, index)) {
+        let (key, generation) = (&open.record.key, open.record.generation);
+        let failures = stages.ledger.failures(key, generation, FAILURES_MAX).await?;
+        let failures: BTreeSet<VersionKey> = failures.into_iter().map(|failure| failure.key).collect();
+        for index in news.iter().filter(|index| is_unprepared(&found, index)) {
+            if !failures.contains(&tasks[*index].key) {
+                prepared = *index;
+                break;
+            }
+            failed.push(*index);
+        }
+    }
+    news.retain(|index| *index < prepared && !failed.contains(index));
+    found.retain(|index, _| *index < prepared && !failed.contains(index));
+    let (mut writes, missing) = build_writes(tasks, &news, found).await?;
+    if let Some((index, outcome)) = missing.iter().find(|(_, outcome)| **outcome != Outcome::AlreadyEnded) {
+        return Err(unreadable(&tasks[*index], outcome));
+    }
+    writes.extend(failed.into_iter().map(|index| without_text(&tasks[index], false)));
+    Ok(Page { writes, prepared })
 }
 
 /// As many changes as their bodies fit, but at least one.

@@ -1,4 +1,4 @@
-//! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages.
+//! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages, dropped generations.
 //!
 //! Every process runs this, and one does the work: the one that has the lease [`ROLE`]. It is
 //! renewed between pieces of work, given up at the end, and taken over when a process died,
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::domain::task::{Envelope, Stage};
 use crate::fault::Fault;
 use crate::ports::broker::Outgoing;
+use crate::ports::generations::{GenerationChange, GenerationState};
 
 use super::{Stages, submit, sweep};
 
@@ -55,7 +56,28 @@ pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
         return Ok(false);
     }
     requeue_lost(stages).await?;
+    drop_generations(stages).await?;
     Ok(true)
+}
+
+/// Drops generations whose time has come, and removes what is left of dropped ones.
+async fn drop_generations(stages: &Stages) -> Result<(), Fault> {
+    let now_ms = stages.clock.now_ms();
+    for record in stages.ledger.generations(None).await? {
+        let (key, generation) = (&record.home.key, record.home.generation);
+        let is_dropped = record.state == GenerationState::Dropped;
+        if !is_dropped && record.drop_ms.is_some_and(|drop_ms| drop_ms <= now_ms) {
+            let dropped = stages.ledger.change_generation(key, generation, GenerationChange::Dropped).await?;
+            if dropped {
+                tracing::info!(tenant = %key.tenant, collection = %key.collection, generation, "a generation is dropped");
+            }
+        } else if is_dropped && !record.is_cleared {
+            // A round after it was dropped: whoever worked on it has seen so by now.
+            stages.catalog.remove(&record.home, true).await?;
+            while leads(stages).await? && stages.ledger.clear_dropped(key, generation, VERSIONS_MAX).await? {}
+        }
+    }
+    Ok(())
 }
 
 async fn leads(stages: &Stages) -> Result<bool, Fault> {
@@ -85,6 +107,11 @@ async fn requeue_lost(stages: &Stages) -> Result<(), Fault> {
         return Ok(());
     }
     tracing::warn!(versions = lost.len(), "versions in flight had no message; they are sent again");
-    let messages = lost.into_iter().map(|(stage, task)| Outgoing::now(Envelope::new(stage, task))).collect();
+    let messages = lost.into_iter().map(|(stage, task)| {
+        // What was staged, and for which generation, is not known once a collection was re-indexed.
+        let from_start = task.generation > 1 && !task.deletes;
+        Outgoing::now(Envelope::new(if from_start { Stage::Chunk } else { stage }, task))
+    });
+    let messages = messages.collect();
     stages.broker.publish(messages).await
 }

@@ -5,6 +5,9 @@
 //! answered; the acknowledgement and the sweep of losers' vectors come after it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::FutureExt;
 
 use crate::domain::chunk::Chunk;
 use crate::domain::document::{Acl, Head};
@@ -12,6 +15,7 @@ use crate::domain::fence::{Verdict, decide};
 use crate::domain::ids::{ChunkId, ContentHash, DocumentId, Version};
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, Reason, reason};
+use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::Ending;
 use crate::ports::lexical::{DocumentWrite, Snapshot};
 
@@ -22,19 +26,14 @@ use super::{Outcome, Stages, follow};
 
 /// Commits each task's document; one outcome each, in order.
 pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for run in super::runs_by_collection(tasks) {
-        let run = &tasks[run];
-        match index_run(stages, run).await {
-            Ok(done) => outcomes.extend(done),
-            Err(fault) => outcomes.extend(run.iter().map(|_| Outcome::Failed(fault.clone()))),
-        }
-    }
-    outcomes
+    stages.by_collection(tasks, |stages, open, tasks| index_run(stages, open, tasks).boxed()).await
 }
 
-async fn index_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
-    let open = stages.open(&tasks[0]).await?;
+async fn index_run(
+    stages: &Stages,
+    open: Arc<OpenCollection>,
+    tasks: &[Task],
+) -> Result<Vec<Outcome>, Fault> {
     let lexical = open.lexical()?;
     let _writing = open.writing.lock().await;
     if stages.replicas {
@@ -120,7 +119,7 @@ pub(super) async fn build_writes(
     let build = move || jobs.iter().map(|(_, task, document)| write(task, document)).collect();
     let mut writes: Vec<_> = tokio::task::spawn_blocking(build).await.map_err(panicked)?;
     let deletes = applied.iter().map(|index| &tasks[*index]).filter(|task| task.deletes);
-    writes.extend(deletes.map(tombstone));
+    writes.extend(deletes.map(|task| without_text(task, true)));
     Ok((writes, refused))
 }
 
@@ -156,7 +155,8 @@ fn write(task: &Task, document: &CutDocument) -> DocumentWrite {
     DocumentWrite { head, chunks: chunks.collect() }
 }
 
-fn tombstone(task: &Task) -> DocumentWrite {
+/// The head of a version without chunks: a tombstone, or one that its generation cannot have.
+pub(super) fn without_text(task: &Task, deleted: bool) -> DocumentWrite {
     let head = Head {
         document_id: task.key.document_id.clone(),
         version: task.key.version,
@@ -164,7 +164,7 @@ fn tombstone(task: &Task) -> DocumentWrite {
         epoch: task.epoch,
         chunk_count: 0,
         acl: Acl::Groups(std::collections::BTreeSet::new()),
-        deleted: true,
+        deleted,
     };
     DocumentWrite { head, chunks: Vec::new() }
 }

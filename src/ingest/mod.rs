@@ -19,6 +19,7 @@ pub mod handover;
 pub mod housekeeping;
 pub mod index;
 pub mod intake;
+pub mod prepare;
 mod read;
 pub mod replay;
 pub mod settle;
@@ -31,12 +32,15 @@ pub mod worker;
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
+
+use crate::domain::ids::{Epoch, Generation};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::broker::Broker;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::Clock;
-use crate::ports::ledger::{Ending, Ledger};
+use crate::ports::ledger::{CollectionRecord, Ending, Ledger};
 use crate::ports::producers::EventSink;
 use crate::ports::states::SharedStates;
 
@@ -103,37 +107,81 @@ pub enum Outcome {
         /// Whether to look for vectors to remove.
         sweep: bool,
     },
+    /// Begins again under the generation that serves now: the collection was re-indexed meanwhile.
+    StartAgain {
+        /// The generation.
+        generation: Generation,
+        /// Its epoch.
+        epoch: Epoch,
+    },
     /// Had ended before this delivery.
     AlreadyEnded,
     /// Did not work.
     Failed(Fault),
 }
 
+/// Where a task is worked on.
+enum Place {
+    /// In this generation, which is its own.
+    Here(Arc<OpenCollection>),
+    /// In this one, from the start.
+    Moved(CollectionRecord),
+}
+
 impl Stages {
-    /// Opens a task's collection and checks that the task was made for its epoch.
-    async fn open(&self, task: &Task) -> Result<Arc<OpenCollection>, Fault> {
+    /// The generation a task is worked on in: its own as long as that serves. A process may learn
+    /// late that another does; then the ledger tells.
+    async fn place(&self, task: &Task) -> Result<Place, Fault> {
         let key = task.key.collection_key();
-        let open = self.catalog.open(&key).await?.ok_or_else(|| {
-            Fault::permanent(
-                crate::fault::reason::EPOCH_MISMATCH,
-                format!("collection '{}' is gone", key.collection),
-            )
-        })?;
-        if open.record.epoch != task.epoch {
-            return Err(Fault::permanent(
-                crate::fault::reason::EPOCH_MISMATCH,
-                "the collection was rebuilt under another epoch since this message was sent",
-            ));
+        let gone = || {
+            let detail = format!("collection '{}' is gone", key.collection);
+            Fault::permanent(crate::fault::reason::EPOCH_MISMATCH, detail)
+        };
+        let is_own =
+            |home: &CollectionRecord| home.generation == task.generation && home.epoch == task.epoch;
+        let open = self.catalog.open(&key).await?.ok_or_else(gone)?;
+        if is_own(&open.record) {
+            return Ok(Place::Here(open));
         }
-        Ok(open)
+        let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
+        if is_own(&home) {
+            return Ok(Place::Here(self.catalog.open_generation(&home).await?));
+        }
+        Ok(Place::Moved(home))
+    }
+
+    /// One outcome per task, in order: what `work` makes of the tasks of one collection and
+    /// generation at a time.
+    async fn by_collection<'a, W>(&'a self, tasks: &'a [Task], work: W) -> Vec<Outcome>
+    where
+        W: Fn(&'a Self, Arc<OpenCollection>, &'a [Task]) -> BoxFuture<'a, Result<Vec<Outcome>, Fault>>,
+    {
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for run in runs_by_collection(tasks) {
+            let run = &tasks[run];
+            let done = match self.place(&run[0]).await {
+                Ok(Place::Here(open)) => work(self, open, run).await,
+                Ok(Place::Moved(home)) => {
+                    let CollectionRecord { generation, epoch, .. } = home;
+                    Ok(vec![Outcome::StartAgain { generation, epoch }; run.len()])
+                }
+                Err(fault) => Err(fault),
+            };
+            match done {
+                Ok(done) => outcomes.extend(done),
+                Err(fault) => outcomes.extend(run.iter().map(|_| Outcome::Failed(fault.clone()))),
+            }
+        }
+        outcomes
     }
 }
 
-/// Splits tasks into runs of one collection each, in order, as index ranges.
+/// Splits tasks into runs of one collection and generation each, in order, as index ranges.
 fn runs_by_collection(tasks: &[Task]) -> Vec<std::ops::Range<usize>> {
     let same = |left: &Task, right: &Task| {
         left.key.tenant == right.key.tenant
             && left.key.collection == right.key.collection
+            && left.generation == right.generation
             && left.epoch == right.epoch
     };
     let mut runs = Vec::new();

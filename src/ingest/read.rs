@@ -34,15 +34,19 @@ pub(super) async fn in_flight(stages: &Stages, tasks: &[Task], wanted: &[usize])
     Ok(found)
 }
 
-/// The documents of the tasks at `wanted`, as `read` makes them of what the ledger holds.
+/// The documents of the tasks at `wanted`, all of one generation, as `read` makes them of what the
+/// ledger holds.
 pub(super) async fn stored(
     stages: &Stages,
     tasks: &[Task],
     wanted: &[usize],
     read: ReadDocument,
 ) -> Result<Found, Fault> {
+    let Some(generation) = wanted.first().map(|index| tasks[*index].generation) else {
+        return Ok(Found::new());
+    };
     let keys: Vec<_> = wanted.iter().map(|index| tasks[*index].key.clone()).collect();
-    let (bodies, spans) = tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(&keys))?;
+    let (bodies, spans) = tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(generation, &keys))?;
     let jobs: Vec<_> = wanted
         .iter()
         .zip(bodies.into_iter().zip(spans))

@@ -98,6 +98,11 @@ fn judge(now_ms: u64, stage: Stage, task: &Task, outcome: Outcome) -> Judgement 
             let task = Task { attempt: 0, ..task.clone() };
             Judgement::Publish(Box::new(Outgoing::now(Envelope::new(next, task))))
         }
+        Outcome::StartAgain { generation, epoch } => {
+            let first = if task.deletes { Stage::Index } else { Stage::Chunk };
+            let task = Task { generation, epoch, attempt: 0, ..task.clone() };
+            Judgement::Publish(Box::new(Outgoing::now(Envelope::new(first, task))))
+        }
         Outcome::Ended { ending, sweep } => Judgement::End { ending, sweep },
         Outcome::AlreadyEnded => Judgement::Forget,
         Outcome::Failed(Fault::Superseded) => Judgement::End { ending: Ending::Superseded, sweep: true },

@@ -5,8 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::ids::{ChunkId, CollectionKey, DocumentId};
+use std::sync::Arc;
+
+use crate::domain::ids::{ChunkId, CollectionKey, DocumentId, Generation};
 use crate::fault::Fault;
+use crate::ports::catalog::OpenCollection;
+
+use crate::ports::generations::GenerationState;
 
 use super::Stages;
 
@@ -18,14 +23,14 @@ pub async fn run(stages: &Stages, documents: &BTreeSet<(CollectionKey, DocumentI
     let documents: Vec<_> = documents.iter().cloned().collect();
     for batch in documents.chunks(DOCUMENTS_MAX) {
         let losers = stages.ledger.losers(batch).await?;
-        let mut ids: BTreeMap<CollectionKey, Vec<ChunkId>> = BTreeMap::new();
+        let mut ids: BTreeMap<(CollectionKey, Generation), Vec<ChunkId>> = BTreeMap::new();
         for loser in &losers {
             let chunk_ids = (0..loser.chunk_count)
                 .map(|ordinal| ChunkId::derive(&loser.epoch, &loser.key, &loser.content_hash, ordinal));
-            ids.entry(loser.key.collection_key()).or_default().extend(chunk_ids);
+            ids.entry((loser.key.collection_key(), loser.generation)).or_default().extend(chunk_ids);
         }
-        for (collection, ids) in ids {
-            if let Some(open) = stages.catalog.open(&collection).await? {
+        for ((collection, generation), ids) in ids {
+            if let Some(open) = open(stages, &collection, generation).await? {
                 open.vectors.delete(ids).await?;
             }
         }
@@ -33,6 +38,28 @@ pub async fn run(stages: &Stages, documents: &BTreeSet<(CollectionKey, DocumentI
         stages.ledger.mark_swept(&keys).await?;
     }
     Ok(())
+}
+
+/// A generation, whether it serves or not; none when it is gone.
+async fn open(
+    stages: &Stages,
+    collection: &CollectionKey,
+    generation: Generation,
+) -> Result<Option<Arc<OpenCollection>>, Fault> {
+    match stages.catalog.open(collection).await? {
+        Some(open) if open.record.generation == generation => Ok(Some(open)),
+        None => Ok(None),
+        Some(_) => {
+            let records = stages.ledger.generations(Some(collection)).await?;
+            let Some(record) = records.into_iter().find(|record| record.home.generation == generation) else {
+                return Ok(None);
+            };
+            if record.state == GenerationState::Dropped {
+                return Ok(None);
+            }
+            stages.catalog.open_generation(&record.home).await.map(Some)
+        }
+    }
 }
 
 /// Sweeps whatever a crash left behind; returns how many documents had losers.

@@ -23,7 +23,17 @@ pub struct Tally {
     chunks: AtomicU64,
     embedded: AtomicU64,
     cached: AtomicU64,
+    at_work: AtomicU64,
     watchers: watch::Sender<Progress>,
+}
+
+/// A stage at work on a batch, for as long as it lives.
+pub struct AtWork<'a>(&'a AtomicU64);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Default for Tally {
@@ -33,6 +43,7 @@ impl Default for Tally {
             chunks: AtomicU64::new(0),
             embedded: AtomicU64::new(0),
             cached: AtomicU64::new(0),
+            at_work: AtomicU64::new(0),
             watchers: watch::Sender::new(Progress::default()),
         }
     }
@@ -42,6 +53,17 @@ impl Tally {
     /// A receiver that changes whenever versions end.
     pub fn watch(&self) -> watch::Receiver<Progress> {
         self.watchers.subscribe()
+    }
+
+    /// Notes that a stage works on a batch.
+    pub fn work(&self) -> AtWork<'_> {
+        self.at_work.fetch_add(1, Ordering::Relaxed);
+        AtWork(&self.at_work)
+    }
+
+    /// Whether a stage of this process works on a batch.
+    pub fn is_at_work(&self) -> bool {
+        self.at_work.load(Ordering::Relaxed) > 0
     }
 
     /// Counts chunks of a commit.

@@ -25,7 +25,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    fn plus(self, other: Self) -> Self {
+    pub(super) fn plus(self, other: Self) -> Self {
         Self {
             requests: self.requests + other.requests,
             texts: self.texts + other.texts,

@@ -78,6 +78,7 @@ async fn consume(
             deliveries = consumer.receive(take, linger) => deliveries?,
         };
         *failures = 0;
+        let _at_work = stages.tally.work();
         let began = Instant::now();
         let full = deliveries.len() >= take;
         let (killers, deliveries) =

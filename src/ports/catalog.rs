@@ -1,9 +1,10 @@
 //! Collections that are open in this process: a record, a model, and two stores.
 //!
-//! Contract: opening the same collection twice gives the same stores (each has one writer).
+//! Contract: opening the same generation twice gives the same stores (each has one writer).
 //! What is opened matches the ledger's record; a collection whose stores or model cannot be
 //! opened is a fault, not an empty collection. A process that only chunks or embeds opens no
-//! lexical index.
+//! lexical index. Which generation serves is looked up once, and then changes by
+//! [`Catalog::serve`] alone: whoever opened a collection keeps its generation to the end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use super::vectors::Vectors;
 use crate::domain::ids::CollectionKey;
 use crate::fault::Fault;
 
-/// One collection's active generation, ready to use.
+/// One generation of a collection, ready to use.
 pub struct OpenCollection {
     /// What the ledger says of it.
     pub record: CollectionRecord,
@@ -109,9 +110,29 @@ pub struct ChunkSizes {
 /// Opens collections.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// The collection, or none when the ledger does not know it.
+    /// The collection as it serves here, or none when the ledger does not know it.
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault>;
 
-    /// The collections that are open.
+    /// One live generation of a collection, whether it serves or not.
+    ///
+    /// A catalog without other generations than those that serve has those.
+    async fn open_generation(&self, home: &CollectionRecord) -> Result<Arc<OpenCollection>, Fault> {
+        let open = self.open(&home.key).await?.filter(|open| open.record.generation == home.generation);
+        open.ok_or_else(|| {
+            let detail = format!("generation {} is not here", home.generation);
+            Fault::permanent("unknown_generation", detail)
+        })
+    }
+
+    /// Lets an open generation serve from now on. What was handed out before stays usable.
+    async fn serve(&self, _open: &Arc<OpenCollection>) {}
+
+    /// The collections that are open, as they serve.
     async fn opened(&self) -> Vec<Arc<OpenCollection>>;
+
+    /// Closes a dropped generation and removes what this machine holds of it; with `shared` also what
+    /// engines beside it hold.
+    async fn remove(&self, _home: &CollectionRecord, _shared: bool) -> Result<(), Fault> {
+        Ok(())
+    }
 }

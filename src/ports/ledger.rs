@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::generations::Generations;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::{Description, Submission};
 use crate::domain::ids::{
@@ -35,14 +36,14 @@ pub fn cache_cost(vector: &[f32]) -> u64 {
     CACHE_ENTRY_BYTES + 4 * vector.len() as u64
 }
 
-/// A collection and the generation that serves it.
+/// A collection and one of its generations: the active one, where nothing else is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectionRecord {
     /// Its key.
     pub key: CollectionKey,
-    /// The pipeline definition it was created with, as TOML.
+    /// The generation's pipeline definition, as TOML.
     pub pipeline: String,
-    /// The generation that answers queries.
+    /// The generation.
     pub generation: Generation,
     /// That generation's epoch.
     pub epoch: Epoch,
@@ -222,15 +223,17 @@ pub struct Loser {
     pub key: VersionKey,
     /// Its fingerprint.
     pub content_hash: ContentHash,
-    /// Its chunks, ordinals `0..chunk_count`.
+    /// Its chunks in this generation, ordinals `0..chunk_count`.
     pub chunk_count: u32,
-    /// The epoch they were made under.
+    /// The generation they were made for.
+    pub generation: Generation,
+    /// That generation's epoch.
     pub epoch: Epoch,
 }
 
 /// The write model.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Generations {
     /// Creates a collection with generation 1 unless it exists; returns what is stored.
     async fn ensure_collection(
         &self,
@@ -261,11 +264,19 @@ pub trait Ledger: Send + Sync {
     /// Bodies of versions, in order; none where a version is unknown or its body was removed.
     async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault>;
 
-    /// Stores the spans of versions and moves them to chunked.
-    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault>;
+    /// Stores the spans of versions in a generation and moves them to chunked.
+    async fn store_spans(
+        &self,
+        generation: Generation,
+        spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
+    ) -> Result<(), Fault>;
 
-    /// Spans of versions, in order; none where they were never stored.
-    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault>;
+    /// Spans of versions in a generation, in order; none where they were never stored.
+    async fn spans(
+        &self,
+        generation: Generation,
+        keys: &[VersionKey],
+    ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault>;
 
     /// Moves versions to embedded.
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault>;
@@ -284,7 +295,8 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Change>, Fault>;
 
-    /// Versions of these documents that lost (superseded or dead) and were not swept yet.
+    /// Versions of these documents that lost (superseded or dead) and were not swept yet: one
+    /// entry per live generation that has chunks of it, or one without chunks.
     async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<Loser>, Fault>;
 
     /// Documents that have losers, at most `limit`.

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod catalog;
 pub mod clock;
 pub mod embedder;
+pub mod generations;
 pub mod ledger;
 pub mod lexical;
 pub mod producers;

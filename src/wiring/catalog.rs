@@ -1,9 +1,10 @@
 //! Collections, opened when they are first used.
 //!
 //! A generation lives in `collections/TENANT/COLLECTION/GENERATION/{lexical,vectors}` under the
-//! data directory, its vectors on a Qdrant server if one is configured. Models are shared between collections with the same embedder. A collection
-//! whose stored epoch is not what this program would compute is refused: its vectors were made
-//! by another model or chunker, and mixing the two would be silent.
+//! data directory, its vectors on a Qdrant server if one is configured. Models are shared between
+//! collections with the same embedder. A generation whose stored epoch is not what this program would
+//! compute is refused: its vectors were made by another model or chunker, and mixing the two would
+//! be silent.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,12 +17,13 @@ use super::embedding::Models;
 use super::engines;
 use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
 use crate::config::{Config, VectorsConfig};
-use crate::domain::ids::{CollectionKey, Epoch};
+use crate::domain::ids::{CollectionKey, Epoch, Generation};
 use crate::domain::pipeline::{EmbedderDefinition, Pipeline};
 use crate::fault::{Fault, Refusal, reason};
 use crate::ingest::chunk::CHUNKER_VERSION;
 use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use crate::ports::embedder::Embedder;
+use crate::ports::generations::GenerationState;
 use crate::ports::ledger::{CollectionRecord, Ledger};
 use crate::ports::lexical::{Analysis, Lexical};
 
@@ -44,7 +46,7 @@ pub(super) struct StoreCatalog {
     server: Option<VectorsConfig>,
     prefix: String,
     mode: IndexMode,
-    open: RwLock<HashMap<CollectionKey, Arc<OpenCollection>>>,
+    open: RwLock<Opened>,
     makers: Arc<Models>,
     /// Held while a collection is opened, so that each is opened once.
     models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
@@ -97,6 +99,12 @@ impl StoreCatalog {
         Ok(model)
     }
 
+    /// Where this machine keeps a generation.
+    pub(super) fn directory(&self, home: &CollectionRecord) -> PathBuf {
+        let of_tenant = self.root.join(home.key.tenant.as_str());
+        of_tenant.join(home.key.collection.as_str()).join(home.generation.to_string())
+    }
+
     async fn open_stores(
         &self,
         record: CollectionRecord,
@@ -109,11 +117,7 @@ impl StoreCatalog {
             stem: pipeline.analyzer.stem,
             stop_words: pipeline.analyzer.stop_words,
         };
-        let directory = self
-            .root
-            .join(record.key.tenant.as_str())
-            .join(record.key.collection.as_str())
-            .join(record.generation.to_string());
+        let directory = self.directory(&record);
         let vectors =
             engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, embedder.info().dims)
                 .await?;
@@ -126,38 +130,108 @@ impl StoreCatalog {
     }
 }
 
+/// What is open in this process.
+#[derive(Default)]
+struct Opened {
+    generations: HashMap<(CollectionKey, Generation), Arc<OpenCollection>>,
+    serving: HashMap<CollectionKey, Arc<OpenCollection>>,
+}
+
+impl StoreCatalog {
+    async fn known_generation(&self, home: &CollectionRecord) -> Option<Arc<OpenCollection>> {
+        self.open.read().await.generations.get(&(home.key.clone(), home.generation)).cloned()
+    }
+
+    /// Which generation serves here at first: the active one, unless its index here does not hold
+    /// yet what it held when it was activated. Then the one that served before, as long as it is
+    /// kept: it holds all that was visible.
+    async fn first_to_serve(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        let records = self.ledger.generations(Some(key)).await?;
+        let Some(active) = records.iter().find(|record| record.state == GenerationState::Active) else {
+            return Ok(None);
+        };
+        let open = self.open_generation(&active.home).await?;
+        let is_behind = matches!(self.mode, IndexMode::Written | IndexMode::ReadOnly)
+            && open.lexical().is_ok_and(|lexical| lexical.snapshot().position() < active.activated_at);
+        let kept = records.iter().filter(|record| record.state == GenerationState::Kept);
+        match kept.max_by_key(|record| record.activated_ms) {
+            Some(kept) if is_behind => self.open_generation(&kept.home).await.map(Some),
+            _ => Ok(Some(open)),
+        }
+    }
+}
+
 #[async_trait]
 impl Catalog for StoreCatalog {
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        if let Some(open) = self.open.read().await.get(key) {
+        if let Some(open) = self.open.read().await.serving.get(key) {
             return Ok(Some(open.clone()));
+        }
+        let Some(open) = self.first_to_serve(key).await? else { return Ok(None) };
+        // Whoever looked at the same time found the same, or later.
+        Ok(Some(self.open.write().await.serving.entry(key.clone()).or_insert(open).clone()))
+    }
+
+    async fn open_generation(&self, home: &CollectionRecord) -> Result<Arc<OpenCollection>, Fault> {
+        if let Some(open) = self.known_generation(home).await {
+            return Ok(open);
         }
         let mut models = self.models.lock().await;
-        if let Some(open) = self.open.read().await.get(key) {
-            return Ok(Some(open.clone()));
+        if let Some(open) = self.known_generation(home).await {
+            return Ok(open);
         }
-        let Some(record) = self.ledger.collection(key).await? else {
-            return Ok(None);
-        };
-        let pipeline = Pipeline::from_toml(&record.pipeline).map_err(refused)?;
+        let pipeline = Pipeline::from_toml(&home.pipeline).map_err(refused)?;
         let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(unusable)?;
-        if epoch(&pipeline, &*embedder).map_err(refused)? != record.epoch {
+        if epoch(&pipeline, &*embedder).map_err(refused)? != home.epoch {
             return Err(Fault::permanent(
                 reason::EPOCH_MISMATCH,
                 format!(
                     "collection '{}' was built by another model, chunker or schema than this program's; \
                      ingest its documents into a new collection",
-                    key.collection
+                    home.key.collection
                 ),
             ));
         }
-        let open = Arc::new(self.open_stores(record, &pipeline, embedder).await?);
-        self.open.write().await.insert(key.clone(), open.clone());
-        Ok(Some(open))
+        let open = Arc::new(self.open_stores(home.clone(), &pipeline, embedder).await?);
+        let place = (home.key.clone(), home.generation);
+        self.open.write().await.generations.insert(place, open.clone());
+        Ok(open)
+    }
+
+    async fn serve(&self, open: &Arc<OpenCollection>) {
+        self.open.write().await.serving.insert(open.record.key.clone(), open.clone());
     }
 
     async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        self.open.read().await.values().cloned().collect()
+        self.open.read().await.serving.values().cloned().collect()
+    }
+
+    async fn remove(&self, home: &CollectionRecord, shared: bool) -> Result<(), Fault> {
+        let closed = {
+            let mut opened = self.open.write().await;
+            let serves =
+                opened.serving.get(&home.key).is_some_and(|open| open.record.generation == home.generation);
+            if serves {
+                return Ok(());
+            }
+            opened.generations.remove(&(home.key.clone(), home.generation))
+        };
+        if shared {
+            engines::remove_vectors(self.server.as_ref(), &self.prefix, home).await?;
+        }
+        let directory = self.directory(home);
+        let is_writer = matches!(self.mode, IndexMode::Written | IndexMode::Followed);
+        let remove = move || {
+            // Closing waits for threads.
+            drop(closed);
+            match std::fs::remove_dir_all(&directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::transient(format!(
+                    "the directory of a dropped generation cannot be removed: {error}"
+                ))),
+                _ => Ok(()),
+            }
+        };
+        if is_writer { tokio::task::spawn_blocking(remove).await.map_err(Fault::transient)? } else { Ok(()) }
     }
 }
 

@@ -153,6 +153,43 @@ pub(super) async fn vectors(
     Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Fault::transient)??))
 }
 
+/// Removes a generation's vectors from the server, if there is one; they may be gone already.
+pub(super) async fn remove_vectors(
+    config: Option<&VectorsConfig>,
+    prefix: &str,
+    record: &CollectionRecord,
+) -> Result<(), Fault> {
+    match config {
+        Some(config) => remove_from_server(config, prefix, record).await,
+        None => Ok(()),
+    }
+}
+
+#[cfg(feature = "qdrant")]
+async fn remove_from_server(
+    config: &VectorsConfig,
+    prefix: &str,
+    record: &CollectionRecord,
+) -> Result<(), Fault> {
+    let name = crate::adapters::qdrant::collection_name(prefix, &record.key, record.generation);
+    QdrantVectors::remove_named(&server(config), &name).await
+}
+
+#[cfg(not(feature = "qdrant"))]
+async fn remove_from_server(_: &VectorsConfig, _: &str, _: &CollectionRecord) -> Result<(), Fault> {
+    Err(Fault::permanent("not_in_this_build", "this program was built without Qdrant (feature qdrant)"))
+}
+
+#[cfg(feature = "qdrant")]
+fn server(config: &VectorsConfig) -> QdrantConfig {
+    QdrantConfig {
+        url: config.url.clone(),
+        api_key: config.api_key.as_ref().map(|key| key.expose().to_owned()),
+        timeout: config.call_max,
+        connect_timeout: config.connect_max,
+    }
+}
+
 #[cfg(feature = "qdrant")]
 async fn on_server(
     config: &VectorsConfig,
@@ -160,19 +197,13 @@ async fn on_server(
     record: &CollectionRecord,
     dims: usize,
 ) -> Result<Arc<dyn Vectors>, Fault> {
-    let server = QdrantConfig {
-        url: config.url.clone(),
-        api_key: config.api_key.as_ref().map(|key| key.expose().to_owned()),
-        timeout: config.call_max,
-        connect_timeout: config.connect_max,
-    };
     let options = CollectionOptions {
         int8: config.quantization == crate::config::Quantization::Int8,
         shards: None,
         replicas: None,
     };
     let name = crate::adapters::qdrant::collection_name(prefix, &record.key, record.generation);
-    Ok(Arc::new(QdrantVectors::open(&server, &name, dims, options).await?))
+    Ok(Arc::new(QdrantVectors::open(&server(config), &name, dims, options).await?))
 }
 
 #[cfg(not(feature = "qdrant"))]

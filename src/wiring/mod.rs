@@ -37,6 +37,7 @@ use crate::ingest::intake::Intake;
 use crate::ingest::submit::Submitter;
 use crate::ingest::usage::{self, Usage};
 use crate::ingest::{Flights, Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
+use crate::jobs::build;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
 use crate::ports::embedder::{Embedder, Waiting};
@@ -122,7 +123,8 @@ impl Stack {
             }
             _ => None,
         };
-        let workers = start(&stages, intake, &duties, &stop);
+        let is_writer = matches!(mode, IndexMode::Written | IndexMode::Followed);
+        let workers = start(&stages, intake, &duties, is_writer, &stop);
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
@@ -289,6 +291,7 @@ fn start(
     stages: &Arc<Stages>,
     intake: Option<Intake>,
     duties: &Duties,
+    is_writer: bool,
     stop: &watch::Sender<bool>,
 ) -> Vec<JoinHandle<()>> {
     let mut workers: Vec<JoinHandle<()>> = duties
@@ -303,8 +306,11 @@ fn start(
     if !workers.is_empty() || duties.submit {
         workers.push(tokio::spawn(housekeeping::run(stages.clone(), stop.subscribe())));
     }
-    if stages.replicas {
+    if is_writer {
         workers.push(tokio::spawn(follow::run(stages.clone(), duties.follow_all, stop.subscribe())));
+    }
+    if duties.stages.contains(&Stage::Embed) {
+        workers.push(tokio::spawn(build::run(stages.clone(), stop.subscribe())));
     }
     workers
 }

@@ -5,14 +5,15 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use super::builds::Builds;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::{Description, Submission};
 use crate::domain::fence::{Verdict, decide};
-use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Epoch, Generation, Version, VersionKey};
+use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Generation, Version, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Reason;
 use crate::ports::ledger::{
-    Change, CollectionRecord, Counts, Intake, Loser, State, StoredBody, VersionRecord,
+    Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Intake, Loser, State, StoredBody, VersionRecord,
 };
 
 /// The versions of one document.
@@ -20,7 +21,7 @@ pub(super) type History = BTreeMap<Version, Entry>;
 
 /// One collection and its documents.
 pub(super) struct Room {
-    pub(super) record: CollectionRecord,
+    pub(super) builds: Builds,
     pub(super) documents: BTreeMap<DocumentId, History>,
     /// Documents by the position of their last change.
     pub(super) log: BTreeMap<u64, DocumentId>,
@@ -35,30 +36,27 @@ pub(super) struct Entry {
     /// None for a delete, and once it was swept.
     pub(super) body: Option<Bytes>,
     pub(super) body_bytes: u64,
-    pub(super) spans: Option<Vec<ChunkSpan>>,
+    /// By generation.
+    pub(super) spans: BTreeMap<Generation, Vec<ChunkSpan>>,
     pub(super) state: State,
     pub(super) reason: Option<Reason>,
     pub(super) swept: bool,
-    pub(super) generation: Generation,
-    pub(super) epoch: Epoch,
     pub(super) accepted_ms: u64,
     pub(super) updated_ms: u64,
 }
 
 impl Entry {
-    pub(super) fn new(submission: &Submission, record: &CollectionRecord, now_ms: u64) -> Self {
+    pub(super) fn new(submission: &Submission, now_ms: u64) -> Self {
         Self {
             content_hash: submission.content_hash(),
             deletes: submission.deletes(),
             description: submission.description().clone(),
             body: (!submission.deletes()).then(|| submission.body().clone()),
             body_bytes: submission.body().len() as u64,
-            spans: None,
+            spans: BTreeMap::new(),
             state: State::Accepted,
             reason: None,
             swept: false,
-            generation: record.generation,
-            epoch: record.epoch,
             accepted_ms: now_ms,
             updated_ms: now_ms,
         }
@@ -69,11 +67,12 @@ impl Entry {
         self.updated_ms = now_ms;
     }
 
-    pub(super) fn task(&self, key: VersionKey) -> Task {
+    /// Its task in a generation of its collection.
+    pub(super) fn task(&self, key: VersionKey, home: &CollectionRecord) -> Task {
         Task {
             key,
-            generation: self.generation,
-            epoch: self.epoch,
+            generation: home.generation,
+            epoch: home.epoch,
             content_hash: self.content_hash,
             deletes: self.deletes,
             body_bytes: self.body_bytes,
@@ -99,11 +98,6 @@ impl Entry {
         matches!(self.state, State::Superseded | State::Dead) && !self.swept
     }
 
-    pub(super) fn loser(&self, key: VersionKey) -> Loser {
-        let chunk_count = self.chunk_count().unwrap_or(0);
-        Loser { key, content_hash: self.content_hash, chunk_count, epoch: self.epoch }
-    }
-
     pub(super) fn stored_body(&self, overtaken: bool) -> Option<StoredBody> {
         self.body.as_ref().map(|body| StoredBody {
             body: body.to_vec(),
@@ -114,7 +108,7 @@ impl Entry {
         })
     }
 
-    pub(super) fn version_record(&self, key: VersionKey) -> VersionRecord {
+    pub(super) fn version_record(&self, key: VersionKey, generation: Generation) -> VersionRecord {
         VersionRecord {
             key,
             state: self.state,
@@ -122,14 +116,14 @@ impl Entry {
             deletes: self.deletes,
             content_hash: self.content_hash,
             body_bytes: self.body_bytes,
-            chunk_count: self.chunk_count(),
+            chunk_count: self.chunk_count(generation),
             accepted_ms: self.accepted_ms,
             updated_ms: self.updated_ms,
         }
     }
 
-    fn chunk_count(&self) -> Option<u32> {
-        self.spans.as_ref().map(|spans| u32::try_from(spans.len()).unwrap_or(u32::MAX))
+    pub(super) fn chunk_count(&self, generation: Generation) -> Option<u32> {
+        self.spans.get(&generation).map(|spans| u32::try_from(spans.len()).unwrap_or(u32::MAX))
     }
 }
 
@@ -175,6 +169,15 @@ pub(super) fn supersede_older(history: &mut History, winner: Version, now_ms: u6
     }
 }
 
+/// Whether a dead letter is one of those asked for.
+pub(super) fn admits(filter: &DeadFilter, letter: &DeadLetter) -> bool {
+    (filter.ids.is_empty() || filter.ids.contains(&letter.id))
+        && filter.collection.as_ref().is_none_or(|collection| *collection == letter.key.collection_key())
+        && filter.reason.as_ref().is_none_or(|code| *code == letter.reason.code)
+        && filter.stage.is_none_or(|stage| stage == letter.stage)
+        && filter.since_ms.is_none_or(|since_ms| letter.died_ms >= since_ms)
+}
+
 /// Whether a newer version is visible.
 pub(super) fn is_overtaken(history: &History, version: Version) -> bool {
     let newer = (Bound::Excluded(version), Bound::Unbounded);
@@ -182,6 +185,25 @@ pub(super) fn is_overtaken(history: &History, version: Version) -> bool {
 }
 
 impl Room {
+    /// The collection, and its active generation.
+    pub(super) fn record(&self) -> &CollectionRecord {
+        self.builds.active()
+    }
+
+    /// What is to be swept of a version that lost: per live generation with chunks, or once.
+    pub(super) fn losers(&self, key: &VersionKey, entry: &Entry) -> Vec<Loser> {
+        let live = self.builds.live().filter_map(|home| Some((home, entry.chunk_count(home.generation)?)));
+        let loser = |(home, chunk_count): (&CollectionRecord, u32)| Loser {
+            key: key.clone(),
+            content_hash: entry.content_hash,
+            chunk_count,
+            generation: home.generation,
+            epoch: home.epoch,
+        };
+        let losers: Vec<Loser> = live.map(loser).collect();
+        if losers.is_empty() { vec![loser((self.record(), 0))] } else { losers }
+    }
+
     /// Moves a document to the end of the log.
     pub(super) fn append_to_log(&mut self, document_id: &DocumentId) {
         self.log.retain(|_, logged| logged != document_id);
@@ -193,12 +215,13 @@ impl Room {
         self.log.range((Bound::Excluded(after), Bound::Unbounded)).filter_map(|(position, document_id)| {
             let mut versions = self.documents.get(document_id)?.iter();
             let (version, entry) = versions.rfind(|(_, entry)| entry.state == State::Visible)?;
-            Some(Change { position: *position, task: entry.task(self.key(document_id, *version)) })
+            let task = entry.task(self.key(document_id, *version), self.record());
+            Some(Change { position: *position, task })
         })
     }
 
     pub(super) fn key(&self, document_id: &DocumentId, version: Version) -> VersionKey {
-        let CollectionKey { tenant, collection } = self.record.key.clone();
+        let CollectionKey { tenant, collection } = self.record().key.clone();
         VersionKey { tenant, collection, document_id: document_id.clone(), version }
     }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::books::{Entry, History, Room, is_overtaken, judge, supersede_older};
+use super::books::{Entry, History, Room, admits, is_overtaken, judge, supersede_older};
+use super::builds::Builds;
 use super::cache::VectorCache;
 use super::leases::Leases;
 use super::lock;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, Generation, Version, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
@@ -67,6 +68,21 @@ impl MemoryLedger {
         Self { cache_bytes_max, ..self }
     }
 
+    /// A collection's books and the time, while nobody else has them.
+    pub(super) fn in_room<T>(
+        &self,
+        key: &CollectionKey,
+        work: impl FnOnce(&mut Room, u64) -> T,
+    ) -> Option<T> {
+        let now_ms = self.clock.now_ms();
+        lock(&self.books).rooms.get_mut(key).map(|room| work(room, now_ms))
+    }
+
+    /// The keys of all collections.
+    pub(super) fn room_keys(&self) -> Vec<CollectionKey> {
+        lock(&self.books).rooms.keys().cloned().collect()
+    }
+
     /// Changes the entries of these versions; unknown ones are passed over.
     fn change(&self, keys: &[VersionKey], mut change: impl FnMut(&mut Entry, u64)) {
         let now_ms = self.clock.now_ms();
@@ -110,8 +126,8 @@ impl Books {
             Err((intake, version)) => return Ok(Receipt { version, intake, task: None }),
         };
         let key = submission.key(version);
-        let entry = Entry::new(submission, &room.record, now_ms);
-        let task = entry.task(key.clone());
+        let entry = Entry::new(submission, now_ms);
+        let task = entry.task(key.clone(), room.builds.active());
         history.insert(version, entry);
         let sequence = self.next_sequence();
         self.outbox.insert(sequence, key);
@@ -146,11 +162,12 @@ impl Books {
     fn replay(&mut self, id: u64, now_ms: u64) -> Option<Task> {
         let key = self.letters.remove(&id)?.key;
         let overtaken = is_overtaken(self.history(&key)?, key.version);
+        let home = self.rooms.get(&key.collection_key())?.record().clone();
         let entry = self.entry_mut(&key)?;
         entry.enter(if overtaken { State::Superseded } else { State::Accepted }, now_ms);
         entry.reason = None;
         entry.swept = false;
-        let task = (!overtaken).then(|| entry.task(key.clone()));
+        let task = (!overtaken).then(|| entry.task(key.clone(), &home));
         if task.is_some() {
             let sequence = self.next_sequence();
             self.outbox.insert(sequence, key);
@@ -163,14 +180,6 @@ fn unknown_collection(submission: &Submission) -> Fault {
     Fault::permanent("unknown_collection", format!("no collection '{}'", submission.collection().collection))
 }
 
-fn admits(filter: &DeadFilter, letter: &DeadLetter) -> bool {
-    (filter.ids.is_empty() || filter.ids.contains(&letter.id))
-        && filter.collection.as_ref().is_none_or(|collection| *collection == letter.key.collection_key())
-        && filter.reason.as_ref().is_none_or(|code| *code == letter.reason.code)
-        && filter.stage.is_none_or(|stage| stage == letter.stage)
-        && filter.since_ms.is_none_or(|since_ms| letter.died_ms >= since_ms)
-}
-
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn ensure_collection(
@@ -179,27 +188,23 @@ impl Ledger for MemoryLedger {
         pipeline: &str,
         epoch: Epoch,
     ) -> Result<CollectionRecord, Fault> {
+        let now_ms = self.clock.now_ms();
         let mut books = lock(&self.books);
         let room = books.rooms.entry(key.clone()).or_insert_with(|| Room {
-            record: CollectionRecord {
-                key: key.clone(),
-                pipeline: pipeline.to_owned(),
-                generation: 1,
-                epoch,
-            },
+            builds: Builds::new(key, pipeline, epoch, now_ms),
             documents: BTreeMap::new(),
             log: BTreeMap::new(),
             log_position: 0,
         });
-        Ok(room.record.clone())
+        Ok(room.record().clone())
     }
 
     async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
-        Ok(lock(&self.books).rooms.get(key).map(|room| room.record.clone()))
+        Ok(lock(&self.books).rooms.get(key).map(|room| room.record().clone()))
     }
 
     async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
-        Ok(lock(&self.books).rooms.values().map(|room| room.record.clone()).collect())
+        Ok(lock(&self.books).rooms.values().map(|room| room.record().clone()).collect())
     }
 
     async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Fault> {
@@ -221,7 +226,7 @@ impl Ledger for MemoryLedger {
         let books = lock(&self.books);
         let waiting = books.outbox.values().filter_map(|key| {
             let entry = books.entry(key).filter(|entry| entry.state == State::Accepted)?;
-            Some(entry.task(key.clone()))
+            Some(entry.task(key.clone(), books.rooms.get(&key.collection_key())?.record()))
         });
         Ok(waiting.take(limit).collect())
     }
@@ -231,9 +236,11 @@ impl Ledger for MemoryLedger {
         let mut waiting: Vec<_> = books
             .rooms
             .values()
-            .flat_map(Room::entries)
-            .filter(|(_, entry)| entry.updated_ms < before_ms)
-            .filter_map(|(key, entry)| Some((entry.updated_ms, entry.waits_for()?, entry.task(key))))
+            .flat_map(|room| room.entries().map(move |(key, entry)| (room, key, entry)))
+            .filter(|(.., entry)| entry.updated_ms < before_ms)
+            .filter_map(|(room, key, entry)| {
+                Some((entry.updated_ms, entry.waits_for()?, entry.task(key, room.record())))
+            })
             .collect();
         waiting.sort_by_key(|(updated_ms, _, _)| *updated_ms);
         Ok(waiting.into_iter().take(limit).map(|(_, stage, task)| (stage, task)).collect())
@@ -248,10 +255,14 @@ impl Ledger for MemoryLedger {
         Ok(keys.iter().map(body).collect())
     }
 
-    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault> {
+    async fn store_spans(
+        &self,
+        generation: Generation,
+        spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
+    ) -> Result<(), Fault> {
         for (key, spans) in spans {
             self.change(std::slice::from_ref(&key), |entry, now_ms| {
-                entry.spans = Some(spans.clone());
+                entry.spans.insert(generation, spans.clone());
                 if entry.state == State::Accepted {
                     entry.enter(State::Chunked, now_ms);
                 }
@@ -260,9 +271,13 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+    async fn spans(
+        &self,
+        generation: Generation,
+        keys: &[VersionKey],
+    ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
         let books = lock(&self.books);
-        Ok(keys.iter().map(|key| books.entry(key)?.spans.clone()).collect())
+        Ok(keys.iter().map(|key| books.entry(key)?.spans.get(&generation).cloned()).collect())
     }
 
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {
@@ -300,7 +315,9 @@ impl Ledger for MemoryLedger {
             let Some(room) = books.rooms.get(collection) else { continue };
             let history = room.documents.get(document_id).into_iter().flatten();
             let lost = history.filter(|(_, entry)| entry.is_unswept_loser());
-            losers.extend(lost.map(|(version, entry)| entry.loser(room.key(document_id, *version))));
+            losers.extend(
+                lost.flat_map(|(version, entry)| room.losers(&room.key(document_id, *version), entry)),
+            );
         }
         Ok(losers)
     }
@@ -319,6 +336,7 @@ impl Ledger for MemoryLedger {
         self.change(keys, |entry, _| {
             entry.swept = matches!(entry.state, State::Superseded | State::Dead);
             if entry.state == State::Superseded {
+                entry.spans.clear();
                 entry.body = None;
             }
         });
@@ -347,7 +365,10 @@ impl Ledger for MemoryLedger {
         let books = lock(&self.books);
         let Some(room) = books.rooms.get(collection) else { return Ok(Vec::new()) };
         let versions = room.documents.get(document_id).into_iter().flatten().rev();
-        Ok(versions.map(|(version, entry)| entry.version_record(room.key(document_id, *version))).collect())
+        let record = |(version, entry): (&Version, &Entry)| {
+            entry.version_record(room.key(document_id, *version), room.record().generation)
+        };
+        Ok(versions.map(record).collect())
     }
 
     async fn counts(&self, collection: &CollectionKey) -> Result<Counts, Fault> {

@@ -4,6 +4,7 @@
 //! them. Simple over fast; each passes the same behavioural suite as the real adapters.
 
 mod books;
+mod builds;
 pub mod broker;
 mod cache;
 pub(in crate::adapters) mod leases;

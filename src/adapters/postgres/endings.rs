@@ -130,21 +130,22 @@ pub(super) async fn losers(
     documents: &[(CollectionKey, DocumentId)],
 ) -> Result<Vec<Loser>, Trouble> {
     let found = query(
-        "SELECT k.tenant, k.collection, k.document_id, v.version, v.content_hash, c.epoch, \
-         COALESCE(s.chunk_count, 0) \
+        "SELECT k.tenant, k.collection, k.document_id, v.version, v.content_hash, g.epoch, \
+         COALESCE(s.chunk_count, 0), g.generation \
          FROM UNNEST($1::text[], $2::text[], $3::text[]) WITH ORDINALITY \
            AS k (tenant, collection, document_id, place) \
-         CROSS JOIN LATERAL (SELECT c.collection_ref, c.active_generation, g.epoch \
+         CROSS JOIN LATERAL (SELECT c.collection_ref, c.active_generation \
            FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \
-           JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
            WHERE t.name = k.tenant AND c.name = k.collection LIMIT 1) c \
          CROSS JOIN LATERAL (SELECT document_ref FROM documents \
            WHERE collection_ref = c.collection_ref AND document_id = k.document_id LIMIT 1) d \
          JOIN unswept u ON u.document_ref = d.document_ref \
          JOIN versions v ON v.document_ref = u.document_ref AND v.version = u.version AND v.state > 3 \
+         JOIN generations g ON g.collection_ref = c.collection_ref AND g.state <> 'dropped' \
          LEFT JOIN spans s ON s.document_ref = v.document_ref AND s.version = v.version \
-           AND s.generation = c.active_generation \
-         ORDER BY k.place, v.version",
+           AND s.generation = g.generation \
+         WHERE s.generation IS NOT NULL OR g.generation = c.active_generation \
+         ORDER BY k.place, v.version, g.generation",
     )
     .bind(documents.iter().map(|(collection, _)| collection.tenant.as_str()).bind_iter())
     .bind(documents.iter().map(|(collection, _)| collection.collection.as_str()).bind_iter())
@@ -157,6 +158,7 @@ pub(super) async fn losers(
             content_hash: rows::content_hash(row, 4)?,
             epoch: rows::epoch(row, 5)?,
             chunk_count: rows::number(row, 6)?,
+            generation: rows::number(row, 7)?,
         })
     };
     found.iter().map(loser).collect()

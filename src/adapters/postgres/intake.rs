@@ -22,7 +22,7 @@ use crate::ports::ledger::{CollectionRecord, Intake, Receipt};
 macro_rules! select_collections {
     ($rest:literal) => {
         concat!(
-            "SELECT t.name, c.name, c.pipeline, c.active_generation, g.epoch, c.collection_ref \
+            "SELECT t.name, c.name, g.pipeline, c.active_generation, g.epoch, c.collection_ref \
              FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
              JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation ",
             $rest
@@ -35,6 +35,7 @@ pub(super) async fn ensure_collection(
     key: &CollectionKey,
     pipeline: &str,
     epoch: Epoch,
+    now_ms: u64,
 ) -> Result<CollectionRecord, Trouble> {
     if let Some(record) = collection(connection, key).await? {
         return Ok(record);
@@ -44,22 +45,23 @@ pub(super) async fn ensure_collection(
         .execute(&mut *connection)
         .await?;
     query(
-        "INSERT INTO collections (tenant_ref, name, pipeline, active_generation) \
-         SELECT tenant_ref, $2, $3, 1 FROM tenants WHERE name = $1 ON CONFLICT DO NOTHING",
+        "INSERT INTO collections (tenant_ref, name, active_generation) \
+         SELECT tenant_ref, $2, 1 FROM tenants WHERE name = $1 ON CONFLICT DO NOTHING",
     )
     .bind(key.tenant.as_str())
     .bind(key.collection.as_str())
-    .bind(pipeline)
     .execute(&mut *connection)
     .await?;
     query(
-        "INSERT INTO generations (collection_ref, generation, epoch, state) \
-         SELECT c.collection_ref, 1, $3, 'active' FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+        "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, created_ms, activated_ms) \
+         SELECT c.collection_ref, 1, $3, 'active', $4, $5, $5 FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
          WHERE t.name = $1 AND c.name = $2 ON CONFLICT DO NOTHING",
     )
     .bind(key.tenant.as_str())
     .bind(key.collection.as_str())
     .bind(epoch.as_bytes().as_slice())
+    .bind(pipeline)
+    .bind(signed(now_ms))
     .execute(&mut *connection)
     .await?;
     let record = collection(connection, key).await?;

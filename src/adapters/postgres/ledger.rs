@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, Generation, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
@@ -38,6 +38,14 @@ impl PostgresLedger {
         Ok(Self { database, clock, holder, cache_bytes_max: config.cache_bytes_max })
     }
 
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     /// The states that processes share beside this ledger.
     pub fn states(&self) -> PostgresStates {
         PostgresStates(self.database.clone())
@@ -52,9 +60,10 @@ impl Ledger for PostgresLedger {
         pipeline: &str,
         epoch: Epoch,
     ) -> Result<CollectionRecord, Fault> {
+        let now_ms = self.clock.now_ms();
         self.database
-            .write((key, pipeline, epoch), |(key, pipeline, epoch), db| {
-                intake::ensure_collection(db, key, pipeline, *epoch).boxed()
+            .write((key, pipeline, epoch, now_ms), |(key, pipeline, epoch, now_ms), db| {
+                intake::ensure_collection(db, key, pipeline, *epoch, *now_ms).boxed()
             })
             .await
     }
@@ -100,21 +109,33 @@ impl Ledger for PostgresLedger {
         self.database.run(keys, |keys, db| stages::bodies(db, keys).boxed()).await
     }
 
-    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault> {
+    async fn store_spans(
+        &self,
+        generation: Generation,
+        spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
+    ) -> Result<(), Fault> {
         if spans.is_empty() {
             return Ok(());
         }
         let now_ms = self.clock.now_ms();
         self.database
-            .write((&spans, now_ms), |(spans, now_ms), db| stages::store_spans(db, spans, *now_ms).boxed())
+            .write((generation, &spans, now_ms), |(generation, spans, now_ms), db| {
+                stages::store_spans(db, *generation, spans, *now_ms).boxed()
+            })
             .await
     }
 
-    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+    async fn spans(
+        &self,
+        generation: Generation,
+        keys: &[VersionKey],
+    ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.database.run(keys, |keys, db| stages::spans(db, keys).boxed()).await
+        self.database
+            .run((generation, keys), |(generation, keys), db| stages::spans(db, *generation, keys).boxed())
+            .await
     }
 
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {

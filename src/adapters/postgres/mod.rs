@@ -14,11 +14,13 @@
 //! * It sets up its sessions, so a pooler in between has to keep them (`PgBouncer`: session mode).
 //! * The address holds a password: it is in no error, no log and no `Debug`.
 
+mod building;
 mod cache;
 mod claims;
 mod config;
 mod endings;
 mod fence;
+mod generations;
 mod intake;
 mod leases;
 mod ledger;

@@ -6,11 +6,12 @@ use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::Trouble;
+use super::generations::sql_generation;
 use super::rows::{
     self, Number, bind_keys, bind_numbers, corrupt, get, known_keys, place, select_tasks, signed,
 };
 use crate::domain::chunk::ChunkSpan;
-use crate::domain::ids::VersionKey;
+use crate::domain::ids::{Generation, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::ports::ledger::StoredBody;
 
@@ -86,6 +87,7 @@ pub(super) async fn bodies(
 
 pub(super) async fn store_spans(
     connection: &mut PgConnection,
+    generation: Generation,
     all: &[(VersionKey, Vec<ChunkSpan>)],
     now_ms: u64,
 ) -> Result<(), Trouble> {
@@ -101,9 +103,7 @@ pub(super) async fn store_spans(
            FROM UNNEST($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) \
              AS k (document_ref, version, chunk_count, spans)), \
          stored AS (INSERT INTO spans (document_ref, version, generation, chunk_count, spans) \
-           SELECT k.document_ref, k.version, (SELECT c.active_generation \
-             FROM documents d JOIN collections c ON c.collection_ref = d.collection_ref \
-             WHERE d.document_ref = k.document_ref), k.chunk_count, k.spans FROM keys k \
+           SELECT k.document_ref, k.version, $6, k.chunk_count, k.spans FROM keys k \
            JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version \
            ON CONFLICT (document_ref, version, generation) \
            DO UPDATE SET chunk_count = excluded.chunk_count, spans = excluded.spans), \
@@ -115,6 +115,7 @@ pub(super) async fn store_spans(
         .bind(latest.values().map(|(chunk_count, _)| *chunk_count).bind_iter())
         .bind(latest.values().map(|(_, json)| json.as_slice()).bind_iter())
         .bind(signed(now_ms))
+        .bind(sql_generation(generation))
         .execute(connection)
         .await?;
     Ok(())
@@ -122,14 +123,15 @@ pub(super) async fn store_spans(
 
 pub(super) async fn spans(
     connection: &mut PgConnection,
+    generation: Generation,
     keys: &[VersionKey],
 ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Trouble> {
     let sql = known_keys!(
         "SELECT k.place, s.spans FROM keys k JOIN spans s \
-         ON s.document_ref = k.document_ref AND s.version = k.version AND s.generation = k.active_generation"
+         ON s.document_ref = k.document_ref AND s.version = k.version AND s.generation = $5"
     );
     let mut all = vec![None; keys.len()];
-    for row in bind_keys(sql, keys.iter()).fetch_all(connection).await? {
+    for row in bind_keys(sql, keys.iter()).bind(sql_generation(generation)).fetch_all(connection).await? {
         let spans = serde_json::from_slice(get(&row, 1)?);
         *place(&mut all, &row)? = Some(spans.map_err(|error| corrupt("spans", &error.to_string()))?);
     }

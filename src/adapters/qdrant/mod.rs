@@ -71,10 +71,12 @@ impl QdrantVectors {
 
     /// Removes the collection and everything in it; fine when it is gone already.
     pub async fn remove(&self) -> Result<(), Fault> {
-        match self.server.call(self.server.client.delete_collection(self.collection.as_str())).await {
-            Err(fault) if !faults::is_missing(&fault) => Err(fault),
-            _ => Ok(()),
-        }
+        self.server.remove(&self.collection).await
+    }
+
+    /// The same of a collection that need not be open.
+    pub async fn remove_named(config: &QdrantConfig, collection: &str) -> Result<(), Fault> {
+        Server::new(config)?.remove(collection).await
     }
 
     fn search_params(&self) -> SearchParams {

@@ -52,6 +52,14 @@ impl Server {
         }
     }
 
+    /// Removes a collection, if it is there.
+    pub(super) async fn remove(&self, collection: &str) -> Result<(), Fault> {
+        match self.call(self.client.delete_collection(collection)).await {
+            Err(fault) if !faults::is_missing(&fault) => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
     /// The deadline as the server counts it.
     pub(super) fn timeout_seconds(&self) -> u64 {
         self.timeout.as_secs().max(1)

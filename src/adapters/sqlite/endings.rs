@@ -102,14 +102,17 @@ pub(super) fn losers(
             let Some(number) = document_ref(connection, collection, document_id)? else { continue };
             let mut statement = connection
                 .prepare_cached(
-                    "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, g.epoch, COALESCE(s.chunk_count, 0) \
+                    "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, g.epoch, \
+                     COALESCE(s.chunk_count, 0), g.generation \
                      FROM versions v JOIN documents d ON d.document_ref = v.document_ref \
                      JOIN collections c ON c.collection_ref = d.collection_ref \
                      JOIN tenants t ON t.tenant_ref = c.tenant_ref \
-                     JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
+                     JOIN generations g ON g.collection_ref = c.collection_ref AND g.state <> 'dropped' \
                      LEFT JOIN spans s ON s.document_ref = v.document_ref AND s.version = v.version \
                        AND s.generation = g.generation \
-                     WHERE v.document_ref = ?1 AND v.state >= 4 AND v.swept = 0 ORDER BY v.version",
+                     WHERE v.document_ref = ?1 AND v.state >= 4 AND v.swept = 0 \
+                       AND (s.generation IS NOT NULL OR g.generation = c.active_generation) \
+                     ORDER BY v.version, g.generation",
                 )
                 .map_err(sql_fault)?;
             let mut found = statement.query([number]).map_err(sql_fault)?;
@@ -131,6 +134,7 @@ fn loser(row: &rusqlite::Row<'_>) -> Result<Loser, Fault> {
         )?,
         epoch: rows::fingerprint(&rows::get::<Vec<u8>>(row, 5)?, Epoch::from_slice, "generations.epoch")?,
         chunk_count: rows::get(row, 6)?,
+        generation: rows::get(row, 7)?,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::domain::task::Task;
 use crate::fault::Fault;
 use crate::ports::ledger::{CollectionRecord, Intake, Receipt, State};
 
-const COLLECTION_COLUMNS: &str = "SELECT t.name, c.name, c.pipeline, c.active_generation, g.epoch \
+const COLLECTION_COLUMNS: &str = "SELECT t.name, c.name, g.pipeline, c.active_generation, g.epoch \
      FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
      JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation";
 
@@ -19,6 +19,7 @@ pub(super) fn ensure_collection(
     key: &CollectionKey,
     pipeline: &str,
     epoch: Epoch,
+    now_ms: u64,
 ) -> Result<CollectionRecord, Fault> {
     if let Some(record) = collection(connection, key)? {
         return Ok(record);
@@ -26,13 +27,14 @@ pub(super) fn ensure_collection(
     let insert = || {
         connection.execute("INSERT OR IGNORE INTO tenants (name) VALUES (?1)", [key.tenant.as_str()])?;
         connection.execute(
-            "INSERT INTO collections (tenant_ref, name, pipeline, active_generation) \
-             SELECT tenant_ref, ?2, ?3, 1 FROM tenants WHERE name = ?1",
-            params![key.tenant.as_str(), key.collection.as_str(), pipeline],
+            "INSERT INTO collections (tenant_ref, name, active_generation) \
+             SELECT tenant_ref, ?2, 1 FROM tenants WHERE name = ?1",
+            params![key.tenant.as_str(), key.collection.as_str()],
         )?;
         connection.execute(
-            "INSERT INTO generations (collection_ref, generation, epoch, state) VALUES (?1, 1, ?2, 'active')",
-            params![connection.last_insert_rowid(), epoch.as_bytes().as_slice()],
+            "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, created_ms, activated_ms) \
+             VALUES (?1, 1, ?2, 'active', ?3, ?4, ?4)",
+            params![connection.last_insert_rowid(), epoch.as_bytes().as_slice(), pipeline, now_ms],
         )
     };
     insert().map_err(sql_fault)?;

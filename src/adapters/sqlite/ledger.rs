@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{Database, cache, endings, intake, log, queries, stages};
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, VersionKey};
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, Generation, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
@@ -40,6 +40,16 @@ impl SqliteLedger {
     }
 }
 
+impl SqliteLedger {
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+}
+
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn ensure_collection(
@@ -48,8 +58,8 @@ impl Ledger for SqliteLedger {
         pipeline: &str,
         epoch: Epoch,
     ) -> Result<CollectionRecord, Fault> {
-        let (key, pipeline) = (key.clone(), pipeline.to_owned());
-        self.database.write(move |db| intake::ensure_collection(db, &key, &pipeline, epoch)).await
+        let (key, pipeline, now_ms) = (key.clone(), pipeline.to_owned(), self.clock.now_ms());
+        self.database.write(move |db| intake::ensure_collection(db, &key, &pipeline, epoch, now_ms)).await
     }
 
     async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
@@ -84,14 +94,22 @@ impl Ledger for SqliteLedger {
         self.database.read(move |db| stages::bodies(db, &keys)).await
     }
 
-    async fn store_spans(&self, spans: Vec<(VersionKey, Vec<ChunkSpan>)>) -> Result<(), Fault> {
+    async fn store_spans(
+        &self,
+        generation: Generation,
+        spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
+    ) -> Result<(), Fault> {
         let now_ms = self.clock.now_ms();
-        self.database.write(move |db| stages::store_spans(db, &spans, now_ms)).await
+        self.database.write(move |db| stages::store_spans(db, generation, &spans, now_ms)).await
     }
 
-    async fn spans(&self, keys: &[VersionKey]) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+    async fn spans(
+        &self,
+        generation: Generation,
+        keys: &[VersionKey],
+    ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
         let keys = keys.to_vec();
-        self.database.read(move |db| stages::spans(db, &keys)).await
+        self.database.read(move |db| stages::spans(db, generation, &keys)).await
     }
 
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {

@@ -7,8 +7,10 @@
 //! answered survives a power cut as far as the disk keeps its word.
 
 mod broker;
+mod building;
 mod cache;
 mod endings;
+mod generations;
 mod intake;
 mod ledger;
 mod log;
@@ -42,12 +44,13 @@ const READERS: usize = 2;
 const STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order; `user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
     include_str!("migrations/0004_redeliveries.sql"),
     include_str!("migrations/0005_states.sql"),
+    include_str!("migrations/0006_generations.sql"),
 ];
 
 type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows::{self, Documents, corrupt, sql_version};
 use super::sql_fault;
 use crate::domain::chunk::ChunkSpan;
-use crate::domain::ids::{ContentHash, Version, VersionKey};
+use crate::domain::ids::{ContentHash, Generation, Version, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::ledger::StoredBody;
@@ -126,6 +126,7 @@ fn body(
 
 pub(super) fn store_spans(
     connection: &Connection,
+    generation: Generation,
     all: &[(VersionKey, Vec<ChunkSpan>)],
     now_ms: u64,
 ) -> Result<(), Fault> {
@@ -136,11 +137,11 @@ pub(super) fn store_spans(
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
-                 SELECT d.document_ref, ?2, c.active_generation, ?3, ?4 FROM documents d \
-                 JOIN collections c ON c.collection_ref = d.collection_ref WHERE d.document_ref = ?1",
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )
             .and_then(|mut statement| {
-                statement.execute(params![document_ref, sql_version(key.version), spans.len(), json])
+                let version = sql_version(key.version);
+                statement.execute(params![document_ref, version, generation, spans.len(), json])
             })
             .map_err(sql_fault)?;
         advance(connection, document_ref, key.version, 1, now_ms).map_err(sql_fault)?;
@@ -150,6 +151,7 @@ pub(super) fn store_spans(
 
 pub(super) fn spans(
     connection: &Connection,
+    generation: Generation,
     keys: &[VersionKey],
 ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
     let mut documents = Documents::new(connection);
@@ -160,12 +162,11 @@ pub(super) fn spans(
             };
             let json: Option<Vec<u8>> = connection
                 .prepare_cached(
-                    "SELECT s.spans FROM spans s JOIN documents d ON d.document_ref = s.document_ref \
-                     JOIN collections c ON c.collection_ref = d.collection_ref AND c.active_generation = s.generation \
-                     WHERE s.document_ref = ?1 AND s.version = ?2",
+                    "SELECT spans FROM spans WHERE document_ref = ?1 AND version = ?2 AND generation = ?3",
                 )
                 .and_then(|mut statement| {
-                    statement.query_row(params![document_ref, sql_version(key.version)], |row| row.get(0)).optional()
+                    let version = sql_version(key.version);
+                    statement.query_row(params![document_ref, version, generation], |row| row.get(0)).optional()
                 })
                 .map_err(sql_fault)?;
             json.map(|json| serde_json::from_slice(&json).map_err(|error| corrupt("spans", &error.to_string())))

@@ -1,5 +1,9 @@
 //! The chunk stage: body to spans.
 
+use std::sync::Arc;
+
+use futures::FutureExt;
+
 use crate::domain::document::{Description, hash_content};
 use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, Reason, reason};
@@ -12,19 +16,15 @@ use super::{ChunkLimits, NormalisedText, cut, decode};
 
 /// Cuts each task's body and stores the spans; one outcome each, in order.
 pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for run in crate::ingest::runs_by_collection(tasks) {
-        let run = &tasks[run];
-        match chunk_run(stages, run).await {
-            Ok(done) => outcomes.extend(done),
-            Err(fault) => outcomes.extend(run.iter().map(|_| Outcome::Failed(fault.clone()))),
-        }
-    }
-    outcomes
+    stages.by_collection(tasks, |stages, open, tasks| chunk_run(stages, open, tasks).boxed()).await
 }
 
-async fn chunk_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
-    let open = stages.open(&tasks[0]).await?;
+async fn chunk_run(
+    stages: &Stages,
+    open: Arc<OpenCollection>,
+    tasks: &[Task],
+) -> Result<Vec<Outcome>, Fault> {
+    let generation = open.record.generation;
     let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
     let bodies = stages.ledger.bodies(&keys).await?;
     let chunks_max = stages.limits.chunks_per_document_max;
@@ -47,7 +47,7 @@ async fn chunk_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
         });
     }
     if !spans.is_empty() {
-        stages.ledger.store_spans(spans).await?;
+        stages.ledger.store_spans(generation, spans).await?;
     }
     for (task, document) in documents {
         stages.handover.keep(task, document);
@@ -63,7 +63,17 @@ fn cut_body(
 ) -> Result<CutDocument, Outcome> {
     let stored = checked_body(task, body)?;
     let died = |reason| Outcome::Ended { ending: Ending::Dead(Stage::Chunk, reason), sweep: false };
-    let (text, description) = decoded(task, stored).map_err(died)?;
+    cut_stored(open, chunks_max, task, stored).map_err(died)
+}
+
+/// The text of a stored body, and its chunks as this generation has them.
+pub(in crate::ingest) fn cut_stored(
+    open: &OpenCollection,
+    chunks_max: usize,
+    task: &Task,
+    stored: StoredBody,
+) -> Result<CutDocument, Reason> {
+    let (text, description) = decoded(task, stored)?;
     let limits = ChunkLimits {
         tokens_max: open.sizes.tokens_max,
         tokens_target: open.sizes.tokens_target,
@@ -71,7 +81,7 @@ fn cut_body(
         chunks_max,
     };
     let tokenizer = open.embedder.tokenizer();
-    let spans = cut(&text, description.title.as_deref(), &*tokenizer, &limits).map_err(died)?;
+    let spans = cut(&text, description.title.as_deref(), &*tokenizer, &limits)?;
     Ok(CutDocument { text, description, spans })
 }
 

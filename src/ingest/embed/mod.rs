@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::time::Instant;
 
 use crate::domain::chunk::embedded_text;
@@ -27,8 +28,8 @@ use crate::ports::catalog::OpenCollection;
 use crate::ports::vectors::Point;
 
 use super::handover::CutDocument;
-use super::usage;
-use super::{Outcome, Stages, read};
+use super::usage::{self, Usage};
+use super::{Outcome, Stages, Tally, read};
 use vectors::{Fresh, Known, Text};
 
 /// Chunks that are embedded and staged at once.
@@ -50,24 +51,19 @@ pub(super) struct Ready {
 
 /// Embeds and stages each task's chunks; one outcome each, in order.
 pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for run in super::runs_by_collection(tasks) {
-        let run = &tasks[run];
-        match embed_run(stages, run).await {
-            Ok(done) => outcomes.extend(done),
-            Err(fault) => outcomes.extend(run.iter().map(|_| Outcome::Failed(fault.clone()))),
-        }
-    }
-    outcomes
+    stages.by_collection(tasks, |stages, open, tasks| embed_run(stages, open, tasks).boxed()).await
 }
 
-async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Fault> {
-    let open = stages.open(&tasks[0]).await?;
+async fn embed_run(
+    stages: &Stages,
+    open: Arc<OpenCollection>,
+    tasks: &[Task],
+) -> Result<Vec<Outcome>, Fault> {
     if tasks.iter().any(|task| task.attempt > 0) {
         open.embedder.begin_retry().await?;
     }
     let (ready, mut outcomes) = prepare(stages, tasks).await?;
-    for (index, fault) in stage_documents(stages, &open, tasks, &ready).await? {
+    for (index, fault) in stage_documents(stages, &open, tasks, &ready, &stages.tally).await?.failed {
         outcomes[index] = Some(Outcome::Failed(fault));
     }
     let embedded: Vec<_> = ready
@@ -79,16 +75,25 @@ async fn embed_run(stages: &Stages, tasks: &[Task]) -> Result<Vec<Outcome>, Faul
     Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::HandOn(Stage::Index))).collect())
 }
 
-/// Embeds documents and stages their vectors in `open`; returns the tasks that lack a vector, and
-/// why. The points of all others are in the store.
+/// What became of documents that were to be staged.
+#[derive(Debug, Default)]
+pub(super) struct Staged {
+    /// The tasks that lack a vector, and why. The points of all others are in the store.
+    pub(super) failed: BTreeMap<usize, Fault>,
+    /// What was asked of the model.
+    pub(super) spent: Usage,
+}
+
+/// Embeds documents and stages their vectors in `open`; counts in `tally`.
 pub(super) async fn stage_documents(
     stages: &Stages,
     open: &OpenCollection,
     tasks: &[Task],
     ready: &[Ready],
-) -> Result<BTreeMap<usize, Fault>, Fault> {
+    tally: &Tally,
+) -> Result<Staged, Fault> {
     let began = Instant::now();
-    let mut failed = BTreeMap::new();
+    let Staged { mut failed, mut spent } = Staged::default();
     let places: Vec<(usize, usize)> = ready
         .iter()
         .enumerate()
@@ -106,10 +111,11 @@ pub(super) async fn stage_documents(
             failed.extend(wanted.into_iter().map(|(document, _)| (ready[document].index, fault.clone())));
             continue;
         }
-        let without = embed_slice(stages, open, tasks, ready, &wanted).await?;
+        let (without, asked) = embed_slice(stages, open, tasks, ready, &wanted, tally).await?;
+        spent = spent.plus(asked);
         failed.extend(without.into_iter().map(|(document, fault)| (ready[document].index, fault)));
     }
-    Ok(failed)
+    Ok(Staged { failed, spent })
 }
 
 /// Finds the documents; an outcome stands where a task ends or goes back here already.
@@ -128,14 +134,16 @@ async fn prepare(stages: &Stages, tasks: &[Task]) -> Result<(Vec<Ready>, Vec<Opt
     Ok((ready, outcomes))
 }
 
-/// Embeds and stages the chunks at `places`; returns the documents that lack a vector, and why.
+/// Embeds and stages the chunks at `places`; returns the documents that lack a vector, and why, and
+/// what was asked of the model.
 async fn embed_slice(
     stages: &Stages,
     open: &OpenCollection,
     tasks: &[Task],
     ready: &[Ready],
     places: &[(usize, usize)],
-) -> Result<Vec<(usize, Fault)>, Fault> {
+    tally: &Tally,
+) -> Result<(Vec<(usize, Fault)>, Usage), Fault> {
     let model = &open.embedder.info().model;
     let mut texts: BTreeMap<EmbeddingKey, Text> = BTreeMap::new();
     let mut keys = Vec::with_capacity(places.len());
@@ -152,7 +160,7 @@ async fn embed_slice(
         known.alone = known.alone.and(alone);
     }
     let (Known { vectors, failed: without, spent }, fresh) =
-        vectors::of(stages, open, texts, places.len()).await?;
+        vectors::of(stages, open, texts, places.len(), tally).await?;
     let mut failed: Vec<(usize, Fault)> = Vec::new();
     let mut points = Vec::with_capacity(places.len());
     for ((document, ordinal), key) in places.iter().zip(&keys) {
@@ -172,7 +180,7 @@ async fn embed_slice(
     };
     let count = usage::add(stages, &open.record.key.tenant, model, spent);
     tokio::try_join!(open.vectors.upsert(points), cache, count)?;
-    Ok(failed)
+    Ok((failed, spent))
 }
 
 fn point(task: &Task, description: &Description, ordinal: usize, vector: &[f32]) -> Point {

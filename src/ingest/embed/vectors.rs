@@ -16,7 +16,7 @@ use futures::{FutureExt, StreamExt, stream};
 use super::flights::Claim;
 use crate::domain::ids::EmbeddingKey;
 use crate::fault::Fault;
-use crate::ingest::Stages;
+use crate::ingest::{Stages, Tally};
 use crate::ingest::usage::Usage;
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::Purpose;
@@ -62,6 +62,7 @@ pub(super) async fn of<'a>(
     open: &OpenCollection,
     mut texts: BTreeMap<EmbeddingKey, Text>,
     chunks: usize,
+    tally: &Tally,
 ) -> Result<(Known, Fresh<'a>), Fault> {
     let mut known = Known::default();
     loop {
@@ -78,7 +79,7 @@ pub(super) async fn of<'a>(
         let computed = compute(stages, open, texts, &mut known).await;
         if elsewhere.is_empty() && in_other_processes.is_empty() {
             let missing = known.spent.texts + known.failed.len() as u64;
-            stages.tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
+            tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
             return Ok((known, Fresh { vectors: computed, claimed, _claim: claim }));
         }
         // Who holds a claim waits for nobody: what is done is cached and let go of first.

@@ -182,7 +182,7 @@ async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), Tes
         }
         Step::Chunk(pick) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
-            there.ledger.store_spans(vec![(key(place), spans(1))]).await.unwrap();
+            there.ledger.store_spans(1, vec![(key(place), spans(1))]).await.unwrap();
             model.advance(place, State::Chunked, &[State::Accepted]);
         }
         Step::Embed(pick) => {

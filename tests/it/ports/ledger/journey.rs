@@ -37,7 +37,7 @@ pub(super) async fn outbox_forgets_what_moved_on(fixture: Fixture) {
     let chunked = fixture.accepted("chunked", 1, "text").await;
     fixture.visible("visible", 1, "text").await;
     fixture.dead("dead", 1, "text").await;
-    fixture.ledger.store_spans(vec![(chunked, spans(1))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(chunked, spans(1))]).await.unwrap();
     assert_eq!(fixture.ledger.unpublished(10).await.unwrap(), []);
 }
 
@@ -71,19 +71,19 @@ pub(super) async fn body_comes_back_as_it_was_accepted(fixture: Fixture) {
 pub(super) async fn spans_come_back_and_move_to_chunked(fixture: Fixture) {
     let (one, two) = (fixture.accepted("one", 1, "text").await, fixture.accepted("two", 1, "text").await);
     let stored = vec![(one.clone(), spans(3)), (two.clone(), Vec::new())];
-    fixture.ledger.store_spans(stored).await.unwrap();
+    fixture.ledger.store_spans(1, stored).await.unwrap();
     let keys = [two.clone(), fixture.key("unknown", 1), one.clone()];
-    let found = fixture.ledger.spans(&keys).await.unwrap();
+    let found = fixture.ledger.spans(1, &keys).await.unwrap();
     assert_eq!(found, [Some(Vec::new()), None, Some(spans(3))]);
     assert_eq!((fixture.state(&one).await, fixture.state(&two).await), (State::Chunked, State::Chunked));
-    fixture.ledger.store_spans(vec![(one.clone(), spans(2))]).await.unwrap();
-    assert_eq!(fixture.ledger.spans(&[one]).await.unwrap(), [Some(spans(2))], "stored again, replaced");
+    fixture.ledger.store_spans(1, vec![(one.clone(), spans(2))]).await.unwrap();
+    assert_eq!(fixture.ledger.spans(1, &[one]).await.unwrap(), [Some(spans(2))], "stored again, replaced");
 }
 
 pub(super) async fn later_spans_of_one_batch_win(fixture: Fixture) {
     let key = fixture.accepted("doc", 1, "text").await;
-    fixture.ledger.store_spans(vec![(key.clone(), spans(3)), (key.clone(), spans(1))]).await.unwrap();
-    assert_eq!(fixture.ledger.spans(&[key.clone(), key]).await.unwrap(), [Some(spans(1)), Some(spans(1))]);
+    fixture.ledger.store_spans(1, vec![(key.clone(), spans(3)), (key.clone(), spans(1))]).await.unwrap();
+    assert_eq!(fixture.ledger.spans(1, &[key.clone(), key]).await.unwrap(), [Some(spans(1)), Some(spans(1))]);
 }
 
 pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
@@ -91,12 +91,12 @@ pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
     let ledger = &fixture.ledger;
     assert_eq!(ledger.accept(Vec::new()).await.unwrap(), []);
     ledger.mark_published(&[]).await.unwrap();
-    ledger.store_spans(Vec::new()).await.unwrap();
+    ledger.store_spans(1, Vec::new()).await.unwrap();
     ledger.mark_embedded(&[]).await.unwrap();
     ledger.finish(Vec::new()).await.unwrap();
     ledger.mark_swept(&[]).await.unwrap();
     ledger.cache_vectors(Vec::new()).await.unwrap();
-    assert!(ledger.bodies(&[]).await.unwrap().is_empty() && ledger.spans(&[]).await.unwrap().is_empty());
+    assert!(ledger.bodies(&[]).await.unwrap().is_empty() && ledger.spans(1, &[]).await.unwrap().is_empty());
     assert_eq!(ledger.losers(&[]).await.unwrap(), []);
     assert_eq!(ledger.cached_vectors(&[]).await.unwrap(), Vec::<Option<Vec<f32>>>::new());
     assert_eq!((ledger.replay(&[]).await.unwrap(), ledger.drop_dead(&[]).await.unwrap()), (Vec::new(), 0));
@@ -106,11 +106,11 @@ pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
 pub(super) async fn states_move_only_forward(fixture: Fixture) {
     let key = fixture.accepted("doc", 1, "text").await;
     assert_eq!(fixture.state(&key).await, State::Accepted);
-    fixture.ledger.store_spans(vec![(key.clone(), spans(1))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
     assert_eq!(fixture.state(&key).await, State::Chunked);
     fixture.ledger.mark_embedded(std::slice::from_ref(&key)).await.unwrap();
     assert_eq!(fixture.state(&key).await, State::Embedded);
-    fixture.ledger.store_spans(vec![(key.clone(), spans(1))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
     assert_eq!(fixture.state(&key).await, State::Embedded, "a redelivered message chunks again");
     fixture.finish(&key, Ending::Visible).await;
     assert_eq!(fixture.state(&key).await, State::Visible);
@@ -122,7 +122,7 @@ pub(super) async fn terminal_states_do_not_move(fixture: Fixture) {
         fixture.finish(&key, first).await;
         let (ended, counts) = (fixture.state(&key).await, fixture.counts().await);
         fixture.clock.advance(SECOND);
-        fixture.ledger.store_spans(vec![(key.clone(), spans(1))]).await.unwrap();
+        fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
         fixture.ledger.mark_embedded(std::slice::from_ref(&key)).await.unwrap();
         for later in [Ending::Visible, Ending::Superseded, gave_up()] {
             fixture.finish(&key, later.clone()).await;
@@ -150,7 +150,7 @@ pub(super) async fn unknown_versions_change_nothing(fixture: Fixture) {
         for ending in [Ending::Visible, Ending::Superseded, gave_up()] {
             fixture.finish(&unknown, ending).await;
         }
-        fixture.ledger.store_spans(vec![(unknown.clone(), spans(1))]).await.unwrap();
+        fixture.ledger.store_spans(1, vec![(unknown.clone(), spans(1))]).await.unwrap();
         fixture.ledger.mark_embedded(std::slice::from_ref(&unknown)).await.unwrap();
         fixture.ledger.mark_swept(&[unknown]).await.unwrap();
     }
@@ -200,7 +200,7 @@ pub(super) async fn stuck_names_the_stage_that_has_to_move(fixture: Fixture) {
     fixture.accepted("chunk", 1, "text").await;
     fixture.clock.advance(SECOND);
     let both = vec![(waiting_for_embed, spans(1)), (waiting_for_index.clone(), spans(1))];
-    fixture.ledger.store_spans(both).await.unwrap();
+    fixture.ledger.store_spans(1, both).await.unwrap();
     fixture.clock.advance(SECOND);
     fixture.ledger.mark_embedded(&[waiting_for_index]).await.unwrap();
     fixture.clock.advance(SECOND);
@@ -221,7 +221,7 @@ pub(super) async fn history_tells_the_whole_story(fixture: Fixture) {
     let accepted_ms = fixture.clock.now_ms();
     let key = fixture.accepted("doc", 3, "four").await;
     fixture.clock.advance(SECOND);
-    fixture.ledger.store_spans(vec![(key.clone(), spans(2))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(key.clone(), spans(2))]).await.unwrap();
     fixture.clock.advance(SECOND);
     fixture.finish(&key, gave_up()).await;
     fixture.delete("doc", None).await;

@@ -8,7 +8,7 @@ use crate::support::{document, spans};
 
 pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fixture) {
     let moving = fixture.accepted("moving", 2, "text").await;
-    fixture.ledger.store_spans(vec![(moving.clone(), spans(2))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(moving.clone(), spans(2))]).await.unwrap();
     fixture.accepted("waiting", 1, "text").await;
     fixture.visible("beaten", 1, "one").await;
     fixture.visible("beaten", 2, "two").await;
@@ -23,7 +23,7 @@ pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fi
     fixture.ledger = reopen();
     assert_eq!(told(&fixture).await, before);
     assert_eq!(fixture.ledger.cached_vectors(&[key]).await.unwrap(), [Some(vec![0.5, 0.25])]);
-    assert_eq!(fixture.ledger.spans(&[moving]).await.unwrap(), [Some(spans(2))]);
+    assert_eq!(fixture.ledger.spans(1, &[moving]).await.unwrap(), [Some(spans(2))]);
 }
 
 /// Everything the ledger says about the collection, as text.

@@ -18,7 +18,7 @@ impl Fixture {
 
 pub(super) async fn superseded_versions_are_losers_until_swept(fixture: Fixture) {
     let older = fixture.accepted("doc", 1, "one").await;
-    fixture.ledger.store_spans(vec![(older.clone(), spans(3))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(older.clone(), spans(3))]).await.unwrap();
     fixture.finish(&older, Ending::Visible).await;
     assert_eq!(fixture.losers("doc").await, [], "what serves has not lost");
     let newer = fixture.visible("doc", 2, "two").await;
@@ -49,7 +49,7 @@ pub(super) async fn never_chunked_losers_release_their_bodies(fixture: Fixture) 
 
 pub(super) async fn dead_losers_keep_their_bodies(fixture: Fixture) {
     let key = fixture.accepted("doc", 1, "one").await;
-    fixture.ledger.store_spans(vec![(key.clone(), spans(2))]).await.unwrap();
+    fixture.ledger.store_spans(1, vec![(key.clone(), spans(2))]).await.unwrap();
     fixture.finish(&key, gave_up()).await;
     let losers = fixture.losers("doc").await;
     assert_eq!((&losers[0].key, losers[0].chunk_count), (&key, 2));

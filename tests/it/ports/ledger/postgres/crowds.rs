@@ -113,7 +113,7 @@ async fn opposite_batches_of_many_processes_do_not_block_each_other() {
                     .collect();
                 ledger.mark_published(&keys).await.unwrap();
                 let chunked = keys.iter().map(|key| (key.clone(), spans(2))).collect();
-                ledger.store_spans(chunked).await.unwrap();
+                ledger.store_spans(1, chunked).await.unwrap();
                 ledger.mark_embedded(&keys).await.unwrap();
                 let gave_up = || Ending::Dead(Stage::Embed, Reason::new(reason::CONFLICT, "made up"));
                 let endings = keys.iter().enumerate().map(|(place, key)| {

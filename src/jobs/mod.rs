@@ -1,0 +1,7 @@
+//! Work on whole collections, beside the two ways through the house.
+//!
+//! [`build`] fills generations that do not serve, in the background of every process that embeds;
+//! [`reindex`] is what a person does with them: start, look, compare, activate, go back, drop.
+
+pub mod build;
+pub mod reindex;

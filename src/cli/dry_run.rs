@@ -57,6 +57,16 @@ pub(super) async fn run(
     outcome
 }
 
+/// Says what a re-index would cost.
+pub(super) fn show_reindex(
+    model: &str,
+    estimate: Estimate,
+    pace: Pace,
+    console: Console,
+) -> Result<Exit, Failure> {
+    Forecast::new(model, estimate, pace, 0, 0).show(console)
+}
+
 /// What a run would do; the field names are a contract.
 #[derive(Debug, Serialize)]
 struct Forecast {

@@ -21,6 +21,7 @@ mod ingest;
 mod interrupt;
 mod meter;
 mod query;
+mod reindex;
 mod scan;
 mod scratch;
 mod search;
@@ -65,6 +66,8 @@ enum Command {
     Status(status::Arguments),
     /// Work with documents that were given up
     Dead(dead::Arguments),
+    /// Build a collection anew under another pipeline, without downtime
+    Reindex(reindex::Arguments),
     /// Measure retrieval and packing against questions with known answers
     Eval(eval::Arguments),
     /// Serve the API and run the stages
@@ -107,6 +110,7 @@ async fn dispatch(command_line: CommandLine, console: Console) -> Result<Exit, F
         Command::Delete(arguments) => delete::run(arguments, &global, console).await,
         Command::Status(arguments) => status::run(arguments, &global, console).await,
         Command::Dead(arguments) => dead::run(arguments, &global, console).await,
+        Command::Reindex(arguments) => reindex::run(arguments, &global, console).await,
         Command::Eval(arguments) => eval::run(arguments, &global, console).await,
         Command::Serve(arguments) => serve::run(arguments, &global, console).await,
         Command::Work(arguments) => work::run(arguments, &global, console).await,

@@ -57,6 +57,23 @@ impl Table {
     }
 }
 
+/// A number of bytes in the largest unit that it fills: `1.5 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "for reading")]
+pub(crate) fn bytes(number: u64) -> String {
+    if number < 1024 {
+        return format!("{number} B");
+    }
+    let mut left = number as f64 / 1024.0;
+    let mut units = ["KiB", "MiB", "GiB"].into_iter();
+    loop {
+        match units.next() {
+            Some(_) if left >= 1024.0 => left /= 1024.0,
+            Some(unit) => return format!("{left:.1} {unit}"),
+            None => return format!("{left:.1} TiB"),
+        }
+    }
+}
+
 /// A whole number with separators: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -113,7 +130,15 @@ pub(crate) fn snippet(text: &str, chars_max: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Align, Table, count, counted, duration, snippet, time};
+    use super::{Align, Table, bytes, count, counted, duration, snippet, time};
+
+    #[test]
+    fn bytes_have_their_unit() {
+        let shown = [0, 1023, 1024, 1536, (1 << 20) - 1, 1 << 20, 5 << 30, 1 << 50].map(bytes);
+        let expected =
+            ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1024.0 KiB", "1.0 MiB", "5.0 GiB", "1024.0 TiB"];
+        assert_eq!(shown, expected);
+    }
 
     #[test]
     fn columns_line_up() {

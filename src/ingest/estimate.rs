@@ -7,13 +7,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::domain::chunk::embedded_text;
-use crate::domain::document::{Submission, hash_content};
-use crate::domain::ids::{CollectionKey, EmbeddingKey, embedding_key};
+use crate::domain::document::{Description, Submission, hash_content};
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, VersionKey, embedding_key};
 use crate::fault::{Fault, Reason};
 use crate::ports::catalog::ChunkSizes;
 use crate::ports::embedder::Embedder;
-use crate::ports::ledger::{Ledger, State};
+use crate::ports::ledger::{Ledger, State, StoredBody};
 
 use super::chunk::{ChunkLimits, cut, decode};
 
@@ -94,7 +96,22 @@ impl Estimator {
             self.sofar.unchanged += 1;
             return Ok(());
         }
-        let Ok(texts) = self.texts(submission).await? else {
+        let texts = self.texts(
+            submission.document_id().clone(),
+            submission.description().clone(),
+            submission.body().clone(),
+        );
+        self.count(texts.await?).await
+    }
+
+    /// Adds a document that is visible already, and would be built anew.
+    pub async fn add_visible(&mut self, key: &VersionKey, stored: StoredBody) -> Result<(), Fault> {
+        let texts = self.texts(key.document_id.clone(), stored.description, stored.body.into()).await?;
+        self.count(texts).await
+    }
+
+    async fn count(&mut self, texts: Result<Vec<(EmbeddingKey, u64)>, Reason>) -> Result<(), Fault> {
+        let Ok(texts) = texts else {
             self.sofar.dead += 1;
             return Ok(());
         };
@@ -126,13 +143,14 @@ impl Estimator {
     /// The keys and tokens of a document's chunks; the reason why it would die.
     async fn texts(
         &self,
-        submission: &Submission,
+        document_id: DocumentId,
+        description: Description,
+        body: Bytes,
     ) -> Result<Result<Vec<(EmbeddingKey, u64)>, Reason>, Fault> {
-        let (submission, limits, embedder) = (submission.clone(), self.limits, self.embedder.clone());
+        let (limits, embedder) = (self.limits, self.embedder.clone());
         let read = move || {
-            let description = submission.description();
             let media_type = description.media_type.as_deref();
-            let text = decode(submission.body(), media_type, submission.document_id().as_str())?;
+            let text = decode(&body, media_type, document_id.as_str())?;
             let title = description.title.as_deref().or(text.title.as_deref());
             let spans = cut(&text, title, &*embedder.tokenizer(), &limits)?;
             let keyed = |span: &crate::domain::chunk::ChunkSpan| {

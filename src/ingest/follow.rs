@@ -165,8 +165,7 @@ async fn page(
     tasks: &[Task],
 ) -> Result<Page, Fault> {
     let mut news = news(snapshot, tasks)?;
-    let mut found: Found =
-        read::stored(stages, tasks, &with_document(tasks, &news), read_visible).await?;
+    let mut found: Found = read::stored(stages, tasks, &with_document(tasks, &news), read_visible).await?;
     let is_unprepared =
         |found: &Found, index: &usize| matches!(found.get(index), Some(Err(Outcome::HandOn(Stage::Chunk))));
     let mut failed = Vec::new();

@@ -137,8 +137,7 @@ impl Stages {
             let detail = format!("collection '{}' is gone", key.collection);
             Fault::permanent(crate::fault::reason::EPOCH_MISMATCH, detail)
         };
-        let is_own =
-            |home: &CollectionRecord| home.generation == task.generation && home.epoch == task.epoch;
+        let is_own = |home: &CollectionRecord| home.generation == task.generation && home.epoch == task.epoch;
         let open = self.catalog.open(&key).await?.ok_or_else(gone)?;
         if is_own(&open.record) {
             return Ok(Place::Here(open));

@@ -14,11 +14,11 @@ use crate::ports::catalog::OpenCollection;
 use crate::ports::generations::BuildFailure;
 use crate::ports::ledger::{State, StoredBody};
 
-use super::{Stages, Tally};
 use super::chunk::stage::{cut_stored, is_sound, panicked};
 use super::embed::{self, Ready};
 use super::handover::CutDocument;
 use super::usage::Usage;
+use super::{Stages, Tally};
 
 /// What became of documents that were to be prepared.
 #[derive(Debug, Default)]
@@ -86,9 +86,8 @@ async fn cut(stages: &Stages, open: &Arc<OpenCollection>, tasks: &[Task]) -> Res
     let bodies = stages.ledger.bodies(&keys).await?;
     let (open, chunks_max) = (open.clone(), stages.limits.chunks_per_document_max);
     let tasks = tasks.to_vec();
-    let cut_all = move || {
-        tasks.iter().zip(bodies).map(|(task, body)| cut_one(&open, chunks_max, task, body)).collect()
-    };
+    let cut_all =
+        move || tasks.iter().zip(bodies).map(|(task, body)| cut_one(&open, chunks_max, task, body)).collect();
     tokio::task::spawn_blocking(cut_all).await.map_err(panicked)
 }
 

@@ -46,7 +46,8 @@ pub(super) async fn stored(
         return Ok(Found::new());
     };
     let keys: Vec<_> = wanted.iter().map(|index| tasks[*index].key.clone()).collect();
-    let (bodies, spans) = tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(generation, &keys))?;
+    let (bodies, spans) =
+        tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(generation, &keys))?;
     let jobs: Vec<_> = wanted
         .iter()
         .zip(bodies.into_iter().zip(spans))

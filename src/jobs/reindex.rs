@@ -68,9 +68,14 @@ pub struct Progress {
 }
 
 impl Standing {
+    /// Documents that it lacks. The active one is filled by the stages, and its builder looks late.
+    pub fn remaining(&self) -> u64 {
+        if self.record.state == GenerationState::Active { 0 } else { self.log.after }
+    }
+
     /// Whether it lacks nothing that it could have.
     pub fn is_caught_up(&self) -> bool {
-        self.log.after == 0
+        self.remaining() == 0
     }
 
     /// As scripts read it.
@@ -81,7 +86,7 @@ impl Standing {
             paused: self.record.is_paused,
             caught_up: self.is_caught_up(),
             documents: self.log.entries,
-            remaining: self.log.after,
+            remaining: self.remaining(),
             failed: self.record.failed,
             documents_per_second: rate(&self.record, now_ms),
             eta_seconds: self.eta_ms.map(|ms| std::time::Duration::from_millis(ms).as_secs_f64()),

@@ -73,12 +73,15 @@ impl StoreCatalog {
 
     /// Creates a collection with this pipeline, unless it is there.
     pub(super) async fn found(&self, key: &CollectionKey, pipeline: &Pipeline) -> Result<(), Refusal> {
-        let epoch = {
-            let model = self.model(&pipeline.embedder).await?;
-            epoch(pipeline, &*model)?
-        };
+        let epoch = self.epoch_of(pipeline).await?;
         self.ledger.ensure_collection(key, &pipeline.to_toml()?, epoch).await?;
         Ok(())
+    }
+
+    /// The epoch that this program builds under a pipeline.
+    pub(super) async fn epoch_of(&self, pipeline: &Pipeline) -> Result<Epoch, Refusal> {
+        let model = self.model(&pipeline.embedder).await?;
+        epoch(pipeline, &*model)
     }
 
     /// The model of a definition, loaded once.

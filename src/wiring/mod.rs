@@ -12,6 +12,7 @@ mod engines;
 mod intake;
 mod lock;
 mod readers;
+mod reindexing;
 mod reranking;
 mod roles;
 
@@ -32,7 +33,6 @@ use crate::domain::principal::Principal;
 use crate::domain::task::Stage;
 use crate::fault::{Fault, Refusal, RefusalKind};
 pub use crate::ingest::Progress;
-use crate::ingest::estimate::{Batching, Estimator};
 use crate::ingest::intake::Intake;
 use crate::ingest::submit::Submitter;
 use crate::ingest::usage::{self, Usage};
@@ -40,7 +40,7 @@ use crate::ingest::{Flights, Handover, StageLimits, Stages, follow, housekeeping
 use crate::jobs::build;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
-use crate::ports::embedder::{Embedder, Waiting};
+use crate::ports::embedder::Waiting;
 use crate::ports::ledger::{CollectionRecord, DeadFilter, Ledger};
 use crate::ports::tokenizer::Tokenizer;
 use crate::resilience::terms::Standing;
@@ -163,34 +163,6 @@ impl Stack {
             .open(&key)
             .await?
             .ok_or_else(|| Fault::transient("a collection just made is gone").into())
-    }
-
-    /// Adds up what documents of a collection would cost; the collection need not exist.
-    pub async fn estimator(
-        &self,
-        collection: &CollectionId,
-        pipeline: Option<&Pipeline>,
-    ) -> Result<(Estimator, Arc<dyn Embedder>), Refusal> {
-        let key = self.key(collection);
-        let pipeline = match (self.ledger.collection(&key).await?, pipeline) {
-            (Some(record), Some(pipeline)) => {
-                require_same(&record, pipeline)?;
-                pipeline.clone()
-            }
-            (Some(record), None) => Pipeline::from_toml(&record.pipeline)?,
-            (None, Some(pipeline)) => pipeline.clone(),
-            (None, None) => Pipeline::from_toml(DEFAULT_TOML)?,
-        };
-        let embedder = self.catalog.model(&pipeline.embedder).await?;
-        let sizes = catalog::sizes(&pipeline, &*embedder)?;
-        let limits = &self.stages.limits;
-        let batching = Batching {
-            texts_max: limits.embed_batch_texts_max,
-            tokens_max: limits.embed_batch_tokens_max,
-            chunks_max: limits.chunks_per_document_max,
-        };
-        let estimator = Estimator::new(self.ledger.clone(), key, embedder.clone(), sizes, batching);
-        Ok((estimator, embedder))
     }
 
     /// What calls of a collection's model wait for: as this process knows, or, where others

@@ -4,8 +4,8 @@
 //! them. Simple over fast; each passes the same behavioural suite as the real adapters.
 
 mod books;
-mod builds;
 pub mod broker;
+mod builds;
 mod cache;
 pub(in crate::adapters) mod leases;
 pub mod ledger;

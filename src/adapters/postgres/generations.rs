@@ -171,9 +171,7 @@ async fn begin(
     .execute(&mut *connection)
     .await?;
     let begun = all(connection, Some(key)).await?.pop();
-    begun
-        .map(Begun::Started)
-        .ok_or_else(|| corrupt("generations", "a row just written is missing").into())
+    begun.map(Begun::Started).ok_or_else(|| corrupt("generations", "a row just written is missing").into())
 }
 
 fn unknown(key: &CollectionKey) -> Fault {
@@ -186,10 +184,7 @@ pub(super) fn sql_generation(generation: u32) -> i32 {
 }
 
 /// Locks a collection until the transaction ends; its number, if it exists.
-async fn lock(
-    connection: &mut PgConnection,
-    key: &CollectionKey,
-) -> Result<Option<i64>, Trouble> {
+async fn lock(connection: &mut PgConnection, key: &CollectionKey) -> Result<Option<i64>, Trouble> {
     let found = query_scalar(
         "SELECT c.collection_ref FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
          WHERE t.name = $1 AND c.name = $2 FOR NO KEY UPDATE OF c",

@@ -82,7 +82,11 @@ pub(super) fn prepared(
     Ok(stored)
 }
 
-pub(super) fn fail(connection: &Connection, generation: Generation, failures: &[BuildFailure]) -> Result<(), Fault> {
+pub(super) fn fail(
+    connection: &Connection,
+    generation: Generation,
+    failures: &[BuildFailure],
+) -> Result<(), Fault> {
     let mut documents = Documents::new(connection);
     for BuildFailure { key, reason } in failures {
         let (Some(document_ref), Some(collection)) = (documents.of(key)?, documents.collection_of(key)?)

@@ -191,11 +191,7 @@ fn record(row: &Row<'_>) -> Result<GenerationRecord, Fault> {
             },
             pipeline: rows::get(row, 2)?,
             generation: rows::get(row, 3)?,
-            epoch: rows::fingerprint(
-                &rows::get::<Vec<u8>>(row, 4)?,
-                Epoch::from_slice,
-                "generations.epoch",
-            )?,
+            epoch: rows::fingerprint(&rows::get::<Vec<u8>>(row, 4)?, Epoch::from_slice, "generations.epoch")?,
         },
         state: GenerationState::from_name(&state).ok_or_else(|| corrupt("generations.state", &state))?,
         is_paused: rows::get(row, 6)?,

@@ -166,11 +166,15 @@ pub(super) fn spans(
                 )
                 .and_then(|mut statement| {
                     let version = sql_version(key.version);
-                    statement.query_row(params![document_ref, version, generation], |row| row.get(0)).optional()
+                    statement
+                        .query_row(params![document_ref, version, generation], |row| row.get(0))
+                        .optional()
                 })
                 .map_err(sql_fault)?;
-            json.map(|json| serde_json::from_slice(&json).map_err(|error| corrupt("spans", &error.to_string())))
-                .transpose()
+            json.map(|json| {
+                serde_json::from_slice(&json).map_err(|error| corrupt("spans", &error.to_string()))
+            })
+            .transpose()
         })
         .collect()
 }

@@ -16,8 +16,8 @@ use futures::{FutureExt, StreamExt, stream};
 use super::flights::Claim;
 use crate::domain::ids::EmbeddingKey;
 use crate::fault::Fault;
-use crate::ingest::{Stages, Tally};
 use crate::ingest::usage::Usage;
+use crate::ingest::{Stages, Tally};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::Purpose;
 

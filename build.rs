@@ -3,8 +3,12 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const SCHEMAS: [&str; 3] =
-    ["contexture/v1/common.proto", "contexture/v1/ingest.proto", "contexture/v1/context.proto"];
+const SCHEMAS: [&str; 4] = [
+    "contexture/v1/admin.proto",
+    "contexture/v1/common.proto",
+    "contexture/v1/context.proto",
+    "contexture/v1/ingest.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=schemas");

@@ -15,6 +15,10 @@ mod node;
 mod oracle;
 #[path = "production/producer.rs"]
 mod producer;
+#[path = "production/reindexing.rs"]
+mod reindexing;
+#[path = "production/traffic.rs"]
+mod traffic;
 #[path = "production/world.rs"]
 mod world;
 

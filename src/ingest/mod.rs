@@ -140,7 +140,16 @@ impl Stages {
         let is_own = |home: &CollectionRecord| home.generation == task.generation && home.epoch == task.epoch;
         let open = self.catalog.open(&key).await?.ok_or_else(gone)?;
         if is_own(&open.record) {
-            return Ok(Place::Here(open));
+            if open.takes_in().is_ok() {
+                return Ok(Place::Here(open));
+            }
+            // Unless it was built anew meanwhile, it waits.
+            let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
+            return if is_own(&home) {
+                open.takes_in().map(|()| Place::Here(open))
+            } else {
+                Ok(Place::Moved(home))
+            };
         }
         let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
         if is_own(&home) {

@@ -39,6 +39,7 @@ pub async fn run(
     tasks: &[Task],
     tally: &Tally,
 ) -> Result<Prepared, Fault> {
+    open.takes_in()?;
     let generation = open.record.generation;
     let mut failures = Vec::new();
     let mut ready = Vec::with_capacity(tasks.len());

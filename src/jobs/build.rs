@@ -155,7 +155,8 @@ async fn page(stages: &Stages, place: &Place, role: &str, pacing: &mut Pacing) -
     if record.cursor >= record.log_end || !stages.ledger.lead(role, LEASE).await? {
         return Ok(Turned::Over);
     }
-    let limit = pacing.documents;
+    let per_second = record.pace.documents_per_second.map_or(usize::MAX, |rate| rate as usize);
+    let limit = pacing.documents.min(per_second.max(1));
     let found = stages.ledger.unprepared(collection, *generation, record.cursor, limit).await?;
     let listed = found.changes.len();
     let changes = within_bytes(found.changes, stages.limits.batch_body_bytes_max);

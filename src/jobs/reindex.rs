@@ -17,9 +17,11 @@ use crate::ports::generations::{
 };
 use crate::ports::ledger::Ledger;
 
-/// Documents that a generation may lack when it is activated: under steady updates some are always
-/// on their way, and it serves nowhere before it has them.
+/// Documents that a generation may lack when it is activated, and at most a hundredth of all: under
+/// steady updates some are always on their way, and it serves nowhere before it has them.
 pub const BEHIND_MAX: u64 = 256;
+/// Documents that are counted one by one.
+const COUNTED_MAX: usize = 1000;
 /// Failures that are shown.
 pub const FAILURES_SHOWN: usize = 20;
 
@@ -157,7 +159,15 @@ impl Reindexing {
 
     async fn standing(&self, record: GenerationRecord) -> Result<Standing, Refusal> {
         let key = &record.home.key;
-        let log = self.ledger.log_size(key, record.cursor).await?;
+        let mut log = self.ledger.log_size(key, record.cursor).await?;
+        if log.after > 0 {
+            // A cursor may be late: what is lacking is told by what is prepared.
+            let (generation, cursor) = (record.home.generation, record.cursor);
+            let lacking = self.ledger.unprepared(key, generation, cursor, COUNTED_MAX).await?.changes.len();
+            if lacking < COUNTED_MAX {
+                log.after = lacking as u64;
+            }
+        }
         let failures = match record.failed {
             0 => Vec::new(),
             _ => self.ledger.failures(key, record.home.generation, FAILURES_SHOWN).await?,
@@ -177,8 +187,8 @@ impl Reindexing {
         })
     }
 
-    /// Stops building for now.
-    pub async fn pause(&self, collection: &CollectionKey) -> Result<(), Refusal> {
+    /// Stops building for now. Returns the generation's number.
+    pub async fn pause(&self, collection: &CollectionKey) -> Result<Generation, Refusal> {
         self.change_building(collection, GenerationChange::Pause).await
     }
 
@@ -188,11 +198,12 @@ impl Reindexing {
             check_pace(pace)?;
             self.change_building(collection, GenerationChange::Pace(pace)).await?;
         }
-        self.change_building(collection, GenerationChange::Resume).await
+        self.change_building(collection, GenerationChange::Resume).await?;
+        Ok(())
     }
 
-    /// Gives the generation up that is being built.
-    pub async fn cancel(&self, collection: &CollectionKey) -> Result<(), Refusal> {
+    /// Gives the generation up that is being built. Returns its number.
+    pub async fn cancel(&self, collection: &CollectionKey) -> Result<Generation, Refusal> {
         self.change_building(collection, GenerationChange::Dropped).await
     }
 
@@ -200,9 +211,10 @@ impl Reindexing {
         &self,
         collection: &CollectionKey,
         change: GenerationChange,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Generation, Refusal> {
         let generation = self.building(collection).await?.record.home.generation;
-        self.change(collection, generation, change).await
+        self.change(collection, generation, change).await?;
+        Ok(generation)
     }
 
     async fn change(
@@ -218,8 +230,8 @@ impl Reindexing {
         Err(conflict("generation_changed", message))
     }
 
-    /// Lets the generation serve that was built; refused while it lacks more than [`BEHIND_MAX`]
-    /// documents, or, without `allow_failed`, cannot have some. Returns its number.
+    /// Lets the generation serve that was built; refused while it lacks more than
+    /// [`BEHIND_MAX`] allows, or, without `allow_failed`, cannot have some. Returns its number.
     pub async fn activate(
         &self,
         collection: &CollectionKey,
@@ -249,7 +261,7 @@ impl Reindexing {
     ) -> Result<Generation, Refusal> {
         let generation = standing.record.home.generation;
         let name = &collection.collection;
-        if standing.log.after > BEHIND_MAX {
+        if standing.log.after > BEHIND_MAX.min(standing.log.entries / 100) {
             let message = format!(
                 "generation {generation} of '{name}' lacks {} documents still; wait until it has caught up",
                 standing.log.after

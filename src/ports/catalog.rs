@@ -32,6 +32,7 @@ pub struct OpenCollection {
     /// Held from the decision about a version to its commit: the index has one writer.
     pub writing: Mutex<()>,
     lexical: Option<Arc<dyn Lexical>>,
+    outdated: Option<String>,
     followed: AtomicU64,
     ready: watch::Sender<bool>,
 }
@@ -62,9 +63,23 @@ impl OpenCollection {
             vectors,
             writing: Mutex::new(()),
             lexical,
+            outdated: None,
             followed: AtomicU64::new(followed),
             ready: watch::Sender::new(ready),
         }
+    }
+
+    /// The same, built by another model, chunker or schema than this program's, as `why` says: it is
+    /// served as it is, and takes in nothing.
+    #[must_use]
+    pub fn outdated(self, why: Option<String>) -> Self {
+        Self { outdated: why, ..self }
+    }
+
+    /// Refuses where documents would be processed otherwise than those that are there: nothing is
+    /// wrong with them, and no attempt is spent.
+    pub fn takes_in(&self) -> Result<(), Fault> {
+        self.outdated.as_ref().map_or(Ok(()), |why| Err(Fault::Unauthorized(why.clone())))
     }
 
     /// The lexical index; a fault in a process that has none.

@@ -1,4 +1,4 @@
-//! The API: gRPC over the two ways through the house.
+//! The API: gRPC over the two ways through the house, and over whole collections.
 //!
 //! [`run`] serves until its shutdown future ends, then stops accepting, lets calls in work
 //! finish for [`ServerLimits::drain_max`], answers the rest UNAVAILABLE, and returns. Every
@@ -25,9 +25,11 @@ pub use crate::config::ServerLimits;
 use crate::context::answer::{Answer, Ranking};
 use crate::context::request::{Assembly, Query};
 use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionId, DocumentId};
+use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
 use crate::domain::principal::Principal;
 use crate::fault::Refusal;
+use crate::jobs::reindex::Reindexing;
+use crate::ports::generations::BuildPace;
 use crate::ports::ledger::{Receipt, VersionRecord};
 
 /// A document's way, as the API calls it.
@@ -58,6 +60,24 @@ pub trait ContextApi: Send + Sync {
     async fn search(&self, query: Query) -> Result<Ranking, Refusal>;
 }
 
+/// Whole collections, as the API looks after them.
+#[async_trait]
+pub trait AdminApi: Send + Sync {
+    /// Begins to build a generation under another pipeline, given as TOML.
+    async fn start_reindex(
+        &self,
+        collection: &CollectionKey,
+        pipeline: &str,
+        pace: BuildPace,
+    ) -> Result<(), Refusal>;
+
+    /// The generations of collections.
+    fn reindexing(&self) -> &Reindexing;
+
+    /// The time, in ms since the Unix epoch.
+    fn now_ms(&self) -> u64;
+}
+
 /// What the server serves, and to whom.
 #[derive(Clone)]
 pub struct Services {
@@ -65,6 +85,8 @@ pub struct Services {
     pub ingest: Arc<dyn IngestApi>,
     /// Context out.
     pub context: Arc<dyn ContextApi>,
+    /// Whole collections.
+    pub admin: Arc<dyn AdminApi>,
     /// Who may call.
     pub authenticator: Arc<Authenticator>,
 }

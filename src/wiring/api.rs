@@ -1,4 +1,4 @@
-//! The two ways through the house, as the server calls them.
+//! The two ways through the house, and whole collections, as the server calls them.
 
 use std::sync::Arc;
 
@@ -8,12 +8,19 @@ use crate::context::ContextEngine;
 use crate::context::answer::{Answer, Ranking};
 use crate::context::request::{Assembly, Query};
 use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionId, DocumentId};
+use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
+use crate::domain::pipeline::Pipeline;
 use crate::domain::principal::Principal;
 use crate::fault::Refusal;
 use crate::ingest::submit::Submitter;
+use crate::jobs::reindex::Reindexing;
+use crate::ports::clock::Clock;
+use crate::ports::generations::BuildPace;
 use crate::ports::ledger::{Receipt, VersionRecord};
-use crate::server::{ContextApi, IngestApi};
+use crate::server::{AdminApi, ContextApi, IngestApi};
+
+use super::Stack;
+use super::catalog::StoreCatalog;
 
 pub(super) struct Ingest(pub(super) Arc<Submitter>);
 
@@ -47,5 +54,40 @@ impl ContextApi for Context {
 
     async fn search(&self, query: Query) -> Result<Ranking, Refusal> {
         self.0.search(query).await
+    }
+}
+
+pub(super) struct Admin {
+    reindexing: Reindexing,
+    catalog: Arc<StoreCatalog>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    pub(super) fn new(stack: &Stack) -> Self {
+        let clock = stack.stages.clock.clone();
+        Self { reindexing: stack.reindexing(), catalog: stack.catalog.clone(), clock }
+    }
+}
+
+#[async_trait]
+impl AdminApi for Admin {
+    async fn start_reindex(
+        &self,
+        collection: &CollectionKey,
+        pipeline: &str,
+        pace: BuildPace,
+    ) -> Result<(), Refusal> {
+        let pipeline = Pipeline::from_toml(pipeline)?;
+        let epoch = self.catalog.epoch_of(&pipeline).await?;
+        self.reindexing.start(collection, &pipeline.to_toml()?, epoch, pace).await.map(|_| ())
+    }
+
+    fn reindexing(&self) -> &Reindexing {
+        &self.reindexing
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 }

@@ -3,8 +3,8 @@
 //! A generation lives in `collections/TENANT/COLLECTION/GENERATION/{lexical,vectors}` under the
 //! data directory, its vectors on a Qdrant server if one is configured. Models are shared between
 //! collections with the same embedder. A generation whose stored epoch is not what this program would
-//! compute is refused: its vectors were made by another model or chunker, and mixing the two would
-//! be silent.
+//! compute is served as it is and takes nothing in: it was built by another model or chunker, and mixing
+//! the two would be silent. Its vectors are searched only if the model is the same.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,17 @@ use super::embedding::Models;
 use super::engines;
 use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
 use crate::config::{Config, VectorsConfig};
-use crate::domain::ids::{CollectionKey, Epoch, Generation};
+use crate::domain::filter::Filter;
+use crate::domain::ids::{ChunkId, CollectionKey, DocumentId, Epoch, Generation, Version};
 use crate::domain::pipeline::{EmbedderDefinition, Pipeline};
-use crate::fault::{Fault, Refusal, reason};
+use crate::fault::{Fault, Refusal};
 use crate::ingest::chunk::CHUNKER_VERSION;
 use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
 use crate::ports::embedder::Embedder;
 use crate::ports::generations::GenerationState;
 use crate::ports::ledger::{CollectionRecord, Ledger};
 use crate::ports::lexical::{Analysis, Lexical};
+use crate::ports::vectors::{DenseHit, Point, Vectors};
 
 /// How this process has lexical indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +115,7 @@ impl StoreCatalog {
         record: CollectionRecord,
         pipeline: &Pipeline,
         embedder: Arc<dyn Embedder>,
+        built: Built,
     ) -> Result<OpenCollection, Fault> {
         let sizes = sizes(pipeline, &*embedder).map_err(refused)?;
         let analysis = Analysis {
@@ -121,15 +124,20 @@ impl StoreCatalog {
             stop_words: pipeline.analyzer.stop_words,
         };
         let directory = self.directory(&record);
-        let vectors =
-            engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, embedder.info().dims)
-                .await?;
+        let why = outdated(built, &record);
+        let vectors: Arc<dyn Vectors> = match (built, &why) {
+            (Built::ByAnotherModel, Some(why)) => Arc::new(NoVectors(why.clone())),
+            _ => {
+                let dims = embedder.info().dims;
+                engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims).await?
+            }
+        };
         let mode = self.mode;
         let lexical = tokio::task::spawn_blocking(move || index(mode, &directory.join("lexical"), &analysis))
             .await
             .map_err(Fault::transient)??;
         let parts = Parts { record, sizes, embedder, vectors, lexical };
-        Ok(OpenCollection::new(parts, mode != IndexMode::Followed))
+        Ok(OpenCollection::new(parts, mode != IndexMode::Followed).outdated(why))
     }
 }
 
@@ -185,17 +193,9 @@ impl Catalog for StoreCatalog {
         }
         let pipeline = Pipeline::from_toml(&home.pipeline).map_err(refused)?;
         let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(unusable)?;
-        if epoch(&pipeline, &*embedder).map_err(refused)? != home.epoch {
-            return Err(Fault::permanent(
-                reason::EPOCH_MISMATCH,
-                format!(
-                    "collection '{}' was built by another model, chunker or schema than this program's; \
-                     ingest its documents into a new collection",
-                    home.key.collection
-                ),
-            ));
-        }
-        let open = Arc::new(self.open_stores(home.clone(), &pipeline, embedder).await?);
+        let built = built(&pipeline, &*embedder, home).map_err(refused)?;
+        let open = self.open_stores(home.clone(), &pipeline, embedder, built).await?;
+        let open = Arc::new(open);
         let place = (home.key.clone(), home.generation);
         self.open.write().await.generations.insert(place, open.clone());
         Ok(open)
@@ -246,9 +246,91 @@ fn index(mode: IndexMode, directory: &Path, analysis: &Analysis) -> Result<Optio
     })
 }
 
+/// Who built a generation, as far as its epoch tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Built {
+    /// A program like this one.
+    Alike,
+    /// One with the same model and an older chunker.
+    ByAnotherChunker,
+    /// One with another model, or schema: this program's vectors mean nothing beside its.
+    ByAnotherModel,
+}
+
+fn built(pipeline: &Pipeline, embedder: &dyn Embedder, home: &CollectionRecord) -> Result<Built, Refusal> {
+    if epoch(pipeline, embedder)? == home.epoch {
+        return Ok(Built::Alike);
+    }
+    for version in 1..CHUNKER_VERSION {
+        if epoch_of_chunker(pipeline, embedder, version)? == home.epoch {
+            return Ok(Built::ByAnotherChunker);
+        }
+    }
+    Ok(Built::ByAnotherModel)
+}
+
+/// What is wrong with a generation that this program would build otherwise, and how to mend it.
+fn outdated(built: Built, home: &CollectionRecord) -> Option<String> {
+    let by = match built {
+        Built::Alike => return None,
+        Built::ByAnotherChunker => "an older chunker",
+        Built::ByAnotherModel => "another model or schema",
+    };
+    let name = &home.key.collection;
+    let why = format!(
+        "generation {} of '{name}' was built by {by} than this program's: it is served as it is and takes \
+         nothing in until 'contexture reindex start --collection {name}' has built it anew",
+        home.generation
+    );
+    tracing::warn!(tenant = %home.key.tenant, collection = %name, why, "a generation is outdated");
+    Some(why)
+}
+
 fn epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal> {
+    epoch_of_chunker(pipeline, embedder, CHUNKER_VERSION)
+}
+
+fn epoch_of_chunker(pipeline: &Pipeline, embedder: &dyn Embedder, version: u32) -> Result<Epoch, Refusal> {
     let info = embedder.info();
-    pipeline.epoch(&info.model, info.dims, info.tokens_max, CHUNKER_VERSION)
+    pipeline.epoch(&info.model, info.dims, info.tokens_max, version)
+}
+
+/// In place of vectors that no model here can be asked for: queries go without, and say so.
+struct NoVectors(String);
+
+impl NoVectors {
+    fn fault<T>(&self) -> Result<T, Fault> {
+        Err(Fault::Unauthorized(self.0.clone()))
+    }
+}
+
+#[async_trait]
+impl Vectors for NoVectors {
+    async fn upsert(&self, _: Vec<Point>) -> Result<(), Fault> {
+        self.fault()
+    }
+
+    async fn delete(&self, _: Vec<ChunkId>) -> Result<(), Fault> {
+        self.fault()
+    }
+
+    async fn search(
+        &self,
+        _: Vec<f32>,
+        _: Option<&Filter>,
+        _: &[String],
+        _: usize,
+    ) -> Result<Vec<DenseHit>, Fault> {
+        self.fault()
+    }
+
+    async fn ids_of(&self, _: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
+        self.fault()
+    }
+
+    async fn count(&self) -> Result<u64, Fault> {
+        self.fault()
+    }
 }
 
 pub(super) fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Refusal> {

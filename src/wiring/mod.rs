@@ -218,6 +218,7 @@ impl Stack {
         let services = Services {
             ingest: Arc::new(api::Ingest(self.submitter.clone())),
             context: Arc::new(api::Context(self.engine.clone())),
+            admin: Arc::new(api::Admin::new(self)),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
         };
         server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| {
@@ -343,8 +344,9 @@ fn require_same(record: &CollectionRecord, pipeline: &Pipeline) -> Result<(), Re
         "pipeline_differs",
         "pipeline",
         format!(
-            "collection '{}' was made with another pipeline; leave --pipeline out, or ingest into a new collection",
-            record.key.collection
+            "collection '{name}' has another pipeline; leave --pipeline out, or build it anew under this one with \
+             'contexture reindex start --collection {name} --pipeline FILE'",
+            name = record.key.collection
         ),
     ))
 }

@@ -4,6 +4,7 @@ mod documents;
 mod evaluation;
 mod providers;
 mod queries;
+mod reindex;
 mod tokenizers;
 mod usage;
 

@@ -1,5 +1,6 @@
 //! The API over a real socket, with scripted services behind it.
 
+mod admin;
 mod auth;
 mod calls;
 mod lifecycle;

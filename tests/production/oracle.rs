@@ -1,17 +1,19 @@
 //! What must hold when everything is quiet: promises I1 to I7 of a document store.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors, collection_name};
 use contexture::adapters::tantivy::TantivyReader;
 use contexture::domain::ids::DocumentId;
-use contexture::ingest::chunk::{ChunkLimits, cut, decode};
+use contexture::ingest::chunk::{cut, decode};
 use contexture::ports::ledger::State;
 use contexture::ports::lexical::{Analysis, Lexical, Snapshot};
 use contexture::ports::vectors::Vectors;
 
+use super::traffic::Cutting;
 use super::world::{COLLECTION, World};
 
 /// What a document must come to: its highest version, and its text; none when that deletes it.
@@ -21,14 +23,53 @@ pub(crate) type Truth = BTreeMap<String, (u64, Option<String>)>;
 const SWEEP_MAX: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(500);
 
+/// A generation, and how it was built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Build {
+    pub(crate) generation: u32,
+    pub(crate) dims: usize,
+    pub(crate) cutting: Cutting,
+}
+
+impl Build {
+    /// As the world builds its collection.
+    pub(crate) const FIRST: Self = Self { generation: 1, dims: 64, cutting: Cutting { tokens_max: 128 } };
+}
+
 /// Checks the ledger, the index in the folder `data`, and the vectors.
 pub(crate) async fn check(world: &World, data: &str, truth: &Truth) {
+    check_build(world, data, truth, Build::FIRST).await;
+}
+
+/// The same of one generation.
+pub(crate) async fn check_build(world: &World, data: &str, truth: &Truth, build: Build) {
     ledger(world, truth).await;
-    let directory = world.path(data).join("collections/local").join(COLLECTION).join("1/lexical");
+    let of_collection = world.path(data).join("collections/local").join(COLLECTION);
+    let directory = of_collection.join(build.generation.to_string()).join("lexical");
+    // Whoever indexes follows the others, and the builder, a moment later.
+    let deadline = tokio::time::Instant::now() + SWEEP_MAX;
+    while !follows(&*opened(&directory).snapshot(), truth) && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
+    let chunks = check_index(&directory, truth, build.cutting);
+    vectors_hold(world, &*opened(&directory).snapshot(), truth, chunks, build).await;
+}
+
+/// Checks an index by itself; returns how many chunks there are.
+pub(crate) fn check_index(directory: &Path, truth: &Truth, cutting: Cutting) -> u64 {
+    index_holds(&*opened(directory).snapshot(), truth, cutting)
+}
+
+fn opened(directory: &Path) -> TantivyReader {
     let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: false };
-    let index = TantivyReader::open(&directory, &analysis).unwrap();
-    let chunks = index_holds(&*index.snapshot(), truth);
-    vectors_hold(world, &*index.snapshot(), truth, chunks).await;
+    TantivyReader::open(directory, &analysis).unwrap()
+}
+
+fn follows(snapshot: &dyn Snapshot, truth: &Truth) -> bool {
+    truth.iter().all(|(id, (version, _))| {
+        let head = snapshot.head(&DocumentId::new(id).unwrap()).unwrap();
+        head.is_some_and(|head| head.version.get() == *version)
+    })
 }
 
 /// I1, I2, I6, I7.
@@ -47,9 +88,9 @@ async fn ledger(world: &World, truth: &Truth) {
 }
 
 /// I2, I3, I4; returns how many chunks there are.
-fn index_holds(snapshot: &dyn Snapshot, truth: &Truth) -> u64 {
+fn index_holds(snapshot: &dyn Snapshot, truth: &Truth, cutting: Cutting) -> u64 {
     let tokenizer = bundled::tokenizer().unwrap();
-    let limits = ChunkLimits { tokens_max: 128, tokens_target: 128, tokens_reserved: 2, chunks_max: 1000 };
+    let limits = cutting.limits();
     let mut chunks = 0;
     for (id, (version, text)) in truth {
         let id = DocumentId::new(id).unwrap();
@@ -74,16 +115,16 @@ fn index_holds(snapshot: &dyn Snapshot, truth: &Truth) -> u64 {
 }
 
 /// I5.
-async fn vectors_hold(world: &World, snapshot: &dyn Snapshot, truth: &Truth, chunks: u64) {
+async fn vectors_hold(world: &World, snapshot: &dyn Snapshot, truth: &Truth, chunks: u64, build: Build) {
     let config = QdrantConfig {
         url: world.vectors.url(),
         api_key: None,
         timeout: SWEEP_MAX,
         connect_timeout: SWEEP_MAX,
     };
-    let name = collection_name(&world.schema, &World::collection(), 1);
+    let name = collection_name(&world.schema, &World::collection(), build.generation);
     let options = CollectionOptions { int8: false, shards: None, replicas: None };
-    let vectors = QdrantVectors::open(&config, &name, 64, options).await.unwrap();
+    let vectors = QdrantVectors::open(&config, &name, build.dims, options).await.unwrap();
     let swept = async {
         while vectors.count().await.unwrap() != chunks {
             tokio::time::sleep(LOOK).await;

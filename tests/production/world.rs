@@ -13,7 +13,7 @@ use super::edge_behind_qdrant_grpc::EdgeBehindQdrantGrpc;
 use super::node::Node;
 
 pub(crate) const COLLECTION: &str = "docs";
-const PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 128\n";
+pub(crate) const PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 128\n";
 
 pub(crate) struct World {
     pub(crate) node: Node,
@@ -108,6 +108,15 @@ impl World {
         Worker(command.spawn().unwrap())
     }
 
+    /// A process that answers at this address until it is dropped.
+    pub(crate) fn server(&self, data: &str, address: std::net::SocketAddr) -> Worker {
+        let log = self.path(&format!("{data}.log"));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut command = self.command(data);
+        command.args(["serve", "--no-workers", "--listen", &address.to_string()]);
+        Worker::spawn(command.stdout(Stdio::null()).stderr(log))
+    }
+
     /// What the workers complained about.
     pub(crate) fn complaints(&self) -> String {
         let files = std::fs::read_dir(self.place.path()).unwrap().flatten();
@@ -138,6 +147,10 @@ impl Drop for World {
 pub(crate) struct Worker(Child);
 
 impl Worker {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
     /// Whether it has ended by itself, as one does that finds no broker when it starts.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()

@@ -16,7 +16,7 @@ use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::global::{Global, existing_collection, read_pipeline};
 use crate::domain::ids::{CollectionId, CollectionKey, Generation};
-use crate::fault::Refusal;
+use crate::domain::pipeline::Pipeline;
 use crate::ports::generations::BuildPace;
 use crate::wiring::{Roles, Stack};
 
@@ -79,9 +79,10 @@ enum Action {
     Start {
         #[command(flatten)]
         home: Home,
-        /// The other pipeline, a TOML file
+        /// The other pipeline, a TOML file; the one it has, unless given: for a program that builds it
+        /// otherwise than the one before
         #[arg(long, value_name = "FILE")]
-        pipeline: PathBuf,
+        pipeline: Option<PathBuf>,
         #[command(flatten)]
         pace: Pace,
         #[command(flatten)]
@@ -179,19 +180,21 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     let action = arguments.action;
     let collection = CollectionId::new(&action.home().collection)?;
     let pipeline = match &action {
-        Action::Start { pipeline, .. } => read_pipeline(Some(pipeline))?,
+        Action::Start { pipeline, .. } => read_pipeline(pipeline.as_deref())?,
         _ => None,
     };
     let (_, stack) = global.open_existing(action.roles()).await?;
     let outcome = async {
-        let key = existing_collection(&stack, &collection).await?.key;
-        match (action, pipeline) {
-            (Action::Start { dry_run: true, .. }, Some(pipeline)) => {
+        let home = existing_collection(&stack, &collection).await?;
+        let pipeline = pipeline.map_or_else(|| Pipeline::from_toml(&home.pipeline), Ok)?;
+        let key = home.key;
+        match action {
+            Action::Start { dry_run: true, .. } => {
                 let (estimate, embedder) = stack.estimate_reindex(&key, &pipeline).await?;
                 let pace = embedder.pace().await?;
                 super::dry_run::show_reindex(&embedder.info().model, estimate, pace, console)
             }
-            (Action::Start { pace, waiting, activate, .. }, Some(pipeline)) => {
+            Action::Start { pace, waiting, activate, .. } => {
                 let record = stack.begin_reindex(&key, &pipeline, pace.or_default()).await?;
                 console.note(&format!(
                     "generation {} of '{collection}' is being built; queries are served by the active one",
@@ -199,7 +202,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
                 ));
                 wait(&stack, &key, waiting, activate, console).await
             }
-            (action, _) => act(&stack, &key, action, console).await,
+            other => act(&stack, &key, other, console).await,
         }
     }
     .await;
@@ -210,13 +213,10 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
 async fn act(stack: &Stack, key: &CollectionKey, action: Action, console: Console) -> Result<Exit, Failure> {
     let reindexing = stack.reindexing();
     match action {
-        Action::Start { .. } => {
-            Err(Refusal::invalid("pipeline_missing", "pipeline", "--pipeline is missing").into())
-        }
-        Action::Status { .. } => show::all(stack, key, console).await,
+        // Starting is done by whoever calls, with its pipeline.
+        Action::Start { .. } | Action::Status { .. } => show::all(stack, key, console).await,
         Action::Pause { .. } => {
-            let generation = reindexing.building(key).await?.record.home.generation;
-            reindexing.pause(key).await?;
+            let generation = reindexing.pause(key).await?;
             say(key, generation, "paused", console)
         }
         Action::Resume { pace, waiting, .. } => {
@@ -224,16 +224,15 @@ async fn act(stack: &Stack, key: &CollectionKey, action: Action, console: Consol
             wait(stack, key, waiting, false, console).await
         }
         Action::Cancel { .. } => {
-            let generation = reindexing.building(key).await?.record.home.generation;
-            reindexing.cancel(key).await?;
+            let generation = reindexing.cancel(key).await?;
             say(key, generation, "cancelled", console)
         }
         Action::Activate { allow_failed, .. } => {
-            let generation = reindexing.activate(key, allow_failed).await?;
+            let generation = watch::once_caught_up(|| reindexing.activate(key, allow_failed)).await?;
             serving(stack, key, generation, console).await
         }
         Action::Rollback { .. } => {
-            let generation = reindexing.rollback(key).await?;
+            let generation = watch::once_caught_up(|| reindexing.rollback(key)).await?;
             serving(stack, key, generation, console).await
         }
         Action::Drop { generation, grace, .. } => {

@@ -1,5 +1,6 @@
 //! The wait until a generation has caught up.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +14,8 @@ use crate::domain::ids::CollectionKey;
 use crate::fault::{Refusal, RefusalKind};
 use crate::wiring::Stack;
 
+/// How long an activation waits for the last documents.
+const CATCH_UP_MAX: Duration = Duration::from_secs(20);
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -56,6 +59,22 @@ pub(super) async fn until_caught_up(
                 );
                 return Err(Failure::failed("interrupted", message));
             }
+        }
+    }
+}
+
+/// Tries what is refused as long as a generation lacks documents: the last of them are on their way.
+pub(super) async fn once_caught_up<T, F>(mut activate: impl FnMut() -> F) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
+    let deadline = Instant::now() + CATCH_UP_MAX;
+    loop {
+        match activate().await {
+            Err(refusal) if refusal.code == "not_caught_up" && Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
+            }
+            done => return done,
         }
     }
 }

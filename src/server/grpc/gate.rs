@@ -28,8 +28,9 @@ use crate::server::auth::Authenticator;
 use crate::server::limits::{Admission, Ticket};
 use crate::server::status;
 
-/// The method whose calls live as long as they are busy.
-const STREAMING_METHOD: &str = "/contexture.v1.IngestService/SubmitStream";
+/// The methods whose calls live as long as they are busy.
+const STREAMING_METHODS: [&str; 2] =
+    ["/contexture.v1.IngestService/SubmitStream", "/contexture.v1.AdminService/WatchReindex"];
 
 /// When a call must be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ impl Keeper {
         let asked = headers.get("grpc-timeout").map(|value| parse_timeout(value.as_bytes())).transpose()?;
         let timeout = match asked {
             Some(timeout) if timeout.is_zero() => return Err(deadline_passed()),
-            _ if path == STREAMING_METHOD => asked,
+            _ if STREAMING_METHODS.contains(&path) => asked,
             _ => Some(asked.unwrap_or(self.limits.request_deadline).min(self.limits.request_deadline_max)),
         };
         Ok(timeout.and_then(|timeout| Instant::now().checked_add(timeout)).map(Deadline))

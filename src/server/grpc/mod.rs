@@ -1,5 +1,6 @@
-//! gRPC: transport, gate and the two services.
+//! gRPC: transport, gate and the services.
 
+mod admin;
 mod body;
 mod connection;
 mod context;
@@ -18,9 +19,11 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::health_reporter;
 
+use self::admin::AdminHandler;
 use self::context::ContextHandler;
 use self::gate::{Gate, Keeper};
 use self::ingest::IngestHandler;
+use self::proto::admin_service_server::AdminServiceServer;
 use self::proto::context_service_server::ContextServiceServer;
 use self::proto::ingest_service_server::IngestServiceServer;
 use super::{ServeError, Services};
@@ -35,7 +38,8 @@ pub mod proto {
 /// The schemas with their comments, as reflection serves them.
 pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("contexture_descriptor");
 /// Names of the services, as health and reflection know them.
-pub const SERVICE_NAMES: [&str; 2] = ["contexture.v1.IngestService", "contexture.v1.ContextService"];
+pub const SERVICE_NAMES: [&str; 3] =
+    ["contexture.v1.IngestService", "contexture.v1.ContextService", "contexture.v1.AdminService"];
 
 /// Largest message of a query, in bytes; what is too long in it is refused by name before this.
 const QUERY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -65,16 +69,19 @@ pub struct GatedServices {
     pub ingest: Gate<IngestServiceServer<IngestHandler>>,
     /// Context out.
     pub context: Gate<ContextServiceServer<ContextHandler>>,
+    /// Whole collections.
+    pub admin: Gate<AdminServiceServer<AdminHandler>>,
     phase: watch::Sender<Phase>,
 }
 
 impl GatedServices {
-    /// Both services behind one gate.
+    /// All services behind one gate.
     pub fn new(services: Services, limits: ServerLimits) -> Self {
         let (phase, phases) = watch::channel(Phase::Serving);
         let message_bytes_max = limits.message_bytes_max;
         let limits = Arc::new(limits);
         let keeper = Arc::new(Keeper::new(services.authenticator, Arc::clone(&limits), phases.clone()));
+        let admin = AdminHandler::new(services.admin, phases.clone());
         let ingest = IngestHandler::new(services.ingest, limits, phases);
         let context = ContextHandler::new(services.context);
         Self {
@@ -84,6 +91,10 @@ impl GatedServices {
             ),
             context: Gate::new(
                 ContextServiceServer::new(context).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
+                Arc::clone(&keeper),
+            ),
+            admin: Gate::new(
+                AdminServiceServer::new(admin).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
                 keeper,
             ),
             phase,
@@ -113,7 +124,7 @@ pub(super) async fn serve(
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout));
     let incoming = connection::accept(listener, limits.connections_max);
-    let GatedServices { ingest, context, phase } = GatedServices::new(services, limits);
+    let GatedServices { ingest, context, admin, phase } = GatedServices::new(services, limits);
     let mut phases = phase.subscribe();
     let stop_accepting = async move {
         // The sender lives in this function, so this ends only when draining begins.
@@ -125,6 +136,7 @@ pub(super) async fn serve(
         .add_service(older_reflection)
         .add_service(ingest)
         .add_service(context)
+        .add_service(admin)
         .serve_with_incoming_shutdown(incoming, stop_accepting);
     tokio::pin!(serving);
     tracing::info!(%address, "serving gRPC");

@@ -7,27 +7,34 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::config::ServerLimits;
 use contexture::config::credential::ApiKey;
 use contexture::context::answer::{Answer, Ranking, Timings};
 use contexture::context::request::{Assembly, Query};
 use contexture::domain::document::Submission;
-use contexture::domain::ids::{CollectionId, DocumentId, TenantId, Version};
+use contexture::domain::ids::{CollectionId, CollectionKey, DocumentId, TenantId, Version};
 use contexture::domain::principal::{Principal, Scope};
 use contexture::fault::Refusal;
+use contexture::jobs::reindex::Reindexing;
+use contexture::ports::clock::Clock;
+use contexture::ports::generations::BuildPace;
 use contexture::ports::ledger::{Intake, Receipt, VersionRecord};
 use contexture::server::auth::Authenticator;
 use contexture::server::grpc::GatedServices;
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
 use contexture::server::grpc::proto::{AssembleRequest, SubmitRequest};
-use contexture::server::{ContextApi, IngestApi, ServeError, Services, run};
+use contexture::server::{AdminApi, ContextApi, IngestApi, ServeError, Services, run};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
+
+use crate::support::clock::ManualClock;
+use crate::support::epoch;
 
 pub(super) const BODY_BYTES_MAX: usize = 1000;
 
@@ -40,10 +47,47 @@ pub(super) struct Scripted {
     pub(super) on_submit: OnSubmit,
     pub(super) on_document: OnDocument,
     pub(super) on_query: OnQuery,
+    pub(super) admin: Arc<Collections>,
     pub(super) seen: Mutex<Vec<Vec<Submission>>>,
     pub(super) queries: Mutex<Vec<Query>>,
     pub(super) entered: watch::Sender<usize>,
     pub(super) leave: Semaphore,
+}
+
+/// Collections in memory, to be looked after.
+pub(super) struct Collections {
+    pub(super) ledger: MemoryLedger,
+    clock: Arc<ManualClock>,
+    reindexing: Reindexing,
+}
+
+impl Default for Collections {
+    fn default() -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let ledger = MemoryLedger::new(clock.clone());
+        let reindexing = Reindexing::new(Arc::new(ledger.peer()), clock.clone());
+        Self { ledger, clock, reindexing }
+    }
+}
+
+#[async_trait]
+impl AdminApi for Collections {
+    async fn start_reindex(
+        &self,
+        collection: &CollectionKey,
+        pipeline: &str,
+        pace: BuildPace,
+    ) -> Result<(), Refusal> {
+        self.reindexing.start(collection, pipeline, epoch(pipeline), pace).await.map(|_| ())
+    }
+
+    fn reindexing(&self) -> &Reindexing {
+        &self.reindexing
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
 }
 
 impl Default for Scripted {
@@ -52,6 +96,7 @@ impl Default for Scripted {
             on_submit: Box::new(|submissions| Ok(submissions.iter().map(accepted).collect())),
             on_document: Box::new(|_| Err(Refusal::not_found("not_found", "not found, or not yours to see"))),
             on_query: Box::new(|_| Ok(())),
+            admin: Arc::default(),
             seen: Mutex::default(),
             queries: Mutex::default(),
             entered: watch::Sender::new(0),
@@ -172,6 +217,7 @@ pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services 
     Services {
         ingest: Arc::clone(scripted) as Arc<dyn IngestApi>,
         context: Arc::clone(scripted) as Arc<dyn ContextApi>,
+        admin: scripted.admin.clone(),
         authenticator: Arc::new(Authenticator::new(keys).unwrap()),
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod cache;
 mod dead;
+mod generations;
 mod intake;
 mod journey;
 mod leases;
@@ -165,6 +166,20 @@ macro_rules! ledger_suite {
                 log_holds_tombstones_and_nothing_that_never_served,
                 log_is_read_in_pages,
                 collections_have_logs_of_their_own,
+            ],
+            generations: [
+                first_generation_is_active,
+                one_generation_is_built_at_a_time,
+                of_many_begun_at_once_one_is_built,
+                activation_moves_tasks_and_keeps_what_served,
+                changes_fit_the_state,
+                builder_gets_what_a_generation_lacks,
+                only_visible_versions_of_live_generations_are_prepared,
+                losers_are_swept_from_every_live_generation,
+                failures_are_noted_as_long_as_the_version_serves,
+                cursor_moves_forward_only,
+                log_is_measured,
+                dropped_generation_is_cleared,
             ],
             sweep: [
                 superseded_versions_are_losers_until_swept,

@@ -1,0 +1,349 @@
+//! A re-index to another model and chunk size while users ask and producers write, and every
+//! process is killed in turn: no question fails, no answer mixes generations, nothing is lost.
+//!
+//! `CONTEXTURE_REINDEX=DOCUMENTS,QUESTIONS_PER_SECOND,UPDATES_PER_SECOND` sets the size.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use contexture::server::grpc::proto::admin_service_client::AdminServiceClient;
+use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
+use contexture::server::grpc::proto::{
+    ActivateReindexRequest, CollectionRequest, Generation, StartReindexRequest, SubmitRequest,
+};
+use tokio::time::Instant;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+use super::oracle::{self, Build, Truth};
+use super::producer::{Message, Producer};
+use super::traffic::{Asked, Cutting, Texts, Traffic};
+use super::world::{COLLECTION, PIPELINE, Worker, World, run};
+use super::{LOOK, Part, Random, keep_up, quiet};
+
+const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n[chunker]\ntokens_max = 64\ntokens_target = 64\n";
+const FIRST: Cutting = Cutting { tokens_max: 128 };
+const SECOND: Cutting = Cutting { tokens_max: 64 };
+const BATCH_PAUSE: Duration = Duration::from_millis(500);
+const DONE_MAX: Duration = Duration::from_mins(5);
+
+struct Sizes {
+    documents: usize,
+    questions: u32,
+    updates: usize,
+}
+
+fn sizes() -> Sizes {
+    let given = std::env::var("CONTEXTURE_REINDEX").unwrap_or_else(|_| "300,20,10".to_owned());
+    let numbers: Vec<usize> = given.split(',').map(|number| number.parse().unwrap()).collect();
+    Sizes { documents: numbers[0], questions: u32::try_from(numbers[1]).unwrap(), updates: numbers[2] }
+}
+
+/// Documents that are written again and again.
+struct Library {
+    truth: Truth,
+    texts: Texts,
+    random: Random,
+}
+
+impl Library {
+    fn new(seed: u64) -> Self {
+        Self { truth: Truth::new(), texts: Texts::default(), random: Random(seed) }
+    }
+
+    fn knows(&mut self, id: &str, text: &str) {
+        self.texts.note(id, 1, text);
+        self.truth.insert(id.to_owned(), (1, Some(text.to_owned())));
+    }
+
+    /// The next version of a document: longer than a chunk of either pipeline.
+    fn next(&mut self, number: usize) -> Message {
+        const WORDS: [&str; 8] =
+            ["queue", "worker", "index", "commit", "snapshot", "retry", "budget", "ledger"];
+        let id = format!("note-{number:05}.md");
+        let version = self.truth.get(&id).map_or(1, |(version, _)| version + 1);
+        let mut text = format!("# Note {number}\n\n");
+        for paragraph in 0..4 {
+            let words: Vec<&str> = (0..40).map(|_| WORDS[self.random.below(WORDS.len())]).collect();
+            text += &format!("Version {version} of case{number}, part {paragraph}: {}.\n\n", words.join(" "));
+        }
+        self.texts.note(&id, version, &text);
+        self.truth.insert(id.clone(), (version, Some(text.clone())));
+        Message { id, version, text: Some(text) }
+    }
+
+    fn batch(&mut self, documents: usize, count: usize) -> Vec<Message> {
+        (0..count)
+            .map(|_| {
+                let number = self.random.below(documents);
+                self.next(number)
+            })
+            .collect()
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn report(name: &str, sizes: &Sizes, asked: &Asked, since: Instant) {
+    println!("{name}: {} documents, {:.0} s: {asked:?}", sizes.documents, since.elapsed().as_secs_f64());
+    assert!(asked.by_first > 0 && asked.by_second > 0, "both served: {asked:?}");
+    assert_eq!(asked.degraded, 0, "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn production_reindex_under_traffic_and_kills() {
+    let sizes = sizes();
+    let world = World::new("reindex").await;
+    std::fs::write(world.path("other.toml"), OTHER).unwrap();
+    let parts: [Part; 4] = [
+        ("front", &["submit", "chunk", "embed"]),
+        ("embed", &["chunk", "embed"]),
+        ("index-1", &["index"]),
+        ("index-2", &["index"]),
+    ];
+    let mut workers: Vec<Worker> = parts.iter().map(|(data, stages)| world.worker(data, stages)).collect();
+    let addresses = [free_address(), free_address()];
+    let serve = |which: usize| world.server(&format!("server-{which}"), addresses[which]);
+    let mut servers: Vec<Worker> = (0..2).map(serve).collect();
+    let producer = Producer::new(&world);
+    let mut library = Library::new(u64::from(std::process::id()));
+    library.knows("seed.md", "# Seed\n\nThe first document of all.\n");
+    let all: Vec<Message> = (0..sizes.documents).map(|number| library.next(number)).collect();
+    for batch in all.chunks(1000) {
+        producer.publish(&world, batch).await;
+    }
+    quiet(&world, &producer, &library.truth, &mut workers, &parts).await;
+
+    let began = Instant::now();
+    let traffic =
+        Traffic::start(&addresses, sizes.questions, sizes.documents, library.texts.clone(), [FIRST, SECOND]);
+    let reindex = |arguments: &[&str]| {
+        let mut command = world.command("client");
+        command.args(["--json", "reindex", arguments[0], "--collection", COLLECTION]).args(&arguments[1..]);
+        command
+    };
+    let other = world.path("other.toml").display().to_string();
+    run(reindex(&["start", "--pipeline", &other, "--no-wait"])).await;
+    let victims = parts.len() + servers.len();
+    let mut round = 0;
+    loop {
+        let batch = library.batch(sizes.documents, sizes.updates / 2);
+        producer.publish(&world, &batch).await;
+        if round < victims {
+            // Everyone in turn, in the middle of it.
+            if round < parts.len() {
+                workers[round].kill();
+                workers[round] = world.worker(parts[round].0, parts[round].1);
+            } else {
+                servers[round - parts.len()].kill();
+                servers[round - parts.len()] = serve(round - parts.len());
+            }
+        }
+        round += 1;
+        tokio::time::sleep(BATCH_PAUSE).await;
+        keep_up(&world, &mut workers, &parts);
+        traffic.so_far();
+        assert!(began.elapsed() < DONE_MAX, "it does not end: {}", world.complaints());
+        let status: serde_json::Value = serde_json::from_str(&run(reindex(&["status"])).await).unwrap();
+        let left = status["generations"][1]["remaining"].as_u64().unwrap();
+        if round >= victims && left <= sizes.documents as u64 / 100 {
+            break;
+        }
+    }
+    let built = began.elapsed();
+    run(reindex(&["activate"])).await;
+    while traffic.so_far().1 == 0 {
+        let batch = library.batch(sizes.documents, sizes.updates / 2);
+        producer.publish(&world, &batch).await;
+        tokio::time::sleep(BATCH_PAUSE).await;
+        assert!(began.elapsed() < DONE_MAX, "it does not serve: {}", world.complaints());
+    }
+    // And after it: writes, and kills of whoever indexes and answers.
+    for which in 0..2 {
+        let batch = library.batch(sizes.documents, sizes.updates / 2);
+        producer.publish(&world, &batch).await;
+        workers[2 + which].kill();
+        servers[which].kill();
+        servers[which] = serve(which);
+        keep_up(&world, &mut workers, &parts);
+        tokio::time::sleep(BATCH_PAUSE).await;
+    }
+    quiet(&world, &producer, &library.truth, &mut workers, &parts).await;
+    let asked = traffic.end().await;
+    println!("built in {:.0} s", built.as_secs_f64());
+    report("production", &sizes, &asked, began);
+    let build = Build { generation: 2, dims: 32, cutting: SECOND };
+    oracle::check_build(&world, "index-1", &library.truth, build).await;
+    oracle::check_build(&world, "index-2", &library.truth, build).await;
+    // What served before is kept up to date.
+    oracle::check_build(&world, "index-1", &library.truth, Build::FIRST).await;
+}
+
+/// The embedded stack: one process, its data, and calls to it.
+struct Embedded {
+    place: tempfile::TempDir,
+    address: SocketAddr,
+}
+
+impl Embedded {
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_contexture"));
+        command.arg("--data").arg(self.place.path().join("data")).stdin(Stdio::null());
+        command.env("CONTEXTURE__LOG__LEVEL", "error");
+        command
+    }
+
+    fn serve(&self) -> Worker {
+        let log = self.place.path().join("server.log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut command = self.command();
+        command.args(["serve", "--listen", &self.address.to_string()]);
+        Worker::spawn(command.stdout(Stdio::null()).stderr(log))
+    }
+
+    fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()
+    }
+
+    async fn submit(&self, messages: &[Message]) {
+        let mut client = IngestServiceClient::new(self.channel());
+        for Message { id, version, text } in messages {
+            let request = SubmitRequest {
+                collection: COLLECTION.to_owned(),
+                document_id: id.clone(),
+                version: Some(*version),
+                body: text.clone().unwrap_or_default().into(),
+                ..SubmitRequest::default()
+            };
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while let Err(status) = client.submit(request.clone()).await {
+                let again = matches!(
+                    status.code(),
+                    Code::Unavailable | Code::Unknown | Code::Cancelled | Code::ResourceExhausted
+                );
+                assert!(again && Instant::now() < deadline, "{status:?}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    async fn generations(&self) -> Vec<Generation> {
+        let mut client = AdminServiceClient::new(self.channel());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let request = CollectionRequest { collection: COLLECTION.to_owned() };
+            match client.list_generations(request).await {
+                Ok(listed) => return listed.into_inner().generations,
+                Err(status) => assert!(Instant::now() < deadline, "{status:?}"),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let mut command = self.command();
+        command.args(["--json", "status", "--collection", COLLECTION]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    async fn quiet(&self, documents: usize) {
+        let deadline = Instant::now() + DONE_MAX;
+        loop {
+            let status = self.status();
+            if status["in_flight"] == 0 && status["documents"].as_u64() == Some(documents as u64) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{status}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn index(&self, generation: u32) -> std::path::PathBuf {
+        let collections = Path::new("data/collections/local").join(COLLECTION);
+        self.place.path().join(collections).join(generation.to_string()).join("lexical")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_reindex_under_traffic_and_kills() {
+    let sizes = sizes();
+    let home = Embedded { place: tempfile::tempdir().unwrap(), address: free_address() };
+    std::fs::write(home.place.path().join("pipeline.toml"), PIPELINE).unwrap();
+    let mut library = Library::new(u64::from(std::process::id()));
+    let folder = home.place.path().join("documents");
+    std::fs::create_dir(&folder).unwrap();
+    for number in 0..sizes.documents {
+        let Message { id, text, .. } = library.next(number);
+        std::fs::write(folder.join(id), text.unwrap()).unwrap();
+    }
+    let mut ingest = home.command();
+    ingest.args(["ingest", "--collection", COLLECTION, "--pipeline"]);
+    run_in(ingest.arg(home.place.path().join("pipeline.toml")).arg(&folder)).await;
+    let mut server = home.serve();
+    let began = Instant::now();
+    let traffic = Traffic::start(
+        &[home.address],
+        sizes.questions,
+        sizes.documents,
+        library.texts.clone(),
+        [FIRST, SECOND],
+    );
+    home.generations().await;
+    let mut admin = AdminServiceClient::new(home.channel());
+    let start =
+        StartReindexRequest { collection: COLLECTION.to_owned(), pipeline: OTHER.to_owned(), pace: None };
+    admin.start_reindex(start).await.unwrap();
+    let mut round = 0;
+    loop {
+        home.submit(&library.batch(sizes.documents, sizes.updates / 2)).await;
+        if round < 3 {
+            server.kill();
+            server = home.serve();
+        }
+        round += 1;
+        tokio::time::sleep(BATCH_PAUSE).await;
+        traffic.so_far();
+        assert!(began.elapsed() < DONE_MAX, "it does not end");
+        let generations = home.generations().await;
+        if round > 3 && generations[1].remaining <= sizes.documents as u64 / 100 {
+            break;
+        }
+    }
+    let built = began.elapsed();
+    let activate = ActivateReindexRequest { collection: COLLECTION.to_owned(), allow_failed: false };
+    admin.activate_reindex(activate).await.unwrap();
+    // Killed right after the flip, before the new one serves.
+    server.kill();
+    server = home.serve();
+    while traffic.so_far().1 == 0 {
+        home.submit(&library.batch(sizes.documents, sizes.updates / 2)).await;
+        tokio::time::sleep(BATCH_PAUSE).await;
+        assert!(began.elapsed() < DONE_MAX, "it does not serve");
+    }
+    home.quiet(sizes.documents).await;
+    // Followers end where the active one is.
+    let deadline = Instant::now() + DONE_MAX;
+    while !home.generations().await.iter().all(|one| one.remaining == 0) {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(BATCH_PAUSE).await;
+    let asked = traffic.end().await;
+    println!("built in {:.0} s", built.as_secs_f64());
+    report("embedded", &sizes, &asked, began);
+    drop(server);
+    for (generation, cutting) in [(1, FIRST), (2, SECOND)] {
+        oracle::check_index(&home.index(generation), &library.truth, cutting);
+    }
+}
+
+async fn run_in(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

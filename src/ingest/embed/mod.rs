@@ -1,13 +1,15 @@
 //! The embed stage: spans to vectors, staged in the vector store.
 //!
 //! A text is embedded once: texts are collected across documents ([`vectors`]), what the cache
-//! knows is not computed again, and what another worker computes is waited for ([`flights`]). So an
+//! knows is not computed again, and what another worker computes is waited for ([`flights`] in this
+//! process, [`claims`] in others). So an
 //! unchanged chunk of a new version costs no call. A fault is the fault of the documents whose
 //! texts it hit, and of no other; a document that failed [`ALONE_ATTEMPTS`] times shares no call
 //! with others. Work proceeds in slices of [`SLICE_CHUNKS_MAX`], so a document of any length needs
 //! the memory of one slice, and for [`RUN_MAX`], so a message is never held for long: the rest
 //! comes back without an attempt spent, and what was embedded is in the cache by then.
 
+mod claims;
 pub mod flights;
 mod vectors;
 
@@ -173,11 +175,8 @@ async fn embed_slice(
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
         }
     }
-    let Fresh { vectors: computed, claimed, _claim } = fresh;
-    let cache = async {
-        stages.ledger.cache_vectors(computed).await?;
-        stages.ledger.release_texts(&claimed).await
-    };
+    let Fresh { vectors: computed, _claim } = fresh;
+    let cache = stages.ledger.cache_vectors(computed);
     let count = usage::add(stages, &open.record.key.tenant, model, spent);
     tokio::try_join!(open.vectors.upsert(points), cache, count)?;
     Ok((failed, spent))

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 
+use super::claims::Claimed;
 use super::flights::Claim;
 use crate::domain::ids::EmbeddingKey;
 use crate::fault::Fault;
@@ -39,19 +40,16 @@ pub(super) struct Known {
     pub(super) spent: Usage,
 }
 
-/// Vectors that the cache does not have yet, and the claims on them.
+/// Vectors that the cache does not have yet, and this process's claim on them.
 pub(super) struct Fresh<'a> {
     pub(super) vectors: Vec<(EmbeddingKey, Vec<f32>)>,
-    /// Claimed from other processes.
-    pub(super) claimed: Vec<EmbeddingKey>,
     pub(super) _claim: Claim<'a>,
 }
 
-/// How long a text is left to the process that claimed it: most batches take less, and one that is
-/// gone must not hold its documents up for long.
-const CLAIM_MAX: Duration = Duration::from_secs(30);
-/// When a text that another process embeds is looked for again.
+/// When a text that another process embeds is looked for again, the first time; then later and later.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Longest time between two looks.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// A text and its key.
 type Keyed = (EmbeddingKey, Text);
@@ -65,47 +63,44 @@ pub(super) async fn of<'a>(
     tally: &Tally,
 ) -> Result<(Known, Fresh<'a>), Fault> {
     let mut known = Known::default();
+    let mut look_again = LOOK_AGAIN;
     loop {
         look_up(stages, open, &mut texts, &mut known).await?;
         let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
         let (claim, others) = stages.flights.claim(&keys);
         let mut elsewhere: BTreeMap<EmbeddingKey, Text> =
             others.iter().filter_map(|(key, _)| texts.remove_entry(key)).collect();
-        let is_metered = open.embedder.info().is_metered;
-        let in_other_processes =
-            if is_metered { claim_from_others(stages, &mut texts).await? } else { BTreeMap::new() };
-        let claimed: Vec<EmbeddingKey> =
-            if is_metered { texts.keys().copied().collect() } else { Vec::new() };
-        let computed = compute(stages, open, texts, &mut known).await;
+        let (computed, in_other_processes) = if open.embedder.info().is_metered {
+            let (claimed, others) = Claimed::take(stages, &mut texts).await?;
+            let work = async {
+                // Who had the claim before may have embedded them since they were looked up.
+                look_up(stages, open, &mut texts, &mut known).await?;
+                Ok(compute(stages, open, texts, &mut known).await)
+            };
+            let computed = claimed.during(work).await;
+            claimed.release().await;
+            (computed?, others)
+        } else {
+            (compute(stages, open, texts, &mut known).await, BTreeMap::new())
+        };
         if elsewhere.is_empty() && in_other_processes.is_empty() {
             let missing = known.spent.texts + known.failed.len() as u64;
             tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
-            return Ok((known, Fresh { vectors: computed, claimed, _claim: claim }));
+            return Ok((known, Fresh { vectors: computed, _claim: claim }));
         }
         // Who holds a claim waits for nobody: what is done is cached and let go of first.
         stages.ledger.cache_vectors(computed).await?;
-        stages.ledger.release_texts(&claimed).await?;
         drop(claim);
         for (_, landing) in others {
             landing.landed().await;
         }
         if !in_other_processes.is_empty() {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(look_again).await;
+            look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
         }
         elsewhere.extend(in_other_processes);
         texts = elsewhere;
     }
-}
-
-/// Claims the texts from other processes; takes those out that one of them has.
-async fn claim_from_others(
-    stages: &Stages,
-    texts: &mut BTreeMap<EmbeddingKey, Text>,
-) -> Result<BTreeMap<EmbeddingKey, Text>, Fault> {
-    let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
-    let claimed = stages.ledger.claim_texts(&keys, CLAIM_MAX).await?;
-    let others = keys.iter().zip(claimed).filter(|(_, is_mine)| !is_mine);
-    Ok(others.filter_map(|(key, _)| texts.remove_entry(key)).collect())
 }
 
 /// Moves what the cache has from `texts` to `known`.
@@ -115,6 +110,9 @@ async fn look_up(
     texts: &mut BTreeMap<EmbeddingKey, Text>,
     known: &mut Known,
 ) -> Result<(), Fault> {
+    if texts.is_empty() {
+        return Ok(());
+    }
     let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
     let dims = open.embedder.info().dims;
     for (key, cached) in keys.iter().zip(stages.ledger.cached_vectors(&keys).await?) {
@@ -133,6 +131,9 @@ async fn compute(
     texts: BTreeMap<EmbeddingKey, Text>,
     known: &mut Known,
 ) -> Vec<(EmbeddingKey, Vec<f32>)> {
+    if texts.is_empty() {
+        return Vec::new();
+    }
     let info = open.embedder.info();
     let texts_max = info.batch_texts_max.min(stages.limits.embed_batch_texts_max);
     let tokens_max = info.batch_tokens_max.min(stages.limits.embed_batch_tokens_max);

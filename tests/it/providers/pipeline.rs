@@ -10,7 +10,6 @@ use contexture::domain::ids::embedding_key;
 use contexture::fault::reason;
 use contexture::ingest::usage;
 use contexture::ports::embedder::Embedder;
-use contexture::ports::ledger::Ledger;
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::ingest::usage::Usage;
 use crate::ingest::{Stages, Tally};
 use crate::ports::catalog::OpenCollection;
-use crate::ports::embedder::Purpose;
+use crate::ports::embedder::{Embedder, Pace, Purpose};
 
 /// A text to embed.
 pub(super) struct Text {
@@ -137,6 +137,7 @@ async fn compute(
     let info = open.embedder.info();
     let texts_max = info.batch_texts_max.min(stages.limits.embed_batch_texts_max);
     let tokens_max = info.batch_tokens_max.min(stages.limits.embed_batch_tokens_max);
+    let tokens_max = tokens_max.min(paced_tokens_max(&*open.embedder).await);
     let (alone, together): (Vec<Keyed>, Vec<Keyed>) =
         texts.into_iter().partition(|(_, text)| text.alone.is_some());
     let mut by_document: BTreeMap<usize, Vec<Keyed>> = BTreeMap::new();
@@ -168,6 +169,19 @@ async fn compute(
     // In the order of their keys, whatever call ended first.
     computed.sort_unstable_by_key(|(key, _)| *key);
     computed
+}
+
+/// Tokens of one call that a limit per minute has room for: half of it, for a call of more than all of
+/// it is refused for ever, and one of nearly all waits for a whole minute.
+async fn paced_tokens_max(embedder: &dyn Embedder) -> usize {
+    match embedder.pace().await {
+        Ok(Pace { tokens_per_minute: Some(limit), .. }) => (limit / 2).max(1) as usize,
+        Ok(_) => usize::MAX,
+        Err(fault) => {
+            tracing::debug!(%fault, "the pace of a model is not known");
+            usize::MAX
+        }
+    }
 }
 
 /// What became of a text.

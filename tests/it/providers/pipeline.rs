@@ -125,6 +125,24 @@ async fn nonsense_for_ever_kills_a_few_then_parks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_fit_into_the_tokens_of_a_minute() {
+    // A text has five runs; more than twelve texts are more than a minute has, whenever they come.
+    let server = ScriptedHttp::start(|request| {
+        if texts_of(request).len() > 12 { refusal(429, "too large") } else { answer_well(request) }
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.limits.tokens_per_minute = Some(60);
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(64), 1).await;
+    let counts = plant.drained(Duration::from_mins(30)).await;
+    assert_eq!((counts.visible, counts.dead), (64, 0));
+    let most = server.requests().iter().map(|request| texts_of(request).len()).max().unwrap();
+    assert!((2..=6).contains(&most), "half a minute's tokens: {most}");
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_vector_without_numbers_is_its_texts_fault() {
     let server = ScriptedHttp::start(|request| {
         let vectors: Vec<Vec<f32>> = texts_of(request)

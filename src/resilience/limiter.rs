@@ -18,6 +18,7 @@ use super::quota::Quota;
 use super::terms::{Ask, Ended, Limits, Standing, Told, Turn, Wait, Why};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
+use crate::ports::embedder::Deadline;
 use crate::ports::states::SharedStates;
 
 /// Where quotas stand among the shared states.
@@ -102,12 +103,15 @@ impl Limiter {
     }
 
     /// Waits for a turn to make a call of so many tokens; throttled, or unauthorized where the
-    /// credential is refused, when that would take too long.
-    pub async fn turn(&self, tokens: u32) -> Result<Lease, Fault> {
+    /// credential is refused, when that would take too long, or when `deadline` passes.
+    pub async fn turn(&self, tokens: u32, deadline: &Deadline) -> Result<Lease, Fault> {
         let _waiting = Waiting::new(&self.waiting);
         let began = Instant::now();
         let mut unwell_since = None;
         loop {
+            if deadline.has_passed() {
+                return Err(deadline.fault());
+            }
             let freed = self.place_free.notified();
             let wait = match self.ask(tokens).await? {
                 (Turn::Go { lease, at_ms }, now_ms) => {
@@ -127,11 +131,11 @@ impl Limiter {
             {
                 return Err(self.fault(&wait, wait_ms));
             }
-            let sleep = Duration::from_millis(wait_ms.max(1)).min(LOOK_MAX);
-            if wait.why == Why::Concurrency {
-                let _ = tokio::time::timeout(sleep, freed).await;
-            } else {
-                tokio::time::sleep(sleep).await;
+            let sleep = tokio::time::sleep(Duration::from_millis(wait_ms.max(1)).min(LOOK_MAX));
+            tokio::select! {
+                () = sleep => {}
+                () = freed, if wait.why == Why::Concurrency => {}
+                () = deadline.passed() => {}
             }
         }
     }

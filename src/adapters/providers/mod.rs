@@ -25,7 +25,7 @@ use super::credentials::{Credential, Token};
 use super::http::{Endpoint, HeaderMap, HeaderName};
 use crate::fault::{Fault, reason};
 use crate::ports::clock::Clock;
-use crate::ports::embedder::{Embedder, EmbedderInfo, Pace, Purpose, Waiting};
+use crate::ports::embedder::{Deadline, Embedder, EmbedderInfo, Pace, Purpose, Waiting};
 use crate::ports::tokenizer::Tokenizer;
 use crate::resilience::limiter::{Lease, Limiter};
 use crate::resilience::terms::{Ended, Limits, Told};
@@ -123,13 +123,18 @@ impl ProviderEmbedder {
         Ok(all)
     }
 
-    async fn passages(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
+    async fn passages(
+        &self,
+        texts: &[String],
+        tokens: usize,
+        deadline: &Deadline,
+    ) -> Result<Vec<Vec<f32>>, Fault> {
         let limiter = &self.parts.limiter;
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let began = Instant::now();
         let (mut renewed, mut rechecked) = (false, false);
         loop {
-            let lease = limiter.turn(tokens).await?;
+            let lease = limiter.turn(tokens, deadline).await?;
             // Not before its turn: it may have been replaced while this call waited.
             let token = match self.token().await {
                 Ok(token) => token,
@@ -158,7 +163,7 @@ impl ProviderEmbedder {
                 }
                 Trouble::Nonsense(_) if !rechecked => rechecked = true,
                 Trouble::Refused(words) if texts.len() == 1 => {
-                    return Err(self.refused(token.as_ref(), &words).await);
+                    return Err(self.refused(token.as_ref(), &words, deadline).await);
                 }
                 Trouble::Nonsense(words) if texts.len() == 1 => return Err(self.nonsense(&words)),
                 Trouble::Refused(words) | Trouble::Nonsense(words) => return Err(self.rejected(&words)),
@@ -172,18 +177,18 @@ impl ProviderEmbedder {
 
     /// Whether the refusal of one text is about the text: if nothing was served since the last one,
     /// an innocent text tells.
-    async fn refused(&self, token: Option<&Token>, words: &str) -> Fault {
+    async fn refused(&self, token: Option<&Token>, words: &str, deadline: &Deadline) -> Fault {
         // Once per refusal: what was served long ago says nothing of today.
         if !self.served.swap(false, Ordering::Relaxed)
-            && let Err(fault) = self.try_canary(token).await
+            && let Err(fault) = self.try_canary(token, deadline).await
         {
             return fault;
         }
         self.rejected(words)
     }
 
-    async fn try_canary(&self, token: Option<&Token>) -> Result<(), Fault> {
-        let lease = self.parts.limiter.turn(1).await?;
+    async fn try_canary(&self, token: Option<&Token>, deadline: &Deadline) -> Result<(), Fault> {
+        let lease = self.parts.limiter.turn(1, deadline).await?;
         let (made, told) = self.parts.call(token, &[CANARY.to_owned()], Purpose::Passage).await;
         let (ended, tried) = match made {
             Ok(_) => {
@@ -314,6 +319,10 @@ impl ProviderEmbedder {
     }
 }
 
+fn prefixed(prefix: &str, texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| format!("{prefix}{text}")).collect()
+}
+
 /// What the limiter is told of a trouble; `last` says that a single text made no sense twice.
 fn ended(trouble: &Trouble, renewed: bool, last: bool) -> Ended {
     match trouble {
@@ -339,19 +348,22 @@ impl Embedder for ProviderEmbedder {
     }
 
     async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+        match purpose {
+            Purpose::Passage => self.embed_by(texts, &Deadline::never()).await,
+            Purpose::Query if texts.is_empty() => Ok(Vec::new()),
+            Purpose::Query => {
+                let tokens = self.check_fit(texts)?;
+                self.question(&prefixed(&self.parts.query_prefix, texts), tokens).await
+            }
+        }
+    }
+
+    async fn embed_by(&self, texts: &[String], deadline: &Deadline) -> Result<Vec<Vec<f32>>, Fault> {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
         let tokens = self.check_fit(texts)?;
-        let prefix = match purpose {
-            Purpose::Passage => &self.parts.passage_prefix,
-            Purpose::Query => &self.parts.query_prefix,
-        };
-        let prefixed: Vec<String> = texts.iter().map(|text| format!("{prefix}{text}")).collect();
-        match purpose {
-            Purpose::Passage => self.passages(&prefixed, tokens).await,
-            Purpose::Query => self.question(&prefixed, tokens).await,
-        }
+        self.passages(&prefixed(&self.parts.passage_prefix, texts), tokens, deadline).await
     }
 
     fn waiting(&self) -> Option<Waiting> {

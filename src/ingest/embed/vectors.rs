@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::ingest::usage::Usage;
 use crate::ingest::{Stages, Tally};
 use crate::ports::catalog::OpenCollection;
-use crate::ports::embedder::{Embedder, Pace, Purpose};
+use crate::ports::embedder::{Deadline, Embedder, Pace};
 
 /// A text to embed.
 pub(super) struct Text {
@@ -54,13 +54,14 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// A text and its key.
 type Keyed = (EmbeddingKey, Text);
 
-/// The vectors of `texts`, of so many chunks.
+/// The vectors of `texts`, of so many chunks. Whatever would have to wait beyond `deadline` fails.
 pub(super) async fn of<'a>(
     stages: &'a Stages,
     open: &OpenCollection,
     mut texts: BTreeMap<EmbeddingKey, Text>,
     chunks: usize,
     tally: &Tally,
+    deadline: &Deadline,
 ) -> Result<(Known, Fresh<'a>), Fault> {
     let mut known = Known::default();
     let mut look_again = LOOK_AGAIN;
@@ -75,32 +76,48 @@ pub(super) async fn of<'a>(
             let work = async {
                 // Who had the claim before may have embedded them since they were looked up.
                 look_up(stages, open, &mut texts, &mut known).await?;
-                Ok(compute(stages, open, texts, &mut known).await)
+                Ok(compute(stages, open, texts, &mut known, deadline).await)
             };
             let computed = claimed.during(work).await;
             claimed.release().await;
             (computed?, others)
         } else {
-            (compute(stages, open, texts, &mut known).await, BTreeMap::new())
+            (compute(stages, open, texts, &mut known, deadline).await, BTreeMap::new())
         };
         if elsewhere.is_empty() && in_other_processes.is_empty() {
-            let missing = known.spent.texts + known.failed.len() as u64;
-            tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
-            return Ok((known, Fresh { vectors: computed, _claim: claim }));
+            return Ok(all(tally, known, chunks, Fresh { vectors: computed, _claim: claim }));
         }
         // Who holds a claim waits for nobody: what is done is cached and let go of first.
         stages.ledger.cache_vectors(computed).await?;
         drop(claim);
-        for (_, landing) in others {
-            landing.landed().await;
+        let landed = async {
+            for (_, landing) in others {
+                landing.landed().await;
+            }
+            if !in_other_processes.is_empty() {
+                tokio::time::sleep(look_again).await;
+            }
+        };
+        tokio::select! {
+            () = landed => {}
+            () = deadline.passed() => {}
         }
-        if !in_other_processes.is_empty() {
-            tokio::time::sleep(look_again).await;
-            look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
-        }
+        look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
         elsewhere.extend(in_other_processes);
+        if deadline.has_passed() {
+            known.failed.extend(elsewhere.into_keys().map(|key| (key, deadline.fault())));
+            let (claim, _) = stages.flights.claim(&[]);
+            return Ok(all(tally, known, chunks, Fresh { vectors: Vec::new(), _claim: claim }));
+        }
         texts = elsewhere;
     }
+}
+
+/// Counts what became of so many chunks.
+fn all<'a>(tally: &Tally, known: Known, chunks: usize, fresh: Fresh<'a>) -> (Known, Fresh<'a>) {
+    let missing = known.spent.texts + known.failed.len() as u64;
+    tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
+    (known, fresh)
 }
 
 /// Moves what the cache has from `texts` to `known`.
@@ -130,6 +147,7 @@ async fn compute(
     open: &OpenCollection,
     texts: BTreeMap<EmbeddingKey, Text>,
     known: &mut Known,
+    deadline: &Deadline,
 ) -> Vec<(EmbeddingKey, Vec<f32>)> {
     if texts.is_empty() {
         return Vec::new();
@@ -146,7 +164,7 @@ async fn compute(
     }
     let mut calls = batches(&together, texts_max, tokens_max);
     calls.extend(by_document.values().flat_map(|texts| batches(texts, texts_max, tokens_max)));
-    let calling = Calling { stages, open, requests: AtomicU64::new(0), over: OnceLock::new() };
+    let calling = Calling { stages, open, deadline, requests: AtomicU64::new(0), over: OnceLock::new() };
     let calls: Vec<BoxFuture<Vec<Answered>>> =
         calls.into_iter().map(|call| calling.embed_and_keep(call).boxed()).collect();
     let answers: Vec<Vec<Answered>> =
@@ -195,6 +213,8 @@ struct Answered {
 struct Calling<'a> {
     stages: &'a Stages,
     open: &'a OpenCollection,
+    /// When no more calls begin.
+    deadline: &'a Deadline,
     requests: AtomicU64,
     /// Why no more calls begin.
     over: OnceLock<Fault>,
@@ -222,6 +242,7 @@ impl Calling<'_> {
         while let Some(call) = pending.pop() {
             let made = match self.over.get() {
                 Some(fault) => Err(fault.clone()),
+                None if self.deadline.has_passed() => Err(self.deadline.fault()),
                 None => self.call(call).await,
             };
             match made {
@@ -251,7 +272,7 @@ impl Calling<'_> {
     async fn call(&self, call: &[Keyed]) -> Result<Vec<Vec<f32>>, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let texts: Vec<String> = call.iter().map(|(_, text)| text.embedded.clone()).collect();
-        let vectors = self.open.embedder.embed(&texts, Purpose::Passage).await?;
+        let vectors = self.open.embedder.embed_by(&texts, self.deadline).await?;
         check_vectors(&vectors, call.len(), self.open.embedder.info().dims)?;
         Ok(vectors)
     }

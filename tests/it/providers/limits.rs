@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contexture::fault::Fault;
+use contexture::ports::embedder::Deadline;
 use contexture::resilience::limiter::{Limiter, PATIENCE_MAX};
 use contexture::resilience::terms::{Ended, Limits, Told};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -25,7 +27,7 @@ async fn calls(limiters: &[Arc<Limiter>], callers: usize, call: Duration, until:
         running.spawn(async move {
             let mut times = Vec::new();
             while began.elapsed() < until {
-                let lease = limiter.turn(10).await.unwrap();
+                let lease = limiter.turn(10, &Deadline::never()).await.unwrap();
                 times.push(began.elapsed().as_millis());
                 tokio::time::sleep(call).await;
                 limiter.report(lease, Ended::Served(None), Told::default()).await.unwrap();
@@ -75,12 +77,12 @@ async fn tokens_are_paced_like_requests_and_corrected() {
     let began = Instant::now();
     for _ in 0..10 {
         // A thousand are expected, and a hundred used: a second each becomes a tenth.
-        let lease = limiter.turn(1000).await.unwrap();
+        let lease = limiter.turn(1000, &Deadline::never()).await.unwrap();
         limiter.report(lease, Ended::Served(Some(100)), Told::default()).await.unwrap();
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     for _ in 0..10 {
-        let lease = limiter.turn(1000).await.unwrap();
+        let lease = limiter.turn(1000, &Deadline::never()).await.unwrap();
         limiter.report(lease, Ended::Served(None), Told::default()).await.unwrap();
     }
     let took = began.elapsed();
@@ -93,10 +95,10 @@ async fn who_dies_gives_its_place_back() {
     let setup = Setup { limits, call_max: Duration::from_secs(10), ..Setup::new() };
     let limiter = setup.limiter();
     // Two that are never reported: their process is gone.
-    limiter.turn(1).await.unwrap();
-    limiter.turn(1).await.unwrap();
+    limiter.turn(1, &Deadline::never()).await.unwrap();
+    limiter.turn(1, &Deadline::never()).await.unwrap();
     let began = Instant::now();
-    limiter.turn(1).await.unwrap();
+    limiter.turn(1, &Deadline::never()).await.unwrap();
     let waited = began.elapsed();
     assert!((Duration::from_secs(14)..Duration::from_secs(17)).contains(&waited), "{waited:?}");
 }
@@ -109,7 +111,7 @@ async fn window_falls_when_throttled_and_grows_back() {
     calls(std::slice::from_ref(&limiter), 16, Duration::from_millis(50), Duration::from_secs(20)).await;
     assert_eq!(window(&limiter), 16);
     for expected in [8, 4, 2, 1, 1] {
-        let lease = limiter.turn(1).await.unwrap();
+        let lease = limiter.turn(1, &Deadline::never()).await.unwrap();
         limiter.report(lease, Ended::Throttled(Some(1200)), Told::default()).await.unwrap();
         assert_eq!(window(&limiter), expected);
     }
@@ -123,7 +125,7 @@ async fn waits_without_a_hint_grow_and_are_spread() {
     let mut waits = Vec::new();
     for _ in 0..10 {
         let lease = loop {
-            match limiter.turn(1).await {
+            match limiter.turn(1, &Deadline::never()).await {
                 Ok(lease) => break lease,
                 Err(Fault::Throttled { retry_after, .. }) => tokio::time::sleep(retry_after).await,
                 Err(other) => panic!("{other}"),
@@ -141,10 +143,10 @@ async fn waits_without_a_hint_grow_and_are_spread() {
 #[tokio::test(start_paused = true)]
 async fn others_see_why_one_waits() {
     let limiters = processes(2, per_minute(600, 16));
-    let lease = limiters[0].turn(1).await.unwrap();
+    let lease = limiters[0].turn(1, &Deadline::never()).await.unwrap();
     limiters[0].report(lease, Ended::Throttled(Some(300_000)), Told::default()).await.unwrap();
     let began = Instant::now();
-    assert!(matches!(limiters[1].turn(1).await, Err(Fault::Throttled { .. })));
+    assert!(matches!(limiters[1].turn(1, &Deadline::never()).await, Err(Fault::Throttled { .. })));
     assert!(began.elapsed() < PATIENCE_MAX);
     let waiting = limiters[1].clone();
     let parked = tokio::spawn(async move { waiting.until_open().await });
@@ -171,4 +173,25 @@ async fn retries_have_a_budget() {
     assert!(matches!(fault, Fault::Throttled { .. }), "{fault}");
     tokio::time::sleep(Duration::from_secs(5)).await;
     limiter.retry().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_turn_ends_at_its_deadline_and_when_the_process_stops() {
+    let limiter = Setup { limits: per_minute(1, 16), ..Setup::new() }.limiter();
+    limiter.turn(1, &Deadline::never()).await.unwrap();
+    let stop = watch::Sender::new(false);
+    let began = Instant::now();
+    let deadline = Deadline::new(began + Duration::from_secs(7), stop.subscribe());
+    let Fault::Throttled { retry_after, .. } = limiter.turn(1, &deadline).await.unwrap_err() else {
+        panic!()
+    };
+    assert_eq!((began.elapsed(), retry_after), (Duration::from_secs(7), Deadline::AGAIN));
+
+    let deadline = Deadline::new(began + Duration::from_mins(5), stop.subscribe());
+    let waiting = tokio::spawn(async move { limiter.turn(1, &deadline).await });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stop.send_replace(true);
+    let stopped = Instant::now();
+    assert!(matches!(waiting.await.unwrap(), Err(Fault::Throttled { .. })));
+    assert!(stopped.elapsed() < Duration::from_millis(10), "{:?}", stopped.elapsed());
 }

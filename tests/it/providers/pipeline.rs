@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use contexture::adapters::credentials::{self, CredentialConfig, OAuth, Secret};
 use contexture::domain::ids::embedding_key;
-use contexture::fault::reason;
-use contexture::ingest::usage;
+use contexture::domain::task::Stage;
+use contexture::fault::{Fault, reason};
+use contexture::ingest::{Outcome, embed, usage};
 use contexture::ports::embedder::Embedder;
 use serde_json::json;
 use tokio::time::Instant;
@@ -142,6 +143,54 @@ async fn calls_fit_into_the_tokens_of_a_minute() {
     plant.stop().await;
 }
 
+/// A plant whose calls carry one text and begin every ten seconds.
+async fn slow_plant(server: &ScriptedHttp, embedders: usize) -> Plant {
+    let mut setup = Setup { texts_max: 1, ..Setup::new() };
+    setup.limits.requests_per_minute = Some(6);
+    plant(&setup, server, embedders).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_ends_in_time_however_long_its_calls_wait() {
+    let server = ScriptedHttp::start(answer_well).await;
+    let plant = slow_plant(&server, 0).await;
+    plant.put(&documents(64), 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let cut = plant.stages.ledger.stuck(u64::MAX, 100).await.unwrap();
+    let tasks: Vec<_> = cut.into_iter().map(|(_, task)| task).collect();
+    assert_eq!(tasks.len(), 64);
+    let began = Instant::now();
+    let outcomes = embed::run(&plant.stages, &tasks, &plant.stop.subscribe()).await;
+    let took = began.elapsed();
+    assert!((Duration::from_secs(299)..Duration::from_secs(302)).contains(&took), "{took:?}");
+    let embedded = outcomes.iter().filter(|outcome| **outcome == Outcome::HandOn(Stage::Index)).count();
+    let put_off = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(Fault::Throttled { .. }));
+    assert_eq!(outcomes.iter().filter(put_off).count(), 64 - embedded);
+    assert!((29..=32).contains(&embedded), "{embedded}");
+    assert_eq!(server.requests().len(), embedded);
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_waits_for_turns_and_costs_no_attempt() {
+    let server = ScriptedHttp::start(answer_well).await;
+    let plant = slow_plant(&server, 2).await;
+    plant.put(&documents(20), 1).await;
+    tokio::time::sleep(Duration::from_secs(35)).await;
+    let began = Instant::now();
+    let stages = plant.stages.clone();
+    plant.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!((3..=6).contains(&server.requests().len()), "{}", server.requests().len());
+    // What was not embedded is in the queue again, as it came.
+    let mut left = stages.broker.consume(Stage::Embed).await.unwrap();
+    let put_off = left.receive(100, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(put_off.len() + server.requests().len(), 20);
+    for delivery in put_off {
+        assert_eq!(delivery.envelope.unwrap().open().1.attempt, 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_vector_without_numbers_is_its_texts_fault() {
     let server = ScriptedHttp::start(|request| {
@@ -227,8 +276,8 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
     let config = CredentialConfig::ClientCredentials(oauth);
     setup.credential =
         Some(credentials::open("scripted", config, setup.states.clone(), setup.clock.clone()).unwrap());
-    let embedder = Arc::new(Small(setup.embedder(&server)));
-    let plant = Plant::new(embedder, setup.states.clone(), setup.clock.clone(), 3).await;
+    setup.texts_max = 4;
+    let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 3).await;
     let began = Instant::now();
     plant.put(&documents(2000), 1).await;
     let counts = plant.drained(LONG).await;
@@ -241,33 +290,6 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
     assert!(took > Duration::from_secs(30) && u128::from(tokens) <= most, "{tokens} in {took:?}");
     assert!(u128::from(tokens) >= took.as_millis() / 3000, "{tokens} in {took:?}");
     plant.stop().await;
-}
-
-/// Takes four texts a call, so that there are many.
-struct Small(Arc<contexture::adapters::providers::ProviderEmbedder>);
-
-#[async_trait::async_trait]
-impl Embedder for Small {
-    fn info(&self) -> &contexture::ports::embedder::EmbedderInfo {
-        static INFO: std::sync::OnceLock<contexture::ports::embedder::EmbedderInfo> =
-            std::sync::OnceLock::new();
-        INFO.get_or_init(|| contexture::ports::embedder::EmbedderInfo {
-            batch_texts_max: 4,
-            ..self.0.info().clone()
-        })
-    }
-
-    fn tokenizer(&self) -> Arc<dyn contexture::ports::tokenizer::Tokenizer> {
-        self.0.tokenizer()
-    }
-
-    async fn embed(
-        &self,
-        texts: &[String],
-        purpose: contexture::ports::embedder::Purpose,
-    ) -> Result<Vec<Vec<f32>>, contexture::fault::Fault> {
-        self.0.embed(texts, purpose).await
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,8 +330,8 @@ async fn a_process_that_dies_loses_the_calls_that_are_open() {
     let server = ScriptedHttp::start(answer_well).await;
     let mut setup = Setup::new();
     setup.limits.requests_per_minute = Some(60);
-    let embedder = Arc::new(Small(setup.embedder(&server)));
-    let plant = Plant::new(embedder, setup.states.clone(), setup.clock.clone(), 1).await;
+    setup.texts_max = 4;
+    let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 1).await;
     plant.put(&documents(64), 1).await;
     tokio::time::sleep(Duration::from_millis(8500)).await;
     let asked: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();

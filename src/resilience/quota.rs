@@ -174,6 +174,8 @@ impl Quota {
         let open = self.leases.len();
         let held = self.leases.iter().position(|held| held.number == lease);
         let tokens = held.map(|place| self.leases.swap_remove(place).tokens);
+        // Calls that were open together are refused together, which counts once.
+        let is_first = now_ms >= self.patience_until_ms;
         self.learn(limits, told, now_ms);
         match ended {
             Ended::Served(used) => {
@@ -189,8 +191,6 @@ impl Quota {
             }
             Ended::Throttled(hint_ms) => {
                 self.throttled += 1;
-                // Calls that were open together are refused together, which counts once.
-                let is_first = now_ms >= self.patience_until_ms;
                 self.refusals = self.refusals.saturating_add(u32::from(is_first));
                 self.window.cut(now_ms);
                 self.breaker.answered(lease, now_ms);
@@ -293,8 +293,13 @@ impl Quota {
         self.requests_per_minute = told.requests_per_minute.or(self.requests_per_minute);
         self.tokens_per_minute = told.tokens_per_minute.or(self.tokens_per_minute);
         let known = self.limits(limits);
-        if let (Some(wait_ms), Some(_)) = (told.no_requests_ms, known.requests_per_minute) {
-            self.requests.spent_until(float(now_ms + wait_ms.min(HINT_MS_MAX)));
+        if let Some(wait_ms) = told.no_requests_ms {
+            let until_ms = now_ms + wait_ms.min(HINT_MS_MAX);
+            match known.requests_per_minute {
+                Some(_) => self.requests.spent_until(float(until_ms)),
+                // Nothing paces calls, and none is left.
+                None => self.patience_until_ms = self.patience_until_ms.max(until_ms),
+            }
         }
         if let (Some(wait_ms), Some(_)) = (told.no_tokens_ms, known.tokens_per_minute) {
             self.tokens.spent_until(float(now_ms + wait_ms.min(HINT_MS_MAX)));

@@ -302,3 +302,16 @@ async fn a_status_goes_by_the_time_of_the_store() {
     let standings = limiter::standings(&*setup.states, &known).await.unwrap();
     assert_eq!(standings[0].1.wait_ms, PARK_MS - 10_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_says_that_nothing_is_left_is_left_alone_without_a_limit_per_minute() {
+    let limiter = Setup::new().limiter();
+    let lease = limiter.turn(1, &Deadline::never()).await.unwrap();
+    let told = Told { no_requests_ms: Some(90_000), ..Told::default() };
+    limiter.report(lease, Ended::Served(None), told).await.unwrap();
+    let fault = limiter.turn(1, &Deadline::never()).await.unwrap_err();
+    let Fault::Throttled { retry_after, .. } = fault else { panic!("{fault}") };
+    assert!(retry_after > Duration::from_secs(85), "{retry_after:?}");
+    tokio::time::sleep(retry_after).await;
+    limiter.turn(1, &Deadline::never()).await.unwrap();
+}

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use contexture::adapters::http::{HeaderMap, HeaderName, HeaderValue};
 use contexture::adapters::providers::{CANARY, ProviderEmbedder};
 use contexture::fault::{Fault, reason};
 use contexture::ports::embedder::{Embedder, Purpose};
@@ -10,6 +11,8 @@ use serde_json::json;
 
 use crate::support::providers::{DIMS, KEY, Setup, answer, answer_well, refusal, texts_of, vector_of};
 use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+
+const PROXY_HEADER: HeaderName = HeaderName::from_static("x-proxy");
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("canary-text number {number}")).collect()
@@ -193,6 +196,30 @@ async fn refusal_of_every_text_parks_instead_of_killing() {
     assert!(words.contains("every text") && words.contains("unknown parameter"), "{words}");
     assert_eq!(server.requests().len(), 2);
     assert!(embedder.waiting().unwrap().stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_token_nor_header_is_repeated() {
+    const PROXY: &str = "proxy-secret-0123456789";
+    let mut header: HeaderValue = format!("Basic {PROXY}").parse().unwrap();
+    header.set_sensitive(true);
+    let setup = || Setup { headers: HeaderMap::from_iter([(PROXY_HEADER, header.clone())]), ..Setup::new() };
+    // At the end of what is passed on, too: half a secret is one.
+    for padding in (0..300).step_by(7) {
+        let said = format!("{} {KEY} Basic {PROXY} {PROXY}", "x".repeat(padding));
+        for reply in [
+            refusal(404, &said),
+            refusal(500, &said),
+            Reply::json(&json!({ "error": { "message": said, "code": KEY } })),
+            Reply::new(404, json!({ "error": { "code": format!("{}{KEY}", "x".repeat(50)) } }).to_string()),
+        ] {
+            let server = ScriptedHttp::always(reply).await;
+            let told = format!("{:?}", embed(&setup().embedder(&server), 2).await.unwrap_err());
+            assert!(!told.contains(&KEY[..5]) && !told.contains(&PROXY[..6]), "{told}");
+            let sent = server.requests();
+            assert_eq!(sent[0].header(PROXY_HEADER.as_str()), Some(format!("Basic {PROXY}").as_str()));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,6 +25,8 @@ pub(super) enum Trouble {
     Refused(String),
     /// The credential is refused.
     Unauthorized(String),
+    /// Whether the credential is refused or this request, nobody knows yet.
+    Forbidden(String),
     /// Everything of the kind is refused.
     Misused(String),
     /// Nothing came back, or a failure.
@@ -36,6 +38,21 @@ pub(super) enum Trouble {
     },
     /// The answer makes no sense.
     Nonsense(String),
+}
+
+impl Trouble {
+    /// What was said, if anything was.
+    pub(super) fn into_words(self) -> String {
+        match self {
+            Self::Throttled(_) => String::new(),
+            Self::Refused(words)
+            | Self::Unauthorized(words)
+            | Self::Forbidden(words)
+            | Self::Misused(words)
+            | Self::Failed { words, .. }
+            | Self::Nonsense(words) => words,
+        }
+    }
 }
 
 impl Parts {
@@ -118,7 +135,10 @@ impl Parts {
         let asked = rates::read(&answer.headers, self.clock.now_ms()).wait();
         let asked = asked.or_else(|| rates::retry_delay(&answer.body)).map(millis);
         match (answer.status, asked) {
-            (401 | 403, _) => Trouble::Unauthorized(words),
+            (401, _) => Trouble::Unauthorized(words),
+            (403, _) => Trouble::Forbidden(words),
+            // What it says may be a quote of a text.
+            (400, _) if shapes::blames_the_key(&answer.body) => Trouble::Forbidden(words),
             (400 | 413 | 422, _) => Trouble::Refused(words),
             // A 503 that names no time is a failure like others.
             (429, _) | (503, Some(_)) => Trouble::Throttled(asked),

@@ -112,16 +112,45 @@ async fn a_text_that_breaks_the_provider_takes_nobody_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_for_ever_kills_a_few_then_parks() {
-    let server = ScriptedHttp::always(Reply::json(&json!({ "data": [] }))).await;
+async fn nonsense_for_ever_kills_nobody() {
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let server = ScriptedHttp::start(move |request| {
+        if is_open.load(Ordering::SeqCst) {
+            answer_well(request)
+        } else {
+            Reply::json(&json!({ "data": [] }))
+        }
+    })
+    .await;
     let setup = Setup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(200), 1).await;
     tokio::time::sleep(Duration::from_mins(10)).await;
     let counts = plant.counts().await;
-    assert_eq!(counts.dead, 4, "the fifth shows that it is the provider: {counts:?}");
-    assert_eq!(counts.visible, 0, "nothing of it is stored");
+    assert_eq!((counts.visible, counts.dead), (0, 0), "nothing of it is stored, and nobody's fault");
     assert!(server.requests().len() <= 300, "{}", server.requests().len());
+    open.store(true, Ordering::SeqCst);
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (200, 0));
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_403_about_one_text_among_64_kills_it_alone() {
+    let server = ScriptedHttp::start(|request| {
+        let poisoned = texts_of(request).iter().any(|text| text.contains("number 37."));
+        if poisoned { refusal(403, "blocked by the content filter") } else { answer_well(request) }
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(64), 1).await;
+    let counts = plant.drained(Duration::from_mins(1)).await;
+    assert_eq!((counts.visible, counts.dead), (63, 1));
+    let letters = plant.dead().await;
+    assert_eq!(letters[0].key.document_id.as_str(), "doc 37");
+    assert!(letters[0].reason.detail.contains("content filter"), "{}", letters[0].reason.detail);
     plant.stop().await;
 }
 

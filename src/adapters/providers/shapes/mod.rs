@@ -18,7 +18,7 @@ use std::fmt::Write;
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde::Serialize;
 
-pub(super) use self::words::{Secrets, without_quotes, words};
+pub(super) use self::words::{Secrets, blames_the_key, without_quotes, words};
 use crate::fault::Fault;
 use crate::ports::embedder::Purpose;
 

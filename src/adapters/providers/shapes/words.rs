@@ -86,6 +86,18 @@ pub(in super::super) fn words(body: &[u8], secrets: &Secrets) -> Option<String> 
     }
 }
 
+/// Whether a refusal says that the credential is not valid, though its status does not: Gemini's 400
+/// with the reason `API_KEY_INVALID` (`google.rpc.ErrorInfo`), and gateways that say OpenAI's
+/// `invalid_api_key`.
+pub(in super::super) fn blames_the_key(body: &[u8]) -> bool {
+    let Some(Body { error, message, .. }) = first(body) else { return false };
+    let is_reason = |detail: &Value| detail["reason"] == "API_KEY_INVALID";
+    let says = |value: &Value| value.as_str().is_some_and(|text| text.contains("API key not valid"));
+    error["details"].as_array().is_some_and(|details| details.iter().any(is_reason))
+        || error["code"] == "invalid_api_key"
+        || [&error["message"], &error, &message].into_iter().any(says)
+}
+
 /// The words with an ellipsis in place of every run of [`QUOTE_CHARS_MIN`] or more characters that
 /// stands in one of the texts: an error may quote what it was sent. Control characters count as
 /// spaces, as [`words`] makes them.
@@ -292,6 +304,29 @@ mod tests {
             words(format!(r#"{{"error":{{"code":"{}{token}"}}}}"#, "x".repeat(50)).as_bytes(), &secrets);
         assert!(!kind.unwrap().contains("sk-"));
         assert_eq!(Secrets::default().masked(token), token);
+    }
+
+    #[test]
+    fn a_key_is_blamed_in_several_ways() {
+        for body in [
+            r#"{"error":{"code":400,"message":"no","details":[{"@type":"t"},{"reason":"API_KEY_INVALID"}]}}"#,
+            r#"[{"error":{"details":[{"reason":"API_KEY_INVALID"}]}}]"#,
+            r#"{"error":{"message":"API key not valid. Please pass a valid API key."}}"#,
+            r#"{"error":"API key not valid"}"#,
+            r#"{"message":"API key not valid"}"#,
+            r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#,
+        ] {
+            assert!(blames_the_key(body.as_bytes()), "{body}");
+        }
+        for body in [
+            "",
+            "[]",
+            "<html>",
+            r#"{"error":{"message":"API key of another kind"}}"#,
+            r#"{"error":{"message":"input is too long","details":[{"reason":"INVALID"}]}}"#,
+        ] {
+            assert!(!blames_the_key(body.as_bytes()), "{body}");
+        }
     }
 
     fn unquoted(words: &str, texts: &[&str]) -> String {

@@ -166,6 +166,7 @@ async fn work(url: &str, prefix: &str, told: bool) {
             embed_batch_documents_max: 64,
             embed_batch_texts_max: 64,
             embed_batch_tokens_max: 16_384,
+            embed_claim_max: Duration::from_secs(30),
             commit_documents_max: 64,
             commit_wait_max: Duration::from_millis(250),
             batch_body_bytes_max: 32 << 20,

@@ -136,6 +136,7 @@ fn limits() -> StageLimits {
         embed_batch_documents_max: 512,
         embed_batch_texts_max: 64,
         embed_batch_tokens_max: 16_384,
+        embed_claim_max: Duration::from_secs(30),
         commit_documents_max: 1024,
         commit_wait_max: Duration::from_millis(250),
         batch_body_bytes_max: 32 << 20,

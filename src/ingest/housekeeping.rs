@@ -1,4 +1,5 @@
-//! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages, dropped generations.
+//! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages, dropped generations,
+//! claims of the dead.
 //!
 //! Every process runs this, and one does the work: the one that has the lease [`ROLE`]. It is
 //! renewed between pieces of work, given up at the end, and taken over when a process died,
@@ -26,6 +27,8 @@ const ROUND: Duration = Duration::from_secs(5);
 const OUTBOX_AGE_MS: u64 = 5_000;
 /// Time without movement after which a version with no message is sent again.
 const STUCK_MS: u64 = 60_000;
+/// Time after the end of a claim on a text after which its process is taken for gone.
+const CLAIM_KEPT: Duration = Duration::from_mins(10);
 /// Versions per round.
 const VERSIONS_MAX: usize = 1_000;
 
@@ -57,6 +60,7 @@ pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
     }
     requeue_lost(stages).await?;
     drop_generations(stages).await?;
+    stages.ledger.forget_claims(CLAIM_KEPT).await?;
     Ok(true)
 }
 

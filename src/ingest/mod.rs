@@ -85,6 +85,9 @@ pub struct StageLimits {
     pub embed_batch_texts_max: usize,
     /// Tokens of one call to the embedder.
     pub embed_batch_tokens_max: usize,
+    /// How long a text is left to the process that claimed it, unless it renews its claim: one that
+    /// is gone must not hold its documents up for long.
+    pub embed_claim_max: std::time::Duration,
     /// Documents of one commit.
     pub commit_documents_max: usize,
     /// How long a commit waits for more documents.

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::domain::ids::ChunkId;
 use crate::domain::task::Task;
 use crate::fault::{Fault, Reason, reason};
@@ -32,12 +34,14 @@ pub struct Prepared {
 }
 
 /// Prepares visible documents for the generation that is open; their tasks are of it.
-/// Counts in `tally`, so that what is embedded for a build is not taken for live documents'.
+/// Counts in `tally`, so that what is embedded for a build is not taken for live documents'. Once
+/// `stop` is true, no call begins any more.
 pub async fn run(
     stages: &Stages,
     open: &Arc<OpenCollection>,
     tasks: &[Task],
     tally: &Tally,
+    stop: &watch::Receiver<bool>,
 ) -> Result<Prepared, Fault> {
     open.takes_in()?;
     let generation = open.record.generation;
@@ -50,7 +54,8 @@ pub async fn run(
             Cut::Gone => {}
         }
     }
-    let embed::Staged { failed, spent } = embed::stage_documents(stages, open, tasks, &ready, tally).await?;
+    let embed::Staged { failed, spent } =
+        embed::stage_documents(stages, open, tasks, &ready, tally, stop).await?;
     let mut done = Prepared { spent, ..Prepared::default() };
     for (index, fault) in &failed {
         match fault {

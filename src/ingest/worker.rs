@@ -41,7 +41,8 @@ const HELD_MAX: Duration = Duration::from_mins(10);
 /// How long a chunk or embed worker waits for company of a first message.
 const LINGER: Duration = Duration::from_millis(5);
 
-/// Runs a stage until `stop` is true; finishes the batch at hand.
+/// Runs a stage until `stop` is true; finishes the batch at hand, or hands it back where it waits for
+/// a model.
 pub async fn run(stages: Arc<Stages>, stage: Stage, mut stop: watch::Receiver<bool>) {
     let mut failures = 0;
     while !*stop.borrow() {
@@ -90,7 +91,7 @@ async fn consume(
         }
         let (tags, tasks) = decode(stage, &mut *consumer, deliveries).await?;
         for (tags, tasks) in split_by_bytes(tags, tasks, stages.limits.batch_body_bytes_max) {
-            let outcomes = run_guarded(stages, stage, &tasks).await;
+            let outcomes = run_guarded(stages, stage, &tasks, &stop).await;
             settle_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
         }
         let took = began.elapsed();
@@ -178,17 +179,28 @@ fn split_by_bytes(tags: Vec<u64>, tasks: Vec<Task>, bytes_max: u64) -> Vec<(Vec<
     batches
 }
 
-async fn run_stage(stages: &Stages, stage: Stage, tasks: &[Task]) -> Vec<Outcome> {
+async fn run_stage(
+    stages: &Stages,
+    stage: Stage,
+    tasks: &[Task],
+    stop: &watch::Receiver<bool>,
+) -> Vec<Outcome> {
     match stage {
         Stage::Chunk => chunk::stage::run(stages, tasks).await,
-        Stage::Embed => embed::run(stages, tasks).await,
+        Stage::Embed => embed::run(stages, tasks, stop).await,
         Stage::Index => index::run(stages, tasks).await,
     }
 }
 
-async fn run_guarded(stages: &Stages, stage: Stage, tasks: &[Task]) -> Vec<Outcome> {
-    let guarded =
-        |from: usize, to: usize| AssertUnwindSafe(run_stage(stages, stage, &tasks[from..to])).catch_unwind();
+async fn run_guarded(
+    stages: &Stages,
+    stage: Stage,
+    tasks: &[Task],
+    stop: &watch::Receiver<bool>,
+) -> Vec<Outcome> {
+    let guarded = |from: usize, to: usize| {
+        AssertUnwindSafe(run_stage(stages, stage, &tasks[from..to], stop)).catch_unwind()
+    };
     if let Ok(outcomes) = guarded(0, tasks.len()).await {
         return outcomes;
     }

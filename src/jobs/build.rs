@@ -101,7 +101,7 @@ async fn build(stages: Arc<Stages>, place: Place, mut stop: watch::Receiver<bool
     let mut pacing = Pacing::default();
     let mut failures = 0;
     while !*stop.borrow() {
-        let wait = match page(&stages, &place, &role, &mut pacing).await {
+        let wait = match page(&stages, &place, &role, &mut pacing, &stop).await {
             Ok(Turned::Over) => break,
             Ok(Turned::Page) => {
                 failures = 0;
@@ -147,7 +147,13 @@ enum Turned {
     Over,
 }
 
-async fn page(stages: &Stages, place: &Place, role: &str, pacing: &mut Pacing) -> Result<Turned, Fault> {
+async fn page(
+    stages: &Stages,
+    place: &Place,
+    role: &str,
+    pacing: &mut Pacing,
+    stop: &watch::Receiver<bool>,
+) -> Result<Turned, Fault> {
     let (collection, generation) = place;
     let records = stages.ledger.generations(Some(collection)).await?;
     let record = records.into_iter().find(|record| record.home.generation == *generation);
@@ -168,7 +174,7 @@ async fn page(stages: &Stages, place: &Place, role: &str, pacing: &mut Pacing) -
     let open = stages.catalog.open_generation(&record.home).await?;
     let began = Instant::now();
     let tasks: Vec<_> = changes.iter().map(|change| change.task.clone()).collect();
-    let done = prepare::run(stages, &open, &tasks, &pacing.tally).await?;
+    let done = prepare::run(stages, &open, &tasks, &pacing.tally, stop).await?;
     pacing.note(&open, &record.pace, &done, tasks.len(), began.elapsed(), stages.clock.now_ms()).await;
     let first_left = done.postponed.iter().map(|(index, _)| *index).min();
     let cursor = match first_left {

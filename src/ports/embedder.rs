@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::tokenizer::Tokenizer;
 use crate::fault::Fault;
@@ -71,6 +73,64 @@ pub struct Pace {
     pub tokens_per_minute: Option<u32>,
 }
 
+/// Until when calls wait for their turn: a time, or the end of the process, if that comes first.
+#[derive(Debug, Clone)]
+pub struct Deadline {
+    at: Option<Instant>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Deadline {
+    /// When those are told to come back that wait no longer.
+    pub const AGAIN: Duration = Duration::from_millis(100);
+
+    /// At a time, or once `stop` is true.
+    pub fn new(at: Instant, stop: watch::Receiver<bool>) -> Self {
+        Self { at: Some(at), stop }
+    }
+
+    /// As long as it takes.
+    pub fn never() -> Self {
+        Self { at: None, stop: watch::channel(false).1 }
+    }
+
+    /// Whether it has passed.
+    pub fn has_passed(&self) -> bool {
+        *self.stop.borrow() || self.at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Returns once it has passed.
+    pub async fn passed(&self) {
+        let mut stop = self.stop.clone();
+        let stopped = async {
+            if stop.wait_for(|stop| *stop).await.is_err() {
+                // Nobody is left who could stop it.
+                std::future::pending::<()>().await;
+            }
+        };
+        let late = async {
+            match self.at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = late => {}
+        }
+    }
+
+    /// What is told to who waits no longer: throttled for a moment.
+    pub fn fault(&self) -> Fault {
+        let what = if *self.stop.borrow() {
+            "the process stops; the rest goes on elsewhere, or later"
+        } else {
+            "a batch took long; its rest goes on soon"
+        };
+        Fault::Throttled { retry_after: Self::AGAIN, what: what.to_owned() }
+    }
+}
+
 /// A model that embeds.
 #[async_trait]
 pub trait Embedder: Send + Sync {
@@ -82,6 +142,12 @@ pub trait Embedder: Send + Sync {
 
     /// Embeds up to `batch_texts_max` texts.
     async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault>;
+
+    /// Embeds passages like [`Embedder::embed`], but waits for a turn until `deadline` only, and is
+    /// throttled then. A call that has begun is not broken off.
+    async fn embed_by(&self, texts: &[String], _deadline: &Deadline) -> Result<Vec<Vec<f32>>, Fault> {
+        self.embed(texts, Purpose::Passage).await
+    }
 
     /// What calls wait for, as far as this process knows; none where they do not.
     fn waiting(&self) -> Option<Waiting> {

@@ -313,16 +313,22 @@ pub trait Ledger: Generations {
     /// several calls.
     async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault>;
 
-    /// Claims texts that are about to be embedded, for `ttl` from now; false where another process
-    /// has the claim. It saves money and excludes nobody: a claim may end before its work. A ledger of
-    /// one process has nobody else to claim from.
+    /// Claims texts that are about to be embedded, or renews this handle's claims, for `ttl` from now;
+    /// false where another handle has the claim. It saves money and excludes nobody: who was paused
+    /// may go on past its end. A ledger of one process has nobody else to claim from.
     async fn claim_texts(&self, keys: &[EmbeddingKey], _ttl: Duration) -> Result<Vec<bool>, Fault> {
         Ok(vec![true; keys.len()])
     }
 
-    /// Ends claims before their time.
+    /// Ends those claims that this handle has before their time.
     async fn release_texts(&self, _keys: &[EmbeddingKey]) -> Result<(), Fault> {
         Ok(())
+    }
+
+    /// Removes what is left of claims that ended so long ago: their processes are gone. Returns how
+    /// many.
+    async fn forget_claims(&self, _ended: Duration) -> Result<u64, Fault> {
+        Ok(0)
     }
 
     /// Versions of a document, newest first.

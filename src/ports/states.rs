@@ -27,6 +27,9 @@ pub trait SharedStates: Send + Sync {
 
     /// States whose name begins with `prefix`, by name.
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault>;
+
+    /// The time that a change would get now: what states say of times is to be compared with it.
+    async fn now_ms(&self) -> Result<u64, Fault>;
 }
 
 /// Refuses a name or a state that is too long.

@@ -94,6 +94,13 @@ impl Breaker {
         }
     }
 
+    /// The clock says so little: counting began no later, and it is not open for longer than
+    /// [`OPEN_MS_MAX`].
+    pub fn rewind(&mut self, now_ms: u64) {
+        self.since_ms = self.since_ms.min(now_ms);
+        self.open_until_ms = self.open_until_ms.min(now_ms + OPEN_MS_MAX);
+    }
+
     fn count(&mut self, now_ms: u64) {
         if now_ms >= self.since_ms + WINDOW_MS {
             (self.calls, self.failures, self.since_ms) = (0, 0, now_ms);

@@ -40,6 +40,11 @@ impl Budget {
         self.spent = self.spent.saturating_sub(SERVED);
     }
 
+    /// The clock says so little: what comes back by itself came no later.
+    pub fn rewind(&mut self, now_ms: u64) {
+        self.filled_ms = self.filled_ms.min(now_ms);
+    }
+
     fn fill(&mut self, now_ms: u64) {
         let seconds = now_ms.saturating_sub(self.filled_ms) / 1000;
         if seconds > 0 {

@@ -5,7 +5,8 @@
 //! while the provider is well, [`PATIENCE_MAX`] while it is not; beyond, its messages had better
 //! wait in their queue. A question waits for nothing and asks nobody, for the store is not on the
 //! query path: it goes out unless this process knows that it would be in vain, and is counted
-//! afterwards. What this process saw last stands in a mirror that costs nothing to look at.
+//! afterwards. What this process saw last stands in a mirror that costs nothing to look at. Nothing
+//! is held up for as long as a clock was set back: see [`Quota::expire`] and [`Mirror`].
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use super::quota::Quota;
 use super::terms::{Ask, Ended, Limits, Standing, Told, Turn, Wait, Why};
 use crate::fault::Fault;
 use crate::ports::clock::Clock;
+use crate::ports::embedder::Deadline;
 use crate::ports::states::SharedStates;
 
 /// Where quotas stand among the shared states.
@@ -48,6 +50,15 @@ pub struct Limiter {
 struct Mirror {
     wait: Option<Wait>,
     standing: Option<Standing>,
+    /// When it was seen, by this process's clock.
+    seen_ms: u64,
+}
+
+impl Mirror {
+    /// The wait that still lasts; none if the clock was set back since it was seen.
+    fn wait(&self, now_ms: u64) -> Option<&Wait> {
+        self.wait.as_ref().filter(|wait| self.seen_ms <= now_ms && now_ms < wait.until_ms)
+    }
 }
 
 /// A turn; to be reported.
@@ -102,12 +113,15 @@ impl Limiter {
     }
 
     /// Waits for a turn to make a call of so many tokens; throttled, or unauthorized where the
-    /// credential is refused, when that would take too long.
-    pub async fn turn(&self, tokens: u32) -> Result<Lease, Fault> {
+    /// credential is refused, when that would take too long, or when `deadline` passes.
+    pub async fn turn(&self, tokens: u32, deadline: &Deadline) -> Result<Lease, Fault> {
         let _waiting = Waiting::new(&self.waiting);
         let began = Instant::now();
         let mut unwell_since = None;
         loop {
+            if deadline.has_passed() {
+                return Err(deadline.fault());
+            }
             let freed = self.place_free.notified();
             let wait = match self.ask(tokens).await? {
                 (Turn::Go { lease, at_ms }, now_ms) => {
@@ -127,11 +141,11 @@ impl Limiter {
             {
                 return Err(self.fault(&wait, wait_ms));
             }
-            let sleep = Duration::from_millis(wait_ms.max(1)).min(LOOK_MAX);
-            if wait.why == Why::Concurrency {
-                let _ = tokio::time::timeout(sleep, freed).await;
-            } else {
-                tokio::time::sleep(sleep).await;
+            let sleep = tokio::time::sleep(Duration::from_millis(wait_ms.max(1)).min(LOOK_MAX));
+            tokio::select! {
+                () = sleep => {}
+                () = freed, if wait.why == Why::Concurrency => {}
+                () = deadline.passed() => {}
             }
         }
     }
@@ -167,17 +181,20 @@ impl Limiter {
     /// Whether a question may be asked now.
     pub fn question(&self) -> Result<(), Fault> {
         let now_ms = self.clock.now_ms();
-        match &self.mirror().wait {
-            Some(wait) if wait.until_ms > now_ms => Err(self.fault(wait, wait.until_ms - now_ms)),
-            _ => Ok(()),
+        match self.mirror().wait(now_ms) {
+            Some(wait) => Err(self.fault(wait, wait.until_ms - now_ms)),
+            None => Ok(()),
         }
     }
 
     /// Counts a question that was asked, after the fact and off its path.
     pub fn asked(self: &Arc<Self>, tokens: u32, ended: Ended, told: Told) {
         if let Ended::Throttled(hint_ms) = &ended {
-            let until_ms = self.clock.now_ms() + hint_ms.unwrap_or(super::quota::PATIENCE_MS_MIN);
-            self.mirror().wait = Some(Wait { until_ms, why: Why::Throttled, words: String::new() });
+            let seen_ms = self.clock.now_ms();
+            let until_ms = seen_ms + hint_ms.unwrap_or(super::quota::PATIENCE_MS_MIN);
+            let wait = Wait { until_ms, why: Why::Throttled, words: String::new() };
+            let mut mirror = self.mirror();
+            (mirror.wait, mirror.seen_ms) = (Some(wait), seen_ms);
         }
         let limiter = self.clone();
         tokio::spawn(async move {
@@ -197,10 +214,8 @@ impl Limiter {
         let now_ms = self.clock.now_ms();
         let mirror = self.mirror();
         let standing = mirror.standing.clone()?;
-        match &mirror.wait {
-            Some(wait) if wait.until_ms > now_ms => {
-                Some(Standing { wait_ms: wait.until_ms - now_ms, why: Some(wait.why), ..standing })
-            }
+        match mirror.wait(now_ms) {
+            Some(wait) => Some(Standing { wait_ms: wait.until_ms - now_ms, why: Some(wait.why), ..standing }),
             _ if standing.why == Some(Why::Parked) => Some(Standing { wait_ms: 0, ..standing }),
             // Calls go on, but slowly: as it was when it was last seen.
             _ if matches!(standing.why, Some(Why::Rate | Why::Concurrency)) => Some(standing),
@@ -211,7 +226,7 @@ impl Limiter {
     /// Whether calls go out at all, as far as this process knows.
     pub fn is_open(&self) -> bool {
         let now_ms = self.clock.now_ms();
-        self.mirror().wait.as_ref().is_none_or(|wait| wait.until_ms <= now_ms)
+        self.mirror().wait(now_ms).is_none()
     }
 
     /// Waits until calls may go out again; is counted as waiting meanwhile.
@@ -220,7 +235,7 @@ impl Limiter {
         loop {
             let looked = self.look().await;
             let now_ms = self.clock.now_ms();
-            let wait = self.mirror().wait.clone().filter(|wait| wait.until_ms > now_ms);
+            let wait = self.mirror().wait(now_ms).cloned();
             match (looked, wait) {
                 (Ok(()), None) => return,
                 (_, wait) => {
@@ -279,7 +294,7 @@ impl Limiter {
         // The store's time and this process's may differ; a wait is kept as a length.
         mirror.wait =
             wait.map(|wait| Wait { until_ms: ahead + wait.until_ms.saturating_sub(now_ms), ..wait });
-        mirror.standing = Some(standing);
+        (mirror.standing, mirror.seen_ms) = (Some(standing), ahead);
         Ok((result, now_ms))
     }
 
@@ -302,6 +317,22 @@ impl Limiter {
     fn mirror(&self) -> std::sync::MutexGuard<'_, Mirror> {
         self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the credentials with these names and limits stand that were ever used, by the time of `states`.
+pub async fn standings(
+    states: &dyn SharedStates,
+    credentials: &[(&str, Limits)],
+) -> Result<Vec<(String, Standing)>, Fault> {
+    let known = states.named(PREFIX).await?;
+    let now_ms = states.now_ms().await?;
+    let standing = |(name, limits): &(&str, Limits)| {
+        let (_, state) = known.iter().find(|(known, _)| known.strip_prefix(PREFIX) == Some(name))?;
+        let mut quota: Quota = serde_json::from_str(state).ok()?;
+        quota.expire(now_ms);
+        Some(((*name).to_owned(), quota.standing(limits, now_ms)))
+    };
+    Ok(credentials.iter().filter_map(standing).collect())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -4,6 +4,8 @@
 //! long to wait and why; [`Quota::report`] learns from how the call ended. A turn is a lease:
 //! who dies with it blocks its place until [`Ask::call_max_ms`] and [`LEASE_SLACK_MS`] have passed.
 //! Turns are given up to [`AHEAD_MS`] before their time, so that callers sleep instead of asking.
+//! Times are kept as the clock said them; none holds longer than it could have when it was noted, even
+//! if the clock is set back ([`Quota::expire`]).
 
 use std::collections::BTreeMap;
 
@@ -25,6 +27,8 @@ pub const PATIENCE_MS_MIN: u64 = 1_000;
 pub const PATIENCE_MS_MAX: u64 = 60_000;
 /// Longest wait that a provider is believed.
 pub const HINT_MS_MAX: u64 = 600_000;
+/// How far what was taken of a limit per minute may reach ahead; what is owed beyond is forgiven.
+pub const OWED_MS_MAX: u64 = HINT_MS_MAX;
 /// How long nobody calls after a credential or a model was refused.
 pub const PARK_MS: u64 = 30_000;
 /// How often a place among the open calls is asked for anew.
@@ -39,6 +43,9 @@ struct Lease {
     number: u64,
     tokens: u32,
     until_ms: u64,
+    /// Its length when it was taken; 0 where a program wrote it that did not know.
+    #[serde(default)]
+    lasts_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +118,8 @@ impl Quota {
         }
         self.lease += 1;
         let until_ms = at_ms + ask.call_max_ms + LEASE_SLACK_MS;
-        self.leases.push(Lease { number: self.lease, tokens: ask.tokens, until_ms });
+        let lasts_ms = until_ms - now_ms;
+        self.leases.push(Lease { number: self.lease, tokens: ask.tokens, until_ms, lasts_ms });
         if verdict == Verdict::Probe {
             self.breaker.probing(self.lease);
         }
@@ -145,7 +153,8 @@ impl Quota {
         }
         self.lease += 1;
         self.calls += 1;
-        self.leases.push(Lease { number: self.lease, tokens, until_ms: now_ms + LEASE_SLACK_MS });
+        let lasts_ms = LEASE_SLACK_MS;
+        self.leases.push(Lease { number: self.lease, tokens, until_ms: now_ms + lasts_ms, lasts_ms });
         if self.breaker.verdict(now_ms) == Verdict::Probe {
             self.breaker.probing(self.lease);
         }
@@ -165,6 +174,8 @@ impl Quota {
         let open = self.leases.len();
         let held = self.leases.iter().position(|held| held.number == lease);
         let tokens = held.map(|place| self.leases.swap_remove(place).tokens);
+        // Calls that were open together are refused together, which counts once.
+        let is_first = now_ms >= self.patience_until_ms;
         self.learn(limits, told, now_ms);
         match ended {
             Ended::Served(used) => {
@@ -180,8 +191,6 @@ impl Quota {
             }
             Ended::Throttled(hint_ms) => {
                 self.throttled += 1;
-                // Calls that were open together are refused together, which counts once.
-                let is_first = now_ms >= self.patience_until_ms;
                 self.refusals = self.refusals.saturating_add(u32::from(is_first));
                 self.window.cut(now_ms);
                 self.breaker.answered(lease, now_ms);
@@ -284,8 +293,13 @@ impl Quota {
         self.requests_per_minute = told.requests_per_minute.or(self.requests_per_minute);
         self.tokens_per_minute = told.tokens_per_minute.or(self.tokens_per_minute);
         let known = self.limits(limits);
-        if let (Some(wait_ms), Some(_)) = (told.no_requests_ms, known.requests_per_minute) {
-            self.requests.spent_until(float(now_ms + wait_ms.min(HINT_MS_MAX)));
+        if let Some(wait_ms) = told.no_requests_ms {
+            let until_ms = now_ms + wait_ms.min(HINT_MS_MAX);
+            match known.requests_per_minute {
+                Some(_) => self.requests.spent_until(float(until_ms)),
+                // Nothing paces calls, and none is left.
+                None => self.patience_until_ms = self.patience_until_ms.max(until_ms),
+            }
         }
         if let (Some(wait_ms), Some(_)) = (told.no_tokens_ms, known.tokens_per_minute) {
             self.tokens.spent_until(float(now_ms + wait_ms.min(HINT_MS_MAX)));
@@ -299,10 +313,25 @@ impl Quota {
         most_ms / 2 + jitter % (most_ms / 2)
     }
 
-    /// Lets go of turns whose callers are gone.
-    pub(super) fn expire(&mut self, now_ms: u64) {
+    /// Brings it to a time: lets go of turns whose callers are gone, and shortens what lasts longer
+    /// than it ever does, because the clock was set back.
+    pub fn expire(&mut self, now_ms: u64) {
+        self.patience_until_ms = self.patience_until_ms.min(now_ms + HINT_MS_MAX);
+        self.parked_until_ms = self.parked_until_ms.min(now_ms + PARK_MS);
+        for rate in [&mut self.requests, &mut self.tokens] {
+            rate.owed_until(float(now_ms + OWED_MS_MAX));
+        }
+        self.window.rewind(now_ms);
+        self.breaker.rewind(now_ms);
+        self.budget.rewind(now_ms);
+        for waiting in self.waiting.values_mut() {
+            waiting.until_ms = waiting.until_ms.min(now_ms + WAITING_MS);
+        }
         let breaker = &mut self.breaker;
-        self.leases.retain(|lease| {
+        self.leases.retain_mut(|lease| {
+            if lease.lasts_ms > 0 {
+                lease.until_ms = lease.until_ms.min(now_ms + lease.lasts_ms);
+            }
             let lasts = lease.until_ms > now_ms;
             if !lasts {
                 breaker.lost(lease.number);

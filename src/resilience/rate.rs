@@ -37,6 +37,11 @@ impl Rate {
         self.paid_ms = if units < 0.0 { paid_ms } else { paid_ms.max(now_ms) };
     }
 
+    /// Forgives what is paid for only later than that.
+    pub fn owed_until(&mut self, until_ms: f64) {
+        self.paid_ms = self.paid_ms.min(until_ms);
+    }
+
     /// Nothing is left until then.
     pub fn spent_until(&mut self, until_ms: f64) {
         self.paid_ms = self.paid_ms.max(until_ms);

@@ -49,6 +49,11 @@ impl Window {
         }
     }
 
+    /// The clock says so little: no cut was later.
+    pub fn rewind(&mut self, now_ms: u64) {
+        self.cut_ms = self.cut_ms.min(now_ms);
+    }
+
     /// One call at a time from here on, until calls are served again.
     pub fn shut(&mut self) {
         self.size = 1.0;

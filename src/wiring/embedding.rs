@@ -21,7 +21,6 @@ use crate::ports::clock::Clock;
 use crate::ports::embedder::{Embedder, EmbedderInfo, Waiting};
 use crate::ports::states::SharedStates;
 use crate::resilience::limiter::{self, Limiter};
-use crate::resilience::quota::Quota;
 use crate::resilience::terms::{Limits, Standing};
 
 /// Special tokens that a model is expected to add when its pipeline does not say.
@@ -170,15 +169,9 @@ impl Models {
 
     /// How the providers of the configuration stand that were ever called.
     pub(super) async fn standings(&self) -> Result<Vec<(String, Standing)>, Fault> {
-        let now_ms = self.clock.now_ms();
-        let states = self.states.named(limiter::PREFIX).await?;
-        let standing = |provider: &ProviderConfig| {
-            let name = format!("{}{}", limiter::PREFIX, provider.name);
-            let (_, state) = states.iter().find(|(known, _)| *known == name)?;
-            let quota: Quota = serde_json::from_str(state).ok()?;
-            Some((provider.name.clone(), quota.standing(&limits(provider), now_ms)))
-        };
-        Ok(self.providers.iter().filter_map(standing).collect())
+        let credentials: Vec<(&str, Limits)> =
+            self.providers.iter().map(|provider| (provider.name.as_str(), limits(provider))).collect();
+        limiter::standings(&*self.states, &credentials).await
     }
 
     /// What calls of a model wait for, as all processes share it.

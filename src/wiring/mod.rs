@@ -59,6 +59,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Cut documents that wait for the next stage of this process.
 const HANDOVER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long a text is left to a process that gives no sign of life.
+const EMBED_CLAIM_MAX: Duration = Duration::from_secs(30);
 
 /// Everything, wired.
 pub struct Stack {
@@ -328,6 +330,7 @@ fn stage_limits(config: &Config) -> StageLimits {
         embed_batch_documents_max: config.workers.embed_batch_documents_max,
         embed_batch_texts_max: config.workers.embed_batch_texts_max,
         embed_batch_tokens_max: config.workers.embed_batch_tokens_max,
+        embed_claim_max: EMBED_CLAIM_MAX,
         commit_documents_max: config.workers.index_commit_documents_max,
         commit_wait_max: config.workers.index_commit_interval_max,
         batch_body_bytes_max: config.workers.index_commit_bytes_max as u64,

@@ -61,6 +61,7 @@ impl Cluster {
                 embed_batch_documents_max: 8,
                 embed_batch_texts_max: 8,
                 embed_batch_tokens_max: 1024,
+                embed_claim_max: Duration::from_secs(30),
                 commit_documents_max: 8,
                 commit_wait_max: Duration::ZERO,
                 batch_body_bytes_max: 1 << 20,

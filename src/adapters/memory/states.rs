@@ -39,4 +39,8 @@ impl SharedStates for MemoryStates {
         let known = states.iter().filter(|(name, _)| name.starts_with(prefix));
         Ok(known.map(|(name, state)| (name.clone(), state.clone())).collect())
     }
+
+    async fn now_ms(&self) -> Result<u64, Fault> {
+        Ok(self.clock.now_ms())
+    }
 }

@@ -1,4 +1,7 @@
-//! Claims on texts: one row each while some process embeds it. They end by the server's clock.
+//! Claims on texts: one row each while some handle embeds it. They end by the server's clock.
+//!
+//! Who claims, releases or forgets locks rows in the order of their keys, so that no two wait for
+//! each other.
 
 use std::time::Duration;
 
@@ -8,26 +11,31 @@ use super::Trouble;
 use super::rows::signed;
 use crate::domain::ids::EmbeddingKey;
 
-/// Claims those of `keys` that nobody has, or whose claim has ended; one answer each, in order.
+/// Rows that are forgotten at once.
+const FORGET_MAX: i64 = 10_000;
+
+/// Claims or renews those of `keys` that no other holder has, or whose claim has ended; one answer
+/// each, in order.
 pub(super) async fn claim(
     connection: &mut PgConnection,
     keys: &[EmbeddingKey],
+    holder: &str,
     ttl: Duration,
 ) -> Result<Vec<bool>, Trouble> {
-    // In order, so that two claims on the same texts cannot wait for each other.
     let mut sorted: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
     sorted.sort_unstable();
     sorted.dedup();
     let rows = query(
-        "INSERT INTO embedding_claims AS c (embedding_key, ends_at) \
-         SELECT wanted.key, clock_timestamp() + $2 * interval '1 millisecond' \
+        "INSERT INTO embedding_claims AS c (embedding_key, holder, ends_at) \
+         SELECT wanted.key, $2, clock_timestamp() + $3 * interval '1 millisecond' \
            FROM unnest($1::bytea[]) AS wanted (key) ORDER BY 1 \
-         ON CONFLICT (embedding_key) DO UPDATE SET ends_at = excluded.ends_at \
-           WHERE c.ends_at <= clock_timestamp() \
+         ON CONFLICT (embedding_key) DO UPDATE SET holder = excluded.holder, ends_at = excluded.ends_at \
+           WHERE c.holder = excluded.holder OR c.ends_at <= clock_timestamp() \
          RETURNING embedding_key",
     )
     .bind(sorted)
-    .bind(signed(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)))
+    .bind(holder)
+    .bind(millis(ttl))
     .fetch_all(connection)
     .await?;
     let mut claimed: Vec<Vec<u8>> = Vec::with_capacity(rows.len());
@@ -40,12 +48,40 @@ pub(super) async fn claim(
     Ok(keys.iter().map(is_claimed).collect())
 }
 
-/// Ends claims before their time.
-pub(super) async fn release(connection: &mut PgConnection, keys: &[EmbeddingKey]) -> Result<(), Trouble> {
+/// Ends those claims that this holder has.
+pub(super) async fn release(
+    connection: &mut PgConnection,
+    keys: &[EmbeddingKey],
+    holder: &str,
+) -> Result<(), Trouble> {
     let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
-    query("DELETE FROM embedding_claims WHERE embedding_key = ANY($1)")
-        .bind(keys)
-        .execute(connection)
-        .await?;
+    query(
+        "WITH mine AS MATERIALIZED (SELECT embedding_key FROM embedding_claims \
+            WHERE embedding_key = ANY($1) AND holder = $2 ORDER BY embedding_key FOR UPDATE) \
+         DELETE FROM embedding_claims c USING mine WHERE c.embedding_key = mine.embedding_key",
+    )
+    .bind(keys)
+    .bind(holder)
+    .execute(connection)
+    .await?;
     Ok(())
+}
+
+/// Removes claims that ended so long ago; returns how many.
+pub(super) async fn forget(connection: &mut PgConnection, ended: Duration) -> Result<u64, Trouble> {
+    let gone = query(
+        "WITH old AS MATERIALIZED (SELECT embedding_key FROM embedding_claims \
+            WHERE ends_at <= clock_timestamp() - $1 * interval '1 millisecond' \
+            ORDER BY embedding_key LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         DELETE FROM embedding_claims c USING old WHERE c.embedding_key = old.embedding_key",
+    )
+    .bind(millis(ended))
+    .bind(FORGET_MAX)
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
+fn millis(duration: Duration) -> i64 {
+    signed(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

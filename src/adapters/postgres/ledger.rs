@@ -20,12 +20,12 @@ use crate::ports::ledger::{
     VersionRecord,
 };
 
-/// A handle on the ledger in a Postgres schema; its clones share connections and leases.
+/// A handle on the ledger in a Postgres schema; its clones share connections, leases and claims.
 #[derive(Clone)]
 pub struct PostgresLedger {
     database: Database,
     clock: Arc<dyn Clock>,
-    /// What leases are held under.
+    /// What leases and claims are held under.
     holder: String,
     cache_bytes_max: u64,
 }
@@ -222,14 +222,24 @@ impl Ledger for PostgresLedger {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.database.run((keys, ttl), |(keys, ttl), db| claims::claim(db, keys, *ttl).boxed()).await
+        self.database
+            .run((keys, &self.holder, ttl), |(keys, holder, ttl), db| {
+                claims::claim(db, keys, holder, *ttl).boxed()
+            })
+            .await
     }
 
     async fn release_texts(&self, keys: &[EmbeddingKey]) -> Result<(), Fault> {
         if keys.is_empty() {
             return Ok(());
         }
-        self.database.run(keys, |keys, db| claims::release(db, keys).boxed()).await
+        self.database
+            .run((keys, &self.holder), |(keys, holder), db| claims::release(db, keys, holder).boxed())
+            .await
+    }
+
+    async fn forget_claims(&self, ended: Duration) -> Result<u64, Fault> {
+        self.database.run(ended, |ended, db| claims::forget(db, *ended).boxed()).await
     }
 
     async fn history(

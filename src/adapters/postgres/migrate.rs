@@ -13,11 +13,12 @@ use crate::domain::ids::Fields;
 use crate::fault::Fault;
 
 /// The migrations, in order; the table `migrations` says which a schema has seen.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_log.sql"),
     include_str!("migrations/0003_states.sql"),
     include_str!("migrations/0004_generations.sql"),
+    include_str!("migrations/0005_claim_holders.sql"),
 ];
 /// How long to wait for another process, and how long one statement may take.
 pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);

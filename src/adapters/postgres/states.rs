@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use sqlx::{PgConnection, query};
+use sqlx::{PgConnection, query, query_scalar};
 
 use super::rows::get;
 use super::{Database, Trouble};
@@ -24,6 +24,10 @@ impl SharedStates for PostgresStates {
 
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
         self.0.run(prefix, |prefix, db| named(db, prefix).boxed()).await
+    }
+
+    async fn now_ms(&self) -> Result<u64, Fault> {
+        self.0.run((), |(), db| now_ms(db).boxed()).await
     }
 }
 
@@ -56,6 +60,13 @@ async fn change_row(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+async fn now_ms(connection: &mut PgConnection) -> Result<u64, Trouble> {
+    let now_ms: i64 = query_scalar("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint")
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(now_ms).unwrap_or(0))
 }
 
 async fn named(connection: &mut PgConnection, prefix: &str) -> Result<Vec<(String, String)>, Trouble> {

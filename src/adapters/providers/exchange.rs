@@ -1,13 +1,14 @@
 //! One call, and what its answer means.
 //!
 //! An answer counts only if every text has one vector of the right size, finite and not zero. What
-//! a provider says about a failure is passed on, without what it quotes of the texts.
+//! a provider says about a failure is passed on, without what it quotes of the texts, and without
+//! the token and the headers that were sent.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::shapes::{self, Call, Embedded};
+use super::shapes::{self, Call, Embedded, Secrets};
 use super::{Authorization, Parts, rates};
 use crate::adapters::credentials::Token;
 use crate::adapters::embedder::to_unit;
@@ -24,6 +25,8 @@ pub(super) enum Trouble {
     Refused(String),
     /// The credential is refused.
     Unauthorized(String),
+    /// Whether the credential is refused or this request, nobody knows yet.
+    Forbidden(String),
     /// Everything of the kind is refused.
     Misused(String),
     /// Nothing came back, or a failure.
@@ -35,6 +38,21 @@ pub(super) enum Trouble {
     },
     /// The answer makes no sense.
     Nonsense(String),
+}
+
+impl Trouble {
+    /// What was said, if anything was.
+    pub(super) fn into_words(self) -> String {
+        match self {
+            Self::Throttled(_) => String::new(),
+            Self::Refused(words)
+            | Self::Unauthorized(words)
+            | Self::Forbidden(words)
+            | Self::Misused(words)
+            | Self::Failed { words, .. }
+            | Self::Nonsense(words) => words,
+        }
+    }
 }
 
 impl Parts {
@@ -61,18 +79,16 @@ impl Parts {
         if !answer.is_success() {
             return (Err(self.trouble(&answer, texts, token)), told);
         }
-        let embedded = self.shape.answer(&answer.body, texts.len()).and_then(|embedded| {
+        let secrets = self.secrets(token);
+        let embedded = self.shape.read(&answer.body, texts.len(), &secrets).and_then(|embedded| {
             check(&embedded.vectors, texts.len(), self.info.dims)?;
             // Not every model's vectors are of unit length, least of all shortened ones.
             let units: Result<_, Fault> = embedded.vectors.into_iter().map(to_unit).collect();
             let vectors = units.map_err(|_| "has a vector without a direction".to_owned())?;
             Ok(Embedded { vectors, ..embedded })
         });
-        let nonsense = |why: String| {
-            let why = shapes::without_quotes(&why, texts);
-            let why = token.map_or(why.clone(), |token| why.replace(token.expose(), "***"));
-            Trouble::Nonsense(format!("the answer {why}"))
-        };
+        let nonsense =
+            |why: String| Trouble::Nonsense(format!("the answer {}", shapes::without_quotes(&why, texts)));
         (embedded.map_err(nonsense), told)
     }
 
@@ -85,6 +101,15 @@ impl Parts {
             headers.insert(header.clone(), value);
         }
         Ok(headers)
+    }
+
+    /// What must not be repeated: whoever stands in between may repeat what it was sent.
+    fn secrets<'a>(&'a self, token: Option<&'a Token>) -> Secrets<'a> {
+        let headers = self.headers.values().filter(|value| value.is_sensitive());
+        Secrets::new(
+            token.map(Token::expose),
+            headers.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()),
+        )
     }
 
     /// What an answer's headers say of limits.
@@ -103,16 +128,17 @@ impl Parts {
 
     /// What an answer without success means.
     fn trouble(&self, answer: &Answer, texts: &[String], token: Option<&Token>) -> Trouble {
-        let said = shapes::words(&answer.body).map(|words| shapes::without_quotes(&words, texts));
-        // Whoever stands in between may repeat what it was sent.
-        let said =
-            said.map(|words| token.map_or(words.clone(), |token| words.replace(token.expose(), "***")));
+        let said = shapes::words(&answer.body, &self.secrets(token));
+        let said = said.map(|words| shapes::without_quotes(&words, texts));
         let says = said.map_or_else(String::new, |words| format!(": {words}"));
         let words = format!("answered {}{says}", answer.status);
         let asked = rates::read(&answer.headers, self.clock.now_ms()).wait();
         let asked = asked.or_else(|| rates::retry_delay(&answer.body)).map(millis);
         match (answer.status, asked) {
-            (401 | 403, _) => Trouble::Unauthorized(words),
+            (401, _) => Trouble::Unauthorized(words),
+            (403, _) => Trouble::Forbidden(words),
+            // What it says may be a quote of a text.
+            (400, _) if shapes::blames_the_key(&answer.body) => Trouble::Forbidden(words),
             (400 | 413 | 422, _) => Trouble::Refused(words),
             // A 503 that names no time is a failure like others.
             (429, _) | (503, Some(_)) => Trouble::Throttled(asked),

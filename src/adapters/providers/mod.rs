@@ -6,26 +6,27 @@
 //! that makes no sense (once). Everything else is the stage's to decide. A question is made once,
 //! at once, and not at all while calls would be in vain.
 //!
-//! What a provider refuses (400, 413, 422) is about a text. A refused credential (401 after a
-//! renewal, 403), a model that is not there (404 and other refusals), and a first text whose
-//! refusal is followed by that of [`CANARY`] concern every call: the limiter parks them all.
+//! What a provider refuses (400, 413, 422) is about a text, and so is a 403 or an answer that makes no
+//! sense, as long as [`CANARY`] is served ([`passages`]). A refused credential (401 after a renewal), a
+//! model that is not there (404 and other refusals), and what the canary is refused concern every
+//! call: the limiter parks them all. A question's 403 parks nobody, for nobody asks a canary then.
 
 mod exchange;
+mod passages;
 mod rates;
 mod shapes;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
 use super::credentials::{Credential, Token};
 use super::http::{Endpoint, HeaderMap, HeaderName};
 use crate::fault::{Fault, reason};
 use crate::ports::clock::Clock;
-use crate::ports::embedder::{Embedder, EmbedderInfo, Pace, Purpose, Waiting};
+use crate::ports::embedder::{Deadline, Embedder, EmbedderInfo, Pace, Purpose, Waiting};
 use crate::ports::tokenizer::Tokenizer;
 use crate::resilience::limiter::{Lease, Limiter};
 use crate::resilience::terms::{Ended, Limits, Told};
@@ -123,85 +124,6 @@ impl ProviderEmbedder {
         Ok(all)
     }
 
-    async fn passages(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
-        let limiter = &self.parts.limiter;
-        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-        let began = Instant::now();
-        let (mut renewed, mut rechecked) = (false, false);
-        loop {
-            let lease = limiter.turn(tokens).await?;
-            // Not before its turn: it may have been replaced while this call waited.
-            let token = match self.token().await {
-                Ok(token) => token,
-                Err(fault) => return Err(self.without_token(lease, fault).await),
-            };
-            let (made, told) = self.parts.call(token.as_ref(), texts, Purpose::Passage).await;
-            let trouble = match made {
-                Ok(Embedded { vectors, tokens: used }) => {
-                    self.served.store(true, Ordering::Relaxed);
-                    let used = used.and_then(|used| u32::try_from(used).ok());
-                    self.report(lease, Ended::Served(used), told).await;
-                    return Ok(vectors);
-                }
-                Err(trouble) => trouble,
-            };
-            let last = rechecked && texts.len() == 1;
-            self.report(lease, ended(&trouble, renewed, last), told).await;
-            match trouble {
-                Trouble::Throttled(_) if began.elapsed() < THROTTLED_MAX => {}
-                Trouble::Throttled(hint_ms) => return Err(self.throttled(hint_ms)),
-                Trouble::Unauthorized(words) if !renewed => {
-                    if let Err(fault) = self.renewed(token).await {
-                        return Err(self.not_renewed(&words, fault).await);
-                    }
-                    renewed = true;
-                }
-                Trouble::Nonsense(_) if !rechecked => rechecked = true,
-                Trouble::Refused(words) if texts.len() == 1 => {
-                    return Err(self.refused(token.as_ref(), &words).await);
-                }
-                Trouble::Nonsense(words) if texts.len() == 1 => return Err(self.nonsense(&words)),
-                Trouble::Refused(words) | Trouble::Nonsense(words) => return Err(self.rejected(&words)),
-                Trouble::Unauthorized(words) | Trouble::Misused(words) => {
-                    return Err(Fault::Unauthorized(self.says(&words)));
-                }
-                Trouble::Failed { words, .. } => return Err(self.failed(&words)),
-            }
-        }
-    }
-
-    /// Whether the refusal of one text is about the text: if nothing was served since the last one,
-    /// an innocent text tells.
-    async fn refused(&self, token: Option<&Token>, words: &str) -> Fault {
-        // Once per refusal: what was served long ago says nothing of today.
-        if !self.served.swap(false, Ordering::Relaxed)
-            && let Err(fault) = self.try_canary(token).await
-        {
-            return fault;
-        }
-        self.rejected(words)
-    }
-
-    async fn try_canary(&self, token: Option<&Token>) -> Result<(), Fault> {
-        let lease = self.parts.limiter.turn(1).await?;
-        let (made, told) = self.parts.call(token, &[CANARY.to_owned()], Purpose::Passage).await;
-        let (ended, tried) = match made {
-            Ok(_) => {
-                self.served.store(true, Ordering::Relaxed);
-                (Ended::Served(None), Ok(()))
-            }
-            Err(Trouble::Refused(words)) => {
-                let words = format!("refuses every text: {words}");
-                let fault = Fault::Unauthorized(self.says(&words));
-                (Ended::Parked(words), Err(fault))
-            }
-            // It says nothing about the text that was refused.
-            Err(_) => (Ended::Refused, Err(self.failed("refused a text, and did not answer for another"))),
-        };
-        self.report(lease, ended, told).await;
-        tried
-    }
-
     /// A question: one call, now. A refused token is renewed once.
     async fn question(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
         let limiter = &self.parts.limiter;
@@ -216,18 +138,18 @@ impl ProviderEmbedder {
                     limiter.asked(tokens, Ended::Served(None), told);
                     return Ok(vectors);
                 }
-                Err(Trouble::Unauthorized(_)) if !renewed => {
+                Err(Trouble::Unauthorized(_) | Trouble::Forbidden(_)) if !renewed => {
                     renewed = true;
                     token = self.renewed(token).await?;
                     continue;
                 }
                 Err(trouble) => trouble,
             };
-            limiter.asked(tokens, ended(&trouble, renewed, false), told);
+            limiter.asked(tokens, ended(&trouble, renewed), told);
             return Err(match trouble {
                 Trouble::Throttled(hint_ms) => self.throttled(hint_ms),
                 Trouble::Failed { words, .. } => Fault::Transient(self.says(&words)),
-                Trouble::Unauthorized(words) | Trouble::Misused(words) => {
+                Trouble::Unauthorized(words) | Trouble::Forbidden(words) | Trouble::Misused(words) => {
                     Fault::Unauthorized(self.says(&words))
                 }
                 Trouble::Refused(words) | Trouble::Nonsense(words) => self.rejected(&words),
@@ -300,11 +222,6 @@ impl ProviderEmbedder {
         Fault::Throttled { retry_after, what: self.says("it asks for patience") }
     }
 
-    /// An answer for one text that makes no sense again is the text's end, unless none makes sense.
-    fn nonsense(&self, words: &str) -> Fault {
-        self.parts.limiter.question().err().unwrap_or_else(|| self.rejected(words))
-    }
-
     /// A failure costs an attempt only as long as others are served.
     fn failed(&self, words: &str) -> Fault {
         match self.parts.limiter.question() {
@@ -314,17 +231,20 @@ impl ProviderEmbedder {
     }
 }
 
-/// What the limiter is told of a trouble; `last` says that a single text made no sense twice.
-fn ended(trouble: &Trouble, renewed: bool, last: bool) -> Ended {
+fn prefixed(prefix: &str, texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| format!("{prefix}{text}")).collect()
+}
+
+/// What the limiter is told of a trouble; `renewed` says that the token was a new one.
+fn ended(trouble: &Trouble, renewed: bool) -> Ended {
     match trouble {
         Trouble::Throttled(hint_ms) => Ended::Throttled(*hint_ms),
         Trouble::Unauthorized(words) if renewed => Ended::Parked(words.clone()),
         Trouble::Misused(words) => Ended::Parked(words.clone()),
         Trouble::Failed { words, late } => Ended::Failed { words: words.clone(), late: *late },
-        // Of many texts one may be to blame, which says nothing of the provider.
-        Trouble::Nonsense(words) if last => Ended::Failed { words: words.clone(), late: false },
+        // A text may be to blame, which says nothing of the provider.
         Trouble::Nonsense(_) => Ended::Lost,
-        Trouble::Refused(_) | Trouble::Unauthorized(_) => Ended::Refused,
+        Trouble::Refused(_) | Trouble::Forbidden(_) | Trouble::Unauthorized(_) => Ended::Refused,
     }
 }
 
@@ -339,19 +259,22 @@ impl Embedder for ProviderEmbedder {
     }
 
     async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+        match purpose {
+            Purpose::Passage => self.embed_by(texts, &Deadline::never()).await,
+            Purpose::Query if texts.is_empty() => Ok(Vec::new()),
+            Purpose::Query => {
+                let tokens = self.check_fit(texts)?;
+                self.question(&prefixed(&self.parts.query_prefix, texts), tokens).await
+            }
+        }
+    }
+
+    async fn embed_by(&self, texts: &[String], deadline: &Deadline) -> Result<Vec<Vec<f32>>, Fault> {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
         let tokens = self.check_fit(texts)?;
-        let prefix = match purpose {
-            Purpose::Passage => &self.parts.passage_prefix,
-            Purpose::Query => &self.parts.query_prefix,
-        };
-        let prefixed: Vec<String> = texts.iter().map(|text| format!("{prefix}{text}")).collect();
-        match purpose {
-            Purpose::Passage => self.passages(&prefixed, tokens).await,
-            Purpose::Query => self.question(&prefixed, tokens).await,
-        }
+        self.passages(&prefixed(&self.parts.passage_prefix, texts), tokens, deadline).await
     }
 
     fn waiting(&self) -> Option<Waiting> {

@@ -1,11 +1,12 @@
 //! What a provider says of its limits: in headers with every answer, and how long to wait.
 //!
 //! Sources: OpenAI's guide "Rate limits" and the headers of its answers; Azure's
-//! `retry-after-ms`; the drafts 00 to 06 of the IETF's `RateLimit` fields; Cohere's headers for
+//! `retry-after-ms`; the drafts 00 to 10 of the IETF's `RateLimit` fields; Cohere's headers for
 //! trial keys; Google's `RetryInfo` in bodies. OpenAI, Azure and Cohere mean a minute by a limit,
-//! OpenAI a day where a plan allows few requests; others do not say. Nothing is believed blindly:
-//! a count that is negative, as Azure writes "none", or above [`COUNT_MAX`] is left out, as is a
-//! limit of 0, and every wait ends at [`WAIT_MAX`].
+//! OpenAI a day where a plan allows few requests. Others mean a minute, an hour or a day: of them a
+//! limit counts only where its window is told, and what is left of it in any case. Nothing is
+//! believed blindly: a count that is negative, as Azure writes "none", or above [`COUNT_MAX`] is
+//! left out, as is a limit of 0, and every wait ends at [`WAIT_MAX`].
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -26,30 +27,44 @@ const EPOCH_SECONDS_MIN: f64 = 1e9;
 const EPOCH_MILLIS_MIN: f64 = 1e12;
 
 /// The headers of one limit: its size, what is left of it, and when it is whole again.
-type Family = [&'static str; 3];
+struct Family {
+    names: [&'static str; 3],
+    /// Where its windows are told; none where a minute is meant.
+    policy: Option<&'static str>,
+}
 
 const REQUESTS: [Family; 4] = [
-    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
-    ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
-    ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
-    // Without a reset: a minute is meant.
-    ["x-trial-endpoint-call-limit", "x-trial-endpoint-call-remaining", ""],
+    Family {
+        names: ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+        policy: None,
+    },
+    Family {
+        names: ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"],
+        policy: Some("x-ratelimit-policy"),
+    },
+    Family {
+        names: ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+        policy: Some("ratelimit-policy"),
+    },
+    Family { names: ["x-trial-endpoint-call-limit", "x-trial-endpoint-call-remaining", ""], policy: None },
 ];
-const TOKENS: [Family; 1] =
-    [["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]];
+const TOKENS: [Family; 1] = [Family {
+    names: ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+    policy: None,
+}];
 
 /// What the headers of one answer say; none where they do not, or nothing that is believed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Rates {
     /// How long to wait before the next call.
     pub retry_after: Option<Duration>,
-    /// Requests per window.
+    /// Requests per minute.
     pub requests_limit: Option<u64>,
     /// Requests left in this window.
     pub requests_remaining: Option<u64>,
     /// Until as many are left as the limit says, not until one is.
     pub requests_reset: Option<Duration>,
-    /// Tokens per window.
+    /// Tokens per minute.
     pub tokens_limit: Option<u64>,
     /// Tokens left in this window.
     pub tokens_remaining: Option<u64>,
@@ -99,12 +114,36 @@ struct Bucket {
 
 /// What the first family says that says anything.
 fn bucket(headers: &HeaderMap, families: &[Family], now_ms: u64) -> Bucket {
-    let read = |&[limit, remaining, reset]: &Family| Bucket {
-        limit: value(headers, limit).and_then(count).filter(|&limit| limit > 0),
+    let read = |&Family { names: [limit, remaining, reset], policy }: &Family| Bucket {
+        limit: match policy {
+            None => value(headers, limit).and_then(count).filter(|&limit| limit > 0),
+            Some(policy) => per_minute(headers, [limit, policy]),
+        },
         remaining: value(headers, remaining).and_then(count),
         reset: value(headers, reset).and_then(|text| until(text, now_ms)),
     };
     families.iter().map(read).find(|bucket| *bucket != Bucket::default()).unwrap_or_default()
+}
+
+/// What the told windows allow per minute, the strictest of them: `100;w=60` in one of the fields, or
+/// `"name";q=100;w=60`. None where no window is told, or none that allows one in a minute.
+fn per_minute(headers: &HeaderMap, fields: [&str; 2]) -> Option<u64> {
+    let lines = fields.into_iter().flat_map(|field| headers.get_all(field));
+    let entries = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let rates = entries.filter_map(|entry| {
+        let mut parameters = entry.split(';').map(str::trim);
+        let item = parameters.next()?;
+        let (mut quota, mut window) = (count(item), None);
+        for (name, value) in parameters.filter_map(|parameter| parameter.split_once('=')) {
+            match name {
+                "q" => quota = count(value),
+                "w" => window = count(value),
+                _ => {}
+            }
+        }
+        quota?.saturating_mul(60).checked_div(window?)
+    });
+    rates.filter(|&rate| rate > 0).min()
 }
 
 fn retry_after(headers: &HeaderMap, now_ms: u64) -> Option<Duration> {

@@ -55,4 +55,8 @@ impl SharedStates for SqliteStates {
             })
             .await
     }
+
+    async fn now_ms(&self) -> Result<u64, Fault> {
+        Ok(self.clock.now_ms())
+    }
 }

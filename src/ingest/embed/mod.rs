@@ -1,13 +1,16 @@
 //! The embed stage: spans to vectors, staged in the vector store.
 //!
 //! A text is embedded once: texts are collected across documents ([`vectors`]), what the cache
-//! knows is not computed again, and what another worker computes is waited for ([`flights`]). So an
-//! unchanged chunk of a new version costs no call. A fault is the fault of the documents whose
-//! texts it hit, and of no other; a document that failed [`ALONE_ATTEMPTS`] times shares no call
-//! with others. Work proceeds in slices of [`SLICE_CHUNKS_MAX`], so a document of any length needs
-//! the memory of one slice, and for [`RUN_MAX`], so a message is never held for long: the rest
-//! comes back without an attempt spent, and what was embedded is in the cache by then.
+//! knows is not computed again, and what another worker computes is waited for: [`flights`] says
+//! what is under way in this process, [`claims`] in others. So an unchanged chunk of a new version
+//! costs no call. A fault is the fault of the documents whose texts it hit, and of no other; a
+//! document that failed [`ALONE_ATTEMPTS`] times shares no call with others. Work proceeds in slices
+//! of [`SLICE_CHUNKS_MAX`], so a document of any length needs the memory of one slice, and for
+//! [`RUN_MAX`], so a message is never held for long, nor does the process stop late: calls that wait
+//! then are given up, the rest comes back without an attempt spent, and what was embedded is in the
+//! cache by then.
 
+mod claims;
 pub mod flights;
 mod vectors;
 
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::domain::chunk::embedded_text;
@@ -25,6 +29,7 @@ use crate::domain::metadata::Metadata;
 use crate::domain::task::{Stage, Task};
 use crate::fault::Fault;
 use crate::ports::catalog::OpenCollection;
+use crate::ports::embedder::Deadline;
 use crate::ports::vectors::Point;
 
 use super::handover::CutDocument;
@@ -39,8 +44,6 @@ pub const SLICE_CHUNKS_MAX: usize = 4096;
 pub const ALONE_ATTEMPTS: u32 = 2;
 /// How long a batch is worked on; a broker takes messages back that are held for half an hour.
 const RUN_MAX: Duration = Duration::from_mins(5);
-/// When what is left of such a batch comes back.
-const REST_WAIT: Duration = Duration::from_millis(100);
 
 /// A document that is ready to be embedded.
 pub(super) struct Ready {
@@ -49,21 +52,23 @@ pub(super) struct Ready {
     pub(super) document: Arc<CutDocument>,
 }
 
-/// Embeds and stages each task's chunks; one outcome each, in order.
-pub async fn run(stages: &Stages, tasks: &[Task]) -> Vec<Outcome> {
-    stages.by_collection(tasks, |stages, open, tasks| embed_run(stages, open, tasks).boxed()).await
+/// Embeds and stages each task's chunks; one outcome each, in order. Once `stop` is true, no call
+/// begins any more.
+pub async fn run(stages: &Stages, tasks: &[Task], stop: &watch::Receiver<bool>) -> Vec<Outcome> {
+    stages.by_collection(tasks, |stages, open, tasks| embed_run(stages, open, tasks, stop).boxed()).await
 }
 
 async fn embed_run(
     stages: &Stages,
     open: Arc<OpenCollection>,
     tasks: &[Task],
+    stop: &watch::Receiver<bool>,
 ) -> Result<Vec<Outcome>, Fault> {
     if tasks.iter().any(|task| task.attempt > 0) {
         open.embedder.begin_retry().await?;
     }
     let (ready, mut outcomes) = prepare(stages, tasks).await?;
-    for (index, fault) in stage_documents(stages, &open, tasks, &ready, &stages.tally).await?.failed {
+    for (index, fault) in stage_documents(stages, &open, tasks, &ready, &stages.tally, stop).await?.failed {
         outcomes[index] = Some(Outcome::Failed(fault));
     }
     let embedded: Vec<_> = ready
@@ -84,15 +89,17 @@ pub(super) struct Staged {
     pub(super) spent: Usage,
 }
 
-/// Embeds documents and stages their vectors in `open`; counts in `tally`.
+/// Embeds documents and stages their vectors in `open`; counts in `tally`. Once `stop` is true, no
+/// call begins any more.
 pub(super) async fn stage_documents(
     stages: &Stages,
     open: &OpenCollection,
     tasks: &[Task],
     ready: &[Ready],
     tally: &Tally,
+    stop: &watch::Receiver<bool>,
 ) -> Result<Staged, Fault> {
-    let began = Instant::now();
+    let deadline = Deadline::new(Instant::now() + RUN_MAX, stop.clone());
     let Staged { mut failed, mut spent } = Staged::default();
     let places: Vec<(usize, usize)> = ready
         .iter()
@@ -105,13 +112,11 @@ pub(super) async fn stage_documents(
             .copied()
             .filter(|(document, _)| !failed.contains_key(&ready[*document].index))
             .collect();
-        if began.elapsed() > RUN_MAX {
-            let what = "a batch took long; its rest goes on soon".to_owned();
-            let fault = Fault::Throttled { retry_after: REST_WAIT, what };
-            failed.extend(wanted.into_iter().map(|(document, _)| (ready[document].index, fault.clone())));
+        if deadline.has_passed() {
+            failed.extend(wanted.into_iter().map(|(document, _)| (ready[document].index, deadline.fault())));
             continue;
         }
-        let (without, asked) = embed_slice(stages, open, tasks, ready, &wanted, tally).await?;
+        let (without, asked) = embed_slice(stages, open, tasks, ready, &wanted, tally, &deadline).await?;
         spent = spent.plus(asked);
         failed.extend(without.into_iter().map(|(document, fault)| (ready[document].index, fault)));
     }
@@ -143,6 +148,7 @@ async fn embed_slice(
     ready: &[Ready],
     places: &[(usize, usize)],
     tally: &Tally,
+    deadline: &Deadline,
 ) -> Result<(Vec<(usize, Fault)>, Usage), Fault> {
     let model = &open.embedder.info().model;
     let mut texts: BTreeMap<EmbeddingKey, Text> = BTreeMap::new();
@@ -160,7 +166,7 @@ async fn embed_slice(
         known.alone = known.alone.and(alone);
     }
     let (Known { vectors, failed: without, spent }, fresh) =
-        vectors::of(stages, open, texts, places.len(), tally).await?;
+        vectors::of(stages, open, texts, places.len(), tally, deadline).await?;
     let mut failed: Vec<(usize, Fault)> = Vec::new();
     let mut points = Vec::with_capacity(places.len());
     for ((document, ordinal), key) in places.iter().zip(&keys) {
@@ -173,11 +179,8 @@ async fn embed_slice(
             (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
         }
     }
-    let Fresh { vectors: computed, claimed, _claim } = fresh;
-    let cache = async {
-        stages.ledger.cache_vectors(computed).await?;
-        stages.ledger.release_texts(&claimed).await
-    };
+    let Fresh { vectors: computed, _claim } = fresh;
+    let cache = stages.ledger.cache_vectors(computed);
     let count = usage::add(stages, &open.record.key.tenant, model, spent);
     tokio::try_join!(open.vectors.upsert(points), cache, count)?;
     Ok((failed, spent))

@@ -13,13 +13,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 
+use super::claims::Claimed;
 use super::flights::Claim;
 use crate::domain::ids::EmbeddingKey;
 use crate::fault::Fault;
 use crate::ingest::usage::Usage;
 use crate::ingest::{Stages, Tally};
 use crate::ports::catalog::OpenCollection;
-use crate::ports::embedder::Purpose;
+use crate::ports::embedder::{Deadline, Embedder, Pace};
 
 /// A text to embed.
 pub(super) struct Text {
@@ -39,73 +40,84 @@ pub(super) struct Known {
     pub(super) spent: Usage,
 }
 
-/// Vectors that the cache does not have yet, and the claims on them.
+/// Vectors that the cache does not have yet, and this process's claim on them.
 pub(super) struct Fresh<'a> {
     pub(super) vectors: Vec<(EmbeddingKey, Vec<f32>)>,
-    /// Claimed from other processes.
-    pub(super) claimed: Vec<EmbeddingKey>,
     pub(super) _claim: Claim<'a>,
 }
 
-/// How long a text is left to the process that claimed it: most batches take less, and one that is
-/// gone must not hold its documents up for long.
-const CLAIM_MAX: Duration = Duration::from_secs(30);
-/// When a text that another process embeds is looked for again.
+/// When a text that another process embeds is looked for again, the first time; then later and later.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Longest time between two looks.
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// A text and its key.
 type Keyed = (EmbeddingKey, Text);
 
-/// The vectors of `texts`, of so many chunks.
+/// The vectors of `texts`, of so many chunks. Whatever would have to wait beyond `deadline` fails.
 pub(super) async fn of<'a>(
     stages: &'a Stages,
     open: &OpenCollection,
     mut texts: BTreeMap<EmbeddingKey, Text>,
     chunks: usize,
     tally: &Tally,
+    deadline: &Deadline,
 ) -> Result<(Known, Fresh<'a>), Fault> {
     let mut known = Known::default();
+    let mut look_again = LOOK_AGAIN;
     loop {
         look_up(stages, open, &mut texts, &mut known).await?;
         let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
         let (claim, others) = stages.flights.claim(&keys);
         let mut elsewhere: BTreeMap<EmbeddingKey, Text> =
             others.iter().filter_map(|(key, _)| texts.remove_entry(key)).collect();
-        let is_metered = open.embedder.info().is_metered;
-        let in_other_processes =
-            if is_metered { claim_from_others(stages, &mut texts).await? } else { BTreeMap::new() };
-        let claimed: Vec<EmbeddingKey> =
-            if is_metered { texts.keys().copied().collect() } else { Vec::new() };
-        let computed = compute(stages, open, texts, &mut known).await;
+        let (computed, in_other_processes) = if open.embedder.info().is_metered {
+            let (claimed, others) = Claimed::take(stages, &mut texts).await?;
+            let work = async {
+                // Who had the claim before may have embedded them since they were looked up.
+                look_up(stages, open, &mut texts, &mut known).await?;
+                Ok(compute(stages, open, texts, &mut known, deadline).await)
+            };
+            let computed = claimed.during(work).await;
+            claimed.release().await;
+            (computed?, others)
+        } else {
+            (compute(stages, open, texts, &mut known, deadline).await, BTreeMap::new())
+        };
         if elsewhere.is_empty() && in_other_processes.is_empty() {
-            let missing = known.spent.texts + known.failed.len() as u64;
-            tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
-            return Ok((known, Fresh { vectors: computed, claimed, _claim: claim }));
+            return Ok(all(tally, known, chunks, Fresh { vectors: computed, _claim: claim }));
         }
         // Who holds a claim waits for nobody: what is done is cached and let go of first.
         stages.ledger.cache_vectors(computed).await?;
-        stages.ledger.release_texts(&claimed).await?;
         drop(claim);
-        for (_, landing) in others {
-            landing.landed().await;
+        let landed = async {
+            for (_, landing) in others {
+                landing.landed().await;
+            }
+            if !in_other_processes.is_empty() {
+                tokio::time::sleep(look_again).await;
+            }
+        };
+        tokio::select! {
+            () = landed => {}
+            () = deadline.passed() => {}
         }
-        if !in_other_processes.is_empty() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        look_again = (look_again * 2).min(LOOK_AGAIN_MAX);
         elsewhere.extend(in_other_processes);
+        if deadline.has_passed() {
+            known.failed.extend(elsewhere.into_keys().map(|key| (key, deadline.fault())));
+            let (claim, _) = stages.flights.claim(&[]);
+            return Ok(all(tally, known, chunks, Fresh { vectors: Vec::new(), _claim: claim }));
+        }
         texts = elsewhere;
     }
 }
 
-/// Claims the texts from other processes; takes those out that one of them has.
-async fn claim_from_others(
-    stages: &Stages,
-    texts: &mut BTreeMap<EmbeddingKey, Text>,
-) -> Result<BTreeMap<EmbeddingKey, Text>, Fault> {
-    let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
-    let claimed = stages.ledger.claim_texts(&keys, CLAIM_MAX).await?;
-    let others = keys.iter().zip(claimed).filter(|(_, is_mine)| !is_mine);
-    Ok(others.filter_map(|(key, _)| texts.remove_entry(key)).collect())
+/// Counts what became of so many chunks.
+fn all<'a>(tally: &Tally, known: Known, chunks: usize, fresh: Fresh<'a>) -> (Known, Fresh<'a>) {
+    let missing = known.spent.texts + known.failed.len() as u64;
+    tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
+    (known, fresh)
 }
 
 /// Moves what the cache has from `texts` to `known`.
@@ -115,6 +127,9 @@ async fn look_up(
     texts: &mut BTreeMap<EmbeddingKey, Text>,
     known: &mut Known,
 ) -> Result<(), Fault> {
+    if texts.is_empty() {
+        return Ok(());
+    }
     let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
     let dims = open.embedder.info().dims;
     for (key, cached) in keys.iter().zip(stages.ledger.cached_vectors(&keys).await?) {
@@ -132,10 +147,15 @@ async fn compute(
     open: &OpenCollection,
     texts: BTreeMap<EmbeddingKey, Text>,
     known: &mut Known,
+    deadline: &Deadline,
 ) -> Vec<(EmbeddingKey, Vec<f32>)> {
+    if texts.is_empty() {
+        return Vec::new();
+    }
     let info = open.embedder.info();
     let texts_max = info.batch_texts_max.min(stages.limits.embed_batch_texts_max);
     let tokens_max = info.batch_tokens_max.min(stages.limits.embed_batch_tokens_max);
+    let tokens_max = tokens_max.min(paced_tokens_max(&*open.embedder).await);
     let (alone, together): (Vec<Keyed>, Vec<Keyed>) =
         texts.into_iter().partition(|(_, text)| text.alone.is_some());
     let mut by_document: BTreeMap<usize, Vec<Keyed>> = BTreeMap::new();
@@ -144,7 +164,7 @@ async fn compute(
     }
     let mut calls = batches(&together, texts_max, tokens_max);
     calls.extend(by_document.values().flat_map(|texts| batches(texts, texts_max, tokens_max)));
-    let calling = Calling { stages, open, requests: AtomicU64::new(0), over: OnceLock::new() };
+    let calling = Calling { stages, open, deadline, requests: AtomicU64::new(0), over: OnceLock::new() };
     let calls: Vec<BoxFuture<Vec<Answered>>> =
         calls.into_iter().map(|call| calling.embed_and_keep(call).boxed()).collect();
     let answers: Vec<Vec<Answered>> =
@@ -169,6 +189,19 @@ async fn compute(
     computed
 }
 
+/// Tokens of one call that a limit per minute has room for: half of it, for a call of more than all of
+/// it is refused for ever, and one of nearly all waits for a whole minute.
+async fn paced_tokens_max(embedder: &dyn Embedder) -> usize {
+    match embedder.pace().await {
+        Ok(Pace { tokens_per_minute: Some(limit), .. }) => (limit / 2).max(1) as usize,
+        Ok(_) => usize::MAX,
+        Err(fault) => {
+            tracing::debug!(%fault, "the pace of a model is not known");
+            usize::MAX
+        }
+    }
+}
+
 /// What became of a text.
 struct Answered {
     key: EmbeddingKey,
@@ -180,6 +213,8 @@ struct Answered {
 struct Calling<'a> {
     stages: &'a Stages,
     open: &'a OpenCollection,
+    /// When no more calls begin.
+    deadline: &'a Deadline,
     requests: AtomicU64,
     /// Why no more calls begin.
     over: OnceLock<Fault>,
@@ -207,6 +242,7 @@ impl Calling<'_> {
         while let Some(call) = pending.pop() {
             let made = match self.over.get() {
                 Some(fault) => Err(fault.clone()),
+                None if self.deadline.has_passed() => Err(self.deadline.fault()),
                 None => self.call(call).await,
             };
             match made {
@@ -236,7 +272,7 @@ impl Calling<'_> {
     async fn call(&self, call: &[Keyed]) -> Result<Vec<Vec<f32>>, Fault> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let texts: Vec<String> = call.iter().map(|(_, text)| text.embedded.clone()).collect();
-        let vectors = self.open.embedder.embed(&texts, Purpose::Passage).await?;
+        let vectors = self.open.embedder.embed_by(&texts, self.deadline).await?;
         check_vectors(&vectors, call.len(), self.open.embedder.info().dims)?;
         Ok(vectors)
     }

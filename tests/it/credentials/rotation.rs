@@ -75,6 +75,10 @@ impl SharedStates for Shaky {
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
         self.states.named(prefix).await
     }
+
+    async fn now_ms(&self) -> Result<u64, Fault> {
+        self.states.now_ms().await
+    }
 }
 
 async fn stored(world: &World) -> String {

@@ -26,6 +26,7 @@ macro_rules! states_suite {
                 of_changes_at_once_none_is_lost,
                 names_are_found_by_their_beginning,
                 time_goes_on,
+                its_time_is_the_one_that_changes_get,
                 too_long_is_refused_and_changes_nothing,
             ],
         });

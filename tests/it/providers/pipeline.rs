@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use contexture::adapters::credentials::{self, CredentialConfig, OAuth, Secret};
 use contexture::domain::ids::embedding_key;
-use contexture::fault::reason;
-use contexture::ingest::usage;
+use contexture::domain::task::Stage;
+use contexture::fault::{Fault, reason};
+use contexture::ingest::{Outcome, embed, usage};
 use contexture::ports::embedder::Embedder;
-use contexture::ports::ledger::Ledger;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -112,17 +112,112 @@ async fn a_text_that_breaks_the_provider_takes_nobody_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_for_ever_kills_a_few_then_parks() {
-    let server = ScriptedHttp::always(Reply::json(&json!({ "data": [] }))).await;
+async fn nonsense_for_ever_kills_nobody() {
+    let open = Arc::new(AtomicBool::new(false));
+    let is_open = open.clone();
+    let server = ScriptedHttp::start(move |request| {
+        if is_open.load(Ordering::SeqCst) {
+            answer_well(request)
+        } else {
+            Reply::json(&json!({ "data": [] }))
+        }
+    })
+    .await;
     let setup = Setup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(200), 1).await;
     tokio::time::sleep(Duration::from_mins(10)).await;
     let counts = plant.counts().await;
-    assert_eq!(counts.dead, 4, "the fifth shows that it is the provider: {counts:?}");
-    assert_eq!(counts.visible, 0, "nothing of it is stored");
+    assert_eq!((counts.visible, counts.dead), (0, 0), "nothing of it is stored, and nobody's fault");
     assert!(server.requests().len() <= 300, "{}", server.requests().len());
+    open.store(true, Ordering::SeqCst);
+    let counts = plant.drained(LONG).await;
+    assert_eq!((counts.visible, counts.dead), (200, 0));
     plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_403_about_one_text_among_64_kills_it_alone() {
+    let server = ScriptedHttp::start(|request| {
+        let poisoned = texts_of(request).iter().any(|text| text.contains("number 37."));
+        if poisoned { refusal(403, "blocked by the content filter") } else { answer_well(request) }
+    })
+    .await;
+    let setup = Setup::new();
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(64), 1).await;
+    let counts = plant.drained(Duration::from_mins(1)).await;
+    assert_eq!((counts.visible, counts.dead), (63, 1));
+    let letters = plant.dead().await;
+    assert_eq!(letters[0].key.document_id.as_str(), "doc 37");
+    assert!(letters[0].reason.detail.contains("content filter"), "{}", letters[0].reason.detail);
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_fit_into_the_tokens_of_a_minute() {
+    // A text has five runs; more than twelve texts are more than a minute has, whenever they come.
+    let server = ScriptedHttp::start(|request| {
+        if texts_of(request).len() > 12 { refusal(429, "too large") } else { answer_well(request) }
+    })
+    .await;
+    let mut setup = Setup::new();
+    setup.limits.tokens_per_minute = Some(60);
+    let plant = plant(&setup, &server, 1).await;
+    plant.put(&documents(64), 1).await;
+    let counts = plant.drained(Duration::from_mins(30)).await;
+    assert_eq!((counts.visible, counts.dead), (64, 0));
+    let most = server.requests().iter().map(|request| texts_of(request).len()).max().unwrap();
+    assert!((2..=6).contains(&most), "half a minute's tokens: {most}");
+    plant.stop().await;
+}
+
+/// A plant whose calls carry one text and begin every ten seconds.
+async fn slow_plant(server: &ScriptedHttp, embedders: usize) -> Plant {
+    let mut setup = Setup { texts_max: 1, ..Setup::new() };
+    setup.limits.requests_per_minute = Some(6);
+    plant(&setup, server, embedders).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_ends_in_time_however_long_its_calls_wait() {
+    let server = ScriptedHttp::start(answer_well).await;
+    let plant = slow_plant(&server, 0).await;
+    plant.put(&documents(64), 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let cut = plant.stages.ledger.stuck(u64::MAX, 100).await.unwrap();
+    let tasks: Vec<_> = cut.into_iter().map(|(_, task)| task).collect();
+    assert_eq!(tasks.len(), 64);
+    let began = Instant::now();
+    let outcomes = embed::run(&plant.stages, &tasks, &plant.stop.subscribe()).await;
+    let took = began.elapsed();
+    assert!((Duration::from_secs(299)..Duration::from_secs(302)).contains(&took), "{took:?}");
+    let embedded = outcomes.iter().filter(|outcome| **outcome == Outcome::HandOn(Stage::Index)).count();
+    let put_off = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(Fault::Throttled { .. }));
+    assert_eq!(outcomes.iter().filter(put_off).count(), 64 - embedded);
+    assert!((29..=32).contains(&embedded), "{embedded}");
+    assert_eq!(server.requests().len(), embedded);
+    plant.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_waits_for_turns_and_costs_no_attempt() {
+    let server = ScriptedHttp::start(answer_well).await;
+    let plant = slow_plant(&server, 2).await;
+    plant.put(&documents(20), 1).await;
+    tokio::time::sleep(Duration::from_secs(35)).await;
+    let began = Instant::now();
+    let stages = plant.stages.clone();
+    plant.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!((3..=6).contains(&server.requests().len()), "{}", server.requests().len());
+    // What was not embedded is in the queue again, as it came.
+    let mut left = stages.broker.consume(Stage::Embed).await.unwrap();
+    let put_off = left.receive(100, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(put_off.len() + server.requests().len(), 20);
+    for delivery in put_off {
+        assert_eq!(delivery.envelope.unwrap().open().1.attempt, 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,8 +305,8 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
     let config = CredentialConfig::ClientCredentials(oauth);
     setup.credential =
         Some(credentials::open("scripted", config, setup.states.clone(), setup.clock.clone()).unwrap());
-    let embedder = Arc::new(Small(setup.embedder(&server)));
-    let plant = Plant::new(embedder, setup.states.clone(), setup.clock.clone(), 3).await;
+    setup.texts_max = 4;
+    let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 3).await;
     let began = Instant::now();
     plant.put(&documents(2000), 1).await;
     let counts = plant.drained(LONG).await;
@@ -224,33 +319,6 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
     assert!(took > Duration::from_secs(30) && u128::from(tokens) <= most, "{tokens} in {took:?}");
     assert!(u128::from(tokens) >= took.as_millis() / 3000, "{tokens} in {took:?}");
     plant.stop().await;
-}
-
-/// Takes four texts a call, so that there are many.
-struct Small(Arc<contexture::adapters::providers::ProviderEmbedder>);
-
-#[async_trait::async_trait]
-impl Embedder for Small {
-    fn info(&self) -> &contexture::ports::embedder::EmbedderInfo {
-        static INFO: std::sync::OnceLock<contexture::ports::embedder::EmbedderInfo> =
-            std::sync::OnceLock::new();
-        INFO.get_or_init(|| contexture::ports::embedder::EmbedderInfo {
-            batch_texts_max: 4,
-            ..self.0.info().clone()
-        })
-    }
-
-    fn tokenizer(&self) -> Arc<dyn contexture::ports::tokenizer::Tokenizer> {
-        self.0.tokenizer()
-    }
-
-    async fn embed(
-        &self,
-        texts: &[String],
-        purpose: contexture::ports::embedder::Purpose,
-    ) -> Result<Vec<Vec<f32>>, contexture::fault::Fault> {
-        self.0.embed(texts, purpose).await
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,8 +359,8 @@ async fn a_process_that_dies_loses_the_calls_that_are_open() {
     let server = ScriptedHttp::start(answer_well).await;
     let mut setup = Setup::new();
     setup.limits.requests_per_minute = Some(60);
-    let embedder = Arc::new(Small(setup.embedder(&server)));
-    let plant = Plant::new(embedder, setup.states.clone(), setup.clock.clone(), 1).await;
+    setup.texts_max = 4;
+    let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 1).await;
     plant.put(&documents(64), 1).await;
     tokio::time::sleep(Duration::from_millis(8500)).await;
     let asked: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();

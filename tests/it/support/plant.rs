@@ -8,7 +8,7 @@ use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::domain::ids::CollectionKey;
 use contexture::domain::task::{Envelope, Stage, Task};
 use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
-use contexture::ports::broker::{Broker, Outgoing};
+use contexture::ports::broker::Outgoing;
 use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
 use contexture::ports::clock::Clock;
 use contexture::ports::embedder::Embedder;
@@ -43,17 +43,39 @@ impl Clock for TokioClock {
 /// How often a test looks whether everything has ended; hours may pass.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// The stages of one process, and what they share.
+/// What processes share.
+pub(crate) struct Site {
+    pub(crate) broker: Arc<MemoryBroker>,
+    pub(crate) states: Arc<dyn SharedStates>,
+    pub(crate) clock: Arc<dyn Clock>,
+    vectors: Arc<MemoryVectors>,
+    lexical: Arc<ScanIndex>,
+    pub(crate) embed_claim_max: Duration,
+}
+
+impl Site {
+    pub(crate) fn new(states: Arc<dyn SharedStates>, clock: Arc<dyn Clock>, dims: usize) -> Self {
+        Self {
+            broker: Arc::new(MemoryBroker::new(clock.clone())),
+            states,
+            clock,
+            vectors: Arc::new(MemoryVectors::new(dims)),
+            lexical: Arc::new(ScanIndex::default()),
+            embed_claim_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The stages of one process.
 pub(crate) struct Plant {
-    pub(crate) ledger: Arc<MemoryLedger>,
-    broker: Arc<MemoryBroker>,
+    pub(crate) stages: Arc<Stages>,
     home: CollectionKey,
-    stop: watch::Sender<bool>,
+    pub(crate) stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
 }
 
 impl Plant {
-    /// Runs `embedders` embed workers and one of each other stage.
+    /// The only process: runs `embedders` embed workers and one of each other stage.
     pub(crate) async fn new(
         embedder: Arc<dyn Embedder>,
         states: Arc<dyn SharedStates>,
@@ -61,26 +83,37 @@ impl Plant {
         embedders: usize,
     ) -> Self {
         let ledger = Arc::new(MemoryLedger::new(clock.clone()));
-        let broker = Arc::new(MemoryBroker::new(clock.clone()));
+        let site = Site::new(states, clock, embedder.info().dims);
+        Self::at(&site, ledger, embedder, embedders).await
+    }
+
+    /// One of the processes of a site, with its handle on their ledger.
+    pub(crate) async fn at(
+        site: &Site,
+        ledger: Arc<dyn Ledger>,
+        embedder: Arc<dyn Embedder>,
+        embedders: usize,
+    ) -> Self {
         let home = collection(TENANT, "home");
         let record = ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
         let parts = Parts {
             record,
             sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
-            vectors: Arc::new(MemoryVectors::new(embedder.info().dims)),
+            vectors: site.vectors.clone(),
             embedder,
-            lexical: Some(Arc::new(ScanIndex::default())),
+            lexical: Some(site.lexical.clone()),
         };
-        let plan = Arc::new(Stages {
-            ledger: ledger.clone(),
-            broker: broker.clone(),
+        let stages = Arc::new(Stages {
+            ledger,
+            broker: site.broker.clone(),
             catalog: Arc::new(One(Arc::new(OpenCollection::new(parts, true)))),
-            clock,
+            clock: site.clock.clone(),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
                 embed_batch_documents_max: 64,
                 embed_batch_texts_max: 64,
                 embed_batch_tokens_max: 100_000,
+                embed_claim_max: site.embed_claim_max,
                 commit_documents_max: 64,
                 commit_wait_max: Duration::from_millis(5),
                 batch_body_bytes_max: 1 << 20,
@@ -89,7 +122,7 @@ impl Plant {
             tally: Tally::default(),
             handover: Handover::new(1 << 20),
             flights: Flights::default(),
-            states,
+            states: site.states.clone(),
             events: None,
             replicas: false,
         });
@@ -97,25 +130,25 @@ impl Plant {
         let workers = [Stage::Chunk, Stage::Index]
             .into_iter()
             .chain(std::iter::repeat_n(Stage::Embed, embedders))
-            .map(|stage| tokio::spawn(worker::run(plan.clone(), stage, stop.subscribe())))
+            .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
             .collect();
-        Self { ledger, broker, home, stop, workers }
+        Self { stages, home, stop, workers }
     }
 
     /// Accepts documents, each sent to the chunk stage so many times.
     pub(crate) async fn put(&self, documents: &[(String, String)], times: usize) {
         let submissions =
             documents.iter().map(|(id, text)| submission(&self.home, id, Some(1), text)).collect();
-        let receipts = self.ledger.accept(submissions).await.unwrap();
+        let receipts = self.stages.ledger.accept(submissions).await.unwrap();
         let tasks: Vec<Task> = receipts.into_iter().filter_map(|receipt| receipt.task).collect();
         for _ in 0..times {
             let messages = tasks.iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task.clone())));
-            self.broker.publish(messages.collect()).await.unwrap();
+            self.stages.broker.publish(messages.collect()).await.unwrap();
         }
     }
 
     pub(crate) async fn counts(&self) -> Counts {
-        self.ledger.counts(&self.home).await.unwrap()
+        self.stages.ledger.counts(&self.home).await.unwrap()
     }
 
     /// Waits until nothing is in flight and every queue is empty.
@@ -125,7 +158,7 @@ impl Plant {
                 let counts = self.counts().await;
                 let mut left = 0;
                 for stage in Stage::ALL {
-                    left += self.broker.depth(stage).await.unwrap();
+                    left += self.stages.broker.depth(stage).await.unwrap();
                 }
                 if counts.in_flight == 0 && left == 0 {
                     return counts;
@@ -137,16 +170,16 @@ impl Plant {
     }
 
     pub(crate) async fn dead(&self) -> Vec<DeadLetter> {
-        self.ledger.dead(&DeadFilter::default(), 1000).await.unwrap()
+        self.stages.ledger.dead(&DeadFilter::default(), 1000).await.unwrap()
     }
 
     /// As a process that is killed.
-    pub(crate) async fn kill(self) -> Arc<MemoryLedger> {
+    pub(crate) async fn kill(self) -> Arc<dyn Ledger> {
         for worker in self.workers {
             worker.abort();
             assert!(worker.await.unwrap_err().is_cancelled());
         }
-        self.ledger
+        self.stages.ledger.clone()
     }
 
     pub(crate) async fn stop(self) {

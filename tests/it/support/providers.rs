@@ -65,6 +65,8 @@ pub(crate) struct Setup {
     pub(crate) credential: Option<Arc<dyn Credential>>,
     pub(crate) holder: String,
     pub(crate) answer_bytes_max: usize,
+    pub(crate) headers: HeaderMap,
+    pub(crate) texts_max: usize,
 }
 
 impl Setup {
@@ -79,6 +81,8 @@ impl Setup {
             credential: None,
             holder: "one".to_owned(),
             answer_bytes_max: 1 << 20,
+            headers: HeaderMap::new(),
+            texts_max: 64,
         }
     }
 
@@ -110,7 +114,7 @@ impl Setup {
                 dims: DIMS,
                 tokens_max: 512,
                 tokens_reserved: 0,
-                batch_texts_max: 64,
+                batch_texts_max: self.texts_max,
                 batch_tokens_max: 100_000,
                 calls_max: 16,
                 is_metered: true,
@@ -124,7 +128,7 @@ impl Setup {
             tokenizer: Arc::new(Runs),
             endpoint: Endpoint::new(service, &endpoint, self.clock.clone()).unwrap(),
             call_max: self.call_max,
-            headers: HeaderMap::new(),
+            headers: self.headers.clone(),
             authorization: Some(Authorization { header, prefix, credential }),
             limiter: self.limiter(),
             clock: self.clock.clone(),

@@ -72,6 +72,7 @@ impl House {
                 embed_batch_documents_max: 64,
                 embed_batch_texts_max: 64,
                 embed_batch_tokens_max: 4096,
+                embed_claim_max: Duration::from_secs(30),
                 commit_documents_max: 64,
                 commit_wait_max: Duration::from_millis(20),
                 batch_body_bytes_max: 1 << 20,

@@ -99,6 +99,39 @@ fn gateways_use_the_fields_of_the_ietf() {
 }
 
 #[test]
+fn a_limit_counts_where_its_window_is_told() {
+    let limit = |lines: &[(&str, &str)]| rates(lines).requests_limit;
+    for (policy, expected) in [
+        ("100;w=60", Some(100)),
+        ("100; w=1", Some(6000)),
+        ("6000;w=3600", Some(100)),
+        ("10;w=1, 50;w=60, 6000;w=3600;comment=\"a, b\"", Some(50)),
+        ("\"burst\";q=100;w=60, \"day\";q=2880;w=86400", Some(2)),
+        // Less than one a minute is no limit per minute: what is left says more.
+        ("1000;w=86400", None),
+        ("100;w=60, 1000;w=86400", Some(100)),
+        ("100", None),
+        ("100;w=0", None),
+        ("100;w=-1", None),
+        ("0;w=60", None),
+        ("w=60", None),
+        ("", None),
+    ] {
+        assert_eq!(limit(&[("ratelimit-policy", policy)]), expected, "{policy}");
+        let lines = [("x-ratelimit-limit", "100"), ("x-ratelimit-policy", policy)];
+        assert_eq!(limit(&lines), expected, "{policy}");
+    }
+    assert_eq!(limit(&[("ratelimit-limit", "100, 100;w=3600")]), Some(1));
+    assert_eq!(limit(&[("ratelimit-limit", "5000"), ("ratelimit-policy", "5000;w=3600")]), Some(83));
+    let two = [("ratelimit-policy", "100;w=60"), ("ratelimit-policy", "10;w=1")];
+    assert_eq!(limit(&two), Some(100));
+    // Nobody says that it is a minute.
+    let hourly = [("x-ratelimit-limit", "5000"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "90")];
+    let read = rates(&hourly);
+    assert_eq!((read.requests_limit, read.requests_remaining, read.wait()), (None, Some(0), ms(90_000)));
+}
+
+#[test]
 fn families_are_not_mixed() {
     let read = rates(&[
         ("x-ratelimit-remaining-requests", "5"),

@@ -18,7 +18,7 @@ use std::fmt::Write;
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde::Serialize;
 
-pub(super) use self::words::{without_quotes, words};
+pub(super) use self::words::{Secrets, blames_the_key, without_quotes, words};
 use crate::fault::Fault;
 use crate::ports::embedder::Purpose;
 
@@ -143,13 +143,21 @@ impl Shape {
 
     /// What an answer of success holds for `texts` texts; else why it is not believed, in words
     /// that continue "the answer". These may hold words of the provider: see [`without_quotes`].
-    pub(super) fn answer(self, body: &[u8], texts: usize) -> Result<Embedded, String> {
-        let read = match self {
+    pub(super) fn read(self, body: &[u8], texts: usize, secrets: &Secrets) -> Result<Embedded, String> {
+        let error = |why: String| match words(body, secrets) {
+            Some(words) => format!("is an error: {words}"),
+            None => secrets.masked(&why),
+        };
+        self.answer(body, texts).map_err(error)
+    }
+
+    /// The same, without the provider's words.
+    fn answer(self, body: &[u8], texts: usize) -> Result<Embedded, String> {
+        match self {
             Self::OpenAi | Self::Azure | Self::Voyage => openai::answer(body, texts),
             Self::Cohere => cohere::answer(body, texts),
             Self::Gemini => gemini::answer(body, texts),
-        };
-        read.map_err(|why| words(body).map_or(why, |words| format!("is an error: {words}")))
+        }
     }
 }
 

@@ -19,7 +19,7 @@ fn call(texts: &[String], purpose: Purpose) -> Call<'_> {
 }
 
 fn why(shape: Shape, body: &str, texts: usize) -> String {
-    shape.answer(body.as_bytes(), texts).unwrap_err()
+    shape.read(body.as_bytes(), texts, &Secrets::default()).unwrap_err()
 }
 
 /// An answer of each shape with these vectors, written as JSON.

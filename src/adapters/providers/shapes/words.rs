@@ -21,6 +21,33 @@ const QUOTE_CHARS_MIN: usize = 24;
 /// Where something was left out.
 const CUT: char = '…';
 
+/// What stands for a secret.
+const MASK: &str = "***";
+/// A shorter text is no secret, and stands in many words, in characters.
+const SECRET_CHARS_MIN: usize = 4;
+
+/// What must not be repeated.
+#[derive(Debug, Default)]
+pub(in super::super) struct Secrets<'a>(Vec<&'a str>);
+
+impl<'a> Secrets<'a> {
+    /// A token, and values of headers, which may begin with the name of a scheme.
+    pub(in super::super) fn new(token: Option<&'a str>, headers: impl Iterator<Item = &'a str>) -> Self {
+        let parts = |value: &'a str| [Some(value), value.split_once(' ').map(|(_, rest)| rest)];
+        let parts = headers.flat_map(parts).flatten().map(str::trim);
+        let long = parts.filter(|part| part.chars().count() >= SECRET_CHARS_MIN);
+        let mut secrets: Vec<&str> = token.into_iter().chain(long).collect();
+        // One may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets)
+    }
+
+    /// The text without them.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
+    }
+}
+
 /// What is looked at of a body; the rest, which may be long, is skipped.
 #[derive(Deserialize)]
 struct Body {
@@ -38,8 +65,10 @@ struct Body {
 
 /// The provider's words of an error: its message, and the name of its kind in parentheses, such as
 /// `insufficient_quota`. None where the body is no error. At most [`WORDS_CHARS_MAX`] characters,
-/// none of them a control character.
-pub(in super::super) fn words(body: &[u8]) -> Option<String> {
+/// none of them a control character. Secrets are masked before anything is cut, for half of one is
+/// not found.
+pub(in super::super) fn words(body: &[u8], secrets: &Secrets) -> Option<String> {
+    let said = |value: &Value| said(value, secrets);
     let Body { error, message, detail, error_type, kind } = first(body)?;
     let parts = [&error["message"], &error, &message, &message["detail"][0]["msg"], &detail];
     let details = [&detail[0]["msg"], &detail["message"], &detail["error"]];
@@ -55,6 +84,18 @@ pub(in super::super) fn words(body: &[u8]) -> Option<String> {
         (None, Some(kind)) if !error.is_null() => Some(kind),
         (None, _) => None,
     }
+}
+
+/// Whether a refusal says that the credential is not valid, though its status does not: Gemini's 400
+/// with the reason `API_KEY_INVALID` (`google.rpc.ErrorInfo`), and gateways that say OpenAI's
+/// `invalid_api_key`.
+pub(in super::super) fn blames_the_key(body: &[u8]) -> bool {
+    let Some(Body { error, message, .. }) = first(body) else { return false };
+    let is_reason = |detail: &Value| detail["reason"] == "API_KEY_INVALID";
+    let says = |value: &Value| value.as_str().is_some_and(|text| text.contains("API key not valid"));
+    error["details"].as_array().is_some_and(|details| details.iter().any(is_reason))
+        || error["code"] == "invalid_api_key"
+        || [&error["message"], &error, &message].into_iter().any(says)
 }
 
 /// The words with an ellipsis in place of every run of [`QUOTE_CHARS_MIN`] or more characters that
@@ -99,8 +140,8 @@ fn first(body: &[u8]) -> Option<Body> {
 }
 
 /// A string that says something, without control characters.
-fn said(value: &Value) -> Option<String> {
-    let text: String = value.as_str()?.chars().map(spaced).collect();
+fn said(value: &Value, secrets: &Secrets) -> Option<String> {
+    let text: String = secrets.masked(value.as_str()?).chars().map(spaced).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -123,7 +164,7 @@ mod tests {
     use super::*;
 
     fn said_by(body: &str) -> Option<String> {
-        words(body.as_bytes())
+        words(body.as_bytes(), &Secrets::default())
     }
 
     #[test]
@@ -225,7 +266,7 @@ mod tests {
         ] {
             assert_eq!(said_by(body), None, "{body:.80}");
         }
-        assert_eq!(words(b"{\"message\":\"\xff\"}"), None);
+        assert_eq!(words(b"{\"message\":\"\xff\"}", &Secrets::default()), None);
     }
 
     #[test]
@@ -243,6 +284,49 @@ mod tests {
         assert_eq!(kept.unwrap().chars().count(), 300);
         let both = said_by(&format!(r#"{{"error":{{"message":"{long}","code":"{}"}}}}"#, "y".repeat(400)));
         assert_eq!(both.unwrap().chars().count(), 300);
+    }
+
+    #[test]
+    fn secrets_are_masked_before_words_are_cut() {
+        let (token, header) = ("sk-0123456789abcdef", "Bearer proxy-0123456789");
+        let secrets = Secrets::new(Some(token), [header, "yes"].into_iter());
+        let said = |message: &str| words(format!(r#"{{"message":"{message}"}}"#).as_bytes(), &secrets);
+        assert_eq!(said("who is sk-0123456789abcdef?").unwrap(), "who is ***?");
+        assert_eq!(said("yes: Bearer proxy-0123456789").unwrap(), "yes: ***");
+        assert_eq!(said("no proxy-0123456789").unwrap(), "no ***");
+        for shift in 0..40 {
+            for secret in [token, "proxy-0123456789"] {
+                let words = said(&format!("{} {secret}", "x".repeat(WORDS_CHARS_MAX - shift))).unwrap();
+                assert!(!words.contains(&secret[..2]), "{words}");
+            }
+        }
+        let kind =
+            words(format!(r#"{{"error":{{"code":"{}{token}"}}}}"#, "x".repeat(50)).as_bytes(), &secrets);
+        assert!(!kind.unwrap().contains("sk-"));
+        assert_eq!(Secrets::default().masked(token), token);
+    }
+
+    #[test]
+    fn a_key_is_blamed_in_several_ways() {
+        for body in [
+            r#"{"error":{"code":400,"message":"no","details":[{"@type":"t"},{"reason":"API_KEY_INVALID"}]}}"#,
+            r#"[{"error":{"details":[{"reason":"API_KEY_INVALID"}]}}]"#,
+            r#"{"error":{"message":"API key not valid. Please pass a valid API key."}}"#,
+            r#"{"error":"API key not valid"}"#,
+            r#"{"message":"API key not valid"}"#,
+            r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#,
+        ] {
+            assert!(blames_the_key(body.as_bytes()), "{body}");
+        }
+        for body in [
+            "",
+            "[]",
+            "<html>",
+            r#"{"error":{"message":"API key of another kind"}}"#,
+            r#"{"error":{"message":"input is too long","details":[{"reason":"INVALID"}]}}"#,
+        ] {
+            assert!(!blames_the_key(body.as_bytes()), "{body}");
+        }
     }
 
     fn unquoted(words: &str, texts: &[&str]) -> String {

@@ -4,6 +4,7 @@
 //! The server is at `CONTEXTURE_TEST_POSTGRES_URL`, else at the default address, where
 //! `make test` starts one.
 
+mod claims;
 mod crowds;
 mod network;
 mod schema;

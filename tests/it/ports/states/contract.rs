@@ -86,6 +86,24 @@ pub(super) async fn time_goes_on(fixture: Fixture) {
     assert!(times.len() >= 3 && times.is_sorted() && times[0] > 0, "{times:?}");
 }
 
+pub(super) async fn its_time_is_the_one_that_changes_get(fixture: Fixture) {
+    let time_of_a_change = async || {
+        let seen = Arc::new(Mutex::new(0));
+        let out = seen.clone();
+        let look = move |_: Option<&str>, now_ms: u64| {
+            *out.lock().unwrap() = now_ms;
+            None
+        };
+        fixture.one.change("time", Box::new(look)).await.unwrap();
+        let now_ms: u64 = *seen.lock().unwrap();
+        now_ms
+    };
+    let before = time_of_a_change().await;
+    let now_ms = fixture.two.now_ms().await.unwrap();
+    let after = time_of_a_change().await;
+    assert!((before..=after).contains(&now_ms), "{before} {now_ms} {after}");
+}
+
 pub(super) async fn too_long_is_refused_and_changes_nothing(fixture: Fixture) {
     let long = "x".repeat(STATE_BYTES_MAX);
     put(&fixture.one, "a", &long).await.unwrap();

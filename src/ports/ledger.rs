@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use super::standing::Standings;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::{Description, Submission};
 use crate::domain::ids::{
@@ -230,7 +231,7 @@ pub struct Loser {
 
 /// The write model.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Standings {
     /// Creates a collection with generation 1 unless it exists; returns what is stored.
     async fn ensure_collection(
         &self,

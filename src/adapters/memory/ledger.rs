@@ -67,6 +67,16 @@ impl MemoryLedger {
         Self { cache_bytes_max, ..self }
     }
 
+    /// A collection's books and the time, while nobody else has them.
+    pub(super) fn in_room<T>(
+        &self,
+        key: &CollectionKey,
+        work: impl FnOnce(&mut Room, u64) -> T,
+    ) -> Option<T> {
+        let now_ms = self.clock.now_ms();
+        lock(&self.books).rooms.get_mut(key).map(|room| work(room, now_ms))
+    }
+
     /// Changes the entries of these versions; unknown ones are passed over.
     fn change(&self, keys: &[VersionKey], mut change: impl FnMut(&mut Entry, u64)) {
         let now_ms = self.clock.now_ms();

@@ -38,6 +38,10 @@ impl PostgresLedger {
         Ok(Self { database, clock, holder, cache_bytes_max: config.cache_bytes_max })
     }
 
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// The states that processes share beside this ledger.
     pub fn states(&self) -> PostgresStates {
         PostgresStates(self.database.clone())

@@ -40,6 +40,12 @@ impl SqliteLedger {
     }
 }
 
+impl SqliteLedger {
+    pub(super) fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn ensure_collection(

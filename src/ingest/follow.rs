@@ -53,6 +53,12 @@ pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Brings one collection to the end of its log.
+pub async fn bring_up(stages: &Stages, open: &OpenCollection) -> Result<(), Fault> {
+    let _writing = open.writing.lock().await;
+    catch_up(stages, open).await
+}
+
 async fn open_all(stages: &Stages) -> Result<(), Fault> {
     for record in stages.ledger.collections().await? {
         if let Err(fault) = stages.catalog.open(&record.key).await {
@@ -114,7 +120,7 @@ fn news(snapshot: &dyn Snapshot, tasks: &[Task]) -> Result<Vec<usize>, Fault> {
 
 /// The document of a visible version. One that was superseded since it was listed is left out:
 /// the version that won stands further on in the log.
-fn read_visible(
+pub(super) fn read_visible(
     task: &Task,
     body: Option<StoredBody>,
     spans: Option<Vec<ChunkSpan>>,

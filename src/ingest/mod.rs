@@ -21,6 +21,7 @@ pub mod index;
 pub mod intake;
 mod read;
 pub mod replay;
+pub mod restore;
 pub mod settle;
 pub mod submit;
 pub mod sweep;

@@ -6,7 +6,7 @@
 //! lexical index.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
@@ -33,6 +33,7 @@ pub struct OpenCollection {
     lexical: Option<Arc<dyn Lexical>>,
     followed: AtomicU64,
     ready: watch::Sender<bool>,
+    lacking: AtomicBool,
 }
 
 /// What a collection consists of.
@@ -63,6 +64,7 @@ impl OpenCollection {
             lexical,
             followed: AtomicU64::new(followed),
             ready: watch::Sender::new(ready),
+            lacking: AtomicBool::new(false),
         }
     }
 
@@ -92,6 +94,18 @@ impl OpenCollection {
     pub async fn until_ready(&self) {
         // The sender lives in self, so the channel cannot close first.
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+}
+
+impl OpenCollection {
+    /// Whether its stores are known to lack documents that the ledger has: answers say so.
+    pub fn is_lacking(&self) -> bool {
+        self.lacking.load(Ordering::Acquire)
+    }
+
+    /// Notes whether they do, as whoever compared them found.
+    pub fn set_lacking(&self, lacking: bool) {
+        self.lacking.store(lacking, Ordering::Release);
     }
 }
 

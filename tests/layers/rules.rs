@@ -17,7 +17,8 @@ fn may_use(room: &str) -> Option<Vec<&'static str>> {
             &[&["adapters", "server", "ingest", "context", "jobs", "resilience", "ports"], BESIDE, BOTTOM]
         }
         "server" => &[&["ingest", "context", "jobs", "resilience", "ports"], BESIDE, BOTTOM],
-        "ingest" | "context" | "jobs" | "adapters" => &[&["resilience", "ports"], BOTTOM],
+        "jobs" => &[&["ingest", "resilience", "ports"], BOTTOM],
+        "ingest" | "context" | "adapters" => &[&["resilience", "ports"], BOTTOM],
         "config" => &[&["telemetry", "ports"], BOTTOM],
         "resilience" => &[&["ports"], BOTTOM],
         "ports" | "telemetry" => &[BOTTOM],

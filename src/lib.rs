@@ -9,7 +9,7 @@
 //! server/        gRPC, authentication, the one map from refusals to codes
 //! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
 //! context/       a query's way: retrieve · fuse · rerank · assemble · render
-//! jobs/          whole collections: build, re-index
+//! jobs/          whole collections: build, re-index, audit, repair
 //! resilience/    backoff; rate · window · breaker · budget · quota, and the limiter over them
 //! ports/         the seams to everything outside, each with its contract in prose
 //! adapters/      one folder per outside system; only here is its crate imported
@@ -46,6 +46,8 @@
 //!   `accepted = in flight + visible + superseded + dead` ([`ports::ledger`]).
 //! * Where processes share a ledger, each index follows its log of visible versions
 //!   ([`ingest::follow`]): it is a function of the ledger, so any of them can be lost.
+//! * What is lost of an index, of the vectors or of the queues is found by comparing them with the
+//!   ledger, and put back from it ([`jobs::audit`], [`jobs::repair`]).
 //! * A crash between any two effects re-executes to the same state: ids derive from content and
 //!   epoch, never from time, randomness or delivery ([`domain::ids`]).
 //! * All callers of a provider's credential share one limiter. While a provider throttles, is away or

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::filter::{Bounds, Filter};
-use crate::domain::ids::{DocumentId, Version};
+use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::domain::metadata::{equals_facet, exists_facet};
 use crate::fault::Fault;
 use crate::ports::vectors::Point;
@@ -98,6 +98,18 @@ pub(super) fn payload(point: &Point) -> Map<String, Value> {
 /// key holds the separator, but a text may, so only the first one counts.
 fn only_orders(facet: &str) -> bool {
     facet.split_once('\u{1f}').is_some_and(|(_, value)| value.starts_with('#'))
+}
+
+/// The id that a walk goes on from after this one; none after the last of all.
+pub(super) fn after(id: Option<ChunkId>) -> Option<ChunkId> {
+    // Ids that are numbers are not ours and stand before all of these.
+    let next = id.map_or(Some(0), |id| id.as_uuid().as_u128().checked_add(1))?;
+    Some(ChunkId::from_uuid(uuid::Uuid::from_u128(next)))
+}
+
+/// The document that a payload names.
+pub(super) fn document(id: &str) -> Option<DocumentId> {
+    DocumentId::new(id).ok()
 }
 
 /// The version in a payload, from its stored number.

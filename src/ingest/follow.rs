@@ -88,6 +88,12 @@ pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Brings one generation to the end of its log, or to where its builder is.
+pub async fn bring_up(stages: &Stages, open: &OpenCollection) -> Result<(), Fault> {
+    let _writing = open.writing.lock().await;
+    catch_up(stages, open).await
+}
+
 async fn follow(stages: &Stages, record: &GenerationRecord) -> Result<(), Fault> {
     let open = stages.catalog.open_generation(&record.home).await?;
     {
@@ -217,7 +223,7 @@ fn news(snapshot: &dyn Snapshot, tasks: &[Task]) -> Result<Vec<usize>, Fault> {
 
 /// The document of a visible version. One that was superseded since it was listed is left out:
 /// the version that won stands further on in the log.
-fn read_visible(
+pub(super) fn read_visible(
     task: &Task,
     body: Option<StoredBody>,
     spans: Option<Vec<ChunkSpan>>,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::domain::task::{Envelope, Stage};
+use crate::domain::task::{Envelope, Stage, Task};
 use crate::fault::Fault;
 use crate::ports::broker::Outgoing;
 use crate::ports::generations::{GenerationChange, GenerationState};
@@ -31,14 +31,28 @@ const STUCK_MS: u64 = 60_000;
 const CLAIM_KEPT: Duration = Duration::from_mins(10);
 /// Versions per round.
 const VERSIONS_MAX: usize = 1_000;
+/// Rounds between two looks for lost messages in busy queues: those count every version.
+const ROUNDS_PER_LOOK: u32 = 12;
+/// Looks at queues and ledger before a message counts as lost …
+const LOOKS: u32 = 5;
+/// … and the time between two of them.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs rounds until `stop` is true, the first at once.
 pub async fn run(stages: Arc<Stages>, mut stop: watch::Receiver<bool>) {
     let mut led = false;
+    let mut rounds = 0;
     while !*stop.borrow() {
         match round(&stages, !led).await {
             Ok(leads) => led = leads,
             Err(fault) => tracing::warn!(%fault, "housekeeping failed; it tries again"),
+        }
+        rounds += 1;
+        if led
+            && rounds % ROUNDS_PER_LOOK == 0
+            && let Err(fault) = requeue_missing(&stages).await
+        {
+            tracing::warn!(%fault, "lost messages cannot be looked for; housekeeping tries again");
         }
         let _ = tokio::time::timeout(ROUND, stop.wait_for(|stop| *stop)).await;
     }
@@ -99,14 +113,71 @@ async fn relay(stages: &Stages, all: bool) -> Result<(), Fault> {
 /// Versions in flight while every queue is empty have lost their message, unless another process
 /// holds it: what has not moved for as long as one can hold a message is sent again.
 async fn requeue_lost(stages: &Stages) -> Result<(), Fault> {
-    for stage in Stage::ALL {
-        if stages.broker.depth(stage).await? > 0 {
-            return Ok(());
+    if messages(stages).await? > 0 {
+        return Ok(());
+    }
+    let lost = stages.ledger.stuck(overdue_ms(stages), VERSIONS_MAX).await?;
+    send_again(stages, lost).await
+}
+
+/// The same while queues are busy: fewer messages than versions in flight, whenever looked at, means
+/// that some are lost. Which ones nobody can tell from outside, so everything that has not
+/// moved is sent again, [`VERSIONS_MAX`] at most. That makes up for the difference, so a message too many is sent
+/// once, not every time; it costs work and does no harm. Returns how many were sent.
+pub async fn requeue_missing(stages: &Stages) -> Result<usize, Fault> {
+    requeue(stages, overdue_ms(stages), VERSIONS_MAX).await
+}
+
+/// The same for versions that have not moved since `before_ms`.
+pub async fn requeue(stages: &Stages, before_ms: u64, versions_max: usize) -> Result<usize, Fault> {
+    let stuck = stages.ledger.stuck(before_ms, versions_max).await?;
+    if stuck.is_empty() || !messages_are_missing(stages).await? {
+        return Ok(0);
+    }
+    let count = stuck.len();
+    send_again(stages, stuck).await?;
+    Ok(count)
+}
+
+/// Whether the fewest versions in flight of several looks are more than the most messages.
+async fn messages_are_missing(stages: &Stages) -> Result<bool, Fault> {
+    let (mut fewest, mut most) = (u64::MAX, 0);
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+        most = most.max(messages(stages).await?);
+        fewest = fewest.min(in_flight(stages).await?);
+        if most >= fewest {
+            return Ok(false);
         }
     }
+    Ok(true)
+}
+
+async fn messages(stages: &Stages) -> Result<u64, Fault> {
+    let mut messages = 0;
+    for stage in Stage::ALL {
+        messages += stages.broker.depth(stage).await?;
+    }
+    Ok(messages)
+}
+
+async fn in_flight(stages: &Stages) -> Result<u64, Fault> {
+    let mut in_flight = 0;
+    for record in stages.ledger.collections().await? {
+        in_flight += stages.ledger.counts(&record.key).await?.in_flight;
+    }
+    Ok(in_flight)
+}
+
+/// What moved last before this may have no message, whoever could hold one.
+fn overdue_ms(stages: &Stages) -> u64 {
     let unseen_ms = u64::try_from(stages.broker.unseen_max().as_millis()).unwrap_or(u64::MAX);
-    let before_ms = stages.clock.now_ms().saturating_sub(STUCK_MS.max(unseen_ms));
-    let lost = stages.ledger.stuck(before_ms, VERSIONS_MAX).await?;
+    stages.clock.now_ms().saturating_sub(STUCK_MS.max(unseen_ms))
+}
+
+async fn send_again(stages: &Stages, lost: Vec<(Stage, Task)>) -> Result<(), Fault> {
     if lost.is_empty() {
         return Ok(());
     }

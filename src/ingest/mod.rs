@@ -22,6 +22,7 @@ pub mod intake;
 pub mod prepare;
 mod read;
 pub mod replay;
+pub mod restore;
 pub mod settle;
 pub mod submit;
 pub mod sweep;

@@ -7,7 +7,7 @@
 //! [`Catalog::serve`] alone: whoever opened a collection keeps its generation to the end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, watch};
@@ -35,6 +35,7 @@ pub struct OpenCollection {
     outdated: Option<String>,
     followed: AtomicU64,
     ready: watch::Sender<bool>,
+    lacking: AtomicBool,
 }
 
 /// What a collection consists of.
@@ -66,6 +67,7 @@ impl OpenCollection {
             outdated: None,
             followed: AtomicU64::new(followed),
             ready: watch::Sender::new(ready),
+            lacking: AtomicBool::new(false),
         }
     }
 
@@ -108,6 +110,16 @@ impl OpenCollection {
     pub async fn until_ready(&self) {
         // The sender lives in self, so the channel cannot close first.
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Whether its stores are known to lack documents that the ledger has: answers say so.
+    pub fn is_lacking(&self) -> bool {
+        self.lacking.load(Ordering::Acquire)
+    }
+
+    /// Notes whether they do, as whoever compared them found.
+    pub fn set_lacking(&self, lacking: bool) {
+        self.lacking.store(lacking, Ordering::Release);
     }
 }
 

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use super::generations::Generations;
+use super::standing::Standings;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::{Description, Submission};
 use crate::domain::ids::{
@@ -233,7 +234,7 @@ pub struct Loser {
 
 /// The write model.
 #[async_trait]
-pub trait Ledger: Generations {
+pub trait Ledger: Generations + Standings {
     /// Creates a collection with generation 1 unless it exists; returns what is stored.
     async fn ensure_collection(
         &self,

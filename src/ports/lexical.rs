@@ -46,6 +46,15 @@ pub struct LexicalHit {
     pub score: f32,
 }
 
+/// All that an index holds of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holding {
+    /// Its head, tombstones included.
+    pub head: Option<Head>,
+    /// Its chunks, in any order.
+    pub chunks: Vec<ChunkId>,
+}
+
 /// Counts of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IndexCounts {
@@ -66,6 +75,10 @@ pub trait Lexical: Send + Sync {
 
     /// The newest committed state.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
+
+    /// Removes all that it holds of these documents, heads included, in one durable step. For
+    /// documents that the ledger does not know: one that was deleted keeps its tombstone.
+    async fn remove(&self, documents: Vec<DocumentId>) -> Result<(), Fault>;
 }
 
 /// The words of a question as the index analyses them, found in texts.
@@ -109,6 +122,16 @@ pub trait Snapshot: Send + Sync {
 
     /// The head of a document, tombstones included.
     fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault>;
+
+    /// All that the snapshot holds of a document.
+    fn holding(&self, document_id: &DocumentId) -> Result<Holding, Fault>;
+
+    /// Documents of which it holds anything, in the order of their ids, those after `after`, at most
+    /// `limit`; none is the end.
+    fn held(&self, after: Option<&DocumentId>, limit: usize) -> Result<Vec<DocumentId>, Fault>;
+
+    /// Whether it holds the chunks of these ids, in order.
+    fn holds(&self, ids: &[ChunkId]) -> Result<Vec<bool>, Fault>;
 
     /// Totals.
     fn counts(&self) -> Result<IndexCounts, Fault>;

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod lexical;
 pub mod producers;
 pub mod reranker;
+pub mod standing;
 pub mod states;
 pub mod tokenizer;
 pub mod vectors;

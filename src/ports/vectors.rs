@@ -41,6 +41,15 @@ pub struct DenseHit {
     pub score: f32,
 }
 
+/// A point as it stands in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPoint {
+    /// Its id.
+    pub id: ChunkId,
+    /// The document and version it was stored for; none where it does not say so.
+    pub owner: Option<(DocumentId, Version)>,
+}
+
 /// One collection generation's vectors.
 #[async_trait]
 pub trait Vectors: Send + Sync {
@@ -64,4 +73,11 @@ pub trait Vectors: Send + Sync {
 
     /// All points.
     async fn count(&self) -> Result<u64, Fault>;
+
+    /// Points in the order of their ids, those after `after`, at most `limit`; none is the end. A
+    /// point that is there all the while is seen by a walk, whatever comes and goes meanwhile.
+    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredPoint>, Fault>;
+
+    /// Those of these points that are there, in any order.
+    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault>;
 }

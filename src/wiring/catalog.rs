@@ -27,7 +27,7 @@ use crate::ports::embedder::Embedder;
 use crate::ports::generations::GenerationState;
 use crate::ports::ledger::{CollectionRecord, Ledger};
 use crate::ports::lexical::{Analysis, Lexical};
-use crate::ports::vectors::{DenseHit, Point, Vectors};
+use crate::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
 
 /// How this process has lexical indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -329,6 +329,14 @@ impl Vectors for NoVectors {
     }
 
     async fn count(&self) -> Result<u64, Fault> {
+        self.fault()
+    }
+
+    async fn page(&self, _: Option<ChunkId>, _: usize) -> Result<Vec<StoredPoint>, Fault> {
+        self.fault()
+    }
+
+    async fn stored(&self, _: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
         self.fault()
     }
 }

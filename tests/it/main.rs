@@ -4,6 +4,7 @@
 
 mod acknowledging;
 mod assembler;
+mod audit;
 mod baselines;
 mod chunker;
 mod cli;

@@ -8,6 +8,7 @@
 
 mod filter;
 mod owner;
+mod walk;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::staged;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::Fault;
-use crate::ports::vectors::{DenseHit, Point, Vectors};
+use crate::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
 
 use owner::Owner;
 pub use owner::{OPTIMIZE_IDLE, OPTIMIZE_POINTS};
@@ -160,6 +161,15 @@ impl Vectors for EdgeVectors {
             Ok(count as u64)
         })
         .await
+    }
+
+    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredPoint>, Fault> {
+        self.read(move |shard| walk::page(shard, after, limit)).await
+    }
+
+    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
+        let ids = ids.to_vec();
+        self.read(move |shard| walk::stored(shard, &ids)).await
     }
 }
 

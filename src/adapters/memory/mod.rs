@@ -10,6 +10,7 @@ mod cache;
 pub(in crate::adapters) mod leases;
 pub mod ledger;
 pub mod producers;
+mod standing;
 pub mod states;
 pub mod vectors;
 

@@ -2,6 +2,7 @@
 //! a point carries.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use crate::domain::filter::{Bounds, Filter};
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::domain::metadata::{equals_facet, exists_facet};
 use crate::fault::Fault;
-use crate::ports::vectors::{DenseHit, Point, Vectors};
+use crate::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
 
 /// Points that live as long as the process.
 pub struct MemoryVectors {
@@ -78,6 +79,10 @@ fn is_within(bounds: Bounds, number: f64) -> bool {
         && bounds.lte.is_none_or(|bound| number <= bound)
 }
 
+fn as_stored(point: &Point) -> StoredPoint {
+    StoredPoint { id: point.id, owner: Some((point.document_id.clone(), point.version)) }
+}
+
 /// Cosine similarity; 0 when a vector has no length.
 fn cosine(left: &[f32], right: &[f32]) -> f32 {
     let dot = |one: &[f32], other: &[f32]| one.iter().zip(other).map(|(x, y)| x * y).sum::<f32>();
@@ -134,5 +139,21 @@ impl Vectors for MemoryVectors {
 
     async fn count(&self) -> Result<u64, Fault> {
         Ok(lock(&self.store).points.len() as u64)
+    }
+
+    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredPoint>, Fault> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let store = lock(&self.store);
+        Ok(store
+            .points
+            .range((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(_, point)| as_stored(point))
+            .collect())
+    }
+
+    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
+        let store = lock(&self.store);
+        Ok(ids.iter().filter_map(|id| store.points.get(id).map(as_stored)).collect())
     }
 }

@@ -29,6 +29,7 @@ mod migrate;
 mod queries;
 mod rows;
 mod stages;
+mod standing;
 mod states;
 
 use std::time::Duration;

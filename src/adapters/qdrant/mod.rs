@@ -18,6 +18,7 @@ mod faults;
 mod filter;
 mod points;
 mod server;
+mod walk;
 
 use async_trait::async_trait;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
@@ -32,7 +33,7 @@ use super::staged;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::Fault;
-use crate::ports::vectors::{DenseHit, Point, Vectors};
+use crate::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
 
 pub use collection::{SERVER_VERSION_MAX, SERVER_VERSION_MIN};
 pub use config::{CollectionOptions, QdrantConfig, collection_name};
@@ -178,7 +179,7 @@ impl Vectors for QdrantVectors {
                 filter: Some(filter.clone()),
                 offset,
                 limit: Some(SCROLL_PAGE_POINTS),
-                with_payload: Some(only(staged::VERSION)),
+                with_payload: Some(only(&[staged::VERSION])),
                 with_vectors: Some(no_vectors()),
                 read_consistency: Some(majority()),
                 shard_key_selector: None,
@@ -212,6 +213,14 @@ impl Vectors for QdrantVectors {
             .map(|result| result.count)
             .ok_or_else(|| faults::transient("the server counted nothing"))
     }
+
+    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredPoint>, Fault> {
+        walk::page(self, after, limit).await
+    }
+
+    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
+        walk::stored(self, ids).await
+    }
 }
 
 /// For bookkeeping: what most copies agree on.
@@ -228,7 +237,7 @@ fn no_payload() -> WithPayloadSelector {
     WithPayloadSelector { selector_options: Some(with_payload_selector::SelectorOptions::Enable(false)) }
 }
 
-fn only(key: &str) -> WithPayloadSelector {
-    let fields = PayloadIncludeSelector { fields: vec![key.to_owned()] };
+fn only(keys: &[&str]) -> WithPayloadSelector {
+    let fields = PayloadIncludeSelector { fields: keys.iter().map(|&key| key.to_owned()).collect() };
     WithPayloadSelector { selector_options: Some(with_payload_selector::SelectorOptions::Include(fields)) }
 }

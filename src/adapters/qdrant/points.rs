@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::staged;
-use crate::domain::ids::{ChunkId, Version};
+use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::ports::vectors::Point;
 
 /// Most points of one upsert.
@@ -61,6 +61,12 @@ pub(super) fn version_of(payload: &HashMap<String, Value>) -> Option<Version> {
         Some(Kind::IntegerValue(number)) => staged::version(u64::try_from(number).ok()?),
         _ => None,
     }
+}
+
+/// The document and version that a payload names.
+pub(super) fn owner_of(payload: &HashMap<String, Value>) -> Option<(DocumentId, Version)> {
+    let Some(Kind::StringValue(document)) = &payload.get(staged::DOCUMENT)?.kind else { return None };
+    Some((staged::document(document)?, version_of(payload)?))
 }
 
 fn object(payload: Map<String, Json>) -> HashMap<String, Value> {

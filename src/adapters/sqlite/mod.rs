@@ -17,6 +17,7 @@ mod log;
 mod queries;
 mod rows;
 mod stages;
+mod standing;
 mod states;
 
 use std::path::Path;

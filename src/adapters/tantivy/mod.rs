@@ -10,6 +10,7 @@ mod analyzer;
 mod feedback;
 mod fields;
 mod filter;
+mod holdings;
 mod reader;
 mod snapshot;
 mod statistics;
@@ -25,6 +26,7 @@ use tantivy::directory::Directory;
 use tantivy::indexer::UserOperation;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Term};
 
+use crate::domain::ids::DocumentId;
 use crate::fault::Fault;
 use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
 
@@ -111,7 +113,7 @@ impl TantivyIndex {
 impl Lexical for TantivyIndex {
     async fn commit(&self, writes: Vec<DocumentWrite>, position: u64) -> Result<(), Fault> {
         let shared = self.shared.clone();
-        tokio::task::spawn_blocking(move || shared.commit(&writes, position))
+        tokio::task::spawn_blocking(move || shared.commit(&writes, &[], position))
             .await
             .map_err(Fault::transient)?
     }
@@ -119,10 +121,22 @@ impl Lexical for TantivyIndex {
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.shared.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    async fn remove(&self, documents: Vec<DocumentId>) -> Result<(), Fault> {
+        let shared = self.shared.clone();
+        tokio::task::spawn_blocking(move || shared.commit(&[], &documents, 0))
+            .await
+            .map_err(Fault::transient)?
+    }
 }
 
 impl Shared {
-    fn commit(&self, documents: &[DocumentWrite], position: u64) -> Result<(), Fault> {
+    fn commit(
+        &self,
+        documents: &[DocumentWrite],
+        removed: &[DocumentId],
+        position: u64,
+    ) -> Result<(), Fault> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match writer.open.take() {
             Some(open) => open,
@@ -130,7 +144,7 @@ impl Shared {
         };
         let stamp =
             Stamp { commits: writer.stamp.commits + 1, position: writer.stamp.position.max(position) };
-        match self.write_and_commit(open, documents, stamp) {
+        match self.write_and_commit(open, documents, removed, stamp) {
             Ok(open) => {
                 writer.open = Some(open);
                 writer.stamp = stamp;
@@ -148,13 +162,15 @@ impl Shared {
         &self,
         mut open: IndexWriter,
         writes: &[DocumentWrite],
+        removed: &[DocumentId],
         stamp: Stamp,
     ) -> tantivy::Result<IndexWriter> {
-        let mut operations = Vec::with_capacity(OPERATIONS_MAX);
+        let all_of = |document_id: &DocumentId| {
+            UserOperation::Delete(Term::from_field_text(self.fields.document, document_id.as_str()))
+        };
+        let mut operations: Vec<UserOperation> = removed.iter().map(all_of).collect();
         for write in writes {
-            let document_id = write.head.document_id.as_str();
-            let old = Term::from_field_text(self.fields.document, document_id);
-            operations.push(UserOperation::Delete(old));
+            operations.push(all_of(&write.head.document_id));
             operations.push(UserOperation::Add(self.fields.head_document(&write.head)?));
             for chunk in &write.chunks {
                 operations.push(UserOperation::Add(self.fields.chunk_document(chunk)?));

@@ -12,6 +12,7 @@ use tantivy::{Index, IndexReader, ReloadPolicy};
 use super::fields::Fields;
 use super::snapshot::TantivySnapshot;
 use super::{analyzer, check_schema, index_fault, stamp_of};
+use crate::domain::ids::DocumentId;
 use crate::fault::Fault;
 use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
 
@@ -52,7 +53,11 @@ impl TantivyReader {
 #[async_trait]
 impl Lexical for TantivyReader {
     async fn commit(&self, _writes: Vec<DocumentWrite>, _position: u64) -> Result<(), Fault> {
-        Err(Fault::permanent("index_read_only", "this process reads the index that another one writes"))
+        Err(read_only())
+    }
+
+    async fn remove(&self, _documents: Vec<DocumentId>) -> Result<(), Fault> {
+        Err(read_only())
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
@@ -67,4 +72,8 @@ impl Lexical for TantivyReader {
             }
         }
     }
+}
+
+fn read_only() -> Fault {
+    Fault::permanent("index_read_only", "this process reads the index that another one writes")
 }

@@ -15,13 +15,13 @@ use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 use super::fields::{Fields, kind};
 use super::statistics::Statistics;
 use super::terms::IndexTerms;
-use super::{Stamp, analyzer, feedback, filter, index_fault, stop_words};
+use super::{Stamp, analyzer, feedback, filter, holdings, index_fault, stop_words};
 use crate::domain::chunk::Chunk;
 use crate::domain::document::Head;
 use crate::domain::filter::Filter;
 use crate::domain::ids::{ChunkId, DocumentId};
 use crate::fault::Fault;
-use crate::ports::lexical::{IndexCounts, LexicalHit, QUESTION_TERMS_MAX, QuestionTerms, Snapshot};
+use crate::ports::lexical::{Holding, IndexCounts, LexicalHit, QUESTION_TERMS_MAX, QuestionTerms, Snapshot};
 
 /// Weight of a match in a title or heading, next to 1 for a match in the text.
 const HEADING_WEIGHT: f32 = 0.3;
@@ -305,6 +305,22 @@ impl Snapshot for TantivySnapshot {
         };
         let document = self.searcher.doc(address).map_err(index_fault)?;
         self.fields.read_head(&document).map(Some).map_err(index_fault)
+    }
+
+    fn holding(&self, document_id: &DocumentId) -> Result<Holding, Fault> {
+        holdings::of_document(&self.searcher, &self.fields, document_id)
+    }
+
+    fn held(&self, after: Option<&DocumentId>, limit: usize) -> Result<Vec<DocumentId>, Fault> {
+        holdings::documents(&self.searcher, &self.fields, after, limit)
+    }
+
+    fn holds(&self, ids: &[ChunkId]) -> Result<Vec<bool>, Fault> {
+        let holds = |id: &ChunkId| {
+            let term = Term::from_field_bytes(self.fields.chunk_id, id.as_uuid().as_bytes());
+            Ok(self.address_of(&term)?.is_some())
+        };
+        ids.iter().map(holds).collect()
     }
 
     fn counts(&self) -> Result<IndexCounts, Fault> {

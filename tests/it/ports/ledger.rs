@@ -11,6 +11,7 @@ mod log;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod restart;
+mod standing;
 mod sweep;
 mod upgrade;
 
@@ -188,6 +189,11 @@ macro_rules! ledger_suite {
                 sweeping_spares_what_serves_or_moves,
                 unswept_lists_documents_with_losers,
             ],
+            standing: [
+                standing_is_what_may_have_something_in_a_store,
+                standings_follow_the_documents_asked_for,
+                log_extent_follows_the_log,
+            ],
             dead: [
                 letter_says_what_where_why_and_when,
                 letters_are_filtered_by_each_field,
@@ -248,6 +254,6 @@ ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_
 #[cfg(feature = "postgres")]
 use postgres::support::open_postgres;
 #[cfg(feature = "postgres")]
-pub(crate) use postgres::support::postgres_states;
+pub(crate) use postgres::support::{postgres_ledger, postgres_states};
 #[cfg(feature = "postgres")]
 ledger_suite!(postgres_server, open_postgres, restart: [everything_answered_is_there_after_a_restart]);

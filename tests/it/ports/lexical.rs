@@ -1,6 +1,7 @@
 //! The suite of the lexical port.
 
 mod commit;
+mod holdings;
 mod search;
 
 use std::any::Any;
@@ -78,6 +79,13 @@ macro_rules! lexical_suite {
                 counts_follow_the_writes,
                 position_never_falls,
                 $($law,)*
+            ],
+            holdings: [
+                holding_is_all_of_a_document,
+                held_documents_come_once_in_the_order_of_ids,
+                held_is_complete_over_many_commits,
+                held_chunks_are_told_in_order,
+                removed_documents_leave_nothing,
             ],
             search: [
                 words_find_their_chunks,

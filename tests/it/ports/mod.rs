@@ -34,7 +34,7 @@ mod broker;
 mod embedder;
 #[cfg(feature = "qdrant")]
 mod filters_agree;
-mod ledger;
+pub(crate) mod ledger;
 mod lexical;
 mod producers;
 mod reranker;

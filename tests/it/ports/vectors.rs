@@ -5,6 +5,7 @@ mod kills;
 mod qdrant;
 mod search;
 mod store;
+mod walk;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -73,6 +74,12 @@ macro_rules! vectors_suite {
                 wrong_dimensions_are_permanent_and_store_nothing,
                 documents_list_their_points_with_versions,
                 changes_are_visible_at_once,
+            ],
+            walk: [
+                pages_hold_every_point_once_in_the_order_of_ids,
+                walk_sees_what_stays_while_others_come_and_go,
+                stored_points_say_whose_they_are,
+                empty_store_has_no_page,
             ],
             search: [
                 nearest_come_first_with_their_cosine,

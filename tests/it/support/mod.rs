@@ -19,6 +19,7 @@ pub(crate) mod scan;
 pub(crate) mod schemas;
 pub(crate) mod scripted_http;
 pub(crate) mod shelf;
+pub(crate) mod site;
 pub(crate) mod stages;
 pub(crate) mod strategies;
 pub(crate) mod terms;

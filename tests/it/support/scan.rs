@@ -11,7 +11,9 @@ use contexture::domain::document::Head;
 use contexture::domain::filter::Filter;
 use contexture::domain::ids::{ChunkId, DocumentId};
 use contexture::fault::Fault;
-use contexture::ports::lexical::{DocumentWrite, IndexCounts, Lexical, LexicalHit, QuestionTerms, Snapshot};
+use contexture::ports::lexical::{
+    DocumentWrite, Holding, IndexCounts, Lexical, LexicalHit, QuestionTerms, Snapshot,
+};
 
 #[derive(Default)]
 pub(crate) struct ScanIndex(Mutex<Arc<ScanSnapshot>>);
@@ -40,6 +42,15 @@ impl Lexical for ScanIndex {
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         self.0.lock().unwrap().clone()
+    }
+
+    async fn remove(&self, documents: Vec<DocumentId>) -> Result<(), Fault> {
+        let mut newest = self.0.lock().unwrap();
+        let mut next = ScanSnapshot::clone(&newest);
+        next.commits += 1;
+        next.documents.retain(|id, _| !documents.contains(id));
+        *newest = Arc::new(next);
+        Ok(())
     }
 }
 
@@ -104,6 +115,23 @@ impl Snapshot for ScanSnapshot {
 
     fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault> {
         Ok(self.documents.get(document_id).map(|(head, _)| head.clone()))
+    }
+
+    fn holding(&self, document_id: &DocumentId) -> Result<Holding, Fault> {
+        let held = self.documents.get(document_id);
+        Ok(held.map_or_else(Holding::default, |(head, chunks)| Holding {
+            head: Some(head.clone()),
+            chunks: chunks.iter().map(|chunk| chunk.id).collect(),
+        }))
+    }
+
+    fn held(&self, after: Option<&DocumentId>, limit: usize) -> Result<Vec<DocumentId>, Fault> {
+        let ids = self.documents.keys().filter(|id| after.is_none_or(|after| *id > after));
+        Ok(ids.take(limit).cloned().collect())
+    }
+
+    fn holds(&self, ids: &[ChunkId]) -> Result<Vec<bool>, Fault> {
+        Ok(self.chunks(ids)?.iter().map(Option::is_some).collect())
     }
 
     fn counts(&self) -> Result<IndexCounts, Fault> {

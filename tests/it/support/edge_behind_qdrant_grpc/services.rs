@@ -95,10 +95,7 @@ impl Service {
     async fn scroll_points(&self, request: ScrollPoints) -> Result<ScrollResponse, Status> {
         let collection = self.store.get(&request.collection_name)?;
         let offset = request.offset.map(|id| wire::id_to_engine(Some(id))).transpose()?;
-        let selected = request.with_payload.and_then(|payload| payload.selector_options);
-        let Some(with_payload_selector::SelectorOptions::Include(include)) = selected else {
-            return Err(Status::unimplemented("only named payload keys"));
-        };
+        let keys = named_keys(request.with_payload)?;
         let scroll = ScrollRequest {
             offset,
             limit: Some(request.limit.unwrap_or(10) as usize),
@@ -108,20 +105,25 @@ impl Service {
             order_by: None,
         };
         let (page, next) = blocking(move || collection.shard.scroll(scroll).map_err(refusal)).await?;
-        let result = page.into_iter().map(|record| {
-            let mut payload = record.payload.map(|payload| payload.0).unwrap_or_default();
-            payload.retain(|key, _| include.fields.contains(key));
-            RetrievedPoint {
-                id: Some(wire::id_from_engine(&record.id)),
-                payload: wire::object_from_json(payload),
-                ..RetrievedPoint::default()
-            }
-        });
+        let result = page.into_iter().map(|record| retrieved(record, &keys));
         Ok(ScrollResponse {
             result: result.collect(),
             next_page_offset: next.as_ref().map(wire::id_from_engine),
             ..ScrollResponse::default()
         })
+    }
+
+    async fn get_points(&self, request: GetPoints) -> Result<GetResponse, Status> {
+        let collection = self.store.get(&request.collection_name)?;
+        let keys = named_keys(request.with_payload)?;
+        let ids =
+            request.ids.into_iter().map(|id| wire::id_to_engine(Some(id))).collect::<Result<Vec<_>, _>>()?;
+        let found = blocking(move || {
+            let payload = Some(WithPayloadInterface::Bool(true));
+            collection.shard.retrieve(&ids, payload, Some(WithVector::Bool(false))).map_err(refusal)
+        });
+        let result = found.await?.into_iter().map(|record| retrieved(record, &keys)).collect();
+        Ok(GetResponse { result, ..GetResponse::default() })
     }
 
     async fn count_points(&self, request: CountPoints) -> Result<CountResponse, Status> {
@@ -138,6 +140,23 @@ impl Service {
         };
         let store = self.store.clone();
         blocking(move || store.create(&request.collection_name, params, request.quantization_config)).await
+    }
+}
+
+fn named_keys(selector: Option<WithPayloadSelector>) -> Result<Vec<String>, Status> {
+    match selector.and_then(|payload| payload.selector_options) {
+        Some(with_payload_selector::SelectorOptions::Include(include)) => Ok(include.fields),
+        _ => Err(Status::unimplemented("only named payload keys")),
+    }
+}
+
+fn retrieved(record: qdrant_edge::Record, keys: &[String]) -> RetrievedPoint {
+    let mut payload = record.payload.map(|payload| payload.0).unwrap_or_default();
+    payload.retain(|key, _| keys.contains(key));
+    RetrievedPoint {
+        id: Some(wire::id_from_engine(&record.id)),
+        payload: wire::object_from_json(payload),
+        ..RetrievedPoint::default()
     }
 }
 
@@ -229,6 +248,9 @@ service!(Points {
     scroll(ScrollPoints) -> ScrollResponse = |this, request, _status| {
         Ok(Response::new(this.scroll_points(request).await?))
     };
+    get(GetPoints) -> GetResponse = |this, request, _status| {
+        Ok(Response::new(this.get_points(request).await?))
+    };
     count(CountPoints) -> CountResponse = |this, request, _status| {
         Ok(Response::new(this.count_points(request).await?))
     };
@@ -236,7 +258,6 @@ service!(Points {
         Ok(Response::new(this.query_points(request).await?))
     };
 } unimplemented {
-    get(GetPoints) -> GetResponse;
     update_vectors(UpdatePointVectors) -> PointsOperationResponse;
     delete_vectors(DeletePointVectors) -> PointsOperationResponse;
     set_payload(SetPayloadPoints) -> PointsOperationResponse;

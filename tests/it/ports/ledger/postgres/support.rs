@@ -152,6 +152,17 @@ pub(in super::super) async fn open_postgres() -> Option<Fixture> {
     Some(Fixture { pass: Arc::new(pass), reopen: Some(reopen), ..fixture })
 }
 
+/// A ledger in a new schema, stamped by `clock`, and its shared states; the schema lives as long as
+/// the last value.
+pub(crate) async fn postgres_ledger(
+    clock: Arc<dyn contexture::ports::clock::Clock>,
+) -> (PostgresLedger, PostgresStates, Arc<dyn std::any::Any + Send + Sync>) {
+    let schema = Schema::new().await.unwrap();
+    let ledger = PostgresLedger::connect(&schema.config(), clock).await.unwrap();
+    let states = ledger.states();
+    (ledger, states, schema)
+}
+
 /// The shared states of a new schema, as two processes have them; the schema lives as long as the
 /// last value.
 pub(crate) async fn postgres_states() -> (PostgresStates, PostgresStates, Arc<dyn std::any::Any + Send + Sync>)

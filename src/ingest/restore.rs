@@ -1,0 +1,222 @@
+//! Visible documents put into their stores once more, from the ledger, as the stages had put them.
+//!
+//! For stores that lost something. Nothing new is decided: what is written is the version that the
+//! ledger says is visible, and one that has been overtaken meanwhile is left to the stages. Vectors
+//! come before the commit, as ever; those of a version that lost while they were being staged are
+//! taken back, because its sweep may be over. Texts whose vectors the cache knows cost no call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::domain::ids::{ChunkId, DocumentId, VersionKey};
+use crate::domain::task::{Stage, Task};
+use crate::fault::Fault;
+use crate::ports::catalog::OpenCollection;
+use crate::ports::ledger::{State, VersionRecord};
+use crate::resilience::backoff;
+
+use super::embed::{Ready, stage_documents};
+use super::follow::read_visible;
+use super::handover::CutDocument;
+use super::index::{build_writes, with_document};
+use super::read::{self, Found};
+use super::{Outcome, Stages, Tally};
+
+/// How often a document's vectors are asked for before it counts as failed; waiting for a provider
+/// that throttles counts for nothing.
+const TRIES_MAX: u32 = 3;
+
+/// A visible version that its stores lack something of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The version.
+    pub task: Task,
+    /// Whether its head and chunks are to be committed.
+    pub index: bool,
+    /// Whether its vectors are to be staged.
+    pub vectors: bool,
+}
+
+/// Puts them in; returns those that cannot be, and why.
+pub async fn run(
+    stages: &Stages,
+    open: &OpenCollection,
+    wanted: &[Wanted],
+) -> Result<Vec<(VersionKey, Fault)>, Fault> {
+    let mut failed = Vec::new();
+    let mut rest = wanted;
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(within_bytes(rest, stages.limits.batch_body_bytes_max));
+        failed.extend(restore(stages, open, batch).await?);
+        rest = later;
+    }
+    Ok(failed)
+}
+
+/// As many as their bodies fit, but at least one.
+fn within_bytes(wanted: &[Wanted], bytes_max: u64) -> usize {
+    let mut bytes = 0;
+    let fits = |wanted: &&Wanted| {
+        bytes += wanted.task.body_bytes;
+        bytes <= bytes_max
+    };
+    wanted.iter().take_while(fits).count().max(1)
+}
+
+async fn restore(
+    stages: &Stages,
+    open: &OpenCollection,
+    wanted: &[Wanted],
+) -> Result<Vec<(VersionKey, Fault)>, Fault> {
+    let tasks: Vec<Task> = wanted.iter().map(|wanted| wanted.task.clone()).collect();
+    let all: Vec<usize> = (0..tasks.len()).collect();
+    let mut found = read::stored(stages, &tasks, &with_document(&tasks, &all), read_visible).await?;
+    let mut failed = take_unreadable(&mut found);
+    let ready = |index: usize, document: &Arc<CutDocument>| Ready { index, document: document.clone() };
+    let staged: Vec<Ready> = found
+        .iter()
+        .filter(|(index, _)| wanted[**index].vectors)
+        .filter_map(|(index, document)| Some(ready(*index, document.as_ref().ok()?)))
+        .collect();
+    failed.extend(stage(stages, open, &tasks, &staged).await?);
+    take_back(stages, open, &tasks, &staged).await?;
+    let committed: Vec<usize> =
+        all.into_iter().filter(|index| wanted[*index].index && !failed.contains_key(index)).collect();
+    commit(stages, open, &tasks, committed, found).await?;
+    Ok(failed.into_iter().map(|(index, fault)| (tasks[index].key.clone(), fault)).collect())
+}
+
+/// Sorts out what the ledger cannot give; what was overtaken has not failed.
+fn take_unreadable(found: &mut Found) -> BTreeMap<usize, Fault> {
+    let mut failed = BTreeMap::new();
+    found.retain(|index, document| {
+        match document {
+            Ok(_) => return true,
+            Err(Outcome::Failed(fault)) => drop(failed.insert(*index, fault.clone())),
+            Err(Outcome::HandOn(Stage::Chunk)) => {
+                let detail = "its spans are not stored, so it has to be submitted again";
+                failed.insert(*index, Fault::permanent("spans_missing", detail));
+            }
+            Err(_) => {}
+        }
+        false
+    });
+    failed
+}
+
+/// Stages vectors; waits while a provider throttles.
+async fn stage(
+    stages: &Stages,
+    open: &OpenCollection,
+    tasks: &[Task],
+    ready: &[Ready],
+) -> Result<BTreeMap<usize, Fault>, Fault> {
+    let mut failed = BTreeMap::new();
+    let mut left: Vec<Ready> =
+        ready.iter().map(|ready| Ready { index: ready.index, document: ready.document.clone() }).collect();
+    let mut tries = 1;
+    // Whoever repairs is stopped as a whole.
+    let (_going_on, stop) = watch::channel(false);
+    while !left.is_empty() {
+        let mut wait = Duration::ZERO;
+        let without = stage_documents(stages, open, tasks, &left, &Tally::default(), &stop).await?.failed;
+        left.retain(|ready| match without.get(&ready.index) {
+            None => false,
+            Some(Fault::Throttled { retry_after, .. }) => {
+                wait = wait.max(*retry_after);
+                true
+            }
+            Some(Fault::Transient(_)) if tries < TRIES_MAX => true,
+            Some(fault) => {
+                failed.insert(ready.index, fault.clone());
+                false
+            }
+        });
+        if left.is_empty() {
+            break;
+        }
+        if wait.is_zero() {
+            wait = backoff::reopen(tries);
+            tries += 1;
+        }
+        tokio::time::sleep(wait).await;
+    }
+    Ok(failed)
+}
+
+/// Removes the vectors of versions that lost while they were staged.
+async fn take_back(
+    stages: &Stages,
+    open: &OpenCollection,
+    tasks: &[Task],
+    staged: &[Ready],
+) -> Result<(), Fault> {
+    let indexes: Vec<usize> = staged.iter().map(|ready| ready.index).collect();
+    let standings = standings(stages, open, tasks, &indexes).await?;
+    let lost =
+        staged.iter().zip(&standings).filter(|(ready, standing)| !serves(standing, &tasks[ready.index]));
+    let ids = lost.flat_map(|(ready, _)| {
+        let task = &tasks[ready.index];
+        let count = u32::try_from(ready.document.spans.len()).unwrap_or(u32::MAX);
+        (0..count).map(|ordinal| ChunkId::derive(&task.epoch, &task.key, &task.content_hash, ordinal))
+    });
+    open.vectors.delete(ids.collect()).await
+}
+
+/// Commits what still serves. The lock is held from the look at the ledger to the commit, so no
+/// newer version is written over.
+async fn commit(
+    stages: &Stages,
+    open: &OpenCollection,
+    tasks: &[Task],
+    committed: Vec<usize>,
+    mut found: Found,
+) -> Result<(), Fault> {
+    if committed.is_empty() {
+        return Ok(());
+    }
+    let lexical = open.lexical()?;
+    let _writing = open.writing.lock().await;
+    let standings = standings(stages, open, tasks, &committed).await?;
+    let snapshot = lexical.snapshot();
+    let mut applied = Vec::with_capacity(committed.len());
+    for (index, standing) in committed.into_iter().zip(&standings) {
+        let task = &tasks[index];
+        let head = snapshot.head(&task.key.document_id)?;
+        // Committed already, and the ledger hears of it in a moment.
+        let on_its_way = head.is_some_and(|head| {
+            standing.iter().any(|record| !record.state.is_terminal() && record.key.version == head.version)
+        });
+        if serves(standing, task) && !on_its_way && (task.deletes || found.contains_key(&index)) {
+            applied.push(index);
+        }
+    }
+    found.retain(|index, _| applied.contains(index));
+    let (writes, _) = build_writes(tasks, &applied, found).await?;
+    if writes.is_empty() {
+        return Ok(());
+    }
+    lexical.commit(writes, open.followed()).await
+}
+
+async fn standings(
+    stages: &Stages,
+    open: &OpenCollection,
+    tasks: &[Task],
+    indexes: &[usize],
+) -> Result<Vec<Vec<VersionRecord>>, Fault> {
+    let ids: Vec<DocumentId> = indexes.iter().map(|index| tasks[*index].key.document_id.clone()).collect();
+    stages.ledger.standings(&open.record.key, open.record.generation, &ids).await
+}
+
+/// Whether the version is the visible one.
+fn serves(standing: &[VersionRecord], task: &Task) -> bool {
+    standing.iter().any(|record| {
+        record.state == State::Visible
+            && record.key.version == task.key.version
+            && record.content_hash == task.content_hash
+    })
+}

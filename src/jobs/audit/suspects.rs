@@ -1,0 +1,83 @@
+//! What looked wrong, and waits to be looked at again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::report::Finding;
+use crate::domain::ids::{ChunkId, DocumentId};
+use crate::ports::ledger::VersionRecord;
+
+/// Looks at a suspect, the first one included.
+pub const LOOKS_MAX: u32 = 6;
+
+/// Who is suspected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Suspect {
+    Document(DocumentId),
+    Head(DocumentId),
+    Point(ChunkId, Option<DocumentId>),
+}
+
+impl Suspect {
+    /// The document whose state in the ledger matters.
+    pub(super) fn document_id(&self) -> Option<&DocumentId> {
+        match self {
+            Self::Document(document_id) | Self::Head(document_id) => Some(document_id),
+            Self::Point(_, document_id) => document_id.as_ref(),
+        }
+    }
+}
+
+/// What one look at a suspect says.
+#[derive(Debug)]
+pub(super) enum Look {
+    Fine,
+    /// It would be wrong if nothing moved.
+    Wrong(Finding),
+    /// A version in flight explains it.
+    Moving,
+}
+
+/// A suspect, and the ledger's word on its document when it was last looked at.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) suspect: Suspect,
+    /// None while its document was on the move.
+    pub(super) standing: Option<Vec<VersionRecord>>,
+    pub(super) looks: u32,
+    due: Instant,
+}
+
+/// Suspects in the order they are due.
+#[derive(Debug, Default)]
+pub(super) struct Suspects(VecDeque<Waiting>);
+
+impl Suspects {
+    pub(super) fn add(
+        &mut self,
+        suspect: Suspect,
+        standing: Option<Vec<VersionRecord>>,
+        looks: u32,
+        pause: Duration,
+    ) {
+        self.0.push_back(Waiting { suspect, standing, looks, due: Instant::now() + pause });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// When the first is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.0.front().map(|first| first.due)
+    }
+
+    /// Those that are due, at most `limit`.
+    pub(super) fn take_due(&mut self, limit: usize) -> Vec<Waiting> {
+        let now = Instant::now();
+        let due = self.0.iter().take(limit).take_while(|waiting| waiting.due <= now).count();
+        self.0.drain(..due).collect()
+    }
+}

@@ -1,0 +1,249 @@
+//! What is on its way explains what looks wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use contexture::adapters::embedder::hash::HashEmbedder;
+use contexture::adapters::memory::ledger::MemoryLedger;
+use contexture::domain::filter::Filter;
+use contexture::domain::ids::{ChunkId, DocumentId, Version, VersionKey};
+use contexture::fault::Fault;
+use contexture::jobs::audit::Report;
+use contexture::ports::clock::SystemClock;
+use contexture::ports::embedder::{Embedder, EmbedderInfo, Purpose};
+use contexture::ports::ledger::Ending;
+use contexture::ports::tokenizer::Tokenizer;
+use contexture::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
+use futures::future::BoxFuture;
+
+use super::{audit, clean, repair, report};
+use crate::support::site::{DIMS, Engines, Site, empty_index, text};
+use crate::support::tokenizers::Runs;
+use crate::support::{document, version_key};
+
+/// A site at rest with one document, visible in its first version.
+async fn with_one() -> Site {
+    let mut site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    site.work();
+    site.put("doc", &text("doc", 1)).await;
+    site.settled().await;
+    site.rest().await;
+    site
+}
+
+/// Accepts a second version; no stage takes it yet.
+async fn second_version(site: &mut Site) -> VersionKey {
+    site.put("doc", &text("doc", 2)).await;
+    version_key(&site.home, "doc", 2)
+}
+
+/// Vectors that run something whenever points are looked up by id.
+struct Watched {
+    inner: Arc<dyn Vectors>,
+    looks: AtomicUsize,
+    /// Given the number of the look, from 1; true hides every point.
+    on_look: Box<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>,
+}
+
+#[async_trait]
+impl Vectors for Watched {
+    async fn upsert(&self, points: Vec<Point>) -> Result<(), Fault> {
+        self.inner.upsert(points).await
+    }
+
+    async fn delete(&self, ids: Vec<ChunkId>) -> Result<(), Fault> {
+        self.inner.delete(ids).await
+    }
+
+    async fn search(
+        &self,
+        vector: Vec<f32>,
+        filter: Option<&Filter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<DenseHit>, Fault> {
+        self.inner.search(vector, filter, readers, top_k).await
+    }
+
+    async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
+        self.inner.ids_of(document_id).await
+    }
+
+    async fn count(&self) -> Result<u64, Fault> {
+        self.inner.count().await
+    }
+
+    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredPoint>, Fault> {
+        self.inner.page(after, limit).await
+    }
+
+    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
+        let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
+        if (self.on_look)(look).await { Ok(Vec::new()) } else { self.inner.stored(ids).await }
+    }
+}
+
+/// The same site with its vectors watched.
+async fn watched(
+    site: &Site,
+    on_look: impl Fn(usize) -> BoxFuture<'static, bool> + Send + Sync + 'static,
+) -> Site {
+    let inner = site.engines.vectors.clone();
+    let vectors = Arc::new(Watched { inner, looks: AtomicUsize::new(0), on_look: Box::new(on_look) });
+    Site::open(Engines { vectors, ..site.engines.clone() }, false).await
+}
+
+/// Vectors of a version in flight are staged before its commit.
+#[tokio::test]
+async fn staged_points_of_a_version_in_flight_are_no_orphans() {
+    let mut site = with_one().await;
+    let before = site.points().await.len();
+    let key = second_version(&mut site).await;
+    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    contexture::ingest::chunk::stage::run(&site.stages, std::slice::from_ref(&task)).await;
+    contexture::ingest::embed::run(&site.stages, std::slice::from_ref(&task), &site.going_on()).await;
+    assert!(site.points().await.len() > before);
+    assert_eq!(report(&site).await, clean(1));
+
+    // It loses: its points are allowed until they were swept.
+    site.engines.ledger.finish(vec![(key.clone(), Ending::Superseded)]).await.unwrap();
+    assert_eq!(report(&site).await, clean(1));
+    let staged = site.points().await.len() - before;
+    site.engines.ledger.mark_swept(&[key]).await.unwrap();
+    assert_eq!(report(&site).await, Report { orphan: staged as u64, ..clean(1) }, "a sweep that lied");
+    assert_eq!(repair(&site).await.mended, staged as u64);
+    assert_eq!(site.points().await.len(), before);
+}
+
+/// Killed between the commit and the ledger's word of it: the redelivery will say it again.
+#[tokio::test]
+async fn committed_version_that_the_ledger_does_not_know_visible_is_no_alarm() {
+    let mut site = with_one().await;
+    second_version(&mut site).await;
+    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let tasks = std::slice::from_ref(&task);
+    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
+    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
+    contexture::ingest::index::run(&site.stages, tasks).await;
+    let head = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
+    assert_eq!(head.version.get(), 2);
+    assert_eq!(report(&site).await, Report { unsettled: 1, ..clean(1) });
+    let repaired = repair(&site).await;
+    assert_eq!((repaired.mended, repaired.failed), (0, 0));
+    let kept = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
+    assert_eq!(kept, head, "a repair does not take it back");
+
+    site.work();
+    site.settled().await;
+    assert_eq!(report(&site).await, clean(1));
+}
+
+/// A first version that is committed, of which the ledger does not know yet that it is visible.
+#[tokio::test]
+async fn committed_first_version_is_no_orphan() {
+    let site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    site.put("doc", &text("doc", 1)).await;
+    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let tasks = std::slice::from_ref(&task);
+    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
+    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
+    contexture::ingest::index::run(&site.stages, tasks).await;
+    assert_eq!(report(&site).await, Report { unsettled: 1, ..clean(0) });
+    repair(&site).await;
+    assert!(site.engines.lexical.snapshot().head(&document("doc")).unwrap().is_some());
+}
+
+/// What is wrong at one look only was on its way.
+#[tokio::test]
+async fn what_is_fine_at_the_second_look_does_not_count() {
+    let site = with_one().await;
+    let site = watched(&site, |look| Box::pin(std::future::ready(look == 1))).await;
+    assert_eq!(report(&site).await, clean(1));
+    let always = watched(&site, |_| Box::pin(std::future::ready(true))).await;
+    assert_eq!(report(&always).await, Report { missing: 1, ..clean(1) });
+}
+
+/// Wrong at two looks, but the document moved while the stores were read for the second: a new version
+/// was committed, and the old one swept.
+#[tokio::test]
+async fn document_that_moved_between_looks_does_not_count() {
+    let mut site = with_one().await;
+    let key = second_version(&mut site).await;
+    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let tasks = std::slice::from_ref(&task);
+    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
+    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
+    let (stages, ledger, home) = (site.stages.clone(), site.engines.ledger.clone(), site.home.clone());
+    let watched = watched(&site, move |look| {
+        let (stages, ledger, home, key, task) =
+            (stages.clone(), ledger.clone(), home.clone(), key.clone(), task.clone());
+        Box::pin(async move {
+            if look == 2 {
+                contexture::ingest::index::run(&stages, &[task]).await;
+                ledger.finish(vec![(key, Ending::Visible)]).await.unwrap();
+                let swept = std::collections::BTreeSet::from([(home, document("doc"))]);
+                contexture::ingest::sweep::run(&stages, &swept).await.unwrap();
+            }
+            look == 1
+        })
+    })
+    .await;
+    let audited = audit(&watched).await;
+    assert_eq!(audited.report, clean(1), "{:?}", audited.findings);
+}
+
+/// Where the index follows the ledger's log, being behind is no alarm.
+#[tokio::test]
+async fn replica_behind_the_log_is_brought_up_first() {
+    let writer = with_one().await;
+    let engines = Engines { lexical: empty_index(), ..writer.engines.clone() };
+    let replica = Site::open(engines, true).await;
+    assert_eq!(report(&replica).await, clean(1));
+    let head = replica.engines.lexical.snapshot().head(&document("doc")).unwrap();
+    assert!(head.is_some(), "it has followed");
+}
+
+/// A model that takes nothing any more.
+struct Refusing(HashEmbedder);
+
+#[async_trait]
+impl Embedder for Refusing {
+    fn info(&self) -> &EmbedderInfo {
+        self.0.info()
+    }
+
+    fn tokenizer(&self) -> Arc<dyn Tokenizer> {
+        self.0.tokenizer()
+    }
+
+    async fn embed(&self, _: &[String], _: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+        Err(Fault::permanent("refused", "the model is gone"))
+    }
+}
+
+/// Vectors are lost, the cache knows nothing, and the model refuses.
+#[tokio::test]
+async fn what_cannot_be_mended_is_said() {
+    let clock = Arc::new(SystemClock);
+    let ledger = Arc::new(MemoryLedger::new(clock.clone()).with_cache_bytes_max(0));
+    let mut site = Site::open(Engines { ledger, ..Engines::memory(clock) }, false).await;
+    site.work();
+    site.put("doc", &text("doc", 1)).await;
+    site.put("whole", &text("whole", 1)).await;
+    site.settled().await;
+    site.rest().await;
+    let lost =
+        site.points().await.into_iter().filter(|point| {
+            point.owner.as_ref().is_some_and(|(document_id, _)| *document_id == document("doc"))
+        });
+    site.engines.vectors.delete(lost.map(|point| point.id).collect()).await.unwrap();
+    let refusing = Refusing(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap());
+    let site = Site::open_with(site.engines.clone(), false, Arc::new(refusing)).await;
+    let repaired = repair(&site).await;
+    assert_eq!((repaired.found.missing, repaired.mended, repaired.failed), (1, 0, 1));
+    let (key, fault) = repaired.why.unwrap();
+    assert_eq!(key.document_id, document("doc"));
+    assert!(fault.to_string().contains("the model is gone"), "{fault}");
+    assert!(site.open.is_lacking());
+}

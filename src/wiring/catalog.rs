@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
 use super::embedding::Models;
-use super::engines;
+use super::{engines, lacking};
 use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
 use crate::config::{Config, VectorsConfig};
 use crate::domain::ids::{CollectionKey, Epoch};
@@ -152,6 +152,9 @@ impl Catalog for StoreCatalog {
             ));
         }
         let open = Arc::new(self.open_stores(record, &pipeline, embedder).await?);
+        if self.mode == IndexMode::Written {
+            lacking::note(&*self.ledger, &open).await?;
+        }
         self.open.write().await.insert(key.clone(), open.clone());
         Ok(Some(open))
     }

@@ -10,6 +10,8 @@ mod credentials;
 mod embedding;
 mod engines;
 mod intake;
+mod jobs;
+mod lacking;
 mod lock;
 mod readers;
 mod reranking;
@@ -122,7 +124,8 @@ impl Stack {
             }
             _ => None,
         };
-        let workers = start(&stages, intake, &duties, &stop);
+        let mut workers = start(&stages, intake, &duties, &stop);
+        workers.extend(jobs::start(&stages, config, &duties, &stop));
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,

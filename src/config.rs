@@ -7,6 +7,7 @@
 //! reads the process environment by itself. No message and no output contains a key, a password,
 //! nor any value that stands under `auth`.
 
+mod audit;
 mod backends;
 pub mod credential;
 mod files;
@@ -20,6 +21,7 @@ mod trusted;
 
 use std::path::{Path, PathBuf};
 
+pub use self::audit::AuditConfig;
 pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Secret, VectorsConfig};
 use self::credential::ApiKey;
 pub use self::files::{NAMED_FILES_MAX, NamedFile};
@@ -62,6 +64,8 @@ pub struct Config {
     pub providers: Vec<ProviderConfig>,
     /// The engines beside this process.
     pub backends: Backends,
+    /// How stores are compared with the ledger.
+    pub audit: AuditConfig,
     /// Credentials; none means loopback only.
     pub keys: Vec<ApiKey>,
     /// Level and form of logs.
@@ -130,6 +134,7 @@ impl Config {
             templates: files::trust("templates", &raw.templates)?,
             providers: providers::trust(&raw.providers, environment)?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
+            audit: raw.audit.trust(),
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },
             effective: raw,

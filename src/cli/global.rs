@@ -49,8 +49,13 @@ impl Global {
     /// The configuration of a command that runs once, with logging started.
     pub(crate) fn config(&self) -> Result<Config, Refusal> {
         let config = self.config_with(&[])?;
-        // A command reports what happened by itself; logs come when they were asked for.
-        let level = if config.log.level == LEVEL_DEFAULT { "error" } else { &config.log.level };
+        // A command reports what happened by itself; logs come when they were asked for, and a program
+        // that reads stderr finds one object there, or nothing.
+        let level = match (config.log.level == LEVEL_DEFAULT, self.json) {
+            (false, _) => &config.log.level,
+            (true, false) => "error",
+            (true, true) => "off",
+        };
         telemetry::init(level, config.log.format)?;
         Ok(config)
     }
@@ -101,6 +106,17 @@ pub(crate) async fn existing_collection(
             format!("there is no collection '{collection}'; 'contexture status' lists those that exist"),
         )
     })?)
+}
+
+/// The local caller's collections, by name: the named one, or all of them.
+pub(crate) async fn collections(stack: &Stack, name: Option<&str>) -> Result<Vec<CollectionRecord>, Failure> {
+    if let Some(name) = name {
+        return Ok(vec![existing_collection(stack, &CollectionId::new(name)?).await?]);
+    }
+    let mut records = stack.ledger.collections().await?;
+    records.retain(|record| record.key.tenant == *stack.principal.tenant());
+    records.sort_by(|first, second| first.key.cmp(&second.key));
+    Ok(records)
 }
 
 /// Reads a pipeline file, if one is named.

@@ -6,6 +6,7 @@
 //! is one JSON object, stderr holds no prose, and an error is
 //! `{"error":{"code","field","message"}}`. A reader that closes the pipe is not an error.
 
+mod audit;
 mod check_config;
 mod console;
 mod dead;
@@ -22,6 +23,7 @@ mod interrupt;
 mod meter;
 mod query;
 mod reindex;
+mod repair;
 mod scan;
 mod scratch;
 mod search;
@@ -68,6 +70,10 @@ enum Command {
     Dead(dead::Arguments),
     /// Build a collection anew under another pipeline, without downtime
     Reindex(reindex::Arguments),
+    /// Compare index and vectors with the ledger
+    Audit(audit::Arguments),
+    /// Mend what an audit finds, or rebuild what is gone
+    Repair(repair::Arguments),
     /// Measure retrieval and packing against questions with known answers
     Eval(eval::Arguments),
     /// Serve the API and run the stages
@@ -111,6 +117,8 @@ async fn dispatch(command_line: CommandLine, console: Console) -> Result<Exit, F
         Command::Status(arguments) => status::run(arguments, &global, console).await,
         Command::Dead(arguments) => dead::run(arguments, &global, console).await,
         Command::Reindex(arguments) => reindex::run(arguments, &global, console).await,
+        Command::Audit(arguments) => audit::run(arguments, &global, console).await,
+        Command::Repair(arguments) => repair::run(arguments, &global, console).await,
         Command::Eval(arguments) => eval::run(arguments, &global, console).await,
         Command::Serve(arguments) => serve::run(arguments, &global, console).await,
         Command::Work(arguments) => work::run(arguments, &global, console).await,

@@ -268,6 +268,7 @@ pub(crate) fn without(degraded: &[Degraded]) -> String {
             Degraded::Dense => "the dense leg",
             Degraded::Rerank => "reranking",
             Degraded::Refill => "some refills",
+            Degraded::Index => "what 'contexture repair' would bring back",
         })
         .collect();
     if words.is_empty() { String::new() } else { format!("; without {}", words.join(" and ")) }

@@ -1,5 +1,6 @@
 //! `contexture status`: what is where.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::Args;
@@ -13,6 +14,8 @@ use super::table::{self, Align, Table};
 use crate::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Version};
 use crate::fault::{Reason, Refusal};
 use crate::ingest::usage::Usage;
+use crate::jobs::audit::Report;
+use crate::jobs::audit::schedule::Last;
 use crate::ports::ledger::{Counts, State, VersionRecord};
 use crate::resilience::terms::Standing;
 use crate::wiring::{Roles, Stack};
@@ -33,6 +36,9 @@ struct CollectionStatus {
     collection: CollectionId,
     #[serde(flatten)]
     counts: Counts,
+    /// What the last audit found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<Last>,
 }
 
 #[derive(Debug, Serialize)]
@@ -140,11 +146,13 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
 async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
     let records = stack.ledger.collections().await?;
     let own = records.into_iter().filter(|record| record.key.tenant == *stack.principal.tenant());
+    let mut audits: BTreeMap<String, Last> = stack.last_audits().await?.into_iter().collect();
     let mut collections = Vec::new();
     for CollectionKey { tenant, collection } in own.map(|record| record.key) {
         let key = CollectionKey { tenant, collection };
         let counts = stack.ledger.counts(&key).await?;
-        collections.push(CollectionStatus { collection: key.collection, counts });
+        let audit = audits.remove(key.collection.as_str());
+        collections.push(CollectionStatus { collection: key.collection, counts, audit });
     }
     collections.sort_by(|first, second| first.collection.cmp(&second.collection));
     let providers = stack.providers().await?;
@@ -158,7 +166,10 @@ async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
 async fn show_counts(stack: &Stack, collection: CollectionId, console: Console) -> Result<(), Failure> {
     let record = existing_collection(stack, &collection).await?;
     let counts = stack.ledger.counts(&record.key).await?;
-    console.result(&CollectionStatus { collection, counts }, |one| counts_table(std::slice::from_ref(one)))
+    let audits = stack.last_audits().await?;
+    let audit = audits.into_iter().find(|(name, _)| name == collection.as_str()).map(|(_, last)| last);
+    let status = CollectionStatus { collection, counts, audit };
+    console.result(&status, |one| counts_table(std::slice::from_ref(one)))
 }
 
 async fn show_history(
@@ -216,7 +227,7 @@ fn counts_table(collections: &[CollectionStatus]) -> String {
     let mut columns = vec![("collection", Align::Left)];
     columns.extend(numbers.map(|name| (name, Align::Right)));
     let mut lines = Table::new(&columns);
-    for CollectionStatus { collection, counts } in collections {
+    for CollectionStatus { collection, counts, .. } in collections {
         let cells = [
             counts.accepted,
             counts.in_flight,
@@ -227,7 +238,18 @@ fn counts_table(collections: &[CollectionStatus]) -> String {
         ];
         lines.row(std::iter::once(collection.to_string()).chain(cells.map(table::count)));
     }
-    lines.render()
+    let mut text = lines.render();
+    for CollectionStatus { collection, audit, .. } in collections {
+        if let Some(Last { at_ms, report }) = audit {
+            let Report { missing, stale, orphan, drift, .. } = *report;
+            let found = match report.wrong() {
+                0 => "nothing wrong".to_owned(),
+                _ => format!("{missing} missing, {stale} stale, {orphan} orphan, {drift} drift"),
+            };
+            let _ = write!(text, "\n{collection} audited at {}: {found}\n", table::time(*at_ms));
+        }
+    }
+    text
 }
 
 fn history_table(history: &History) -> String {

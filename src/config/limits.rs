@@ -25,7 +25,7 @@ const fn limit(key: &'static str, min: u64, max: u64, read: fn(&RawConfig) -> u6
 }
 
 /// Every limit, in the order of `config/default.toml`.
-pub const LIMITS: [Limit; 34] = [
+pub const LIMITS: [Limit; 36] = [
     limit("server.connections_max", 1, 65_536, |raw| raw.server.connections_max),
     limit("server.streams_per_connection_max", 1, 10_000, |raw| raw.server.streams_per_connection_max),
     limit("server.requests_in_flight_max", 1, 65_536, |raw| raw.server.requests_in_flight_max),
@@ -60,6 +60,8 @@ pub const LIMITS: [Limit; 34] = [
     limit("ledger.cache_bytes_max", 0, TIB, |raw| raw.ledger.cache_bytes_max),
     limit("vectors.call_ms_max", 10, 600_000, |raw| raw.vectors.call_ms_max),
     limit("vectors.connect_ms_max", 10, 600_000, |raw| raw.vectors.connect_ms_max),
+    limit("audit.interval_ms", 0, 604_800_000, |raw| raw.audit.interval_ms),
+    limit("audit.entries_per_second_max", 0, 1_000_000, |raw| raw.audit.entries_per_second_max),
 ];
 
 /// Refuses the first limit that is out of its range.

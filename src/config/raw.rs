@@ -3,6 +3,7 @@
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::audit::RawAudit;
 use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
 use super::files::RawNamedFile;
@@ -26,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) broker: RawBroker,
     pub(super) ledger: RawLedger,
     pub(super) vectors: RawVectors,
+    pub(super) audit: RawAudit,
     pub(super) auth: RawAuth,
     pub(super) log: RawLog,
 }

@@ -224,6 +224,8 @@ pub enum Degraded {
     Rerank,
     /// Dense hits missing from the snapshot could not all be replaced.
     Refill,
+    /// The stores lack documents that the ledger has; a repair brings them back.
+    Index,
 }
 
 /// How long each step took.

@@ -134,7 +134,9 @@ impl ContextEngine {
         let open = self.open(query).await?;
         let source = retrieve::awaited_snapshot(&open, query, deadline).await?;
         let mut timings = Timings { retrieve: began.elapsed(), ..Timings::default() };
-        let mut ranked = Ranked { lists: Vec::new(), source: source.clone(), degraded: Vec::new() };
+        let lacking = open.is_lacking().then_some(answer::Degraded::Index);
+        let mut ranked =
+            Ranked { lists: Vec::new(), source: source.clone(), degraded: lacking.into_iter().collect() };
         for (section, asked) in query.by_section() {
             let began = Instant::now();
             let retrieved = retrieve::run(&open, source.clone(), &asked, deadline).await?;

@@ -128,6 +128,14 @@ pub async fn requeue_missing(stages: &Stages) -> Result<usize, Fault> {
     requeue(stages, overdue_ms(stages), VERSIONS_MAX).await
 }
 
+/// The same at once, for who is told that messages are lost. Where no queue has any, everything in
+/// flight is sent; else what no other process can hold.
+pub async fn requeue_lost_now(stages: &Stages, versions_max: usize) -> Result<usize, Fault> {
+    let unseen = if messages(stages).await? == 0 { Duration::ZERO } else { stages.broker.unseen_max() };
+    let unseen_ms = u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX);
+    requeue(stages, (stages.clock.now_ms() + 1).saturating_sub(unseen_ms), versions_max).await
+}
+
 /// The same for versions that have not moved since `before_ms`.
 pub async fn requeue(stages: &Stages, before_ms: u64, versions_max: usize) -> Result<usize, Fault> {
     let stuck = stages.ledger.stuck(before_ms, versions_max).await?;

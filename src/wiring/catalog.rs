@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
 use super::embedding::Models;
-use super::engines;
+use super::{engines, lacking};
 use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
 use crate::config::{Config, VectorsConfig};
 use crate::domain::filter::Filter;
@@ -179,6 +179,9 @@ impl Catalog for StoreCatalog {
             return Ok(Some(open.clone()));
         }
         let Some(open) = self.first_to_serve(key).await? else { return Ok(None) };
+        if self.mode == IndexMode::Written && open.takes_in().is_ok() {
+            lacking::note(&*self.ledger, &open).await?;
+        }
         // Whoever looked at the same time found the same, or later.
         Ok(Some(self.open.write().await.serving.entry(key.clone()).or_insert(open).clone()))
     }

@@ -10,6 +10,8 @@ mod credentials;
 mod embedding;
 mod engines;
 mod intake;
+mod jobs;
+mod lacking;
 mod lock;
 mod readers;
 mod reindexing;
@@ -126,7 +128,8 @@ impl Stack {
             _ => None,
         };
         let is_writer = matches!(mode, IndexMode::Written | IndexMode::Followed);
-        let workers = start(&stages, intake, &duties, is_writer, &stop);
+        let mut workers = start(&stages, intake, &duties, is_writer, &stop);
+        workers.extend(jobs::start(&stages, config, &duties, &stop));
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,

@@ -29,6 +29,8 @@ pub enum Roles {
         /// Whether the answer may have to wait for a version in flight.
         awaits: bool,
     },
+    /// One command that mends stores.
+    Mend,
     /// One command that looks at the ledger.
     Look,
 }
@@ -61,13 +63,13 @@ impl Roles {
         let stages = match self {
             Self::Serve { workers: true } => all.clone(),
             Self::Work { stages, .. } => stages.clone(),
-            Self::Change => alone(true),
+            Self::Change | Self::Mend => alone(true),
             Self::Ask { awaits } => alone(*awaits),
             Self::Serve { workers: false } | Self::Look => Vec::new(),
         };
         let lasting = matches!(self, Self::Serve { .. } | Self::Work { .. });
         let index = match self {
-            Self::Serve { .. } | Self::Ask { .. } => true,
+            Self::Serve { .. } | Self::Ask { .. } | Self::Mend => true,
             Self::Work { .. } => !shared || stages.contains(&Stage::Index),
             Self::Change => !shared,
             Self::Look => false,

@@ -2,6 +2,7 @@
 
 mod documents;
 mod evaluation;
+mod mending;
 mod providers;
 mod queries;
 mod reindex;

@@ -143,6 +143,7 @@ fn degraded_names(degraded: &[Degraded]) -> Vec<String> {
         Degraded::Dense => "DENSE",
         Degraded::Rerank => "RERANK",
         Degraded::Refill => "REFILL",
+        Degraded::Index => "INDEX",
     };
     degraded.iter().map(|one| name(one).to_owned()).collect()
 }

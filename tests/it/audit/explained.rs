@@ -9,6 +9,7 @@ use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::domain::filter::Filter;
 use contexture::domain::ids::{ChunkId, DocumentId, Version, VersionKey};
 use contexture::fault::Fault;
+use contexture::ingest::restore::{self, Wanted};
 use contexture::jobs::audit::Report;
 use contexture::ports::clock::SystemClock;
 use contexture::ports::embedder::{Embedder, EmbedderInfo, Purpose};
@@ -21,6 +22,9 @@ use super::{audit, clean, repair, report};
 use crate::support::site::{DIMS, Engines, Site, empty_index, text};
 use crate::support::tokenizers::Runs;
 use crate::support::{document, version_key};
+
+/// After everything.
+const ALL_MS: u64 = u64::MAX >> 1;
 
 /// A site at rest with one document, visible in its first version.
 async fn with_one() -> Site {
@@ -38,10 +42,11 @@ async fn second_version(site: &mut Site) -> VersionKey {
     version_key(&site.home, "doc", 2)
 }
 
-/// Vectors that run something whenever points are looked up by id.
+/// Vectors that run something whenever points are looked up by id, or before they are stored.
 struct Watched {
     inner: Arc<dyn Vectors>,
     looks: AtomicUsize,
+    on_upsert: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// Given the number of the look, from 1; true hides every point.
     on_look: Box<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>,
 }
@@ -49,6 +54,7 @@ struct Watched {
 #[async_trait]
 impl Vectors for Watched {
     async fn upsert(&self, points: Vec<Point>) -> Result<(), Fault> {
+        (self.on_upsert)().await;
         self.inner.upsert(points).await
     }
 
@@ -90,7 +96,9 @@ async fn watched(
     on_look: impl Fn(usize) -> BoxFuture<'static, bool> + Send + Sync + 'static,
 ) -> Site {
     let inner = site.engines.vectors.clone();
-    let vectors = Arc::new(Watched { inner, looks: AtomicUsize::new(0), on_look: Box::new(on_look) });
+    let on_upsert = Box::new(|| -> BoxFuture<'static, ()> { Box::pin(std::future::ready(())) });
+    let vectors =
+        Arc::new(Watched { inner, looks: AtomicUsize::new(0), on_upsert, on_look: Box::new(on_look) });
     Site::open(Engines { vectors, ..site.engines.clone() }, false).await
 }
 
@@ -100,7 +108,7 @@ async fn staged_points_of_a_version_in_flight_are_no_orphans() {
     let mut site = with_one().await;
     let before = site.points().await.len();
     let key = second_version(&mut site).await;
-    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     contexture::ingest::chunk::stage::run(&site.stages, std::slice::from_ref(&task)).await;
     contexture::ingest::embed::run(&site.stages, std::slice::from_ref(&task), &site.going_on()).await;
     assert!(site.points().await.len() > before);
@@ -121,7 +129,7 @@ async fn staged_points_of_a_version_in_flight_are_no_orphans() {
 async fn committed_version_that_the_ledger_does_not_know_visible_is_no_alarm() {
     let mut site = with_one().await;
     second_version(&mut site).await;
-    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
     contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
     contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
@@ -144,7 +152,7 @@ async fn committed_version_that_the_ledger_does_not_know_visible_is_no_alarm() {
 async fn committed_first_version_is_no_orphan() {
     let site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
     site.put("doc", &text("doc", 1)).await;
-    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
     contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
     contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
@@ -170,7 +178,7 @@ async fn what_is_fine_at_the_second_look_does_not_count() {
 async fn document_that_moved_between_looks_does_not_count() {
     let mut site = with_one().await;
     let key = second_version(&mut site).await;
-    let task = site.engines.ledger.stuck(u64::MAX, 1).await.unwrap().remove(0).1;
+    let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
     contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
     contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
@@ -191,6 +199,43 @@ async fn document_that_moved_between_looks_does_not_count() {
     .await;
     let audited = audit(&watched).await;
     assert_eq!(audited.report, clean(1), "{:?}", audited.findings);
+}
+
+/// A version loses and is swept while its lost vectors are staged once more: they are taken back.
+#[tokio::test]
+async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
+    let mut site = with_one().await;
+    let lost: Vec<ChunkId> = site.points().await.iter().map(|point| point.id).collect();
+    let key = second_version(&mut site).await;
+    let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
+    let tasks = std::slice::from_ref(&task);
+    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
+    contexture::ingest::embed::run(&site.stages, tasks).await;
+    site.engines.vectors.delete(lost).await.unwrap();
+    let first = site.engines.ledger.changes(&site.home, 0, 1).await.unwrap().remove(0).task;
+    let (stages, ledger, home) = (site.stages.clone(), site.engines.ledger.clone(), site.home.clone());
+    let overtaken = Box::new(move || -> BoxFuture<'static, ()> {
+        let (stages, ledger, home, key, task) =
+            (stages.clone(), ledger.clone(), home.clone(), key.clone(), task.clone());
+        Box::pin(async move {
+            contexture::ingest::index::run(&stages, &[task]).await;
+            ledger.finish(vec![(key, Ending::Visible)]).await.unwrap();
+            let swept = std::collections::BTreeSet::from([(home, document("doc"))]);
+            contexture::ingest::sweep::run(&stages, &swept).await.unwrap();
+        })
+    });
+    let vectors = Arc::new(Watched {
+        inner: site.engines.vectors.clone(),
+        looks: AtomicUsize::new(0),
+        on_upsert: overtaken,
+        on_look: Box::new(|_| Box::pin(std::future::ready(false))),
+    });
+    let during = Site::open(Engines { vectors, ..site.engines.clone() }, false).await;
+    let wanted = Wanted { task: first, index: true, vectors: true };
+    assert!(restore::run(&during.stages, &during.open, &[wanted]).await.unwrap().is_empty());
+    let head = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
+    assert_eq!(head.version.get(), 2, "nor is the head taken back");
+    assert_eq!(report(&site).await, clean(1));
 }
 
 /// Where the index follows the ledger's log, being behind is no alarm.

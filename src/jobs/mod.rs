@@ -1,9 +1,10 @@
 //! Work on whole collections, beside the two ways through the house.
 //!
 //! [`build`] fills generations that do not serve, in the background of every process that embeds;
-//! [`reindex`] is what a person does with them: start, look, compare, activate, go back, drop;
-//! [`measure`] has the figures that tell what a ranking or a context is worth.
+//! [`reindex`] is what a person does with them: start, look, activate, go back, drop; [`compare`]
+//! asks two of them the same questions, with the figures of [`measure`].
 
 pub mod build;
+pub mod compare;
 pub mod measure;
 pub mod reindex;

@@ -6,6 +6,7 @@
 
 mod api;
 mod catalog;
+mod comparing;
 mod credentials;
 mod embedding;
 mod engines;

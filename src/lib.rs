@@ -9,7 +9,7 @@
 //! server/        gRPC, authentication, the one map from refusals to codes
 //! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
 //! context/       a query's way: retrieve · fuse · rerank · assemble · render
-//! jobs/          whole collections: build, re-index, audit, repair
+//! jobs/          whole collections: build, re-index, compare, audit, repair
 //! resilience/    backoff; rate · window · breaker · budget · quota, and the limiter over them
 //! ports/         the seams to everything outside, each with its contract in prose
 //! adapters/      one folder per outside system; only here is its crate imported

@@ -12,6 +12,7 @@ pub mod baselines;
 pub mod continuation;
 pub mod fuse;
 mod pack;
+mod pinned;
 pub mod render;
 pub mod request;
 pub mod rerank;
@@ -30,6 +31,7 @@ use crate::ports::lexical::{QuestionTerms, Snapshot};
 
 use answer::{Answer, Ranked as RankedChunk, Ranking, Timings, TraceEntry};
 use assemble::{Candidate, RERANKED_TERM_SHARE, TERM_SHARE};
+use pinned::Pinned;
 use render::Templates;
 use request::{Assembly, Query, Section};
 use rerank::Reranking;
@@ -61,6 +63,18 @@ impl ContextEngine {
     #[must_use]
     pub fn with_templates(self, templates: Templates) -> Self {
         Self { templates, ..self }
+    }
+
+    /// The same from one open generation, whether it serves or not.
+    #[must_use]
+    pub fn on(&self, open: Arc<OpenCollection>) -> Self {
+        Self {
+            catalog: Arc::new(Pinned(open)),
+            tokenizers: self.tokenizers.clone(),
+            weights: self.weights,
+            templates: self.templates.clone(),
+            reranking: self.reranking.clone(),
+        }
     }
 
     /// One block of context within the budget, with citations.

@@ -1,10 +1,15 @@
 //! Work on whole collections, beside the two ways through the house.
 //!
 //! [`build`] fills generations that do not serve, in the background of every process that embeds;
-//! [`reindex`] is what a person does with them: start, look, compare, activate, go back, drop.
-//! [`audit`] compares the stores with the record, and [`repair`] mends them.
+//! [`reindex`] is what a person does with them: start, look, activate, go back, drop; [`compare`]
+//! asks two of them the same questions, with the figures of [`measure`]; [`sample`] keeps the last
+//! that were asked, where somebody wants that. [`audit`] compares the stores with the record, and
+//! [`repair`] mends them.
 
 pub mod audit;
 pub mod build;
+pub mod compare;
+pub mod measure;
 pub mod reindex;
 pub mod repair;
+pub mod sample;

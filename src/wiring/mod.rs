@@ -6,6 +6,7 @@
 
 mod api;
 mod catalog;
+mod comparing;
 mod credentials;
 mod embedding;
 mod engines;
@@ -40,6 +41,7 @@ use crate::ingest::submit::Submitter;
 use crate::ingest::usage::{self, Usage};
 use crate::ingest::{Flights, Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
 use crate::jobs::build;
+use crate::jobs::sample::Sampler;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
 use crate::ports::embedder::Waiting;
@@ -80,6 +82,7 @@ pub struct Stack {
     tokenizers: Tokenizers,
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
+    sampler: Option<Arc<Sampler>>,
     shared: bool,
     #[cfg(feature = "rabbitmq")]
     rabbit: Option<crate::adapters::rabbitmq::RabbitBroker>,
@@ -128,8 +131,10 @@ impl Stack {
             _ => None,
         };
         let is_writer = matches!(mode, IndexMode::Written | IndexMode::Followed);
+        let sampler = comparing::sampler(config, &roles, &stages).await?;
         let mut workers = start(&stages, intake, &duties, is_writer, &stop);
         workers.extend(jobs::start(&stages, config, &duties, &stop));
+        workers.extend(sampler.iter().map(|sampler| tokio::spawn(sampler.clone().run(stop.subscribe()))));
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
@@ -142,6 +147,7 @@ impl Stack {
             tokenizers,
             stop,
             workers,
+            sampler,
             shared: duties.shared,
             #[cfg(feature = "rabbitmq")]
             rabbit: engines.rabbit,
@@ -222,7 +228,7 @@ impl Stack {
     ) -> Result<(), Refusal> {
         let services = Services {
             ingest: Arc::new(api::Ingest(self.submitter.clone())),
-            context: Arc::new(api::Context(self.engine.clone())),
+            context: Arc::new(api::Context { engine: self.engine.clone(), sampler: self.sampler.clone() }),
             admin: Arc::new(api::Admin::new(self)),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
         };

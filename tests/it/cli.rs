@@ -1,5 +1,6 @@
 //! The command line as scripts see it: the real binary, its exit codes and its JSON.
 
+mod comparing;
 mod documents;
 mod evaluation;
 mod mending;

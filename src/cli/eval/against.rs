@@ -11,12 +11,12 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::bootstrap::Interval;
 use super::keyed::Keyed;
 use super::lines::lines;
-use super::metrics::mean;
 use crate::cli::table::{self, Align, Table};
 use crate::fault::Refusal;
+use crate::jobs::measure::bootstrap::Interval;
+use crate::jobs::measure::metrics::mean;
 
 /// Differences below this are what writing and reading a number may change.
 const EQUAL_WITHIN: f64 = 1e-9;

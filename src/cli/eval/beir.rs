@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use super::corpus::{Document, Documents};
 use super::lines::{lines, refuse};
-use super::metrics::Grades;
 use crate::domain::document::TITLE_BYTES_MAX;
 use crate::domain::ids::DocumentId;
 use crate::fault::Refusal;
+use crate::jobs::measure::metrics::Grades;
 
 #[derive(Deserialize)]
 struct CorpusLine {
@@ -84,6 +84,11 @@ impl Beir {
     /// The questions that have a relevant document, in the order of the file.
     pub(crate) fn questions(&self) -> &[Question] {
         &self.questions
+    }
+
+    /// The same, to keep.
+    pub(crate) fn into_questions(self) -> Vec<Question> {
+        self.questions
     }
 
     /// How many documents have no text.

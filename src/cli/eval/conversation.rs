@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::Plan;
 use super::excerpts::{Excerpts, Question};
 use super::keyed::{AtBudget, Keyed};
-use super::metrics::{Coverage, Overlap, mean};
 use super::session::Session;
 use crate::cli::exit::Failure;
 use crate::cli::table::{Align, Table};
+use crate::jobs::measure::metrics::{Coverage, Overlap, mean};
 use crate::ports::tokenizer::Tokenizer;
 
 /// What conversations reached at one budget.

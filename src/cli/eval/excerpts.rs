@@ -12,7 +12,6 @@ use serde::Deserialize;
 
 use super::corpus::{Document, Documents};
 use super::lines::{lines, refuse};
-use super::metrics::Coverage;
 use super::offsets::Offsets;
 use super::oracle::Texts;
 use crate::cli::scan::{Found, scan};
@@ -20,6 +19,7 @@ use crate::domain::chunk::Span;
 use crate::domain::ids::DocumentId;
 use crate::fault::Refusal;
 use crate::ingest::chunk::decode;
+use crate::jobs::measure::metrics::Coverage;
 
 #[derive(Deserialize)]
 struct QuestionLine {

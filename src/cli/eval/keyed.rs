@@ -4,9 +4,9 @@ use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 
-use super::metrics::mean;
 use crate::context::request::BUDGET_TOKENS_MAX;
 use crate::fault::Refusal;
+use crate::jobs::measure::metrics::mean;
 
 /// Most budgets of one run: each is a call for every question.
 pub(crate) const BUDGETS_MAX: usize = 32;

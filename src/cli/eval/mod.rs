@@ -6,19 +6,17 @@
 //! is read, before anything is ingested.
 
 mod against;
-mod beir;
-mod bootstrap;
+pub(crate) mod beir;
 mod conversation;
 mod corpus;
 mod excerpts;
 mod keyed;
 mod lines;
-mod metrics;
 mod offsets;
 mod oracle;
-mod output;
+pub(crate) mod output;
 mod packing;
-mod picture;
+pub(crate) mod picture;
 mod plan;
 mod ranking;
 mod report;

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::keyed::{AtBudget, Budgets};
-use super::metrics::{Coverage, Overlap, mean};
 use crate::context::answer::Passage;
 use crate::context::assemble::Candidate;
 use crate::context::baselines::{Baseline, pack};
@@ -23,6 +22,7 @@ use crate::context::render::render;
 use crate::context::request::Format;
 use crate::domain::chunk::Span;
 use crate::domain::ids::{DocumentId, Version};
+use crate::jobs::measure::metrics::{Coverage, Overlap, mean};
 use crate::ports::tokenizer::Tokenizer;
 
 /// The normalised texts of a set's documents.
@@ -166,11 +166,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Budgets, Ceilings, Texts};
-    use crate::cli::eval::metrics::Coverage;
     use crate::context::assemble::Candidate;
     use crate::domain::chunk::{Chunk, Span};
     use crate::domain::document::Description;
     use crate::domain::ids::{ChunkId, DocumentId, Version};
+    use crate::jobs::measure::metrics::Coverage;
     use crate::ports::tokenizer::{TokenTable, Tokenizer};
 
     /// A byte is a token.

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::Plan;
 use super::excerpts::{Excerpts, Question};
 use super::keyed::{AtBudget, ByPacker, Keyed};
-use super::metrics::{Coverage, Overlap};
 use super::oracle::{Ceilings, Texts};
 use super::report::Report;
 use super::session::Session;
@@ -16,6 +15,7 @@ use crate::cli::exit::Failure;
 use crate::context::assemble::Candidate;
 use crate::context::baselines::{Baseline, pack};
 use crate::context::request::Format;
+use crate::jobs::measure::metrics::{Coverage, Overlap};
 
 /// Chunks of a search that count.
 pub(crate) const CHUNKS: usize = 5;

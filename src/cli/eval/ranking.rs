@@ -8,15 +8,15 @@ use serde::Serialize;
 
 use super::Plan;
 use super::beir::{Beir, Question};
-use super::bootstrap::Interval;
 use super::keyed::{AtBudget, ByPacker, Keyed};
-use super::metrics::{mean, ndcg, rank_documents, recall};
 use super::report::{budget_table, differences_text};
 use super::session::{Session, Spent};
 use crate::cli::exit::Failure;
 use crate::cli::table::{self, Align, Table};
 use crate::context::answer::Passage;
 use crate::domain::ids::DocumentId;
+use crate::jobs::measure::bootstrap::Interval;
+use crate::jobs::measure::metrics::{mean, ndcg, rank_documents, recall};
 
 /// Depth of nDCG.
 const NDCG_DEPTH: usize = 10;

@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use super::Plan;
-use super::bootstrap::Interval;
 use super::keyed::{AtBudget, Budgets, ByPacker};
-use super::metrics::{Overlap, mean};
 use super::oracle::Ceilings;
 use super::packing::{CHUNKS, Figures, Reached};
 use super::picture::Line;
 use super::session::Spent;
 use crate::cli::table::{self, Align, Table};
 use crate::context::baselines::Baseline;
+use crate::jobs::measure::bootstrap::Interval;
+use crate::jobs::measure::metrics::{Overlap, mean};
 
 /// The averages; the first five names are a contract.
 #[derive(Debug, Serialize)]

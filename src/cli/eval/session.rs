@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::metrics::percentile_ms;
 use super::output::Output;
 use crate::cli::console::Console;
 use crate::cli::exit::Failure;
@@ -17,6 +16,7 @@ use crate::context::answer::{Answer, Degraded, Ranking};
 use crate::context::assemble::Candidate;
 use crate::context::request::{Assembly, DEADLINE_MAX, Query, RawQuery};
 use crate::domain::ids::CollectionId;
+use crate::jobs::measure::metrics::percentile_ms;
 use crate::ports::tokenizer::Tokenizer;
 use crate::wiring::Stack;
 

@@ -3,6 +3,9 @@
 //! A re-index belongs to the ledger: it goes on in whatever process builds. Where the data belongs
 //! to one process, that is this command while it waits, a `serve`, or any other that works.
 
+mod compare;
+mod questions;
+mod report;
 mod show;
 mod watch;
 
@@ -12,11 +15,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use compare::{Asked, Asking};
+
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::global::{Global, existing_collection, read_pipeline};
 use crate::domain::ids::{CollectionId, CollectionKey, Generation};
 use crate::domain::pipeline::Pipeline;
+use crate::fault::Refusal;
 use crate::ports::generations::BuildPace;
 use crate::wiring::{Roles, Stack};
 
@@ -118,13 +124,25 @@ enum Action {
         #[command(flatten)]
         home: Home,
     },
-    /// Let the generation serve that was built; the one before is kept
+    /// Ask the active generation and the one that is being built the same questions
+    Compare {
+        #[command(flatten)]
+        home: Home,
+        /// Two others, the one to compare with first
+        #[arg(long, value_name = "A,B", value_parser = compare::parse_generations)]
+        generations: Option<[Generation; 2]>,
+        #[command(flatten)]
+        asking: Asking,
+    },
+    /// Let the generation serve that was built, if it holds what is required; the one before is kept
     Activate {
         #[command(flatten)]
         home: Home,
         /// Even if it cannot have some documents
         #[arg(long)]
         allow_failed: bool,
+        #[command(flatten)]
+        asking: Asking,
     },
     /// Let the generation serve again that served before
     Rollback {
@@ -152,6 +170,7 @@ impl Action {
             | Self::Pause { home }
             | Self::Resume { home, .. }
             | Self::Cancel { home }
+            | Self::Compare { home, .. }
             | Self::Activate { home, .. }
             | Self::Rollback { home }
             | Self::Drop { home, .. } => home,
@@ -162,7 +181,27 @@ impl Action {
     fn roles(&self) -> Roles {
         match self {
             Self::Status { .. } | Self::Start { dry_run: true, .. } => Roles::Look,
+            // It asks; where nobody else builds, it builds on meanwhile.
+            Self::Compare { .. } => Roles::Ask { awaits: true },
+            Self::Activate { asking, .. } if asking.asks() => Roles::Ask { awaits: true },
             _ => Roles::Change,
+        }
+    }
+
+    /// What it is to ask, read before anything is opened.
+    fn asked(&self) -> Result<Option<Asked>, Refusal> {
+        match self {
+            Self::Compare { asking, .. } => asking.read().map(Some),
+            Self::Activate { asking, .. } => asking.read_gate(),
+            _ => Ok(None),
+        }
+    }
+
+    /// The tokenizer that it names.
+    fn tokenizer(&self) -> Option<&str> {
+        match self {
+            Self::Compare { asking, .. } | Self::Activate { asking, .. } => asking.tokenizer(),
+            _ => None,
         }
     }
 }
@@ -183,7 +222,8 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         Action::Start { pipeline, .. } => read_pipeline(pipeline.as_deref())?,
         _ => None,
     };
-    let (_, stack) = global.open_existing(action.roles()).await?;
+    let asked = action.asked()?;
+    let (_, stack) = global.open_reading_for(action.roles(), action.tokenizer()).await?;
     let outcome = async {
         let home = existing_collection(&stack, &collection).await?;
         let pipeline = pipeline.map_or_else(|| Pipeline::from_toml(&home.pipeline), Ok)?;
@@ -202,7 +242,7 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
                 ));
                 wait(&stack, &key, waiting, activate, console).await
             }
-            other => act(&stack, &key, other, console).await,
+            other => act(&stack, &key, other, asked, console).await,
         }
     }
     .await;
@@ -210,7 +250,13 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     outcome
 }
 
-async fn act(stack: &Stack, key: &CollectionKey, action: Action, console: Console) -> Result<Exit, Failure> {
+async fn act(
+    stack: &Stack,
+    key: &CollectionKey,
+    action: Action,
+    asked: Option<Asked>,
+    console: Console,
+) -> Result<Exit, Failure> {
     let reindexing = stack.reindexing();
     match action {
         // Starting is done by whoever calls, with its pipeline.
@@ -227,7 +273,14 @@ async fn act(stack: &Stack, key: &CollectionKey, action: Action, console: Consol
             let generation = reindexing.cancel(key).await?;
             say(key, generation, "cancelled", console)
         }
+        Action::Compare { generations, .. } => match asked {
+            Some(asked) => compare::run(stack, key, asked, generations, console).await,
+            None => Err(Refusal::invalid("questions_missing", "questions", "--questions is missing").into()),
+        },
         Action::Activate { allow_failed, .. } => {
+            if let Some(asked) = asked {
+                compare::require(stack, key, asked, console).await?;
+            }
             let generation = watch::once_caught_up(|| reindexing.activate(key, allow_failed)).await?;
             serving(stack, key, generation, console).await
         }

@@ -210,7 +210,7 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
     contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
-    contexture::ingest::embed::run(&site.stages, tasks).await;
+    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
     site.engines.vectors.delete(lost).await.unwrap();
     let first = site.engines.ledger.changes(&site.home, 0, 1).await.unwrap().remove(0).task;
     let (stages, ledger, home) = (site.stages.clone(), site.engines.ledger.clone(), site.home.clone());

@@ -117,7 +117,7 @@ fn dash_array(dashes: &str) -> &str {
 }
 
 /// Text that XML can hold; what it cannot is left out.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

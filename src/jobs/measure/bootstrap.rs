@@ -18,18 +18,18 @@ const SEED: u64 = 1993;
 
 /// A mean and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Interval {
+pub struct Interval {
     /// The mean of the differences.
-    pub(crate) mean: f64,
+    pub mean: f64,
     /// Lower end.
-    pub(crate) low: f64,
+    pub low: f64,
     /// Upper end.
-    pub(crate) high: f64,
+    pub high: f64,
 }
 
 impl Interval {
     /// The mean of differences between pairs; 0 of nothing.
-    pub(crate) fn of(differences: &[f64]) -> Self {
+    pub fn of(differences: &[f64]) -> Self {
         let mut numbers = SplitMix64(SEED);
         let mut means: Vec<f64> = (0..RESAMPLES)
             .map(|_| mean(differences.iter().map(|_| differences[numbers.below(differences.len())])))
@@ -39,7 +39,7 @@ impl Interval {
     }
 
     /// The interval for a person, in hundredths: `+1.2 [-0.3, +2.7]`.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         format!("{:+.1} [{:+.1}, {:+.1}]", self.mean * 100.0, self.low * 100.0, self.high * 100.0)
     }
 }

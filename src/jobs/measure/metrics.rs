@@ -15,10 +15,10 @@ use crate::domain::chunk::Span;
 use crate::domain::ids::DocumentId;
 
 /// The relevant documents of one question and their grades, all positive.
-pub(crate) type Grades = HashMap<DocumentId, f64>;
+pub type Grades = HashMap<DocumentId, f64>;
 
 /// Normalised discounted cumulative gain of the first `depth` documents, within 0 and 1.
-pub(crate) fn ndcg(ranking: &[DocumentId], grades: &Grades, depth: usize) -> f64 {
+pub fn ndcg(ranking: &[DocumentId], grades: &Grades, depth: usize) -> f64 {
     let mut ideal: Vec<f64> = grades.values().copied().collect();
     ideal.sort_by(|first, second| second.total_cmp(first));
     let best = discounted(ideal.into_iter().take(depth));
@@ -35,13 +35,13 @@ fn discounted(gains: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The share of the relevant documents among the first `depth`.
-pub(crate) fn recall(ranking: &[DocumentId], grades: &Grades, depth: usize) -> f64 {
+pub fn recall(ranking: &[DocumentId], grades: &Grades, depth: usize) -> f64 {
     let found = ranking.iter().take(depth).filter(|document| grades.contains_key(document)).count();
     ratio(found, grades.len())
 }
 
 /// Documents by their best chunk, best first; ties by id.
-pub(crate) fn rank_documents<'a>(chunks: impl Iterator<Item = (&'a DocumentId, f32)>) -> Vec<DocumentId> {
+pub fn rank_documents<'a>(chunks: impl Iterator<Item = (&'a DocumentId, f32)>) -> Vec<DocumentId> {
     let mut best: HashMap<&DocumentId, f32> = HashMap::new();
     for (document, score) in chunks {
         let known = best.entry(document).or_insert(score);
@@ -56,11 +56,11 @@ pub(crate) fn rank_documents<'a>(chunks: impl Iterator<Item = (&'a DocumentId, f
 
 /// Bytes of documents; each counts once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Coverage(BTreeMap<DocumentId, Vec<Span>>);
+pub struct Coverage(BTreeMap<DocumentId, Vec<Span>>);
 
 impl Coverage {
     /// The union of these spans.
-    pub(crate) fn new(spans: impl IntoIterator<Item = (DocumentId, Span)>) -> Self {
+    pub fn new(spans: impl IntoIterator<Item = (DocumentId, Span)>) -> Self {
         let mut documents: BTreeMap<DocumentId, Vec<Span>> = BTreeMap::new();
         for (document, span) in spans {
             documents.entry(document).or_default().push(span);
@@ -79,22 +79,22 @@ impl Coverage {
     }
 
     /// The bytes of passages.
-    pub(crate) fn of_passages(passages: &[Passage]) -> Self {
+    pub fn of_passages(passages: &[Passage]) -> Self {
         Self::new(passages.iter().map(|passage| (passage.document_id.clone(), passage.span)))
     }
 
     /// The spans, disjoint, by document and offset.
-    pub(crate) fn spans(&self) -> impl Iterator<Item = (&DocumentId, Span)> {
+    pub fn spans(&self) -> impl Iterator<Item = (&DocumentId, Span)> {
         self.0.iter().flat_map(|(document, spans)| spans.iter().map(move |span| (document, *span)))
     }
 
     /// How many bytes.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.0.values().flatten().map(|span| span.len()).sum()
     }
 
     /// How many bytes both have.
-    pub(crate) fn common_bytes(&self, other: &Self) -> usize {
+    pub fn common_bytes(&self, other: &Self) -> usize {
         let overlap = |one: &Span, two: &Span| one.end.min(two.end).saturating_sub(one.start.max(two.start));
         let pairs = self.0.iter().filter_map(|(document, spans)| Some((spans, other.0.get(document)?)));
         pairs
@@ -107,18 +107,18 @@ impl Coverage {
 
 /// How well retrieved bytes cover relevant ones.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub(crate) struct Overlap {
+pub struct Overlap {
     /// Relevant and retrieved of relevant.
-    pub(crate) recall: f64,
+    pub recall: f64,
     /// Relevant and retrieved of retrieved; 0 when nothing was.
-    pub(crate) precision: f64,
+    pub precision: f64,
     /// Relevant and retrieved of relevant or retrieved.
-    pub(crate) iou: f64,
+    pub iou: f64,
 }
 
 impl Overlap {
     /// Compares the two.
-    pub(crate) fn of(relevant: &Coverage, retrieved: &Coverage) -> Self {
+    pub fn of(relevant: &Coverage, retrieved: &Coverage) -> Self {
         let common = relevant.common_bytes(retrieved);
         let (relevant, retrieved) = (relevant.bytes(), retrieved.bytes());
         Self {
@@ -136,13 +136,13 @@ fn ratio(part: usize, whole: usize) -> f64 {
 
 /// The mean; 0 of nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, number) = values.fold((0.0, 0_usize), |(sum, number), value| (sum + value, number + 1));
     if number == 0 { 0.0 } else { sum / number as f64 }
 }
 
 /// The nearest-rank percentile in milliseconds; 0 of nothing.
-pub(crate) fn percentile_ms(durations: &[Duration], percent: usize) -> f64 {
+pub fn percentile_ms(durations: &[Duration], percent: usize) -> f64 {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();
     let rank = (sorted.len() * percent).div_ceil(100).max(1);

@@ -1,0 +1,266 @@
+//! `reindex compare`: two generations, asked the same questions; and the same before `activate`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{questions, report};
+use crate::cli::console::Console;
+use crate::cli::eval::output::Output;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::interrupt::interrupted;
+use crate::cli::meter::Meter;
+use crate::cli::table::{self, Align, Table};
+use crate::context::request::TOKENIZER_DEFAULT;
+use crate::domain::ids::{CollectionKey, Generation};
+use crate::fault::Refusal;
+use crate::jobs::compare::gate::Requirement;
+use crate::jobs::compare::report::{Judged, Likeness};
+use crate::jobs::compare::{self, BUDGET_DEFAULT, Comparison, DEPTH_DEFAULT, Plan, Question};
+use crate::wiring::Stack;
+
+/// How long an index may take to hold what was prepared for its generation.
+const FILLED_MAX: Duration = Duration::from_mins(1);
+
+/// What to ask, and what to require.
+#[derive(Debug, Args)]
+pub(super) struct Asking {
+    /// Questions to ask: one per line, or JSON lines with `question`, `id` and `relevant`
+    #[arg(long, value_name = "FILE")]
+    questions: Option<PathBuf>,
+    /// The questions and judgements of a folder in BEIR's layout
+    #[arg(long, value_name = "DIR", conflicts_with = "questions")]
+    dataset: Option<PathBuf>,
+    /// The questions that `serve` kept (`retrieval.sample_questions`)
+    #[arg(long, conflicts_with_all = ["questions", "dataset"])]
+    sampled: bool,
+    /// Documents to compare per question
+    #[arg(long, value_name = "N", default_value_t = DEPTH_DEFAULT)]
+    top_k: usize,
+    /// Tokens of the contexts to compare
+    #[arg(long, value_name = "TOKENS", default_value_t = BUDGET_DEFAULT)]
+    budget: usize,
+    /// The tokenizer that counts them, a name or a file as for `query`
+    #[arg(long, value_name = "NAME|FILE", default_value = TOKENIZER_DEFAULT)]
+    tokenizer: String,
+    /// What has to hold, such as `overlap@10>=0.8`, `ndcg_delta>=-0.01` or `p95_ratio<=1.5`; may be repeated
+    #[arg(long, value_name = "REQUIREMENT")]
+    require: Vec<String>,
+    /// Write a page with pictures to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// What to ask, read and checked before anything is opened.
+pub(super) struct Asked {
+    /// None are those that were kept, which only the ledger knows.
+    questions: Option<Vec<Question>>,
+    requirements: Vec<Requirement>,
+    top_k: usize,
+    budget: usize,
+    tokenizer: String,
+    report: Option<Output>,
+}
+
+impl Asking {
+    /// The tokenizer it names, if it is to ask anything.
+    pub(super) fn tokenizer(&self) -> Option<&str> {
+        self.asks().then_some(&*self.tokenizer)
+    }
+
+    /// Whether there is something to ask.
+    pub(super) fn asks(&self) -> bool {
+        self.questions.is_some() || self.dataset.is_some() || self.sampled
+    }
+
+    /// Reads what is to be asked; refused where nothing is.
+    pub(super) fn read(&self) -> Result<Asked, Refusal> {
+        let questions = match (&self.questions, &self.dataset) {
+            (Some(file), _) => Some(questions::of_file(file)?),
+            (None, Some(folder)) => Some(questions::of_dataset(folder)?),
+            (None, None) if self.sampled => None,
+            (None, None) => {
+                let message = "there is nothing to ask; give --questions FILE, --dataset DIR or --sampled";
+                return Err(Refusal::invalid("questions_missing", "questions", message));
+            }
+        };
+        let requirements = Requirement::parse_all(&self.require, self.top_k)?;
+        let is_judged = questions.iter().flatten().any(|question| !question.relevant.is_empty());
+        if !is_judged && requirements.iter().any(Requirement::needs_judgements) {
+            let message = "--require asks for nDCG or recall, and no question has a relevant document";
+            return Err(Refusal::invalid("no_judgements", "require", message));
+        }
+        let report = self.report.as_deref().map(|path| Output::create(path, "report")).transpose()?;
+        Ok(Asked {
+            questions,
+            requirements,
+            top_k: self.top_k,
+            budget: self.budget,
+            tokenizer: self.tokenizer.clone(),
+            report,
+        })
+    }
+
+    /// Reads what is to be asked before an activation, if anything is.
+    pub(super) fn read_gate(&self) -> Result<Option<Asked>, Refusal> {
+        if !self.asks() && self.require.is_empty() && self.report.is_none() {
+            return Ok(None);
+        }
+        if self.asks() && self.require.is_empty() {
+            let message = "what has to hold? give --require, or look first with reindex compare";
+            return Err(Refusal::invalid("requirement_missing", "require", message));
+        }
+        self.read().map(Some)
+    }
+}
+
+/// Reads `A,B`.
+pub(super) fn parse_generations(text: &str) -> Result<[Generation; 2], String> {
+    let read = |number: &str| number.trim().parse::<Generation>().ok();
+    let pair = text.split_once(',').and_then(|(first, second)| Some([read(first)?, read(second)?]));
+    pair.ok_or_else(|| format!("'{text}' is not two numbers, such as 1,2"))
+}
+
+/// Compares and prints; failed where a requirement is broken.
+pub(super) async fn run(
+    stack: &Stack,
+    key: &CollectionKey,
+    asked: Asked,
+    generations: Option<[Generation; 2]>,
+    console: Console,
+) -> Result<Exit, Failure> {
+    let comparison = measure(stack, key, asked, generations, console).await?;
+    console.result(&comparison, text)?;
+    let broken = comparison.broken();
+    for line in &broken {
+        console.note(line);
+    }
+    Ok(if broken.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Compares before an activation; refused where a requirement is broken.
+pub(super) async fn require(
+    stack: &Stack,
+    key: &CollectionKey,
+    asked: Asked,
+    console: Console,
+) -> Result<(), Failure> {
+    let comparison = measure(stack, key, asked, None, console).await?;
+    console.say(&text(&comparison))?;
+    let broken = comparison.broken();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let message = format!("generation {} is not activated: {}", comparison.generations.b, broken.join("; "));
+    Err(Failure::failed("comparison_failed", message))
+}
+
+async fn measure(
+    stack: &Stack,
+    key: &CollectionKey,
+    asked: Asked,
+    generations: Option<[Generation; 2]>,
+    console: Console,
+) -> Result<Comparison, Failure> {
+    let Asked { questions, requirements, top_k, budget, tokenizer, report } = asked;
+    let tokenizer = stack.reader(&tokenizer)?;
+    let plan = Plan::new(stack.principal.clone(), key.collection.clone(), top_k, budget, tokenizer)?;
+    let questions = match questions {
+        Some(questions) => questions,
+        None => questions::of_sample(key, stack.sampled_questions(key).await?)?,
+    };
+    let compared = async {
+        let [a, b] = stack.sides(key, generations, FILLED_MAX).await?;
+        let mut meter = Meter::new("compare", "questions", questions.len() as u64, console);
+        compare::run(&a, &b, &questions, &plan, |done| meter.update(done as u64, "")).await
+    };
+    let comparison = tokio::select! {
+        comparison = compared => comparison?.held_against(&requirements),
+        () = interrupted() => {
+            return Err(Failure::failed("interrupted", "interrupted before all questions were asked"));
+        }
+    };
+    if let Some(mut report) = report {
+        report.line(&report::page(&comparison))?;
+        report.finish()?;
+    }
+    Ok(comparison)
+}
+
+/// The comparison for a person, without its questions.
+fn text(comparison: &Comparison) -> String {
+    let Comparison { generations, questions, failed, top_k, .. } = comparison;
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {} failed", table::count(*failed as u64)),
+    };
+    let mut parts = vec![format!(
+        "generation {} against {}, {}{failed}\n",
+        generations.b,
+        generations.a,
+        table::counted(*questions as u64, "question")
+    )];
+    parts.extend(comparison.likeness.as_ref().map(|likeness| alike(likeness, *top_k)));
+    parts.push(sides(comparison));
+    if !comparison.requirements.is_empty() {
+        parts.push(requirements(comparison));
+    }
+    parts.join("\n")
+}
+
+fn alike(likeness: &Likeness, top_k: usize) -> String {
+    let mut lines = Table::new(&[("alike", Align::Left), ("mean", Align::Right)]);
+    let mut row = |name: String, value: f64| lines.row([name, format!("{value:.3}")]);
+    row(format!("overlap@{top_k} of documents"), likeness.overlap);
+    row("rank-biased overlap".to_owned(), likeness.rbo);
+    row("Kendall's tau".to_owned(), likeness.kendall_tau);
+    row("overlap of contexts".to_owned(), likeness.context_overlap);
+    lines.render()
+}
+
+fn sides(comparison: &Comparison) -> String {
+    let (a, b) = (comparison.generations.a.to_string(), comparison.generations.b.to_string());
+    let columns =
+        [("generation", Align::Left), (&*a, Align::Right), (&*b, Align::Right), ("change", Align::Right)];
+    let mut lines = Table::new(&columns);
+    let depth = comparison.top_k;
+    if let Some(Judged { questions, ndcg, ndcg_delta, recall, recall_delta }) = &comparison.judged {
+        let counted = table::counted(*questions as u64, "question");
+        for (name, figure, delta) in [("nDCG", ndcg, ndcg_delta), ("recall", recall, recall_delta)] {
+            lines.row([
+                format!("{name}@{depth} of {counted}, in hundredths"),
+                format!("{:.1}", figure.a * 100.0),
+                format!("{:.1}", figure.b * 100.0),
+                delta.text(),
+            ]);
+        }
+    }
+    let (of_a, of_b, ratio) = (&comparison.latency_ms.a, &comparison.latency_ms.b, &comparison.latency_ratio);
+    for (((name, of_a), (_, of_b)), (_, ratio)) in
+        of_a.named().into_iter().zip(of_b.named()).zip(ratio.named())
+    {
+        lines.row([
+            format!("a context at {name}, ms"),
+            format!("{of_a:.1}"),
+            format!("{of_b:.1}"),
+            format!("× {ratio:.2}"),
+        ]);
+    }
+    let (of_a, of_b) = (comparison.degraded.a as u64, comparison.degraded.b as u64);
+    lines.row(["degraded answers".to_owned(), table::count(of_a), table::count(of_b), String::new()]);
+    lines.render()
+}
+
+fn requirements(comparison: &Comparison) -> String {
+    let mut lines =
+        Table::new(&[("required", Align::Left), ("measured", Align::Right), ("holds", Align::Left)]);
+    for checked in &comparison.requirements {
+        lines.row([
+            checked.requirement.clone(),
+            checked.value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}")),
+            if checked.met { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    lines.render()
+}

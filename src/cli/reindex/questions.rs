@@ -1,0 +1,188 @@
+//! The questions of a comparison, from a file, from an evaluation set, or as they were asked.
+//!
+//! A file has one question per line, blank lines and lines that begin with `#` aside; or, where
+//! its first line begins with `{`, one JSON object per line: `question`, and if known `id` and
+//! `relevant`, an object of document ids and their grades. Grades of 0 and below are not
+//! relevant. A bad line is refused with its number; nothing of the file is used then.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::cli::eval::beir::Beir;
+use crate::context::request::QUESTION_BYTES_MAX;
+use crate::domain::ids::{CollectionKey, DocumentId};
+use crate::fault::Refusal;
+use crate::jobs::compare::{QUESTIONS_MAX, Question};
+use crate::jobs::measure::metrics::Grades;
+
+/// Largest file, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Longest id, in bytes.
+const ID_BYTES_MAX: usize = 256;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonLine {
+    #[serde(default)]
+    id: Option<String>,
+    question: String,
+    #[serde(default)]
+    relevant: HashMap<String, f64>,
+}
+
+/// Reads a file of questions.
+pub(super) fn of_file(path: &Path) -> Result<Vec<Question>, Refusal> {
+    let refuse = |why: &dyn std::fmt::Display| refuse(path, 0, why);
+    let bytes = std::fs::metadata(path).map_err(|error| refuse(&error))?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(refuse(&format!("{bytes} bytes; at most {FILE_BYTES_MAX} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    parse(path, text.strip_prefix('\u{FEFF}').unwrap_or(&text))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Question>, Refusal> {
+    let lines = text.lines().zip(1_u64..).map(|(line, number)| (line.trim(), number));
+    let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let is_json = lines.clone().next().is_some_and(|(line, _)| line.starts_with('{'));
+    let (mut questions, mut known) = (Vec::new(), HashSet::new());
+    for (line, number) in lines {
+        let refuse = |why: &dyn std::fmt::Display| refuse(path, number, why);
+        let question = if is_json {
+            from_json(line, number).map_err(|why| refuse(&why))?
+        } else {
+            Question { id: number.to_string(), text: line.to_owned(), relevant: Grades::new() }
+        };
+        if question.text.trim().is_empty() {
+            return Err(refuse(&"the question is empty"));
+        }
+        if question.text.len() > QUESTION_BYTES_MAX {
+            return Err(refuse(&format!(
+                "the question has {} bytes; at most {QUESTION_BYTES_MAX} are read",
+                question.text.len()
+            )));
+        }
+        if !known.insert(question.id.clone()) {
+            return Err(refuse(&format!("there is a question '{}' already", question.id)));
+        }
+        if questions.len() == QUESTIONS_MAX {
+            return Err(refuse(&format!("at most {QUESTIONS_MAX} questions can be asked")));
+        }
+        questions.push(question);
+    }
+    if questions.is_empty() {
+        return Err(refuse(path, 0, &"there is no question in it"));
+    }
+    Ok(questions)
+}
+
+fn from_json(line: &str, number: u64) -> Result<Question, String> {
+    let JsonLine { id, question, relevant } =
+        serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let id = id.unwrap_or_else(|| number.to_string());
+    if id.is_empty() || id.len() > ID_BYTES_MAX {
+        return Err(format!("an id has 1 to {ID_BYTES_MAX} bytes"));
+    }
+    let mut grades = Grades::new();
+    for (document, grade) in relevant.into_iter().filter(|(_, grade)| *grade > 0.0) {
+        grades.insert(DocumentId::new(&document).map_err(|refusal| refusal.message)?, grade);
+    }
+    Ok(Question { id, text: question, relevant: grades })
+}
+
+/// The questions of a BEIR folder that have a relevant document.
+pub(super) fn of_dataset(folder: &Path) -> Result<Vec<Question>, Refusal> {
+    let questions = Beir::read(folder)?.into_questions();
+    if questions.is_empty() || questions.len() > QUESTIONS_MAX {
+        let message = format!(
+            "{}: {} questions with a relevant document; between 1 and {QUESTIONS_MAX} can be asked",
+            folder.display(),
+            questions.len()
+        );
+        return Err(Refusal::invalid("invalid_dataset", "dataset", message));
+    }
+    let asked = questions.into_iter();
+    Ok(asked.map(|one| Question { id: one.id, text: one.text, relevant: one.grades }).collect())
+}
+
+/// The questions that were kept of a collection, named by their number.
+pub(super) fn of_sample(collection: &CollectionKey, texts: Vec<String>) -> Result<Vec<Question>, Refusal> {
+    if texts.is_empty() {
+        let message = format!(
+            "no question of '{}' was kept; set retrieval.sample_questions where the API is served",
+            collection.collection
+        );
+        return Err(Refusal::not_found("no_sampled_questions", message));
+    }
+    let numbered = texts.into_iter().zip(1_u64..);
+    Ok(numbered
+        .map(|(text, number)| Question { id: number.to_string(), text, relevant: Grades::new() })
+        .collect())
+}
+
+/// A refusal of a line; line 0 is the file itself.
+fn refuse(path: &Path, line: u64, why: &dyn std::fmt::Display) -> Refusal {
+    let place = if line == 0 { String::new() } else { format!(":{line}") };
+    Refusal::invalid("invalid_questions", "questions", format!("{}{place}: {why}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
+
+    use std::path::Path;
+
+    use super::{Question, parse};
+    use crate::domain::ids::DocumentId;
+
+    fn read(text: &str) -> Result<Vec<Question>, String> {
+        parse(Path::new("q"), text).map_err(|refusal| {
+            assert_eq!(refusal.code, "invalid_questions");
+            refusal.message
+        })
+    }
+
+    #[test]
+    fn lines_are_questions_named_by_their_number() {
+        let questions = read("# about keys\n\n  How do keys rotate? \r\nWhere is {it}?\n").unwrap();
+        let pairs: Vec<(&str, &str)> =
+            questions.iter().map(|question| (&*question.id, &*question.text)).collect();
+        assert_eq!(pairs, [("3", "How do keys rotate?"), ("4", "Where is {it}?")]);
+    }
+
+    #[test]
+    fn objects_may_have_ids_and_judgements() {
+        let questions =
+            read("{\"id\":\"k\",\"question\":\"Keys?\",\"relevant\":{\"a.md\":2,\"b.md\":0}}\n{\"question\":\"x\"}\n")
+                .unwrap();
+        let document = DocumentId::new("a.md").unwrap();
+        assert_eq!(questions[0].relevant, [(document, 2.0)].into_iter().collect());
+        assert_eq!((&*questions[0].id, &*questions[1].id), ("k", "2"));
+        assert!(questions[1].relevant.is_empty());
+    }
+
+    #[test]
+    fn bad_lines_are_refused_with_their_number() {
+        for (text, line) in [
+            ("{\"question\":\"a\"}\nb\n", "q:2: "),
+            ("{\"question\":\"a\",\"grades\":{}}", "q:1: "),
+            ("{\"question\":\" \"}", "q:1: the question is empty"),
+            (
+                "{\"id\":\"1\",\"question\":\"a\"}\n{\"id\":\"1\",\"question\":\"b\"}",
+                "q:2: there is a question '1'",
+            ),
+            ("{\"id\":\"\",\"question\":\"a\"}", "q:1: an id has"),
+            ("{\"question\":\"a\",\"relevant\":{\"../x\":1}}", "q:1: "),
+            ("# nothing\n", "q: there is no question"),
+        ] {
+            let message = read(text).unwrap_err();
+            assert!(message.starts_with(line), "{text}: {message}");
+        }
+        let long = format!("short\n{}", "x".repeat(20_000));
+        assert!(read(&long).unwrap_err().starts_with("q:2: the question has 20000 bytes"));
+        let many = "why?\n".repeat(10_001);
+        assert!(read(&many).unwrap_err().starts_with("q:10001: at most 10000"));
+    }
+}

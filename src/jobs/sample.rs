@@ -155,6 +155,10 @@ mod tests {
         async fn named(&self, _prefix: &str) -> Result<Vec<(String, String)>, Fault> {
             Ok(Vec::new())
         }
+
+        async fn now_ms(&self) -> Result<u64, Fault> {
+            Ok(0)
+        }
     }
 
     #[tokio::test]

@@ -80,7 +80,9 @@ async fn compare(
 
 fn sum(collections: Vec<Compared>) -> Sum {
     let mut report = Report::default();
-    collections.iter().for_each(|one| report.add(&one.report));
+    for one in &collections {
+        report.add(&one.report);
+    }
     Sum { report, collections }
 }
 

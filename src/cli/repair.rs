@@ -1,5 +1,6 @@
 //! `contexture repair`: what an audit would find, mended from the ledger.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -112,8 +113,9 @@ fn text(summary: &Summary, dry_run: bool) -> String {
         text.push_str("nothing was changed\n");
     } else {
         let took = table::duration(Duration::from_secs_f64(*seconds));
-        text += &format!(
-            "{} mended, {} not; {} sent again; {took}\n",
+        let _ = writeln!(
+            text,
+            "{} mended, {} not; {} sent again; {took}",
             table::count(*mended),
             table::count(*failed),
             table::counted(*requeued, "version")

@@ -76,13 +76,13 @@ async fn restore(
     let mut found = read::stored(stages, &tasks, &with_document(&tasks, &all), read_visible).await?;
     let mut failed = take_unreadable(&mut found);
     let ready = |index: usize, document: &Arc<CutDocument>| Ready { index, document: document.clone() };
-    let staged: Vec<Ready> = found
+    let embedded: Vec<Ready> = found
         .iter()
         .filter(|(index, _)| wanted[**index].vectors)
         .filter_map(|(index, document)| Some(ready(*index, document.as_ref().ok()?)))
         .collect();
-    failed.extend(stage(stages, open, &tasks, &staged).await?);
-    take_back(stages, open, &tasks, &staged).await?;
+    failed.extend(stage(stages, open, &tasks, &embedded).await?);
+    take_back(stages, open, &tasks, &embedded).await?;
     let committed: Vec<usize> =
         all.into_iter().filter(|index| wanted[*index].index && !failed.contains_key(index)).collect();
     commit(stages, open, &tasks, committed, found).await?;
@@ -152,12 +152,12 @@ async fn take_back(
     stages: &Stages,
     open: &OpenCollection,
     tasks: &[Task],
-    staged: &[Ready],
+    embedded: &[Ready],
 ) -> Result<(), Fault> {
-    let indexes: Vec<usize> = staged.iter().map(|ready| ready.index).collect();
+    let indexes: Vec<usize> = embedded.iter().map(|ready| ready.index).collect();
     let standings = standings(stages, open, tasks, &indexes).await?;
     let lost =
-        staged.iter().zip(&standings).filter(|(ready, standing)| !serves(standing, &tasks[ready.index]));
+        embedded.iter().zip(&standings).filter(|(ready, standing)| !serves(standing, &tasks[ready.index]));
     let ids = lost.flat_map(|(ready, _)| {
         let task = &tasks[ready.index];
         let count = u32::try_from(ready.document.spans.len()).unwrap_or(u32::MAX);

@@ -53,7 +53,9 @@ pub async fn run(
     loop {
         let mended = repaired.mended;
         let Some(findings) = walk.next(&mut |progress| show(progress, mended)).await? else { break };
-        findings.iter().for_each(|finding| repaired.found.count(finding));
+        for finding in &findings {
+            repaired.found.count(finding);
+        }
         let total = findings.len() as u64;
         let failed = mend(stages, open, findings).await?;
         repaired.failed += failed.len() as u64;

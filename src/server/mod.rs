@@ -28,7 +28,9 @@ use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
 use crate::domain::principal::Principal;
 use crate::fault::Refusal;
+use crate::jobs::audit::Progress;
 use crate::jobs::reindex::Reindexing;
+use crate::jobs::repair::Repaired;
 use crate::ports::generations::BuildPace;
 use crate::ports::ledger::{Receipt, VersionRecord};
 
@@ -70,6 +72,15 @@ pub trait AdminApi: Send + Sync {
         pipeline: &str,
         pace: BuildPace,
     ) -> Result<(), Refusal>;
+
+    /// Compares a collection's stores with the ledger, and with `repair` mends them. `show` is called
+    /// with how far it is and how much is mended.
+    async fn audit(
+        &self,
+        collection: &CollectionKey,
+        repair: bool,
+        show: Box<dyn FnMut(Progress, u64) + Send>,
+    ) -> Result<Repaired, Refusal>;
 
     /// The generations of collections.
     fn reindexing(&self) -> &Reindexing;

@@ -1,9 +1,11 @@
 //! The two ways through the house, and whole collections, as the server calls them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::config::AuditConfig;
 use crate::context::ContextEngine;
 use crate::context::answer::{Answer, Ranking};
 use crate::context::request::{Assembly, Query};
@@ -11,17 +13,20 @@ use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
 use crate::domain::pipeline::Pipeline;
 use crate::domain::principal::Principal;
-use crate::fault::Refusal;
+use crate::fault::{Refusal, RefusalKind};
+use crate::ingest::Stages;
 use crate::ingest::submit::Submitter;
+use crate::jobs::audit::{self, Pace, Progress, schedule};
 use crate::jobs::reindex::Reindexing;
+use crate::jobs::repair::{self, Repaired};
 use crate::jobs::sample::Sampler;
-use crate::ports::clock::Clock;
+use crate::ports::catalog::Catalog;
 use crate::ports::generations::BuildPace;
 use crate::ports::ledger::{Receipt, VersionRecord};
 use crate::server::{AdminApi, ContextApi, IngestApi};
 
-use super::Stack;
 use super::catalog::StoreCatalog;
+use super::{Stack, jobs};
 
 pub(super) struct Ingest(pub(super) Arc<Submitter>);
 
@@ -84,13 +89,18 @@ impl Context {
 pub(super) struct Admin {
     reindexing: Reindexing,
     catalog: Arc<StoreCatalog>,
-    clock: Arc<dyn Clock>,
+    stages: Arc<Stages>,
+    pace: Pace,
 }
 
 impl Admin {
-    pub(super) fn new(stack: &Stack) -> Self {
-        let clock = stack.stages.clock.clone();
-        Self { reindexing: stack.reindexing(), catalog: stack.catalog.clone(), clock }
+    pub(super) fn new(stack: &Stack, audit: AuditConfig) -> Self {
+        Self {
+            reindexing: stack.reindexing(),
+            catalog: stack.catalog.clone(),
+            stages: stack.stages.clone(),
+            pace: jobs::pace(audit.entries_per_second_max, stack.shared),
+        }
     }
 }
 
@@ -107,11 +117,30 @@ impl AdminApi for Admin {
         self.reindexing.start(collection, &pipeline.to_toml()?, epoch, pace).await.map(|_| ())
     }
 
+    async fn audit(
+        &self,
+        collection: &CollectionKey,
+        repair: bool,
+        mut show: Box<dyn FnMut(Progress, u64) + Send>,
+    ) -> Result<Repaired, Refusal> {
+        let open = self.catalog.open(collection).await?.ok_or_else(|| {
+            let message = format!("there is no collection '{}'", collection.collection);
+            Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
+        })?;
+        if repair {
+            return Ok(repair::run(&self.stages, &open, show).await?);
+        }
+        let show = move |progress| show(progress, 0);
+        let audited = audit::run(&self.stages, &open, self.pace, 0, show).await?;
+        schedule::keep(&*self.stages.states, collection, audited.report, Duration::ZERO).await?;
+        Ok(Repaired { found: audited.report, ..Repaired::default() })
+    }
+
     fn reindexing(&self) -> &Reindexing {
         &self.reindexing
     }
 
     fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
+        self.stages.clock.now_ms()
     }
 }

@@ -125,12 +125,11 @@ impl StoreCatalog {
         };
         let directory = self.directory(&record);
         let why = outdated(built, &record);
-        let vectors: Arc<dyn Vectors> = match (built, &why) {
-            (Built::ByAnotherModel, Some(why)) => Arc::new(NoVectors(why.clone())),
-            _ => {
-                let dims = embedder.info().dims;
-                engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims).await?
-            }
+        let vectors: Arc<dyn Vectors> = if let (Built::ByAnotherModel, Some(why)) = (built, &why) {
+            Arc::new(NoVectors(why.clone()))
+        } else {
+            let dims = embedder.info().dims;
+            engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims).await?
         };
         let mode = self.mode;
         let lexical = tokio::task::spawn_blocking(move || index(mode, &directory.join("lexical"), &analysis))
@@ -264,7 +263,7 @@ fn built(pipeline: &Pipeline, embedder: &dyn Embedder, home: &CollectionRecord) 
     if epoch(pipeline, embedder)? == home.epoch {
         return Ok(Built::Alike);
     }
-    for version in 1..CHUNKER_VERSION {
+    for version in (0..CHUNKER_VERSION).rev() {
         if epoch_of_chunker(pipeline, embedder, version)? == home.epoch {
             return Ok(Built::ByAnotherChunker);
         }

@@ -37,7 +37,7 @@ pub(super) fn start(
     Some(tokio::spawn(schedule::run(stages.clone(), plan, stop.subscribe())))
 }
 
-fn pace(entries_per_second: u32, shared: bool) -> Pace {
+pub(super) fn pace(entries_per_second: u32, shared: bool) -> Pace {
     Pace { entries_per_second, pause: if shared { PAUSE_FOLLOWING } else { PAUSE } }
 }
 

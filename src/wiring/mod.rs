@@ -229,7 +229,7 @@ impl Stack {
         let services = Services {
             ingest: Arc::new(api::Ingest(self.submitter.clone())),
             context: Arc::new(api::Context { engine: self.engine.clone(), sampler: self.sampler.clone() }),
-            admin: Arc::new(api::Admin::new(self)),
+            admin: Arc::new(api::Admin::new(self, config.audit)),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
         };
         server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| {

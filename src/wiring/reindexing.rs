@@ -131,7 +131,7 @@ impl Stack {
     /// What this machine keeps of a generation on its disk, in bytes.
     pub async fn disk_bytes(&self, home: &CollectionRecord) -> Result<u64, Refusal> {
         let directory = self.catalog.directory(home);
-        Ok(tokio::task::spawn_blocking(move || bytes_in(&directory)).await.map_err(super::internal)?)
+        tokio::task::spawn_blocking(move || bytes_in(&directory)).await.map_err(super::internal)
     }
 
     /// The time of this process, in ms since the Unix epoch.

@@ -3,6 +3,7 @@
 //!
 //! `CONTEXTURE_REINDEX=DOCUMENTS,QUESTIONS_PER_SECOND,UPDATES_PER_SECOND` sets the size.
 
+use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use contexture::server::grpc::proto::admin_service_client::AdminServiceClient;
 use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
 use contexture::server::grpc::proto::{
-    ActivateReindexRequest, CollectionRequest, Generation, StartReindexRequest, SubmitRequest,
+    ActivateReindexRequest, AuditReport, CollectionRequest, Generation, StartReindexRequest, SubmitRequest,
 };
 use tokio::time::Instant;
 use tonic::Code;
@@ -67,7 +68,8 @@ impl Library {
         let mut text = format!("# Note {number}\n\n");
         for paragraph in 0..4 {
             let words: Vec<&str> = (0..40).map(|_| WORDS[self.random.below(WORDS.len())]).collect();
-            text += &format!("Version {version} of case{number}, part {paragraph}: {}.\n\n", words.join(" "));
+            let words = words.join(" ");
+            let _ = write!(text, "Version {version} of case{number}, part {paragraph}: {words}.\n\n");
         }
         self.texts.note(&id, version, &text);
         self.truth.insert(id.clone(), (version, Some(text.clone())));
@@ -91,7 +93,6 @@ fn free_address() -> SocketAddr {
 fn report(name: &str, sizes: &Sizes, asked: &Asked, since: Instant) {
     println!("{name}: {} documents, {:.0} s: {asked:?}", sizes.documents, since.elapsed().as_secs_f64());
     assert!(asked.by_first > 0 && asked.by_second > 0, "both served: {asked:?}");
-    assert_eq!(asked.degraded, 0, "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,9 +177,9 @@ async fn production_reindex_under_traffic_and_kills() {
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
     report("production", &sizes, &asked, began);
-    let build = Build { generation: 2, dims: 32, cutting: SECOND };
-    oracle::check_build(&world, "index-1", &library.truth, build).await;
-    oracle::check_build(&world, "index-2", &library.truth, build).await;
+    let second = Build { generation: 2, dims: 32, cutting: SECOND };
+    oracle::check_build(&world, "index-1", &library.truth, second).await;
+    oracle::check_build(&world, "index-2", &library.truth, second).await;
     // What served before is kept up to date.
     oracle::check_build(&world, "index-1", &library.truth, Build::FIRST).await;
 }
@@ -219,7 +220,7 @@ impl Embedded {
                 body: text.clone().unwrap_or_default().into(),
                 ..SubmitRequest::default()
             };
-            let deadline = Instant::now() + Duration::from_secs(60);
+            let deadline = Instant::now() + Duration::from_mins(1);
             while let Err(status) = client.submit(request.clone()).await {
                 let again = matches!(
                     status.code(),
@@ -233,7 +234,7 @@ impl Embedded {
 
     async fn generations(&self) -> Vec<Generation> {
         let mut client = AdminServiceClient::new(self.channel());
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let request = CollectionRequest { collection: COLLECTION.to_owned() };
             match client.list_generations(request).await {
@@ -284,7 +285,7 @@ async fn embedded_reindex_under_traffic_and_kills() {
     }
     let mut ingest = home.command();
     ingest.args(["ingest", "--collection", COLLECTION, "--pipeline"]);
-    run_in(ingest.arg(home.place.path().join("pipeline.toml")).arg(&folder)).await;
+    run_in(ingest.arg(home.place.path().join("pipeline.toml")).arg(&folder));
     let mut server = home.serve();
     let began = Instant::now();
     let traffic = Traffic::start(
@@ -337,13 +338,21 @@ async fn embedded_reindex_under_traffic_and_kills() {
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
     report("embedded", &sizes, &asked, began);
+    let request = CollectionRequest { collection: COLLECTION.to_owned() };
+    let mut audit = admin.audit(request).await.unwrap().into_inner();
+    let mut found = None;
+    while let Some(progress) = audit.message().await.unwrap() {
+        found = progress.report;
+    }
+    let whole = AuditReport { documents: sizes.documents as u64, ..AuditReport::default() };
+    assert_eq!(found, Some(whole), "nothing is lacking, nothing is left over");
     drop(server);
     for (generation, cutting) in [(1, FIRST), (2, SECOND)] {
         oracle::check_index(&home.index(generation), &library.truth, cutting);
     }
 }
 
-async fn run_in(command: &mut Command) {
+fn run_in(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

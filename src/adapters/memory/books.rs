@@ -11,7 +11,7 @@ use crate::domain::document::{Description, Submission};
 use crate::domain::fence::{Verdict, decide};
 use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Generation, Version, VersionKey};
 use crate::domain::task::{Stage, Task};
-use crate::fault::Reason;
+use crate::fault::{Fault, Reason};
 use crate::ports::ledger::{
     Change, CollectionRecord, Counts, DeadFilter, DeadLetter, Intake, Loser, State, StoredBody, VersionRecord,
 };
@@ -167,6 +167,11 @@ pub(super) fn supersede_older(history: &mut History, winner: Version, now_ms: u6
             older.enter(State::Superseded, now_ms);
         }
     }
+}
+
+/// The fault of a submission to nowhere.
+pub(super) fn unknown_collection(submission: &Submission) -> Fault {
+    Fault::permanent("unknown_collection", format!("no collection '{}'", submission.collection().collection))
 }
 
 /// Whether a dead letter is one of those asked for.

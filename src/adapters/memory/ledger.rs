@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::books::{Entry, History, Room, admits, is_overtaken, judge, supersede_older};
+use super::books::{Entry, History, Room, admits, is_overtaken, judge, supersede_older, unknown_collection};
 use super::builds::Builds;
 use super::cache::VectorCache;
 use super::leases::Leases;
@@ -174,10 +174,6 @@ impl Books {
         }
         task
     }
-}
-
-fn unknown_collection(submission: &Submission) -> Fault {
-    Fault::permanent("unknown_collection", format!("no collection '{}'", submission.collection().collection))
 }
 
 #[async_trait]

@@ -35,15 +35,12 @@ pub(super) fn of_document(
         while doc != TERMINATED {
             if is_alive(segment, doc) {
                 let half = |column: &Option<tantivy::columnar::Column<u64>>| column.as_ref()?.first(doc);
-                match (half(&high), half(&low)) {
-                    (Some(high), Some(low)) => {
-                        holding.chunks.push(ChunkId::from_uuid(uuid::Uuid::from_u64_pair(high, low)));
-                    }
-                    _ => {
-                        let head: TantivyDocument =
-                            searcher.doc(DocAddress::new(ordinal, doc)).map_err(index_fault)?;
-                        holding.head = Some(fields.read_head(&head).map_err(index_fault)?);
-                    }
+                if let (Some(high), Some(low)) = (half(&high), half(&low)) {
+                    holding.chunks.push(ChunkId::from_uuid(uuid::Uuid::from_u64_pair(high, low)));
+                } else {
+                    let head: TantivyDocument =
+                        searcher.doc(DocAddress::new(ordinal, doc)).map_err(index_fault)?;
+                    holding.head = Some(fields.read_head(&head).map_err(index_fault)?);
                 }
             }
             doc = postings.advance();

@@ -29,7 +29,7 @@ use crate::wiring::{Roles, Stack};
 /// How long a dropped generation stays, unless another time is given.
 const GRACE_SECONDS: u64 = 60;
 /// How long a command waits until an activated generation serves.
-const SERVING_MAX: Duration = Duration::from_secs(60);
+const SERVING_MAX: Duration = Duration::from_mins(1);
 
 /// What `reindex` takes.
 #[derive(Debug, Args)]
@@ -208,7 +208,7 @@ impl Action {
 
 /// What was done, for scripts.
 #[derive(Debug, Serialize)]
-struct Done {
+struct Changed {
     collection: CollectionId,
     generation: Generation,
     done: &'static str,
@@ -339,8 +339,8 @@ fn say(
     done: &'static str,
     console: Console,
 ) -> Result<Exit, Failure> {
-    let done = Done { collection: key.collection.clone(), generation, done };
-    console.result(&done, |done| {
+    let changed = Changed { collection: key.collection.clone(), generation, done };
+    console.result(&changed, |done| {
         format!("generation {} of '{}': {}\n", done.generation, done.collection, done.done)
     })?;
     Ok(Exit::Done)

@@ -124,8 +124,8 @@ fn of_index(
     if !as_accepted {
         return Some(Gravity::Drift);
     }
-    let held: HashSet<&ChunkId> = holding.chunks.iter().collect();
-    if expected.iter().any(|id| !held.contains(id)) {
+    let in_index: HashSet<&ChunkId> = holding.chunks.iter().collect();
+    if expected.iter().any(|id| !in_index.contains(id)) {
         return Some(Gravity::Missing);
     }
     (holding.chunks.len() > expected.len()).then_some(Gravity::Drift)

@@ -57,6 +57,7 @@ impl Store {
 
 /// One thing that is wrong, and what mends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most are documents")]
 pub enum Finding {
     /// A visible document, once, under the gravest of its kinds.
     Document(Kind, Wanted),

@@ -32,6 +32,7 @@ impl Suspect {
 
 /// What one look at a suspect says.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "short-lived, a page of them at most")]
 pub(super) enum Look {
     Fine,
     /// It would be wrong if nothing moved.

@@ -1,9 +1,10 @@
-//! `AdminService`: the generations of collections.
+//! `AdminService`: the generations of collections, and what their stores hold.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -13,7 +14,9 @@ use super::{Phase, convert};
 use crate::domain::ids::{CollectionId, CollectionKey};
 use crate::domain::principal::{Principal, Scope};
 use crate::fault::Refusal;
+use crate::jobs::audit::Progress as Compared;
 use crate::jobs::reindex::{Progress, Standing};
+use crate::jobs::repair::Repaired;
 use crate::ports::generations::{BuildPace, GenerationState};
 use crate::server::AdminApi;
 use crate::server::status::from_refusal;
@@ -32,6 +35,38 @@ pub struct AdminHandler {
 impl AdminHandler {
     pub(super) fn new(api: Arc<dyn AdminApi>, phases: watch::Receiver<Phase>) -> Self {
         Self { api, phases }
+    }
+
+    /// An audit or a repair that runs as long as somebody reads how far it is.
+    fn compared(
+        &self,
+        request: Request<proto::CollectionRequest>,
+        repair: bool,
+    ) -> Result<Response<ReceiverStream<Result<proto::AuditProgress, Status>>>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let (principal, request) = opened(request)?;
+        let key = collection(&principal, &request.collection).map_err(refused)?;
+        let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
+        let (api, phases) = (self.api.clone(), self.phases.clone());
+        tokio::spawn(async move {
+            let told = messages.clone();
+            let mut last: Option<Instant> = None;
+            let show = move |Compared { done, total }, mended| {
+                if last.is_none_or(|last| last.elapsed() >= WATCH_INTERVAL) {
+                    last = Some(Instant::now());
+                    // Whoever reads slowly misses some.
+                    let _ = told.try_send(Ok(proto::AuditProgress { done, total, mended, report: None }));
+                }
+            };
+            let ended = tokio::select! {
+                audited = api.audit(&key, repair, Box::new(show)) => audited.map(audited_whole).map_err(refused),
+                () = passed(deadline) => Err(refused(deadline_passed())),
+                () = reached(phases, Phase::Draining) => Err(refused(shutting_down())),
+                () = messages.closed() => return,
+            };
+            let _ = messages.send(ended).await;
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn building(&self, key: &CollectionKey) -> Result<Response<proto::Generation>, Refusal> {
@@ -94,6 +129,21 @@ fn generation(standing: &Standing, now_ms: u64) -> proto::Generation {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map")]
+fn audited_whole(repaired: Repaired) -> proto::AuditProgress {
+    let Repaired { found, mended, failed, .. } = repaired;
+    let report = proto::AuditReport {
+        documents: found.documents,
+        missing: found.missing,
+        stale: found.stale,
+        orphan: found.orphan,
+        drift: found.drift,
+        unsettled: found.unsettled,
+        failed,
+    };
+    proto::AuditProgress { done: found.documents, total: found.documents, mended, report: Some(report) }
+}
+
 fn done(generation: u32) -> Response<proto::ReindexDone> {
     Response::new(proto::ReindexDone { generation })
 }
@@ -104,6 +154,7 @@ fn opened<T>(request: Request<T>) -> Result<(Principal, T), Status> {
     Ok((principal, request.into_inner()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn refused(refusal: Refusal) -> Status {
     from_refusal(&refusal)
 }
@@ -111,6 +162,22 @@ fn refused(refusal: Refusal) -> Status {
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
     type WatchReindexStream = ReceiverStream<Result<proto::Generation, Status>>;
+    type AuditStream = ReceiverStream<Result<proto::AuditProgress, Status>>;
+    type RepairStream = ReceiverStream<Result<proto::AuditProgress, Status>>;
+
+    async fn audit(
+        &self,
+        request: Request<proto::CollectionRequest>,
+    ) -> Result<Response<Self::AuditStream>, Status> {
+        self.compared(request, false)
+    }
+
+    async fn repair(
+        &self,
+        request: Request<proto::CollectionRequest>,
+    ) -> Result<Response<Self::RepairStream>, Status> {
+        self.compared(request, true)
+    }
 
     async fn start_reindex(
         &self,

@@ -29,8 +29,12 @@ use crate::server::limits::{Admission, Ticket};
 use crate::server::status;
 
 /// The methods whose calls live as long as they are busy.
-const STREAMING_METHODS: [&str; 2] =
-    ["/contexture.v1.IngestService/SubmitStream", "/contexture.v1.AdminService/WatchReindex"];
+const STREAMING_METHODS: [&str; 4] = [
+    "/contexture.v1.IngestService/SubmitStream",
+    "/contexture.v1.AdminService/WatchReindex",
+    "/contexture.v1.AdminService/Audit",
+    "/contexture.v1.AdminService/Repair",
+];
 
 /// When a call must be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

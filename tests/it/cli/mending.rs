@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contexture::domain::ids::ChunkId;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Cli, names};
 
@@ -191,7 +192,7 @@ fn server_audits_by_the_clock() {
         server
     };
     let audited = |cli: &Cli| {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let audit = cli.json(0, &["status", "--collection", "c"])["audit"].clone();
             if audit["missing"].as_u64() > Some(0) || (Instant::now() > deadline) {

@@ -133,6 +133,25 @@ async fn a_watched_reindex_tells_until_it_has_caught_up() {
 }
 
 #[tokio::test]
+async fn audits_and_repairs_tell_how_far_they_are_and_what_was_found() {
+    let mut desk = Desk::new(5).await;
+    for (repairs, mended) in [(false, 0), (true, 4)] {
+        let mut told = if repairs {
+            desk.client.repair(docs()).await.unwrap().into_inner()
+        } else {
+            desk.client.audit(docs()).await.unwrap().into_inner()
+        };
+        let first = told.message().await.unwrap().unwrap();
+        assert_eq!((first.done, first.total, first.report), (1, 2, None));
+        let last = told.message().await.unwrap().unwrap();
+        let report = last.report.unwrap();
+        assert_eq!((report.documents, report.missing, report.orphan, report.drift), (5, 3, 1, 0));
+        assert_eq!((last.mended, report.failed), (mended, 0));
+        assert_eq!(told.message().await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_is_refused_with_its_reason() {
     let mut desk = Desk::new(300).await;
     desk.client.start_reindex(start("two")).await.unwrap();

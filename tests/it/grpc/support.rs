@@ -16,10 +16,12 @@ use contexture::domain::document::Submission;
 use contexture::domain::ids::{CollectionId, CollectionKey, DocumentId, TenantId, Version};
 use contexture::domain::principal::{Principal, Scope};
 use contexture::fault::Refusal;
+use contexture::jobs::audit::{Progress, Report};
 use contexture::jobs::reindex::Reindexing;
+use contexture::jobs::repair::Repaired;
 use contexture::ports::clock::Clock;
 use contexture::ports::generations::BuildPace;
-use contexture::ports::ledger::{Intake, Receipt, VersionRecord};
+use contexture::ports::ledger::{Intake, Ledger, Receipt, VersionRecord};
 use contexture::server::auth::Authenticator;
 use contexture::server::grpc::GatedServices;
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
@@ -79,6 +81,18 @@ impl AdminApi for Collections {
         pace: BuildPace,
     ) -> Result<(), Refusal> {
         self.reindexing.start(collection, pipeline, epoch(pipeline), pace).await.map(|_| ())
+    }
+
+    async fn audit(
+        &self,
+        collection: &CollectionKey,
+        repair: bool,
+        mut show: Box<dyn FnMut(Progress, u64) + Send>,
+    ) -> Result<Repaired, Refusal> {
+        let counts = self.ledger.counts(collection).await?;
+        show(Progress { done: 1, total: 2 }, 0);
+        let found = Report { documents: counts.documents, missing: 3, orphan: 1, ..Report::default() };
+        Ok(Repaired { found, mended: if repair { 4 } else { 0 }, ..Repaired::default() })
     }
 
     fn reindexing(&self) -> &Reindexing {

@@ -34,7 +34,7 @@ use super::{BODY_BYTES_MAX, TENANT, collection, deletion, epoch, submission};
 /// Numbers per vector.
 pub(crate) const DIMS: usize = 8;
 /// How long a test waits for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Time between two looks at whether it has.
 const LOOK: Duration = Duration::from_millis(5);
 

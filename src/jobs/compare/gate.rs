@@ -103,7 +103,7 @@ impl Requirement {
     /// known ones.
     pub fn parse_all(texts: &[String], depth: usize) -> Result<Vec<Self>, Refusal> {
         if texts.len() > REQUIREMENTS_MAX {
-            return Err(refuse(format!("at most {REQUIREMENTS_MAX} requirements can be made")));
+            return Err(refuse(&format!("at most {REQUIREMENTS_MAX} requirements can be made")));
         }
         let mut all = texts.iter().map(|text| Self::parse(text, depth)).collect::<Result<Vec<_>, _>>()?;
         if !all.is_empty() && all.iter().all(|requirement| requirement.figure.name != FAILED) {
@@ -115,7 +115,7 @@ impl Requirement {
     fn parse(text: &str, depth: usize) -> Result<Self, Refusal> {
         let (operator, at_least) = if text.contains(">=") { (">=", true) } else { ("<=", false) };
         let Some((named, number)) = text.split_once(operator) else {
-            return Err(refuse(format!(
+            return Err(refuse(&format!(
                 "'{text}' is no requirement; write one like overlap@{depth}>=0.8 or p95_ratio<=1.5"
             )));
         };
@@ -124,18 +124,18 @@ impl Requirement {
             .parse()
             .ok()
             .filter(|number: &f64| number.is_finite())
-            .ok_or_else(|| refuse(format!("'{text}': '{}' is not a number", number.trim())))?;
+            .ok_or_else(|| refuse(&format!("'{text}': '{}' is not a number", number.trim())))?;
         let (name, asked_depth) = match named.trim().split_once('@') {
             Some((name, asked)) => (name, Some(asked)),
             None => (named.trim(), None),
         };
         let figure = FIGURES.iter().find(|figure| figure.name == name).ok_or_else(|| {
             let known: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
-            refuse(format!("'{text}': unknown figure '{name}'; known: {}", known.join(", ")))
+            refuse(&format!("'{text}': unknown figure '{name}'; known: {}", known.join(", ")))
         })?;
         match asked_depth {
-            Some(_) if figure.of == Kind::Other => Err(refuse(format!("'{text}': {name} has no depth"))),
-            Some(asked) if asked.parse() != Ok(depth) => Err(refuse(format!(
+            Some(_) if figure.of == Kind::Other => Err(refuse(&format!("'{text}': {name} has no depth"))),
+            Some(asked) if asked.parse() != Ok(depth) => Err(refuse(&format!(
                 "'{text}': the first {depth} documents are compared; compare as many as you require with --top-k"
             ))),
             _ => Ok(Self { text: text.trim().to_owned(), figure, at_least, bound }),
@@ -181,6 +181,6 @@ impl Comparison {
     }
 }
 
-fn refuse(message: String) -> Refusal {
+fn refuse(message: &str) -> Refusal {
     Refusal::invalid("invalid_requirement", "require", format!("--require {message}"))
 }

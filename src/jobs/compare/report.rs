@@ -308,6 +308,11 @@ impl Latency {
         Self { p50: at(50), p95: at(95), p99: at(99) }
     }
 
+    /// Each with its name.
+    pub fn named(&self) -> [(&'static str, f64); 3] {
+        [("p50", self.p50), ("p95", self.p95), ("p99", self.p99)]
+    }
+
     /// How many times as long; 1 where nothing was measured.
     fn over(&self, other: &Self) -> Self {
         let ratio = |ours: f64, theirs: f64| if theirs > 0.0 { ours / theirs } else { 1.0 };

@@ -104,6 +104,8 @@ mod tests {
     use super::{kendall_tau, overlap, rank_biased_overlap};
     use crate::domain::ids::DocumentId;
 
+    type Figure = fn(&[DocumentId], &[DocumentId], usize) -> f64;
+
     fn ids(names: &str) -> Vec<DocumentId> {
         names.chars().map(|name| DocumentId::new(&name.to_string()).unwrap()).collect()
     }
@@ -173,8 +175,7 @@ mod tests {
             second in ranking(),
             depth in 1_usize..14,
         ) {
-            let figures: [fn(&[DocumentId], &[DocumentId], usize) -> f64; 3] =
-                [overlap, rank_biased_overlap, kendall_tau];
+            let figures: [Figure; 3] = [overlap, rank_biased_overlap, kendall_tau];
             for (figure, lowest) in figures.into_iter().zip([0.0, 0.0, -1.0]) {
                 let value = figure(&first, &second, depth);
                 prop_assert!((lowest - 1e-12..=1.0 + 1e-12).contains(&value), "{value}");

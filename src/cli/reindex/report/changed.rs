@@ -36,8 +36,8 @@ pub(super) fn list(page: &mut String, answered: &[&Compared], comparison: &Compa
     let _ = writeln!(
         page,
         "<h2>Questions that changed most</h2>\n<p class=\"soft\">{} of {} questions changed. Each list has the \
-         first {DOCUMENTS} documents of {}; behind a document stands its rank in the other generation, where it has \
-         another one, or that it is gone or new among them.</p>\n<div class=\"wide\"><table>\n<tr><th>question</th><th class=\"number\">documents</th>\
+         first {DOCUMENTS} documents of {}; behind a document stands where \
+         the other generation has it, unless it is the same place.</p>\n<div class=\"wide\"><table>\n<tr><th>question</th><th class=\"number\">documents</th>\
          <th class=\"number\">context</th><th class=\"a\">generation {a}</th><th class=\"b\">generation {b}</th></tr>",
         all.len(),
         answered.len(),
@@ -57,20 +57,20 @@ pub(super) fn list(page: &mut String, answered: &[&Compared], comparison: &Compa
             named(question),
             likeness.overlap,
             likeness.context_overlap,
-            documents(&sides.a.documents, &sides.b.documents, "gone"),
-            documents(&sides.b.documents, &sides.a.documents, "new")
+            documents(&sides.a.documents, &sides.b.documents, ["now", "gone"]),
+            documents(&sides.b.documents, &sides.a.documents, ["was", "new"])
         );
     }
     page.push_str("</table></div>\n");
 }
 
 /// The first documents of a ranking, each with its rank in the other one.
-fn documents(ranking: &[DocumentId], other: &[DocumentId], missing: &str) -> String {
+fn documents(ranking: &[DocumentId], other: &[DocumentId], [elsewhere, missing]: [&str; 2]) -> String {
     let item = |(number, document): (usize, &DocumentId)| {
         let id = escaped(document.as_str());
         match other.iter().position(|known| known == document) {
             Some(place) if place == number => format!("<li>{id}</li>"),
-            Some(place) => format!("<li>{id} <small>{}</small></li>", place + 1),
+            Some(place) => format!("<li>{id} <small>{elsewhere} {}</small></li>", place + 1),
             None => format!("<li class=\"other\">{id} <small>{missing}</small></li>"),
         }
     };

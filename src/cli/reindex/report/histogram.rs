@@ -21,10 +21,8 @@ pub(super) fn draw(page: &mut String, answered: &[&Compared], comparison: &Compa
     let bins = binned(overlaps);
     let most = bins.iter().copied().max().unwrap_or(0).max(1);
     let depth = comparison.top_k;
-    let _ = writeln!(
-        page,
-        "<figure>\n<figcaption>How many questions keep how much of their first {depth} documents</figcaption>"
-    );
+    let _ =
+        writeln!(page, "<figure>\n<figcaption>Questions by the share of documents they keep</figcaption>");
     begin_svg(page, "Distribution of the overlap of documents per question", WIDTH, HEIGHT);
     let step = (RIGHT - LEFT) / real(BINS);
     for (bin, count) in bins.into_iter().enumerate() {

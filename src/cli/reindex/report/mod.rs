@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use crate::cli::eval::picture::escaped;
 use crate::cli::table;
 use crate::jobs::compare::Comparison;
-use crate::jobs::compare::report::{Compared, Latency, Outcome, Pair};
+use crate::jobs::compare::report::{Compared, Outcome, Pair};
 use crate::jobs::measure::bootstrap::Interval;
 
 /// Questions that are shown with their documents.
@@ -108,9 +108,11 @@ fn tiles(page: &mut String, comparison: &Comparison) {
         tiles.push((format!("{:+.3}", judged.ndcg_delta.mean), format!("change of nDCG@{depth}")));
     }
     tiles.push((format!("× {:.2}", comparison.latency_ratio.p95), "time of a context at p95".to_owned()));
-    let items: String =
-        tiles.iter().map(|(value, name)| format!("<li><b>{value}</b> {name}</li>\n")).collect();
-    let _ = writeln!(page, "<ul class=\"tiles\">\n{items}</ul>");
+    page.push_str("<ul class=\"tiles\">\n");
+    for (value, name) in tiles {
+        let _ = writeln!(page, "<li><b>{value}</b> {name}</li>");
+    }
+    page.push_str("</ul>\n");
 }
 
 fn figures(page: &mut String, comparison: &Comparison) {
@@ -143,12 +145,11 @@ fn figures(page: &mut String, comparison: &Comparison) {
         let (a, b) = (share(likeness.a_context_in_b), share(likeness.b_context_in_a));
         row("share of its contexts that the other has", a, b, String::new());
     }
-    let percentiles: [(&str, fn(&Latency) -> f64); 3] =
-        [("p50", |all| all.p50), ("p95", |all| all.p95), ("p99", |all| all.p99)];
-    for (name, at) in percentiles {
-        let Pair { a, b } = &comparison.latency_ms;
-        let ratio = format!("× {:.2}", at(&comparison.latency_ratio));
-        row(&format!("a context at {name}"), format!("{:.1} ms", at(a)), format!("{:.1} ms", at(b)), ratio);
+    let (of_a, of_b) = (comparison.latency_ms.a.named(), comparison.latency_ms.b.named());
+    let ratios = comparison.latency_ratio.named();
+    for (((name, of_a), (_, of_b)), (_, ratio)) in of_a.into_iter().zip(of_b).zip(ratios) {
+        let (a, b) = (format!("{of_a:.1} ms"), format!("{of_b:.1} ms"));
+        row(&format!("a context at {name}"), a, b, format!("× {ratio:.2}"));
     }
     let Pair { a, b } = comparison.degraded;
     row("degraded answers", table::count(a as u64), table::count(b as u64), String::new());
@@ -215,3 +216,46 @@ same bytes of the same version of a document.</dd>\n\
 are means of paired differences with 95 % bootstrap intervals.</dd>\n\
 <dt>Time of a context</dt><dd>Retrieval and assembly, asked of both generations by turns.</dd>\n\
 </dl>\n</footer>\n";
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
+
+    use super::page;
+    use crate::domain::ids::CollectionId;
+    use crate::jobs::compare::Comparison;
+    use crate::jobs::compare::report::{Compared, Failed, Latency, Outcome, Pair};
+
+    #[test]
+    fn where_every_question_fails_the_page_says_why() {
+        let none = Latency { p50: 0.0, p95: 0.0, p99: 0.0 };
+        let failed = |number: usize| Compared {
+            id: number.to_string(),
+            question: "why <b>?".to_owned(),
+            outcome: Outcome::Failed {
+                error: Failed { side: "b", code: "deadline_exceeded", message: "too late & lost".to_owned() },
+            },
+        };
+        let page = page(&Comparison {
+            collection: CollectionId::new("c").unwrap(),
+            generations: Pair { a: 3, b: 7 },
+            top_k: 10,
+            budget: 2000,
+            tokenizer: "cl100k_base".to_owned(),
+            questions: 30,
+            failed: 30,
+            degraded: Pair { a: 0, b: 0 },
+            likeness: None,
+            judged: None,
+            latency_ms: Pair { a: none, b: none },
+            latency_ratio: none,
+            seconds: 1.0,
+            requirements: Vec::new(),
+            per_question: (1..=30).map(failed).collect(),
+        });
+        assert!(page.contains("30 questions, 0 of them judged, 30 failed"), "{page}");
+        assert_eq!(page.matches("why &lt;b&gt;?").count(), 20);
+        assert!(page.contains("<td>7</td><td>too late &amp; lost (deadline_exceeded)</td>"), "{page}");
+        assert!(page.contains("The first 20 of 30.") && !page.contains("NaN"), "{page}");
+    }
+}

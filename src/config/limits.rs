@@ -25,7 +25,7 @@ const fn limit(key: &'static str, min: u64, max: u64, read: fn(&RawConfig) -> u6
 }
 
 /// Every limit, in the order of `config/default.toml`.
-pub const LIMITS: [Limit; 34] = [
+pub const LIMITS: [Limit; 35] = [
     limit("server.connections_max", 1, 65_536, |raw| raw.server.connections_max),
     limit("server.streams_per_connection_max", 1, 10_000, |raw| raw.server.streams_per_connection_max),
     limit("server.requests_in_flight_max", 1, 65_536, |raw| raw.server.requests_in_flight_max),
@@ -49,6 +49,7 @@ pub const LIMITS: [Limit; 34] = [
     limit("workers.index_commit_documents_max", 1, 4096, |raw| raw.workers.index_commit_documents_max),
     limit("workers.index_commit_ms_max", 1, 60_000, |raw| raw.workers.index_commit_ms_max),
     limit("workers.index_commit_bytes_max", 64 * KIB, GIB, |raw| raw.workers.index_commit_bytes_max),
+    limit("retrieval.sample_questions", 0, 1000, |raw| raw.retrieval.sample_questions),
     limit("rerank.timeout_ms", 10, 60_000, |raw| raw.rerank.timeout_ms),
     limit("rerank.candidates_max", 1, 1000, |raw| raw.rerank.candidates_max),
     limit("rerank.texts_max", 1, 1000, |raw| raw.rerank.texts_max),

@@ -75,6 +75,7 @@ pub(super) struct RawWorkers {
 pub(super) struct RawRetrieval {
     pub(super) lexical_weight: f32,
     pub(super) dense_weight: f32,
+    pub(super) sample_questions: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -86,13 +86,15 @@ pub struct WorkerConfig {
     pub index_commit_bytes_max: usize,
 }
 
-/// Weights of fusion by relative scores; they sum to 1.
+/// Weights of fusion by relative scores, which sum to 1, and what is kept of questions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetrievalConfig {
     /// Of the lexical list.
     pub lexical_weight: f32,
     /// Of the dense list.
     pub dense_weight: f32,
+    /// Questions that are kept of each collection; none unless wanted.
+    pub sample_questions: usize,
 }
 
 /// Logs.
@@ -189,7 +191,11 @@ impl RetrievalConfig {
                 &format!("and retrieval.lexical_weight sum to {sum}; they must sum to 1"),
             ));
         }
-        Ok(Self { lexical_weight: raw.lexical_weight, dense_weight: raw.dense_weight })
+        Ok(Self {
+            lexical_weight: raw.lexical_weight,
+            dense_weight: raw.dense_weight,
+            sample_questions: size(raw.sample_questions),
+        })
     }
 }
 

@@ -1,16 +1,21 @@
-//! Two generations of a collection, opened to be asked side by side.
+//! Two generations of a collection, opened to be asked side by side, and what to ask them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Stack;
+use super::{Roles, Stack};
+use crate::config::Config;
 use crate::domain::ids::{CollectionKey, Generation};
-use crate::fault::{Refusal, RefusalKind};
+use crate::fault::{Fault, Refusal, RefusalKind};
+use crate::ingest::Stages;
 use crate::jobs::compare::Side;
 use crate::jobs::reindex::{BEHIND_MAX, Standing};
-use crate::ports::catalog::Catalog;
+use crate::jobs::sample::{self, Sampler};
+use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::generations::GenerationState;
+use crate::ports::ledger::CollectionRecord;
 
 /// Time between two looks at how far an index is.
 const LOOK: Duration = Duration::from_millis(20);
@@ -50,10 +55,15 @@ impl Stack {
         ])
     }
 
+    /// The questions that were kept of a collection, the oldest first.
+    pub async fn sampled_questions(&self, collection: &CollectionKey) -> Result<Vec<String>, Refusal> {
+        Ok(sample::kept(&*self.stages.states, collection).await?)
+    }
+
     async fn side(&self, standing: &Standing, deadline: Instant) -> Result<Side, Refusal> {
         let record = &standing.record;
         let generation = record.home.generation;
-        let open = self.catalog.open_generation(&record.home).await?;
+        let open = self.opened_until(&record.home, deadline).await?;
         if record.state == GenerationState::Active {
             return Ok(Side { generation, engine: self.engine.on(open) });
         }
@@ -75,6 +85,38 @@ impl Stack {
         }
         Ok(Side { generation, engine: self.engine.on(open) })
     }
+
+    /// Opens a generation; where another process writes the index, it may have to begin it first.
+    async fn opened_until(
+        &self,
+        home: &CollectionRecord,
+        deadline: Instant,
+    ) -> Result<Arc<OpenCollection>, Refusal> {
+        loop {
+            match self.catalog.open_generation(home).await {
+                Err(Fault::Transient(_)) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+                opened => return Ok(opened?),
+            }
+        }
+    }
+}
+
+/// What keeps questions where the API is served, if they are wanted; otherwise those that were kept
+/// are forgotten.
+pub(super) async fn sampler(
+    config: &Config,
+    roles: &Roles,
+    stages: &Stages,
+) -> Result<Option<Arc<Sampler>>, Refusal> {
+    let count = config.retrieval.sample_questions;
+    if !matches!(roles, Roles::Serve { .. }) {
+        return Ok(None);
+    }
+    if count == 0 {
+        sample::forget(&*stages.states).await?;
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(Sampler::new(stages.states.clone(), count))))
 }
 
 fn standing<'a>(

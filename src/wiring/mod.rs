@@ -39,6 +39,7 @@ use crate::ingest::submit::Submitter;
 use crate::ingest::usage::{self, Usage};
 use crate::ingest::{Flights, Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
 use crate::jobs::build;
+use crate::jobs::sample::Sampler;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
 use crate::ports::embedder::Waiting;
@@ -77,6 +78,7 @@ pub struct Stack {
     tokenizers: Tokenizers,
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
+    sampler: Option<Arc<Sampler>>,
     shared: bool,
     #[cfg(feature = "rabbitmq")]
     rabbit: Option<crate::adapters::rabbitmq::RabbitBroker>,
@@ -125,7 +127,9 @@ impl Stack {
             _ => None,
         };
         let is_writer = matches!(mode, IndexMode::Written | IndexMode::Followed);
-        let workers = start(&stages, intake, &duties, is_writer, &stop);
+        let sampler = comparing::sampler(config, &roles, &stages).await?;
+        let mut workers = start(&stages, intake, &duties, is_writer, &stop);
+        workers.extend(sampler.iter().map(|sampler| tokio::spawn(sampler.clone().run(stop.subscribe()))));
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
@@ -138,6 +142,7 @@ impl Stack {
             tokenizers,
             stop,
             workers,
+            sampler,
             shared: duties.shared,
             #[cfg(feature = "rabbitmq")]
             rabbit: engines.rabbit,
@@ -218,7 +223,7 @@ impl Stack {
     ) -> Result<(), Refusal> {
         let services = Services {
             ingest: Arc::new(api::Ingest(self.submitter.clone())),
-            context: Arc::new(api::Context(self.engine.clone())),
+            context: Arc::new(api::Context { engine: self.engine.clone(), sampler: self.sampler.clone() }),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
         };
         server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| {

@@ -52,7 +52,7 @@ fn every_key_of_the_defaults_has_a_comment_above_or_shares_one() {
 
 #[test]
 fn every_limit_is_in_the_defaults_with_its_unit_in_its_name() {
-    let units = ["_bytes", "_ms", "_documents", "_tokens", "_texts", "_submissions", "_max"];
+    let units = ["_bytes", "_ms", "_documents", "_tokens", "_texts", "_submissions", "_questions", "_max"];
     for limit in LIMITS {
         let (section, name) = limit.key.split_once('.').unwrap();
         assert!(units.iter().any(|unit| name.contains(unit)), "{} names no unit", limit.key);

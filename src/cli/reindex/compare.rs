@@ -16,12 +16,12 @@ use crate::context::request::TOKENIZER_DEFAULT;
 use crate::domain::ids::{CollectionKey, Generation};
 use crate::fault::Refusal;
 use crate::jobs::compare::gate::Requirement;
-use crate::jobs::compare::report::{Judged, Latency, Likeness};
+use crate::jobs::compare::report::{Judged, Likeness};
 use crate::jobs::compare::{self, BUDGET_DEFAULT, Comparison, DEPTH_DEFAULT, Plan, Question};
 use crate::wiring::Stack;
 
 /// How long an index may take to hold what was prepared for its generation.
-const FILLED_MAX: Duration = Duration::from_secs(60);
+const FILLED_MAX: Duration = Duration::from_mins(1);
 
 /// What to ask, and what to require.
 #[derive(Debug, Args)]
@@ -32,6 +32,9 @@ pub(super) struct Asking {
     /// The questions and judgements of a folder in BEIR's layout
     #[arg(long, value_name = "DIR", conflicts_with = "questions")]
     dataset: Option<PathBuf>,
+    /// The questions that `serve` kept (`retrieval.sample_questions`)
+    #[arg(long, conflicts_with_all = ["questions", "dataset"])]
+    sampled: bool,
     /// Documents to compare per question
     #[arg(long, value_name = "N", default_value_t = DEPTH_DEFAULT)]
     top_k: usize,
@@ -51,7 +54,8 @@ pub(super) struct Asking {
 
 /// What to ask, read and checked before anything is opened.
 pub(super) struct Asked {
-    questions: Vec<Question>,
+    /// None are those that were kept, which only the ledger knows.
+    questions: Option<Vec<Question>>,
     requirements: Vec<Requirement>,
     top_k: usize,
     budget: usize,
@@ -67,21 +71,22 @@ impl Asking {
 
     /// Whether there is something to ask.
     pub(super) fn asks(&self) -> bool {
-        self.questions.is_some() || self.dataset.is_some()
+        self.questions.is_some() || self.dataset.is_some() || self.sampled
     }
 
     /// Reads what is to be asked; refused where nothing is.
     pub(super) fn read(&self) -> Result<Asked, Refusal> {
         let questions = match (&self.questions, &self.dataset) {
-            (Some(file), _) => questions::of_file(file)?,
-            (None, Some(folder)) => questions::of_dataset(folder)?,
+            (Some(file), _) => Some(questions::of_file(file)?),
+            (None, Some(folder)) => Some(questions::of_dataset(folder)?),
+            (None, None) if self.sampled => None,
             (None, None) => {
-                let message = "there is nothing to ask; give --questions FILE or --dataset DIR";
+                let message = "there is nothing to ask; give --questions FILE, --dataset DIR or --sampled";
                 return Err(Refusal::invalid("questions_missing", "questions", message));
             }
         };
         let requirements = Requirement::parse_all(&self.require, self.top_k)?;
-        let is_judged = questions.iter().any(|question| !question.relevant.is_empty());
+        let is_judged = questions.iter().flatten().any(|question| !question.relevant.is_empty());
         if !is_judged && requirements.iter().any(Requirement::needs_judgements) {
             let message = "--require asks for nDCG or recall, and no question has a relevant document";
             return Err(Refusal::invalid("no_judgements", "require", message));
@@ -99,15 +104,14 @@ impl Asking {
 
     /// Reads what is to be asked before an activation, if anything is.
     pub(super) fn read_gate(&self) -> Result<Option<Asked>, Refusal> {
-        match (self.asks(), self.require.is_empty()) {
-            (true, false) => self.read().map(Some),
-            (true, true) => {
-                let message = "what has to hold? give --require, or look first with reindex compare";
-                Err(Refusal::invalid("requirement_missing", "require", message))
-            }
-            (false, true) if self.report.is_none() => Ok(None),
-            (false, _) => self.read().map(Some),
+        if !self.asks() && self.require.is_empty() && self.report.is_none() {
+            return Ok(None);
         }
+        if self.asks() && self.require.is_empty() {
+            let message = "what has to hold? give --require, or look first with reindex compare";
+            return Err(Refusal::invalid("requirement_missing", "require", message));
+        }
+        self.read().map(Some)
     }
 }
 
@@ -162,6 +166,10 @@ async fn measure(
     let Asked { questions, requirements, top_k, budget, tokenizer, report } = asked;
     let tokenizer = stack.reader(&tokenizer)?;
     let plan = Plan::new(stack.principal.clone(), key.collection.clone(), top_k, budget, tokenizer)?;
+    let questions = match questions {
+        Some(questions) => questions,
+        None => questions::of_sample(key, stack.sampled_questions(key).await?)?,
+    };
     let compared = async {
         let [a, b] = stack.sides(key, generations, FILLED_MAX).await?;
         let mut meter = Meter::new("compare", "questions", questions.len() as u64, console);
@@ -229,14 +237,14 @@ fn sides(comparison: &Comparison) -> String {
         }
     }
     let (of_a, of_b, ratio) = (&comparison.latency_ms.a, &comparison.latency_ms.b, &comparison.latency_ratio);
-    let percentiles: [(&str, fn(&Latency) -> f64); 3] =
-        [("p50", |all| all.p50), ("p95", |all| all.p95), ("p99", |all| all.p99)];
-    for (name, at) in percentiles {
+    for (((name, of_a), (_, of_b)), (_, ratio)) in
+        of_a.named().into_iter().zip(of_b.named()).zip(ratio.named())
+    {
         lines.row([
             format!("a context at {name}, ms"),
-            format!("{:.1}", at(of_a)),
-            format!("{:.1}", at(of_b)),
-            format!("× {:.2}", at(ratio)),
+            format!("{of_a:.1}"),
+            format!("{of_b:.1}"),
+            format!("× {ratio:.2}"),
         ]);
     }
     let (of_a, of_b) = (comparison.degraded.a as u64, comparison.degraded.b as u64);

@@ -1,4 +1,4 @@
-//! The questions of a comparison, from a file or from an evaluation set.
+//! The questions of a comparison, from a file, from an evaluation set, or as they were asked.
 //!
 //! A file has one question per line, blank lines and lines that begin with `#` aside; or, where
 //! its first line begins with `{`, one JSON object per line: `question`, and if known `id` and
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::cli::eval::beir::Beir;
 use crate::context::request::QUESTION_BYTES_MAX;
-use crate::domain::ids::DocumentId;
+use crate::domain::ids::{CollectionKey, DocumentId};
 use crate::fault::Refusal;
 use crate::jobs::compare::{QUESTIONS_MAX, Question};
 use crate::jobs::measure::metrics::Grades;
@@ -105,6 +105,21 @@ pub(super) fn of_dataset(folder: &Path) -> Result<Vec<Question>, Refusal> {
     }
     let asked = questions.into_iter();
     Ok(asked.map(|one| Question { id: one.id, text: one.text, relevant: one.grades }).collect())
+}
+
+/// The questions that were kept of a collection, named by their number.
+pub(super) fn of_sample(collection: &CollectionKey, texts: Vec<String>) -> Result<Vec<Question>, Refusal> {
+    if texts.is_empty() {
+        let message = format!(
+            "no question of '{}' was kept; set retrieval.sample_questions where the API is served",
+            collection.collection
+        );
+        return Err(Refusal::not_found("no_sampled_questions", message));
+    }
+    let numbered = texts.into_iter().zip(1_u64..);
+    Ok(numbered
+        .map(|(text, number)| Question { id: number.to_string(), text, relevant: Grades::new() })
+        .collect())
 }
 
 /// A refusal of a line; line 0 is the file itself.

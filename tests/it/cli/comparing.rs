@@ -1,7 +1,15 @@
 //! Two generations side by side: figures, requirements, the page, and what may be activated.
 
 use std::fs;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
+#[cfg(unix)]
+use std::process::{Command, Stdio};
 
+#[cfg(unix)]
+use contexture::server::grpc::proto::AssembleRequest;
+#[cfg(unix)]
+use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use serde_json::{Value, json};
 
 use super::{Cli, names};
@@ -205,6 +213,57 @@ fn equal_chunks_give_equal_answers_whoever_is_asked_first() {
     assert!(page.contains("Every question has the same documents"), "{page}");
 }
 
+/// Serves, asks these questions of collections, and stops.
+#[cfg(unix)]
+async fn asked(cli: &Cli, sample: &str, questions: &[(&str, &str)]) {
+    let mut command = cli.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    command.env("CONTEXTURE__RETRIEVAL__SAMPLE_QUESTIONS", sample);
+    let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let listening: Value = serde_json::from_str(&line).unwrap();
+    let address = format!("http://{}", listening["listening"].as_str().unwrap());
+    let mut client = ContextServiceClient::connect(address).await.unwrap();
+    for (collection, question) in questions {
+        let request = AssembleRequest {
+            collection: (*collection).to_owned(),
+            question: (*question).to_owned(),
+            budget: Some(100),
+            ..AssembleRequest::default()
+        };
+        assert_eq!(client.assemble(request).await.is_ok(), *collection == "c");
+    }
+    // A connection that stays open holds the server up.
+    drop(client);
+    assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+    let ended = tokio::task::spawn_blocking(move || server.wait().unwrap()).await.unwrap();
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn questions_that_were_asked_are_kept_only_where_that_is_wanted() {
+    let cli = Cli::new();
+    cli.write("anchor.txt", "An anchor holds a ship.");
+    cli.ingest(0);
+    fs::write(cli.path("other.toml"), format!("{}[chunker]\ntokens_target = 100\n", super::HASH_PIPELINE))
+        .unwrap();
+    cli.json(0, &["reindex", "start", "--collection", "c", "--pipeline", "other.toml"]);
+    let compare = ["reindex", "compare", "--collection", "c", "--sampled"];
+    asked(&cli, "0", &[("c", "an anchor?")]).await;
+    assert_eq!(cli.error(3, &compare)["code"], "no_sampled_questions");
+
+    asked(&cli, "2", &[("c", "a ship?"), ("c", "an anchor?"), ("d", "a bow?"), ("c", "a ship?")]).await;
+    asked(&cli, "2", &[("c", "a rope?")]).await;
+    let report = cli.json(0, &compare);
+    let kept: Vec<&Value> =
+        report["per_question"].as_array().unwrap().iter().map(|one| &one["question"]).collect();
+    assert_eq!(kept, ["a ship?", "a rope?"], "the last two, the newest last");
+
+    asked(&cli, "0", &[("c", "a rope?")]).await;
+    assert_eq!(cli.error(3, &compare)["code"], "no_sampled_questions", "forgotten");
+}
+
 #[test]
 fn what_is_asked_is_checked_before_anything_is_opened() {
     let cli = Cli::new();
@@ -223,6 +282,8 @@ fn what_is_asked_is_checked_before_anything_is_opened() {
         (&["compare", "--questions", "empty.txt"], "invalid_questions", "no question"),
         (&["compare", "--dataset", "docs"], "invalid_dataset", "docs"),
         (&["compare", "--questions", "plain.txt", "--dataset", "docs"], "usage", "--dataset"),
+        (&["compare", "--questions", "plain.txt", "--sampled"], "usage", "--sampled"),
+        (&["compare", "--sampled", "--require", "recall>=0.5"], "no_judgements", "relevant"),
         (&["compare", "--questions", "plain.txt", "--generations", "1"], "usage", "two numbers"),
         (&["compare", "--questions", "plain.txt", "--require", "speed>=1"], "invalid_requirement", "speed"),
         (

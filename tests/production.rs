@@ -6,6 +6,8 @@
 #![cfg(all(feature = "rabbitmq", feature = "postgres", feature = "qdrant"))]
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
+#[path = "production/comparing.rs"]
+mod comparing;
 #[path = "it/support/edge_behind_qdrant_grpc/mod.rs"]
 #[expect(dead_code, reason = "the suite of the port uses the rest")]
 mod edge_behind_qdrant_grpc;

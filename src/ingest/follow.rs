@@ -25,14 +25,14 @@ use crate::domain::task::{Stage, Task};
 use crate::fault::{Fault, reason};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::generations::{GenerationRecord, GenerationState};
-use crate::ports::ledger::{Change, State, StoredBody};
+use crate::ports::ledger::{State, StoredBody};
 use crate::ports::lexical::{DocumentWrite, Snapshot};
 
 use super::chunk::stage::is_sound;
 use super::handover::CutDocument;
 use super::index::{build_writes, with_document, without_text};
 use super::read::{self, Found, cut_document};
-use super::{Outcome, Stages};
+use super::{Outcome, Stages, within_bytes};
 
 /// Documents read and committed at once.
 const PAGE_DOCUMENTS_MAX: usize = 512;
@@ -135,8 +135,11 @@ async fn serve(stages: &Stages, record: &GenerationRecord) -> Result<(), Fault> 
 pub(super) async fn catch_up(stages: &Stages, open: &OpenCollection) -> Result<(), Fault> {
     let lexical = open.lexical()?;
     loop {
-        let changes = stages.ledger.changes(&open.record.key, open.followed(), PAGE_DOCUMENTS_MAX).await?;
-        let mut changes = within_bytes(changes, stages.limits.batch_body_bytes_max);
+        let mut changes =
+            stages.ledger.changes(&open.record.key, open.followed(), PAGE_DOCUMENTS_MAX).await?;
+        let bytes_max = stages.limits.batch_body_bytes_max;
+        let fitting = within_bytes(changes.iter().map(|change| &change.task), bytes_max);
+        changes.truncate(fitting);
         for change in &mut changes {
             (change.task.generation, change.task.epoch) = (open.record.generation, open.record.epoch);
         }
@@ -196,17 +199,6 @@ async fn page(
     }
     writes.extend(failed.into_iter().map(|index| without_text(&tasks[index], false)));
     Ok(Page { writes, prepared })
-}
-
-/// As many changes as their bodies fit, but at least one.
-fn within_bytes(changes: Vec<Change>, bytes_max: u64) -> Vec<Change> {
-    let mut bytes = 0;
-    let mut fits = |change: &Change| {
-        bytes += change.task.body_bytes;
-        bytes <= bytes_max
-    };
-    let count = changes.iter().take_while(|change| fits(change)).count().max(1);
-    changes.into_iter().take(count).collect()
 }
 
 /// The tasks that the index does not hold yet.

@@ -188,6 +188,16 @@ impl Stages {
     }
 }
 
+/// How many tasks from the first on fit into `bytes_max` by their bodies, but at least one.
+pub(crate) fn within_bytes<'a>(tasks: impl Iterator<Item = &'a Task>, bytes_max: u64) -> usize {
+    let mut bytes = 0;
+    let fits = |task: &&Task| {
+        bytes += task.body_bytes;
+        bytes <= bytes_max
+    };
+    tasks.take_while(fits).count().max(1)
+}
+
 /// Splits tasks into runs of one collection and generation each, in order, as index ranges.
 fn runs_by_collection(tasks: &[Task]) -> Vec<std::ops::Range<usize>> {
     let same = |left: &Task, right: &Task| {

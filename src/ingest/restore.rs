@@ -23,7 +23,7 @@ use super::follow::read_visible;
 use super::handover::CutDocument;
 use super::index::{build_writes, with_document};
 use super::read::{self, Found};
-use super::{Outcome, Stages, Tally};
+use super::{Outcome, Stages, Tally, within_bytes};
 
 /// How often a document's vectors are asked for before it counts as failed; waiting for a provider
 /// that throttles counts for nothing.
@@ -49,21 +49,12 @@ pub async fn run(
     let mut failed = Vec::new();
     let mut rest = wanted;
     while !rest.is_empty() {
-        let (batch, later) = rest.split_at(within_bytes(rest, stages.limits.batch_body_bytes_max));
+        let (batch, later) =
+            rest.split_at(within_bytes(rest.iter().map(|one| &one.task), stages.limits.batch_body_bytes_max));
         failed.extend(restore(stages, open, batch).await?);
         rest = later;
     }
     Ok(failed)
-}
-
-/// As many as their bodies fit, but at least one.
-fn within_bytes(wanted: &[Wanted], bytes_max: u64) -> usize {
-    let mut bytes = 0;
-    let fits = |wanted: &&Wanted| {
-        bytes += wanted.task.body_bytes;
-        bytes <= bytes_max
-    };
-    wanted.iter().take_while(fits).count().max(1)
 }
 
 async fn restore(

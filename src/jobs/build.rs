@@ -22,10 +22,9 @@ use tokio::time::Instant;
 use crate::domain::ids::{CollectionKey, Generation};
 use crate::fault::Fault;
 use crate::ingest::usage::Usage;
-use crate::ingest::{Stages, Tally, prepare};
+use crate::ingest::{Stages, Tally, prepare, within_bytes};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::generations::{BuildPace, GenerationRecord, GenerationState};
-use crate::ports::ledger::Change;
 use crate::resilience::backoff;
 use crate::resilience::rate::Rate;
 
@@ -165,7 +164,9 @@ async fn page(
     let limit = pacing.documents.min(per_second.max(1));
     let found = stages.ledger.unprepared(collection, *generation, record.cursor, limit).await?;
     let listed = found.changes.len();
-    let changes = within_bytes(found.changes, stages.limits.batch_body_bytes_max);
+    let mut changes = found.changes;
+    let bytes_max = stages.limits.batch_body_bytes_max;
+    changes.truncate(within_bytes(changes.iter().map(|change| &change.task), bytes_max));
     let is_last = listed < limit && changes.len() == listed;
     if changes.is_empty() {
         stages.ledger.advance_cursor(collection, *generation, found.end, 0).await?;
@@ -185,18 +186,6 @@ async fn page(
     stages.ledger.advance_cursor(collection, *generation, cursor, done.documents).await?;
     let fault = done.postponed.into_iter().next().map(|(_, fault)| fault);
     Ok(fault.map_or(Turned::Page, Turned::Postponed))
-}
-
-/// As many changes as their bodies fit, but at least one.
-fn within_bytes(mut changes: Vec<Change>, bytes_max: u64) -> Vec<Change> {
-    let mut bytes = 0;
-    let fits = changes.iter().take_while(|change| {
-        bytes += change.task.body_bytes;
-        bytes <= bytes_max
-    });
-    let count = fits.count().max(1);
-    changes.truncate(count);
-    changes
 }
 
 /// How large pages are, and how long to wait after one.

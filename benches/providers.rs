@@ -173,6 +173,7 @@ async fn work(url: &str, prefix: &str, told: bool) {
             chunks_per_document_max: 1000,
         },
         tally: Tally::default(),
+        meter: Arc::new(contexture::ports::meter::Unmetered),
         handover: Handover::new(0),
         flights: Flights::default(),
         events: None,

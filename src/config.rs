@@ -13,12 +13,14 @@ pub mod credential;
 mod files;
 mod layers;
 pub mod limits;
+mod metrics;
 mod producers;
 mod providers;
 mod raw;
 mod rerank;
 mod trusted;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::audit::AuditConfig;
@@ -66,6 +68,8 @@ pub struct Config {
     pub backends: Backends,
     /// How stores are compared with the ledger.
     pub audit: AuditConfig,
+    /// Where metrics are read; none: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Credentials; none means loopback only.
     pub keys: Vec<ApiKey>,
     /// Level and form of logs.
@@ -135,21 +139,30 @@ impl Config {
             providers: providers::trust(&raw.providers, environment)?,
             backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
             audit: raw.audit.trust(),
+            metrics: raw.metrics.trust()?,
             keys: credential::trust(&raw.auth.keys, environment)?,
             log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },
             effective: raw,
         };
-        let listen = config.server.listen;
-        if config.keys.is_empty() && !listen.ip().is_loopback() {
-            return Err(refuse(
-                "server.listen",
-                &format!(
-                    "is {listen}, which is not loopback, and no credential is configured; \
-                     add [[auth.keys]] or listen on 127.0.0.1"
-                ),
-            ));
+        config.check_bound("server.listen", config.server.listen)?;
+        if let Some(address) = config.metrics {
+            config.check_bound("metrics.listen", address)?;
         }
         Ok(config)
+    }
+
+    /// Without credentials nothing is served but on loopback.
+    fn check_bound(&self, key: &str, listen: SocketAddr) -> Result<(), Refusal> {
+        if !self.keys.is_empty() || listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(refuse(
+            key,
+            &format!(
+                "is {listen}, which is not loopback, and no credential is configured; \
+                 add [[auth.keys]] or listen on 127.0.0.1"
+            ),
+        ))
     }
 }
 

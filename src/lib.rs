@@ -16,7 +16,7 @@
 //! domain/        what we talk about; pure: no I/O, clock, randomness
 //! config/        beside config.rs: what the user wrote becomes what the program can trust
 //! fault.rs       the single vocabulary of failure
-//! telemetry.rs   logs
+//! telemetry/     beside telemetry.rs, which is logs: metrics, every name in one place
 //! ```
 //!
 //! Arrows: `main → cli → wiring → server → jobs → {ingest, context} → resilience → ports

@@ -1,10 +1,12 @@
-//! Logs: to stderr, as text or JSON, at a level that dependencies cannot drown.
+//! Logs: to stderr, as text or JSON, at a level that dependencies cannot drown. Metrics: [`metrics`].
 //!
 //! Levels mean what an operator does: INFO once per lifecycle, WARN healed itself, ERROR needs
 //! a person. Texts of documents, questions and credentials are never logged. Without
 //! directives of their own, dependencies log from WARN up; the storage engine, which warns
 //! about itself on every start, and the AMQP client, which prints messages that come back, from
 //! ERROR up. Its TRACE prints frames, the password among them: no directive switches that on.
+
+pub mod metrics;
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::filter_fn;

@@ -73,6 +73,7 @@ async fn embedded_by(workers: usize) -> f64 {
             clock: Arc::new(SystemClock),
             limits: limits(),
             tally: Tally::default(),
+            meter: Arc::new(contexture::ports::meter::Unmetered),
             handover: Handover::new(0),
             flights: Flights::default(),
             states: Arc::new(MemoryStates::new(Arc::new(SystemClock))),

@@ -1,24 +1,33 @@
 //! The wish to stop: Ctrl-C, or SIGTERM from a supervisor.
 
-/// Resolves when the process is asked to stop.
-pub(crate) async fn interrupted() {
+use std::future::Future;
+
+/// Resolves when the process is asked to stop. It listens from this call on, not from the first time
+/// it is awaited: whoever reads that a process is ready may stop it at once.
+pub(crate) fn interrupted() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate()).ok(), signal(SignalKind::interrupt()).ok());
+        async move {
+            // Where signals cannot be heard, nobody has asked to stop.
+            let heard = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            };
             tokio::select! {
-                _ = terminate.recv() => {}
-                result = tokio::signal::ctrl_c() => wait_if_deaf(result).await,
+                () = heard(&mut terminate) => {}
+                () = heard(&mut interrupt) => {}
             }
-            return;
         }
     }
-    wait_if_deaf(tokio::signal::ctrl_c().await).await;
-}
-
-/// Where signals cannot be heard, nobody has asked to stop.
-async fn wait_if_deaf(heard: std::io::Result<()>) {
-    if heard.is_err() {
-        std::future::pending::<()>().await;
+    #[cfg(not(unix))]
+    async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

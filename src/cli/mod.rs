@@ -20,6 +20,7 @@ mod feed;
 mod global;
 mod ingest;
 mod interrupt;
+mod listen;
 mod meter;
 mod query;
 mod reindex;

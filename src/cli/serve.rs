@@ -9,6 +9,7 @@ use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::global::Global;
 use super::interrupt::interrupted;
+use super::listen::{Metrics, bind, metrics_text};
 use crate::telemetry;
 use crate::wiring::{Roles, Stack};
 
@@ -27,9 +28,11 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Listening {
+struct Ready {
     listening: SocketAddr,
     workers: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
 }
 
 /// Serves until Ctrl-C or SIGTERM, then ends what is in work.
@@ -38,24 +41,23 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         arguments.listen.iter().map(|address| (LISTEN_VARIABLE, address.to_string())).collect();
     let config = global.config_with(&overlay)?;
     telemetry::init(&config.log.level, config.log.format)?;
-    let cannot_listen = |error: std::io::Error| {
-        Failure::failed("cannot_listen", format!("cannot listen on {}: {error}", config.server.listen))
-    };
-    let listener = tokio::net::TcpListener::bind(config.server.listen).await.map_err(cannot_listen)?;
-    let listening = Listening {
-        listening: listener.local_addr().map_err(cannot_listen)?,
-        workers: !arguments.no_workers,
-    };
-    let stack = Stack::open(&config, Roles::Serve { workers: listening.workers }).await?;
-    let served = match console.result(&listening, text) {
-        Ok(()) => stack.serve(&config, listener, interrupted()).await.map_err(Failure::from),
+    let (listener, listening) = bind(config.server.listen).await?;
+    let metrics = Metrics::bind(&config).await?;
+    let ready = Ready { listening, workers: !arguments.no_workers, metrics: metrics.address() };
+    let stack = Stack::open(&config, Roles::Serve { workers: ready.workers }).await?;
+    let stopped = interrupted();
+    let served = match console.result(&ready, text) {
+        Ok(()) => {
+            let serving = async { Ok(stack.serve(&config, listener, stopped).await?) };
+            Box::pin(metrics.beside(&stack, &config, serving)).await
+        }
         Err(failure) => Err(failure),
     };
     stack.shutdown().await;
     served.map(|()| Exit::Done)
 }
 
-fn text(listening: &Listening) -> String {
-    let stages = if listening.workers { "with all stages" } else { "without stages" };
-    format!("listening on {} {stages}\n", listening.listening)
+fn text(ready: &Ready) -> String {
+    let stages = if ready.workers { "with all stages" } else { "without stages" };
+    format!("listening on {} {stages}\n{}", ready.listening, metrics_text(ready.metrics))
 }

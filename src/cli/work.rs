@@ -3,6 +3,8 @@
 //! Any number of processes may run `chunk` and `embed`. `index` in several processes: one works,
 //! the others stand by with their indexes up to date.
 
+use std::net::SocketAddr;
+
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -10,6 +12,7 @@ use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::global::Global;
 use super::interrupt::interrupted;
+use super::listen::{Metrics, metrics_text};
 use crate::domain::task::Stage;
 use crate::fault::Refusal;
 use crate::telemetry;
@@ -50,6 +53,8 @@ impl Part {
 #[derive(Serialize)]
 struct Working {
     working: Vec<Part>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
 }
 
 /// Works until Ctrl-C or SIGTERM, then finishes the batch at hand.
@@ -69,15 +74,25 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         .into());
     }
     let stages = parts.iter().filter_map(|part| part.stage()).collect();
+    let metrics = Metrics::bind(&config).await?;
+    let working = Working { working: parts, metrics: metrics.address() };
     let stack = Stack::open(&config, Roles::Work { submit, stages }).await?;
-    let said = console.result(&Working { working: parts }, |working| {
+    let stopped = interrupted();
+    let said = console.result(&working, |working| {
         let names: Vec<String> =
             working.working.iter().map(|part| format!("{part:?}").to_lowercase()).collect();
-        format!("working on {}\n", names.join(", "))
+        format!("working on {}\n{}", names.join(", "), metrics_text(working.metrics))
     });
-    if said.is_ok() {
-        interrupted().await;
-    }
+    let worked = match said {
+        Ok(()) => {
+            let working = async {
+                stopped.await;
+                Ok(())
+            };
+            metrics.beside(&stack, &config, working).await
+        }
+        Err(failure) => Err(failure),
+    };
     stack.shutdown().await;
-    said.map(|()| Exit::Done)
+    worked.map(|()| Exit::Done)
 }

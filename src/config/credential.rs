@@ -74,6 +74,7 @@ enum RawScope {
     Read,
     Write,
     Admin,
+    Metrics,
 }
 
 impl From<RawScope> for Scope {
@@ -82,6 +83,7 @@ impl From<RawScope> for Scope {
             RawScope::Read => Self::Read,
             RawScope::Write => Self::Write,
             RawScope::Admin => Self::Admin,
+            RawScope::Metrics => Self::Metrics,
         }
     }
 }
@@ -108,7 +110,7 @@ impl RawKey {
         }
         let within = |refusal: Refusal| refuse(field, &format!("({}): {}", self.name, refusal.message));
         if self.scopes.is_empty() {
-            return Err(refuse(field, "needs at least one of the scopes read, write, admin"));
+            return Err(refuse(field, "needs at least one of the scopes read, write, admin, metrics"));
         }
         let principal = Principal::new(
             TenantId::new(&self.tenant).map_err(within)?,

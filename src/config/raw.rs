@@ -7,6 +7,7 @@ use super::audit::RawAudit;
 use super::backends::{RawBroker, RawLedger, RawVectors};
 use super::credential::RawKey;
 use super::files::RawNamedFile;
+use super::metrics::RawMetrics;
 use super::providers::RawProvider;
 use super::rerank::RawRerank;
 use crate::telemetry::LogFormat;
@@ -28,6 +29,7 @@ pub(super) struct RawConfig {
     pub(super) ledger: RawLedger,
     pub(super) vectors: RawVectors,
     pub(super) audit: RawAudit,
+    pub(super) metrics: RawMetrics,
     pub(super) auth: RawAuth,
     pub(super) log: RawLog,
 }

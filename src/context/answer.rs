@@ -228,6 +228,18 @@ pub enum Degraded {
     Index,
 }
 
+impl Degraded {
+    /// The name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "DENSE",
+            Self::Rerank => "RERANK",
+            Self::Refill => "REFILL",
+            Self::Index => "INDEX",
+        }
+    }
+}
+
 /// How long each step took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {

@@ -17,8 +17,10 @@ pub enum Scope {
     Read,
     /// Submit and delete documents.
     Write,
-    /// Everything else.
+    /// Look after whole collections.
     Admin,
+    /// Read the metrics.
+    Metrics,
 }
 
 /// An authenticated caller: one tenant, the groups it belongs to, what it may do.

@@ -47,6 +47,7 @@ async fn index_run(
         let chunks: usize = writes.iter().map(|write| write.chunks.len()).sum();
         lexical.commit(writes, open.followed()).await?;
         stages.tally.committed(chunks as u64);
+        stages.meter.committed(chunks as u64);
     }
     let outcomes = verdicts.into_iter().enumerate().map(|(index, (verdict, replaces))| {
         refused.remove(&index).unwrap_or_else(|| match verdict {

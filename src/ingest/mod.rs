@@ -42,6 +42,7 @@ use crate::ports::broker::Broker;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::Clock;
 use crate::ports::ledger::{CollectionRecord, Ending, Ledger};
+use crate::ports::meter::Meter;
 use crate::ports::producers::EventSink;
 use crate::ports::states::SharedStates;
 
@@ -63,6 +64,8 @@ pub struct Stages {
     pub limits: StageLimits,
     /// What has been done since start.
     pub tally: Tally,
+    /// Where it is measured.
+    pub meter: Arc<dyn Meter>,
     /// Documents on their way from one stage here to the next.
     pub handover: Handover,
     /// Texts that are being embedded here.

@@ -13,6 +13,7 @@ use crate::domain::task::{Envelope, Stage, Task};
 use crate::fault::{Fault, Reason, reason};
 use crate::ports::broker::{Consumer, Outgoing};
 use crate::ports::ledger::Ending;
+use crate::ports::meter::Fate;
 use crate::resilience::backoff;
 
 use super::tell::Endings;
@@ -48,9 +49,13 @@ pub async fn run(
     let mut messages = Vec::new();
     let mut documents = BTreeSet::new();
     let mut told = Endings::default();
+    let now_ms = stages.clock.now_ms();
+    let mut fates = Vec::with_capacity(tasks.len());
     for (task, outcome) in tasks.into_iter().zip(outcomes) {
-        match judge(stages.clock.now_ms(), stage, &task, outcome) {
-            Judgement::Publish(message) => messages.push(*message),
+        let judgement = judge(now_ms, stage, &task, outcome);
+        fates.push((judgement.fate(), task.accepted_ms));
+        match judgement {
+            Judgement::Publish(message, _) => messages.push(*message),
             Judgement::End { ending, sweep } => {
                 if sweep {
                     documents.insert((task.key.collection_key(), task.key.document_id.clone()));
@@ -71,6 +76,7 @@ pub async fn run(
     if !messages.is_empty() {
         stages.broker.publish(messages).await.map_err(Unsettled::Again)?;
     }
+    measure(stages, stage, now_ms, fates);
     consumer.ack(tags).await.map_err(Unsettled::ConsumerLost)?;
     if let Err(fault) = sweep::run(stages, &documents).await {
         tracing::warn!(%fault, "sweeping failed; housekeeping tries again");
@@ -82,26 +88,49 @@ pub async fn run(
 }
 
 enum Judgement {
-    Publish(Box<Outgoing>),
+    Publish(Box<Outgoing>, Fate),
     End { ending: Ending, sweep: bool },
     Forget,
 }
 
+impl Judgement {
+    fn fate(&self) -> Fate {
+        match self {
+            Self::Publish(_, fate) => *fate,
+            Self::End { ending: Ending::Visible, .. } => Fate::Visible,
+            Self::End { ending: Ending::Superseded, .. } => Fate::Superseded,
+            Self::End { ending: Ending::Dead(..), .. } => Fate::Dead,
+            Self::Forget => Fate::Repeated,
+        }
+    }
+}
+
+fn measure(stages: &Stages, stage: Stage, now_ms: u64, fates: Vec<(Fate, u64)>) {
+    for (fate, accepted_ms) in fates {
+        stages.meter.settled(stage, fate);
+        if fate == Fate::Visible {
+            stages.meter.visible(Duration::from_millis(now_ms.saturating_sub(accepted_ms)));
+        }
+    }
+}
+
 fn judge(now_ms: u64, stage: Stage, task: &Task, outcome: Outcome) -> Judgement {
+    let publish = |message, fate| Judgement::Publish(Box::new(message), fate);
     let again = |delay: Duration, attempt: u32| {
+        let fate = if attempt > task.attempt { Fate::Retried } else { Fate::Waiting };
         let task = Task { attempt, ..task.clone() };
-        Judgement::Publish(Box::new(Outgoing { envelope: Envelope::new(stage, task), delay }))
+        publish(Outgoing { envelope: Envelope::new(stage, task), delay }, fate)
     };
     let dead = |reason: Reason| Judgement::End { ending: Ending::Dead(stage, reason), sweep: true };
     match outcome {
         Outcome::HandOn(next) => {
             let task = Task { attempt: 0, ..task.clone() };
-            Judgement::Publish(Box::new(Outgoing::now(Envelope::new(next, task))))
+            publish(Outgoing::now(Envelope::new(next, task)), Fate::HandedOn)
         }
         Outcome::StartAgain { generation, epoch } => {
             let first = if task.deletes { Stage::Index } else { Stage::Chunk };
             let task = Task { generation, epoch, attempt: 0, ..task.clone() };
-            Judgement::Publish(Box::new(Outgoing::now(Envelope::new(first, task))))
+            publish(Outgoing::now(Envelope::new(first, task)), Fate::HandedOn)
         }
         Outcome::Ended { ending, sweep } => Judgement::End { ending, sweep },
         Outcome::AlreadyEnded => Judgement::Forget,

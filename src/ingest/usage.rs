@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Stages;
 use crate::domain::ids::TenantId;
 use crate::fault::Fault;
+use crate::ports::meter::Spent;
 use crate::ports::states::{STATE_NAME_BYTES_MAX, SharedStates};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -39,6 +40,8 @@ pub(super) async fn add(stages: &Stages, tenant: &TenantId, model: &str, more: U
     if more.requests == 0 {
         return Ok(());
     }
+    let Usage { requests, texts, tokens } = more;
+    stages.meter.spent(Spent { model, requests, texts, tokens });
     let day = stages.clock.now_ms() / DAY_MS;
     let change = move |known: Option<&str>, _| {
         let known: Usage = known.and_then(|known| serde_json::from_str(known).ok()).unwrap_or_default();

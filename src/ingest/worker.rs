@@ -95,6 +95,7 @@ async fn consume(
             settle_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
         }
         let took = began.elapsed();
+        stages.meter.batch(stage, took);
         if took > BATCH_TIME_MAX {
             take = (take / 2).max(1);
         } else if full && took < BATCH_TIME_MIN {

@@ -26,6 +26,7 @@ const COUNTED_MAX: usize = 1000;
 pub const FAILURES_SHOWN: usize = 20;
 
 /// The generations of collections, in the hands of a person.
+#[derive(Clone)]
 pub struct Reindexing {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,

@@ -10,6 +10,7 @@ pub mod embedder;
 pub mod generations;
 pub mod ledger;
 pub mod lexical;
+pub mod meter;
 pub mod producers;
 pub mod reranker;
 pub mod standing;

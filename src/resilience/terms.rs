@@ -50,6 +50,22 @@ pub enum Why {
 }
 
 impl Why {
+    /// All.
+    pub const ALL: [Self; 6] =
+        [Self::Rate, Self::Concurrency, Self::Throttled, Self::Broken, Self::Parked, Self::RetryBudget];
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Concurrency => "concurrency",
+            Self::Throttled => "throttled",
+            Self::Broken => "broken",
+            Self::Parked => "parked",
+            Self::RetryBudget => "retry_budget",
+        }
+    }
+
     /// In words, with what the provider said.
     pub fn words(self, said: &str) -> String {
         let why = match self {

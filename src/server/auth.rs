@@ -79,7 +79,7 @@ pub fn local_principal() -> Result<Principal, Refusal> {
     Principal::new(
         TenantId::new(LOCAL_TENANT)?,
         BTreeSet::new(),
-        BTreeSet::from([Scope::Read, Scope::Write, Scope::Admin]),
+        BTreeSet::from([Scope::Read, Scope::Write, Scope::Admin, Scope::Metrics]),
     )
 }
 

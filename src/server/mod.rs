@@ -1,4 +1,5 @@
-//! The API: gRPC over the two ways through the house, and over whole collections.
+//! The API: gRPC over the two ways through the house, and over whole collections; and the page of
+//! metrics ([`http`]).
 //!
 //! [`run`] serves until its shutdown future ends, then stops accepting, lets calls in work
 //! finish for [`ServerLimits::drain_max`], answers the rest UNAVAILABLE, and returns. Every
@@ -10,7 +11,9 @@
 //! [`Principal`]. Health and reflection stand before the gate: they hold nothing of a tenant.
 
 pub mod auth;
+mod connection;
 pub mod grpc;
+pub mod http;
 pub mod limits;
 pub mod status;
 
@@ -29,10 +32,12 @@ use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
 use crate::domain::principal::Principal;
 use crate::fault::Refusal;
 use crate::jobs::audit::Progress;
+use crate::jobs::compare::{Asking, Comparison};
 use crate::jobs::reindex::Reindexing;
 use crate::jobs::repair::Repaired;
 use crate::ports::generations::BuildPace;
 use crate::ports::ledger::{Receipt, VersionRecord};
+use crate::telemetry::metrics::Metrics;
 
 /// A document's way, as the API calls it.
 #[async_trait]
@@ -82,6 +87,15 @@ pub trait AdminApi: Send + Sync {
         show: Box<dyn FnMut(Progress, u64) + Send>,
     ) -> Result<Repaired, Refusal>;
 
+    /// Asks two generations the same questions. `show` is called with how many of how many are through.
+    async fn compare(
+        &self,
+        principal: &Principal,
+        collection: &CollectionId,
+        asking: Asking,
+        show: Box<dyn FnMut(usize, usize) + Send>,
+    ) -> Result<Comparison, Refusal>;
+
     /// The generations of collections.
     fn reindexing(&self) -> &Reindexing;
 
@@ -100,6 +114,8 @@ pub struct Services {
     pub admin: Arc<dyn AdminApi>,
     /// Who may call.
     pub authenticator: Arc<Authenticator>,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why the server could not serve.

@@ -1,13 +1,12 @@
 //! The two ways through the house, and whole collections, as the server calls them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::config::AuditConfig;
 use crate::context::ContextEngine;
-use crate::context::answer::{Answer, Ranking};
+use crate::context::answer::{Answer, Degraded, Ranking};
 use crate::context::request::{Assembly, Query};
 use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
@@ -16,17 +15,19 @@ use crate::domain::principal::Principal;
 use crate::fault::{Refusal, RefusalKind};
 use crate::ingest::Stages;
 use crate::ingest::submit::Submitter;
-use crate::jobs::audit::{self, Pace, Progress, schedule};
+use crate::jobs::audit::{Pace, Progress};
+use crate::jobs::compare::{Asking, Comparison};
 use crate::jobs::reindex::Reindexing;
-use crate::jobs::repair::{self, Repaired};
+use crate::jobs::repair::Repaired;
 use crate::jobs::sample::Sampler;
 use crate::ports::catalog::Catalog;
 use crate::ports::generations::BuildPace;
 use crate::ports::ledger::{Receipt, VersionRecord};
 use crate::server::{AdminApi, ContextApi, IngestApi};
+use crate::telemetry::metrics::Metrics;
 
 use super::catalog::StoreCatalog;
-use super::{Stack, jobs};
+use super::{Comparing, Stack, jobs};
 
 pub(super) struct Ingest(pub(super) Arc<Submitter>);
 
@@ -53,6 +54,7 @@ impl IngestApi for Ingest {
 pub(super) struct Context {
     pub(super) engine: Arc<ContextEngine>,
     pub(super) sampler: Option<Arc<Sampler>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 #[async_trait]
@@ -61,6 +63,8 @@ impl ContextApi for Context {
         let asked = self.asked(&query);
         let answer = self.engine.assemble(query, assembly).await?;
         self.note(asked);
+        self.metrics.assembled(answer.tokens as u64, answer.budget as u64);
+        self.count(&answer.degraded);
         Ok(answer)
     }
 
@@ -68,11 +72,18 @@ impl ContextApi for Context {
         let asked = self.asked(&query);
         let ranking = self.engine.search(query).await?;
         self.note(asked);
+        self.count(&ranking.degraded);
         Ok(ranking)
     }
 }
 
 impl Context {
+    fn count(&self, degraded: &[Degraded]) {
+        for without in degraded {
+            self.metrics.degraded(without.name());
+        }
+    }
+
     /// What is to be noted of a query, if anything is.
     fn asked(&self, query: &Query) -> Option<(CollectionKey, String)> {
         self.sampler.as_ref().map(|_| (query.collection.clone(), query.question.clone()))
@@ -88,6 +99,7 @@ impl Context {
 
 pub(super) struct Admin {
     reindexing: Reindexing,
+    comparing: Comparing,
     catalog: Arc<StoreCatalog>,
     stages: Arc<Stages>,
     pace: Pace,
@@ -97,6 +109,7 @@ impl Admin {
     pub(super) fn new(stack: &Stack, audit: AuditConfig) -> Self {
         Self {
             reindexing: stack.reindexing(),
+            comparing: stack.comparing(),
             catalog: stack.catalog.clone(),
             stages: stack.stages.clone(),
             pace: jobs::pace(audit.entries_per_second_max, stack.shared),
@@ -128,12 +141,21 @@ impl AdminApi for Admin {
             Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
         })?;
         if repair {
-            return Ok(repair::run(&self.stages, &open, show).await?);
+            return Ok(jobs::repaired(&self.stages, &open, show).await?);
         }
         let show = move |progress| show(progress, 0);
-        let audited = audit::run(&self.stages, &open, self.pace, 0, show).await?;
-        schedule::keep(&*self.stages.states, collection, audited.report, Duration::ZERO).await?;
+        let audited = jobs::audited(&self.stages, &open, self.pace, 0, show).await?;
         Ok(Repaired { found: audited.report, ..Repaired::default() })
+    }
+
+    async fn compare(
+        &self,
+        principal: &Principal,
+        collection: &CollectionId,
+        asking: Asking,
+        show: Box<dyn FnMut(usize, usize) + Send>,
+    ) -> Result<Comparison, Refusal> {
+        self.comparing.run(principal, collection, asking, show).await
     }
 
     fn reindexing(&self) -> &Reindexing {

@@ -5,31 +5,83 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::catalog::StoreCatalog;
 use super::{Roles, Stack};
 use crate::config::Config;
-use crate::domain::ids::{CollectionKey, Generation};
+use crate::context::{ContextEngine, Tokenizers};
+use crate::domain::ids::{CollectionId, CollectionKey, Generation};
+use crate::domain::principal::Principal;
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ingest::Stages;
-use crate::jobs::compare::Side;
-use crate::jobs::reindex::{BEHIND_MAX, Standing};
+use crate::jobs::compare::{self, Asking, Comparison, Plan, Question, Side};
+use crate::jobs::reindex::{BEHIND_MAX, Reindexing, Standing};
 use crate::jobs::sample::{self, Sampler};
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::generations::GenerationState;
 use crate::ports::ledger::CollectionRecord;
 
+/// How long an index may take to hold what was prepared for its generation.
+const FILLED_MAX: Duration = Duration::from_mins(1);
 /// Time between two looks at how far an index is.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Compares generations of collections.
+#[derive(Clone)]
+pub struct Comparing {
+    catalog: Arc<StoreCatalog>,
+    engine: Arc<ContextEngine>,
+    stages: Arc<Stages>,
+    tokenizers: Tokenizers,
+    reindexing: Reindexing,
+}
+
 impl Stack {
+    /// What compares generations.
+    pub fn comparing(&self) -> Comparing {
+        Comparing {
+            catalog: self.catalog.clone(),
+            engine: self.engine.clone(),
+            stages: self.stages.clone(),
+            tokenizers: self.tokenizers.clone(),
+            reindexing: self.reindexing(),
+        }
+    }
+}
+
+impl Comparing {
+    /// Compares two generations of the principal's collection, as far as it may read it, and holds
+    /// the requirements against what comes out. `asked` hears how many questions of how many are through.
+    pub async fn run(
+        &self,
+        principal: &Principal,
+        collection: &CollectionId,
+        asking: Asking,
+        mut asked: impl FnMut(usize, usize) + Send,
+    ) -> Result<Comparison, Refusal> {
+        asking.check_judged()?;
+        let key = CollectionKey { tenant: principal.tenant().clone(), collection: collection.clone() };
+        let tokenizer = self.tokenizers.get(&asking.tokenizer)?;
+        let plan = Plan::new(principal.clone(), collection.clone(), asking.depth, asking.budget, tokenizer)?;
+        let questions = match asking.questions {
+            Some(questions) => questions,
+            None => {
+                Question::of_sample(collection.as_str(), sample::kept(&*self.stages.states, &key).await?)?
+            }
+        };
+        let [a, b] = self.sides(&key, asking.generations).await?;
+        let total = questions.len();
+        let compared = compare::run(&a, &b, &questions, &plan, |done| asked(done, total)).await?;
+        Ok(compared.held_against(&asking.requirements))
+    }
+
     /// Opens two live generations, by number: the active one and the one that is being built, unless
     /// named. Waits until the index here of one that does not serve holds what was prepared for it.
-    pub async fn sides(
+    async fn sides(
         &self,
         collection: &CollectionKey,
         named: Option<[Generation; 2]>,
-        wait_max: Duration,
     ) -> Result<[Side; 2], Refusal> {
-        let standings = self.reindexing().standings(collection).await?;
+        let standings = self.reindexing.standings(collection).await?;
         let in_state = |state| {
             let found = standings.iter().find(|one| one.record.state == state);
             found.map(|one| one.record.home.generation)
@@ -48,16 +100,11 @@ impl Stack {
         }
         // What is followed here is what is open.
         self.catalog.open(collection).await?;
-        let deadline = Instant::now() + wait_max;
+        let deadline = Instant::now() + FILLED_MAX;
         Ok([
             self.side(standing(&standings, collection, first)?, deadline).await?,
             self.side(standing(&standings, collection, second)?, deadline).await?,
         ])
-    }
-
-    /// The questions that were kept of a collection, the oldest first.
-    pub async fn sampled_questions(&self, collection: &CollectionKey) -> Result<Vec<String>, Refusal> {
-        Ok(sample::kept(&*self.stages.states, collection).await?)
     }
 
     async fn side(&self, standing: &Standing, deadline: Instant) -> Result<Side, Refusal> {

@@ -41,6 +41,31 @@ pub(super) fn pace(entries_per_second: u32, shared: bool) -> Pace {
     Pace { entries_per_second, pause: if shared { PAUSE_FOLLOWING } else { PAUSE } }
 }
 
+/// Compares a collection's stores with the ledger, and keeps the result for `status`.
+pub(super) async fn audited(
+    stages: &Stages,
+    open: &Arc<OpenCollection>,
+    pace: Pace,
+    shown_max: usize,
+    show: impl FnMut(Progress) + Send,
+) -> Result<Audited, Fault> {
+    let audited = audit::run(stages, open, pace, shown_max, show).await?;
+    schedule::keep(&*stages.states, &open.record.key, audited.report, Duration::ZERO).await?;
+    Ok(audited)
+}
+
+/// Mends a collection's stores, and keeps what is left for `status`.
+pub(super) async fn repaired(
+    stages: &Stages,
+    open: &Arc<OpenCollection>,
+    show: impl FnMut(Progress, u64) + Send,
+) -> Result<Repaired, Fault> {
+    let repaired = repair::run(stages, open, show).await?;
+    let left = Report { documents: repaired.found.documents, missing: repaired.failed, ..Report::default() };
+    schedule::keep(&*stages.states, &open.record.key, left, Duration::ZERO).await?;
+    Ok(repaired)
+}
+
 impl Stack {
     /// Compares a collection's stores with the ledger, and keeps the result for `status`. Where nobody else
     /// works with the ledger it goes as fast as it can.
@@ -54,9 +79,7 @@ impl Stack {
         let open = self.opened(collection).await?;
         let entries_per_second = if self.shared { config.entries_per_second_max } else { 0 };
         let pace = pace(entries_per_second, self.shared);
-        let audited = audit::run(&self.stages, &open, pace, shown_max, show).await?;
-        schedule::keep(&*self.stages.states, collection, audited.report, Duration::ZERO).await?;
-        Ok(audited)
+        Ok(audited(&self.stages, &open, pace, shown_max, show).await?)
     }
 
     /// Mends a collection's stores, and keeps what is left for `status`.
@@ -66,11 +89,7 @@ impl Stack {
         show: impl FnMut(Progress, u64) + Send,
     ) -> Result<Repaired, Refusal> {
         let open = self.opened(collection).await?;
-        let repaired = repair::run(&self.stages, &open, show).await?;
-        let left =
-            Report { documents: repaired.found.documents, missing: repaired.failed, ..Report::default() };
-        schedule::keep(&*self.stages.states, collection, left, Duration::ZERO).await?;
-        Ok(repaired)
+        Ok(repaired(&self.stages, &open, show).await?)
     }
 
     /// Sends versions in flight again whose messages are lost; returns how many.

@@ -14,11 +14,13 @@ mod intake;
 mod jobs;
 mod lacking;
 mod lock;
+mod metrics;
 mod readers;
 mod reindexing;
 mod reranking;
 mod roles;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,10 +52,13 @@ use crate::ports::tokenizer::Tokenizer;
 use crate::resilience::terms::Standing;
 use crate::server::auth::{Authenticator, local_principal};
 use crate::server::{self, ServeError, Services};
+use crate::telemetry::metrics::Metrics;
 
 use catalog::{IndexMode, StoreCatalog};
+pub use comparing::Comparing;
 use embedding::Models;
 use lock::DataLock;
+use metrics::Page;
 use roles::Duties;
 pub use roles::Roles;
 
@@ -83,6 +88,7 @@ pub struct Stack {
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
     sampler: Option<Arc<Sampler>>,
+    metrics: Arc<Metrics>,
     shared: bool,
     #[cfg(feature = "rabbitmq")]
     rabbit: Option<crate::adapters::rabbitmq::RabbitBroker>,
@@ -93,6 +99,7 @@ impl Stack {
     /// Opens what the roles need, and starts what they run.
     pub async fn open(config: &Config, roles: Roles) -> Result<Self, Refusal> {
         let duties = roles.duties(config);
+        let metrics = Arc::new(Metrics::default());
         let clock = Arc::new(SystemClock);
         let reranking = reranking::open(config, clock.clone())?;
         let tokenizers = readers::tokenizers(config)?;
@@ -112,6 +119,7 @@ impl Stack {
             clock,
             limits: stage_limits(config),
             tally: crate::ingest::Tally::default(),
+            meter: metrics.clone(),
             handover: Handover::new(handover_bytes(&duties)),
             flights: Flights::default(),
             states: engines.states,
@@ -148,6 +156,7 @@ impl Stack {
             stop,
             workers,
             sampler,
+            metrics,
             shared: duties.shared,
             #[cfg(feature = "rabbitmq")]
             rabbit: engines.rabbit,
@@ -228,9 +237,14 @@ impl Stack {
     ) -> Result<(), Refusal> {
         let services = Services {
             ingest: Arc::new(api::Ingest(self.submitter.clone())),
-            context: Arc::new(api::Context { engine: self.engine.clone(), sampler: self.sampler.clone() }),
+            context: Arc::new(api::Context {
+                engine: self.engine.clone(),
+                sampler: self.sampler.clone(),
+                metrics: self.metrics.clone(),
+            }),
             admin: Arc::new(api::Admin::new(self, config.audit)),
             authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
+            metrics: self.metrics.clone(),
         };
         server::run(listener, services, config.server.limits.clone(), shutdown).await.map_err(|error| {
             match error {
@@ -238,6 +252,13 @@ impl Stack {
                 other => Refusal::new(RefusalKind::Unavailable, "server_failed", "", other.to_string()),
             }
         })
+    }
+
+    /// Answers whoever reads the metrics, for as long as it is awaited.
+    pub async fn serve_metrics(&self, config: &Config, listener: TcpListener) -> Result<Infallible, Refusal> {
+        let page = Page::new(self.metrics.clone(), self.stages.clone(), self.models.clone());
+        let authenticator = Arc::new(Authenticator::new(config.keys.clone())?);
+        Ok(server::http::serve(listener, Arc::new(page), authenticator).await)
     }
 
     /// Stops consuming, lets the batch at hand finish within ten seconds, closes everything.

@@ -4,9 +4,13 @@ mod comparing;
 mod documents;
 mod evaluation;
 mod mending;
+#[cfg(unix)]
+mod metrics;
 mod providers;
 mod queries;
 mod reindex;
+#[cfg(unix)]
+mod serving;
 mod tokenizers;
 mod usage;
 

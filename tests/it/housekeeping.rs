@@ -68,6 +68,7 @@ impl Cluster {
                 chunks_per_document_max: 8,
             },
             tally: Tally::default(),
+            meter: Arc::new(contexture::ports::meter::Unmetered),
             handover: Handover::new(0),
             flights: Flights::default(),
             states: Arc::new(MemoryStates::new(self.clock.clone())),

@@ -20,8 +20,8 @@ fn may_use(room: &str) -> Option<Vec<&'static str>> {
         "jobs" => &[&["ingest", "context", "resilience", "ports"], BOTTOM],
         "ingest" | "context" | "adapters" => &[&["resilience", "ports"], BOTTOM],
         "config" => &[&["telemetry", "ports"], BOTTOM],
-        "resilience" => &[&["ports"], BOTTOM],
-        "ports" | "telemetry" => &[BOTTOM],
+        "resilience" | "telemetry" => &[&["ports"], BOTTOM],
+        "ports" => &[BOTTOM],
         "domain" => &[&["fault"]],
         _ => return None,
     };
@@ -52,9 +52,20 @@ const OUTSIDE: &[(&[&str], &[&str])] = &[
         &["adapters"],
     ),
     (
-        &["tonic", "tonic_health", "tonic_prost", "tonic_reflection", "axum", "prost", "prost_types"],
+        &[
+            "tonic",
+            "tonic_health",
+            "tonic_prost",
+            "tonic_reflection",
+            "hyper",
+            "hyper_util",
+            "axum",
+            "prost",
+            "prost_types",
+        ],
         &["server"],
     ),
+    (&["prometheus_client"], &["telemetry"]),
     (&["clap", "indicatif"], &["cli", "main"]),
     (&["figment"], &["config"]),
 ];

@@ -36,6 +36,13 @@ struct Sizes {
     updates: usize,
 }
 
+impl Sizes {
+    /// How long a build may take.
+    fn done_max(&self) -> Duration {
+        DONE_MAX + Duration::from_millis(50) * u32::try_from(self.documents).unwrap()
+    }
+}
+
 fn sizes() -> Sizes {
     let given = std::env::var("CONTEXTURE_REINDEX").unwrap_or_else(|_| "300,20,10".to_owned());
     let numbers: Vec<usize> = given.split(',').map(|number| number.parse().unwrap()).collect();
@@ -47,11 +54,12 @@ struct Library {
     truth: Truth,
     texts: Texts,
     random: Random,
+    updated: usize,
 }
 
 impl Library {
     fn new(seed: u64) -> Self {
-        Self { truth: Truth::new(), texts: Texts::default(), random: Random(seed) }
+        Self { truth: Truth::new(), texts: Texts::default(), random: Random(seed), updated: 0 }
     }
 
     fn knows(&mut self, id: &str, text: &str) {
@@ -76,10 +84,14 @@ impl Library {
         Message { id, version, text: Some(text) }
     }
 
-    fn batch(&mut self, documents: usize, count: usize) -> Vec<Message> {
+    /// What is due of updates at the storm's rate, at least one.
+    fn due(&mut self, sizes: &Sizes, since: Instant) -> Vec<Message> {
+        let due = since.elapsed().as_millis() * sizes.updates as u128 / 1000;
+        let count = usize::try_from(due).unwrap().saturating_sub(self.updated).clamp(1, 1000);
+        self.updated += count;
         (0..count)
             .map(|_| {
-                let number = self.random.below(documents);
+                let number = self.random.below(sizes.documents);
                 self.next(number)
             })
             .collect()
@@ -90,8 +102,9 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn report(name: &str, sizes: &Sizes, asked: &Asked, since: Instant) {
-    println!("{name}: {} documents, {:.0} s: {asked:?}", sizes.documents, since.elapsed().as_secs_f64());
+fn report(name: &str, sizes: &Sizes, updates: usize, asked: &Asked, since: Instant) {
+    let seconds = since.elapsed().as_secs_f64();
+    println!("{name}: {} documents, {updates} updates, {seconds:.0} s: {asked:?}", sizes.documents);
     assert!(asked.by_first > 0 && asked.by_second > 0, "both served: {asked:?}");
 }
 
@@ -132,7 +145,7 @@ async fn production_reindex_under_traffic_and_kills() {
     let victims = parts.len() + servers.len();
     let mut round = 0;
     loop {
-        let batch = library.batch(sizes.documents, sizes.updates / 2);
+        let batch = library.due(&sizes, began);
         producer.publish(&world, &batch).await;
         if round < victims {
             // Everyone in turn, in the middle of it.
@@ -148,7 +161,7 @@ async fn production_reindex_under_traffic_and_kills() {
         tokio::time::sleep(BATCH_PAUSE).await;
         keep_up(&world, &mut workers, &parts);
         traffic.so_far();
-        assert!(began.elapsed() < DONE_MAX, "it does not end: {}", world.complaints());
+        assert!(began.elapsed() < sizes.done_max(), "it does not end: {}", world.complaints());
         let status: serde_json::Value = serde_json::from_str(&run(reindex(&["status"])).await).unwrap();
         let left = status["generations"][1]["remaining"].as_u64().unwrap();
         if round >= victims && left <= sizes.documents as u64 / 100 {
@@ -158,14 +171,14 @@ async fn production_reindex_under_traffic_and_kills() {
     let built = began.elapsed();
     run(reindex(&["activate"])).await;
     while traffic.so_far().1 == 0 {
-        let batch = library.batch(sizes.documents, sizes.updates / 2);
+        let batch = library.due(&sizes, began);
         producer.publish(&world, &batch).await;
         tokio::time::sleep(BATCH_PAUSE).await;
-        assert!(began.elapsed() < DONE_MAX, "it does not serve: {}", world.complaints());
+        assert!(began.elapsed() < sizes.done_max(), "it does not serve: {}", world.complaints());
     }
     // And after it: writes, and kills of whoever indexes and answers.
     for which in 0..2 {
-        let batch = library.batch(sizes.documents, sizes.updates / 2);
+        let batch = library.due(&sizes, began);
         producer.publish(&world, &batch).await;
         workers[2 + which].kill();
         servers[which].kill();
@@ -176,7 +189,7 @@ async fn production_reindex_under_traffic_and_kills() {
     quiet(&world, &producer, &library.truth, &mut workers, &parts).await;
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
-    report("production", &sizes, &asked, began);
+    report("production", &sizes, library.updated, &asked, began);
     let second = Build { generation: 2, dims: 32, cutting: SECOND };
     oracle::check_build(&world, "index-1", &library.truth, second).await;
     oracle::check_build(&world, "index-2", &library.truth, second).await;
@@ -302,7 +315,7 @@ async fn embedded_reindex_under_traffic_and_kills() {
     admin.start_reindex(start).await.unwrap();
     let mut round = 0;
     loop {
-        home.submit(&library.batch(sizes.documents, sizes.updates / 2)).await;
+        home.submit(&library.due(&sizes, began)).await;
         if round < 3 {
             server.kill();
             server = home.serve();
@@ -310,7 +323,7 @@ async fn embedded_reindex_under_traffic_and_kills() {
         round += 1;
         tokio::time::sleep(BATCH_PAUSE).await;
         traffic.so_far();
-        assert!(began.elapsed() < DONE_MAX, "it does not end");
+        assert!(began.elapsed() < sizes.done_max(), "it does not end");
         let generations = home.generations().await;
         if round > 3 && generations[1].remaining <= sizes.documents as u64 / 100 {
             break;
@@ -323,9 +336,9 @@ async fn embedded_reindex_under_traffic_and_kills() {
     server.kill();
     server = home.serve();
     while traffic.so_far().1 == 0 {
-        home.submit(&library.batch(sizes.documents, sizes.updates / 2)).await;
+        home.submit(&library.due(&sizes, began)).await;
         tokio::time::sleep(BATCH_PAUSE).await;
-        assert!(began.elapsed() < DONE_MAX, "it does not serve");
+        assert!(began.elapsed() < sizes.done_max(), "it does not serve");
     }
     home.quiet(sizes.documents).await;
     // Followers end where the active one is.
@@ -337,7 +350,7 @@ async fn embedded_reindex_under_traffic_and_kills() {
     tokio::time::sleep(BATCH_PAUSE).await;
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
-    report("embedded", &sizes, &asked, began);
+    report("embedded", &sizes, library.updated, &asked, began);
     let request = CollectionRequest { collection: COLLECTION.to_owned() };
     let mut audit = admin.audit(request).await.unwrap().into_inner();
     let mut found = None;

@@ -13,7 +13,7 @@ use contexture::ingest::chunk::{ChunkLimits, cut, decode};
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::{Hit, SearchRequest};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
@@ -63,6 +63,8 @@ pub(crate) struct Asked {
     pub(crate) by_first: u64,
     pub(crate) by_second: u64,
     pub(crate) slowest: Duration,
+    /// The rate of answers that was reached.
+    pub(crate) per_second: f64,
 }
 
 /// Questions until it is stopped.
@@ -87,8 +89,15 @@ impl Traffic {
             let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
             ContextServiceClient::new(endpoint.timeout(CALL_MAX).connect_lazy())
         });
-        let user = User { clients: clients.collect(), texts, cuttings, known: HashMap::new() };
-        let asking = tokio::spawn(user.ask(per_second, documents, stopped, tell));
+        let users = Users {
+            clients: clients.collect(),
+            texts,
+            cuttings,
+            known: Mutex::default(),
+            asked: Mutex::default(),
+            tell,
+        };
+        let asking = tokio::spawn(Arc::new(users).ask(per_second, documents, stopped));
         Self { stop, asking, told }
     }
 
@@ -106,54 +115,73 @@ impl Traffic {
 
 type Spans = HashSet<(u64, u64)>;
 
-struct User {
+/// Questions that are asked at once, at most: then the servers do not keep up, and the next one waits.
+const OPEN_MAX: usize = 64;
+
+struct Users {
     clients: Vec<ContextServiceClient<Channel>>,
     texts: Texts,
     cuttings: [Cutting; 2],
-    known: HashMap<(String, u64), [Spans; 2]>,
+    known: Mutex<HashMap<(String, u64), [Spans; 2]>>,
+    asked: Mutex<Asked>,
+    tell: watch::Sender<(u64, u64)>,
 }
 
-impl User {
-    async fn ask(
-        mut self,
-        per_second: u32,
-        documents: usize,
-        stop: watch::Receiver<bool>,
-        tell: watch::Sender<(u64, u64)>,
-    ) -> Asked {
+impl Users {
+    /// Asks at a steady pace, whatever became of the questions before.
+    async fn ask(self: Arc<Self>, per_second: u32, documents: usize, stop: watch::Receiver<bool>) -> Asked {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut asked = Asked::default();
-        let mut number = 0_usize;
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut open = JoinSet::new();
+        let (mut number, began) = (0_usize, Instant::now());
         while !*stop.borrow() {
             ticks.tick().await;
-            number += 7;
-            let question = format!("case{} queue budget", number % documents);
-            let began = Instant::now();
-            let hits = self.answer(&question, &mut asked).await;
-            asked.slowest = asked.slowest.max(began.elapsed());
-            asked.answered += 1;
-            self.look_at(&question, &hits, &mut asked);
-            tell.send_replace((asked.by_first, asked.by_second));
+            number += 1;
+            open.spawn(self.clone().one(number, number * 7 % documents));
+            while let Some(done) = open.try_join_next() {
+                done.unwrap();
+            }
+            if open.len() >= OPEN_MAX {
+                open.join_next().await.unwrap().unwrap();
+            }
         }
+        while let Some(done) = open.join_next().await {
+            done.unwrap();
+        }
+        let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
+        asked.per_second = f64::from(u32::try_from(asked.answered).unwrap()) / began.elapsed().as_secs_f64();
         asked
     }
 
+    async fn one(self: Arc<Self>, turn: usize, document: usize) {
+        let question = format!("case{document} queue budget");
+        let began = Instant::now();
+        let hits = self.answer(turn, &question).await;
+        let took = began.elapsed();
+        let may_be = self.look_at(&question, &hits);
+        let mut asked = self.asked.lock().unwrap();
+        asked.slowest = asked.slowest.max(took);
+        asked.answered += 1;
+        asked.by_first += u64::from(may_be == [true, false]);
+        asked.by_second += u64::from(may_be == [false, true]);
+        self.tell.send_replace((asked.by_first, asked.by_second));
+    }
+
     /// The answer of the next server that gives one.
-    async fn answer(&mut self, question: &str, asked: &mut Asked) -> Vec<Hit> {
+    async fn answer(&self, turn: usize, question: &str) -> Vec<Hit> {
         let deadline = Instant::now() + ANSWER_MAX;
-        loop {
-            self.clients.rotate_left(1);
+        for turn in turn.. {
             let request = SearchRequest {
                 collection: COLLECTION.to_owned(),
                 question: question.to_owned(),
                 top_k: Some(TOP_K),
                 ..SearchRequest::default()
             };
-            match self.clients[0].search(request).await {
+            let mut client = self.clients[turn % self.clients.len()].clone();
+            match client.search(request).await {
                 Ok(answer) => {
                     let answer = answer.into_inner();
-                    asked.degraded += u64::from(!answer.degraded.is_empty());
+                    self.asked.lock().unwrap().degraded += u64::from(!answer.degraded.is_empty());
                     return answer.hits;
                 }
                 // A server that is killed, or not there yet.
@@ -161,15 +189,17 @@ impl User {
                     if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled) =>
                 {
                     assert!(Instant::now() < deadline, "no server answers: {status:?}");
-                    asked.tried_again += 1;
+                    self.asked.lock().unwrap().tried_again += 1;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Err(status) => panic!("a question failed: {status:?}"),
             }
         }
+        unreachable!("turns do not end")
     }
 
-    fn look_at(&mut self, question: &str, hits: &[Hit], asked: &mut Asked) {
+    /// Whether the answer may be the first pipeline's, and the second's.
+    fn look_at(&self, question: &str, hits: &[Hit]) -> [bool; 2] {
         let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
         let mut may_be = [true; 2];
         for hit in hits {
@@ -183,7 +213,8 @@ impl User {
             let bytes = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
             assert_eq!(decoded.text[bytes], hit.text, "R3: {}", hit.document_id);
             let cuttings = self.cuttings;
-            let spans = self.known.entry((hit.document_id.clone(), hit.version)).or_insert_with(|| {
+            let mut known = self.known.lock().unwrap();
+            let spans = known.entry((hit.document_id.clone(), hit.version)).or_insert_with(|| {
                 let tokenizer = bundled::tokenizer().unwrap();
                 cuttings.map(|cutting| {
                     let cut = cut(&decoded, decoded.title.as_deref(), &tokenizer, &cutting.limits());
@@ -196,7 +227,6 @@ impl User {
             }
         }
         assert_ne!(may_be, [false; 2], "an answer to '{question}' mixes generations: {hits:#?}");
-        asked.by_first += u64::from(may_be == [true, false]);
-        asked.by_second += u64::from(may_be == [false, true]);
+        may_be
     }
 }

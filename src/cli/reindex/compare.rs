@@ -1,7 +1,6 @@
 //! `reindex compare`: two generations, asked the same questions; and the same before `activate`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -17,11 +16,8 @@ use crate::domain::ids::{CollectionKey, Generation};
 use crate::fault::Refusal;
 use crate::jobs::compare::gate::Requirement;
 use crate::jobs::compare::report::{Judged, Likeness};
-use crate::jobs::compare::{self, BUDGET_DEFAULT, Comparison, DEPTH_DEFAULT, Plan, Question};
+use crate::jobs::compare::{self, BUDGET_DEFAULT, Comparison, DEPTH_DEFAULT};
 use crate::wiring::Stack;
-
-/// How long an index may take to hold what was prepared for its generation.
-const FILLED_MAX: Duration = Duration::from_mins(1);
 
 /// What to ask, and what to require.
 #[derive(Debug, Args)]
@@ -54,12 +50,7 @@ pub(super) struct Asking {
 
 /// What to ask, read and checked before anything is opened.
 pub(super) struct Asked {
-    /// None are those that were kept, which only the ledger knows.
-    questions: Option<Vec<Question>>,
-    requirements: Vec<Requirement>,
-    top_k: usize,
-    budget: usize,
-    tokenizer: String,
+    asking: compare::Asking,
     report: Option<Output>,
 }
 
@@ -86,20 +77,17 @@ impl Asking {
             }
         };
         let requirements = Requirement::parse_all(&self.require, self.top_k)?;
-        let is_judged = questions.iter().flatten().any(|question| !question.relevant.is_empty());
-        if !is_judged && requirements.iter().any(Requirement::needs_judgements) {
-            let message = "--require asks for nDCG or recall, and no question has a relevant document";
-            return Err(Refusal::invalid("no_judgements", "require", message));
-        }
-        let report = self.report.as_deref().map(|path| Output::create(path, "report")).transpose()?;
-        Ok(Asked {
+        let asking = compare::Asking {
             questions,
-            requirements,
-            top_k: self.top_k,
+            generations: None,
+            depth: self.top_k,
             budget: self.budget,
             tokenizer: self.tokenizer.clone(),
-            report,
-        })
+            requirements,
+        };
+        asking.check_judged()?;
+        let report = self.report.as_deref().map(|path| Output::create(path, "report")).transpose()?;
+        Ok(Asked { asking, report })
     }
 
     /// Reads what is to be asked before an activation, if anything is.
@@ -163,20 +151,16 @@ async fn measure(
     generations: Option<[Generation; 2]>,
     console: Console,
 ) -> Result<Comparison, Failure> {
-    let Asked { questions, requirements, top_k, budget, tokenizer, report } = asked;
-    let tokenizer = stack.reader(&tokenizer)?;
-    let plan = Plan::new(stack.principal.clone(), key.collection.clone(), top_k, budget, tokenizer)?;
-    let questions = match questions {
-        Some(questions) => questions,
-        None => questions::of_sample(key, stack.sampled_questions(key).await?)?,
+    let Asked { asking, report } = asked;
+    let asking = compare::Asking { generations, ..asking };
+    let mut meter: Option<Meter> = None;
+    let asked = |done: usize, total: usize| {
+        let meter = meter.get_or_insert_with(|| Meter::new("compare", "questions", total as u64, console));
+        meter.update(done as u64, "");
     };
-    let compared = async {
-        let [a, b] = stack.sides(key, generations, FILLED_MAX).await?;
-        let mut meter = Meter::new("compare", "questions", questions.len() as u64, console);
-        compare::run(&a, &b, &questions, &plan, |done| meter.update(done as u64, "")).await
-    };
+    let comparing = stack.comparing();
     let comparison = tokio::select! {
-        comparison = compared => comparison?.held_against(&requirements),
+        comparison = comparing.run(&stack.principal, &key.collection, asking, asked) => comparison?,
         () = interrupted() => {
             return Err(Failure::failed("interrupted", "interrupted before all questions were asked"));
         }

@@ -5,22 +5,17 @@
 //! `relevant`, an object of document ids and their grades. Grades of 0 and below are not
 //! relevant. A bad line is refused with its number; nothing of the file is used then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::cli::eval::beir::Beir;
-use crate::context::request::QUESTION_BYTES_MAX;
-use crate::domain::ids::{CollectionKey, DocumentId};
 use crate::fault::Refusal;
-use crate::jobs::compare::{QUESTIONS_MAX, Question};
-use crate::jobs::measure::metrics::Grades;
+use crate::jobs::compare::{QUESTIONS_MAX, Question, Questions};
 
 /// Largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Longest id, in bytes.
-const ID_BYTES_MAX: usize = 256;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,31 +42,16 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Question>, Refusal> {
     let lines = text.lines().zip(1_u64..).map(|(line, number)| (line.trim(), number));
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
     let is_json = lines.clone().next().is_some_and(|(line, _)| line.starts_with('{'));
-    let (mut questions, mut known) = (Vec::new(), HashSet::new());
+    let mut questions = Questions::default();
     for (line, number) in lines {
-        let refuse = |why: &dyn std::fmt::Display| refuse(path, number, why);
         let question = if is_json {
-            from_json(line, number).map_err(|why| refuse(&why))?
+            from_json(line, number)
         } else {
-            Question { id: number.to_string(), text: line.to_owned(), relevant: Grades::new() }
+            Question::new(number.to_string(), line.to_owned(), [])
         };
-        if question.text.trim().is_empty() {
-            return Err(refuse(&"the question is empty"));
-        }
-        if question.text.len() > QUESTION_BYTES_MAX {
-            return Err(refuse(&format!(
-                "the question has {} bytes; at most {QUESTION_BYTES_MAX} are read",
-                question.text.len()
-            )));
-        }
-        if !known.insert(question.id.clone()) {
-            return Err(refuse(&format!("there is a question '{}' already", question.id)));
-        }
-        if questions.len() == QUESTIONS_MAX {
-            return Err(refuse(&format!("at most {QUESTIONS_MAX} questions can be asked")));
-        }
-        questions.push(question);
+        question.and_then(|question| questions.add(question)).map_err(|why| refuse(path, number, &why))?;
     }
+    let questions = questions.into_all();
     if questions.is_empty() {
         return Err(refuse(path, 0, &"there is no question in it"));
     }
@@ -81,15 +61,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Question>, Refusal> {
 fn from_json(line: &str, number: u64) -> Result<Question, String> {
     let JsonLine { id, question, relevant } =
         serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let id = id.unwrap_or_else(|| number.to_string());
-    if id.is_empty() || id.len() > ID_BYTES_MAX {
-        return Err(format!("an id has 1 to {ID_BYTES_MAX} bytes"));
-    }
-    let mut grades = Grades::new();
-    for (document, grade) in relevant.into_iter().filter(|(_, grade)| *grade > 0.0) {
-        grades.insert(DocumentId::new(&document).map_err(|refusal| refusal.message)?, grade);
-    }
-    Ok(Question { id, text: question, relevant: grades })
+    Question::new(id.unwrap_or_else(|| number.to_string()), question, relevant)
 }
 
 /// The questions of a BEIR folder that have a relevant document.
@@ -105,21 +77,6 @@ pub(super) fn of_dataset(folder: &Path) -> Result<Vec<Question>, Refusal> {
     }
     let asked = questions.into_iter();
     Ok(asked.map(|one| Question { id: one.id, text: one.text, relevant: one.grades }).collect())
-}
-
-/// The questions that were kept of a collection, named by their number.
-pub(super) fn of_sample(collection: &CollectionKey, texts: Vec<String>) -> Result<Vec<Question>, Refusal> {
-    if texts.is_empty() {
-        let message = format!(
-            "no question of '{}' was kept; set retrieval.sample_questions where the API is served",
-            collection.collection
-        );
-        return Err(Refusal::not_found("no_sampled_questions", message));
-    }
-    let numbered = texts.into_iter().zip(1_u64..);
-    Ok(numbered
-        .map(|(text, number)| Question { id: number.to_string(), text, relevant: Grades::new() })
-        .collect())
 }
 
 /// A refusal of a line; line 0 is the file itself.

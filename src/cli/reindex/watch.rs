@@ -29,6 +29,8 @@ pub(super) async fn until_caught_up(
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let reindexing = stack.reindexing();
     let mut meter: Option<Meter> = None;
+    let stopped = interrupted();
+    tokio::pin!(stopped);
     loop {
         let standing = reindexing.building(key).await?;
         let (total, left) = (standing.log.entries, standing.log.after);
@@ -52,7 +54,7 @@ pub(super) async fn until_caught_up(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = interrupted() => {
+            () = &mut stopped => {
                 let message = format!(
                     "interrupted; the re-index stays, and 'contexture reindex resume --collection {}' goes on",
                     key.collection

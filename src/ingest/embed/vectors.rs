@@ -85,7 +85,7 @@ pub(super) async fn of<'a>(
             (compute(stages, open, texts, &mut known, deadline).await, BTreeMap::new())
         };
         if elsewhere.is_empty() && in_other_processes.is_empty() {
-            return Ok(all(tally, known, chunks, Fresh { vectors: computed, _claim: claim }));
+            return Ok(all(stages, tally, known, chunks, Fresh { vectors: computed, _claim: claim }));
         }
         // Who holds a claim waits for nobody: what is done is cached and let go of first.
         stages.ledger.cache_vectors(computed).await?;
@@ -107,16 +107,24 @@ pub(super) async fn of<'a>(
         if deadline.has_passed() {
             known.failed.extend(elsewhere.into_keys().map(|key| (key, deadline.fault())));
             let (claim, _) = stages.flights.claim(&[]);
-            return Ok(all(tally, known, chunks, Fresh { vectors: Vec::new(), _claim: claim }));
+            return Ok(all(stages, tally, known, chunks, Fresh { vectors: Vec::new(), _claim: claim }));
         }
         texts = elsewhere;
     }
 }
 
 /// Counts what became of so many chunks.
-fn all<'a>(tally: &Tally, known: Known, chunks: usize, fresh: Fresh<'a>) -> (Known, Fresh<'a>) {
+fn all<'a>(
+    stages: &Stages,
+    tally: &Tally,
+    known: Known,
+    chunks: usize,
+    fresh: Fresh<'a>,
+) -> (Known, Fresh<'a>) {
     let missing = known.spent.texts + known.failed.len() as u64;
-    tally.embedded(known.spent.texts, (chunks as u64).saturating_sub(missing));
+    let cached = (chunks as u64).saturating_sub(missing);
+    tally.embedded(known.spent.texts, cached);
+    stages.meter.cached(cached);
     (known, fresh)
 }
 

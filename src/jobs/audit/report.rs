@@ -135,6 +135,16 @@ impl Report {
         self.missing + self.stale + self.orphan + self.drift
     }
 
+    /// What is wrong in one way.
+    pub fn of(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Missing => self.missing,
+            Kind::Stale => self.stale,
+            Kind::Orphan => self.orphan,
+            Kind::Drift => self.drift,
+        }
+    }
+
     /// Counts one finding.
     pub fn count(&mut self, finding: &Finding) {
         match finding.kind() {

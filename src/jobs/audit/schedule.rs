@@ -115,6 +115,12 @@ pub async fn keep(
     states.change(&format!("{NAME_PREFIX}{}/{}", key.tenant, key.collection), Box::new(change)).await
 }
 
+/// The last results of all collections of all tenants that were audited.
+pub async fn all(states: &dyn SharedStates) -> Result<Vec<Last>, Fault> {
+    let named = states.named(NAME_PREFIX).await?;
+    Ok(named.into_iter().filter_map(|(_, state)| serde_json::from_str(&state).ok()).collect())
+}
+
 /// The last result of each of a tenant's collections that was audited, by name.
 pub async fn last(states: &dyn SharedStates, tenant: &str) -> Result<Vec<(String, Last)>, Fault> {
     let prefix = format!("{NAME_PREFIX}{tenant}/");

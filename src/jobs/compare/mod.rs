@@ -10,6 +10,7 @@
 //! both; a degraded answer is a worse answer, so it stays in and is counted.
 
 pub mod gate;
+mod question;
 pub mod report;
 #[cfg(test)]
 mod tests;
@@ -25,13 +26,13 @@ use crate::context::request::{Assembly, BUDGET_TOKENS_MAX, DEADLINE_MAX, Query, 
 use crate::domain::ids::{CollectionId, DocumentId, Generation};
 use crate::domain::principal::Principal;
 use crate::fault::Refusal;
-use crate::jobs::measure::metrics::{Grades, rank_documents};
+use crate::jobs::measure::metrics::rank_documents;
 use crate::ports::tokenizer::Tokenizer;
 
+use gate::Requirement;
+pub use question::{QUESTIONS_MAX, Question, Questions};
 pub use report::Comparison;
 
-/// Most questions of a comparison.
-pub const QUESTIONS_MAX: usize = 10_000;
 /// Documents of a ranking that are compared when the caller does not say.
 pub const DEPTH_DEFAULT: usize = 10;
 /// Most documents of a ranking that are compared: a query considers this many chunks.
@@ -39,15 +40,33 @@ pub const DEPTH_MAX: usize = 100;
 /// Tokens of a context when the caller does not say.
 pub const BUDGET_DEFAULT: usize = 2000;
 
-/// A question, and what is known of its answer.
+/// A comparison to make.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
-    /// Its name in the report.
-    pub id: String,
-    /// The question.
-    pub text: String,
-    /// The relevant documents and their grades, all positive; empty where nobody judged.
-    pub relevant: Grades,
+pub struct Asking {
+    /// What to ask; none are the questions that were kept.
+    pub questions: Option<Vec<Question>>,
+    /// The two generations; none are the active one and the one that is being built.
+    pub generations: Option<[Generation; 2]>,
+    /// Documents of each ranking that are compared.
+    pub depth: usize,
+    /// Tokens of each context.
+    pub budget: usize,
+    /// The name of the tokenizer that counts them.
+    pub tokenizer: String,
+    /// What has to hold.
+    pub requirements: Vec<Requirement>,
+}
+
+impl Asking {
+    /// Refuses to require figures that need judgements, where nobody judged.
+    pub fn check_judged(&self) -> Result<(), Refusal> {
+        let is_judged = self.questions.iter().flatten().any(|question| !question.relevant.is_empty());
+        if !is_judged && self.requirements.iter().any(Requirement::needs_judgements) {
+            let message = "what is required asks for nDCG or recall, and no question has a relevant document";
+            return Err(Refusal::invalid("no_judgements", "require", message));
+        }
+        Ok(())
+    }
 }
 
 /// What is the same for every question.

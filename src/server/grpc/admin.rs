@@ -1,5 +1,6 @@
 //! `AdminService`: the generations of collections, and what their stores hold.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::gate::{Deadline, deadline_passed, passed, reached, shutting_down};
 use super::proto::{self, admin_service_server::AdminService};
-use super::{Phase, convert};
+use super::{Phase, comparing, convert};
 use crate::domain::ids::{CollectionId, CollectionKey};
 use crate::domain::principal::{Principal, Scope};
 use crate::fault::Refusal;
@@ -23,8 +24,11 @@ use crate::server::status::from_refusal;
 
 /// Time between two messages of a watched re-index.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// Messages between a watched re-index and the transport.
+/// Messages between a job and the transport.
 const MESSAGES_MAX: usize = 4;
+
+/// Where a job tells how far it is.
+type Messages<M> = mpsc::Sender<Result<M, Status>>;
 
 /// Serves whoever looks after collections.
 pub struct AdminHandler {
@@ -37,8 +41,34 @@ impl AdminHandler {
         Self { api, phases }
     }
 
+    /// What `work` tells, as long as somebody reads it.
+    fn told<M, F>(
+        &self,
+        deadline: Option<Deadline>,
+        work: impl FnOnce(Messages<M>) -> F,
+    ) -> Response<ReceiverStream<Result<M, Status>>>
+    where
+        M: Send + 'static,
+        F: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
+        let (work, phases) = (work(messages.clone()), self.phases.clone());
+        tokio::spawn(async move {
+            let ended = tokio::select! {
+                ended = work => ended,
+                () = passed(deadline) => Err(deadline_passed()),
+                () = reached(phases, Phase::Draining) => Err(shutting_down()),
+                () = messages.closed() => return,
+            };
+            if let Err(refusal) = ended {
+                let _ = messages.send(Err(refused(refusal))).await;
+            }
+        });
+        Response::new(ReceiverStream::new(receiver))
+    }
+
     /// An audit or a repair that runs as long as somebody reads how far it is.
-    fn compared(
+    fn audited(
         &self,
         request: Request<proto::CollectionRequest>,
         repair: bool,
@@ -46,32 +76,32 @@ impl AdminHandler {
         let deadline = request.extensions().get::<Deadline>().copied();
         let (principal, request) = opened(request)?;
         let key = collection(&principal, &request.collection).map_err(refused)?;
-        let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
-        let (api, phases) = (self.api.clone(), self.phases.clone());
-        tokio::spawn(async move {
-            let told = messages.clone();
-            let mut last: Option<Instant> = None;
+        let api = self.api.clone();
+        Ok(self.told(deadline, |messages| async move {
+            let mut tell = now_and_then(messages.clone());
             let show = move |Compared { done, total }, mended| {
-                if last.is_none_or(|last| last.elapsed() >= WATCH_INTERVAL) {
-                    last = Some(Instant::now());
-                    // Whoever reads slowly misses some.
-                    let _ = told.try_send(Ok(proto::AuditProgress { done, total, mended, report: None }));
-                }
+                tell(proto::AuditProgress { done, total, mended, report: None });
             };
-            let ended = tokio::select! {
-                audited = api.audit(&key, repair, Box::new(show)) => audited.map(audited_whole).map_err(refused),
-                () = passed(deadline) => Err(refused(deadline_passed())),
-                () = reached(phases, Phase::Draining) => Err(refused(shutting_down())),
-                () = messages.closed() => return,
-            };
-            let _ = messages.send(ended).await;
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+            let audited = api.audit(&key, repair, Box::new(show)).await?;
+            let _ = messages.send(Ok(audited_whole(audited))).await;
+            Ok(())
+        }))
     }
 
     async fn building(&self, key: &CollectionKey) -> Result<Response<proto::Generation>, Refusal> {
         let standing = self.api.reindexing().building(key).await?;
         Ok(Response::new(generation(&standing, self.api.now_ms())))
+    }
+}
+
+/// Sends a message every [`WATCH_INTERVAL`] at most; whoever reads slowly misses some.
+fn now_and_then<M>(messages: Messages<M>) -> impl FnMut(M) {
+    let mut last: Option<Instant> = None;
+    move |message| {
+        if last.is_none_or(|last| last.elapsed() >= WATCH_INTERVAL) {
+            last = Some(Instant::now());
+            let _ = messages.try_send(Ok(message));
+        }
     }
 }
 
@@ -162,6 +192,7 @@ fn refused(refusal: Refusal) -> Status {
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
     type WatchReindexStream = ReceiverStream<Result<proto::Generation, Status>>;
+    type CompareStream = ReceiverStream<Result<proto::CompareProgress, Status>>;
     type AuditStream = ReceiverStream<Result<proto::AuditProgress, Status>>;
     type RepairStream = ReceiverStream<Result<proto::AuditProgress, Status>>;
 
@@ -169,14 +200,14 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<Self::AuditStream>, Status> {
-        self.compared(request, false)
+        self.audited(request, false)
     }
 
     async fn repair(
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<Self::RepairStream>, Status> {
-        self.compared(request, true)
+        self.audited(request, true)
     }
 
     async fn start_reindex(
@@ -216,18 +247,34 @@ impl AdminService for AdminHandler {
         let (principal, request) = opened(request)?;
         let key = collection(&principal, &request.collection).map_err(refused)?;
         let first = self.api.reindexing().building(&key).await.map_err(refused)?;
-        let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
-        let (api, phases) = (self.api.clone(), self.phases.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = watch(&*api, &key, first, &messages) => {}
-                () = passed(deadline) => drop(messages.try_send(Err(refused(deadline_passed())))),
-                () = reached(phases, Phase::Draining) => {
-                    drop(messages.try_send(Err(refused(shutting_down()))));
+        let api = self.api.clone();
+        Ok(self.told(deadline, |messages| async move { watch(&*api, &key, first, &messages).await }))
+    }
+
+    async fn compare(
+        &self,
+        request: Request<proto::CompareRequest>,
+    ) -> Result<Response<Self::CompareStream>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let (principal, request) = opened(request)?;
+        let key = collection(&principal, &request.collection).map_err(refused)?;
+        principal.require(Scope::Read).map_err(refused)?;
+        let asking = comparing::asking(request).map_err(refused)?;
+        let api = self.api.clone();
+        Ok(self.told(deadline, |messages| async move {
+            let mut tell = now_and_then(messages.clone());
+            let show = move |done: usize, total: usize| {
+                let (done, total) = (done as u64, total as u64);
+                tell(proto::CompareProgress { done, total, question: None, report: None });
+            };
+            let comparison = api.compare(&principal, &key.collection, asking, Box::new(show)).await?;
+            for message in comparing::messages(comparison) {
+                if messages.send(Ok(message)).await.is_err() {
+                    break;
                 }
             }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+            Ok(())
+        }))
     }
 
     async fn pause_reindex(
@@ -310,29 +357,22 @@ async fn watch(
     api: &dyn AdminApi,
     key: &CollectionKey,
     mut standing: Standing,
-    messages: &mpsc::Sender<Result<proto::Generation, Status>>,
-) {
+    messages: &Messages<proto::Generation>,
+) -> Result<(), Refusal> {
     let number = standing.record.home.generation;
     let mut told: Option<Standing> = None;
     loop {
         if told.as_ref() != Some(&standing) {
             let message = generation(&standing, api.now_ms());
             if messages.send(Ok(message)).await.is_err() || standing.is_caught_up() {
-                return;
+                return Ok(());
             }
             told = Some(standing);
         }
         tokio::time::sleep(WATCH_INTERVAL).await;
-        match api.reindexing().standings(key).await {
-            Ok(standings) => {
-                let still = standings.into_iter().find(|standing| standing.record.home.generation == number);
-                let Some(now) = still else { return };
-                standing = now;
-            }
-            Err(refusal) => {
-                let _ = messages.send(Err(refused(refusal))).await;
-                return;
-            }
-        }
+        let standings = api.reindexing().standings(key).await?;
+        let still = standings.into_iter().find(|standing| standing.record.home.generation == number);
+        let Some(now) = still else { return Ok(()) };
+        standing = now;
     }
 }

@@ -139,13 +139,7 @@ fn search_response(ranking: Ranking) -> proto::SearchResponse {
 }
 
 fn degraded_names(degraded: &[Degraded]) -> Vec<String> {
-    let name = |one: &Degraded| match one {
-        Degraded::Dense => "DENSE",
-        Degraded::Rerank => "RERANK",
-        Degraded::Refill => "REFILL",
-        Degraded::Index => "INDEX",
-    };
-    degraded.iter().map(|one| name(one).to_owned()).collect()
+    degraded.iter().map(|one| one.name().to_owned()).collect()
 }
 
 fn passage(passage: Passage) -> proto::Passage {

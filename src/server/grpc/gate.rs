@@ -2,7 +2,8 @@
 //!
 //! It leaves in the request's extensions what handlers need: the [`Principal`], the
 //! [`Deadline`] if there is one, and the call's [`Ticket`]. It turns a panic, a passed deadline
-//! and the end of draining into statuses, and errors that the transport made into ours.
+//! and the end of draining into statuses, and errors that the transport made into ours. Every call is
+//! counted by method and code, those refused here, too.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -27,14 +28,47 @@ use crate::fault::{Refusal, RefusalKind};
 use crate::server::auth::Authenticator;
 use crate::server::limits::{Admission, Ticket};
 use crate::server::status;
+use crate::telemetry::metrics::Metrics;
 
 /// The methods whose calls live as long as they are busy.
-const STREAMING_METHODS: [&str; 4] = [
+const STREAMING_METHODS: [&str; 5] = [
     "/contexture.v1.IngestService/SubmitStream",
     "/contexture.v1.AdminService/WatchReindex",
+    "/contexture.v1.AdminService/Compare",
     "/contexture.v1.AdminService/Audit",
     "/contexture.v1.AdminService/Repair",
 ];
+
+/// The methods whose calls are counted by name: a caller may send any path.
+const METHODS: [&str; 18] = [
+    "/contexture.v1.IngestService/Submit",
+    "/contexture.v1.IngestService/SubmitStream",
+    "/contexture.v1.IngestService/Delete",
+    "/contexture.v1.IngestService/GetDocument",
+    "/contexture.v1.ContextService/Assemble",
+    "/contexture.v1.ContextService/Search",
+    "/contexture.v1.AdminService/StartReindex",
+    "/contexture.v1.AdminService/ListGenerations",
+    "/contexture.v1.AdminService/WatchReindex",
+    "/contexture.v1.AdminService/PauseReindex",
+    "/contexture.v1.AdminService/ResumeReindex",
+    "/contexture.v1.AdminService/CancelReindex",
+    "/contexture.v1.AdminService/Compare",
+    "/contexture.v1.AdminService/ActivateReindex",
+    "/contexture.v1.AdminService/Rollback",
+    "/contexture.v1.AdminService/DropGeneration",
+    "/contexture.v1.AdminService/Audit",
+    "/contexture.v1.AdminService/Repair",
+];
+
+/// A path's name in the metrics.
+fn counted(path: &str) -> &'static str {
+    METHODS
+        .into_iter()
+        .find(|method| *method == path)
+        .and_then(|method| method.rsplit('/').next())
+        .unwrap_or("other")
+}
 
 /// When a call must be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +77,7 @@ pub(super) struct Deadline(pub(super) Instant);
 /// Decides at the gate; shared by all services.
 pub(super) struct Keeper {
     authenticator: Arc<Authenticator>,
+    metrics: Arc<Metrics>,
     admission: Admission,
     limits: Arc<ServerLimits>,
     phases: watch::Receiver<Phase>,
@@ -64,10 +99,11 @@ struct Admitted {
 impl Keeper {
     pub(super) fn new(
         authenticator: Arc<Authenticator>,
+        metrics: Arc<Metrics>,
         limits: Arc<ServerLimits>,
         phases: watch::Receiver<Phase>,
     ) -> Self {
-        Self { authenticator, admission: Admission::new(&limits), limits, phases }
+        Self { authenticator, metrics, admission: Admission::new(&limits), limits, phases }
     }
 
     fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admitted, Refusal> {
@@ -122,9 +158,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (began, name) = (Instant::now(), counted(request.uri().path()));
+        let metrics = self.keeper.metrics.clone();
         let admitted = match self.keeper.admit(request.uri().path(), request.headers()) {
             Ok(admitted) => admitted,
-            Err(refusal) => return Box::pin(std::future::ready(Ok(answer(&refusal)))),
+            Err(refusal) => {
+                metrics.called(name, status::name(status::code(refusal.kind)), began.elapsed());
+                return Box::pin(std::future::ready(Ok(answer(&refusal))));
+            }
         };
         let Admitted { principal, deadline, ticket } = admitted;
         let method = request.uri().path().to_owned();
@@ -151,6 +192,8 @@ where
                 () = reached(phases, Phase::Cut) => answer(&shutting_down()),
             };
             drop(ticket);
+            let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+            metrics.called(name, status::name(code), began.elapsed());
             Ok(response)
         })
     }
@@ -220,5 +263,40 @@ fn parse_timeout(value: &[u8]) -> Result<Duration, Refusal> {
         b'u' => Ok(Duration::from_micros(number)),
         b'n' => Ok(Duration::from_nanos(number)),
         _ => Err(refuse()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
+
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::{METHODS, STREAMING_METHODS};
+    use crate::server::grpc::{DESCRIPTOR_SET, SERVICE_NAMES};
+
+    #[test]
+    fn every_method_of_the_schemas_is_counted_and_streams_know_no_common_deadline() {
+        let files = FileDescriptorSet::decode(DESCRIPTOR_SET).unwrap().file;
+        let services = files.iter().flat_map(|file| {
+            file.service.iter().map(|service| (format!("{}.{}", file.package(), service.name()), service))
+        });
+        let (mut methods, mut streaming) = (Vec::new(), Vec::new());
+        for (name, service) in services.filter(|(name, _)| SERVICE_NAMES.contains(&name.as_str())) {
+            for method in &service.method {
+                let path = format!("/{name}/{}", method.name());
+                if method.server_streaming() {
+                    streaming.push(path.clone());
+                }
+                methods.push(path);
+            }
+        }
+        let sorted = |mut paths: Vec<String>| {
+            paths.sort();
+            paths
+        };
+        assert_eq!(sorted(methods), sorted(METHODS.map(str::to_owned).to_vec()));
+        assert_eq!(sorted(streaming), sorted(STREAMING_METHODS.map(str::to_owned).to_vec()));
     }
 }

@@ -2,7 +2,7 @@
 
 mod admin;
 mod body;
-mod connection;
+mod comparing;
 mod context;
 mod convert;
 mod gate;
@@ -26,7 +26,7 @@ use self::ingest::IngestHandler;
 use self::proto::admin_service_server::AdminServiceServer;
 use self::proto::context_service_server::ContextServiceServer;
 use self::proto::ingest_service_server::IngestServiceServer;
-use super::{ServeError, Services};
+use super::{ServeError, Services, connection};
 use crate::config::ServerLimits;
 
 /// Generated from `schemas/contexture/v1`.
@@ -80,7 +80,12 @@ impl GatedServices {
         let (phase, phases) = watch::channel(Phase::Serving);
         let message_bytes_max = limits.message_bytes_max;
         let limits = Arc::new(limits);
-        let keeper = Arc::new(Keeper::new(services.authenticator, Arc::clone(&limits), phases.clone()));
+        let keeper = Arc::new(Keeper::new(
+            services.authenticator,
+            services.metrics,
+            Arc::clone(&limits),
+            phases.clone(),
+        ));
         let admin = AdminHandler::new(services.admin, phases.clone());
         let ingest = IngestHandler::new(services.ingest, limits, phases);
         let context = ContextHandler::new(services.context);

@@ -1,14 +1,15 @@
 //! Stores that are gone or were tampered with: said, found, mended.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use contexture::domain::ids::ChunkId;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+#[cfg(unix)]
+use super::serving::Server;
 use super::{Cli, names};
 
 const THINGS: [&str; 12] = [
@@ -183,14 +184,6 @@ fn wiped_queues_are_filled_again() {
 #[test]
 fn server_audits_by_the_clock() {
     let cli = filled();
-    let serve = |cli: &Cli| {
-        let mut server = cli.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
-        server.env("CONTEXTURE__AUDIT__INTERVAL_MS", "100").stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut server = server.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(server.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        server
-    };
     let audited = |cli: &Cli| {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
@@ -201,12 +194,9 @@ fn server_audits_by_the_clock() {
         }
     };
     fs::remove_dir_all(cli.store("vectors")).unwrap();
-    let mut server = serve(&cli);
+    let server = Server::start(&cli, &[("CONTEXTURE__AUDIT__INTERVAL_MS", "100")]);
     assert_eq!(audited(&cli)["missing"], 11);
-    assert!(Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
-    assert_eq!(server.wait().unwrap().code(), Some(0));
-    let mut logs = String::new();
-    std::io::Read::read_to_string(server.stderr.as_mut().unwrap(), &mut logs).unwrap();
+    let logs = server.stop();
     assert!(logs.contains("stores and ledger differ"), "{logs}");
     assert!(logs.lines().any(|line| line.contains("ERROR") && line.contains("contexture repair")), "{logs}");
 }

@@ -1,9 +1,10 @@
 //! Wrong usage, configuration, and the rules every command keeps.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+#[cfg(unix)]
+use super::serving::Server;
 use super::{Cli, Ran, bare};
 
 #[test]
@@ -116,11 +117,8 @@ fn a_reader_that_leaves_is_not_an_error() {
 #[test]
 fn a_data_directory_has_one_process_and_a_server_ends_when_asked() {
     let cli = Cli::new();
-    let mut server =
-        cli.command(&["serve", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let listening: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let server = Server::start(&cli, &[]);
+    let listening = &server.ready;
     assert_eq!(listening["workers"], true);
     assert!(!listening["listening"].as_str().unwrap().ends_with(":0"));
 
@@ -128,9 +126,7 @@ fn a_data_directory_has_one_process_and_a_server_ends_when_asked() {
     assert_eq!(cli.error(1, &["ingest", "--collection", "c", "docs"])["code"], "data_dir_in_use");
     assert_eq!(cli.json(0, &["status"])["collections"], serde_json::json!([]), "to look is no harm");
 
-    let asked = Command::new("kill").arg(server.id().to_string()).status().unwrap();
-    assert!(asked.success());
-    assert_eq!(server.wait().unwrap().code(), Some(0));
+    server.stop();
     assert_eq!(cli.json(0, &["status"])["collections"], serde_json::json!([]));
 }
 

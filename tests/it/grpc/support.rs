@@ -17,6 +17,7 @@ use contexture::domain::ids::{CollectionId, CollectionKey, DocumentId, TenantId,
 use contexture::domain::principal::{Principal, Scope};
 use contexture::fault::Refusal;
 use contexture::jobs::audit::{Progress, Report};
+use contexture::jobs::compare::{Asking, Comparison};
 use contexture::jobs::reindex::Reindexing;
 use contexture::jobs::repair::Repaired;
 use contexture::ports::clock::Clock;
@@ -93,6 +94,16 @@ impl AdminApi for Collections {
         show(Progress { done: 1, total: 2 }, 0);
         let found = Report { documents: counts.documents, missing: 3, orphan: 1, ..Report::default() };
         Ok(Repaired { found, mended: if repair { 4 } else { 0 }, ..Repaired::default() })
+    }
+
+    async fn compare(
+        &self,
+        _: &Principal,
+        collection: &CollectionId,
+        _: Asking,
+        _: Box<dyn FnMut(usize, usize) + Send>,
+    ) -> Result<Comparison, Refusal> {
+        Err(Refusal::not_found("no_reindex", format!("no generation of '{collection}' is being built")))
     }
 
     fn reindexing(&self) -> &Reindexing {
@@ -233,6 +244,7 @@ pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services 
         context: Arc::clone(scripted) as Arc<dyn ContextApi>,
         admin: scripted.admin.clone(),
         authenticator: Arc::new(Authenticator::new(keys).unwrap()),
+        metrics: Arc::default(),
     }
 }
 

@@ -120,6 +120,7 @@ impl Plant {
                 chunks_per_document_max: 100,
             },
             tally: Tally::default(),
+            meter: Arc::new(contexture::ports::meter::Unmetered),
             handover: Handover::new(1 << 20),
             flights: Flights::default(),
             states: site.states.clone(),

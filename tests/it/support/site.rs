@@ -153,6 +153,7 @@ impl Site {
                 embed_claim_max: Duration::from_secs(30),
             },
             tally: Tally::default(),
+            meter: Arc::new(contexture::ports::meter::Unmetered),
             handover: Handover::new(1 << 20),
             flights: Flights::default(),
             states: engines.states.clone(),

@@ -79,6 +79,7 @@ impl House {
                 chunks_per_document_max: 100,
             },
             tally: Tally::default(),
+            meter: Arc::new(contexture::ports::meter::Unmetered),
             handover: Handover::new(1 << 20),
             flights: Flights::default(),
             states: Arc::new(MemoryStates::new(self.clock.clone())),

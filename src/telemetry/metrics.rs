@@ -1,0 +1,210 @@
+//! Metrics, in the `OpenMetrics` text format. Every name stands here.
+//!
+//! Names are `contexture_<noun>_<unit>`; labels come from closed lists (stages, methods, codes, states)
+//! or are what the operator's own configuration names (providers, models), never a tenant, a
+//! collection, a document or anything a caller sends. Two kinds: what this process did since it
+//! started, which is added up over processes, and what all processes share ([`Shared`]), which every
+//! process shows alike.
+
+mod shared;
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::domain::task::Stage;
+use crate::ports::meter::{Fate, Meter, Spent};
+
+use shared::SharedMetrics;
+pub use shared::{Audit, Provider, Shared};
+
+/// The format of [`Metrics::page`], as HTTP names it.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Labels from closed lists.
+type Named<const N: usize> = [(&'static str, &'static str); N];
+/// A label that the configuration names.
+type Configured = [(&'static str, String); 1];
+type Histograms = Family<Named<1>, Histogram, fn() -> Histogram>;
+
+/// From a millisecond to about half a minute, by a factor of two.
+fn quick() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 16))
+}
+
+/// From ten milliseconds to about a day, by a factor of four.
+fn slow() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 4.0, 13))
+}
+
+/// All measurements of a process.
+pub struct Metrics {
+    registry: Registry,
+    batch_seconds: Histograms,
+    messages: Family<Named<2>, Counter>,
+    visible_seconds: Histogram,
+    requests: Family<Configured, Counter>,
+    texts: Family<Configured, Counter>,
+    tokens: Family<Configured, Counter>,
+    cached: Counter,
+    committed: Counter,
+    calls: Family<Named<2>, Counter>,
+    call_seconds: Histograms,
+    degraded: Family<Named<1>, Counter>,
+    context_tokens: Counter,
+    context_budget_tokens: Counter,
+    shared: SharedMetrics,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("contexture");
+        let metrics = Self {
+            batch_seconds: Histograms::new_with_constructor(slow),
+            messages: Family::default(),
+            visible_seconds: slow(),
+            requests: Family::default(),
+            texts: Family::default(),
+            tokens: Family::default(),
+            cached: Counter::default(),
+            committed: Counter::default(),
+            calls: Family::default(),
+            call_seconds: Histograms::new_with_constructor(quick),
+            degraded: Family::default(),
+            context_tokens: Counter::default(),
+            context_budget_tokens: Counter::default(),
+            shared: SharedMetrics::new(&mut registry),
+            registry: Registry::default(),
+        };
+        registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register_with_unit(
+            "stage_batch",
+            "Time that a stage worked on a batch",
+            Unit::Seconds,
+            metrics.batch_seconds.clone(),
+        );
+        registry.register(
+            "stage_messages",
+            "Messages of a stage by what became of them",
+            metrics.messages.clone(),
+        );
+        registry.register_with_unit(
+            "document_visible",
+            "Time from the acceptance of a version until it is visible",
+            Unit::Seconds,
+            metrics.visible_seconds.clone(),
+        );
+        registry.register(
+            "embedding_requests",
+            "Calls to a model, of this process's stages",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "embedding_texts",
+            "Texts that a model embedded for this process's stages",
+            metrics.texts.clone(),
+        );
+        registry.register(
+            "embedding_tokens",
+            "Tokens of the texts that a model embedded for this process's stages",
+            metrics.tokens.clone(),
+        );
+        registry.register(
+            "embedding_cached_chunks",
+            "Chunks whose text needed no call to a model",
+            metrics.cached.clone(),
+        );
+        registry.register("committed_chunks", "Chunks committed to an index", metrics.committed.clone());
+        registry.register("grpc_calls", "Calls of the API by method and gRPC code", metrics.calls.clone());
+        registry.register_with_unit(
+            "grpc_call",
+            "Time from a call's headers to the answer, or to the start of a stream",
+            Unit::Seconds,
+            metrics.call_seconds.clone(),
+        );
+        registry.register(
+            "degraded_answers",
+            "Answers to questions that went without something",
+            metrics.degraded.clone(),
+        );
+        registry.register("context_tokens", "Tokens of assembled contexts", metrics.context_tokens.clone());
+        registry.register(
+            "context_budget_tokens",
+            "Tokens that assembled contexts might have had",
+            metrics.context_budget_tokens.clone(),
+        );
+        for stage in Stage::ALL {
+            for fate in Fate::ALL {
+                let _ = metrics.messages.get_or_create(&[("stage", stage.name()), ("fate", fate.name())]);
+            }
+        }
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// A call of the API was answered with a gRPC code.
+    pub fn called(&self, method: &'static str, code: &'static str, took: Duration) {
+        self.calls.get_or_create(&[("method", method), ("code", code)]).inc();
+        self.call_seconds.get_or_create(&[("method", method)]).observe(took.as_secs_f64());
+    }
+
+    /// A question was answered without something.
+    pub fn degraded(&self, without: &'static str) {
+        self.degraded.get_or_create(&[("without", without)]).inc();
+    }
+
+    /// A context of so many tokens was assembled, which might have had the budget's.
+    pub fn assembled(&self, tokens: u64, budget: u64) {
+        self.context_tokens.inc_by(tokens);
+        self.context_budget_tokens.inc_by(budget);
+    }
+
+    /// The page, with what all processes share; none where the ledger does not answer.
+    pub fn page(&self, shared: Option<&Shared>) -> String {
+        match shared {
+            Some(shared) => self.shared.set(shared),
+            None => self.shared.away(),
+        }
+        let mut page = String::new();
+        if encode(&mut page, &self.registry).is_err() {
+            // Writing to a string does not fail.
+            page.clear();
+        }
+        page
+    }
+}
+
+impl Meter for Metrics {
+    fn batch(&self, stage: Stage, took: Duration) {
+        self.batch_seconds.get_or_create(&[("stage", stage.name())]).observe(took.as_secs_f64());
+    }
+
+    fn settled(&self, stage: Stage, fate: Fate) {
+        self.messages.get_or_create(&[("stage", stage.name()), ("fate", fate.name())]).inc();
+    }
+
+    fn visible(&self, after: Duration) {
+        self.visible_seconds.observe(after.as_secs_f64());
+    }
+
+    fn spent(&self, spent: Spent<'_>) {
+        let labels = [("model", spent.model.to_owned())];
+        self.requests.get_or_create(&labels).inc_by(spent.requests);
+        self.texts.get_or_create(&labels).inc_by(spent.texts);
+        self.tokens.get_or_create(&labels).inc_by(spent.tokens);
+    }
+
+    fn cached(&self, chunks: u64) {
+        self.cached.inc_by(chunks);
+    }
+
+    fn committed(&self, chunks: u64) {
+        self.committed.inc_by(chunks);
+    }
+}

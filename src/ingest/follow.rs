@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::fence::{Verdict, decide};
@@ -38,15 +39,23 @@ use super::{Outcome, Stages, within_bytes};
 const PAGE_DOCUMENTS_MAX: usize = 512;
 /// Time between two looks at the log.
 const INTERVAL: Duration = Duration::from_millis(200);
+/// The same for a generation that does not serve: nobody waits for it, and its commits and merges
+/// take time and the disk from live documents.
+const IDLE_INTERVAL: Duration = Duration::from_secs(2);
 /// Failures of a generation that are looked at.
 const FAILURES_MAX: usize = 100_000;
 
 /// Follows collections until `stop` is true: with `all`, every one of the ledger, otherwise those
 /// that are open.
 pub async fn run(stages: Arc<Stages>, all: bool, mut stop: watch::Receiver<bool>) {
+    let mut idle_looked: Option<Instant> = None;
     while !*stop.borrow() {
-        if let Err(fault) = round(&stages, all).await {
+        let with_idle = idle_looked.is_none_or(|looked| looked.elapsed() >= IDLE_INTERVAL);
+        if let Err(fault) = look(&stages, all, with_idle).await {
             tracing::warn!(%fault, "the index cannot follow the ledger; it tries again");
+        }
+        if with_idle {
+            idle_looked = Some(Instant::now());
         }
         let _ = tokio::time::timeout(INTERVAL, stop.wait_for(|stop| *stop)).await;
     }
@@ -55,6 +64,11 @@ pub async fn run(stages: Arc<Stages>, all: bool, mut stop: watch::Receiver<bool>
 /// Brings every generation that is followed here to the end of its log, and lets active ones serve
 /// as soon as they can. One that cannot be opened or filled holds up no other.
 pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
+    look(stages, all, true).await
+}
+
+/// The same, of generations that do not serve only `with_idle`.
+async fn look(stages: &Stages, all: bool, with_idle: bool) -> Result<(), Fault> {
     let mut collections: Vec<Vec<GenerationRecord>> = Vec::new();
     for record in stages.ledger.generations(None).await? {
         match collections.last_mut() {
@@ -72,7 +86,7 @@ pub async fn round(stages: &Stages, all: bool) -> Result<(), Fault> {
         let live = records.iter().filter(|record| record.state != GenerationState::Dropped);
         // Who alone writes the only generation has nothing to learn from the log.
         let is_followed = stages.replicas || live.clone().count() > 1;
-        for record in live {
+        for record in live.filter(|record| with_idle || record.state == GenerationState::Active) {
             let done = if is_followed { follow(stages, record).await } else { serve(stages, record).await };
             if let Err(fault) = done {
                 tracing::warn!(

@@ -1,8 +1,10 @@
 //! Counters of this process, for progress bars and summaries.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// What has been done since the process opened its data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,15 +26,19 @@ pub struct Tally {
     embedded: AtomicU64,
     cached: AtomicU64,
     at_work: AtomicU64,
+    began: Instant,
+    /// When a stage ended its batch last, in ms since `began`.
+    worked_ms: AtomicU64,
     watchers: watch::Sender<Progress>,
 }
 
 /// A stage at work on a batch, for as long as it lives.
-pub struct AtWork<'a>(&'a AtomicU64);
+pub struct AtWork<'a>(&'a Tally);
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.worked_ms.store(self.0.now_ms(), Ordering::Relaxed);
+        self.0.at_work.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -44,6 +50,8 @@ impl Default for Tally {
             embedded: AtomicU64::new(0),
             cached: AtomicU64::new(0),
             at_work: AtomicU64::new(0),
+            began: Instant::now(),
+            worked_ms: AtomicU64::new(0),
             watchers: watch::Sender::new(Progress::default()),
         }
     }
@@ -58,12 +66,21 @@ impl Tally {
     /// Notes that a stage works on a batch.
     pub fn work(&self) -> AtWork<'_> {
         self.at_work.fetch_add(1, Ordering::Relaxed);
-        AtWork(&self.at_work)
+        AtWork(self)
     }
 
-    /// Whether a stage of this process works on a batch.
-    pub fn is_at_work(&self) -> bool {
-        self.at_work.load(Ordering::Relaxed) > 0
+    /// Whether a stage of this process works on a batch, or did so less than `lately` ago: then its
+    /// documents may be on their way to the next stage.
+    pub fn is_at_work(&self, lately: Duration) -> bool {
+        if self.at_work.load(Ordering::Acquire) > 0 {
+            return true;
+        }
+        let worked_ms = self.worked_ms.load(Ordering::Relaxed);
+        worked_ms > 0 && Duration::from_millis(self.now_ms().saturating_sub(worked_ms)) < lately
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Counts chunks of a commit.

@@ -7,9 +7,9 @@
 //! one, which repeats a page at most. A lease names the builder of a generation.
 //!
 //! Live documents come first: between two pages, which are small enough to take about
-//! [`PAGE_TIME`], the builder waits until no stage of this process is at work, yet not longer than
-//! [`YIELD_MAX`] pages would take, so that it is never starved either. Of what a provider bears per
-//! minute it takes its share and no more ([`BuildPace::provider_percent`]).
+//! [`PAGE_TIME`], the builder waits until no stage of this process is at work or was a moment ago, yet
+//! not longer than [`YIELD_MAX`] pages would take, so that it is never starved either. Of what a
+//! provider bears per minute it takes its share and no more ([`BuildPace::provider_percent`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,9 +39,11 @@ const PAGE_FIRST: usize = 16;
 /// Most documents of a page.
 const PAGE_MAX: usize = 256;
 /// How long a page should take.
-const PAGE_TIME: Duration = Duration::from_millis(150);
+const PAGE_TIME: Duration = Duration::from_millis(50);
 /// How many times as long as its last page a builder gives way to live documents.
 const YIELD_MAX: u32 = 4;
+/// How long a document may be on its way from one stage to the next.
+const HANDOVER_TIME: Duration = Duration::from_millis(20);
 /// How often it looks whether they are done.
 const YIELD_LOOK: Duration = Duration::from_millis(5);
 
@@ -131,7 +133,7 @@ async fn build(stages: Arc<Stages>, place: Place, mut stop: watch::Receiver<bool
 /// Waits while stages of this process are at work, but not for long.
 async fn give_way(stages: &Stages, page_time: Duration) {
     let deadline = Instant::now() + page_time * YIELD_MAX;
-    while stages.tally.is_at_work() && Instant::now() < deadline {
+    while stages.tally.is_at_work(HANDOVER_TIME) && Instant::now() < deadline {
         tokio::time::sleep(YIELD_LOOK).await;
     }
 }

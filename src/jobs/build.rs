@@ -8,7 +8,7 @@
 //!
 //! Live documents come first: between two pages, which are small enough to take about
 //! [`PAGE_TIME`], the builder waits until no stage of this process is at work or was a moment ago, yet
-//! not longer than [`YIELD_MAX`] pages would take, so that it is never starved either. Of what a
+//! not longer than [`YIELD_MAX`], so that it is never starved either. Of what a
 //! provider bears per minute it takes its share and no more ([`BuildPace::provider_percent`]).
 
 use std::collections::HashMap;
@@ -35,13 +35,16 @@ const SOLE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a builder's lease lasts.
 const LEASE: Duration = Duration::from_secs(20);
 /// Documents of a first page; then pages grow and shrink towards [`PAGE_TIME`].
-const PAGE_FIRST: usize = 16;
+const PAGE_FIRST: usize = 32;
+/// Fewest documents of a page: under load a page of one takes nearly as long.
+const PAGE_MIN: usize = 16;
 /// Most documents of a page.
 const PAGE_MAX: usize = 256;
 /// How long a page should take.
 const PAGE_TIME: Duration = Duration::from_millis(50);
-/// How many times as long as its last page a builder gives way to live documents.
-const YIELD_MAX: u32 = 4;
+/// How long a builder gives way to live documents after a page; where they never end, it goes on
+/// beside them.
+const YIELD_MAX: Duration = Duration::from_millis(200);
 /// How long a document may be on its way from one stage to the next.
 const HANDOVER_TIME: Duration = Duration::from_millis(20);
 /// How often it looks whether they are done.
@@ -122,7 +125,7 @@ async fn build(stages: Arc<Stages>, place: Place, mut stop: watch::Receiver<bool
         };
         let _ = tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await;
         if !*stop.borrow() {
-            give_way(&stages, pacing.page_time).await;
+            give_way(&stages).await;
         }
     }
     if let Err(fault) = stages.ledger.resign(&role).await {
@@ -131,8 +134,8 @@ async fn build(stages: Arc<Stages>, place: Place, mut stop: watch::Receiver<bool
 }
 
 /// Waits while stages of this process are at work, but not for long.
-async fn give_way(stages: &Stages, page_time: Duration) {
-    let deadline = Instant::now() + page_time * YIELD_MAX;
+async fn give_way(stages: &Stages) {
+    let deadline = Instant::now() + YIELD_MAX;
     while stages.tally.is_at_work(HANDOVER_TIME) && Instant::now() < deadline {
         tokio::time::sleep(YIELD_LOOK).await;
     }
@@ -193,7 +196,6 @@ async fn page(
 /// How large pages are, and how long to wait after one.
 struct Pacing {
     documents: usize,
-    page_time: Duration,
     wait_until_ms: u64,
     by_documents: Rate,
     by_requests: Rate,
@@ -205,7 +207,6 @@ impl Default for Pacing {
     fn default() -> Self {
         Self {
             documents: PAGE_FIRST,
-            page_time: PAGE_TIME,
             wait_until_ms: 0,
             by_documents: Rate::default(),
             by_requests: Rate::default(),
@@ -226,9 +227,8 @@ impl Pacing {
         took: Duration,
         now_ms: u64,
     ) {
-        self.page_time = took;
         if took > PAGE_TIME * 2 {
-            self.documents = (self.documents / 2).max(1);
+            self.documents = (self.documents / 2).max(PAGE_MIN);
         } else if took < PAGE_TIME / 2 && documents == self.documents {
             self.documents = (self.documents * 2).min(PAGE_MAX);
         }

@@ -1,7 +1,8 @@
 //! A re-index to another model and chunk size while users ask and producers write, and every
 //! process is killed in turn: no question fails, no answer mixes generations, nothing is lost.
 //!
-//! `CONTEXTURE_REINDEX=DOCUMENTS,QUESTIONS_PER_SECOND,UPDATES_PER_SECOND` sets the size.
+//! `CONTEXTURE_REINDEX=DOCUMENTS,QUESTIONS_PER_SECOND,UPDATES_PER_SECOND[,DOCUMENTS_BUILT_PER_SECOND]`
+//! sets the size; without the last the build goes as fast as it can.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -12,8 +13,10 @@ use std::time::Duration;
 use contexture::server::grpc::proto::admin_service_client::AdminServiceClient;
 use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
 use contexture::server::grpc::proto::{
-    ActivateReindexRequest, AuditReport, CollectionRequest, Generation, StartReindexRequest, SubmitRequest,
+    ActivateReindexRequest, AuditReport, BuildPace, CollectionRequest, Generation, StartReindexRequest,
+    SubmitRequest,
 };
+use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
@@ -28,12 +31,15 @@ const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n[
 const FIRST: Cutting = Cutting { tokens_max: 128 };
 const SECOND: Cutting = Cutting { tokens_max: 64 };
 const BATCH_PAUSE: Duration = Duration::from_millis(500);
+/// Submissions that wait for their receipts at once.
+const SUBMISSIONS_OPEN: usize = 16;
 const DONE_MAX: Duration = Duration::from_mins(5);
 
 struct Sizes {
     documents: usize,
     questions: u32,
     updates: usize,
+    built_per_second: Option<u32>,
 }
 
 impl Sizes {
@@ -46,7 +52,12 @@ impl Sizes {
 fn sizes() -> Sizes {
     let given = std::env::var("CONTEXTURE_REINDEX").unwrap_or_else(|_| "300,20,10".to_owned());
     let numbers: Vec<usize> = given.split(',').map(|number| number.parse().unwrap()).collect();
-    Sizes { documents: numbers[0], questions: u32::try_from(numbers[1]).unwrap(), updates: numbers[2] }
+    Sizes {
+        documents: numbers[0],
+        questions: u32::try_from(numbers[1]).unwrap(),
+        updates: numbers[2],
+        built_per_second: numbers.get(3).map(|number| u32::try_from(*number).unwrap()),
+    }
 }
 
 /// Documents that are written again and again.
@@ -141,7 +152,11 @@ async fn production_reindex_under_traffic_and_kills() {
         command
     };
     let other = world.path("other.toml").display().to_string();
-    run(reindex(&["start", "--pipeline", &other, "--no-wait"])).await;
+    let mut start = reindex(&["start", "--pipeline", &other, "--no-wait"]);
+    if let Some(rate) = sizes.built_per_second {
+        start.arg("--documents-per-second").arg(rate.to_string());
+    }
+    run(start).await;
     let victims = parts.len() + servers.len();
     let mut round = 0;
     loop {
@@ -224,24 +239,28 @@ impl Embedded {
     }
 
     async fn submit(&self, messages: &[Message]) {
-        let mut client = IngestServiceClient::new(self.channel());
-        for Message { id, version, text } in messages {
-            let request = SubmitRequest {
-                collection: COLLECTION.to_owned(),
-                document_id: id.clone(),
-                version: Some(*version),
-                body: text.clone().unwrap_or_default().into(),
-                ..SubmitRequest::default()
-            };
-            let deadline = Instant::now() + Duration::from_mins(1);
-            while let Err(status) = client.submit(request.clone()).await {
-                let again = matches!(
-                    status.code(),
-                    Code::Unavailable | Code::Unknown | Code::Cancelled | Code::ResourceExhausted
-                );
-                assert!(again && Instant::now() < deadline, "{status:?}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+        let client = IngestServiceClient::new(self.channel());
+        let submit = |message| Self::submit_one(client.clone(), message);
+        stream::iter(messages).for_each_concurrent(SUBMISSIONS_OPEN, submit).await;
+    }
+
+    async fn submit_one(mut client: IngestServiceClient<Channel>, message: &Message) {
+        let Message { id, version, text } = message;
+        let request = SubmitRequest {
+            collection: COLLECTION.to_owned(),
+            document_id: id.clone(),
+            version: Some(*version),
+            body: text.clone().unwrap_or_default().into(),
+            ..SubmitRequest::default()
+        };
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while let Err(status) = client.submit(request.clone()).await {
+            let again = matches!(
+                status.code(),
+                Code::Unavailable | Code::Unknown | Code::Cancelled | Code::ResourceExhausted
+            );
+            assert!(again && Instant::now() < deadline, "{status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -310,8 +329,11 @@ async fn embedded_reindex_under_traffic_and_kills() {
     );
     home.generations().await;
     let mut admin = AdminServiceClient::new(home.channel());
-    let start =
-        StartReindexRequest { collection: COLLECTION.to_owned(), pipeline: OTHER.to_owned(), pace: None };
+    let start = StartReindexRequest {
+        collection: COLLECTION.to_owned(),
+        pipeline: OTHER.to_owned(),
+        pace: Some(BuildPace { documents_per_second: sizes.built_per_second, provider_percent: None }),
+    };
     admin.start_reindex(start).await.unwrap();
     let mut round = 0;
     loop {

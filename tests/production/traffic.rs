@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contexture::adapters::embedder::bundled;
+use contexture::adapters::tokenizer::wordpiece::WordPiece;
 use contexture::ingest::chunk::{ChunkLimits, cut, decode};
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::{Hit, SearchRequest};
@@ -94,6 +95,7 @@ impl Traffic {
             texts,
             cuttings,
             known: Mutex::default(),
+            tokenizer: bundled::tokenizer().unwrap(),
             asked: Mutex::default(),
             tell,
         };
@@ -123,6 +125,7 @@ struct Users {
     texts: Texts,
     cuttings: [Cutting; 2],
     known: Mutex<HashMap<(String, u64), [Spans; 2]>>,
+    tokenizer: WordPiece,
     asked: Mutex<Asked>,
     tell: watch::Sender<(u64, u64)>,
 }
@@ -154,7 +157,7 @@ impl Users {
     }
 
     async fn one(self: Arc<Self>, turn: usize, document: usize) {
-        let question = format!("case{document} queue budget");
+        let question = format!("what is said of case{document}?");
         let began = Instant::now();
         let hits = self.answer(turn, &question).await;
         let took = began.elapsed();
@@ -215,9 +218,8 @@ impl Users {
             let cuttings = self.cuttings;
             let mut known = self.known.lock().unwrap();
             let spans = known.entry((hit.document_id.clone(), hit.version)).or_insert_with(|| {
-                let tokenizer = bundled::tokenizer().unwrap();
                 cuttings.map(|cutting| {
-                    let cut = cut(&decoded, decoded.title.as_deref(), &tokenizer, &cutting.limits());
+                    let cut = cut(&decoded, decoded.title.as_deref(), &self.tokenizer, &cutting.limits());
                     let spans = cut.unwrap();
                     spans.iter().map(|one| (one.span.start as u64, one.span.end as u64)).collect()
                 })

@@ -5,6 +5,8 @@ use std::fs;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
+#[cfg(unix)]
+use super::serving::{Server, http};
 use super::{Cli, Ran};
 use crate::support::providers::{DIMS, KEY, answer_well, refusal, texts_of};
 use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
@@ -116,6 +118,34 @@ async fn a_refused_key_is_told_and_costs_no_document() {
     assert!(server.requests().len() <= 2, "{}", server.requests().len());
     let shown = run(&cli, &["status"]).await.stdout;
     assert!(shown.contains("limited by scripted: it refuses all calls"), "{shown}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_key_stands_in_the_metrics() {
+    let server = ScriptedHttp::always(refusal(401, "this key has expired")).await;
+    let cli = cli(&server, "");
+    json(&cli, 4, &[&INGEST[..], &["--timeout", "4"]].concat()).await;
+    let page = spawn_blocking(move || {
+        let variables = [("SCRIPTED_KEY", KEY), ("CONTEXTURE__METRICS__LISTEN", "127.0.0.1:0")];
+        let served = Server::start_with(&cli, &["--config", "config.toml"], &variables);
+        let address = served.ready["metrics"].as_str().unwrap();
+        let (_, _, page) = http(address, "GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n");
+        served.stop();
+        page
+    });
+    let page = page.await.unwrap();
+    for line in [
+        "contexture_provider_held{provider=\"scripted\",reason=\"parked\"} 1",
+        "contexture_provider_held{provider=\"scripted\",reason=\"broken\"} 0",
+        "contexture_versions{state=\"in_flight\"} 40",
+        "contexture_versions{state=\"dead\"} 0",
+        "contexture_audit_documents 0",
+    ] {
+        assert!(page.lines().any(|told| told == line), "{line}\n{page}");
+    }
+    assert!(page.contains("contexture_provider_calls_total{provider=\"scripted\"}"));
+    assert!(!page.contains("this key has expired") && !page.contains(KEY));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

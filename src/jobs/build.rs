@@ -35,13 +35,13 @@ const SOLE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a builder's lease lasts.
 const LEASE: Duration = Duration::from_secs(20);
 /// Documents of a first page; then pages grow and shrink towards [`PAGE_TIME`].
-const PAGE_FIRST: usize = 32;
+const PAGE_FIRST: usize = 16;
 /// Fewest documents of a page: under load a page of one takes nearly as long.
-const PAGE_MIN: usize = 16;
+const PAGE_MIN: usize = 4;
 /// Most documents of a page.
 const PAGE_MAX: usize = 256;
 /// How long a page should take.
-const PAGE_TIME: Duration = Duration::from_millis(50);
+const PAGE_TIME: Duration = Duration::from_millis(40);
 /// How long a builder gives way to live documents after a page; where they never end, it goes on
 /// beside them.
 const YIELD_MAX: Duration = Duration::from_millis(200);

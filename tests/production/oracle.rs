@@ -46,11 +46,7 @@ pub(crate) async fn check_build(world: &World, data: &str, truth: &Truth, build:
     ledger(world, truth).await;
     let of_collection = world.path(data).join("collections/local").join(COLLECTION);
     let directory = of_collection.join(build.generation.to_string()).join("lexical");
-    // Whoever indexes follows the others, and the builder, a moment later.
-    let deadline = tokio::time::Instant::now() + SWEEP_MAX;
-    while !follows(&*opened(&directory).snapshot(), truth) && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(LOOK).await;
-    }
+    until_followed(&directory, truth).await;
     let chunks = check_index(&directory, truth, build.cutting);
     vectors_hold(world, &*opened(&directory).snapshot(), truth, chunks, build).await;
 }
@@ -58,6 +54,14 @@ pub(crate) async fn check_build(world: &World, data: &str, truth: &Truth, build:
 /// Checks an index by itself; returns how many chunks there are.
 pub(crate) fn check_index(directory: &Path, truth: &Truth, cutting: Cutting) -> u64 {
     index_holds(&*opened(directory).snapshot(), truth, cutting)
+}
+
+/// Whoever indexes follows the others, and the builder, a moment later.
+pub(crate) async fn until_followed(directory: &Path, truth: &Truth) {
+    let deadline = tokio::time::Instant::now() + SWEEP_MAX;
+    while !follows(&*opened(directory).snapshot(), truth) && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn opened(directory: &Path) -> TantivyReader {

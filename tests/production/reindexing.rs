@@ -369,7 +369,9 @@ async fn embedded_reindex_under_traffic_and_kills() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(LOOK).await;
     }
-    tokio::time::sleep(BATCH_PAUSE).await;
+    for generation in [1, 2] {
+        oracle::until_followed(&home.index(generation), &library.truth).await;
+    }
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
     report("embedded", &sizes, library.updated, &asked, began);

@@ -128,10 +128,10 @@ async fn a_refused_key_stands_in_the_metrics() {
     json(&cli, 4, &[&INGEST[..], &["--timeout", "4"]].concat()).await;
     let page = spawn_blocking(move || {
         let variables = [("SCRIPTED_KEY", KEY), ("CONTEXTURE__METRICS__LISTEN", "127.0.0.1:0")];
-        let served = Server::start_with(&cli, &["--config", "config.toml"], &variables);
-        let address = served.ready["metrics"].as_str().unwrap();
+        let process = Server::start_with(&cli, &["--config", "config.toml"], &variables);
+        let address = process.ready["metrics"].as_str().unwrap();
         let (_, _, page) = http(address, "GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n");
-        served.stop();
+        process.stop();
         page
     });
     let page = page.await.unwrap();

@@ -4,14 +4,13 @@
 //! carry no authority: until the sweep a reader drops them, because they are not in its snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
-
 use std::sync::Arc;
 
 use crate::domain::ids::{ChunkId, CollectionKey, DocumentId, Generation};
 use crate::fault::Fault;
 use crate::ports::catalog::OpenCollection;
-
 use crate::ports::generations::GenerationState;
+use crate::ports::ledger::Loser;
 
 use super::Stages;
 
@@ -34,8 +33,46 @@ pub async fn run(stages: &Stages, documents: &BTreeSet<(CollectionKey, DocumentI
                 open.vectors.delete(ids).await?;
             }
         }
+        take_back_unprepared(stages, &losers).await?;
         let keys: Vec<_> = losers.into_iter().map(|loser| loser.key).collect();
         stages.ledger.mark_swept(&keys).await?;
+    }
+    Ok(())
+}
+
+/// Removes what a builder staged of losers and did not live to store spans of: nothing in the ledger
+/// tells of it, so the generations that do not serve are asked themselves.
+async fn take_back_unprepared(stages: &Stages, losers: &[Loser]) -> Result<(), Fault> {
+    let collections: BTreeSet<CollectionKey> =
+        losers.iter().map(|loser| loser.key.collection_key()).collect();
+    for collection in collections {
+        let records = stages.ledger.generations(Some(&collection)).await?;
+        let idle = records
+            .into_iter()
+            .filter(|record| matches!(record.state, GenerationState::Building | GenerationState::Kept));
+        for record in idle {
+            let generation = record.home.generation;
+            let of = |told: bool| {
+                let told_of = losers.iter().filter(move |loser| (loser.generation == generation) == told);
+                let ours = told_of.filter(|loser| loser.key.collection_key() == collection);
+                ours.map(|loser| &loser.key).collect::<BTreeSet<_>>()
+            };
+            let known = of(true);
+            let unknown: Vec<_> = of(false).into_iter().filter(|key| !known.contains(*key)).collect();
+            if unknown.is_empty() {
+                continue;
+            }
+            let open = stages.catalog.open_generation(&record.home).await?;
+            let mut ids = Vec::new();
+            for key in unknown {
+                let points = open.vectors.ids_of(&key.document_id).await?;
+                let of_loser = points.into_iter().filter(|(_, version)| *version == key.version);
+                ids.extend(of_loser.map(|(id, _)| id));
+            }
+            if !ids.is_empty() {
+                open.vectors.delete(ids).await?;
+            }
+        }
     }
     Ok(())
 }

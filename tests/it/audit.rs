@@ -5,6 +5,7 @@ mod explained;
 mod load;
 mod queues;
 mod schedule;
+mod staged;
 
 use std::time::Duration;
 

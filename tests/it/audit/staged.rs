@@ -1,0 +1,43 @@
+//! Points that a builder staged and did not live to tell of.
+
+use contexture::domain::ids::ChunkId;
+use contexture::ports::clock::SystemClock;
+use contexture::ports::generations::BuildPace;
+use contexture::ports::vectors::Point;
+
+use crate::support::site::{DIMS, Engines, Site, text};
+use crate::support::{document, epoch, unit_vector, version};
+
+/// A builder staged a version for another generation and was killed; then a newer version came.
+#[tokio::test]
+async fn what_a_dead_builder_staged_goes_with_its_version() {
+    let clock = std::sync::Arc::new(SystemClock);
+    let mut site = Site::open(Engines::memory(clock), false).await;
+    site.work();
+    for id in ["one", "two"] {
+        site.put(id, &text(id, 1)).await;
+    }
+    site.settled().await;
+    let begun =
+        site.engines.ledger.begin_generation(&site.home, "", epoch("other"), BuildPace::default()).await;
+    begun.unwrap();
+    let staged: Vec<ChunkId> =
+        (0..3).map(|number| ChunkId::from_uuid(uuid::Uuid::from_u128(number))).collect();
+    let point = |(id, of): (&ChunkId, &str)| Point {
+        id: *id,
+        vector: unit_vector(1, DIMS),
+        document_id: document(of),
+        version: version(1),
+        facets: Vec::new(),
+        numbers: Vec::new(),
+        readers: vec!["*".to_owned()],
+    };
+    let points = staged.iter().zip(["one", "one", "two"]).map(point).collect();
+    site.engines.vectors.upsert(points).await.unwrap();
+    site.put("one", &text("one", 2)).await;
+    site.settled().await;
+    let left: Vec<ChunkId> = site.points().await.into_iter().map(|point| point.id).collect();
+    assert!(!left.contains(&staged[0]) && !left.contains(&staged[1]), "nobody would ever remove them");
+    assert!(left.contains(&staged[2]), "that of a version that is visible may still be told of");
+    site.rest().await;
+}

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use contexture::domain::ids::CollectionKey;
 use contexture::fault::Fault;
 use contexture::ports::catalog::{Catalog, OpenCollection};
+use contexture::ports::ledger::CollectionRecord;
 
 /// The collection, whatever key is asked for.
 pub(crate) struct One(pub(crate) Arc<OpenCollection>);
@@ -14,6 +15,10 @@ pub(crate) struct One(pub(crate) Arc<OpenCollection>);
 impl Catalog for One {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(Some(self.0.clone()))
+    }
+
+    async fn open_generation(&self, _: &CollectionRecord) -> Result<Arc<OpenCollection>, Fault> {
+        Ok(self.0.clone())
     }
 
     async fn opened(&self) -> Vec<Arc<OpenCollection>> {

@@ -6,7 +6,7 @@
 //! main.rs        the command: hands over to cli
 //! cli/           one file per command
 //! wiring/        the composition root: the only place that sees adapters and server
-//! server/        gRPC, authentication, the one map from refusals to codes
+//! server/        gRPC, the page of metrics, authentication, the one map from refusals to codes
 //! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
 //! context/       a query's way: retrieve · fuse · rerank · assemble · render
 //! jobs/          whole collections: build, re-index, compare, audit, repair

@@ -2,6 +2,7 @@
 //!
 //! The ledger keeps losers until they are swept, so a crash in between only delays it. Vectors
 //! carry no authority: until the sweep a reader drops them, because they are not in its snapshot.
+//! What a builder staged without living to tell of it is asked of the generations themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

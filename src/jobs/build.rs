@@ -8,8 +8,8 @@
 //!
 //! Live documents come first: between two pages, which are small enough to take about
 //! [`PAGE_TIME`], the builder waits until no stage of this process is at work or was a moment ago, yet
-//! not longer than [`YIELD_MAX`], so that it is never starved either. Of what a
-//! provider bears per minute it takes its share and no more ([`BuildPace::provider_percent`]).
+//! not longer than [`YIELD_MAX`], so that it is never starved either. Of what a provider bears per
+//! minute it takes its share and no more ([`BuildPace::provider_percent`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;

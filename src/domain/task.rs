@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{ContentHash, Epoch, Generation, VersionKey};
+use super::ids::{CollectionId, ContentHash, DocumentId, Epoch, Generation, TenantId, Version, VersionKey};
 use super::origin::Origin;
 
 /// The stages that consume messages, in a document's order.
@@ -66,7 +66,7 @@ pub struct Task {
 
 /// The wire form of a [`Task`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type")]
+#[serde(tag = "type", from = "Flat")]
 pub enum Envelope {
     /// For the chunk stage.
     ChunkV1(Task),
@@ -74,6 +74,49 @@ pub enum Envelope {
     EmbedV1(Task),
     /// For the index stage.
     IndexV1(Task),
+}
+
+/// The fields of an [`Envelope`] as they stand in a message, to be read in one pass: reading a tag and
+/// flattened fields would keep all of them twice.
+#[derive(Deserialize)]
+struct Flat {
+    r#type: Type,
+    tenant: TenantId,
+    collection: CollectionId,
+    document_id: DocumentId,
+    version: Version,
+    generation: Generation,
+    epoch: Epoch,
+    content_hash: ContentHash,
+    deletes: bool,
+    body_bytes: u64,
+    attempt: u32,
+    accepted_ms: u64,
+    #[serde(default)]
+    origin: Option<Origin>,
+}
+
+/// What may stand in a message's `type`.
+#[derive(Deserialize)]
+enum Type {
+    ChunkV1,
+    EmbedV1,
+    IndexV1,
+}
+
+impl From<Flat> for Envelope {
+    fn from(flat: Flat) -> Self {
+        let Flat { tenant, collection, document_id, version, generation, epoch, content_hash, .. } = flat;
+        let Flat { deletes, body_bytes, attempt, accepted_ms, origin, .. } = flat;
+        let key = VersionKey { tenant, collection, document_id, version };
+        let task =
+            Task { key, generation, epoch, content_hash, deletes, body_bytes, attempt, accepted_ms, origin };
+        match flat.r#type {
+            Type::ChunkV1 => Self::ChunkV1(task),
+            Type::EmbedV1 => Self::EmbedV1(task),
+            Type::IndexV1 => Self::IndexV1(task),
+        }
+    }
 }
 
 impl Envelope {

@@ -87,7 +87,10 @@ fn insert(
         .map_err(sql_fault)?;
     let (mut added, mut added_bytes) = (0, 0);
     for (key, vector) in vectors.iter().filter(|(_, vector)| cache_cost(vector) <= bytes_max) {
-        let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let mut bytes = vec![0; size_of_val(vector.as_slice())];
+        for (place, number) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(vector) {
+            *place = number.to_le_bytes();
+        }
         if statement.execute(params![key.as_bytes().as_slice(), bytes, period]).map_err(sql_fault)? > 0 {
             added += 1;
             added_bytes += cache_cost(vector);

@@ -130,7 +130,7 @@ impl Database {
         answered.await.map_err(|_| closed())?
     }
 
-    /// Runs `work` on a reading connection.
+    /// Runs `work` on a reading connection; all it reads is of one moment.
     async fn read<T, F>(&self, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -138,7 +138,7 @@ impl Database {
     {
         let (answer, answered) = oneshot::channel();
         let job: Work = Box::new(move |connection| {
-            let result = work(connection);
+            let result = in_snapshot(connection, work);
             Box::new(move |_| {
                 let _ = answer.send(result);
             })
@@ -152,13 +152,14 @@ impl Database {
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.execute_batch(
-        "PRAGMA busy_timeout = 5000;
+        "PRAGMA page_size = 8192;
+         PRAGMA busy_timeout = 5000;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -32768;
          PRAGMA temp_store = MEMORY;
-         PRAGMA wal_autocheckpoint = 4000;",
+         PRAGMA wal_autocheckpoint = 8000;",
     )
 }
 
@@ -234,6 +235,17 @@ fn in_savepoint<T>(
     let end = if result.is_ok() { "RELEASE call" } else { "ROLLBACK TO call; RELEASE call" };
     connection.execute_batch(end).map_err(sql_fault)?;
     result
+}
+
+/// One transaction, however many statements: each of its own would lock the file anew.
+fn in_snapshot<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let snapshot = connection.unchecked_transaction().map_err(sql_fault)?;
+    let result = work(connection)?;
+    snapshot.commit().map_err(sql_fault)?;
+    Ok(result)
 }
 
 /// A lock, a full disk or an I/O error passes; anything else is a defect, but a retry bounds it.

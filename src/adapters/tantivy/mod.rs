@@ -36,11 +36,11 @@ use snapshot::TantivySnapshot;
 
 /// Memory of the writer before it spills a segment.
 const WRITER_HEAP_BYTES: usize = 64 * 1024 * 1024;
-/// Threads that build segments. A small commit keeps one of them busy; when the last documents of
-/// a large ingest are left to the index stage alone, the second is what the other core is for.
-const WRITER_THREADS: usize = 2;
+/// Threads that build segments. A second one would make two of every commit, each with a dictionary
+/// of its own, to be merged later: a third more work for the same documents.
+const WRITER_THREADS: usize = 1;
 /// Deletes and adds that the writer's thread is given at once; each hand-over wakes it.
-const OPERATIONS_MAX: usize = 256;
+const OPERATIONS_MAX: usize = 512;
 
 /// One generation's index with its single writer.
 pub struct TantivyIndex {

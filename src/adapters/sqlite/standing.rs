@@ -37,9 +37,8 @@ fn standings(
     let Some(number) = collection_ref(connection, collection)? else {
         return Ok(vec![Vec::new(); documents.len()]);
     };
-    // One view of the ledger for all of them.
-    let view = connection.unchecked_transaction().map_err(sql_fault)?;
-    documents.iter().map(|document_id| standing(&view, collection, number, generation, document_id)).collect()
+    let of = |document_id| standing(connection, collection, number, generation, document_id);
+    documents.iter().map(of).collect()
 }
 
 fn standing(

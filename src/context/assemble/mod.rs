@@ -315,14 +315,13 @@ fn trace(prices: &Prices, packed: &Packed, closed: &[Option<Closed>], limits: Li
     let atoms = &prices.atoms.atoms;
     let entry = |(number, item): (usize, &Item)| {
         let own = item.atoms.clone();
-        let chosen = own.clone().filter(|index| packed.selection.is_chosen(*index));
         TraceEntry {
             chunk_id: item.chunk.id,
             citation: Some(item.citation()),
             score: item.score,
             gain: own.clone().map(|index| atoms[index].gain).sum(),
             tokens: own.map(|index| prices.known(index)).sum(),
-            kept_bytes: chosen.map(|index| atoms[index].span.len()).sum(),
+            kept_bytes: packed.united.kept_bytes[number],
             verdict: item
                 .verdict
                 .or(packed.united.verdicts[number])

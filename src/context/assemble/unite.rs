@@ -19,8 +19,10 @@ pub(super) struct United {
     pub(super) passages: Vec<Passage>,
     /// Ordinals of the first and last chunk of each.
     pub(super) chunks: Vec<(u32, u32)>,
-    /// By candidate; none for those of which nothing was chosen.
+    /// By candidate; none for those of which no passage has anything.
     pub(super) verdicts: Vec<Option<Verdict>>,
+    /// By candidate: bytes of it that are in passages.
+    pub(super) kept_bytes: Vec<usize>,
 }
 
 /// A passage in the making.
@@ -90,9 +92,11 @@ pub(super) fn unite(
         selection.runs(prices).into_iter().filter_map(|run| joined(&run, selection, prices, also)).collect();
     arrange(&mut runs, order);
     let mut verdicts: Vec<Option<Verdict>> = vec![None; prices.items.len()];
+    let mut kept_bytes = vec![0; prices.items.len()];
     for (run, passage) in runs.iter().zip(before + 1..) {
         for member in &run.members {
             verdicts[*member].get_or_insert(Verdict::MergedInto { passage });
+            kept_bytes[*member] += shared(prices.items[*member].chunk.span, run.passage.span);
         }
     }
     for (place, run) in runs.iter().enumerate().rev() {
@@ -103,7 +107,12 @@ pub(super) fn unite(
         own.fold((u32::MAX, 0), |(first, last), ordinal| (first.min(ordinal), last.max(ordinal)))
     };
     let chunks = runs.iter().map(ordinals).collect();
-    United { passages: runs.into_iter().map(|run| run.passage).collect(), chunks, verdicts }
+    United { passages: runs.into_iter().map(|run| run.passage).collect(), chunks, verdicts, kept_bytes }
+}
+
+/// Bytes that two spans of one document share.
+fn shared(left: Span, right: Span) -> usize {
+    left.end.min(right.end).saturating_sub(left.start.max(right.start))
 }
 
 /// The passage of a run of atoms; none if it is blank.
@@ -118,13 +127,16 @@ fn joined(
     let first = &atoms.atoms[range.start];
     let span = Span { start: first.span.start, end: atoms.atoms[range.end - 1].span.end };
     let span = trimmed(atoms.slice(first.region, span), span)?;
-    let best = range.clone().map(|index| atoms.atoms[index].item).min()?;
+    // What was trimmed off may have been all of an atom, and all that a candidate had.
+    let mut visible = atoms.atoms[range.clone()].iter().filter(|atom| shared(atom.span, span) > 0);
+    let first = visible.next()?;
+    let best = visible.map(|atom| atom.item).fold(first.item, usize::min);
     let chunk = items[first.item].chunk;
     let mut members: Vec<usize> = Vec::new();
     let mut elsewhere: Vec<Citation> = Vec::new();
     for (number, item) in items.iter().enumerate() {
         let is_in = item.atoms.start < range.end && range.start < item.atoms.end;
-        if is_in && item.group == first.group {
+        if is_in && shared(item.chunk.span, span) > 0 {
             members.push(number);
             elsewhere.extend_from_slice(&also[number]);
         }

@@ -42,6 +42,19 @@ fn neighbours_become_one_passage_and_pay_one_frame() {
 }
 
 #[test]
+fn blank_bytes_that_a_passage_sheds_are_no_part_of_it() {
+    // Both have the line feed, and the passage that begins with it starts behind it.
+    let before = "nothing that answers in one sentence that never ends and ".repeat(8) + "\n";
+    let answer = chunk("a.md", before.len() - 1, &format!("\n{SENTENCE}"));
+    let assembled = run(vec![candidate(chunk("a.md", 0, &before), 0.1), candidate(answer, 1.0)], 80);
+    assert_eq!(assembled.passages.len(), 1);
+    assert_eq!(assembled.passages[0].span.start, before.len());
+    let became = |at: usize| (assembled.trace[at].verdict, assembled.trace[at].kept_bytes);
+    assert_eq!(became(0), (Verdict::Kept { passage: 1 }, SENTENCE.len()));
+    assert_eq!(became(1), (Verdict::OverBudget, 0));
+}
+
+#[test]
 fn duplicates_are_paid_once_and_all_cited() {
     let nearly = SENTENCE.to_owned() + " " + SENTENCE + " And a few more words make no difference.";
     let long = SENTENCE.to_owned() + " " + SENTENCE + " And a few more words make no great difference.";

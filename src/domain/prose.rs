@@ -28,8 +28,13 @@ pub fn is_wrapped(bytes: &[u8], line_end: usize) -> bool {
 
 /// The byte after each sentence and the white space behind it, ascending, inside of `text`.
 pub fn sentence_ends(text: &str) -> impl Iterator<Item = usize> {
+    sentence_ends_behind(text, 0)
+}
+
+/// Those whose stops are at a byte or behind it.
+pub fn sentence_ends_behind(text: &str, from: usize) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
-    let mut position = 0;
+    let mut position = from;
     std::iter::from_fn(move || {
         while position < bytes.len() {
             let stop = next_stop(bytes, position)?;

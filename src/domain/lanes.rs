@@ -1,10 +1,14 @@
-//! Eight bytes of a text at a time, without branches for each.
+//! Eight bytes of a text at a time, or 64, without branches for each.
 //!
-//! A mask has the high bit of every byte that is meant and no other bit. The lowest byte is the
-//! first of the text.
+//! A mask of eight bytes has the high bit of every byte that is meant and no other bit. The lowest
+//! byte is the first of the text. A mask of 64 has a bit for each ([`bits`]): it is made by
+//! instructions for many bytes at once, and pays where every run of a text is asked for.
 
 /// Bytes that are looked at together.
 pub const LANES: usize = 8;
+
+/// Bytes that [`bits`] looks at together.
+pub const BLOCK: usize = 64;
 
 const EACH: u64 = 0x0101_0101_0101_0101;
 const LOW: u64 = 0x7F * EACH;
@@ -18,14 +22,6 @@ pub fn load(text: &[u8], at: usize) -> u64 {
         Some(lanes) => u64::from_le_bytes(*lanes),
         None => rest.iter().rev().fold(u64::from(b' ') * EACH, |lanes, byte| lanes << 8 | u64::from(*byte)),
     }
-}
-
-/// ASCII white space, as [`u8::is_ascii_whitespace`] has it.
-#[inline]
-pub fn white_space(lanes: u64) -> u64 {
-    let low = lanes & LOW;
-    let breaks = at_least(low, b'\t') & !at_least(low, b'\r' + 1) & !equal(low, 0x0B);
-    (breaks | equal(low, b' ')) & !lanes & HIGH
 }
 
 /// ASCII digits.
@@ -47,12 +43,6 @@ pub fn full_stops(lanes: u64) -> u64 {
     (equal(low, b'.') | equal(low, b'!') | equal(low, b'?') | lanes) & HIGH
 }
 
-/// First bytes of characters of three or four.
-#[inline]
-pub fn wide(lanes: u64) -> u64 {
-    lanes & lanes << 1 & lanes << 2 & HIGH
-}
-
 /// Bytes that are not meant.
 #[inline]
 pub fn others(mask: u64) -> u64 {
@@ -69,6 +59,81 @@ pub fn length_before(mask: u64) -> usize {
 #[inline]
 pub fn first(length: usize) -> u64 {
     if length < LANES { (1 << (8 * length)) - 1 } else { u64::MAX }
+}
+
+/// A bit for every byte of a block that is meant. A test without branches is made for many bytes at
+/// once.
+#[inline]
+pub fn bits(block: &[u8; BLOCK], is_meant: impl Fn(u8) -> bool) -> u64 {
+    let mut flags = [0; BLOCK];
+    for (at, flag) in flags.iter_mut().enumerate() {
+        *flag = u8::from(is_meant(block[at]));
+    }
+    let (eights, _) = flags.as_chunks::<LANES>();
+    // The product moves the lowest bit of each byte to its place in the highest byte.
+    let together = |eight: &[u8; LANES]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    eights.iter().rev().fold(0, |bits, eight| bits << LANES | together(eight))
+}
+
+/// What the bytes of a block are to [`for_each_run`].
+#[derive(Debug, Clone, Copy)]
+pub struct Kinds {
+    /// Parts of runs.
+    pub inside: u64,
+    /// Those of them that start one, whatever stands before.
+    pub starting: u64,
+    /// Those whose runs are told.
+    pub marked: u64,
+}
+
+/// Calls back with the start and the end of every run, and whether a marked byte is in it. Spaces
+/// are no parts of runs.
+#[inline]
+pub fn for_each_run(
+    text: &[u8],
+    kinds: impl Fn(&[u8; BLOCK]) -> Kinds,
+    mut run: impl FnMut(usize, usize, bool),
+) {
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let mut last = [b' '; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    let (mut start, mut before, mut marked_to) = (0, 0, 0);
+    let mut base = 0;
+    for block in blocks.iter().chain([&last]) {
+        let Kinds { inside, starting, marked } = kinds(block);
+        // Runs end where what stands before is inside of one and either this is not or starts one.
+        let inside_before = inside << 1 | before;
+        let mut ends = inside_before & (!inside | starting);
+        let mut starts = inside & (!inside_before | starting);
+        before = inside >> (BLOCK - 1);
+        while ends != 0 {
+            let bit = ends.trailing_zeros();
+            ends &= ends - 1;
+            let first = starts & ((1 << bit) - 1);
+            if first != 0 {
+                start = base + first.trailing_zeros() as usize;
+                starts &= !first;
+            }
+            if marked != 0 {
+                marked_to = end_of(marked & ((1 << bit) - 1), base).unwrap_or(marked_to);
+            }
+            run(start, base + bit as usize, marked_to > start);
+        }
+        if starts != 0 {
+            start = base + starts.trailing_zeros() as usize;
+        }
+        marked_to = end_of(marked, base).unwrap_or(marked_to);
+        base += BLOCK;
+    }
+    if before == 1 {
+        run(start, text.len(), marked_to > start);
+    }
+}
+
+/// The byte after the last that a mask of the block at `base` means.
+#[inline]
+fn end_of(mask: u64, base: usize) -> Option<usize> {
+    (mask != 0).then(|| base + BLOCK - mask.leading_zeros() as usize)
 }
 
 /// High bits of bytes below 128 that are in a range; other bits are noise.
@@ -94,12 +159,10 @@ mod tests {
     #[test]
     fn masks_are_those_of_single_bytes() {
         type Kind = (fn(u64) -> u64, fn(&u8) -> bool);
-        let kinds: [Kind; 5] = [
-            (white_space, u8::is_ascii_whitespace),
+        let kinds: [Kind; 3] = [
             (digits, u8::is_ascii_digit),
             (letters, u8::is_ascii_alphabetic),
             (full_stops, |byte| matches!(byte, b'.' | b'!' | b'?' | 0x80..)),
-            (wide, |byte| *byte >= 0xE0),
         ];
         for (mask, belongs) in kinds {
             // Every byte beside every other.
@@ -123,7 +186,42 @@ mod tests {
     #[test]
     fn lengths_and_what_is_before() {
         assert_eq!(length_before(0), LANES);
-        assert_eq!(length_before(white_space(load(b"word next", 0))), 4);
+        assert_eq!(length_before(others(letters(load(b"word next", 0)))), 4);
         assert_eq!([first(0), first(1), first(LANES)], [0, 0xFF, u64::MAX]);
+    }
+
+    #[test]
+    fn runs_are_those_of_single_bytes() {
+        let is_inside = |byte: u8| byte != b' ';
+        let kinds = |block: &[u8; BLOCK]| Kinds {
+            inside: bits(block, is_inside),
+            starting: bits(block, |byte| byte == b'^'),
+            marked: bits(block, |byte| byte == b'1'),
+        };
+        // Runs of all lengths at all places of a block, to its borders and over them.
+        let mut text = Vec::new();
+        for length in 0..150_usize {
+            text.extend((0..length).map(|at| if at % 41 == 40 { b'^' } else { b"abcdefg"[at % 7] }));
+            text.extend(if length % 3 == 0 { *b"1  " } else { *b"2 1" });
+            text.resize(text.len() + length % 5, b' ');
+        }
+        for cut in [text.len(), 128, 64, 63, 1, 0] {
+            let text = &text[..cut];
+            let mut expected = Vec::new();
+            let mut at = 0;
+            while at < text.len() {
+                let goes_on = |byte: &&u8| is_inside(**byte) && **byte != b'^';
+                let length = 1 + text[at + 1..].iter().take_while(goes_on).count();
+                if is_inside(text[at]) {
+                    expected.push((at, at + length, text[at..at + length].contains(&b'1')));
+                    at += length;
+                } else {
+                    at += 1;
+                }
+            }
+            let mut runs = Vec::new();
+            for_each_run(text, kinds, |start, end, marked| runs.push((start, end, marked)));
+            assert_eq!(runs, expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod fence;
 pub mod filter;
 pub mod ids;
 pub mod lanes;
+pub mod memo;
 pub mod metadata;
 pub mod origin;
 pub mod pipeline;

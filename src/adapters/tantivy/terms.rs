@@ -10,11 +10,18 @@ use foldhash::fast::RandomState;
 use tantivy::tokenizer::{TextAnalyzer, TokenStream};
 
 use super::analyzer::WordCursor;
+use crate::domain::lanes::{self, BLOCK, Kinds};
+use crate::domain::memo::Memo;
 use crate::ports::lexical::QuestionTerms;
+
+/// Slots of the memory of words: few of a hundred passages' different words start as a term does.
+const SLOTS: usize = 1024;
+/// What stands for words that are no term of the question.
+const NO_TERM: u32 = u32::MAX;
 
 /// Distinct terms and the analyzer that made them.
 pub(super) struct IndexTerms {
-    numbers: HashMap<String, usize, RandomState>,
+    numbers: HashMap<String, u32, RandomState>,
     /// By byte: whether a word that starts with it can be a term.
     starts: [bool; 256],
     analyzer: TextAnalyzer,
@@ -32,9 +39,10 @@ impl IndexTerms {
         Self { numbers: terms.into_iter().zip(0..).collect(), starts, analyzer }
     }
 
-    fn number(&self, analyzer: &mut TextAnalyzer, word: &str) -> Option<usize> {
+    fn number(&self, analyzer: &mut TextAnalyzer, word: &str) -> u32 {
         let mut stream = analyzer.token_stream(word);
-        stream.advance().then(|| self.numbers.get(stream.token().text.as_str()).copied()).flatten()
+        let term = stream.advance().then(|| self.numbers.get(stream.token().text.as_str()).copied());
+        term.flatten().unwrap_or(NO_TERM)
     }
 }
 
@@ -45,18 +53,39 @@ impl QuestionTerms for IndexTerms {
 
     fn find(&self, texts: &[&str], found: &mut dyn FnMut(usize, usize, usize)) {
         let mut analyzer = self.analyzer.clone();
-        let mut known: HashMap<&str, Option<usize>, RandomState> = HashMap::default();
-        for (text, number) in texts.iter().zip(0..) {
-            for span in WordCursor::new(text) {
-                if !self.starts[usize::from(text.as_bytes()[span.start])] {
-                    continue;
+        let mut known: HashMap<&str, u32, RandomState> = HashMap::default();
+        let mut memo = Memo::new(SLOTS);
+        for (text, number) in texts.iter().copied().zip(0..) {
+            let mut look_up = |start: usize, end: usize| {
+                let word = &text[start..end];
+                if !self.starts[usize::from(word.as_bytes()[0])] {
+                    return;
                 }
-                let word = &text[span.clone()];
-                let term = *known.entry(word).or_insert_with(|| self.number(&mut analyzer, word));
-                if let Some(term) = term {
-                    found(number, span.start, term);
+                let term = memo.get_or(&text.as_bytes()[start..], end - start, || {
+                    *known.entry(word).or_insert_with(|| self.number(&mut analyzer, word))
+                });
+                if term != NO_TERM {
+                    found(number, start, term as usize);
                 }
-            }
+            };
+            // Words end at other ASCII characters, so that a run between two has whole ones.
+            lanes::for_each_run(text.as_bytes(), kinds, |start, end, beyond_ascii| {
+                if beyond_ascii {
+                    for word in WordCursor::new(&text[start..end]) {
+                        look_up(start + word.start, start + word.end);
+                    }
+                } else {
+                    look_up(start, end);
+                }
+            });
         }
     }
+}
+
+/// Runs of letters, digits and whatever is not ASCII; the last are marked.
+#[inline]
+fn kinds(block: &[u8; BLOCK]) -> Kinds {
+    let marked = lanes::bits(block, |byte| byte >= 0x80);
+    let is_ascii_word = |byte: u8| (byte.wrapping_sub(b'0') < 10) | ((byte | 0x20).wrapping_sub(b'a') < 26);
+    Kinds { inside: lanes::bits(block, is_ascii_word) | marked, starting: 0, marked }
 }

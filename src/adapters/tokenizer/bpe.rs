@@ -21,14 +21,14 @@ use bpe_openai::{Tokenizer as Vocabulary, cl100k_base, o200k_base};
 
 use super::pieces::{Rules, lengths, split};
 use crate::domain::chunk::Span;
-use crate::domain::lanes::{self, LANES};
+use crate::domain::memo::Memo;
 use crate::ports::tokenizer::{TokenTable, Tokenizer};
 
-/// Longest piece, in bytes, that [`Counter`] remembers: it fits two words with its length.
-const REMEMBERED_BYTES_MAX: usize = 15;
 /// Most slots of [`Counter`]: 768 KiB, within a level-two cache of today. Running text of a hundred
 /// passages has several thousand different pieces, and two in one slot drive each other out.
 const SLOTS_MAX: usize = 32_768;
+/// Fewest.
+const SLOTS_MIN: usize = 64;
 /// Memories that a vocabulary keeps while nobody counts.
 const POOLED_MAX: usize = 16;
 /// Pieces longer than this many bytes are interpolated by [`TokenTable::tokens_before`].
@@ -244,37 +244,19 @@ impl Pool {
 /// Counts pieces and remembers the short ones.
 struct Counter {
     vocabulary: &'static Vocabulary,
-    slots: Vec<Slot>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    key: [u64; 2],
-    tokens: u32,
+    known: Memo<u32>,
 }
 
 impl Counter {
     fn new(vocabulary: &'static Vocabulary, text_bytes: usize) -> Self {
-        let slots = (text_bytes / 8).min(SLOTS_MAX).next_power_of_two().max(64);
-        Self { vocabulary, slots: vec![Slot::default(); slots] }
+        Self { vocabulary, known: Memo::new((text_bytes / 8).clamp(SLOTS_MIN, SLOTS_MAX)) }
     }
 
     /// Tokens of the piece of `length` bytes that `text` starts with.
     #[inline]
     fn count(&mut self, text: &str, length: usize) -> u32 {
         let bytes = text.as_bytes();
-        if length > REMEMBERED_BYTES_MAX {
-            return narrow(self.vocabulary.bpe.count(&bytes[..length]));
-        }
-        let low = lanes::load(bytes, 0) & lanes::first(length);
-        let high = if length > LANES { lanes::load(bytes, LANES) & lanes::first(length - LANES) } else { 0 };
-        let key = [low, high | (length as u64) << (8 * (LANES - 1))];
-        let mixed = (key[0] ^ key[1].rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let index = (mixed >> 40) as usize & (self.slots.len() - 1);
-        if self.slots[index].key != key {
-            self.slots[index] = Slot { key, tokens: narrow(self.vocabulary.bpe.count(&bytes[..length])) };
-        }
-        self.slots[index].tokens
+        self.known.get_or(bytes, length, || narrow(self.vocabulary.bpe.count(&bytes[..length])))
     }
 }
 

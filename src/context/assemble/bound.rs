@@ -5,13 +5,15 @@
 //! that the atom, or the framing of a passage, adds to any context
 //! ([`crate::ports::tokenizer::Tokenizer::count_and_least`]). The inner maximum is exact: along
 //! each region a passage either goes on or starts anew, one pass for one λ. The bound is convex
-//! in λ; [`ROUNDS`] halvings find its least value closely, and any value holds.
+//! in λ, so its least value is closed in on, [`LANES`] prices at a time; any value holds.
 
 use super::atoms::Atoms;
 use super::prices::{DIGITS_MAX, Prices};
 
-/// Halvings of the interval of λ.
-const ROUNDS: usize = 40;
+/// Prices that are tried at once: each waits for its own additions only.
+const LANES: usize = 4;
+/// How often the interval of λ is narrowed, to 2 parts of [`LANES`] + 1 each time: to a millionth.
+const ROUNDS: usize = 15;
 
 /// Share of the best gain below which an atom counts as free, since counting it is not.
 const NEGLIGIBLE_SHARE: f64 = 1e-3;
@@ -55,39 +57,44 @@ fn upper(prices: &Prices, admits: impl Fn(usize) -> bool, budget: usize) -> f64 
         })
         .collect();
     let budget = budget as f64;
-    let values = |prices: [f64; 2]| {
-        let beyond = unconstrained(atoms, &least, prices);
-        [prices[0] * budget + beyond[0], prices[1] * budget + beyond[1]]
-    };
     // Beyond the best gain per token nothing is worth its price, and the bound only grows.
     let densities = least.iter().map(|atom| atom.gain / atom.body.max(1.0));
     let (mut low, mut high) = (0.0, densities.fold(0.0, f64::max));
-    let mut best = values([low, high]).into_iter().fold(f64::INFINITY, f64::min);
-    for _ in 0..ROUNDS {
-        let (left, right) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-        let [at_left, at_right] = values([left, right]);
-        best = best.min(at_left).min(at_right);
-        if at_left <= at_right { high = right } else { low = left }
+    let mut best = f64::INFINITY;
+    for round in 0..=ROUNDS {
+        let part = (high - low) / (LANES + 1) as f64;
+        // The ends are tried once; from then on they are prices that were tried before.
+        let prices = std::array::from_fn(|lane| match round {
+            0 => high * lane as f64 / (LANES - 1) as f64,
+            _ => low + part * (lane + 1) as f64,
+        });
+        let beyond = unconstrained(atoms, &least, prices);
+        let values: [f64; LANES] = std::array::from_fn(|lane| prices[lane] * budget + beyond[lane]);
+        let lowest = (0..LANES).min_by(|one, other| values[*one].total_cmp(&values[*other])).unwrap_or(0);
+        best = best.min(values[lowest]);
+        if round > 0 {
+            (low, high) = ((prices[lowest] - part).max(0.0), prices[lowest] + part);
+        }
     }
     // Rounding of sums must not turn a bound into less than the truth.
     best * (1.0 + 1e-9)
 }
 
-/// The most that any set gains beyond what it costs, at each of two prices.
-fn unconstrained(atoms: &Atoms, least: &[Least], prices: [f64; 2]) -> [f64; 2] {
-    let mut total = [0.0; 2];
+/// The most that any set gains beyond what it costs, at each of some prices.
+fn unconstrained(atoms: &Atoms, least: &[Least], prices: [f64; LANES]) -> [f64; LANES] {
+    let mut total = [0.0; LANES];
     for region in &atoms.regions {
         // Best so far with the atom before left out, and taken.
-        let (mut apart, mut inside) = ([0.0; 2], [f64::NEG_INFINITY; 2]);
+        let (mut apart, mut inside) = ([0.0; LANES], [f64::NEG_INFINITY; LANES]);
         for Least { gain, body, label } in &least[region.atoms.clone()] {
-            for lane in 0..2 {
+            for lane in 0..LANES {
                 let worth = gain - prices[lane] * body;
                 let taken = worth + higher(inside[lane], apart[lane] - prices[lane] * label);
                 apart[lane] = higher(apart[lane], inside[lane]);
                 inside[lane] = taken;
             }
         }
-        for lane in 0..2 {
+        for lane in 0..LANES {
             total[lane] += higher(apart[lane], inside[lane]);
         }
     }

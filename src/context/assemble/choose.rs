@@ -7,7 +7,6 @@
 //! (Minoux, 1978): counted, compared, chosen if what it adds fits into what is left. A choice
 //! makes its neighbours cheaper, so they come up again.
 
-use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
@@ -32,6 +31,8 @@ pub(super) enum Rule {
 pub(super) struct Options {
     /// By start, then end.
     ranges: Vec<Range<usize>>,
+    /// By option: higher for shorter ones, then for earlier ones: the order that settles ties. Even.
+    places: Vec<u64>,
     /// By atom: the first option that starts at it or behind.
     starting: Vec<usize>,
     /// Options by end.
@@ -120,7 +121,8 @@ impl Options {
             by_end[places[range.end]] = number;
             places[range.end] += 1;
         }
-        Self { ranges, starting, by_end, ending, of_group }
+        let places = ranges.iter().map(|range| !((range.len() as u64) << 32 | range.start as u64) << 1);
+        Self { places: places.collect(), ranges, starting, by_end, ending, of_group }
     }
 
     /// Options that start at an atom or end before it.
@@ -132,39 +134,24 @@ impl Options {
 }
 
 /// One place in the heap.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    key: f64,
-    /// Shorter options first, then earlier ones: the order that settles ties.
-    place: Reverse<(usize, usize)>,
+    /// The bits of what options are compared by, which is above 0 and so has bits in its order.
+    key: u64,
+    /// The option's, and whether the key comes from counted tokens in the lowest bit.
+    place: u64,
     option: usize,
-    /// Whether the key comes from counted tokens.
-    counted: bool,
 }
 
-impl Ord for Entry {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key
-            .total_cmp(&other.key)
-            .then_with(|| self.place.cmp(&other.place))
-            .then_with(|| self.counted.cmp(&other.counted))
+impl Entry {
+    fn key(&self) -> f64 {
+        f64::from_bits(self.key)
+    }
+
+    fn is_counted(&self) -> bool {
+        self.place & 1 == 1
     }
 }
-
-impl PartialOrd for Entry {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
 
 /// Adds to `selection` until nothing more fits; whatever it adds gains something.
 pub(super) fn greedy(
@@ -174,23 +161,22 @@ pub(super) fn greedy(
     rule: Rule,
     limits: Limits,
 ) -> Selection {
-    let mut heap: BinaryHeap<Entry> = BinaryHeap::with_capacity(options.ranges.len());
-    for option in 0..options.ranges.len() {
-        push(&mut heap, prices, options, &selection, rule, option, false);
-    }
+    let all = 0..options.ranges.len();
+    let all = all.filter_map(|option| entry(prices, options, &selection, rule, option));
+    let mut heap = BinaryHeap::from(all.collect::<Vec<Entry>>());
     while let Some(top) = heap.pop() {
         let range = &options.ranges[top.option];
         if !selection.may_choose(range) {
             continue;
         }
         let left = limits.tokens.saturating_sub(selection.tokens());
-        if !top.counted && selection.is_hopeless(prices, range, left) {
+        if !top.is_counted() && selection.is_hopeless(prices, range, left) {
             continue;
         }
         let delta = selection.delta(prices, range, true);
-        if key(rule, delta) < top.key || !top.counted {
-            if delta.gain > 0.0 {
-                push_entry(&mut heap, range, top.option, key(rule, delta), true);
+        if key(rule, delta) < top.key() || !top.is_counted() {
+            if let Some(again) = entry_of(options, rule, top.option, delta, true) {
+                heap.push(again);
             }
             continue;
         }
@@ -201,7 +187,11 @@ pub(super) fn greedy(
         }
         let first = selection.passages_of(group) == 0;
         selection.choose(prices, range, delta);
-        let mut look_again = |option| push(&mut heap, prices, options, &selection, rule, option, false);
+        let mut look_again = |option| {
+            if let Some(again) = entry(prices, options, &selection, rule, option) {
+                heap.push(again);
+            }
+        };
         if first {
             options.of_group[group].clone().for_each(&mut look_again);
         } else {
@@ -218,26 +208,24 @@ fn key(rule: Rule, delta: Delta) -> f64 {
     }
 }
 
-fn push(
-    heap: &mut BinaryHeap<Entry>,
+/// An option's place in the heap, with guessed tokens; none if it may not be chosen or gains nothing.
+fn entry(
     prices: &mut Prices,
     options: &Options,
     selection: &Selection,
     rule: Rule,
     option: usize,
-    counted: bool,
-) {
+) -> Option<Entry> {
     let range = &options.ranges[option];
-    if selection.may_choose(range) {
-        let delta = selection.delta(prices, range, counted);
-        if delta.gain > 0.0 {
-            push_entry(heap, range, option, key(rule, delta), counted);
-        }
+    if !selection.may_choose(range) {
+        return None;
     }
+    entry_of(options, rule, option, selection.delta(prices, range, false), false)
 }
 
-fn push_entry(heap: &mut BinaryHeap<Entry>, range: &Range<usize>, option: usize, key: f64, counted: bool) {
-    heap.push(Entry { key, place: Reverse((range.len(), range.start)), option, counted });
+fn entry_of(options: &Options, rule: Rule, option: usize, delta: Delta, counted: bool) -> Option<Entry> {
+    let place = options.places[option] | u64::from(counted);
+    (delta.gain > 0.0).then(|| Entry { key: key(rule, delta).to_bits(), place, option })
 }
 
 /// Lets single atoms outside take the place of chosen ones that gain less.
@@ -261,6 +249,10 @@ pub(super) fn swap(
             .filter(|index| selection.is_chosen(*index) && gain(prices, *index) < gain(prices, incoming))
             .min_by(|left, right| gain(prices, *left).total_cmp(&gain(prices, *right)).then(left.cmp(right)));
         let Some(outgoing) = outgoing else { continue };
+        let spent = selection.tokens() + selection.least_added(prices, incoming);
+        if spent > limits.tokens + selection.most_freed(prices, outgoing) {
+            continue;
+        }
         let mut changed = selection.clone();
         changed.leave_out(prices, outgoing);
         let range = incoming..incoming + 1;

@@ -54,10 +54,10 @@ impl Sketch {
 pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     let mut also = vec![Vec::new(); items.len()];
     let mut sketches: Vec<Option<Sketch>> = Vec::with_capacity(items.len());
-    let mut by_hash = ByHash::default();
     let outlines: Vec<Option<Outline>> =
         items.iter().map(|item| item.is_live().then(|| Outline::of(&item.chunk.text))).collect();
     let accompanied = accompanied(&outlines);
+    let mut by_hash = ByHash::with_capacity(prefixes_length(&outlines));
     for (index, outline) in outlines.into_iter().enumerate() {
         let mut sketch = outline.filter(|_| accompanied[index]).map(sketch);
         if let Some(other) = &mut sketch {
@@ -85,7 +85,6 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
 }
 
 /// Candidates by the hashes of their prefixes: a list for each hash, linked through `entries`.
-#[derive(Default)]
 struct ByHash {
     heads: HashMap<u64, usize, RandomState>,
     /// Candidate, and the entry before it in the list.
@@ -93,6 +92,11 @@ struct ByHash {
 }
 
 impl ByHash {
+    fn with_capacity(hashes: usize) -> Self {
+        let heads = HashMap::with_capacity_and_hasher(hashes, RandomState::default());
+        Self { heads, entries: Vec::with_capacity(hashes) }
+    }
+
     fn add(&mut self, prefix: &[u64], candidate: usize) {
         for hash in prefix {
             let before = self.heads.insert(*hash, self.entries.len());
@@ -147,6 +151,11 @@ fn is_plausible(kept: &Sketch, other: &Sketch) -> bool {
 /// Lowest hashes of which similar sets share at least one.
 fn prefix_length(shingles: usize) -> usize {
     (shingles + 1).saturating_sub((shingles * SIMILARITY_TENTHS_MIN).div_ceil(10)).min(shingles)
+}
+
+/// Lowest hashes of all texts together, at most.
+fn prefixes_length(outlines: &[Option<Outline>]) -> usize {
+    outlines.iter().flatten().map(|outline| prefix_length(outline.hashes.len())).sum()
 }
 
 /// Whether the lowest hashes leave it open that two sets are similar: up to the lower end of both,
@@ -268,7 +277,8 @@ const REPEAT_BYTES_MIN: usize = 40;
 pub(super) fn mark_repeats(atoms: &mut Atoms) {
     let mut order: Vec<usize> = (0..atoms.len()).collect();
     order.sort_by_key(|index| (atoms.atoms[*index].item, *index));
-    let mut seen: HashMap<&str, usize, RandomState> = HashMap::default();
+    let mut seen: HashMap<&str, usize, RandomState> =
+        HashMap::with_capacity_and_hasher(atoms.len(), RandomState::default());
     let mut repeats = Vec::new();
     for index in order {
         let text = atoms.text(index).trim();

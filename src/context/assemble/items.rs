@@ -69,11 +69,12 @@ fn same_document(left: &Chunk, right: &Chunk) -> Ordering {
 /// The number of each candidate's document version, counted in order of appearance.
 fn number_documents(ranked: &[&Candidate]) -> Vec<usize> {
     let mut numbers = BTreeMap::new();
-    let mut number_of = |candidate: &&Candidate| {
+    let mut all = Vec::with_capacity(ranked.len());
+    for candidate in ranked {
         let next = numbers.len();
-        *numbers.entry((candidate.chunk.document_id.clone(), candidate.chunk.version)).or_insert(next)
-    };
-    ranked.iter().map(&mut number_of).collect()
+        all.push(*numbers.entry((&candidate.chunk.document_id, candidate.chunk.version)).or_insert(next));
+    }
+    all
 }
 
 fn item_of(candidate: &Candidate, best: f32, group: usize) -> Item<'_> {

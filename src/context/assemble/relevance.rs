@@ -126,12 +126,13 @@ impl Evidence {
         for (index, relevance) in relevance.iter_mut().enumerate() {
             *relevance += share * row(index).iter().sum::<f64>();
         }
-        let value =
-            |relevance: f64, size: f64| worth(relevance, size) / (size / BYTES_PER_TOKEN + FRAMING_TOKENS);
+        let per_token = |size: &f64| worth(1.0, *size) / (size / BYTES_PER_TOKEN + FRAMING_TOKENS);
+        let factors: Vec<f64> = sizes.iter().map(per_token).collect();
+        let value = |relevance: f64, index: usize| worth(relevance, 1.0) * factors[index];
         // What was taken, and what repeats, is out.
         let mut values: Vec<f64> = (0..atoms.len())
             .map(|index| match atoms.atoms[index].repeats {
-                None => value(relevance[index], sizes[index]),
+                None => value(relevance[index], index),
                 Some(_) => f64::NEG_INFINITY,
             })
             .collect();
@@ -151,7 +152,7 @@ impl Evidence {
                 }
                 let row = row(index);
                 relevance[index] -= lost.iter().map(|(term, lost)| row[*term] * lost).sum::<f64>();
-                values[index] = value(relevance[index], sizes[index]);
+                values[index] = value(relevance[index], index);
             }
         }
     }

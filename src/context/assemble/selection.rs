@@ -131,6 +131,11 @@ impl Selection {
             text += prices.hoped(index);
             known += prices.known(index);
         }
+        // It may join at most one passage more than it has atoms, and save the framing of all but one.
+        let document = if self.grouped { 0 } else { prices.document(range.start) };
+        if text > left + SLACK_TOKENS + range.len() * (FRAMING_TOKENS_GUESS + document) {
+            return true;
+        }
         let delta = self.delta(prices, range, false);
         let framing = delta.added - known;
         (text + framing).saturating_sub(delta.saved + SLACK_TOKENS) > left
@@ -191,6 +196,21 @@ impl Selection {
         self.recount(prices);
     }
 
+    /// The most tokens that leaving one atom out frees.
+    pub(super) fn most_freed(&self, prices: &mut Prices, index: usize) -> usize {
+        let alone = !self.touched_before(prices, &(index..index + 1));
+        let alone = alone && !self.touched_after(prices, &(index..index + 1));
+        prices.body(index) + if alone { most_framing(prices, index) } else { 0 }
+    }
+
+    /// The least tokens that adding one atom costs, whatever else is left out.
+    pub(super) fn least_added(&self, prices: &mut Prices, index: usize) -> usize {
+        let range = index..index + 1;
+        let joins = self.touched_before(prices, &range) && self.touched_after(prices, &range);
+        let saved = if joins { most_framing(prices, index) } else { 0 };
+        prices.body(index).saturating_sub(saved)
+    }
+
     /// Leaves one atom out.
     pub(super) fn leave_out(&mut self, prices: &mut Prices, index: usize) {
         self.chosen[index] = false;
@@ -226,6 +246,12 @@ impl Selection {
     fn touched_after(&self, prices: &Prices, range: &Range<usize>) -> bool {
         prices.atoms.touches_next(range.end - 1) && self.chosen[range.end]
     }
+}
+
+/// The most that framing a passage that starts with an atom costs.
+fn most_framing(prices: &mut Prices, index: usize) -> usize {
+    let label = prices.label(index, true).max(prices.label(index, false));
+    label + prices.document(index) + prices.once()
 }
 
 /// Gain for each token added.

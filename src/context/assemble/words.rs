@@ -3,7 +3,7 @@
 //! A word is a run between ASCII white space; a character of three or four UTF-8 bytes starts
 //! one by itself, for scripts without spaces.
 
-use crate::domain::lanes::{self, LANES};
+use crate::domain::lanes::{self, BLOCK, Kinds, LANES};
 
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -11,35 +11,29 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Calls back with hash, bytes and presence of digits.
 #[inline]
 pub(super) fn for_each_word(text: &[u8], mut word: impl FnMut(u64, usize, bool)) {
-    let mut start = 0;
-    while start < text.len() {
-        if text[start].is_ascii_whitespace() {
-            start += 1;
-            continue;
-        }
-        let (mut at, mut hash, mut digits) = (start, SEED, 0);
-        let mut bytes = lanes::load(text, at);
-        // The first byte belongs to the word, whatever it is.
-        let mut ends = ending(bytes) & !0x80;
-        while ends == 0 {
-            hash = fold(hash ^ bytes);
-            digits |= lanes::digits(bytes);
+    lanes::for_each_run(text, kinds, |start, end, has_digit| {
+        let length = end - start;
+        // Nearly all words have no more than two loads; asking which have one costs more than it saves.
+        let mut at = (start + LANES).min(end);
+        let mut hash = fold(SEED ^ (lanes::load(text, start) & lanes::first(length)));
+        while end - at > LANES {
+            hash = fold(hash ^ lanes::load(text, at));
             at += LANES;
-            bytes = lanes::load(text, at);
-            ends = ending(bytes);
         }
-        let rest = lanes::length_before(ends);
-        let own = lanes::first(rest);
-        let length = at + rest - start;
-        digits |= lanes::digits(bytes) & own;
+        let rest = lanes::load(text, at) & lanes::first(end - at);
         // A word that ends in zeros is told from a shorter one by its length.
-        word(fold(hash ^ (bytes & own)) ^ length as u64, length, digits != 0);
-        start += length;
-    }
+        word(fold(hash ^ rest) ^ length as u64, length, has_digit);
+    });
 }
 
-fn ending(bytes: u64) -> u64 {
-    lanes::white_space(bytes) | lanes::wide(bytes)
+#[inline]
+fn kinds(block: &[u8; BLOCK]) -> Kinds {
+    let is_white = |byte: u8| (byte == b' ') | (byte.wrapping_sub(b'\t') < 5 && byte != 0x0B);
+    Kinds {
+        inside: !lanes::bits(block, is_white),
+        starting: lanes::bits(block, |byte| byte >= 0xE0),
+        marked: lanes::bits(block, |byte| byte.wrapping_sub(b'0') < 10),
+    }
 }
 
 /// Both halves of a product: every bit of the result depends on all bits (Wang Yi, wyhash).

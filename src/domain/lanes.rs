@@ -95,6 +95,7 @@ pub fn for_each_run(
     mut run: impl FnMut(usize, usize, bool),
 ) {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
+    // The spaces behind the rest, one at least, end the last run.
     let mut last = [b' '; BLOCK];
     last[..rest.len()].copy_from_slice(rest);
     let (mut start, mut before, mut marked_to) = (0, 0, 0);
@@ -124,9 +125,6 @@ pub fn for_each_run(
         }
         marked_to = end_of(marked, base).unwrap_or(marked_to);
         base += BLOCK;
-    }
-    if before == 1 {
-        run(start, text.len(), marked_to > start);
     }
 }
 

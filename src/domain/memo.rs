@@ -20,8 +20,8 @@ impl<V: Copy + Default> Memo<V> {
         Self { slots: vec![<_>::default(); slots.next_power_of_two()] }
     }
 
-    /// The value of the first `length` bytes of a text, `make` asked where it is not remembered. A
-    /// text without bytes has the default value.
+    /// The value of the first `length` bytes of a text, `make` asked where it is not remembered;
+    /// `length` is at least 1.
     #[inline]
     pub fn get_or(&mut self, text: &[u8], length: usize, make: impl FnOnce() -> V) -> V {
         if length > REMEMBERED_BYTES_MAX {

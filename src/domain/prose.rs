@@ -31,7 +31,8 @@ pub fn sentence_ends(text: &str) -> impl Iterator<Item = usize> {
     sentence_ends_behind(text, 0)
 }
 
-/// Those whose stops are at a byte or behind it.
+/// The same by a walk that starts at a byte: amid the closers of a stop it may take one of them for
+/// a stop of its own.
 pub fn sentence_ends_behind(text: &str, from: usize) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
     let mut position = from;

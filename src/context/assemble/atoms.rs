@@ -20,8 +20,8 @@ use crate::domain::prose::{is_wrapped, sentence_ends_behind};
 const ATOM_BYTES_MIN: usize = 120;
 /// The last atom of a candidate is joined to the one before if it has fewer bytes.
 const TAIL_BYTES_MIN: usize = 72;
-/// Closing quotes, brackets and white space, in bytes, between a full stop and the end of its
-/// sentence; where there are more the sentence goes on.
+/// A full stop, closing quotes, brackets and the white space behind it, in bytes, up to which the end
+/// of a sentence is seen for certain.
 const CLOSERS_BYTES_MAX: usize = 16;
 
 /// A part of a region.

@@ -249,10 +249,6 @@ pub(super) fn swap(
             .filter(|index| selection.is_chosen(*index) && gain(prices, *index) < gain(prices, incoming))
             .min_by(|left, right| gain(prices, *left).total_cmp(&gain(prices, *right)).then(left.cmp(right)));
         let Some(outgoing) = outgoing else { continue };
-        let spent = selection.tokens() + selection.least_added(prices, incoming);
-        if spent > limits.tokens + selection.most_freed(prices, outgoing) {
-            continue;
-        }
         let mut changed = selection.clone();
         changed.leave_out(prices, outgoing);
         let range = incoming..incoming + 1;

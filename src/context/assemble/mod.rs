@@ -340,7 +340,8 @@ fn left_out(
     limits: Limits,
 ) -> Verdict {
     let atoms = &prices.atoms.atoms;
-    let own = || item.atoms.clone();
+    // Of chosen atoms, if any, the passage has shed all: they were blank.
+    let own = || item.atoms.clone().filter(|index| !packed.selection.is_chosen(*index));
     if own().all(|index| closed[index] == Some(Closed::InFront)) {
         return Verdict::InPrefix;
     }

@@ -196,21 +196,6 @@ impl Selection {
         self.recount(prices);
     }
 
-    /// The most tokens that leaving one atom out frees.
-    pub(super) fn most_freed(&self, prices: &mut Prices, index: usize) -> usize {
-        let alone = !self.touched_before(prices, &(index..index + 1));
-        let alone = alone && !self.touched_after(prices, &(index..index + 1));
-        prices.body(index) + if alone { most_framing(prices, index) } else { 0 }
-    }
-
-    /// The least tokens that adding one atom costs, whatever else is left out.
-    pub(super) fn least_added(&self, prices: &mut Prices, index: usize) -> usize {
-        let range = index..index + 1;
-        let joins = self.touched_before(prices, &range) && self.touched_after(prices, &range);
-        let saved = if joins { most_framing(prices, index) } else { 0 };
-        prices.body(index).saturating_sub(saved)
-    }
-
     /// Leaves one atom out.
     pub(super) fn leave_out(&mut self, prices: &mut Prices, index: usize) {
         self.chosen[index] = false;
@@ -246,12 +231,6 @@ impl Selection {
     fn touched_after(&self, prices: &Prices, range: &Range<usize>) -> bool {
         prices.atoms.touches_next(range.end - 1) && self.chosen[range.end]
     }
-}
-
-/// The most that framing a passage that starts with an atom costs.
-fn most_framing(prices: &mut Prices, index: usize) -> usize {
-    let label = prices.label(index, true).max(prices.label(index, false));
-    label + prices.document(index) + prices.once()
 }
 
 /// Gain for each token added.

@@ -15,7 +15,7 @@ use crate::domain::ids::CollectionId;
 use crate::domain::pipeline::Pipeline;
 use crate::ingest::estimate::Estimate;
 use crate::ports::embedder::Pace;
-use crate::wiring::{Roles, Stack};
+use crate::wiring::{Roles, Stack, is_untouched};
 
 /// Says what a run would cost. Where nothing was ever stored, nothing is created either.
 pub(super) async fn run(
@@ -26,8 +26,11 @@ pub(super) async fn run(
     console: Console,
 ) -> Result<Exit, Failure> {
     let scratch = Scratch::new("dry-run")?;
-    let is_new = config.backends.ledger.is_none() && !config.data_dir.is_dir();
-    let config = if is_new { config.clone().embedded_in(scratch.path().to_owned()) } else { config.clone() };
+    let config = if is_untouched(config) {
+        config.clone().embedded_in(scratch.path().to_owned())
+    } else {
+        config.clone()
+    };
     let stack = Stack::open(&config, Roles::Look).await?;
     let outcome = async {
         let (mut estimator, embedder) = stack.estimator(collection, pipeline).await?;

@@ -11,7 +11,7 @@ use crate::domain::pipeline::{Pipeline, TOML_BYTES_MAX};
 use crate::fault::{Refusal, RefusalKind};
 use crate::ports::ledger::CollectionRecord;
 use crate::telemetry;
-use crate::wiring::{Roles, Stack};
+use crate::wiring::{Roles, Stack, is_untouched};
 
 /// The level of `config/default.toml`.
 const LEVEL_DEFAULT: &str = "info";
@@ -72,11 +72,11 @@ impl Global {
         tokenizer: Option<&str>,
     ) -> Result<(Config, Stack), Refusal> {
         let config = self.config()?.reading_for(tokenizer);
-        if config.backends.ledger.is_none() && !config.data_dir.is_dir() {
+        if is_untouched(&config) {
             return Err(Refusal::not_found(
                 "data_dir_not_found",
                 format!(
-                    "there is no data directory at {}; ingest something first, or give --data",
+                    "there is no ledger in {}; ingest something first, or give --data",
                     config.data_dir.display()
                 ),
             ));

@@ -156,7 +156,7 @@ impl ContextEngine {
             let retrieved = retrieve::run(&open, source.clone(), &asked, deadline).await?;
             let retrieve = began.elapsed();
             let fused = fuse::fuse(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
-            let fused = support::support(&fused, &retrieved.chunks);
+            let fused = if asked.support { support::support(&fused, &retrieved.chunks) } else { fused };
             let fuse = began.elapsed().saturating_sub(retrieve);
             ranked.degraded.extend_from_slice(&retrieved.degraded);
             let mut list = shortlist(retrieved, &fused, section);

@@ -196,10 +196,12 @@ mod tests {
             starting: bits(block, |byte| byte == b'^'),
             marked: bits(block, |byte| byte == b'1'),
         };
-        // Runs of all lengths at all places of a block, to its borders and over them.
+        // Runs of all lengths at all places of a block, to its borders and over them; every second is
+        // of one piece.
         let mut text = Vec::new();
         for length in 0..150_usize {
-            text.extend((0..length).map(|at| if at % 41 == 40 { b'^' } else { b"abcdefg"[at % 7] }));
+            let is_start = |at: usize| length % 2 == 1 && at % 41 == 40;
+            text.extend((0..length).map(|at| if is_start(at) { b'^' } else { b"abcdefg"[at % 7] }));
             text.extend(if length % 3 == 0 { *b"1  " } else { *b"2 1" });
             text.resize(text.len() + length % 5, b' ');
         }

@@ -1,6 +1,6 @@
 //! The engines that a configuration names: embedded, or beside this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::adapters::edge::EdgeVectors;
@@ -36,11 +36,16 @@ pub(super) struct Exchange {
     pub(super) events: Arc<dyn EventSink>,
 }
 
+/// Where the embedded ledger is.
+pub(super) fn ledger_file(config: &Config) -> PathBuf {
+    config.data_dir.join("ledger.sqlite")
+}
+
 /// Opens ledger and queues.
 pub(super) async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Engines, Refusal> {
     let Backends { broker, ledger, cache_bytes_max, .. } = &config.backends;
     let database = if ledger.is_none() {
-        let file = config.data_dir.join("ledger.sqlite");
+        let file = ledger_file(config);
         Some(tokio::task::spawn_blocking(move || Database::open(&file)).await.map_err(super::internal)??)
     } else {
         None

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Stack;
 use super::roles::Duties;
+use super::{Stack, lasting};
 use crate::config::{AuditConfig, Config};
 use crate::domain::ids::CollectionKey;
 use crate::fault::{Fault, Refusal};
@@ -34,7 +34,8 @@ pub(super) fn start(
     let AuditConfig { interval, entries_per_second_max } = config.audit;
     let interval = interval.filter(|_| duties.follow_all)?;
     let plan = Plan { interval, pace: pace(entries_per_second_max, duties.shared) };
-    Some(tokio::spawn(schedule::run(stages.clone(), plan, stop.subscribe())))
+    let stages = stages.clone();
+    Some(lasting::spawn("audit", stop, move |stop| schedule::run(stages.clone(), plan, stop)))
 }
 
 pub(super) fn pace(entries_per_second: u32, shared: bool) -> Pace {

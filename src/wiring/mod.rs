@@ -13,6 +13,7 @@ mod engines;
 mod intake;
 mod jobs;
 mod lacking;
+mod lasting;
 mod lock;
 mod metrics;
 mod readers;
@@ -38,11 +39,9 @@ use crate::domain::principal::Principal;
 use crate::domain::task::Stage;
 use crate::fault::{Fault, Refusal, RefusalKind};
 pub use crate::ingest::Progress;
-use crate::ingest::intake::Intake;
 use crate::ingest::submit::Submitter;
 use crate::ingest::usage::{self, Usage};
-use crate::ingest::{Flights, Handover, StageLimits, Stages, follow, housekeeping, replay, worker};
-use crate::jobs::build;
+use crate::ingest::{Flights, Handover, StageLimits, Stages, replay};
 use crate::jobs::sample::Sampler;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::SystemClock;
@@ -140,9 +139,13 @@ impl Stack {
         };
         let is_writer = matches!(mode, IndexMode::Written | IndexMode::Followed);
         let sampler = comparing::sampler(config, &roles, &stages).await?;
-        let mut workers = start(&stages, intake, &duties, is_writer, &stop);
+        let mut workers = lasting::start(&stages, intake.map(Arc::new), &duties, is_writer, &stop);
         workers.extend(jobs::start(&stages, config, &duties, &stop));
-        workers.extend(sampler.iter().map(|sampler| tokio::spawn(sampler.clone().run(stop.subscribe()))));
+        workers.extend(
+            sampler
+                .clone()
+                .map(|sampler| lasting::spawn("sample", &stop, move |stop| sampler.clone().run(stop))),
+        );
         let engine = ContextEngine::new(catalog.clone(), tokenizers.clone(), weights);
         Ok(Self {
             submitter,
@@ -284,40 +287,18 @@ impl Stack {
     }
 }
 
+/// Whether a configuration names stores of this machine that nothing was ever put into: who only asks
+/// must not make them.
+pub fn is_untouched(config: &Config) -> bool {
+    config.backends.ledger.is_none() && !engines::ledger_file(config).exists()
+}
+
 /// Checks what a configuration names and only opening it tells: files of tokenizers and templates,
 /// the reranker's URL. Connects to nothing.
 pub async fn check(config: &Config) -> Result<(), Refusal> {
     reranking::open(config, Arc::new(SystemClock))?;
     readers::templates(config).await?;
     readers::check(config, &readers::tokenizers(config)?).await
-}
-
-fn start(
-    stages: &Arc<Stages>,
-    intake: Option<Intake>,
-    duties: &Duties,
-    is_writer: bool,
-    stop: &watch::Sender<bool>,
-) -> Vec<JoinHandle<()>> {
-    let mut workers: Vec<JoinHandle<()>> = duties
-        .stages
-        .iter()
-        .flat_map(|stage| std::iter::repeat_n(*stage, workers_of(*stage)))
-        .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
-        .collect();
-    if let Some(intake) = intake {
-        workers.push(tokio::spawn(crate::ingest::intake::run(Arc::new(intake), stop.subscribe())));
-    }
-    if !workers.is_empty() || duties.submit {
-        workers.push(tokio::spawn(housekeeping::run(stages.clone(), stop.subscribe())));
-    }
-    if is_writer {
-        workers.push(tokio::spawn(follow::run(stages.clone(), duties.follow_all, stop.subscribe())));
-    }
-    if duties.stages.contains(&Stage::Embed) {
-        workers.push(tokio::spawn(build::run(stages.clone(), stop.subscribe())));
-    }
-    workers
 }
 
 /// The lock on the data directory, where something is written to it, and how indexes are opened.
@@ -336,15 +317,6 @@ fn index_mode(config: &Config, duties: &Duties) -> Result<(Option<DataLock>, Ind
             Ok((None, IndexMode::ReadOnly))
         }
         Err(refusal) => Err(refusal),
-    }
-}
-
-/// One writes the index, because it has one writer. Two embed: while one waits for its points to
-/// be on disk, the other computes.
-fn workers_of(stage: Stage) -> usize {
-    match stage {
-        Stage::Chunk | Stage::Index => 1,
-        Stage::Embed => 2,
     }
 }
 

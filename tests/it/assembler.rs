@@ -5,6 +5,7 @@ mod continuing;
 mod fusion;
 mod laws;
 mod rendering;
+mod repeating;
 mod requested;
 mod templates;
 

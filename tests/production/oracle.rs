@@ -46,7 +46,8 @@ pub(crate) async fn check_build(world: &World, data: &str, truth: &Truth, build:
     ledger(world, truth).await;
     let of_collection = world.path(data).join("collections/local").join(COLLECTION);
     let directory = of_collection.join(build.generation.to_string()).join("lexical");
-    until_followed(&directory, truth).await;
+    let follows = until_followed(&directory, truth).await;
+    assert!(follows, "I2: {data} does not follow: {}", world.complaints());
     let chunks = check_index(&directory, truth, build.cutting);
     vectors_hold(world, &*opened(&directory).snapshot(), truth, chunks, build).await;
 }
@@ -56,12 +57,16 @@ pub(crate) fn check_index(directory: &Path, truth: &Truth, cutting: Cutting) -> 
     index_holds(&*opened(directory).snapshot(), truth, cutting)
 }
 
-/// Whoever indexes follows the others, and the builder, a moment later.
-pub(crate) async fn until_followed(directory: &Path, truth: &Truth) {
+/// Whoever indexes follows the others, and the builder, a moment later; false where it does not.
+pub(crate) async fn until_followed(directory: &Path, truth: &Truth) -> bool {
     let deadline = tokio::time::Instant::now() + SWEEP_MAX;
-    while !follows(&*opened(directory).snapshot(), truth) && tokio::time::Instant::now() < deadline {
+    while !follows(&*opened(directory).snapshot(), truth) {
+        if tokio::time::Instant::now() > deadline {
+            return false;
+        }
         tokio::time::sleep(LOOK).await;
     }
+    true
 }
 
 fn opened(directory: &Path) -> TantivyReader {

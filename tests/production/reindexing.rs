@@ -25,7 +25,7 @@ use super::oracle::{self, Build, Truth};
 use super::producer::{Message, Producer};
 use super::traffic::{Asked, Cutting, Texts, Traffic};
 use super::world::{COLLECTION, PIPELINE, Worker, World, run};
-use super::{LOOK, Part, Random, keep_up, quiet};
+use super::{LOOK, Part, Random, quiet};
 
 const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n[chunker]\ntokens_max = 64\ntokens_target = 64\n";
 const FIRST: Cutting = Cutting { tokens_max: 128 };
@@ -141,7 +141,7 @@ async fn production_reindex_under_traffic_and_kills() {
     for batch in all.chunks(1000) {
         producer.publish(&world, batch).await;
     }
-    quiet(&world, &producer, &library.truth, &mut workers, &parts).await;
+    quiet(&world, &producer, &library.truth).await;
 
     let began = Instant::now();
     let traffic =
@@ -174,7 +174,6 @@ async fn production_reindex_under_traffic_and_kills() {
         }
         round += 1;
         tokio::time::sleep(BATCH_PAUSE).await;
-        keep_up(&world, &mut workers, &parts);
         traffic.so_far();
         assert!(began.elapsed() < sizes.done_max(), "it does not end: {}", world.complaints());
         let status: serde_json::Value = serde_json::from_str(&run(reindex(&["status"])).await).unwrap();
@@ -196,12 +195,12 @@ async fn production_reindex_under_traffic_and_kills() {
         let batch = library.due(&sizes, began);
         producer.publish(&world, &batch).await;
         workers[2 + which].kill();
+        workers[2 + which] = world.worker(parts[2 + which].0, parts[2 + which].1);
         servers[which].kill();
         servers[which] = serve(which);
-        keep_up(&world, &mut workers, &parts);
         tokio::time::sleep(BATCH_PAUSE).await;
     }
-    quiet(&world, &producer, &library.truth, &mut workers, &parts).await;
+    quiet(&world, &producer, &library.truth).await;
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
     report("production", &sizes, library.updated, &asked, began);
@@ -227,11 +226,9 @@ impl Embedded {
     }
 
     fn serve(&self) -> Worker {
-        let log = self.place.path().join("server.log");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = self.command();
         command.args(["serve", "--listen", &self.address.to_string()]);
-        Worker::spawn(command.stdout(Stdio::null()).stderr(log))
+        Worker::start(command, &self.place.path().join("server.log"))
     }
 
     fn channel(&self) -> Channel {
@@ -370,7 +367,10 @@ async fn embedded_reindex_under_traffic_and_kills() {
         tokio::time::sleep(LOOK).await;
     }
     for generation in [1, 2] {
-        oracle::until_followed(&home.index(generation), &library.truth).await;
+        assert!(
+            oracle::until_followed(&home.index(generation), &library.truth).await,
+            "generation {generation}"
+        );
     }
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());

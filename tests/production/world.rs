@@ -1,14 +1,16 @@
 //! The engines, and processes of the program that work on them and may be killed.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
 use contexture::domain::ids::{CollectionId, CollectionKey, TenantId};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::ledger::Ledger;
 
+use super::LOOK;
 use super::edge_behind_qdrant_grpc::EdgeBehindQdrantGrpc;
 use super::node::Node;
 
@@ -83,7 +85,7 @@ impl World {
             ("CONTEXTURE__LEDGER__URL", self.postgres.clone()),
             ("CONTEXTURE__LEDGER__SCHEMA", self.schema.clone()),
             ("CONTEXTURE__VECTORS__URL", self.vectors.url()),
-            ("CONTEXTURE__LOG__LEVEL", "error".to_owned()),
+            ("CONTEXTURE__LOG__LEVEL", "warn".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec()
@@ -98,23 +100,20 @@ impl World {
 
     /// A process that works on stages until it is dropped.
     pub(crate) fn worker(&self, data: &str, stages: &[&str]) -> Worker {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.path(&format!("{data}.log")))
-            .unwrap();
         let mut command = self.command(data);
-        command.arg("work").args(stages).stdout(Stdio::null()).stderr(log);
-        Worker(command.spawn().unwrap())
+        command.arg("work").args(stages);
+        Worker::start(command, &self.log(data))
     }
 
     /// A process that answers at this address until it is dropped.
     pub(crate) fn server(&self, data: &str, address: std::net::SocketAddr) -> Worker {
-        let log = self.path(&format!("{data}.log"));
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = self.command(data);
         command.args(["serve", "--no-workers", "--listen", &address.to_string()]);
-        Worker::spawn(command.stdout(Stdio::null()).stderr(log))
+        Worker::start(command, &self.log(data))
+    }
+
+    fn log(&self, data: &str) -> PathBuf {
+        self.path(&format!("{data}.log"))
     }
 
     /// What the workers complained about.
@@ -143,22 +142,38 @@ impl Drop for World {
     }
 }
 
-/// A process; killed when dropped.
-pub(crate) struct Worker(Child);
+/// A process, killed when dropped. Where it ends by itself, as one does that finds no broker when it
+/// starts, it is started again, as whoever runs containers does.
+pub(crate) struct Worker(Arc<Mutex<Option<Child>>>);
 
 impl Worker {
-    pub(crate) fn spawn(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut said = file.try_clone().unwrap();
+        command.stdout(Stdio::null()).stderr(file);
+        let kept = Arc::new(Mutex::new(Some(command.spawn().unwrap())));
+        let watched = Arc::downgrade(&kept);
+        std::thread::spawn(move || {
+            while let Some(kept) = watched.upgrade() {
+                if let Some(child) = &mut *kept.lock().unwrap()
+                    && let Some(status) = child.try_wait().unwrap()
+                {
+                    writeln!(said, "ended by itself: {status}; it is started again").unwrap();
+                    *child = command.spawn().unwrap();
+                }
+                drop(kept);
+                std::thread::sleep(LOOK);
+            }
+        });
+        Self(kept)
     }
 
-    /// Whether it has ended by itself, as one does that finds no broker when it starts.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
-    }
-
+    /// SIGKILL, and nobody starts it again.
     pub(crate) fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if let Some(mut child) = self.0.lock().unwrap().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

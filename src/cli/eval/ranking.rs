@@ -1,8 +1,9 @@
 //! Asks every BEIR question: how documents are ranked, and how a context orders them.
 //!
-//! A document scores as its best chunk. With baselines, a context is assembled for each budget:
-//! its documents in the order of their first passage, then the ranking's others in theirs. So
-//! the figure tells whether assembly's order of documents loses against the ranking.
+//! A document scores as its best chunk. With baselines, the same is done with the scores as they were
+//! fused, and a context is assembled for each budget: its documents in the order of their first
+//! passage, then the ranking's others in theirs. So the figures tell what neighbours' support and
+//! reranking change, and whether assembly's order of documents loses against the ranking.
 
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use super::report::{budget_table, differences_text};
 use super::session::{Session, Spent};
 use crate::cli::exit::Failure;
 use crate::cli::table::{self, Align, Table};
-use crate::context::answer::Passage;
+use crate::context::answer::{Passage, Ranking};
 use crate::domain::ids::DocumentId;
 use crate::jobs::measure::bootstrap::Interval;
 use crate::jobs::measure::metrics::{mean, ndcg, rank_documents, recall};
@@ -31,6 +32,10 @@ pub(crate) struct Report {
     queries: u64,
     empty_documents: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fused_ndcg_at_10: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranking_minus_fused: Option<Interval>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     assembled_ndcg_at_10: Option<AtBudget<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assembler_minus: Option<ByPacker<AtBudget<Interval>>>,
@@ -43,6 +48,8 @@ struct Figures<'a> {
     query_id: &'a str,
     ndcg_at_10: f64,
     recall_at_20: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fused_ndcg_at_10: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assembled_ndcg_at_10: Option<AtBudget<f64>>,
     ranking: Vec<DocumentId>,
@@ -66,8 +73,9 @@ async fn ask<'a>(
     session: &mut Session<'_>,
     plan: &Plan,
 ) -> Result<Figures<'a>, Failure> {
-    let found = session.search(&question.text).await?.results;
-    let mut ranking = rank_documents(found.iter().map(|ranked| (&ranked.document_id, ranked.score)));
+    let mut ranking = by_document(&session.search(&question.text).await?);
+    let fused =
+        if plan.baselines { Some(by_document(&session.search_fused(&question.text).await?)) } else { None };
     let mut assembled = Vec::new();
     for budget in plan.budgets.iter().filter(|_| plan.baselines) {
         let passages = session.assemble(&question.text, budget).await?.passages;
@@ -76,8 +84,20 @@ async fn ask<'a>(
     let (ndcg_at_10, recall_at_20) =
         (ndcg(&ranking, &question.grades, NDCG_DEPTH), recall(&ranking, &question.grades, RECALL_DEPTH));
     ranking.truncate(RECALL_DEPTH);
+    let fused_ndcg_at_10 = fused.map(|fused| ndcg(&fused, &question.grades, NDCG_DEPTH));
     let assembled_ndcg_at_10 = plan.baselines.then_some(Keyed(assembled));
-    Ok(Figures { query_id: &question.id, ndcg_at_10, recall_at_20, assembled_ndcg_at_10, ranking })
+    Ok(Figures {
+        query_id: &question.id,
+        ndcg_at_10,
+        recall_at_20,
+        fused_ndcg_at_10,
+        assembled_ndcg_at_10,
+        ranking,
+    })
+}
+
+fn by_document(found: &Ranking) -> Vec<DocumentId> {
+    rank_documents(found.results.iter().map(|ranked| (&ranked.document_id, ranked.score)))
 }
 
 /// Documents as a context cites them, then those of the ranking that it does not.
@@ -94,11 +114,16 @@ fn order_of(passages: &[Passage], ranking: &[DocumentId]) -> Vec<DocumentId> {
 impl Report {
     fn new(all: &[Figures], plan: &Plan, empty_documents: u64, spent: Spent) -> Self {
         let assembled = all.iter().filter_map(|figures| figures.assembled_ndcg_at_10.as_ref());
+        let fused = || all.iter().filter_map(|figures| figures.fused_ndcg_at_10);
+        let gained: Vec<f64> =
+            all.iter().zip(fused()).map(|(figures, fused)| figures.ndcg_at_10 - fused).collect();
         Self {
             ndcg_at_10: mean(all.iter().map(|figures| figures.ndcg_at_10)),
             recall_at_20: mean(all.iter().map(|figures| figures.recall_at_20)),
             queries: all.len() as u64,
             empty_documents,
+            fused_ndcg_at_10: plan.baselines.then(|| mean(fused())),
+            ranking_minus_fused: plan.baselines.then(|| Interval::of(&gained)),
             assembled_ndcg_at_10: plan.baselines.then(|| plan.budgets.means(&assembled)),
             assembler_minus: plan.baselines.then(|| Keyed(vec![("ranking", differences(all, plan))])),
             spent,
@@ -125,7 +150,17 @@ impl Report {
         };
         row("assembler", assembled.values().map(|ndcg| format!("{ndcg:.4}")).collect());
         row("ranking", assembled.values().map(|_| format!("{:.4}", self.ndcg_at_10)).collect());
-        format!("\n{}\n{}\n", lines.render(), differences_text(differences))
+        format!("{}\n{}\n{}\n", self.fused_text(), lines.render(), differences_text(differences))
+    }
+
+    fn fused_text(&self) -> String {
+        let (Some(fused), Some(gained)) = (self.fused_ndcg_at_10, &self.ranking_minus_fused) else {
+            return String::new();
+        };
+        format!(
+            "nDCG@10 as fused, without neighbours: {fused:.4}; the ranking minus that: {}\n",
+            gained.text()
+        )
     }
 }
 

@@ -78,6 +78,14 @@ impl<'a> Session<'a> {
         Ok(ranking)
     }
 
+    /// Ranks chunks as they were fused, without support and reranking; not timed, since it only serves
+    /// to compare.
+    pub(crate) async fn search_fused(&self, question: &str) -> Result<Ranking, Failure> {
+        let query = Query::new(self.stack.principal.clone(), &self.raw(question, None))?;
+        let plain = Query { support: false, rerank: Some(false), ..query };
+        Ok(self.stack.engine.search(plain).await?)
+    }
+
     /// Packs a context.
     pub(crate) async fn assemble(&mut self, question: &str, budget: usize) -> Result<Answer, Failure> {
         let raw = self.raw(question, i64::try_from(budget).ok());

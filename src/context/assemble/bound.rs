@@ -64,16 +64,16 @@ fn upper(prices: &Prices, admits: impl Fn(usize) -> bool, budget: usize) -> f64 
     for round in 0..=ROUNDS {
         let part = (high - low) / (LANES + 1) as f64;
         // The ends are tried once; from then on they are prices that were tried before.
-        let prices = std::array::from_fn(|lane| match round {
+        let tried = std::array::from_fn(|lane| match round {
             0 => high * lane as f64 / (LANES - 1) as f64,
             _ => low + part * (lane + 1) as f64,
         });
-        let beyond = unconstrained(atoms, &least, prices);
-        let values: [f64; LANES] = std::array::from_fn(|lane| prices[lane] * budget + beyond[lane]);
+        let beyond = unconstrained(atoms, &least, tried);
+        let values: [f64; LANES] = std::array::from_fn(|lane| tried[lane] * budget + beyond[lane]);
         let lowest = (0..LANES).min_by(|one, other| values[*one].total_cmp(&values[*other])).unwrap_or(0);
         best = best.min(values[lowest]);
         if round > 0 {
-            (low, high) = ((prices[lowest] - part).max(0.0), prices[lowest] + part);
+            (low, high) = ((tried[lowest] - part).max(0.0), tried[lowest] + part);
         }
     }
     // Rounding of sums must not turn a bound into less than the truth.

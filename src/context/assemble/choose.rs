@@ -115,11 +115,11 @@ impl Options {
             starting[index + 1] += starting[index];
             ending[index + 1] += ending[index];
         }
-        let mut places = ending.clone();
+        let mut next = ending.clone();
         let mut by_end = vec![0; ranges.len()];
         for (number, range) in ranges.iter().enumerate() {
-            by_end[places[range.end]] = number;
-            places[range.end] += 1;
+            by_end[next[range.end]] = number;
+            next[range.end] += 1;
         }
         let places = ranges.iter().map(|range| !((range.len() as u64) << 32 | range.start as u64) << 1);
         Self { places: places.collect(), ranges, starting, by_end, ending, of_group }

@@ -6,7 +6,8 @@
 //! What a word is [`super::words`] says.
 //!
 //! Pairs are found by prefix filtering, which misses none: sets this similar share one of
-//! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007).
+//! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007). A text with
+//! as many shingles that stand nowhere else is like no other, and is not looked at ([`Occurrences`]).
 //! Parts of one document that overlap are not duplicates; they are united. Afterwards sentences
 //! that stand in several candidates are found the same exact way ([`mark_repeats`]).
 
@@ -57,9 +58,15 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     let outlines: Vec<Option<Outline>> =
         items.iter().map(|item| item.is_live().then(|| Outline::of(&item.chunk.text))).collect();
     let accompanied = accompanied(&outlines);
-    let mut by_hash = ByHash::with_capacity(prefixes_length(&outlines));
-    for (index, outline) in outlines.into_iter().enumerate() {
-        let mut sketch = outline.filter(|_| accompanied[index]).map(sketch);
+    let shingles: Vec<Option<Outline>> = outlines
+        .into_iter()
+        .zip(accompanied)
+        .map(|(outline, accompanied)| outline.filter(|_| accompanied).map(Outline::shingled))
+        .collect();
+    let occurrences = Occurrences::of(&shingles);
+    let mut by_hash = ByHash::default();
+    for (index, outline) in shingles.into_iter().enumerate() {
+        let mut sketch = outline.filter(|outline| occurrences.leave_open(&outline.hashes)).map(sketch);
         if let Some(other) = &mut sketch {
             let partners = by_hash.partners(&other.prefix, |candidate| {
                 sketches[candidate].as_ref().is_some_and(|kept| is_plausible(kept, other))
@@ -84,7 +91,40 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     also
 }
 
+/// How often each shingle stands in all texts together, at least: a counter may serve several.
+struct Occurrences {
+    counters: Vec<u8>,
+    shift: u32,
+}
+
+impl Occurrences {
+    fn of(texts: &[Option<Outline>]) -> Self {
+        let shingles: usize = texts.iter().flatten().map(|text| text.hashes.len()).sum();
+        // Twice as many counters as shingles, so that most have one of their own.
+        let bits = (shingles * 2).max(2).next_power_of_two().trailing_zeros();
+        let mut counted = Self { counters: vec![0; 1 << bits], shift: u64::BITS - bits };
+        for hash in texts.iter().flatten().flat_map(|text| &text.hashes) {
+            let place = counted.place(*hash);
+            counted.counters[place] = counted.counters[place].saturating_add(1);
+        }
+        counted
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> usize {
+        usize::try_from(hash >> self.shift).unwrap_or(0)
+    }
+
+    /// Whether a text of these shingles, each as often as it occurs, can be similar to another: fewer
+    /// stand nowhere else than may be missing there.
+    fn leave_open(&self, shingles: &[u64]) -> bool {
+        let alone = shingles.iter().filter(|hash| self.counters[self.place(**hash)] == 1).count();
+        alone < prefix_length(shingles.len())
+    }
+}
+
 /// Candidates by the hashes of their prefixes: a list for each hash, linked through `entries`.
+#[derive(Default)]
 struct ByHash {
     heads: HashMap<u64, usize, RandomState>,
     /// Candidate, and the entry before it in the list.
@@ -92,11 +132,6 @@ struct ByHash {
 }
 
 impl ByHash {
-    fn with_capacity(hashes: usize) -> Self {
-        let heads = HashMap::with_capacity_and_hasher(hashes, RandomState::default());
-        Self { heads, entries: Vec::with_capacity(hashes) }
-    }
-
     fn add(&mut self, prefix: &[u64], candidate: usize) {
         for hash in prefix {
             let before = self.heads.insert(*hash, self.entries.len());
@@ -153,11 +188,6 @@ fn prefix_length(shingles: usize) -> usize {
     (shingles + 1).saturating_sub((shingles * SIMILARITY_TENTHS_MIN).div_ceil(10)).min(shingles)
 }
 
-/// Lowest hashes of all texts together, at most.
-fn prefixes_length(outlines: &[Option<Outline>]) -> usize {
-    outlines.iter().flatten().map(|outline| prefix_length(outline.hashes.len())).sum()
-}
-
 /// Whether the lowest hashes leave it open that two sets are similar: up to the lower end of both,
 /// no more stand in one alone than may in all.
 fn may_be_similar(left: &Sketch, right: &Sketch) -> bool {
@@ -188,7 +218,7 @@ fn similar(left: &[u64], right: &[u64]) -> bool {
     shared >= needed
 }
 
-/// The words of a text, and what tells most texts apart.
+/// The words of a text, or its shingles, and what tells most texts apart.
 struct Outline {
     hashes: Vec<u64>,
     numbers: u64,
@@ -204,6 +234,23 @@ impl Outline {
             bytes += length;
             numbers = numbers.wrapping_add(if has_digit { hash } else { 0 });
         });
+        Self { hashes, numbers, bytes }
+    }
+
+    /// With shingles in place of words.
+    fn shingled(self) -> Self {
+        let Self { mut hashes, numbers, bytes } = self;
+        if hashes.len() < SHINGLE_WORDS {
+            let whole = hashes.iter().fold(0, |sum, hash| fold(sum ^ hash));
+            hashes.clear();
+            hashes.push(whole);
+        } else {
+            for at in 0..=hashes.len() - SHINGLE_WORDS {
+                let [first, second, third] = [hashes[at], hashes[at + 1], hashes[at + 2]];
+                hashes[at] = fold(first ^ second.rotate_left(21) ^ third.rotate_left(42));
+            }
+            hashes.truncate(hashes.len() + 1 - SHINGLE_WORDS);
+        }
         Self { hashes, numbers, bytes }
     }
 }
@@ -227,19 +274,8 @@ fn accompanied(outlines: &[Option<Outline>]) -> Vec<bool> {
     accompanied
 }
 
-fn sketch(outline: Outline) -> Sketch {
-    let Outline { mut hashes, numbers, bytes } = outline;
-    if hashes.len() < SHINGLE_WORDS {
-        let whole = hashes.iter().fold(0, |sum, hash| fold(sum ^ hash));
-        hashes.clear();
-        hashes.push(whole);
-    } else {
-        for at in 0..=hashes.len() - SHINGLE_WORDS {
-            let [first, second, third] = [hashes[at], hashes[at + 1], hashes[at + 2]];
-            hashes[at] = fold(first ^ second.rotate_left(21) ^ third.rotate_left(42));
-        }
-        hashes.truncate(hashes.len() + 1 - SHINGLE_WORDS);
-    }
+fn sketch(shingled: Outline) -> Sketch {
+    let Outline { hashes, numbers, bytes } = shingled;
     let whole = hashes.iter().fold(0, |sum: u64, hash| sum.wrapping_add(*hash));
     let mut sketch = Sketch { whole, numbers, shingles: hashes, is_sorted: false, prefix: Vec::new(), bytes };
     sketch.prefix = lowest(&mut sketch);

@@ -114,6 +114,8 @@ pub struct Query {
     pub filter: Option<Filter>,
     /// How lists are fused.
     pub fusion: Fusion,
+    /// Whether chunks gain from their neighbours; only an evaluation that compares goes without.
+    pub support: bool,
     /// Whether to rerank; if possible when none.
     pub rerank: Option<bool>,
     /// Parts of the context; none if it is of one piece.
@@ -186,6 +188,7 @@ impl Query {
                 .transpose()?,
             fusion: parse_fusion(raw.fusion.as_deref())?,
             sections: sections::checked(&raw.sections)?,
+            support: true,
             rerank: raw.rerank,
             min_versions,
             deadline: deadline.min(DEADLINE_MAX),

@@ -1,6 +1,8 @@
 //! What a request may ask of a context: sections, reserves, a cut-off.
 
+use contexture::context::answer::Ranked;
 use contexture::context::request::{RawQuery, RawSection};
+use contexture::context::support::NEIGHBOUR_SHARE;
 use contexture::domain::document::Description;
 use contexture::ports::tokenizer::Tokenizer;
 
@@ -116,4 +118,25 @@ async fn an_unknown_format_is_refused_with_the_known_ones() {
     let refusal = shelf.ask(&raw).await.unwrap_err();
     assert_eq!((refusal.code, refusal.field.as_str()), ("unknown_format", "format"));
     assert!(refusal.message.contains("markdown"), "{}", refusal.message);
+}
+
+#[tokio::test]
+async fn a_chunk_gains_from_its_neighbours_unless_a_comparison_goes_without() {
+    let shelf = Shelf::new().await;
+    shelf.put("both", 1, &Description::default(), &[LAW, CODE, "Something else is said here."]).await;
+    shelf.put("alone", 1, &Description::default(), &[LAW]).await;
+    let scores = async |support: bool| {
+        let ranking = shelf.rank(&asking(100), support).await.unwrap();
+        let score = |(document, start): (&str, bool)| {
+            let is_it =
+                |one: &&Ranked| one.document_id.as_str() == document && (one.span.start == 0) == start;
+            ranking.results.iter().find(is_it).map(|one| one.score).unwrap()
+        };
+        [("both", true), ("both", false), ("alone", true)].map(score)
+    };
+    let ([law, code, alone], plain) = (scores(true).await, scores(false).await);
+    assert_eq!(alone, plain[2]);
+    assert_eq!(law, plain[0] + NEIGHBOUR_SHARE * plain[1]);
+    assert_eq!(code, plain[1] + NEIGHBOUR_SHARE * plain[0]);
+    assert!(plain.iter().all(|score| *score > 0.0), "{plain:?}");
 }

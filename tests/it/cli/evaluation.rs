@@ -224,6 +224,9 @@ fn the_order_of_documents_in_contexts_stands_beside_the_ranking() {
     let compared = ["--baselines", "--per-question", "figures.jsonl"];
     let report = cli.json(0, &[&arguments[..], &compared].concat());
     assert_eq!(report["assembled_ndcg_at_10"], json!({"8000": 1.0}), "{report}");
+    // Each is one chunk: no neighbours.
+    assert_eq!(report["fused_ndcg_at_10"], 1.0);
+    assert_eq!(report["ranking_minus_fused"], json!({"mean": 0.0, "low": 0.0, "high": 0.0}));
     let zero = json!({"ranking": {"8000": {"mean": 0.0, "low": 0.0, "high": 0.0}}});
     assert_eq!(report["assembler_minus"], zero);
     let again = cli.json(0, &[&arguments[..], &["--against", "figures.jsonl"]].concat());

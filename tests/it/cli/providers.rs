@@ -58,6 +58,10 @@ async fn dry_run_estimates_what_the_run_counts_and_writes_nothing() {
     assert_eq!((&forecast["documents"], &forecast["dead"]), (&Value::from(40), &Value::from(1)));
     assert_eq!(forecast["seconds"], forecast["requests"]);
     fs::remove_file(cli.path("docs/broken.md")).unwrap();
+    // Where somebody has made the directory already, nothing is written to it either.
+    fs::create_dir(cli.data()).unwrap();
+    json(&cli, 0, &[&INGEST[..], &["--dry-run"]].concat()).await;
+    assert_eq!(fs::read_dir(cli.data()).unwrap().count(), 0);
 
     let done = json(&cli, 0, &INGEST).await;
     assert_eq!(done["visible"], 40);

@@ -54,6 +54,11 @@ fn what_does_not_exist_is_not_found_and_creates_nothing() {
         assert_eq!(cli.error(3, arguments)["code"], "data_dir_not_found", "{arguments:?}");
     }
     assert!(!cli.data().exists());
+    std::fs::create_dir(cli.data()).unwrap();
+    for arguments in asks {
+        assert_eq!(cli.error(3, arguments)["code"], "data_dir_not_found", "{arguments:?}");
+    }
+    assert_eq!(std::fs::read_dir(cli.data()).unwrap().count(), 0);
     cli.write("a.md", "# One\n\ntext\n");
     cli.json(0, &["ingest", "--collection", "other", "--pipeline", "hash.toml", "docs"]);
     for arguments in asks {

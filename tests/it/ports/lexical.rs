@@ -3,6 +3,7 @@
 mod commit;
 mod holdings;
 mod search;
+mod terms;
 
 use std::any::Any;
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::adapters::tantivy::TantivyIndex;
 use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::context::answer::Answer;
+use contexture::context::answer::{Answer, Ranking};
 use contexture::context::fuse::RELATIVE_WEIGHTS;
 use contexture::context::request::{Assembly, Query, RawQuery};
 use contexture::context::{ContextEngine, Tokenizers};
@@ -66,5 +66,12 @@ impl Shelf {
         let raw = RawQuery { collection: "shelf".to_owned(), ..raw.clone() };
         let assembly = Assembly::new(&raw)?;
         self.engine.assemble(Query::new(principal(TENANT), &raw)?, assembly).await
+    }
+
+    /// Ranks chunks, with or without what they gain from their neighbours.
+    pub(crate) async fn rank(&self, raw: &RawQuery, support: bool) -> Result<Ranking, Refusal> {
+        let raw = RawQuery { collection: "shelf".to_owned(), ..raw.clone() };
+        let query = Query::new(principal(TENANT), &raw)?;
+        self.engine.search(Query { support, ..query }).await
     }
 }

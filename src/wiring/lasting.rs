@@ -1,0 +1,111 @@
+//! What a process does until it stops: stages, intake, housekeeping, followers, builders.
+//!
+//! Contract: none of it ends before the process does. A loop that panics begins again, after a wait
+//! that grows, because nobody else may do its work; what it does bears being done twice.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::roles::Duties;
+use crate::domain::task::Stage;
+use crate::ingest::intake::{self, Intake};
+use crate::ingest::{Stages, follow, housekeeping, worker};
+use crate::jobs::build;
+use crate::resilience::backoff;
+
+/// Starts what these duties ask for.
+pub(super) fn start(
+    stages: &Arc<Stages>,
+    intake: Option<Arc<Intake>>,
+    duties: &Duties,
+    is_writer: bool,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
+    let mut workers = Vec::new();
+    for stage in &duties.stages {
+        for _ in 0..workers_of(*stage) {
+            let (stages, stage) = (stages.clone(), *stage);
+            workers.push(spawn(stage.name(), stop, move |stop| worker::run(stages.clone(), stage, stop)));
+        }
+    }
+    if let Some(intake) = intake {
+        workers.push(spawn("submit", stop, move |stop| intake::run(intake.clone(), stop)));
+    }
+    if !workers.is_empty() || duties.submit {
+        let stages = stages.clone();
+        workers.push(spawn("housekeeping", stop, move |stop| housekeeping::run(stages.clone(), stop)));
+    }
+    if is_writer {
+        let (stages, all) = (stages.clone(), duties.follow_all);
+        workers.push(spawn("follow", stop, move |stop| follow::run(stages.clone(), all, stop)));
+    }
+    if duties.stages.contains(&Stage::Embed) {
+        let stages = stages.clone();
+        workers.push(spawn("build", stop, move |stop| build::run(stages.clone(), stop)));
+    }
+    workers
+}
+
+/// One writes the index, because it has one writer. Two embed: while one waits for its points to
+/// be on disk, the other computes.
+fn workers_of(stage: Stage) -> usize {
+    match stage {
+        Stage::Chunk | Stage::Index => 1,
+        Stage::Embed => 2,
+    }
+}
+
+/// Runs a loop that ends once it is told to; one that panics begins again.
+pub(super) fn spawn<F>(
+    name: &'static str,
+    stop: &watch::Sender<bool>,
+    run: impl Fn(watch::Receiver<bool>) -> F + Send + 'static,
+) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send,
+{
+    let mut stop = stop.subscribe();
+    tokio::spawn(async move {
+        let mut panics = 0;
+        while AssertUnwindSafe(run(stop.clone())).catch_unwind().await.is_err() {
+            panics += 1;
+            tracing::error!(name, panics, "what runs until the process stops has panicked; it begins again");
+            let _ = tokio::time::timeout(backoff::reopen(panics), stop.wait_for(|stop| *stop)).await;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::watch;
+
+    use super::spawn;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_begins_again_until_it_is_told_to_end() {
+        let stop = watch::Sender::new(false);
+        let runs = Arc::new(AtomicU32::new(0));
+        let counted = runs.clone();
+        let task = spawn("test", &stop, move |mut stop| {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                assert!(run > 1, "the first two panic");
+                let _ = stop.wait_for(|stop| *stop).await;
+            }
+        });
+        while runs.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(!task.is_finished());
+        stop.send_replace(true);
+        task.await.expect("it ends in order");
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+    }
+}

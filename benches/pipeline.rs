@@ -20,8 +20,7 @@ use straight::Document;
 use support::{Generator, median};
 
 /// Documents and their bytes.
-const SHAPES: [(usize, usize); 4] =
-    [(4000, 2048), (16_000, 2048), (125, 64 * 1024), (500, 64 * 1024)];
+const SHAPES: [(usize, usize); 4] = [(4000, 2048), (16_000, 2048), (125, 64 * 1024), (500, 64 * 1024)];
 const REPEATS: usize = 3;
 const LARGE_DOCUMENT_BYTES: usize = 64 * 1024;
 

@@ -8,8 +8,24 @@ use proptest::prelude::*;
 
 const QUESTION: &str = "How do Queues commit naïve größe 数据库 v2 and übers Straße?";
 const WORDS: [&str; 18] = [
-    "queue", "queues", "QUEUES", "commits", "committed", "naïve", "naive", "Größe", "GRÖSSE", "v2", "v", "über",
-    "strasse", "Straße", "the", "unrelated", "a_very_long_word_that_goes_over_the_border_of_a_block_of_bytes", "x",
+    "queue",
+    "queues",
+    "QUEUES",
+    "commits",
+    "committed",
+    "naïve",
+    "naive",
+    "Größe",
+    "GRÖSSE",
+    "v2",
+    "v",
+    "über",
+    "strasse",
+    "Straße",
+    "the",
+    "unrelated",
+    "a_very_long_word_that_goes_over_the_border_of_a_block_of_bytes",
+    "x",
 ];
 const BETWEEN: [&str; 8] = [" ", ", ", "\n\n", "-", ". ", " (", "\u{a0}", " — "];
 

@@ -1,7 +1,8 @@
 //! What a process does until it stops: stages, intake, housekeeping, followers, builders.
 //!
-//! Contract: none of it ends before the process does. A loop that panics begins again, after a wait
-//! that grows, because nobody else may do its work; what it does bears being done twice.
+//! Contract: none of it ends before the process does. A loop that panics begins again, after a wait,
+//! because nobody else may do its work. What was under way goes on beside it or is done once more, as
+//! after a crash; it bears both.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -74,7 +75,9 @@ where
         while AssertUnwindSafe(run(stop.clone())).catch_unwind().await.is_err() {
             panics += 1;
             tracing::error!(name, panics, "what runs until the process stops has panicked; it begins again");
-            let _ = tokio::time::timeout(backoff::reopen(panics), stop.wait_for(|stop| *stop)).await;
+            if tokio::time::timeout(backoff::reopen(panics), stop.wait_for(|stop| *stop)).await.is_ok() {
+                return;
+            }
         }
     })
 }
@@ -100,9 +103,9 @@ mod tests {
                 let _ = stop.wait_for(|stop| *stop).await;
             }
         });
-        while runs.load(Ordering::SeqCst) < 3 {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        // The waits are over by then.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
         assert!(!task.is_finished());
         stop.send_replace(true);
         task.await.expect("it ends in order");

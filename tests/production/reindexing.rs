@@ -226,9 +226,11 @@ impl Embedded {
     }
 
     fn serve(&self) -> Worker {
+        let log = self.place.path().join("server.log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = self.command();
         command.args(["serve", "--listen", &self.address.to_string()]);
-        Worker::start(command, &self.place.path().join("server.log"))
+        Worker::spawn(command.stdout(Stdio::null()).stderr(log))
     }
 
     fn channel(&self) -> Channel {

@@ -1,9 +1,8 @@
 //! The engines, and processes of the program that work on them and may be killed.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
 use contexture::domain::ids::{CollectionId, CollectionKey, TenantId};
@@ -102,14 +101,14 @@ impl World {
     pub(crate) fn worker(&self, data: &str, stages: &[&str]) -> Worker {
         let mut command = self.command(data);
         command.arg("work").args(stages);
-        Worker::start(command, &self.log(data))
+        Worker::keep_up(command, &self.log(data))
     }
 
     /// A process that answers at this address until it is dropped.
     pub(crate) fn server(&self, data: &str, address: std::net::SocketAddr) -> Worker {
         let mut command = self.command(data);
         command.args(["serve", "--no-workers", "--listen", &address.to_string()]);
-        Worker::start(command, &self.log(data))
+        Worker::keep_up(command, &self.log(data))
     }
 
     fn log(&self, data: &str) -> PathBuf {
@@ -142,35 +141,42 @@ impl Drop for World {
     }
 }
 
-/// A process, killed when dropped. Where it ends by itself, as one does that finds no broker when it
-/// starts, it is started again, as whoever runs containers does.
+/// A process, killed when dropped.
 pub(crate) struct Worker(Arc<Mutex<Option<Child>>>);
 
 impl Worker {
-    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
+    /// A process that stays down once it is.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self(Arc::new(Mutex::new(Some(command.spawn().unwrap()))))
+    }
+
+    /// A process that is started again where it gives up by itself, as one does that finds no broker
+    /// when it starts: whoever runs containers does that, too. One that crashes stays down.
+    pub(crate) fn keep_up(mut command: Command, log: &Path) -> Self {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let mut said = file.try_clone().unwrap();
-        command.stdout(Stdio::null()).stderr(file);
-        let kept = Arc::new(Mutex::new(Some(command.spawn().unwrap())));
-        let watched = Arc::downgrade(&kept);
+        let worker = Self::spawn(command.stdout(Stdio::null()).stderr(file));
+        let watched = Arc::downgrade(&worker.0);
         std::thread::spawn(move || {
             while let Some(kept) = watched.upgrade() {
                 if let Some(child) = &mut *kept.lock().unwrap()
                     && let Some(status) = child.try_wait().unwrap()
                 {
-                    writeln!(said, "ended by itself: {status}; it is started again").unwrap();
+                    println!("{command:?} ended by itself: {status}");
+                    if status.code().is_none() {
+                        return;
+                    }
                     *child = command.spawn().unwrap();
                 }
                 drop(kept);
-                std::thread::sleep(LOOK);
+                std::thread::park_timeout(LOOK);
             }
         });
-        Self(kept)
+        worker
     }
 
     /// SIGKILL, and nobody starts it again.
     pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.0.lock().unwrap().take() {
+        if let Some(mut child) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -16,6 +16,8 @@ mod snapshot;
 mod statistics;
 mod stop_words;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -203,8 +205,22 @@ fn stamp_of(index: &Index) -> Result<Stamp, Fault> {
     Ok(payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default())
 }
 
+/// A writer that goes on behind the last commit. Two things that Tantivy leaves to whoever opens one:
+///
+/// * Its first operation gets the number of the last commit again. A merge of what that commit wrote takes
+///   operations up to this number for done in segments it deleted from, and passes over them in the others:
+///   the delete of a document whose version stands in the former would be lost, and the version stay.
+///   So a number is taken by nothing.
+/// * Files that a commit left behind when it was cut short are in the way of the next with the same
+///   number. They are removed.
 fn open_writer(index: &Index) -> Result<IndexWriter, Fault> {
-    index.writer_with_num_threads(WRITER_THREADS, WRITER_HEAP_BYTES).map_err(index_fault)
+    let open = || -> tantivy::Result<IndexWriter> {
+        let writer: IndexWriter = index.writer_with_num_threads(WRITER_THREADS, WRITER_HEAP_BYTES)?;
+        writer.run(Vec::new())?;
+        writer.garbage_collect_files().wait()?;
+        Ok(writer)
+    };
+    open().map_err(index_fault)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]

@@ -158,7 +158,7 @@ impl Report {
             return String::new();
         };
         format!(
-            "nDCG@10 as fused, without neighbours: {fused:.4}; the ranking minus that: {}\n",
+            "nDCG@10 as fused, without neighbours and reranking: {fused:.4}; the ranking minus that: {}\n",
             gained.text()
         )
     }

@@ -80,10 +80,12 @@ impl<'a> Session<'a> {
 
     /// Ranks chunks as they were fused, without support and reranking; not timed, since it only serves
     /// to compare.
-    pub(crate) async fn search_fused(&self, question: &str) -> Result<Ranking, Failure> {
+    pub(crate) async fn search_fused(&mut self, question: &str) -> Result<Ranking, Failure> {
         let query = Query::new(self.stack.principal.clone(), &self.raw(question, None))?;
         let plain = Query { support: false, rerank: Some(false), ..query };
-        Ok(self.stack.engine.search(plain).await?)
+        let ranking = self.stack.engine.search(plain).await?;
+        self.degraded += u64::from(!ranking.degraded.is_empty());
+        Ok(ranking)
     }
 
     /// Packs a context.

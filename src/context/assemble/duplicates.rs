@@ -91,7 +91,8 @@ pub(super) fn collapse(items: &mut [Item]) -> Vec<Vec<Citation>> {
     also
 }
 
-/// How often each shingle stands in all texts together, at least: a counter may serve several.
+/// How often each shingle stands in all texts together, at most: a counter may serve several, and stops
+/// where it is full.
 struct Occurrences {
     counters: Vec<u8>,
     shift: u32,

@@ -135,8 +135,10 @@ async fn a_chunk_gains_from_its_neighbours_unless_a_comparison_goes_without() {
         [("both", true), ("both", false), ("alone", true)].map(score)
     };
     let ([law, code, alone], plain) = (scores(true).await, scores(false).await);
-    assert_eq!(alone, plain[2]);
-    assert_eq!(law, plain[0] + NEIGHBOUR_SHARE * plain[1]);
-    assert_eq!(code, plain[1] + NEIGHBOUR_SHARE * plain[0]);
+    let with_neighbour = |own: f32, neighbour: f32| own + NEIGHBOUR_SHARE * neighbour;
+    let expected = [with_neighbour(plain[0], plain[1]), with_neighbour(plain[1], plain[0]), plain[2]];
+    for (found, expected) in [law, code, alone].into_iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
     assert!(plain.iter().all(|score| *score > 0.0), "{plain:?}");
 }

@@ -1,0 +1,92 @@
+//! What a writer that is opened anew must not lose, nor stumble over.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::path::Path;
+
+use tantivy::directory::{Directory, TerminatingWrite};
+use tantivy::merge_policy::NoMergePolicy;
+
+use super::TantivyIndex;
+use crate::domain::document::{Acl, Head};
+use crate::domain::ids::{ContentHash, DocumentId, Epoch, Version};
+use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
+
+fn open(directory: &Path) -> TantivyIndex {
+    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: false };
+    TantivyIndex::open(directory, &analysis).unwrap()
+}
+
+fn write(id: &str, version: u64) -> DocumentWrite {
+    let head = Head {
+        document_id: DocumentId::new(id).unwrap(),
+        version: Version::new(version).unwrap(),
+        content_hash: ContentHash::from_bytes([0; 32]),
+        epoch: Epoch::from_bytes([0; 32]),
+        chunk_count: 0,
+        acl: Acl::Groups(std::collections::BTreeSet::new()),
+        deleted: false,
+    };
+    DocumentWrite { head, chunks: Vec::new() }
+}
+
+fn version(snapshot: &dyn Snapshot, id: &str) -> Option<u64> {
+    snapshot.head(&DocumentId::new(id).unwrap()).unwrap().map(|head| head.version.get())
+}
+
+/// Nine segments: a large one, one with `x`, `y` and `z`, six with a document each, and one with the
+/// second version of `y`, whose commit deleted from the second and from no other.
+async fn many_segments(directory: &Path) {
+    let index = open(directory);
+    if let Some(writer) = &index.shared.writer.lock().unwrap().open {
+        writer.set_merge_policy(Box::new(NoMergePolicy));
+    }
+    index.commit((0..40).map(|number| write(&format!("large-{number}"), 1)).collect(), 1).await.unwrap();
+    index.commit(vec![write("x", 1), write("y", 1), write("z", 1)], 2).await.unwrap();
+    for number in 0..6 {
+        index.commit(vec![write(&format!("small-{number}"), 1)], 3).await.unwrap();
+    }
+    index.commit(vec![write("y", 2)], 4).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_first_version_after_a_restart_replaces_the_one_before_whatever_is_merged() {
+    let place = tempfile::tempdir().unwrap();
+    many_segments(place.path()).await;
+
+    // There are enough segments for a merge, which the first write begins.
+    let index = open(place.path());
+    index.commit(vec![write("x", 2)], 5).await.unwrap();
+    let writer = index.shared.writer.lock().unwrap().open.take();
+    writer.unwrap().wait_merging_threads().unwrap();
+    drop(index);
+    let index = open(place.path());
+    let snapshot = index.snapshot();
+    assert!(index.shared.index.searchable_segment_ids().unwrap().len() < 9, "nothing was merged");
+    assert_eq!((version(&*snapshot, "x"), version(&*snapshot, "y")), (Some(2), Some(2)));
+    assert_eq!(snapshot.counts().unwrap().documents, 49);
+}
+
+#[tokio::test]
+async fn files_of_a_commit_that_was_cut_short_do_not_hold_up_the_next() {
+    let place = tempfile::tempdir().unwrap();
+    many_segments(place.path()).await;
+
+    // A process died after it had written what is deleted from segments, before it told of it.
+    let index = open(place.path());
+    let opstamp = index.shared.index.load_metas().unwrap().opstamp;
+    for segment in index.shared.index.searchable_segment_ids().unwrap() {
+        for later in 0..30 {
+            let name = format!("{}.{}.del", segment.uuid_string(), opstamp + later);
+            let path = Path::new(&name);
+            if !place.path().join(path).exists() {
+                index.shared.index.directory().open_write(path).unwrap().terminate().unwrap();
+            }
+        }
+    }
+    drop(index);
+    let index = open(place.path());
+    index.commit(vec![write("x", 2), write("y", 3)], 5).await.unwrap();
+    let snapshot = index.snapshot();
+    assert_eq!((version(&*snapshot, "x"), version(&*snapshot, "y")), (Some(2), Some(3)));
+}

@@ -1,4 +1,5 @@
-//! What a process does until it stops: stages, intake, housekeeping, followers, builders.
+//! What a process does until it stops: stages, intake, housekeeping, followers, builders; audits and
+//! samples, too, run by [`spawn`].
 //!
 //! Contract: none of it ends before the process does. A loop that panics begins again, after a wait,
 //! because nobody else may do its work. What was under way goes on beside it or is done once more, as

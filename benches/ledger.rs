@@ -155,7 +155,10 @@ impl Batch {
             _ => {
                 assert!(ledger.bodies(keys).await.unwrap().iter().all(Option::is_some));
                 assert!(ledger.spans(1, keys).await.unwrap().iter().all(Option::is_some));
-                ledger.finish(keys.iter().map(|key| (key.clone(), Ending::Visible)).collect()).await.unwrap();
+                ledger
+                    .finish(keys.iter().map(|key| (key.clone(), Ending::Visible(1))).collect())
+                    .await
+                    .unwrap();
             }
         }
     }

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use crate::domain::task::{Envelope, Stage, Task};
 use crate::fault::Fault;
 use crate::ports::broker::Outgoing;
-use crate::ports::generations::{GenerationChange, GenerationState};
+use crate::ports::generations::{GenerationChange, GenerationRecord, GenerationState};
+use crate::ports::ledger::CollectionRecord;
 
 use super::{Stages, submit, sweep};
 
@@ -78,22 +79,33 @@ pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// Drops generations whose time has come, and removes what is left of dropped ones.
+/// Drops generations whose time has come, and removes what is left of dropped ones. One that cannot
+/// be removed holds up no other; it is tried again.
 async fn drop_generations(stages: &Stages) -> Result<(), Fault> {
-    let now_ms = stages.clock.now_ms();
     for record in stages.ledger.generations(None).await? {
-        let (key, generation) = (&record.home.key, record.home.generation);
-        let is_dropped = record.state == GenerationState::Dropped;
-        if !is_dropped && record.drop_ms.is_some_and(|drop_ms| drop_ms <= now_ms) {
-            let dropped = stages.ledger.change_generation(key, generation, GenerationChange::Dropped).await?;
-            if dropped {
-                tracing::info!(tenant = %key.tenant, collection = %key.collection, generation, "a generation is dropped");
-            }
-        } else if is_dropped && !record.is_cleared {
-            // A round after it was dropped: whoever worked on it has seen so by now.
-            stages.catalog.remove(&record.home, true).await?;
-            while leads(stages).await? && stages.ledger.clear_dropped(key, generation, VERSIONS_MAX).await? {}
+        if let Err(fault) = drop_generation(stages, &record).await {
+            let CollectionRecord { key, generation, .. } = &record.home;
+            tracing::warn!(
+                tenant = %key.tenant, collection = %key.collection, generation, %fault,
+                "a generation cannot be dropped or removed; housekeeping tries again"
+            );
         }
+    }
+    Ok(())
+}
+
+async fn drop_generation(stages: &Stages, record: &GenerationRecord) -> Result<(), Fault> {
+    let (key, generation) = (&record.home.key, record.home.generation);
+    let is_dropped = record.state == GenerationState::Dropped;
+    if !is_dropped && record.drop_ms.is_some_and(|drop_ms| drop_ms <= stages.clock.now_ms()) {
+        let dropped = stages.ledger.change_generation(key, generation, GenerationChange::Dropped).await?;
+        if dropped {
+            tracing::info!(tenant = %key.tenant, collection = %key.collection, generation, "a generation is dropped");
+        }
+    } else if is_dropped && !record.is_cleared {
+        // A round after it was dropped: whoever worked on it has seen so by now.
+        stages.catalog.remove(&record.home, true).await?;
+        while leads(stages).await? && stages.ledger.clear_dropped(key, generation, VERSIONS_MAX).await? {}
     }
     Ok(())
 }

@@ -49,10 +49,11 @@ async fn index_run(
         stages.tally.committed(chunks as u64);
         stages.meter.committed(chunks as u64);
     }
+    let generation = open.record.generation;
     let outcomes = verdicts.into_iter().enumerate().map(|(index, (verdict, replaces))| {
         refused.remove(&index).unwrap_or_else(|| match verdict {
-            Verdict::Apply => Outcome::Ended { ending: Ending::Visible, sweep: replaces },
-            Verdict::Duplicate => Outcome::Ended { ending: Ending::Visible, sweep: true },
+            Verdict::Apply => Outcome::Ended { ending: Ending::Visible(generation), sweep: replaces },
+            Verdict::Duplicate => Outcome::Ended { ending: Ending::Visible(generation), sweep: true },
             Verdict::Superseded => Outcome::Ended { ending: Ending::Superseded, sweep: true },
             Verdict::Conflict => {
                 let reason =

@@ -97,7 +97,7 @@ impl Judgement {
     fn fate(&self) -> Fate {
         match self {
             Self::Publish(_, fate) => *fate,
-            Self::End { ending: Ending::Visible, .. } => Fate::Visible,
+            Self::End { ending: Ending::Visible(_), .. } => Fate::Visible,
             Self::End { ending: Ending::Superseded, .. } => Fate::Superseded,
             Self::End { ending: Ending::Dead(..), .. } => Fate::Dead,
             Self::Forget => Fate::Repeated,

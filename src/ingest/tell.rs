@@ -22,7 +22,7 @@ impl Endings {
     /// A version ends now.
     pub(super) fn ended(&mut self, task: &Task, ending: &Ending) {
         self.events.push(match ending {
-            Ending::Visible => Event::visible(task),
+            Ending::Visible(_) => Event::visible(task),
             Ending::Superseded => Event::superseded(task),
             Ending::Dead(stage, reason) => Event::dead(task, Some(*stage), reason),
         });

@@ -158,7 +158,8 @@ pub trait Catalog: Send + Sync {
     async fn opened(&self) -> Vec<Arc<OpenCollection>>;
 
     /// Closes a dropped generation and removes what this machine holds of it; with `shared` also what
-    /// engines beside it hold.
+    /// engines beside it hold. One that still serves here, because the active one cannot yet, stays; with
+    /// `shared` that is a fault that passes.
     async fn remove(&self, _home: &CollectionRecord, _shared: bool) -> Result<(), Fault> {
         Ok(())
     }

@@ -170,8 +170,9 @@ pub struct Counts {
 /// What ended a version, as `settle` records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// Committed; the version that was visible before becomes superseded.
-    Visible,
+    /// Committed to the index of this generation; the version that was visible before becomes
+    /// superseded.
+    Visible(Generation),
     /// A newer version was committed first.
     Superseded,
     /// Given up.
@@ -265,7 +266,7 @@ pub trait Ledger: Generations + Standings {
     /// Bodies of versions, in order; none where a version is unknown or its body was removed.
     async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault>;
 
-    /// Stores the spans of versions in a generation and moves them to chunked.
+    /// Stores the spans of versions in flight in a generation and moves them to chunked.
     async fn store_spans(
         &self,
         generation: Generation,
@@ -283,7 +284,9 @@ pub trait Ledger: Generations + Standings {
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault>;
 
     /// Records endings. Versions that are terminal already stay as they are, except that
-    /// visible yields to superseded when a newer version becomes visible.
+    /// visible yields to superseded when a newer version becomes visible. One that becomes visible
+    /// keeps its spans of the generation it was committed to, and no others: who had begun it again
+    /// in another may not have staged its vectors there, and a builder goes by the spans.
     async fn finish(&self, endings: Vec<(VersionKey, Ending)>) -> Result<(), Fault>;
 
     /// The documents of a collection that became visible, or visible anew, after a position, in

@@ -216,8 +216,14 @@ impl Catalog for StoreCatalog {
             let mut opened = self.open.write().await;
             let serves =
                 opened.serving.get(&home.key).is_some_and(|open| open.record.generation == home.generation);
-            if serves {
-                return Ok(());
+            match (serves, self.mode) {
+                (false, _) => {}
+                // Nothing here would ever tell it that another serves.
+                (true, IndexMode::Absent) => drop(opened.serving.remove(&home.key)),
+                (true, _) if shared => {
+                    return Err(Fault::transient("it serves here until the active one can"));
+                }
+                (true, _) => return Ok(()),
             }
             opened.generations.remove(&(home.key.clone(), home.generation))
         };
@@ -366,3 +372,6 @@ fn unusable(refusal: Refusal) -> Fault {
 fn refused(refusal: Refusal) -> Fault {
     Fault::permanent(refusal.code, refusal.message)
 }
+
+#[cfg(test)]
+mod tests;

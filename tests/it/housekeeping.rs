@@ -13,7 +13,8 @@ use contexture::fault::Fault;
 use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, housekeeping};
 use contexture::ports::broker::Broker;
 use contexture::ports::catalog::{Catalog, OpenCollection};
-use contexture::ports::ledger::{Ending, Ledger};
+use contexture::ports::generations::{Begun, BuildPace, GenerationChange, Generations};
+use contexture::ports::ledger::{CollectionRecord, Ending, Ledger};
 use tokio::sync::watch;
 
 use crate::support::clock::ManualClock;
@@ -30,6 +31,24 @@ impl Catalog for NoStores {
 
     async fn opened(&self) -> Vec<Arc<OpenCollection>> {
         Vec::new()
+    }
+}
+
+/// Stores of a collection whose engine is away: nothing can be removed from it.
+struct StuckStores(CollectionKey);
+
+#[async_trait]
+impl Catalog for StuckStores {
+    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok(None)
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        Vec::new()
+    }
+
+    async fn remove(&self, home: &CollectionRecord, _: bool) -> Result<(), Fault> {
+        if home.key == self.0 { Err(Fault::Transient("the engine is away".to_owned())) } else { Ok(()) }
     }
 }
 
@@ -51,10 +70,14 @@ impl Cluster {
     }
 
     fn process(&self) -> Arc<Stages> {
+        self.process_with(Arc::new(NoStores))
+    }
+
+    fn process_with(&self, catalog: Arc<dyn Catalog>) -> Arc<Stages> {
         Arc::new(Stages {
             ledger: Arc::new(self.ledger.peer()),
             broker: self.broker.clone(),
-            catalog: Arc::new(NoStores),
+            catalog,
             clock: self.clock.clone(),
             limits: StageLimits {
                 chunk_batch_documents_max: 8,
@@ -137,4 +160,30 @@ async fn process_that_stops_resigns() {
     stop.send_replace(true);
     running.await.unwrap();
     assert!(two.ledger.lead(housekeeping::ROLE, housekeeping::LEASE).await.unwrap());
+}
+
+/// What cannot be removed now is tried again, and holds up nothing else.
+#[tokio::test]
+async fn generation_that_cannot_be_removed_holds_up_no_other() {
+    let cluster = Cluster::new().await;
+    let other = collection(TENANT, "other");
+    cluster.ledger.ensure_collection(&other, "", epoch("one")).await.unwrap();
+    for key in [&cluster.home, &other] {
+        let begun = cluster.ledger.begin_generation(key, "two", epoch("two"), BuildPace::default()).await;
+        let Begun::Started(record) = begun.unwrap() else { panic!("nothing else is built") };
+        let dropped = GenerationChange::Dropped;
+        assert!(cluster.ledger.change_generation(key, record.home.generation, dropped).await.unwrap());
+    }
+    let process = cluster.process_with(Arc::new(StuckStores(cluster.home.clone())));
+    assert!(housekeeping::round(&process, true).await.unwrap());
+    let is_cleared = async |key: &CollectionKey| {
+        cluster.ledger.generations(Some(key)).await.unwrap().into_iter().any(|record| record.is_cleared)
+    };
+    assert!(is_cleared(&other).await);
+    assert!(!is_cleared(&cluster.home).await, "nothing forgets it");
+    // Once the engine is back.
+    drop(process);
+    cluster.clock.advance(2 * housekeeping::LEASE);
+    assert!(housekeeping::round(&cluster.process(), true).await.unwrap());
+    assert!(is_cleared(&cluster.home).await);
 }

@@ -141,9 +141,10 @@ impl Books {
             return;
         };
         match ending {
-            Ending::Visible if overtaken => entry.enter(State::Superseded, now_ms),
-            Ending::Visible => {
+            Ending::Visible(_) if overtaken => entry.enter(State::Superseded, now_ms),
+            Ending::Visible(generation) => {
                 entry.enter(State::Visible, now_ms);
+                entry.spans.retain(|other, _| *other == generation);
                 supersede_older(history, key.version, now_ms);
                 if let Some(room) = self.rooms.get_mut(&key.collection_key()) {
                     room.append_to_log(&key.document_id);
@@ -258,6 +259,9 @@ impl Ledger for MemoryLedger {
     ) -> Result<(), Fault> {
         for (key, spans) in spans {
             self.change(std::slice::from_ref(&key), |entry, now_ms| {
+                if entry.state.is_terminal() {
+                    return;
+                }
                 entry.spans.insert(generation, spans.clone());
                 if entry.state == State::Accepted {
                     entry.enter(State::Chunked, now_ms);

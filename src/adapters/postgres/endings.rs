@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::{PgConnection, query};
 
+use super::generations::sql_generation;
 use super::rows::{
     self, Number, bind_numbers, corrupt, get, home_of_version, select_tasks, signed, sql_text, unsigned,
 };
 use super::{Trouble, log};
-use crate::domain::ids::{CollectionKey, DocumentId, VersionKey};
+use crate::domain::ids::{CollectionKey, DocumentId, Generation, VersionKey};
 use crate::domain::task::{Stage, Task};
 use crate::fault::Reason;
 use crate::ports::ledger::{DeadFilter, DeadLetter, Ending, Loser, State};
@@ -24,6 +25,8 @@ struct Books {
     letters: Vec<(Number, Stage, Reason)>,
     /// Documents that became visible, in that order, each once.
     appeared: Vec<i64>,
+    /// The generation that each version which became visible was committed to.
+    committed: BTreeMap<Number, Generation>,
 }
 
 impl Books {
@@ -34,11 +37,12 @@ impl Books {
         }
         let serving = self.serving.get(&document_ref).copied();
         match ending {
-            Ending::Visible if serving.is_some_and(|serving| serving > version) => {
+            Ending::Visible(_) if serving.is_some_and(|serving| serving > version) => {
                 self.enter(number, State::Superseded);
             }
-            Ending::Visible => {
+            Ending::Visible(generation) => {
                 self.enter(number, State::Visible);
+                self.committed.insert(number, *generation);
                 self.appeared.retain(|appeared| *appeared != document_ref);
                 self.appeared.push(document_ref);
                 if let Some(older) = self.serving.insert(document_ref, version) {
@@ -99,7 +103,7 @@ async fn read(connection: &mut PgConnection, endings: &[(Number, &Ending)]) -> R
 }
 
 async fn write(connection: &mut PgConnection, books: &Books, now_ms: u64) -> Result<(), Trouble> {
-    let (ended, letters) = (&books.ended, &books.letters);
+    let Books { ended, letters, committed, .. } = books;
     let sql = "WITH ended AS MATERIALIZED (SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::smallint[]) \
            AS e (document_ref, version, state)), \
          landed AS (DELETE FROM in_flight f USING ended e \
@@ -109,7 +113,10 @@ async fn write(connection: &mut PgConnection, books: &Books, now_ms: u64) -> Res
          died AS (INSERT INTO dead_letters (document_ref, version, stage, code, detail, died_ms) \
            SELECT document_ref, version, stage, code, detail, $4 \
            FROM UNNEST($5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY \
-             AS l (document_ref, version, stage, code, detail, place) ORDER BY place) \
+             AS l (document_ref, version, stage, code, detail, place) ORDER BY place), \
+         strays AS (DELETE FROM spans s \
+           USING UNNEST($10::bigint[], $11::bigint[], $12::integer[]) AS c (document_ref, version, generation) \
+           WHERE s.document_ref = c.document_ref AND s.version = c.version AND s.generation <> c.generation) \
          UPDATE versions v SET state = e.state, updated_ms = $4 FROM ended e \
          WHERE v.document_ref = e.document_ref AND v.version = e.version";
     bind_numbers(sql, ended.keys())
@@ -120,6 +127,9 @@ async fn write(connection: &mut PgConnection, books: &Books, now_ms: u64) -> Res
         .bind(letters.iter().map(|(_, stage, _)| stage.name()).bind_iter())
         .bind(letters.iter().map(|(.., reason)| sql_text(&reason.code)).bind_iter())
         .bind(letters.iter().map(|(.., reason)| sql_text(&reason.detail)).bind_iter())
+        .bind(committed.keys().map(|(document_ref, _)| *document_ref).bind_iter())
+        .bind(committed.keys().map(|(_, version)| *version).bind_iter())
+        .bind(committed.values().map(|generation| sql_generation(*generation)).bind_iter())
         .execute(connection)
         .await?;
     Ok(())

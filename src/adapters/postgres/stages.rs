@@ -104,7 +104,7 @@ pub(super) async fn store_spans(
              AS k (document_ref, version, chunk_count, spans)), \
          stored AS (INSERT INTO spans (document_ref, version, generation, chunk_count, spans) \
            SELECT k.document_ref, k.version, $6, k.chunk_count, k.spans FROM keys k \
-           JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version \
+           JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version AND v.state < 3 \
            ON CONFLICT (document_ref, version, generation) \
            DO UPDATE SET chunk_count = excluded.chunk_count, spans = excluded.spans), \
          sent AS (UPDATE in_flight f SET published = true FROM keys k \

@@ -47,7 +47,7 @@ fn finish_one(
             .execute(params![document_ref, version, state, now_ms])
     };
     match ending {
-        Ending::Visible => {
+        Ending::Visible(generation) => {
             let newer: bool = connection
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM versions WHERE document_ref = ?1 AND version > ?2 AND state = 3)",
@@ -66,6 +66,11 @@ fn finish_one(
                      WHERE document_ref = ?1 AND version < ?2 AND state = 3",
                 )?
                 .execute(params![document_ref, version, now_ms])?;
+            connection
+                .prepare_cached(
+                    "DELETE FROM spans WHERE document_ref = ?1 AND version = ?2 AND generation <> ?3",
+                )?
+                .execute(params![document_ref, version, generation])?;
             return Ok(true);
         }
         Ending::Superseded => {

@@ -137,7 +137,8 @@ pub(super) fn store_spans(
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                 SELECT document_ref, version, ?3, ?4, ?5 FROM versions \
+                 WHERE document_ref = ?1 AND version = ?2 AND state < 3",
             )
             .and_then(|mut statement| {
                 let version = sql_version(key.version);

@@ -189,7 +189,7 @@ async fn document_that_moved_between_looks_does_not_count() {
         Box::pin(async move {
             if look == 2 {
                 contexture::ingest::index::run(&stages, &[task]).await;
-                ledger.finish(vec![(key, Ending::Visible)]).await.unwrap();
+                ledger.finish(vec![(key, Ending::Visible(1))]).await.unwrap();
                 let swept = std::collections::BTreeSet::from([(home, document("doc"))]);
                 contexture::ingest::sweep::run(&stages, &swept).await.unwrap();
             }
@@ -219,7 +219,7 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
             (stages.clone(), ledger.clone(), home.clone(), key.clone(), task.clone());
         Box::pin(async move {
             contexture::ingest::index::run(&stages, &[task]).await;
-            ledger.finish(vec![(key, Ending::Visible)]).await.unwrap();
+            ledger.finish(vec![(key, Ending::Visible(1))]).await.unwrap();
             let swept = std::collections::BTreeSet::from([(home, document("doc"))]);
             contexture::ingest::sweep::run(&stages, &swept).await.unwrap();
         })

@@ -50,7 +50,7 @@ impl Desk {
             keys.push(version_key(&home(), &id, 1));
         }
         ledger.store_spans(1, keys.iter().map(|key| (key.clone(), spans(1))).collect()).await.unwrap();
-        ledger.finish(keys.iter().map(|key| (key.clone(), Ending::Visible)).collect()).await.unwrap();
+        ledger.finish(keys.iter().map(|key| (key.clone(), Ending::Visible(1))).collect()).await.unwrap();
         let server = Running::start(&scripted, limits(), Vec::new()).await;
         let client = AdminServiceClient::new(server.channel().await);
         Self { scripted, client, keys, _server: server }

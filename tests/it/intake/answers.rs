@@ -44,7 +44,7 @@ async fn duplicate_says_where_the_version_stands() {
     let desk = Desk::new().await;
     let submitted = crate::support::submission(&collection(TENANT, "home"), "a", Some(1), "one");
     let task = desk.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap();
-    desk.ledger.finish(vec![(task.key, Ending::Visible)]).await.unwrap();
+    desk.ledger.finish(vec![(task.key, Ending::Visible(1))]).await.unwrap();
     desk.send(&text("a", Some(1), "one"));
     let (told, _) = desk.answers(1).await;
     assert_eq!((kinds(&told), data(&told[0])["latest_state"].clone()), (vec![Duplicate], json!("visible")));

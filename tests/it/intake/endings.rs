@@ -89,7 +89,7 @@ async fn ending_that_cannot_be_told_is_not_acknowledged_yet() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ending_recorded_by_who_did_not_live_to_tell_is_told() {
     let cases = [
-        (Ending::Visible, Kind::Visible),
+        (Ending::Visible(1), Kind::Visible),
         (Ending::Superseded, Kind::Superseded),
         (Ending::Dead(Stage::Embed, Reason::new("embedder_rejected", "no")), Kind::Dead),
     ];
@@ -110,6 +110,6 @@ async fn overtaken_version_is_told_as_superseded() {
     let house = House::new().await;
     let old = accept(&house, 1, "old text").await;
     let new = accept(&house, 2, "new text").await;
-    house.ledger.finish(vec![(new.key, Ending::Visible)]).await.unwrap();
+    house.ledger.finish(vec![(new.key, Ending::Visible(1))]).await.unwrap();
     assert_eq!(kinds(&told(&house, old, 0, 1).await), [Kind::Superseded]);
 }

@@ -74,7 +74,7 @@ impl Fixture {
 
     async fn visible(&self, id: &str, version: u64, text: &str) -> VersionKey {
         let key = self.accepted(id, version, text).await;
-        self.finish(&key, Ending::Visible).await;
+        self.finish(&key, Ending::Visible(1)).await;
         key
     }
 
@@ -176,6 +176,7 @@ macro_rules! ledger_suite {
                 changes_fit_the_state,
                 builder_gets_what_a_generation_lacks,
                 only_visible_versions_of_live_generations_are_prepared,
+                what_becomes_visible_is_prepared_for_its_own_generation,
                 losers_are_swept_from_every_live_generation,
                 failures_are_noted_as_long_as_the_version_serves,
                 cursor_moves_forward_only,

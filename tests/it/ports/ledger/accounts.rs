@@ -33,7 +33,8 @@ enum Step {
 type Content = Option<u8>;
 
 fn step() -> impl Strategy<Value = Step> {
-    let ending = prop_oneof![4 => Just(Ending::Visible), 1 => Just(Ending::Superseded), 2 => Just(gave_up())];
+    let ending =
+        prop_oneof![4 => Just(Ending::Visible(1)), 1 => Just(Ending::Superseded), 2 => Just(gave_up())];
     let submit = (0..DOCUMENTS.len(), option::of(1..8_u64), option::weighted(0.8, 0..3_u8));
     prop_oneof![
         4 => submit.prop_map(|(document, version, content)| Step::Submit { document, version, content }),
@@ -98,8 +99,8 @@ impl Model {
             return;
         }
         let end = match ending {
-            Ending::Visible if self.overtaken(place) => State::Superseded,
-            Ending::Visible => State::Visible,
+            Ending::Visible(_) if self.overtaken(place) => State::Superseded,
+            Ending::Visible(_) => State::Visible,
             Ending::Superseded => State::Superseded,
             Ending::Dead(..) => State::Dead,
         };

@@ -92,7 +92,7 @@ pub(super) async fn replay_starts_the_version_again(fixture: Fixture) {
     assert_eq!(fixture.state(&promised.key).await, State::Accepted);
     assert_eq!(fixture.letters(DeadFilter::default()).await, []);
     assert_eq!(fixture.ledger.unpublished(10).await.unwrap(), tasks, "to be published again");
-    fixture.finish(&promised.key, Ending::Visible).await;
+    fixture.finish(&promised.key, Ending::Visible(1)).await;
     assert_eq!(fixture.state(&promised.key).await, State::Visible);
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn replayed_version_is_swept_again(fixture: Fixture) {
     let (key, id) = fixture.dead("doc", 1, "one").await;
     fixture.ledger.mark_swept(std::slice::from_ref(&key)).await.unwrap();
     fixture.ledger.replay(&[id]).await.unwrap();
-    fixture.finish(&key, Ending::Visible).await;
+    fixture.finish(&key, Ending::Visible(1)).await;
     fixture.visible("doc", 2, "two").await;
     let losers = fixture.ledger.losers(&[(fixture.home.clone(), key.document_id.clone())]).await.unwrap();
     assert_eq!(losers.len(), 1, "its second life staged vectors of its own");

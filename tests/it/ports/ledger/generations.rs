@@ -147,7 +147,7 @@ pub(super) async fn builder_gets_what_a_generation_lacks(fixture: Fixture) {
     }
     fixture.accepted("in flight", 1, "text").await;
     assert_eq!(fixture.delete("doc 4", Some(2)).await.1, 2);
-    fixture.finish(&fixture.key("doc 4", 2), Ending::Visible).await;
+    fixture.finish(&fixture.key("doc 4", 2), Ending::Visible(1)).await;
     let second = fixture.started("two").await;
     assert_eq!(fixture.lacks(second, 0, 10).await, ["doc 1", "doc 2", "doc 3"], "tombstones need nothing");
     assert_eq!(fixture.lacks(second, 0, 2).await, ["doc 1", "doc 2"]);
@@ -177,10 +177,31 @@ pub(super) async fn only_visible_versions_of_live_generations_are_prepared(fixtu
     assert_eq!(fixture.ledger.prepared(second, Vec::new()).await.unwrap(), [] as [bool; 0]);
 }
 
+pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixture: Fixture) {
+    let key = fixture.accepted("doc", 1, "text").await;
+    let all = std::slice::from_ref(&key);
+    fixture.ledger.store_spans(1, vec![(key.clone(), spans(2))]).await.unwrap();
+    let second = fixture.started("two").await;
+    // One process has learnt that another generation serves and begins again, another has not.
+    fixture.ledger.store_spans(second, vec![(key.clone(), spans(3))]).await.unwrap();
+    fixture.finish(&key, Ending::Visible(1)).await;
+    assert_eq!(fixture.ledger.spans(1, all).await.unwrap(), [Some(spans(2))]);
+    assert_eq!(fixture.ledger.spans(second, all).await.unwrap(), [None]);
+    assert_eq!(fixture.lacks(second, 0, 10).await, ["doc"], "its vectors may not be staged there");
+    // The stages that began again come too late; a builder does not.
+    fixture.ledger.store_spans(second, vec![(key.clone(), spans(3))]).await.unwrap();
+    assert_eq!(fixture.ledger.spans(second, all).await.unwrap(), [None]);
+    assert_eq!(fixture.prepare(second, all, 4).await, [true]);
+    fixture.ledger.store_spans(second, vec![(key.clone(), spans(3))]).await.unwrap();
+    fixture.finish(&key, Ending::Visible(1)).await;
+    assert_eq!(fixture.ledger.spans(second, all).await.unwrap(), [Some(spans(4))]);
+    assert_eq!(fixture.lacks(second, 0, 10).await, [] as [&str; 0]);
+}
+
 pub(super) async fn losers_are_swept_from_every_live_generation(fixture: Fixture) {
     let old = fixture.accepted("doc", 1, "old").await;
     fixture.ledger.store_spans(1, vec![(old.clone(), spans(2))]).await.unwrap();
-    fixture.finish(&old, Ending::Visible).await;
+    fixture.finish(&old, Ending::Visible(1)).await;
     let second = fixture.started("two").await;
     assert_eq!(fixture.prepare(second, std::slice::from_ref(&old), 5).await, [true]);
     fixture.visible("doc", 2, "new").await;
@@ -243,7 +264,7 @@ pub(super) async fn dropped_generation_is_cleared(fixture: Fixture) {
     for number in 1..=3 {
         keys.push(fixture.visible(&format!("doc {number}"), 1, "text").await);
     }
-    fixture.ledger.store_spans(1, keys.iter().map(|key| (key.clone(), spans(1))).collect()).await.unwrap();
+    assert_eq!(fixture.prepare(1, &keys, 1).await, [true; 3]);
     let second = fixture.started("two").await;
     assert_eq!(fixture.prepare(second, &keys, 2).await, [true; 3]);
     assert!(!fixture.ledger.clear_dropped(&fixture.home, second, 10).await.unwrap(), "it is alive");

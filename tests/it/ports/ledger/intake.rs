@@ -32,7 +32,7 @@ pub(super) async fn missing_version_is_assigned_from_one_upwards(fixture: Fixtur
 pub(super) async fn equal_content_without_version_is_a_duplicate(fixture: Fixture) {
     fixture.accepted("doc", 4, "text").await;
     assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Duplicate, 4));
-    fixture.finish(&fixture.key("doc", 4), Ending::Visible).await;
+    fixture.finish(&fixture.key("doc", 4), Ending::Visible(1)).await;
     assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Duplicate, 4));
     assert_eq!(fixture.counts().await.accepted, 1);
 }

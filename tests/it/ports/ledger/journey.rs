@@ -112,19 +112,19 @@ pub(super) async fn states_move_only_forward(fixture: Fixture) {
     assert_eq!(fixture.state(&key).await, State::Embedded);
     fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
     assert_eq!(fixture.state(&key).await, State::Embedded, "a redelivered message chunks again");
-    fixture.finish(&key, Ending::Visible).await;
+    fixture.finish(&key, Ending::Visible(1)).await;
     assert_eq!(fixture.state(&key).await, State::Visible);
 }
 
 pub(super) async fn terminal_states_do_not_move(fixture: Fixture) {
-    for (number, first) in (0..).zip([Ending::Visible, Ending::Superseded, gave_up()]) {
+    for (number, first) in (0..).zip([Ending::Visible(1), Ending::Superseded, gave_up()]) {
         let key = fixture.accepted(&format!("doc {number}"), 1, "text").await;
         fixture.finish(&key, first).await;
         let (ended, counts) = (fixture.state(&key).await, fixture.counts().await);
         fixture.clock.advance(SECOND);
         fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
         fixture.ledger.mark_embedded(std::slice::from_ref(&key)).await.unwrap();
-        for later in [Ending::Visible, Ending::Superseded, gave_up()] {
+        for later in [Ending::Visible(1), Ending::Superseded, gave_up()] {
             fixture.finish(&key, later.clone()).await;
             assert_eq!(fixture.state(&key).await, ended, "{ended:?} then {later:?}");
         }
@@ -137,17 +137,17 @@ pub(super) async fn terminal_states_do_not_move(fixture: Fixture) {
 pub(super) async fn finish_is_idempotent(fixture: Fixture) {
     fixture.visible("doc", 1, "one").await;
     let key = fixture.accepted("doc", 2, "two").await;
-    let twice = vec![(key.clone(), Ending::Visible), (key.clone(), Ending::Visible)];
+    let twice = vec![(key.clone(), Ending::Visible(1)), (key.clone(), Ending::Visible(1))];
     fixture.ledger.finish(twice).await.unwrap();
     let (history, counts) = (fixture.states("doc").await, fixture.counts().await);
-    fixture.finish(&key, Ending::Visible).await;
+    fixture.finish(&key, Ending::Visible(1)).await;
     assert_eq!((fixture.states("doc").await, fixture.counts().await), (history, counts));
 }
 
 pub(super) async fn unknown_versions_change_nothing(fixture: Fixture) {
     let key = fixture.visible("doc", 1, "text").await;
     for unknown in [fixture.key("doc", 2), fixture.key("never was", 1)] {
-        for ending in [Ending::Visible, Ending::Superseded, gave_up()] {
+        for ending in [Ending::Visible(1), Ending::Superseded, gave_up()] {
             fixture.finish(&unknown, ending).await;
         }
         fixture.ledger.store_spans(1, vec![(unknown.clone(), spans(1))]).await.unwrap();
@@ -163,7 +163,7 @@ pub(super) async fn visible_yields_to_a_newer_one(fixture: Fixture) {
     fixture.dead("doc", 2, "two").await;
     let newer = fixture.accepted("doc", 3, "three").await;
     fixture.finish(&newer, gave_up()).await;
-    fixture.finish(&newer, Ending::Visible).await;
+    fixture.finish(&newer, Ending::Visible(1)).await;
     let expected = [(3, State::Dead), (2, State::Dead), (1, State::Visible)];
     assert_eq!(fixture.states("doc").await, expected, "a dead version beats nothing");
     fixture.visible("doc", 4, "four").await;
@@ -174,7 +174,7 @@ pub(super) async fn visible_yields_to_a_newer_one(fixture: Fixture) {
 pub(super) async fn visible_too_late_is_superseded(fixture: Fixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     fixture.visible("doc", 2, "two").await;
-    fixture.finish(&older, Ending::Visible).await;
+    fixture.finish(&older, Ending::Visible(1)).await;
     assert_eq!(fixture.states("doc").await, [(2, State::Visible), (1, State::Superseded)]);
 }
 
@@ -187,7 +187,7 @@ pub(super) async fn overtaken_is_told_with_the_body(fixture: Fixture) {
         bodies.into_iter().map(|body| body.unwrap().overtaken).collect::<Vec<_>>()
     };
     assert_eq!(overtaken().await, [false, false], "accepted is not yet visible");
-    fixture.finish(&newer, Ending::Visible).await;
+    fixture.finish(&newer, Ending::Visible(1)).await;
     assert_eq!(overtaken().await, [true, false]);
 }
 
@@ -241,7 +241,7 @@ pub(super) async fn documents_without_tombstones_are_counted(fixture: Fixture) {
     fixture.visible("a", 1, "text").await;
     fixture.visible("b", 1, "text").await;
     fixture.delete("b", None).await;
-    fixture.finish(&fixture.key("b", 2), Ending::Visible).await;
+    fixture.finish(&fixture.key("b", 2), Ending::Visible(1)).await;
     fixture.accepted("c", 1, "text").await;
     let expected = Counts { accepted: 4, in_flight: 1, visible: 2, superseded: 1, dead: 0, documents: 1 };
     assert_eq!(fixture.counts().await, expected);

@@ -14,7 +14,7 @@ pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fi
     fixture.visible("beaten", 2, "two").await;
     fixture.dead("dead", 1, "text").await;
     fixture.delete("moving", None).await;
-    fixture.finish(&fixture.key("moving", 3), Ending::Visible).await;
+    fixture.finish(&fixture.key("moving", 3), Ending::Visible(1)).await;
     let key = embedding_key("model", "text");
     fixture.ledger.cache_vectors(vec![(key, vec![0.5, 0.25])]).await.unwrap();
 

@@ -20,13 +20,13 @@ pub(super) async fn standing_is_what_may_have_something_in_a_store(fixture: Fixt
     let first = fixture.accepted("doc", 1, "one").await;
     fixture.ledger.store_spans(1, vec![(first.clone(), spans(3))]).await.unwrap();
     assert_eq!(fixture.standing("doc").await, [(1, State::Chunked, Some(3))]);
-    fixture.finish(&first, Ending::Visible).await;
+    fixture.finish(&first, Ending::Visible(1)).await;
     let second = fixture.accepted("doc", 2, "two").await;
     fixture.ledger.store_spans(1, vec![(second.clone(), spans(2))]).await.unwrap();
     fixture.ledger.mark_embedded(std::slice::from_ref(&second)).await.unwrap();
     let in_flight = [(1, State::Visible, Some(3)), (2, State::Embedded, Some(2))];
     assert_eq!(fixture.standing("doc").await, in_flight);
-    fixture.finish(&second, Ending::Visible).await;
+    fixture.finish(&second, Ending::Visible(1)).await;
     let won = (2, State::Visible, Some(2));
     assert_eq!(fixture.standing("doc").await, [(1, State::Superseded, Some(3)), won]);
     fixture.ledger.mark_swept(std::slice::from_ref(&first)).await.unwrap();
@@ -67,7 +67,7 @@ pub(super) async fn log_extent_follows_the_log(fixture: Fixture) {
     fixture.visible("a", 2, "two").await;
     assert_eq!(extent().await, LogExtent { documents: 2, end: 3 });
     fixture.delete("b", None).await;
-    fixture.finish(&fixture.key("b", 2), Ending::Visible).await;
+    fixture.finish(&fixture.key("b", 2), Ending::Visible(1)).await;
     assert_eq!(extent().await, LogExtent { documents: 2, end: 4 }, "a tombstone is a document of the log");
     let changes = fixture.ledger.changes(&fixture.home, 0, 10).await.unwrap();
     assert_eq!(changes.last().map(|change| change.position), Some(4));

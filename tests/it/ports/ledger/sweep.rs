@@ -19,7 +19,7 @@ impl Fixture {
 pub(super) async fn superseded_versions_are_losers_until_swept(fixture: Fixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     fixture.ledger.store_spans(1, vec![(older.clone(), spans(3))]).await.unwrap();
-    fixture.finish(&older, Ending::Visible).await;
+    fixture.finish(&older, Ending::Visible(1)).await;
     assert_eq!(fixture.losers("doc").await, [], "what serves has not lost");
     let newer = fixture.visible("doc", 2, "two").await;
 
@@ -63,7 +63,7 @@ pub(super) async fn sweeping_spares_what_serves_or_moves(fixture: Fixture) {
     let moving = fixture.accepted("doc", 2, "two").await;
     fixture.ledger.mark_swept(&[serving.clone(), moving.clone()]).await.unwrap();
     assert!(fixture.has_body(&serving).await && fixture.has_body(&moving).await);
-    fixture.finish(&moving, Ending::Visible).await;
+    fixture.finish(&moving, Ending::Visible(1)).await;
     let lost: Vec<_> = fixture.losers("doc").await.into_iter().map(|loser| loser.key).collect();
     assert_eq!(lost, [serving], "a sweep before its end does not count");
 }

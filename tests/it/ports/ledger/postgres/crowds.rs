@@ -117,7 +117,7 @@ async fn opposite_batches_of_many_processes_do_not_block_each_other() {
                 ledger.mark_embedded(&keys).await.unwrap();
                 let gave_up = || Ending::Dead(Stage::Embed, Reason::new(reason::CONFLICT, "made up"));
                 let endings = keys.iter().enumerate().map(|(place, key)| {
-                    (key.clone(), if place % 5 == round % 5 { gave_up() } else { Ending::Visible })
+                    (key.clone(), if place % 5 == round % 5 { gave_up() } else { Ending::Visible(1) })
                 });
                 ledger.finish(endings.collect()).await.unwrap();
                 let documents: Vec<_> = ids.iter().map(|id| (home.clone(), document(id))).collect();

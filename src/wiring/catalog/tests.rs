@@ -1,0 +1,92 @@
+//! Generations that were dropped, in processes with and without an index.
+#![expect(clippy::unwrap_used, reason = "a test fails where one does")]
+
+use std::sync::Arc;
+
+use super::{IndexMode, StoreCatalog};
+use crate::adapters::memory::ledger::MemoryLedger;
+use crate::adapters::memory::states::MemoryStates;
+use crate::config::Config;
+use crate::domain::ids::{CollectionId, CollectionKey, TenantId};
+use crate::domain::pipeline::Pipeline;
+use crate::fault::Fault;
+use crate::ports::catalog::Catalog;
+use crate::ports::clock::SystemClock;
+use crate::ports::generations::{Begun, BuildPace, GenerationChange, Generations};
+use crate::ports::ledger::CollectionRecord;
+use crate::wiring::embedding::Models;
+use crate::wiring::readers;
+
+const FIRST: &str = "[embedder]\nkind = \"hash\"\ndims = 8\ntokens_max = 64\n";
+const SECOND: &str = "[embedder]\nkind = \"hash\"\ndims = 16\ntokens_max = 64\n";
+
+/// A process that served a generation when another was activated and the first dropped.
+struct Process {
+    catalog: StoreCatalog,
+    key: CollectionKey,
+    dropped: CollectionRecord,
+    _data_dir: tempfile::TempDir,
+}
+
+impl Process {
+    async fn new(mode: IndexMode) -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        let path = data_dir.path().display().to_string();
+        let config = Config::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), path)]).unwrap();
+        let clock = Arc::new(SystemClock);
+        let ledger = MemoryLedger::new(clock.clone());
+        let tokenizers = readers::tokenizers(&config).unwrap();
+        let states = Arc::new(MemoryStates::new(clock.clone()));
+        let models = Arc::new(Models::new(&config, tokenizers, states, clock));
+        let catalog = StoreCatalog::new(Arc::new(ledger.peer()), &config, mode, models);
+        let key = CollectionKey {
+            tenant: TenantId::new("local").unwrap(),
+            collection: CollectionId::new("notes").unwrap(),
+        };
+        catalog.found(&key, &Pipeline::from_toml(FIRST).unwrap()).await.unwrap();
+        let dropped = catalog.open(&key).await.unwrap().unwrap().record.clone();
+        let second = Pipeline::from_toml(SECOND).unwrap();
+        let (pipeline, epoch) = (second.to_toml().unwrap(), catalog.epoch_of(&second).await.unwrap());
+        let begun = ledger.begin_generation(&key, &pipeline, epoch, BuildPace::default()).await.unwrap();
+        let Begun::Started(second) = begun else { panic!("nothing else is built") };
+        for (generation, change) in [
+            (second.home.generation, GenerationChange::Activate),
+            (dropped.generation, GenerationChange::Dropped),
+        ] {
+            assert!(ledger.change_generation(&key, generation, change).await.unwrap());
+        }
+        Self { catalog, key, dropped, _data_dir: data_dir }
+    }
+
+    async fn serves(&self) -> u32 {
+        self.catalog.open(&self.key).await.unwrap().unwrap().record.generation
+    }
+}
+
+/// Nobody told it that another generation serves, and nobody will.
+#[tokio::test]
+async fn process_without_an_index_lets_go_of_what_was_dropped() {
+    let process = Process::new(IndexMode::Absent).await;
+    assert_eq!(process.serves().await, 1);
+    process.catalog.remove(&process.dropped, true).await.unwrap();
+    assert_eq!(process.serves().await, 2);
+}
+
+/// Its own index of the other generation is not ready. What it serves is not taken from it, and whoever
+/// would note that it is gone is told that it is not.
+#[tokio::test]
+async fn what_serves_here_is_not_removed_and_not_said_to_be() {
+    let process = Process::new(IndexMode::Written).await;
+    let removed = process.catalog.remove(&process.dropped, true).await;
+    assert!(matches!(removed, Err(Fault::Transient(_))), "{removed:?}");
+    assert_eq!(process.serves().await, 1);
+    process.catalog.remove(&process.dropped, false).await.unwrap();
+    assert_eq!(process.serves().await, 1);
+    // Once the other serves.
+    let second = process.catalog.ledger.collection(&process.key).await.unwrap().unwrap();
+    let second = process.catalog.open_generation(&second).await.unwrap();
+    process.catalog.serve(&second).await;
+    process.catalog.remove(&process.dropped, true).await.unwrap();
+    assert!(!process.catalog.directory(&process.dropped).exists());
+    assert_eq!(process.serves().await, 2);
+}

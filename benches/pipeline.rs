@@ -3,8 +3,9 @@
 //! `cargo bench --bench pipeline` ingests the same documents through submit, chunk, embed (null
 //! embedder), index, and through the straight program of `support/straight.rs`, in turn, and
 //! compares medians; once with small documents and once with the same text in large ones, since
-//! part of the cost is by document and part by chunk. `-- --memory BYTES` ingests that much text once and prints the peak
-//! resident memory; `-- --memory-engines BYTES` does the same with the engines alone.
+//! part of the cost is by document and part by chunk. `-- --memory BYTES` ingests that much text once and
+//! prints the peak resident memory; `-- --memory-engines BYTES` does the same with the engines alone.
+//! `-- --ingest DOCUMENTS` ingests so many small documents three times, and nothing else: for profiles.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::unwrap_used, reason = "a failed step fails the benchmark")]
@@ -26,14 +27,20 @@ const LARGE_DOCUMENT_BYTES: usize = 64 * 1024;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let bytes_after = |flag: &str| {
+    let number_after = |flag: &str| {
         let at = arguments.iter().position(|argument| argument == flag)?;
         arguments.get(at + 1)?.parse::<usize>().ok()
     };
-    if let Some(bytes) = bytes_after("--memory") {
+    if let Some(bytes) = number_after("--memory") {
         memory_of_the_pipeline(bytes);
-    } else if let Some(bytes) = bytes_after("--memory-engines") {
+    } else if let Some(bytes) = number_after("--memory-engines") {
         memory_of_the_engines(bytes);
+    } else if let Some(count) = number_after("--ingest") {
+        let mut generator = Generator::new(1);
+        let texts: Vec<String> = (0..count).map(|_| generator.document(SHAPES[0].1)).collect();
+        for _ in 0..REPEATS {
+            seconds(|directory| ingest(directory, texts.iter().cloned()));
+        }
     } else {
         for (documents, bytes) in SHAPES {
             compare(documents, bytes);

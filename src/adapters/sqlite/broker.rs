@@ -1,6 +1,6 @@
 //! The durable queue in the ledger's file.
 //!
-//! A message is a row; acknowledging deletes it. Which rows are handed out is known only to
+//! A message is a row in the table of its queue; acknowledging deletes it. Which rows are handed out is known only to
 //! this process, so a restart hands all of them out again, marked as redelivered (they may have
 //! been handed out before). A redelivery is counted in its row before it is handed out; a first
 //! delivery costs no write. One process owns the file. Memory holds the tags of messages that
@@ -60,16 +60,13 @@ impl Queue {
 impl SqliteBroker {
     /// The queues of an open file.
     pub async fn new(database: Database, clock: Arc<dyn Clock>) -> Result<Self, Fault> {
-        let newest: u64 = database
-            .read(|db| {
-                db.query_row("SELECT COALESCE(MAX(message_ref), 0) FROM messages", [], |row| row.get(0))
-                    .map_err(sql_fault)
-            })
-            .await?;
+        let newest = database.read(|db| Stage::ALL.into_iter().map(|stage| newest(db, stage)).collect());
+        let newest: Vec<u64> = newest.await?;
         let queues = Stage::ALL
             .into_iter()
-            .map(|stage| {
-                let cursor = Cursor { read_to: 0, inherited_to: newest, returned: BTreeSet::new() };
+            .zip(newest)
+            .map(|(stage, inherited_to)| {
+                let cursor = Cursor { read_to: 0, inherited_to, returned: BTreeSet::new() };
                 (stage, Arc::new(Queue { stage, arrived: Notify::new(), cursor: Mutex::new(cursor) }))
             })
             .collect();
@@ -108,13 +105,12 @@ impl Broker for SqliteBroker {
     async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
         self.database
             .read(move |db| {
-                db.query_row(
-                    "SELECT (SELECT COUNT(*) FROM messages WHERE queue = ?1) \
+                let sql = format!(
+                    "SELECT (SELECT COUNT(*) FROM {}) \
                      + (SELECT COUNT(*) FROM delayed_messages WHERE queue = ?1)",
-                    [stage.name()],
-                    |row| row.get(0),
-                )
-                .map_err(sql_fault)
+                    table(stage)
+                );
+                db.query_row(&sql, [stage.name()], |row| row.get(0)).map_err(sql_fault)
             })
             .await
     }
@@ -124,12 +120,26 @@ impl Broker for SqliteBroker {
     }
 }
 
+/// The table of a queue.
+fn table(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Chunk => "messages_chunk",
+        Stage::Embed => "messages_embed",
+        Stage::Index => "messages_index",
+    }
+}
+
+fn newest(db: &Connection, stage: Stage) -> Result<u64, Fault> {
+    let sql = format!("SELECT COALESCE(MAX(message_ref), 0) FROM {}", table(stage));
+    db.query_row(&sql, [], |row| row.get(0)).map_err(sql_fault)
+}
+
 fn insert(db: &Connection, rows: &[(Stage, Option<u64>, Vec<u8>)]) -> rusqlite::Result<()> {
     for (stage, due_ms, body) in rows {
         match due_ms {
             None => db
-                .prepare_cached("INSERT INTO messages (queue, body) VALUES (?1, ?2)")?
-                .execute(params![stage.name(), body])?,
+                .prepare_cached(&format!("INSERT INTO {} (body) VALUES (?1)", table(*stage)))?
+                .execute([body])?,
             Some(due_ms) => db
                 .prepare_cached("INSERT INTO delayed_messages (queue, due_ms, body) VALUES (?1, ?2, ?3)")?
                 .execute(params![stage.name(), due_ms, body])?,
@@ -175,11 +185,11 @@ impl Consumer for SqliteConsumer {
     }
 
     async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault> {
-        let rows = tags.clone();
+        let (rows, stage) = (tags.clone(), self.queue.stage);
         self.database
             .write(move |db| {
-                let mut delete =
-                    db.prepare_cached("DELETE FROM messages WHERE message_ref = ?1").map_err(sql_fault)?;
+                let sql = format!("DELETE FROM {} WHERE message_ref = ?1", table(stage));
+                let mut delete = db.prepare_cached(&sql).map_err(sql_fault)?;
                 rows.iter().try_for_each(|tag| delete.execute([tag]).map(drop).map_err(sql_fault))
             })
             .await?;
@@ -227,7 +237,7 @@ impl SqliteConsumer {
         let found = self
             .database
             .read(move |db| {
-                let mut found = select_again(db, &returned)?;
+                let mut found = select_again(db, stage, &returned)?;
                 returned.clear();
                 found.extend(select_fresh(db, stage, read_to, fresh_max)?);
                 Ok(found)
@@ -237,7 +247,7 @@ impl SqliteConsumer {
         let back: Vec<u64> =
             deliveries.iter().filter(|delivery| delivery.redelivered).map(|delivery| delivery.tag).collect();
         if !back.is_empty() {
-            self.database.write(move |db| count_redeliveries(db, &back).map_err(sql_fault)).await?;
+            self.database.write(move |db| count_redeliveries(db, stage, &back).map_err(sql_fault)).await?;
         }
         Ok(deliveries)
     }
@@ -299,10 +309,11 @@ impl Drop for SqliteConsumer {
 
 fn promote(db: &Connection, stage: Stage, now_ms: u64) -> rusqlite::Result<()> {
     let due = params![stage.name(), now_ms];
-    db.prepare_cached(
-        "INSERT INTO messages (queue, body) SELECT queue, body FROM delayed_messages \
+    db.prepare_cached(&format!(
+        "INSERT INTO {} (body) SELECT body FROM delayed_messages \
          WHERE queue = ?1 AND due_ms <= ?2 ORDER BY due_ms, delayed_ref",
-    )?
+        table(stage)
+    ))?
     .execute(due)?;
     db.prepare_cached("DELETE FROM delayed_messages WHERE queue = ?1 AND due_ms <= ?2")?.execute(due)?;
     Ok(())
@@ -314,9 +325,9 @@ struct Row {
     redeliveries: u32,
 }
 
-fn count_redeliveries(db: &Connection, tags: &[u64]) -> rusqlite::Result<()> {
-    let mut count =
-        db.prepare_cached("UPDATE messages SET redeliveries = redeliveries + 1 WHERE message_ref = ?1")?;
+fn count_redeliveries(db: &Connection, stage: Stage, tags: &[u64]) -> rusqlite::Result<()> {
+    let sql = format!("UPDATE {} SET redeliveries = redeliveries + 1 WHERE message_ref = ?1", table(stage));
+    let mut count = db.prepare_cached(&sql)?;
     tags.iter().try_for_each(|tag| count.execute([tag]).map(drop))
 }
 
@@ -326,21 +337,21 @@ fn select_fresh(
     read_to: u64,
     messages_max: usize,
 ) -> Result<BTreeMap<u64, Row>, Fault> {
-    let mut statement = db
-        .prepare_cached(
-            "SELECT message_ref, body, redeliveries FROM messages \
-             WHERE queue = ?1 AND message_ref > ?2 ORDER BY message_ref LIMIT ?3",
-        )
-        .map_err(sql_fault)?;
-    collect(statement.query(params![stage.name(), read_to, messages_max]).map_err(sql_fault)?)
+    let sql = format!(
+        "SELECT message_ref, body, redeliveries FROM {} WHERE message_ref > ?1 ORDER BY message_ref LIMIT ?2",
+        table(stage)
+    );
+    let mut statement = db.prepare_cached(&sql).map_err(sql_fault)?;
+    collect(statement.query(params![read_to, messages_max]).map_err(sql_fault)?)
 }
 
-fn select_again(db: &Connection, tags: &[u64]) -> Result<BTreeMap<u64, Row>, Fault> {
+fn select_again(db: &Connection, stage: Stage, tags: &[u64]) -> Result<BTreeMap<u64, Row>, Fault> {
     if tags.is_empty() {
         return Ok(BTreeMap::new());
     }
     let places = vec!["?"; tags.len()].join(",");
-    let sql = format!("SELECT message_ref, body, redeliveries FROM messages WHERE message_ref IN ({places})");
+    let table = table(stage);
+    let sql = format!("SELECT message_ref, body, redeliveries FROM {table} WHERE message_ref IN ({places})");
     let mut statement = db.prepare(&sql).map_err(sql_fault)?;
     collect(statement.query(params_from_iter(tags)).map_err(sql_fault)?)
 }

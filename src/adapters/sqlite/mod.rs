@@ -1,8 +1,9 @@
 //! Ledger and durable queue in one SQLite file.
 //!
 //! One thread owns the only writing connection. Calls that arrive together share a
-//! transaction and so an fsync (group commit); each runs in a savepoint, so one that fails
-//! takes nothing of its neighbours with it, and none is answered before the commit. Reads go to
+//! transaction and so an fsync (group commit); each but the first runs in a savepoint, which copies
+//! every page it changes, so one that fails takes nothing of its neighbours with it. None is answered
+//! before the commit. Reads go to
 //! connections of their own and see committed state only (WAL). `synchronous = FULL`: what is
 //! answered survives a power cut as far as the disk keeps its word.
 
@@ -45,17 +46,32 @@ const READERS: usize = 2;
 const STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order; `user_version` says how many a file has seen.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
     include_str!("migrations/0004_redeliveries.sql"),
     include_str!("migrations/0005_states.sql"),
     include_str!("migrations/0006_generations.sql"),
+    include_str!("migrations/0007_queues.sql"),
 ];
 
-type Work = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+type Work = Box<dyn FnOnce(&Connection, Place) -> Done + Send>;
 type Reply = Box<dyn FnOnce(Result<(), Fault>) + Send>;
+
+/// Where a call stands in its transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Behind,
+}
+
+/// A call that was run.
+struct Done {
+    /// Whether it worked; if not, the transaction holds what it did so far if it is the first.
+    worked: bool,
+    reply: Reply,
+}
 
 /// A handle to the file; clones share its threads.
 #[derive(Clone)]
@@ -120,11 +136,17 @@ impl Database {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job: Work = Box::new(move |connection| {
-            let result = in_savepoint(connection, work);
-            Box::new(move |committed| {
-                let _ = answer.send(committed.and(result));
-            })
+        let job: Work = Box::new(move |connection, place| {
+            let result = match place {
+                Place::First => work(connection),
+                Place::Behind => in_savepoint(connection, work),
+            };
+            Done {
+                worked: result.is_ok(),
+                reply: Box::new(move |committed| {
+                    let _ = answer.send(committed.and(result));
+                }),
+            }
         });
         self.0.writer.call(job).await?;
         answered.await.map_err(|_| closed())?
@@ -137,11 +159,14 @@ impl Database {
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job: Work = Box::new(move |connection| {
+        let job: Work = Box::new(move |connection, _| {
             let result = in_snapshot(connection, work);
-            Box::new(move |_| {
-                let _ = answer.send(result);
-            })
+            Done {
+                worked: result.is_ok(),
+                reply: Box::new(move |_| {
+                    let _ = answer.send(result);
+                }),
+            }
         });
         let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed);
         self.0.readers[turn % self.0.readers.len()].call(job).await?;
@@ -204,7 +229,7 @@ fn spawn(
 
 fn run_reader(connection: &Connection, mut calls: mpsc::Receiver<Work>) {
     while let Some(call) = calls.blocking_recv() {
-        call(connection)(Ok(()));
+        (call(connection, Place::First).reply)(Ok(()));
     }
 }
 
@@ -212,20 +237,29 @@ fn run_writer(connection: &Connection, mut calls: mpsc::Receiver<Work>) {
     while let Some(first) = calls.blocking_recv() {
         let mut replies = Vec::new();
         let committed = connection.execute_batch("BEGIN IMMEDIATE").map_err(sql_fault).and_then(|()| {
-            replies.push(first(connection));
+            let Done { worked, reply } = first(connection, Place::First);
+            replies.push(reply);
+            if !worked {
+                return roll_back(connection).map_err(sql_fault);
+            }
             while replies.len() < CALLS_PER_COMMIT_MAX {
                 let Ok(call) = calls.try_recv() else { break };
-                replies.push(call(connection));
+                replies.push(call(connection, Place::Behind).reply);
             }
             connection.execute_batch("COMMIT").map_err(sql_fault)
         });
-        if committed.is_err() && !connection.is_autocommit() {
-            let _ = connection.execute_batch("ROLLBACK");
+        if committed.is_err() {
+            let _ = roll_back(connection);
         }
         for reply in replies {
             reply(committed.clone());
         }
     }
+}
+
+/// Takes back what the open transaction did, unless an error has done so already.
+fn roll_back(connection: &Connection) -> rusqlite::Result<()> {
+    if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
 }
 
 fn in_savepoint<T>(
@@ -259,3 +293,6 @@ fn sql_fault(error: rusqlite::Error) -> Fault {
 fn closed() -> Fault {
     Fault::Transient("ledger: its thread has ended".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,7 +170,9 @@ fn wiped_queues_are_filled_again() {
     }
     cli.json(0, &["ingest", "--collection", "c", "--pipeline", "hash.toml", "--no-wait", "docs"]);
     let ledger = rusqlite::Connection::open(cli.data().join("ledger.sqlite")).unwrap();
-    ledger.execute_batch("DELETE FROM messages; DELETE FROM delayed_messages;").unwrap();
+    for queue in ["messages_chunk", "messages_embed", "messages_index", "delayed_messages"] {
+        ledger.execute(&format!("DELETE FROM {queue}"), []).unwrap();
+    }
     drop(ledger);
     let in_flight = cli.json(0, &["status", "--collection", "c"])["in_flight"].as_u64().unwrap();
     let repaired = cli.json(0, &["repair"]);

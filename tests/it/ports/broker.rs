@@ -163,7 +163,7 @@ async fn open_sqlite() -> Fixture {
     let foreign = rusqlite::Connection::open(&path).unwrap();
     let foreign = std::sync::Mutex::new(foreign);
     let inject: Inject = Box::new(move |bytes| {
-        let insert = "INSERT INTO messages (queue, body) VALUES ('chunk', ?1)";
+        let insert = "INSERT INTO messages_chunk (body) VALUES (?1)";
         foreign.lock().unwrap().execute(insert, [bytes]).unwrap();
     });
     let clock_again = clock.clone();

@@ -3,6 +3,8 @@
 //! Heads and chunks are Tantivy documents that share the field `document`, so one delete by
 //! that term removes everything the index holds of a document.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use tantivy::schema::{
     Field, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value,
@@ -63,15 +65,15 @@ pub(super) fn schema() -> Schema {
 
 /// What is stored of a chunk beside its text.
 #[derive(Serialize, Deserialize)]
-struct ChunkRecord {
-    document_id: DocumentId,
+struct ChunkRecord<'a> {
+    document_id: Cow<'a, DocumentId>,
     version: Version,
     ordinal: u32,
     chunk_count: u32,
     span: Span,
-    heading: Vec<String>,
+    heading: Cow<'a, [String]>,
     embed_tokens: u32,
-    description: Description,
+    description: Cow<'a, Description>,
 }
 
 impl Fields {
@@ -103,14 +105,14 @@ impl Fields {
 
     pub(super) fn chunk_document(&self, chunk: &Chunk) -> tantivy::Result<TantivyDocument> {
         let record = ChunkRecord {
-            document_id: chunk.document_id.clone(),
+            document_id: Cow::Borrowed(&chunk.document_id),
             version: chunk.version,
             ordinal: chunk.ordinal,
             chunk_count: chunk.chunk_count,
             span: chunk.span,
-            heading: chunk.heading.clone(),
+            heading: Cow::Borrowed(&chunk.heading),
             embed_tokens: chunk.embed_tokens,
-            description: chunk.description.clone(),
+            description: Cow::Borrowed(&chunk.description),
         };
         let (high, low) = chunk.id.as_uuid().as_u64_pair();
         let mut document = TantivyDocument::new();
@@ -142,19 +144,19 @@ impl Fields {
     }
 
     pub(super) fn read_chunk(&self, id: ChunkId, document: &TantivyDocument) -> tantivy::Result<Chunk> {
-        let record: ChunkRecord = decode(self.record_of(document))?;
+        let record: ChunkRecord<'_> = decode(self.record_of(document))?;
         let text = document.get_first(self.text).and_then(|value| value.as_str()).unwrap_or_default();
         Ok(Chunk {
             id,
-            document_id: record.document_id,
+            document_id: record.document_id.into_owned(),
             version: record.version,
             ordinal: record.ordinal,
             chunk_count: record.chunk_count,
             span: record.span,
-            heading: record.heading,
+            heading: record.heading.into_owned(),
             embed_tokens: record.embed_tokens,
             text: text.to_owned(),
-            description: record.description,
+            description: record.description.into_owned(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use tantivy::directory::{Directory, TerminatingWrite};
 use tantivy::merge_policy::NoMergePolicy;
 
-use super::TantivyIndex;
+use super::{SEGMENTS_MERGED_MIN, TantivyIndex};
 use crate::domain::document::{Acl, Head};
 use crate::domain::ids::{ContentHash, DocumentId, Epoch, Version};
 use crate::ports::lexical::{Analysis, DocumentWrite, Lexical, Snapshot};
@@ -34,8 +34,11 @@ fn version(snapshot: &dyn Snapshot, id: &str) -> Option<u64> {
     snapshot.head(&DocumentId::new(id).unwrap()).unwrap().map(|head| head.version.get())
 }
 
-/// Nine segments: a large one, one with `x`, `y` and `z`, six with a document each, and one with the
-/// second version of `y`, whose commit deleted from the second and from no other.
+/// Segments with one document each; with the others there are enough for a merge.
+const SMALL: usize = SEGMENTS_MERGED_MIN - 2;
+
+/// A large segment, one with `x`, `y` and `z`, small ones, and one with the second version of `y`, whose
+/// commit deleted from the second and from no other.
 async fn many_segments(directory: &Path) {
     let index = open(directory);
     if let Some(writer) = &index.shared.writer.lock().unwrap().open {
@@ -43,7 +46,7 @@ async fn many_segments(directory: &Path) {
     }
     index.commit((0..40).map(|number| write(&format!("large-{number}"), 1)).collect(), 1).await.unwrap();
     index.commit(vec![write("x", 1), write("y", 1), write("z", 1)], 2).await.unwrap();
-    for number in 0..6 {
+    for number in 0..SMALL {
         index.commit(vec![write(&format!("small-{number}"), 1)], 3).await.unwrap();
     }
     index.commit(vec![write("y", 2)], 4).await.unwrap();
@@ -62,9 +65,9 @@ async fn the_first_version_after_a_restart_replaces_the_one_before_whatever_is_m
     drop(index);
     let index = open(place.path());
     let snapshot = index.snapshot();
-    assert!(index.shared.index.searchable_segment_ids().unwrap().len() < 9, "nothing was merged");
+    assert!(index.shared.index.searchable_segment_ids().unwrap().len() < SMALL, "nothing was merged");
     assert_eq!((version(&*snapshot, "x"), version(&*snapshot, "y")), (Some(2), Some(2)));
-    assert_eq!(snapshot.counts().unwrap().documents, 49);
+    assert_eq!(snapshot.counts().unwrap().documents, 43 + SMALL as u64);
 }
 
 #[tokio::test]

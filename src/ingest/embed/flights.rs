@@ -7,13 +7,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 use crate::domain::ids::EmbeddingKey;
 
 /// The claims of a process.
 #[derive(Default)]
-pub struct Flights(Mutex<HashMap<EmbeddingKey, watch::Receiver<()>>>);
+pub struct Flights(Mutex<HashMap<EmbeddingKey, watch::Receiver<()>, RandomState>>);
 
 /// Texts that are the holder's to embed.
 pub(super) struct Claim<'a> {
@@ -51,7 +52,7 @@ impl Flights {
         (Claim { flights: self, keys: mine, _ends: ends }, others)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<EmbeddingKey, watch::Receiver<()>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<EmbeddingKey, watch::Receiver<()>, RandomState>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 
@@ -33,7 +34,7 @@ pub(super) struct Text {
 /// What is known of the texts of a slice.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) vectors: HashMap<EmbeddingKey, Vec<f32>>,
+    pub(super) vectors: HashMap<EmbeddingKey, Vec<f32>, RandomState>,
     /// Why a text has no vector.
     pub(super) failed: HashMap<EmbeddingKey, Fault>,
     /// What was asked of the model.

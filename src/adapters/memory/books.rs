@@ -62,6 +62,17 @@ impl Entry {
         }
     }
 
+    /// Keeps the spans of a version in flight.
+    pub(super) fn chunk(&mut self, generation: Generation, spans: Vec<ChunkSpan>, now_ms: u64) {
+        if self.state.is_terminal() {
+            return;
+        }
+        self.spans.insert(generation, spans);
+        if self.state == State::Accepted {
+            self.enter(State::Chunked, now_ms);
+        }
+    }
+
     pub(super) fn enter(&mut self, state: State, now_ms: u64) {
         self.state = state;
         self.updated_ms = now_ms;

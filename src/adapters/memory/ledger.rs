@@ -259,13 +259,7 @@ impl Ledger for MemoryLedger {
     ) -> Result<(), Fault> {
         for (key, spans) in spans {
             self.change(std::slice::from_ref(&key), |entry, now_ms| {
-                if entry.state.is_terminal() {
-                    return;
-                }
-                entry.spans.insert(generation, spans.clone());
-                if entry.state == State::Accepted {
-                    entry.enter(State::Chunked, now_ms);
-                }
+                entry.chunk(generation, spans.clone(), now_ms);
             });
         }
         Ok(())

@@ -1,15 +1,34 @@
 //! Ledgers that another version of the program wrote.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use contexture::adapters::sqlite::{Database, SqliteLedger};
+use contexture::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
 use contexture::domain::ids::embedding_key;
+use contexture::domain::task::{Envelope, Stage};
 use contexture::fault::Fault;
+use contexture::ports::broker::{Broker, Outgoing};
 use contexture::ports::ledger::{Ledger, cache_cost};
 
 use crate::support::clock::ManualClock;
+use crate::support::{TENANT, collection, task, version_key};
 
-const FIRST_SCHEMA: &str = include_str!("../../../../src/adapters/sqlite/migrations/0001_ledger.sql");
+macro_rules! migration {
+    ($name:literal) => {
+        include_str!(concat!("../../../../src/adapters/sqlite/migrations/", $name, ".sql"))
+    };
+}
+
+const FIRST_SCHEMA: &str = migration!("0001_ledger");
+/// The schemas in which all queues shared a table.
+const ONE_TABLE_OF_MESSAGES: [&str; 6] = [
+    FIRST_SCHEMA,
+    migration!("0002_cache_bound"),
+    migration!("0003_log"),
+    migration!("0004_redeliveries"),
+    migration!("0005_states"),
+    migration!("0006_generations"),
+];
 
 #[tokio::test]
 async fn sqlite_cache_without_a_bound_gets_one() {
@@ -35,6 +54,47 @@ async fn sqlite_cache_without_a_bound_gets_one() {
     let kept = ledger.cached_vectors(&keys).await.unwrap().into_iter().flatten().count();
     assert!((6..8).contains(&kept), "{kept}: what was there counts");
     assert_eq!(ledger.cached_vectors(&[new]).await.unwrap(), [Some(vector)]);
+}
+
+/// What waited in the queues of an older program is handed out by this one, in its order.
+#[tokio::test]
+async fn sqlite_messages_of_an_older_program_are_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    for schema in ONE_TABLE_OF_MESSAGES {
+        old.execute_batch(schema).unwrap();
+    }
+    old.pragma_update(None, "user_version", ONE_TABLE_OF_MESSAGES.len()).unwrap();
+    let home = collection(TENANT, "home");
+    let envelope = |stage: Stage, id: &str| Envelope::new(stage, task(version_key(&home, id, 1)));
+    for number in 0..4 {
+        for stage in Stage::ALL {
+            let body = serde_json::to_vec(&envelope(stage, &format!("old {number}"))).unwrap();
+            old.execute("INSERT INTO messages (queue, body) VALUES (?1, ?2)", (stage.name(), body)).unwrap();
+        }
+    }
+    drop(old);
+
+    let database = Database::open(&path).unwrap();
+    let broker = SqliteBroker::new(database, Arc::new(ManualClock::new())).await.unwrap();
+    for stage in Stage::ALL {
+        broker.publish(vec![Outgoing::now(envelope(stage, "new"))]).await.unwrap();
+        let mut consumer = broker.consume(stage).await.unwrap();
+        let received = consumer.receive(10, Duration::ZERO).await.unwrap();
+        let told: Vec<_> = received
+            .iter()
+            .map(|delivery| {
+                let (addressed, task) = delivery.envelope.clone().unwrap().open();
+                assert_eq!(addressed, stage);
+                (task.key.document_id.to_string(), delivery.redelivered)
+            })
+            .collect();
+        let expected = [("old 0", true), ("old 1", true), ("old 2", true), ("old 3", true), ("new", false)];
+        assert_eq!(told, expected.map(|(id, redelivered)| (id.to_owned(), redelivered)));
+        consumer.ack(received.iter().map(|delivery| delivery.tag).collect()).await.unwrap();
+        assert_eq!(broker.depth(stage).await.unwrap(), 0);
+    }
 }
 
 #[test]

@@ -84,8 +84,9 @@ async fn look(stages: &Stages, all: bool, with_idle: bool) -> Result<(), Fault> 
             continue;
         }
         let live = records.iter().filter(|record| record.state != GenerationState::Dropped);
-        // Who alone writes the only generation has nothing to learn from the log.
-        let is_followed = stages.replicas || live.clone().count() > 1;
+        // Who alone writes the only generation there ever was has nothing to learn from the log. Where others
+        // were dropped, what was committed to them may have come too late to be followed before.
+        let is_followed = stages.replicas || records.len() > 1;
         for record in live.filter(|record| with_idle || record.state == GenerationState::Active) {
             let done = if is_followed { follow(stages, record).await } else { serve(stages, record).await };
             if let Err(fault) = done {

@@ -65,6 +65,7 @@ pub async fn run(stages: Arc<Stages>, mut stop: watch::Receiver<bool>) {
 /// One round, if this process leads; returns whether it does. `all` relays everything
 /// unconfirmed, as after a start or a takeover: who sent it may be gone.
 pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
+    let_go(stages).await?;
     if !leads(stages).await? {
         return Ok(false);
     }
@@ -79,10 +80,28 @@ pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
     Ok(true)
 }
 
+/// Lets go of what was dropped, whoever leads: a process without an index follows no log that would tell
+/// it, and would go on working for a generation whose vectors are removed.
+async fn let_go(stages: &Stages) -> Result<(), Fault> {
+    for record in stages.ledger.generations(None).await? {
+        if record.state == GenerationState::Dropped
+            && let Err(fault) = stages.catalog.remove(&record.home, false).await
+        {
+            let CollectionRecord { key, generation, .. } = &record.home;
+            tracing::warn!(tenant = %key.tenant, collection = %key.collection, generation, %fault, "a dropped generation stays here");
+        }
+    }
+    Ok(())
+}
+
 /// Drops generations whose time has come, and removes what is left of dropped ones. One that cannot
 /// be removed holds up no other; it is tried again.
 async fn drop_generations(stages: &Stages) -> Result<(), Fault> {
     for record in stages.ledger.generations(None).await? {
+        // Each may have waited for an engine that is away.
+        if !leads(stages).await? {
+            break;
+        }
         if let Err(fault) = drop_generation(stages, &record).await {
             let CollectionRecord { key, generation, .. } = &record.home;
             tracing::warn!(

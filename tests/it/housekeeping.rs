@@ -1,6 +1,7 @@
 //! Several processes on one ledger: one keeps house.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,6 +50,29 @@ impl Catalog for StuckStores {
 
     async fn remove(&self, home: &CollectionRecord, _: bool) -> Result<(), Fault> {
         if home.key == self.0 { Err(Fault::Transient("the engine is away".to_owned())) } else { Ok(()) }
+    }
+}
+
+/// Stores that note what is let go of, and what is removed from shared engines.
+#[derive(Default)]
+struct Noting {
+    let_go: AtomicU32,
+    removed: AtomicU32,
+}
+
+#[async_trait]
+impl Catalog for Noting {
+    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok(None)
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        Vec::new()
+    }
+
+    async fn remove(&self, _: &CollectionRecord, shared: bool) -> Result<(), Fault> {
+        if shared { &self.removed } else { &self.let_go }.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     }
 }
 
@@ -160,6 +184,26 @@ async fn process_that_stops_resigns() {
     stop.send_replace(true);
     running.await.unwrap();
     assert!(two.ledger.lead(housekeeping::ROLE, housekeeping::LEASE).await.unwrap());
+}
+
+/// Who does not keep house has to stop working for a dropped generation all the same.
+#[tokio::test]
+async fn every_process_lets_go_of_what_was_dropped() {
+    let cluster = Cluster::new().await;
+    let begun = cluster.ledger.begin_generation(&cluster.home, "two", epoch("two"), BuildPace::default());
+    let Begun::Started(record) = begun.await.unwrap() else { panic!("nothing else is built") };
+    let (leader, other) = (Arc::new(Noting::default()), Arc::new(Noting::default()));
+    let (one, two) = (cluster.process_with(leader.clone()), cluster.process_with(other.clone()));
+    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert!(!housekeeping::round(&two, true).await.unwrap());
+    assert_eq!(other.let_go.load(Ordering::SeqCst), 0, "it is alive");
+    let dropped = GenerationChange::Dropped;
+    assert!(cluster.ledger.change_generation(&cluster.home, record.home.generation, dropped).await.unwrap());
+    assert!(!housekeeping::round(&two, true).await.unwrap());
+    assert!(housekeeping::round(&one, true).await.unwrap());
+    let noted =
+        |noting: &Noting| (noting.let_go.load(Ordering::SeqCst), noting.removed.load(Ordering::SeqCst));
+    assert_eq!((noted(&other), noted(&leader)), ((1, 0), (1, 1)));
 }
 
 /// What cannot be removed now is tried again, and holds up nothing else.

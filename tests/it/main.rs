@@ -12,6 +12,7 @@ mod compose;
 mod config;
 mod credentials;
 mod domain;
+mod dropped_early;
 mod embedders;
 mod grpc;
 mod housekeeping;

@@ -82,6 +82,15 @@ pub(super) fn is_missing(fault: &Fault) -> bool {
     matches!(fault, Fault::Permanent(Reason { code, .. }) if code == COLLECTION_MISSING)
 }
 
+/// The fault of a write. That the collection is gone is no fault of what was to be written: it was dropped,
+/// which whoever works for it is about to learn, or a repair puts it back.
+pub(super) fn of_a_write(fault: Fault) -> Fault {
+    match fault {
+        Fault::Permanent(Reason { code, detail }) if code == COLLECTION_MISSING => transient(&detail),
+        other => other,
+    }
+}
+
 fn message(raw: &str, api_key: Option<&str>) -> String {
     let shown = match api_key {
         Some(key) if !key.is_empty() => raw.replace(key, MASK),

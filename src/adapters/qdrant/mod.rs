@@ -112,7 +112,8 @@ impl Vectors for QdrantVectors {
                 timeout: Some(self.server.timeout_seconds()),
                 update_mode: None,
             };
-            completed(&self.server.call(self.server.client.upsert_points(request)).await?)?;
+            let upserted = self.server.call(self.server.client.upsert_points(request)).await;
+            completed(&upserted.map_err(faults::of_a_write)?)?;
         }
         Ok(())
     }

@@ -245,6 +245,10 @@ fn run_writer(connection: &Connection, mut calls: mpsc::Receiver<Work>) {
             while replies.len() < CALLS_PER_COMMIT_MAX {
                 let Ok(call) = calls.try_recv() else { break };
                 replies.push(call(connection, Place::Behind).reply);
+                // An error of the file takes everything back; what came after it would be outside.
+                if connection.is_autocommit() {
+                    break;
+                }
             }
             connection.execute_batch("COMMIT").map_err(sql_fault)
         });

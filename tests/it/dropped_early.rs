@@ -13,7 +13,7 @@ use contexture::wiring::{Roles, Stack};
 
 const FIRST: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 256\n";
 const SECOND: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// It is built and followed to its end, and serves then: nobody has to start the process anew.
 #[tokio::test(flavor = "multi_thread")]

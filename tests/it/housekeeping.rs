@@ -21,47 +21,18 @@ use tokio::sync::watch;
 use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, epoch, submission, version_key};
 
-/// Stores that are gone: there is nothing to sweep in them.
-struct NoStores;
-
-#[async_trait]
-impl Catalog for NoStores {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(None)
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        Vec::new()
-    }
-}
-
-/// Stores of a collection whose engine is away: nothing can be removed from it.
-struct StuckStores(CollectionKey);
-
-#[async_trait]
-impl Catalog for StuckStores {
-    async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
-        Ok(None)
-    }
-
-    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
-        Vec::new()
-    }
-
-    async fn remove(&self, home: &CollectionRecord, _: bool) -> Result<(), Fault> {
-        if home.key == self.0 { Err(Fault::Transient("the engine is away".to_owned())) } else { Ok(()) }
-    }
-}
-
-/// Stores that note what is let go of, and what is removed from shared engines.
+/// Stores with nothing to sweep in them, that note what is let go of and what is removed from shared
+/// engines.
 #[derive(Default)]
-struct Noting {
+struct Stores {
+    /// The collection whose engine is away: nothing can be removed from it.
+    stuck: Option<CollectionKey>,
     let_go: AtomicU32,
     removed: AtomicU32,
 }
 
 #[async_trait]
-impl Catalog for Noting {
+impl Catalog for Stores {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(None)
     }
@@ -70,7 +41,10 @@ impl Catalog for Noting {
         Vec::new()
     }
 
-    async fn remove(&self, _: &CollectionRecord, shared: bool) -> Result<(), Fault> {
+    async fn remove(&self, home: &CollectionRecord, shared: bool) -> Result<(), Fault> {
+        if self.stuck.as_ref() == Some(&home.key) {
+            return Err(Fault::Transient("the engine is away".to_owned()));
+        }
         if shared { &self.removed } else { &self.let_go }.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -94,10 +68,10 @@ impl Cluster {
     }
 
     fn process(&self) -> Arc<Stages> {
-        self.process_with(Arc::new(NoStores))
+        self.process_with(Arc::default())
     }
 
-    fn process_with(&self, catalog: Arc<dyn Catalog>) -> Arc<Stages> {
+    fn process_with(&self, catalog: Arc<Stores>) -> Arc<Stages> {
         Arc::new(Stages {
             ledger: Arc::new(self.ledger.peer()),
             broker: self.broker.clone(),
@@ -192,7 +166,7 @@ async fn every_process_lets_go_of_what_was_dropped() {
     let cluster = Cluster::new().await;
     let begun = cluster.ledger.begin_generation(&cluster.home, "two", epoch("two"), BuildPace::default());
     let Begun::Started(record) = begun.await.unwrap() else { panic!("nothing else is built") };
-    let (leader, other) = (Arc::new(Noting::default()), Arc::new(Noting::default()));
+    let (leader, other) = (Arc::<Stores>::default(), Arc::<Stores>::default());
     let (one, two) = (cluster.process_with(leader.clone()), cluster.process_with(other.clone()));
     assert!(housekeeping::round(&one, true).await.unwrap());
     assert!(!housekeeping::round(&two, true).await.unwrap());
@@ -202,7 +176,7 @@ async fn every_process_lets_go_of_what_was_dropped() {
     assert!(!housekeeping::round(&two, true).await.unwrap());
     assert!(housekeeping::round(&one, true).await.unwrap());
     let noted =
-        |noting: &Noting| (noting.let_go.load(Ordering::SeqCst), noting.removed.load(Ordering::SeqCst));
+        |stores: &Stores| (stores.let_go.load(Ordering::SeqCst), stores.removed.load(Ordering::SeqCst));
     assert_eq!((noted(&other), noted(&leader)), ((1, 0), (1, 1)));
 }
 
@@ -218,7 +192,8 @@ async fn generation_that_cannot_be_removed_holds_up_no_other() {
         let dropped = GenerationChange::Dropped;
         assert!(cluster.ledger.change_generation(key, record.home.generation, dropped).await.unwrap());
     }
-    let process = cluster.process_with(Arc::new(StuckStores(cluster.home.clone())));
+    let stuck = Stores { stuck: Some(cluster.home.clone()), ..Stores::default() };
+    let process = cluster.process_with(Arc::new(stuck));
     assert!(housekeeping::round(&process, true).await.unwrap());
     let is_cleared = async |key: &CollectionKey| {
         cluster.ledger.generations(Some(key)).await.unwrap().into_iter().any(|record| record.is_cleared)

@@ -97,10 +97,7 @@ async fn look(stages: &Stages, all: bool, with_idle: bool) -> Result<(), Fault> 
             }
         }
         for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
-            if let Err(fault) = stages.catalog.remove(&record.home, false).await {
-                let generation = record.home.generation;
-                tracing::warn!(tenant = %key.tenant, collection = %key.collection, generation, %fault, "a dropped generation stays");
-            }
+            stages.let_go_of(record).await;
         }
     }
     Ok(())

@@ -1,9 +1,10 @@
 //! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages, dropped generations,
 //! claims of the dead.
 //!
-//! Every process runs this, and one does the work: the one that has the lease [`ROLE`]. It is
-//! renewed between pieces of work, given up at the end, and taken over when a process died,
-//! [`LEASE`] after its last sign of life. Two at once would only send messages twice.
+//! Every process runs this, and lets go of dropped generations itself. One does the rest: the one that
+//! has the lease [`ROLE`]. It is renewed between pieces of work, given up at the end, and taken over
+//! when a process died, [`LEASE`] after its last sign of life. Two at once would only send messages
+//! twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub async fn run(stages: Arc<Stages>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// One round, if this process leads; returns whether it does. `all` relays everything
+/// One round, as far as this process leads; returns whether it does. `all` relays everything
 /// unconfirmed, as after a start or a takeover: who sent it may be gone.
 pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
     let_go(stages).await?;
@@ -83,13 +84,9 @@ pub async fn round(stages: &Stages, all: bool) -> Result<bool, Fault> {
 /// Lets go of what was dropped, whoever leads: a process without an index follows no log that would tell
 /// it, and would go on working for a generation whose vectors are removed.
 async fn let_go(stages: &Stages) -> Result<(), Fault> {
-    for record in stages.ledger.generations(None).await? {
-        if record.state == GenerationState::Dropped
-            && let Err(fault) = stages.catalog.remove(&record.home, false).await
-        {
-            let CollectionRecord { key, generation, .. } = &record.home;
-            tracing::warn!(tenant = %key.tenant, collection = %key.collection, generation, %fault, "a dropped generation stays here");
-        }
+    let records = stages.ledger.generations(None).await?;
+    for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
+        stages.let_go_of(record).await;
     }
     Ok(())
 }
@@ -122,7 +119,8 @@ async fn drop_generation(stages: &Stages, record: &GenerationRecord) -> Result<(
             tracing::info!(tenant = %key.tenant, collection = %key.collection, generation, "a generation is dropped");
         }
     } else if is_dropped && !record.is_cleared {
-        // A round after it was dropped: whoever worked on it has seen so by now.
+        // A round after it was dropped: most who worked on it have seen so by now. Writes of the others
+        // fail, and begin again elsewhere.
         stages.catalog.remove(&record.home, true).await?;
         while leads(stages).await? && stages.ledger.clear_dropped(key, generation, VERSIONS_MAX).await? {}
     }

@@ -41,6 +41,7 @@ use crate::fault::Fault;
 use crate::ports::broker::Broker;
 use crate::ports::catalog::{Catalog, OpenCollection};
 use crate::ports::clock::Clock;
+use crate::ports::generations::GenerationRecord;
 use crate::ports::ledger::{CollectionRecord, Ending, Ledger};
 use crate::ports::meter::Meter;
 use crate::ports::producers::EventSink;
@@ -163,6 +164,17 @@ impl Stages {
             return Ok(Place::Here(self.catalog.open_generation(&home).await?));
         }
         Ok(Place::Moved(home))
+    }
+
+    /// Lets go of a dropped generation in this process; what cannot be removed now is tried again.
+    async fn let_go_of(&self, record: &GenerationRecord) {
+        if let Err(fault) = self.catalog.remove(&record.home, false).await {
+            let CollectionRecord { key, generation, .. } = &record.home;
+            tracing::warn!(
+                tenant = %key.tenant, collection = %key.collection, generation, %fault,
+                "a dropped generation stays here"
+            );
+        }
     }
 
     /// One outcome per task, in order: what `work` makes of the tasks of one collection and

@@ -1,8 +1,8 @@
 //! The durable queue in the ledger's file.
 //!
-//! A message is a row in the table of its queue; acknowledging deletes it. Which rows are handed out is known only to
-//! this process, so a restart hands all of them out again, marked as redelivered (they may have
-//! been handed out before). A redelivery is counted in its row before it is handed out; a first
+//! A message is a row in the table of its queue; acknowledging deletes it. Which rows are handed out
+//! is known only to this process, so a restart hands all of them out again, marked as redelivered
+//! (they may have been handed out before). A redelivery is counted in its row before it is handed out; a first
 //! delivery costs no write. One process owns the file. Memory holds the tags of messages that
 //! are handed out, never bodies: a backlog costs disk.
 

@@ -1,11 +1,11 @@
 //! Ledger and durable queue in one SQLite file.
 //!
-//! One thread owns the only writing connection. Calls that arrive together share a
-//! transaction and so an fsync (group commit); each but the first runs in a savepoint, which copies
-//! every page it changes, so one that fails takes nothing of its neighbours with it. None is answered
-//! before the commit. Reads go to
-//! connections of their own and see committed state only (WAL). `synchronous = FULL`: what is
-//! answered survives a power cut as far as the disk keeps its word.
+//! One thread owns the only writing connection. Calls that arrive together share a transaction and so
+//! an fsync (group commit). The first that fails is taken back with the transaction; each behind it runs
+//! in a savepoint, which copies every page it changes: so one that fails takes nothing of its
+//! neighbours with it. None is answered before the commit. Reads go to connections of their own and see
+//! committed state only (WAL). `synchronous = FULL`: what is answered survives a power cut as far as
+//! the disk keeps its word.
 
 mod broker;
 mod building;

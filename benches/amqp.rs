@@ -31,10 +31,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contexture::config::Config;
+use contexture::config::ContextureConfig;
 use contexture::domain::ids::CollectionId;
 use contexture::domain::pipeline::Pipeline;
-use contexture::wiring::{Roles, Stack};
+use contexture::wiring::{ProcessRole, ServiceStack};
 use futures::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -134,13 +134,13 @@ fn message(number: usize, text: &str) -> Vec<u8> {
 }
 
 /// A process with every role, whose collection is there before its intake starts.
-async fn open(directory: &Path, prefix: &str) -> Stack {
-    let config = Config::load(None, variables(directory, prefix)).unwrap();
-    let before = Stack::open(&config, Roles::Change).await.unwrap();
+async fn open(directory: &Path, prefix: &str) -> ServiceStack {
+    let config = ContextureConfig::load(None, variables(directory, prefix)).unwrap();
+    let before = ServiceStack::open(&config, ProcessRole::Change).await.unwrap();
     let pipeline = Pipeline::from_toml(NULL_PIPELINE).unwrap();
     before.ensure_collection(&CollectionId::new(COLLECTION).unwrap(), Some(&pipeline)).await.unwrap();
     before.shutdown().await;
-    Stack::open(&config, Roles::Serve { workers: true }).await.unwrap()
+    ServiceStack::open(&config, ProcessRole::Serve { workers: true }).await.unwrap()
 }
 
 fn variables(directory: &Path, prefix: &str) -> [(String, String); 3] {
@@ -270,8 +270,8 @@ async fn worked_on(queued: usize, total: usize) -> Drained {
 
 /// The process that works: every role until so many documents are done, then seconds and MiB.
 async fn drain(documents: usize) {
-    let config = Config::load(None, std::env::vars()).unwrap();
-    let stack = Stack::open(&config, Roles::Serve { workers: true }).await.unwrap();
+    let config = ContextureConfig::load(None, std::env::vars()).unwrap();
+    let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: true }).await.unwrap();
     let began = Instant::now();
     stack.progress().wait_for(|progress| progress.settled >= documents as u64).await.unwrap();
     let peak_mib = support::peak_resident_bytes() as f64 / f64::from(1 << 20);

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use contexture::adapters::tantivy::TantivyIndex;
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::context::assemble::{AssemblyInput, Candidate, TERM_SHARE, assemble};
-use contexture::context::baselines::{Baseline, pack};
-use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse};
-use contexture::context::render::render;
-use contexture::context::request::{Assembly, Format, Fusion};
-use contexture::domain::chunk::{Chunk, Span};
-use contexture::domain::document::Description;
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::context::assemble::{AssemblyInput, ContextCandidate, TERM_SHARE, assemble_context};
+use contexture::context::fuse::{RELATIVE_WEIGHTS, fuse_hits};
+use contexture::context::render::render_passages;
+use contexture::context::request::{AssemblyRequest, ContextFormat, FusionMethod};
+use contexture::domain::chunk::{Chunk, TextSpan};
+use contexture::domain::document::DocumentDescription;
 use contexture::domain::ids::{ChunkId, DocumentId, Version};
-use contexture::ports::lexical::{Analysis, Lexical, LexicalHit, QuestionTerms};
+use contexture::lab::baselines::{BaselinePacker, pack_baseline};
+use contexture::ports::lexical::{AnalyzerSettings, LexicalHit, LexicalIndex, QuestionTerms};
 use contexture::ports::tokenizer::Tokenizer;
 use contexture::ports::vectors::DenseHit;
 
@@ -120,7 +120,7 @@ fn text(numbers: &mut Numbers) -> String {
 
 /// The question's terms, found by the analyzer of an index.
 fn terms() -> Arc<dyn QuestionTerms> {
-    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+    let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
     let index = TantivyIndex::in_ram(&analysis).unwrap_or_else(|fault| panic!("{fault}"));
     let found = index.snapshot().question_terms(QUESTION).unwrap_or_else(|fault| panic!("{fault}"));
     found.unwrap_or_else(|| panic!("the question has terms"))
@@ -144,15 +144,15 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
             version: Version::new(document + 1).unwrap_or_else(|refusal| panic!("{refusal}")),
             ordinal: u32::try_from(ordinal).unwrap_or(0),
             chunk_count: 40,
-            span: Span { start, end: start + text.len() },
+            span: TextSpan { start, end: start + text.len() },
             heading: vec![format!("Chapter {document}"), format!("Section {}", ordinal / 4)],
             embed_tokens: u32::try_from(text.len() / 4).unwrap_or(0),
             text,
-            description: Description::default(),
+            description: DocumentDescription::default(),
         };
         lexical.push(LexicalHit { id, score: score * 17.0 });
         dense.push(DenseHit { id: ChunkId::from_uuid(uuid::Uuid::from_u64_pair(ordinal, document)), score });
-        candidates.push(Candidate { chunk: Arc::new(chunk), score });
+        candidates.push(ContextCandidate { chunk: Arc::new(chunk), score });
         score *= 1.0 - 3.0 / f32::from(u16::try_from(candidates_count).unwrap_or(u16::MAX));
     }
     Input {
@@ -195,26 +195,26 @@ fn main() {
     growth(SIZES[1].1, &terms);
 }
 
-fn assembly_of(budget: usize) -> Assembly {
-    Assembly {
+fn assembly_of(budget: usize) -> AssemblyRequest {
+    AssemblyRequest {
         budget,
         tokenizer: "cl100k_base".to_owned(),
-        style: Format::Markdown.into(),
-        ..Assembly::default()
+        style: ContextFormat::Markdown.into(),
+        ..AssemblyRequest::default()
     }
 }
 
 /// Time of assembly for ever more candidates, and for one of them, by log n.
 fn growth(budget: usize, terms: &Arc<dyn QuestionTerms>) {
     const GROWTH_ROUNDS: usize = 60;
-    let (assembly, tokenizer) = (assembly_of(budget), Bpe::cl100k());
+    let (assembly, tokenizer) = (assembly_of(budget), BpeTokenizer::cl100k());
     println!("{:<12} {:>10} {:>14} {:>22}", "candidates", "p50", "of each", "of each, by log2 n");
     for count in GROWTH {
         let inputs: Vec<Input> = (0..6).map(|seed| input(seed, count, terms)).collect();
         let mut times = Vec::new();
         for round in 0..GROWTH_ROUNDS {
             let input = &inputs[round % inputs.len()];
-            timed(&mut times, || assemble(&input.candidates, &assembly, &tokenizer));
+            timed(&mut times, || assemble_context(&input.candidates, &assembly, &tokenizer));
         }
         times.sort_unstable();
         let half = percentile(&times, 50);
@@ -226,18 +226,26 @@ fn growth(budget: usize, terms: &Arc<dyn QuestionTerms>) {
 
 fn beside_others(candidates: usize, budget: usize, p99_max: Duration, terms: &Arc<dyn QuestionTerms>) {
     let inputs: Vec<Input> = (0..INPUTS as u64).map(|seed| input(seed, candidates, terms)).collect();
-    let (assembly, tokenizer) = (assembly_of(budget), Bpe::cl100k());
+    let (assembly, tokenizer) = (assembly_of(budget), BpeTokenizer::cl100k());
     let [mut fusing, mut assembling, mut rendering, mut counting] = [const { Vec::<Duration>::new() }; 4];
-    let mut baselines = Baseline::ALL.map(|baseline| (baseline, Filled::default()));
+    let mut baselines = BaselinePacker::ALL.map(|baseline| (baseline, Filled::default()));
     let (mut passages, mut used) = (0, 0);
     for round in 0..ROUNDS {
         let input = &inputs[round % INPUTS];
-        timed(&mut fusing, || fuse(&input.lexical, &input.dense, Fusion::RelativeScore, RELATIVE_WEIGHTS));
-        let assembled = timed(&mut assembling, || assemble(&input.candidates, &assembly, &tokenizer));
-        let context = timed(&mut rendering, || render(&assembled.passages, Format::Markdown));
+        timed(&mut fusing, || {
+            fuse_hits(&input.lexical, &input.dense, FusionMethod::RelativeScore, RELATIVE_WEIGHTS)
+        });
+        let assembled = timed(&mut assembling, || assemble_context(&input.candidates, &assembly, &tokenizer));
+        let context = timed(&mut rendering, || render_passages(&assembled.passages, ContextFormat::Markdown));
         for (baseline, filled) in &mut baselines {
             let packed = timed(&mut filled.times, || {
-                pack(*baseline, &input.candidates.candidates, budget, Format::Markdown, &tokenizer)
+                pack_baseline(
+                    *baseline,
+                    &input.candidates.candidates,
+                    budget,
+                    ContextFormat::Markdown,
+                    &tokenizer,
+                )
             });
             assert!(packed.tokens <= budget);
             filled.passages += packed.passages.len();
@@ -289,7 +297,7 @@ fn beside_others(candidates: usize, budget: usize, p99_max: Duration, terms: &Ar
     }
     let mut alone = Vec::new();
     for round in 0..ROUNDS {
-        timed(&mut alone, || assemble(&inputs[round % INPUTS].candidates, &assembly, &tokenizer));
+        timed(&mut alone, || assemble_context(&inputs[round % INPUTS].candidates, &assembly, &tokenizer));
     }
     alone.sort_unstable();
     let worst = percentile(&alone, 99);

@@ -15,11 +15,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use contexture::config::Config;
+use contexture::config::ContextureConfig;
 use contexture::domain::ids::{CollectionId, CollectionKey, VersionKey};
 use contexture::domain::pipeline::Pipeline;
-use contexture::ports::generations::{BuildPace, GenerationState};
-use contexture::wiring::{Roles, Stack};
+use contexture::ports::generations::{GenerationBuildPace, GenerationState};
+use contexture::wiring::{ProcessRole, ServiceStack};
 use support::{Generator, NULL_PIPELINE, percentile, submission};
 
 /// Documents under the null embedder, and under the bundled model, which is slower.
@@ -37,8 +37,8 @@ async fn main() {
     let variables = [("CONTEXTURE_DATA_DIR".to_owned(), directory.path().display().to_string())];
     let mut arguments = std::env::args().skip_while(|argument| argument != "--config").skip(1);
     let file = arguments.next();
-    let config = Config::load(file.as_deref().map(Path::new), variables).unwrap();
-    let stack = Stack::open(&config, Roles::Serve { workers: true }).await.unwrap();
+    let config = ContextureConfig::load(file.as_deref().map(Path::new), variables).unwrap();
+    let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: true }).await.unwrap();
     let name = format!("backfill-{}", std::process::id());
     let collection = CollectionId::new(&name).unwrap();
     let is_bundled = std::env::args().any(|argument| argument == "--bundled");
@@ -60,7 +60,7 @@ async fn main() {
         without.extend(live.round().await);
     }
     let other = Pipeline::from_toml(&format!("{model}{SMALLER}")).unwrap();
-    stack.begin_reindex(&key, &other, BuildPace::default()).await.unwrap();
+    stack.begin_reindex(&key, &other, GenerationBuildPace::default()).await.unwrap();
     let began = Instant::now();
     let mut built = 0;
     loop {
@@ -94,14 +94,14 @@ async fn main() {
 }
 
 /// Documents that the builder made, of the generation that is being built.
-async fn prepared(stack: &Stack, key: &CollectionKey) -> u64 {
+async fn prepared(stack: &ServiceStack, key: &CollectionKey) -> u64 {
     let records = stack.ledger.generations(Some(key)).await.unwrap();
     records.iter().find(|record| record.state == GenerationState::Building).unwrap().prepared
 }
 
 /// Live documents.
 struct Live<'a> {
-    stack: &'a Stack,
+    stack: &'a ServiceStack,
     collection: CollectionId,
     key: CollectionKey,
     generator: Generator,
@@ -132,7 +132,7 @@ impl Live<'_> {
                     let keys: Vec<VersionKey> = open.keys().cloned().collect();
                     for key in keys {
                         let history = self.stack.ledger.history(&self.key, &key.document_id).await.unwrap();
-                        if history[0].state == contexture::ports::ledger::State::Visible {
+                        if history[0].state == contexture::ports::ledger::VersionState::Visible {
                             times.push(now - open.remove(&key).unwrap());
                         }
                     }

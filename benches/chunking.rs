@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::ingest::chunk::{ChunkLimits, cut, decode};
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::ingest::chunk::{ChunkLimits, decode_body, split_into_chunks};
 use contexture::ports::tokenizer::Tokenizer;
 use text_splitter::{ChunkConfig, ChunkSizer, MarkdownSplitter};
 
@@ -34,13 +34,13 @@ fn main() {
     });
     let bytes: usize = documents.iter().map(|(_, text)| text.len()).sum();
     println!("{} documents, {bytes} bytes; chunks of at most {TOKENS_MAX} tokens", documents.len());
-    measure("cl100k_base", Bpe::cl100k(), bpe_openai::cl100k_base(), &documents, bytes);
-    measure("o200k_base", Bpe::o200k(), bpe_openai::o200k_base(), &documents, bytes);
+    measure("cl100k_base", BpeTokenizer::cl100k(), bpe_openai::cl100k_base(), &documents, bytes);
+    measure("o200k_base", BpeTokenizer::o200k(), bpe_openai::o200k_base(), &documents, bytes);
 }
 
 fn measure(
     name: &str,
-    bpe: Bpe,
+    bpe: BpeTokenizer,
     reference: &'static bpe_openai::Tokenizer,
     documents: &[(String, String)],
     bytes: usize,
@@ -67,8 +67,8 @@ fn measure(
         (chunks, tokens) = (0, 0);
         ours.push(seconds(|| {
             for (id, text) in documents {
-                let decoded = decode(text.as_bytes(), Some("text/markdown"), id).unwrap();
-                let spans = cut(&decoded, None, &bpe, &limits).unwrap();
+                let decoded = decode_body(text.as_bytes(), Some("text/markdown"), id).unwrap();
+                let spans = split_into_chunks(&decoded, None, &bpe, &limits).unwrap();
                 chunks += spans.len();
                 tokens += spans.iter().map(|chunk| chunk.embed_tokens as usize).sum::<usize>();
             }
@@ -102,7 +102,7 @@ fn measure(
     );
 }
 
-struct Sized(Bpe);
+struct Sized(BpeTokenizer);
 
 impl ChunkSizer for Sized {
     fn size(&self, chunk: &str) -> usize {

@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
-use contexture::adapters::sqlite::{Database, SqliteLedger};
-use contexture::domain::chunk::{ChunkSpan, Span};
-use contexture::domain::document::{Description, Submission};
+use contexture::adapters::sqlite::{SqliteDatabase, SqliteLedger};
+use contexture::domain::chunk::{ChunkSpan, TextSpan};
+use contexture::domain::document::{DocumentDescription, Submission};
 use contexture::domain::ids::{
-    CollectionId, CollectionKey, DocumentId, Epoch, Fields, TenantId, VersionKey, embedding_key,
+    CollectionId, CollectionKey, DocumentId, Epoch, FieldHasher, TenantId, VersionKey, derive_embedding_key,
 };
-use contexture::domain::principal::{Principal, Scope};
+use contexture::domain::principal::{AccessScope, Principal};
 use contexture::ports::clock::SystemClock;
-use contexture::ports::ledger::{CACHE_BYTES_MAX, Ending, Ledger};
+use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger, VersionOutcome};
 use futures::stream::{StreamExt, iter};
 use sqlx::Connection;
 use support::{Generator, median};
@@ -53,7 +53,7 @@ async fn compare(texts: &[String], lanes: usize) {
     let (mut embedded, mut server) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("ledger.db")).unwrap();
+        let database = SqliteDatabase::open(&directory.path().join("ledger.db")).unwrap();
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::new(database, Arc::new(SystemClock)));
         embedded.push(journey(&ledger, texts, lanes).await);
         drop_schema().await;
@@ -80,7 +80,7 @@ async fn journey(ledger: &Arc<dyn Ledger>, texts: &[String], lanes: usize) -> [f
         tenant: TenantId::new("bench").unwrap(),
         collection: CollectionId::new("ledger").unwrap(),
     };
-    let epoch = Epoch::from_bytes(Fields::new("bench").finish());
+    let epoch = Epoch::from_bytes(FieldHasher::new("bench").finish());
     ledger.ensure_collection(&key, "", epoch).await.unwrap();
     let batches: Vec<Batch> = texts
         .chunks(BATCH)
@@ -107,14 +107,14 @@ struct Batch {
 
 impl Batch {
     fn new(key: &CollectionKey, first: usize, texts: &[String]) -> Self {
-        let scopes = BTreeSet::from([Scope::Write]);
+        let scopes = BTreeSet::from([AccessScope::Write]);
         let caller = Principal::new(key.tenant.clone(), BTreeSet::new(), scopes).unwrap();
         let submissions: Vec<Submission> = (first..)
             .zip(texts)
             .map(|(number, text)| {
                 let id = DocumentId::new(&format!("folder/document-{number}.md")).unwrap();
                 let body = Bytes::copy_from_slice(text.as_bytes());
-                let (home, description) = (key.collection.clone(), Description::default());
+                let (home, description) = (key.collection.clone(), DocumentDescription::default());
                 Submission::new(&caller, home, id, None, description, body, 1 << 20).unwrap()
             })
             .collect();
@@ -131,7 +131,7 @@ impl Batch {
             "spans" => {
                 assert!(ledger.bodies(keys).await.unwrap().iter().all(Option::is_some));
                 let spans = |ordinal: usize| ChunkSpan {
-                    span: Span { start: ordinal * 600, end: (ordinal + 1) * 600 },
+                    span: TextSpan { start: ordinal * 600, end: (ordinal + 1) * 600 },
                     heading: vec!["A part of it".to_owned()],
                     embed_tokens: 200,
                 };
@@ -143,8 +143,9 @@ impl Batch {
                 assert!(ledger.bodies(keys).await.unwrap().iter().all(Option::is_some));
                 let texts = keys.iter().zip(spans).flat_map(|(key, spans)| {
                     let count = spans.unwrap().len();
-                    (0..count)
-                        .map(move |ordinal| embedding_key("bench", &format!("{} {ordinal}", key.document_id)))
+                    (0..count).map(move |ordinal| {
+                        derive_embedding_key("bench", &format!("{} {ordinal}", key.document_id))
+                    })
                 });
                 let texts: Vec<_> = texts.collect();
                 assert!(ledger.cached_vectors(&texts).await.unwrap().iter().all(Option::is_none));
@@ -156,7 +157,7 @@ impl Batch {
                 assert!(ledger.bodies(keys).await.unwrap().iter().all(Option::is_some));
                 assert!(ledger.spans(1, keys).await.unwrap().iter().all(Option::is_some));
                 ledger
-                    .finish(keys.iter().map(|key| (key.clone(), Ending::Visible(1))).collect())
+                    .finish(keys.iter().map(|key| (key.clone(), VersionOutcome::Visible(1))).collect())
                     .await
                     .unwrap();
             }
@@ -176,7 +177,7 @@ fn config() -> PostgresConfig {
         connections_max: 8,
         acquire_timeout: Duration::from_secs(30),
         statement_timeout: Duration::from_secs(30),
-        cache_bytes_max: CACHE_BYTES_MAX,
+        cache_bytes_max: EMBEDDING_CACHE_BYTES_MAX,
     }
 }
 

@@ -26,23 +26,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contexture::adapters::embedder::bundled;
-use contexture::adapters::http::{Endpoint, EndpointConfig, HeaderMap, Service};
+use contexture::adapters::http::{HeaderMap, HttpEndpoint, HttpEndpointConfig, RemoteService};
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
-use contexture::adapters::providers::{Parts, ProviderEmbedder, Shape};
-use contexture::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
-use contexture::domain::chunk::{ChunkSpan, Span};
+use contexture::adapters::providers::{ProviderApi, ProviderEmbedder, ProviderEmbedderParts};
+use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig};
+use contexture::domain::chunk::{ChunkSpan, TextSpan};
 use contexture::domain::ids::{CollectionId, CollectionKey, Epoch, TenantId};
-use contexture::domain::task::{Envelope, Stage};
+use contexture::domain::task::{IngestStage, TaskEnvelope};
 use contexture::fault::reason;
-use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
-use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts as Collection};
+use contexture::ingest::{
+    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, StageLimits, StageResources, worker,
+};
+use contexture::ports::broker::{Broker, OutgoingMessage};
+use contexture::ports::catalog::{CollectionParts as Collection, EmbedderChunkSizes, OpenCollection};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::embedder::EmbedderInfo;
-use contexture::ports::ledger::{CACHE_BYTES_MAX, CollectionRecord, Ledger};
-use contexture::resilience::limiter::Limiter;
-use contexture::resilience::terms::Limits;
+use contexture::ports::ledger::{CollectionRecord, EMBEDDING_CACHE_BYTES_MAX, Ledger};
+use contexture::resilience::limiter::ProviderLimiter;
+use contexture::resilience::quota_protocol::ProviderLimits;
 use contexture::server::auth::local_principal;
 use one::One;
 use provider::{DIMS, PER_MINUTE, Provider};
@@ -120,13 +122,18 @@ async fn work(url: &str, prefix: &str, told: bool) {
     let record = ledger.collections().await.unwrap().remove(0);
     let clock = Arc::new(SystemClock);
     let call_max = Duration::from_secs(10);
-    let limits =
-        Limits { requests_per_minute: told.then_some(PER_MINUTE), tokens_per_minute: None, calls_max: 16 };
+    let limits = ProviderLimits {
+        requests_per_minute: told.then_some(PER_MINUTE),
+        tokens_per_minute: None,
+        calls_max: 16,
+    };
     let holder = std::process::id().to_string();
-    let limiter = Limiter::new(Arc::new(ledger.states()), clock.clone(), "bench", &holder, limits, call_max);
-    let service = Service { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
-    let endpoint = EndpointConfig { url: url.to_owned(), api_key: None, call_max, answer_bytes_max: 1 << 20 };
-    let embedder = Arc::new(ProviderEmbedder::new(Parts {
+    let limiter =
+        ProviderLimiter::new(Arc::new(ledger.states()), clock.clone(), "bench", &holder, limits, call_max);
+    let service = RemoteService { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
+    let endpoint =
+        HttpEndpointConfig { url: url.to_owned(), api_key: None, call_max, answer_bytes_max: 1 << 20 };
+    let embedder = Arc::new(ProviderEmbedder::new(ProviderEmbedderParts {
         label: "bench/model".to_owned(),
         info: EmbedderInfo {
             model: "bench/model".to_owned(),
@@ -138,24 +145,24 @@ async fn work(url: &str, prefix: &str, told: bool) {
             calls_max: 8,
             is_metered: true,
         },
-        shape: Shape::OpenAi,
+        shape: ProviderApi::OpenAi,
         model: "model".to_owned(),
         dims_asked: None,
         input_types: None,
         passage_prefix: String::new(),
         query_prefix: String::new(),
         tokenizer: Arc::new(bundled::tokenizer().unwrap()),
-        endpoint: Endpoint::new(service, &endpoint, clock.clone()).unwrap(),
+        endpoint: HttpEndpoint::new(service, &endpoint, clock.clone()).unwrap(),
         call_max,
         headers: HeaderMap::new(),
         authorization: None,
         limiter: Arc::new(limiter),
         clock: clock.clone(),
     }));
-    let sizes = ChunkSizes { tokens_max: 256, tokens_target: 256, tokens_reserved: 0 };
+    let sizes = EmbedderChunkSizes { tokens_max: 256, tokens_target: 256, tokens_reserved: 0 };
     let vectors = Arc::new(MemoryVectors::new(DIMS));
     let collection = Collection { record, sizes, embedder, vectors, lexical: None };
-    let stages = Arc::new(Stages {
+    let stages = Arc::new(StageResources {
         states: Arc::new(ledger.states()),
         ledger,
         broker: Arc::new(broker(prefix).await),
@@ -172,22 +179,22 @@ async fn work(url: &str, prefix: &str, told: bool) {
             batch_body_bytes_max: 32 << 20,
             chunks_per_document_max: 1000,
         },
-        tally: Tally::default(),
-        meter: Arc::new(contexture::ports::meter::Unmetered),
-        handover: Handover::new(0),
-        flights: Flights::default(),
+        tally: IngestCounters::default(),
+        meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
+        handover: ChunkedDocumentCache::new(0),
+        flights: EmbeddingSingleFlight::default(),
         events: None,
         replicas: false,
     });
     let stop = watch::Sender::new(false);
     tokio::join!(
-        worker::run(stages.clone(), Stage::Embed, stop.subscribe()),
-        worker::run(stages.clone(), Stage::Embed, stop.subscribe()),
+        worker::run_worker(stages.clone(), IngestStage::Embed, stop.subscribe()),
+        worker::run_worker(stages.clone(), IngestStage::Embed, stop.subscribe()),
     );
 }
 
 /// Chunked documents, with a message for the embed stage each.
-async fn queue_all(ledger: &PostgresLedger, broker: &RabbitBroker) -> CollectionRecord {
+async fn queue_all(ledger: &PostgresLedger, broker: &RabbitMqBroker) -> CollectionRecord {
     let (principal, collection) = (local_principal().unwrap(), CollectionId::new(COLLECTION).unwrap());
     let key = CollectionKey { tenant: TenantId::new("local").unwrap(), collection: collection.clone() };
     let record = ledger.ensure_collection(&key, "", Epoch::from_bytes([1; 32])).await.unwrap();
@@ -199,22 +206,23 @@ async fn queue_all(ledger: &PostgresLedger, broker: &RabbitBroker) -> Collection
     let receipts = ledger.accept(submissions).await.unwrap();
     let tasks: Vec<_> = receipts.into_iter().map(|receipt| receipt.task.unwrap()).collect();
     let whole = |text: &String| ChunkSpan {
-        span: Span { start: 0, end: text.len() },
+        span: TextSpan { start: 0, end: text.len() },
         heading: Vec::new(),
         embed_tokens: 128,
     };
     let spans = tasks.iter().zip(&texts).map(|(task, text)| (task.key.clone(), vec![whole(text)]));
     ledger.store_spans(1, spans.collect()).await.unwrap();
-    let messages = tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Embed, task)));
+    let messages =
+        tasks.into_iter().map(|task| OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Embed, task)));
     broker.publish(messages.collect()).await.unwrap();
     record
 }
 
-async fn broker(prefix: &str) -> RabbitBroker {
+async fn broker(prefix: &str) -> RabbitMqBroker {
     // As many as a batch has, so that no process holds what others could do.
     let url = AmqpUrl::parse(&amqp::url()).unwrap();
-    let config = RabbitConfig { prefix: prefix.to_owned(), prefetch: 32, ..RabbitConfig::new(url) };
-    RabbitBroker::connect(config).await.unwrap()
+    let config = RabbitMqConfig { prefix: prefix.to_owned(), prefetch: 32, ..RabbitMqConfig::new(url) };
+    RabbitMqBroker::connect(config).await.unwrap()
 }
 
 fn postgres_url() -> String {
@@ -229,7 +237,7 @@ async fn ledger() -> PostgresLedger {
         connections_max: 8,
         acquire_timeout: Duration::from_secs(30),
         statement_timeout: Duration::from_mins(1),
-        cache_bytes_max: CACHE_BYTES_MAX,
+        cache_bytes_max: EMBEDDING_CACHE_BYTES_MAX,
     };
     PostgresLedger::connect(&config, Arc::new(SystemClock)).await.unwrap()
 }

@@ -10,8 +10,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use contexture::context::render::render;
-use contexture::context::request::{Assembly, Format, Query, RawQuery};
+use contexture::context::render::render_passages;
+use contexture::context::request::{AssemblyRequest, ContextFormat, ContextQuery, RawContextQuery};
 use support::{COLLECTION, Generator, percentile};
 
 const CHUNKS: u64 = 100_000;
@@ -47,18 +47,18 @@ async fn main() {
     let mut steps: [Vec<Duration>; 5] = Default::default();
     for query in 0..QUERIES + 20 {
         let question: Vec<String> = (0..6).map(|_| generator.word()).collect();
-        let raw = RawQuery {
+        let raw = RawContextQuery {
             collection: COLLECTION.to_owned(),
             question: question.join(" "),
             budget: Some(BUDGET_TOKENS),
-            ..RawQuery::default()
+            ..RawContextQuery::default()
         };
-        let checked = Query::new(stack.principal.clone(), &raw).unwrap();
+        let checked = ContextQuery::new(stack.principal.clone(), &raw).unwrap();
         let began = Instant::now();
-        let answer = stack.engine.assemble(checked, Assembly::new(&raw).unwrap()).await.unwrap();
+        let answer = stack.engine.assemble(checked, AssemblyRequest::new(&raw).unwrap()).await.unwrap();
         let whole = began.elapsed();
         let began = Instant::now();
-        std::hint::black_box(render(&answer.passages, Format::Markdown));
+        std::hint::black_box(render_passages(&answer.passages, ContextFormat::Markdown));
         let rendering = began.elapsed();
         if query >= 20 {
             let timings = answer.timings;

@@ -2,50 +2,53 @@
 //!
 //! Layers, each winning against the one before: `config/default.toml` (compiled in), the
 //! variable `CONTEXTURE_DATA_DIR`, a file, variables `CONTEXTURE__SECTION__KEY`. Their sum is
-//! raw: known keys, right types, nothing else. [`Config`] is trusted: every bound of
+//! raw: known keys, right types, nothing else. [`ContextureConfig`] is trusted: every bound of
 //! [`limits::LIMITS`] holds, paths are absolute, keys are reduced to hashes. Nothing here
 //! reads the process environment by itself. No message and no output contains a key, a password,
 //! nor any value that stands under `auth`.
 
+pub mod api_keys;
 mod audit;
 mod backends;
-pub mod credential;
-mod files;
 mod layers;
 pub mod limits;
 mod metrics;
+mod named_files;
 mod producers;
 mod providers;
 mod raw;
 mod rerank;
-mod trusted;
+mod sections;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use self::api_keys::HashedApiKey;
 pub use self::audit::AuditConfig;
-pub use self::backends::{Backends, BrokerConfig, LedgerConfig, Quantization, Secret, VectorsConfig};
-use self::credential::ApiKey;
-pub use self::files::{NAMED_FILES_MAX, NamedFile};
-use self::layers::Layers;
+pub use self::backends::{
+    BackendsConfig, BrokerConfig, ConfigSecret, LedgerConfig, Quantization, VectorsConfig,
+};
+use self::layers::ConfigLayers;
+pub use self::named_files::{NAMED_FILES_MAX, NamedFileConfig};
 pub use self::providers::{
-    ClientAuth, CredentialSource, Encoding, Grant, OAuthConfig, PROVIDERS_MAX, ProviderConfig, ProviderKind,
+    CredentialSource, OAuthClientAuth, OAuthClientConfig, OAuthGrantType, OAuthRequestEncoding,
+    PROVIDERS_MAX, ProviderConfig, ProviderKind,
 };
 use self::raw::RawConfig;
 pub use self::rerank::{RerankConfig, RerankShape};
-pub use self::trusted::{
-    DocumentLimits, LogConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig, ServerLimits,
-    WorkerConfig,
+pub use self::sections::{
+    DocumentLimits, LoggingConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig,
+    ServerLimits, WorkerConfig,
 };
-use crate::fault::Refusal;
 use crate::telemetry;
+use contexture_core::fault::Refusal;
 
 /// The commented defaults.
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 
 /// Trusted configuration.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct ContextureConfig {
     /// Where the embedded stack keeps its files; absolute.
     pub data_dir: PathBuf,
     /// The API's address and limits.
@@ -59,52 +62,52 @@ pub struct Config {
     /// The reranker; none means that candidates stay in fused order.
     pub rerank: Option<RerankConfig>,
     /// Tokenizers of reading models, beside those that are built in.
-    pub tokenizers: Vec<NamedFile>,
+    pub tokenizers: Vec<NamedFileConfig>,
     /// Templates of contexts, beside the formats that are built in.
-    pub templates: Vec<NamedFile>,
+    pub templates: Vec<NamedFileConfig>,
     /// Providers of embeddings.
     pub providers: Vec<ProviderConfig>,
     /// The engines beside this process.
-    pub backends: Backends,
+    pub backends: BackendsConfig,
     /// How stores are compared with the ledger.
     pub audit: AuditConfig,
     /// Where metrics are read; none: nowhere.
     pub metrics: Option<SocketAddr>,
     /// Credentials; none means loopback only.
-    pub keys: Vec<ApiKey>,
+    pub keys: Vec<HashedApiKey>,
     /// Level and form of logs.
-    pub log: LogConfig,
+    pub log: LoggingConfig,
     effective: RawConfig,
 }
 
-impl Config {
+impl ContextureConfig {
     /// Reads and checks all layers; `environment` is what [`std::env::vars`] yields.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Refusal> {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
-        let mut layers = Layers::new(DEFAULT_TOML)?;
+        let mut layers = ConfigLayers::new(DEFAULT_TOML)?;
         layers.add_data_dir(&environment)?;
         if let Some(path) = file {
             layers.add_file(path)?;
         }
         layers.add_variables(&environment)?;
-        Self::trust(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
+        Self::from_raw(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }
 
     /// The same with all engines in this process, under `data_dir`: for what is thrown away after.
     #[must_use]
     pub fn embedded_in(self, data_dir: PathBuf) -> Self {
         let cache_bytes_max = self.backends.cache_bytes_max;
-        let backends = Backends { broker: None, ledger: None, vectors: None, cache_bytes_max };
+        let backends = BackendsConfig { broker: None, ledger: None, vectors: None, cache_bytes_max };
         Self { data_dir, backends, ..self }
     }
 
     /// The same with the file that a `--tokenizer` means, if it means one.
     #[must_use]
     pub fn reading_for(mut self, tokenizer: Option<&str>) -> Self {
-        self.tokenizers.extend(tokenizer.and_then(NamedFile::of_option));
+        self.tokenizers.extend(tokenizer.and_then(NamedFileConfig::from_tokenizer_option));
         self
     }
 
@@ -123,25 +126,25 @@ impl Config {
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
-    fn trust(raw: RawConfig, environment: &[(String, String)]) -> Result<Self, Refusal> {
-        limits::check(&raw)?;
-        telemetry::check_level(&raw.log.level)?;
+    fn from_raw(raw: RawConfig, environment: &[(String, String)]) -> Result<Self, Refusal> {
+        limits::check_ranges(&raw)?;
+        telemetry::check_log_level(&raw.log.level)?;
         let config = Self {
             data_dir: std::path::absolute(raw.data_dir.relative())
-                .map_err(|error| refuse("data_dir", &format!("cannot be made absolute: {error}")))?,
-            server: ServerConfig::trust(&raw)?,
-            limits: DocumentLimits::trust(&raw.limits),
-            workers: WorkerConfig::trust(&raw.workers),
-            retrieval: RetrievalConfig::trust(&raw.retrieval)?,
+                .map_err(|error| refuse_key("data_dir", &format!("cannot be made absolute: {error}")))?,
+            server: ServerConfig::from_raw(&raw)?,
+            limits: DocumentLimits::from_raw(&raw.limits),
+            workers: WorkerConfig::from_raw(&raw.workers),
+            retrieval: RetrievalConfig::from_raw(&raw.retrieval)?,
             rerank: raw.rerank.trust()?,
-            tokenizers: files::trust("tokenizers", &raw.tokenizers)?,
-            templates: files::trust("templates", &raw.templates)?,
-            providers: providers::trust(&raw.providers, environment)?,
-            backends: backends::trust(&raw.broker, &raw.ledger, &raw.vectors)?,
+            tokenizers: named_files::validate_named_files("tokenizers", &raw.tokenizers)?,
+            templates: named_files::validate_named_files("templates", &raw.templates)?,
+            providers: providers::validate_providers(&raw.providers, environment)?,
+            backends: backends::validate_backends(&raw.broker, &raw.ledger, &raw.vectors)?,
             audit: raw.audit.trust(),
             metrics: raw.metrics.trust()?,
-            keys: credential::trust(&raw.auth.keys, environment)?,
-            log: LogConfig { level: raw.log.level.clone(), format: raw.log.format },
+            keys: api_keys::validate_api_keys(&raw.auth.keys, environment)?,
+            log: LoggingConfig { level: raw.log.level.clone(), format: raw.log.format },
             effective: raw,
         };
         config.check_bound("server.listen", config.server.listen)?;
@@ -156,7 +159,7 @@ impl Config {
         if !self.keys.is_empty() || listen.ip().is_loopback() {
             return Ok(());
         }
-        Err(refuse(
+        Err(refuse_key(
             key,
             &format!(
                 "is {listen}, which is not loopback, and no credential is configured; \
@@ -167,6 +170,6 @@ impl Config {
 }
 
 /// A refusal of one key; `why` continues a sentence that begins with the key.
-fn refuse(key: &str, why: &str) -> Refusal {
+fn refuse_key(key: &str, why: &str) -> Refusal {
     Refusal::invalid("invalid_config", key, format!("{key} {why}"))
 }

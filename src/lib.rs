@@ -37,7 +37,7 @@
 //! # The promises
 //!
 //! * Accepted means stored. Delivery is at least once, the effect per document version exactly
-//!   once, the last version wins, and a delete is a version ([`domain::fence`]).
+//!   once, the last version wins, and a delete is a version ([`domain::version_fence`]).
 //! * The lexical index is the manifest. One commit publishes a document's old chunks' removal,
 //!   its head and its new chunks; vectors carry no authority, and a dense hit that is not in
 //!   the pinned snapshot is dropped. So no reader sees half a document, two versions of one, a
@@ -45,7 +45,7 @@
 //! * Every accepted version ends visible, superseded or dead with a reason, and at all times
 //!   `accepted = in flight + visible + superseded + dead` ([`ports::ledger`]).
 //! * Where processes share a ledger, each index follows its log of visible versions
-//!   ([`ingest::follow`]): it is a function of the ledger, so any of them can be lost.
+//!   ([`ingest::log_follower`]): it is a function of the ledger, so any of them can be lost.
 //! * What is lost of an index, of the vectors or of the queues is found by comparing them with the
 //!   ledger, and put back from it ([`jobs::audit`], [`jobs::repair`]).
 //! * A crash between any two effects re-executes to the same state: ids derive from content and
@@ -57,18 +57,14 @@
 //!
 //! # Reading order
 //!
-//! [`domain`], [`ports`], [`ingest`] with [`ingest::settle`], [`context`], then [`wiring`].
+//! [`domain`], [`ports`], [`ingest`] with [`ingest::acknowledge`], [`context`], then [`wiring`].
 
-pub mod adapters;
 pub mod cli;
 pub mod config;
-pub mod context;
-pub mod domain;
-pub mod fault;
-pub mod ingest;
-pub mod jobs;
-pub mod ports;
-pub mod resilience;
 pub mod server;
 pub mod telemetry;
 pub mod wiring;
+
+pub use contexture_adapters as adapters;
+pub use contexture_core::{context, domain, fault, ingest, jobs, ports, resilience};
+pub use contexture_lab as lab;

@@ -15,10 +15,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::fault::{Refusal, RefusalKind};
+use contexture_core::fault::{Refusal, RefusalKind};
 
 /// The levels that stand for the whole of Contexture.
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -32,20 +32,20 @@ pub enum LogFormat {
 }
 
 /// Refuses what is neither a level nor directives.
-pub fn check_level(level: &str) -> Result<(), Refusal> {
-    filter(level).map(|_| ())
+pub fn check_log_level(level: &str) -> Result<(), Refusal> {
+    log_filter(level).map(|_| ())
 }
 
 /// Starts logging to stderr for the whole process; refuses a second start.
-pub fn init(level: &str, format: LogFormat) -> Result<(), Refusal> {
+pub fn init_logging(level: &str, format: LogFormat) -> Result<(), Refusal> {
     let refuse = |error: &dyn std::fmt::Display| {
         Refusal::new(RefusalKind::Internal, "logging_started_twice", "", error.to_string())
     };
-    subscriber(level, format, std::io::stderr)?.try_init().map_err(|error| refuse(&error))
+    log_subscriber(level, format, std::io::stderr)?.try_init().map_err(|error| refuse(&error))
 }
 
-/// The subscriber [`init`] installs, writing elsewhere.
-pub fn subscriber<W>(
+/// The subscriber [`init_logging`] installs, writing elsewhere.
+pub fn log_subscriber<W>(
     level: &str,
     format: LogFormat,
     writer: W,
@@ -58,21 +58,21 @@ where
         LogFormat::Text => Box::new(layer.with_ansi(false)),
         LogFormat::Json => Box::new(layer.json().flatten_event(true)),
     };
-    let layer = layer.with_filter(filter_fn(|event| !shows_frames(event)));
-    Ok(tracing_subscriber::registry().with(filter(level)?).with(layer))
+    let layer = layer.with_filter(filter_fn(|event| !shows_amqp_frames(event)));
+    Ok(tracing_subscriber::registry().with(log_filter(level)?).with(layer))
 }
 
-fn shows_frames(event: &tracing::Metadata<'_>) -> bool {
+fn shows_amqp_frames(event: &tracing::Metadata<'_>) -> bool {
     *event.level() == tracing::Level::TRACE && event.target().starts_with("lapin")
 }
 
-fn filter(level: &str) -> Result<EnvFilter, Refusal> {
+fn log_filter(level: &str) -> Result<EnvFilter, Refusal> {
     let level = level.trim().to_ascii_lowercase();
-    let directives = if LEVELS.contains(&level.as_str()) {
+    let directives = if LOG_LEVELS.contains(&level.as_str()) {
         let others = if level == "off" || level == "error" { level.as_str() } else { "warn" };
-        format!("{others},contexture={level},{}", quiet())
+        format!("{others},contexture={level},{}", quiet_directives())
     } else {
-        format!("warn,{},{level}", quiet())
+        format!("warn,{},{level}", quiet_directives())
     };
     EnvFilter::builder().parse(&directives).map_err(|error| {
         Refusal::invalid(
@@ -80,12 +80,12 @@ fn filter(level: &str) -> Result<EnvFilter, Refusal> {
             "log.level",
             format!(
                 "log.level must be one of {} or directives such as info,contexture::ingest=debug: {error}",
-                LEVELS.join(", ")
+                LOG_LEVELS.join(", ")
             ),
         )
     })
 }
 
-fn quiet() -> &'static str {
+fn quiet_directives() -> &'static str {
     "qdrant_edge=error,segment=error,shard=error,lapin=error,tantivy=warn"
 }

@@ -26,7 +26,7 @@ mod world;
 
 use std::time::Duration;
 
-use contexture::ports::ledger::Change;
+use contexture::ports::ledger::ChangeLogEntry;
 use oracle::Truth;
 use producer::{Message, Producer};
 use tokio::time::Instant;
@@ -86,7 +86,7 @@ type Part = (&'static str, &'static [&'static str]);
 /// Whether the ledger serves exactly these versions.
 async fn serves(world: &World, truth: &Truth) -> bool {
     let visible = world.ledger.changes(&World::collection(), 0, truth.len() + 1).await.unwrap();
-    let is_true = |change: &Change| {
+    let is_true = |change: &ChangeLogEntry| {
         let key = &change.task.key;
         truth.get(key.document_id.as_str()).is_some_and(|(version, _)| *version == key.version.get())
     };

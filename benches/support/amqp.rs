@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each bench is a crate of its own")]
 
-use contexture::adapters::rabbitmq::{AmqpUrl, Names, RabbitConfig};
+use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqConfig, TopologyNames};
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
@@ -72,8 +72,8 @@ impl Client {
 
     /// Deletes all that was declared under a prefix.
     pub async fn delete_all(&self, prefix: &str) {
-        let tiers = RabbitConfig::new(AmqpUrl::parse(&url()).unwrap()).retry_tiers;
-        let names = Names::new(prefix, &tiers);
+        let tiers = RabbitMqConfig::new(AmqpUrl::parse(&url()).unwrap()).retry_tiers;
+        let names = TopologyNames::new(prefix, &tiers);
         for queue in names.queues() {
             self.delete_queue(&queue).await;
         }

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use contexture::config::Config;
-use contexture::domain::document::{Description, Submission};
+use contexture::config::ContextureConfig;
+use contexture::domain::document::{DocumentDescription, Submission};
 use contexture::domain::ids::{CollectionId, DocumentId};
 use contexture::domain::pipeline::Pipeline;
 use contexture::domain::principal::Principal;
-use contexture::wiring::{Roles, Stack};
+use contexture::wiring::{ProcessRole, ServiceStack};
 
 /// The null embedder: 384 numbers from a hash of the words.
 pub const NULL_PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 384\ntokens_max = 256\n";
@@ -83,10 +83,10 @@ impl Generator {
 }
 
 /// Opens the embedded stack in a directory, with a collection on the null embedder.
-pub async fn open(directory: &Path) -> (Stack, CollectionId) {
+pub async fn open(directory: &Path) -> (ServiceStack, CollectionId) {
     let data_dir = directory.display().to_string();
-    let config = Config::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), data_dir)]).unwrap();
-    let stack = Stack::open(&config, Roles::Change).await.unwrap();
+    let config = ContextureConfig::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), data_dir)]).unwrap();
+    let stack = ServiceStack::open(&config, ProcessRole::Change).await.unwrap();
     let collection = CollectionId::new(COLLECTION).unwrap();
     let pipeline = Pipeline::from_toml(NULL_PIPELINE).unwrap();
     stack.ensure_collection(&collection, Some(&pipeline)).await.unwrap();
@@ -100,7 +100,10 @@ pub fn submission(
     number: usize,
     text: String,
 ) -> Submission {
-    let description = Description { media_type: Some("text/markdown".to_owned()), ..Description::default() };
+    let description = DocumentDescription {
+        media_type: Some("text/markdown".to_owned()),
+        ..DocumentDescription::default()
+    };
     let document_id = DocumentId::new(&format!("document-{number}.md")).unwrap();
     Submission::new(
         principal,
@@ -115,7 +118,11 @@ pub fn submission(
 }
 
 /// Submits documents in batches and waits until the last is visible.
-pub async fn ingest(stack: &Stack, collection: &CollectionId, documents: impl Iterator<Item = String>) {
+pub async fn ingest(
+    stack: &ServiceStack,
+    collection: &CollectionId,
+    documents: impl Iterator<Item = String>,
+) {
     const BATCH: usize = 256;
     let mut progress = stack.progress();
     let before = progress.borrow().settled;

@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
-use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::memory::shared_states::MemorySharedStates;
 use contexture::adapters::memory::vectors::MemoryVectors;
-use contexture::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
-use contexture::adapters::sqlite::{Database, SqliteLedger};
-use contexture::domain::chunk::{ChunkSpan, Span};
+use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig};
+use contexture::adapters::sqlite::{SqliteDatabase, SqliteLedger};
+use contexture::domain::chunk::{ChunkSpan, TextSpan};
 use contexture::domain::ids::{CollectionId, CollectionKey, Epoch, TenantId};
-use contexture::domain::task::{Envelope, Stage};
+use contexture::domain::task::{IngestStage, TaskEnvelope};
 use contexture::fault::Fault;
-use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
-use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
+use contexture::ingest::{
+    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, StageLimits, StageResources, worker,
+};
+use contexture::ports::broker::{Broker, OutgoingMessage};
+use contexture::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
 use contexture::ports::clock::SystemClock;
-use contexture::ports::embedder::{Embedder, EmbedderInfo, Purpose};
+use contexture::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
 use contexture::ports::ledger::Ledger;
 use contexture::ports::tokenizer::Tokenizer;
 use contexture::server::auth::local_principal;
@@ -56,27 +58,29 @@ pub(super) async fn compare() {
 async fn embedded_by(workers: usize) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let prefix = amqp::prefix(&format!("slow-{workers}"));
-    let config =
-        RabbitConfig { prefix: prefix.clone(), ..RabbitConfig::new(AmqpUrl::parse(&amqp::url()).unwrap()) };
-    let database = Database::open(&directory.path().join("ledger.sqlite")).unwrap();
+    let config = RabbitMqConfig {
+        prefix: prefix.clone(),
+        ..RabbitMqConfig::new(AmqpUrl::parse(&amqp::url()).unwrap())
+    };
+    let database = SqliteDatabase::open(&directory.path().join("ledger.sqlite")).unwrap();
     let ledger = Arc::new(SqliteLedger::new(database, Arc::new(SystemClock)));
-    let open = queue_all(&ledger, &RabbitBroker::connect(config.clone()).await.unwrap()).await;
+    let open = queue_all(&ledger, &RabbitMqBroker::connect(config.clone()).await.unwrap()).await;
 
     let stop = watch::Sender::new(false);
     let mut stages = Vec::new();
     for _ in 0..workers {
-        let broker = RabbitBroker::connect(config.clone()).await.unwrap();
-        stages.push(Arc::new(Stages {
+        let broker = RabbitMqBroker::connect(config.clone()).await.unwrap();
+        stages.push(Arc::new(StageResources {
             ledger: ledger.clone(),
             broker: Arc::new(broker),
             catalog: Arc::new(One(open.clone())),
             clock: Arc::new(SystemClock),
             limits: limits(),
-            tally: Tally::default(),
-            meter: Arc::new(contexture::ports::meter::Unmetered),
-            handover: Handover::new(0),
-            flights: Flights::default(),
-            states: Arc::new(MemoryStates::new(Arc::new(SystemClock))),
+            tally: IngestCounters::default(),
+            meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
+            handover: ChunkedDocumentCache::new(0),
+            flights: EmbeddingSingleFlight::default(),
+            states: Arc::new(MemorySharedStates::new(Arc::new(SystemClock))),
             events: None,
             replicas: false,
         }));
@@ -84,7 +88,7 @@ async fn embedded_by(workers: usize) -> f64 {
     let began = Instant::now();
     let running: Vec<_> = stages
         .iter()
-        .map(|stages| tokio::spawn(worker::run(stages.clone(), Stage::Embed, stop.subscribe())))
+        .map(|stages| tokio::spawn(worker::run_worker(stages.clone(), IngestStage::Embed, stop.subscribe())))
         .collect();
     let (client, index) = (Client::connect().await, format!("{prefix}.index"));
     while (client.ready(&index).await as usize) < DOCUMENTS {
@@ -100,7 +104,7 @@ async fn embedded_by(workers: usize) -> f64 {
 }
 
 /// Chunked documents, with a message for the embed stage each.
-async fn queue_all(ledger: &SqliteLedger, broker: &RabbitBroker) -> Arc<OpenCollection> {
+async fn queue_all(ledger: &SqliteLedger, broker: &RabbitMqBroker) -> Arc<OpenCollection> {
     let principal = local_principal().unwrap();
     let collection = CollectionId::new(COLLECTION).unwrap();
     let key = CollectionKey { tenant: TenantId::new("local").unwrap(), collection: collection.clone() };
@@ -116,19 +120,21 @@ async fn queue_all(ledger: &SqliteLedger, broker: &RabbitBroker) -> Arc<OpenColl
         let tasks: Vec<_> = receipts.into_iter().map(|receipt| receipt.task.unwrap()).collect();
         let spans = tasks.iter().zip(texts).map(|(task, text)| (task.key.clone(), vec![whole(text)]));
         ledger.store_spans(1, spans.collect()).await.unwrap();
-        let messages =
-            tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Embed, task))).collect();
+        let messages = tasks
+            .into_iter()
+            .map(|task| OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Embed, task)))
+            .collect();
         broker.publish(messages).await.unwrap();
     }
     let tokenizer = Arc::new(bundled::tokenizer().unwrap());
     let embedder = Arc::new(Slow(HashEmbedder::new(tokenizer, DIMS, 256).unwrap()));
-    let sizes = ChunkSizes { tokens_max: 256, tokens_target: 256, tokens_reserved: 2 };
+    let sizes = EmbedderChunkSizes { tokens_max: 256, tokens_target: 256, tokens_reserved: 2 };
     let vectors = Arc::new(MemoryVectors::new(DIMS));
-    Arc::new(OpenCollection::new(Parts { record, sizes, embedder, vectors, lexical: None }, true))
+    Arc::new(OpenCollection::new(CollectionParts { record, sizes, embedder, vectors, lexical: None }, true))
 }
 
 fn whole(text: &str) -> ChunkSpan {
-    ChunkSpan { span: Span { start: 0, end: text.len() }, heading: Vec::new(), embed_tokens: 128 }
+    ChunkSpan { span: TextSpan { start: 0, end: text.len() }, heading: Vec::new(), embed_tokens: 128 }
 }
 
 fn limits() -> StageLimits {
@@ -158,7 +164,7 @@ impl Embedder for Slow {
         self.0.tokenizer()
     }
 
-    async fn embed(&self, texts: &[String], purpose: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+    async fn embed(&self, texts: &[String], purpose: EmbeddingPurpose) -> Result<Vec<Vec<f32>>, Fault> {
         tokio::time::sleep(LATENCY).await;
         self.0.embed(texts, purpose).await
     }

@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
-use contexture::adapters::tokenizer::wordpiece::WordPiece;
-use contexture::ingest::chunk::{ChunkLimits, cut, decode};
-use contexture::ports::embedder::{Embedder, Purpose};
+use contexture::adapters::tokenizer::hugging_face::HuggingFaceTokenizer;
+use contexture::ingest::chunk::{ChunkLimits, decode_body, split_into_chunks};
+use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use qdrant_edge::external::serde_json::json;
 use qdrant_edge::external::uuid::Uuid;
 use qdrant_edge::{
@@ -40,12 +40,12 @@ pub struct Document {
 impl Document {
     /// The chunks that the pipeline cuts for the null embedder.
     pub fn cut(number: usize, text: &str) -> Self {
-        static TOKENIZER: LazyLock<WordPiece> = LazyLock::new(|| bundled::tokenizer().unwrap());
+        static TOKENIZER: LazyLock<HuggingFaceTokenizer> = LazyLock::new(|| bundled::tokenizer().unwrap());
         let limits =
             ChunkLimits { tokens_max: 256, tokens_target: 256, tokens_reserved: 2, chunks_max: 100_000 };
         let id = format!("document-{number}.md");
-        let decoded = decode(text.as_bytes(), Some("text/markdown"), &id).unwrap();
-        let spans = cut(&decoded, None, &*TOKENIZER, &limits).unwrap();
+        let decoded = decode_body(text.as_bytes(), Some("text/markdown"), &id).unwrap();
+        let spans = split_into_chunks(&decoded, None, &*TOKENIZER, &limits).unwrap();
         let chunks =
             spans.iter().map(|chunk| decoded.text[chunk.span.start..chunk.span.end].to_owned()).collect();
         Self { id, text: text.to_owned(), chunks }
@@ -99,7 +99,7 @@ pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Do
         let all_vectors = document
             .chunks
             .chunks(64)
-            .flat_map(|texts| runtime.block_on(embedder.embed(texts, Purpose::Passage)).unwrap());
+            .flat_map(|texts| runtime.block_on(embedder.embed(texts, EmbeddingPurpose::Passage)).unwrap());
         for (chunk, vector) in document.chunks.iter().zip(all_vectors) {
             number += 1;
             let id = Uuid::from_u128(number);

@@ -3,132 +3,137 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::{Global, collections};
-use super::meter::Meter;
-use super::table::{self, Align, Table};
-use crate::domain::ids::CollectionId;
-use crate::jobs::audit::{Audited, Report, SHOWN_DEFAULT, Shown};
-use crate::wiring::{Roles, Stack};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, list_collections};
+use super::progress_meter::ProgressMeter;
+use super::text_format::{self, ColumnAlignment, TextTable};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::domain::ids::CollectionId;
+use contexture_core::jobs::audit::{AuditOutcome, AuditReport, FINDINGS_SHOWN_DEFAULT, FindingSummary};
 
 /// What `audit` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct AuditArgs {
     /// Only this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
     /// Most findings to list of a collection
-    #[arg(long, value_name = "N", default_value_t = SHOWN_DEFAULT)]
+    #[arg(long, value_name = "N", default_value_t = FINDINGS_SHOWN_DEFAULT)]
     limit: usize,
 }
 
 /// One collection, compared.
 #[derive(Debug, Serialize)]
-pub(crate) struct Compared {
+pub(crate) struct AuditedCollection {
     pub(crate) collection: CollectionId,
     #[serde(flatten)]
-    pub(crate) report: Report,
+    pub(crate) report: AuditReport,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) findings: Vec<Shown>,
+    pub(crate) findings: Vec<FindingSummary>,
 }
 
 #[derive(Debug, Serialize)]
-struct Sum {
+struct AuditSummary {
     #[serde(flatten)]
-    report: Report,
-    collections: Vec<Compared>,
+    report: AuditReport,
+    collections: Vec<AuditedCollection>,
 }
 
 /// Compares, prints, and fails where something is wrong.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
-    let (config, stack) = global.open_existing(Roles::Ask { awaits: false }).await?;
+pub(crate) async fn run(
+    arguments: AuditArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let (config, stack) = global.open_existing(ProcessRole::Ask { awaits: false }).await?;
     let name = arguments.collection.as_deref();
-    let compared = compare(&stack, config.audit, name, arguments.limit, console).await;
+    let compared = audit_collections(&stack, config.audit, name, arguments.limit, console).await;
     stack.shutdown().await;
-    let sum = sum(compared?);
-    console.result(&sum, |sum| text(&sum.collections))?;
+    let sum = sum_reports(compared?);
+    console.result(&sum, |sum| audit_text(&sum.collections))?;
     if sum.report.wrong() == 0 {
-        return Ok(Exit::Done);
+        return Ok(CommandExitCode::Done);
     }
     let of = name.map_or_else(String::new, |name| format!(" --collection {name}"));
-    let wrong = table::counted(sum.report.wrong(), "difference");
-    Err(Failure::failed(
+    let wrong = text_format::count_with_noun(sum.report.wrong(), "difference");
+    Err(CommandFailure::failed(
         "stores_differ",
         format!("{wrong} between the ledger and its stores; 'contexture repair{of}' mends them"),
     ))
 }
 
-async fn compare(
-    stack: &Stack,
+async fn audit_collections(
+    stack: &ServiceStack,
     config: crate::config::AuditConfig,
     name: Option<&str>,
     limit: usize,
-    console: Console,
-) -> Result<Vec<Compared>, Failure> {
+    console: ConsoleOutput,
+) -> Result<Vec<AuditedCollection>, CommandFailure> {
     let mut compared = Vec::new();
-    for record in collections(stack, name).await? {
-        let mut meter = Progressing::new("audit", console);
+    for record in list_collections(stack, name).await? {
+        let mut meter = LazyProgressMeter::new("audit", console);
         let audited = stack.audit(&record.key, config, limit, |progress| {
             meter.show(progress.done, progress.total, "");
         });
-        let Audited { report, findings } = audited.await?;
-        compared.push(Compared { collection: record.key.collection, report, findings });
+        let AuditOutcome { report, findings } = audited.await?;
+        compared.push(AuditedCollection { collection: record.key.collection, report, findings });
     }
     Ok(compared)
 }
 
-fn sum(collections: Vec<Compared>) -> Sum {
-    let mut report = Report::default();
+fn sum_reports(collections: Vec<AuditedCollection>) -> AuditSummary {
+    let mut report = AuditReport::default();
     for one in &collections {
         report.add(&one.report);
     }
-    Sum { report, collections }
+    AuditSummary { report, collections }
 }
 
 /// A meter whose total is known once work has begun.
-pub(crate) struct Progressing {
+pub(crate) struct LazyProgressMeter {
     label: &'static str,
-    console: Console,
-    meter: Option<Meter>,
+    console: ConsoleOutput,
+    meter: Option<ProgressMeter>,
 }
 
-impl Progressing {
-    pub(crate) fn new(label: &'static str, console: Console) -> Self {
+impl LazyProgressMeter {
+    pub(crate) fn new(label: &'static str, console: ConsoleOutput) -> Self {
         Self { label, console, meter: None }
     }
 
     pub(crate) fn show(&mut self, done: u64, total: u64, detail: &str) {
         let (label, console) = (self.label, self.console);
         self.meter
-            .get_or_insert_with(|| Meter::new(label, "documents, heads and points", total, console))
+            .get_or_insert_with(|| ProgressMeter::new(label, "documents, heads and points", total, console))
             .update(done, detail);
     }
 }
 
 /// Counts by collection, and what was found.
-pub(crate) fn text(collections: &[Compared]) -> String {
-    let mut columns = vec![("collection", Align::Left)];
+pub(crate) fn audit_text(collections: &[AuditedCollection]) -> String {
+    let mut columns = vec![("collection", ColumnAlignment::Left)];
     columns.extend(
-        ["documents", "missing", "stale", "orphan", "drift", "unsettled"].map(|name| (name, Align::Right)),
+        ["documents", "missing", "stale", "orphan", "drift", "unsettled"]
+            .map(|name| (name, ColumnAlignment::Right)),
     );
-    let mut lines = Table::new(&columns);
-    for Compared { collection, report, .. } in collections {
-        let Report { documents, missing, stale, orphan, drift, unsettled } = *report;
-        let cells = [documents, missing, stale, orphan, drift, unsettled].map(table::count);
+    let mut lines = TextTable::new(&columns);
+    for AuditedCollection { collection, report, .. } in collections {
+        let AuditReport { documents, missing, stale, orphan, drift, unsettled } = *report;
+        let cells = [documents, missing, stale, orphan, drift, unsettled].map(text_format::count);
         lines.row(std::iter::once(collection.to_string()).chain(cells));
     }
     let mut text = lines.render();
-    let mut found = Table::new(&[
-        ("kind", Align::Left),
-        ("store", Align::Left),
-        ("collection", Align::Left),
-        ("document", Align::Left),
-        ("version", Align::Right),
-        ("point", Align::Left),
+    let mut found = TextTable::new(&[
+        ("kind", ColumnAlignment::Left),
+        ("store", ColumnAlignment::Left),
+        ("collection", ColumnAlignment::Left),
+        ("document", ColumnAlignment::Left),
+        ("version", ColumnAlignment::Right),
+        ("point", ColumnAlignment::Left),
     ]);
     let mut any = false;
-    for Compared { collection, findings, .. } in collections {
+    for AuditedCollection { collection, findings, .. } in collections {
         for finding in findings {
             any = true;
             let dash = || "-".to_owned();

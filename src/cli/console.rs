@@ -4,15 +4,15 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::exit::Failure;
+use super::exit::CommandFailure;
 
 /// Writes results and notes; prose is silent with `--json`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Console {
+pub(crate) struct ConsoleOutput {
     json: bool,
 }
 
-impl Console {
+impl ConsoleOutput {
     /// A console for a person, or with `json` for a program.
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
@@ -28,18 +28,19 @@ impl Console {
         self,
         value: &T,
         text: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandFailure> {
         if !self.json {
-            return print(&text(value));
+            return print_to_stdout(&text(value));
         }
-        let line = serde_json::to_string(value)
-            .map_err(|error| Failure::failed("output_failed", format!("cannot write JSON: {error}")))?;
-        print(&line)
+        let line = serde_json::to_string(value).map_err(|error| {
+            CommandFailure::failed("output_failed", format!("cannot write JSON: {error}"))
+        })?;
+        print_to_stdout(&line)
     }
 
     /// Prints lines for a person to stdout.
-    pub(crate) fn say(self, text: &str) -> Result<(), Failure> {
-        if self.json { Ok(()) } else { print(text) }
+    pub(crate) fn say(self, text: &str) -> Result<(), CommandFailure> {
+        if self.json { Ok(()) } else { print_to_stdout(text) }
     }
 
     /// Prints a line for a person to stderr.
@@ -51,10 +52,10 @@ impl Console {
     }
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+fn print_to_stdout(text: &str) -> Result<(), CommandFailure> {
     let mut stdout = io::stdout().lock();
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") });
-    written.and_then(|()| stdout.flush()).map_err(|error| Failure::from_stdout(&error))
+    written.and_then(|()| stdout.flush()).map_err(|error| CommandFailure::from_stdout(&error))
 }

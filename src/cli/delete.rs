@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde::Serialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::feed::Feed;
-use super::global::{Global, existing_collection};
-use super::{settle, table};
-use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionId, DocumentId};
-use crate::fault::Refusal;
-use crate::ports::ledger::{State, VersionRecord};
-use crate::wiring::{Roles, Stack};
+use super::batch_submitter::BatchSubmitter;
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, existing_collection};
+use super::{drain, text_format};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{CollectionId, DocumentId};
+use contexture_core::fault::Refusal;
+use contexture_core::ports::ledger::{VersionRecord, VersionState};
 
 /// What `delete` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct DeleteArgs {
     /// The collection they are in
     #[arg(long, value_name = "NAME")]
     collection: String,
@@ -28,22 +28,27 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Serialize)]
-struct Summary {
+struct DeleteSummary {
     deleted: u64,
     not_found: Vec<DocumentId>,
 }
 
 /// Deletes what exists, then says what did not.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: DeleteArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let collection = CollectionId::new(&arguments.collection)?;
     let ids: BTreeSet<DocumentId> =
         arguments.document_ids.iter().map(|id| DocumentId::new(id)).collect::<Result<_, _>>()?;
-    let (_, stack) = global.open_existing(Roles::Change).await?;
-    let summary = delete(&stack, &collection, ids).await;
+    let (_, stack) = global.open_existing(ProcessRole::Change).await?;
+    let summary = delete_documents(&stack, &collection, ids).await;
     stack.shutdown().await;
     let summary = summary?;
-    console
-        .result(&summary, |summary| format!("deleted {}\n", table::counted(summary.deleted, "document")))?;
+    console.result(&summary, |summary| {
+        format!("deleted {}\n", text_format::count_with_noun(summary.deleted, "document"))
+    })?;
     if let Some(first) = summary.not_found.first() {
         let more = match summary.not_found.len() - 1 {
             0 => String::new(),
@@ -55,30 +60,30 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         )
         .into());
     }
-    Ok(Exit::Done)
+    Ok(CommandExitCode::Done)
 }
 
-async fn delete(
-    stack: &Stack,
+async fn delete_documents(
+    stack: &ServiceStack,
     collection: &CollectionId,
     ids: BTreeSet<DocumentId>,
-) -> Result<Summary, Failure> {
+) -> Result<DeleteSummary, CommandFailure> {
     let key = existing_collection(stack, collection).await?.key;
-    let mut feed = Feed::new(stack);
+    let mut feed = BatchSubmitter::new(stack);
     let mut not_found = Vec::new();
     for id in ids {
-        if exists(&stack.ledger.history(&key, &id).await?) {
-            feed.push(Submission::delete(&stack.principal, collection.clone(), id, None)?).await?;
+        if document_exists(&stack.ledger.history(&key, &id).await?) {
+            feed.push(Submission::deletion(&stack.principal, collection.clone(), id, None)?).await?;
         } else {
             not_found.push(id);
         }
     }
     feed.flush().await?;
-    settle::wait(stack, &key, None, |_, _, _| {}).await?;
-    Ok(Summary { deleted: feed.tally().accepted, not_found })
+    drain::wait_until_drained(stack, &key, None, |_, _, _| {}).await?;
+    Ok(DeleteSummary { deleted: feed.tally().accepted, not_found })
 }
 
 /// Whether the newest version that was not given up is content.
-fn exists(history: &[VersionRecord]) -> bool {
-    history.iter().find(|record| record.state != State::Dead).is_some_and(|record| !record.deletes)
+fn document_exists(history: &[VersionRecord]) -> bool {
+    history.iter().find(|record| record.state != VersionState::Dead).is_some_and(|record| !record.deletes)
 }

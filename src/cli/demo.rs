@@ -7,18 +7,18 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::feed::Feed;
-use super::global::{Global, collection_key};
-use super::interrupt::interrupted;
-use super::scratch::Scratch;
-use super::{query, settle, table};
-use crate::context::answer::Answer;
-use crate::context::request::{Assembly, Query, RawQuery};
-use crate::domain::document::{Description, Submission};
-use crate::domain::ids::{CollectionId, DocumentId};
-use crate::wiring::{Roles, Stack};
+use super::batch_submitter::BatchSubmitter;
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, collection_key};
+use super::scratch::ScratchDirectory;
+use super::signals::shutdown_signal;
+use super::{drain, query, text_format};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::context::answer::ContextAnswer;
+use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery};
+use contexture_core::domain::document::{DocumentDescription, Submission};
+use contexture_core::domain::ids::{CollectionId, DocumentId};
 
 const COLLECTION: &str = "demo";
 const QUESTION: &str = "How do I keep one poison message from blocking a queue for everybody else?";
@@ -42,13 +42,13 @@ const DOCUMENTS: [(&str, &str); 14] = documents![
     "demo/retries.md",
     "demo/token_bucket.py",
     "demo/vector-search.md",
-    "src/domain/filter.rs",
+    "crates/core/src/domain/filter.rs",
     "src/lib.rs",
 ];
 
 /// What `demo` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct DemoArgs {
     /// Another question than the one the demo asks by itself
     #[arg(value_name = "QUESTION")]
     question: Option<String>,
@@ -58,120 +58,128 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct DemoReport {
     documents: u64,
     bytes: u64,
     chunks: u64,
     seconds: f64,
     question: String,
-    answer: Answer,
+    answer: ContextAnswer,
 }
 
 /// Ingests, asks, prints, and cleans up.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
-    let raw = RawQuery {
+pub(crate) async fn run(
+    arguments: DemoArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let raw = RawContextQuery {
         collection: COLLECTION.to_owned(),
         question: arguments.question.unwrap_or_else(|| QUESTION.to_owned()),
         budget: Some(arguments.budget),
-        ..RawQuery::default()
+        ..RawContextQuery::default()
     };
-    let assembly = Assembly::new(&raw)?;
-    let scratch = Scratch::new("demo")?;
+    let assembly = AssemblyRequest::new(&raw)?;
+    let scratch = ScratchDirectory::new("demo")?;
     let config = global.config()?.embedded_in(scratch.path().to_owned());
     let bytes = DOCUMENTS.iter().map(|(_, text)| text.len() as u64).sum();
     console.say(&format!(
         "1. Opening an empty stack in {}.\n2. Ingesting {} that are compiled in, {} bytes: submit, chunk, embed, index.",
         scratch.path().display(),
-        table::counted(DOCUMENTS.len() as u64, "document"),
-        table::count(bytes)
+        text_format::count_with_noun(DOCUMENTS.len() as u64, "document"),
+        text_format::count(bytes)
     ))?;
-    let stack = Stack::open(&config, Roles::Change).await?;
+    let stack = ServiceStack::open(&config, ProcessRole::Change).await?;
     let outcome = tokio::select! {
-        report = show(&stack, &raw, assembly, bytes, config.limits.body_bytes_max, console) => report,
-        () = interrupted() => Err(Failure::failed("interrupted", "interrupted; the demo left nothing behind")),
+        report = ingest_and_ask(&stack, &raw, assembly, bytes, config.limits.body_bytes_max, console) => report,
+        () = shutdown_signal() => Err(CommandFailure::failed("interrupted", "interrupted; the demo left nothing behind")),
     };
     stack.shutdown().await;
     let report = outcome?;
     console.result(&report, |report| {
-        format!("   {}\n\n{}", query::summary(&report.answer), citations(&report.answer))
+        format!("   {}\n\n{}", query::answer_summary(&report.answer), citation_table(&report.answer))
     })?;
-    Ok(Exit::Done)
+    Ok(CommandExitCode::Done)
 }
 
-async fn show(
-    stack: &Stack,
-    raw: &RawQuery,
-    assembly: Assembly,
+async fn ingest_and_ask(
+    stack: &ServiceStack,
+    raw: &RawContextQuery,
+    assembly: AssemblyRequest,
     bytes: u64,
     body_bytes_max: usize,
-    console: Console,
-) -> Result<Report, Failure> {
+    console: ConsoleOutput,
+) -> Result<DemoReport, CommandFailure> {
     let started = Instant::now();
-    let counts = ingest(stack, body_bytes_max).await?;
-    let chunks = settle::counted(stack, DOCUMENTS.len() as u64).await.chunks;
+    let counts = ingest_demo_documents(stack, body_bytes_max).await?;
+    let chunks = drain::counters_after(stack, DOCUMENTS.len() as u64).await.chunks;
     let taken = started.elapsed();
     console.say(&format!(
         "   {} visible as {} after {}.\n3. Asking, with {} tokens to spend:\n\n   {}\n",
-        table::counted(counts, "document"),
-        table::counted(chunks, "chunk"),
-        table::duration(taken),
-        table::count(assembly.budget as u64),
+        text_format::count_with_noun(counts, "document"),
+        text_format::count_with_noun(chunks, "chunk"),
+        text_format::duration(taken),
+        text_format::count(assembly.budget as u64),
         raw.question
     ))?;
     let asked = Instant::now();
-    let query = Query::new(stack.principal.clone(), raw)?;
+    let query = ContextQuery::new(stack.principal.clone(), raw)?;
     let answer = stack.engine.assemble(query, assembly).await?;
     console.say(&format!(
         "4. The context, after {}:\n\n{}\n",
-        table::duration(asked.elapsed()),
+        text_format::duration(asked.elapsed()),
         answer.context.trim_end()
     ))?;
-    Ok(Report {
+    Ok(DemoReport {
         documents: counts,
         bytes,
         chunks,
-        seconds: table::seconds(taken),
+        seconds: text_format::rounded_seconds(taken),
         question: raw.question.clone(),
         answer,
     })
 }
 
 /// Ingests the documents and returns how many are visible.
-async fn ingest(stack: &Stack, body_bytes_max: usize) -> Result<u64, Failure> {
+async fn ingest_demo_documents(stack: &ServiceStack, body_bytes_max: usize) -> Result<u64, CommandFailure> {
     let collection = CollectionId::new(COLLECTION)?;
     stack.ensure_collection(&collection, None).await?;
-    let mut feed = Feed::new(stack);
+    let mut feed = BatchSubmitter::new(stack);
     for (path, text) in DOCUMENTS {
         feed.push(Submission::new(
             &stack.principal,
             collection.clone(),
             DocumentId::new(path)?,
             None,
-            Description::default(),
+            DocumentDescription::default(),
             Bytes::from_static(text.as_bytes()),
             body_bytes_max,
         )?)
         .await?;
     }
     feed.flush().await?;
-    let counts = settle::wait(stack, &collection_key(stack, &collection), None, |_, _, _| {}).await?;
+    let counts =
+        drain::wait_until_drained(stack, &collection_key(stack, &collection), None, |_, _, _| {}).await?;
     if counts.dead > 0 {
-        return Err(Failure::failed(
+        return Err(CommandFailure::failed(
             "documents_died",
-            format!("{} of the demo could not be indexed", table::counted(counts.dead, "document")),
+            format!(
+                "{} of the demo could not be indexed",
+                text_format::count_with_noun(counts.dead, "document")
+            ),
         ));
     }
     Ok(counts.documents)
 }
 
-fn citations(answer: &Answer) -> String {
-    let mut lines = table::Table::new(&[
-        ("passage", table::Align::Right),
-        ("score", table::Align::Right),
-        ("document", table::Align::Left),
-        ("version", table::Align::Right),
-        ("bytes", table::Align::Left),
-        ("heading", table::Align::Left),
+fn citation_table(answer: &ContextAnswer) -> String {
+    let mut lines = text_format::TextTable::new(&[
+        ("passage", text_format::ColumnAlignment::Right),
+        ("score", text_format::ColumnAlignment::Right),
+        ("document", text_format::ColumnAlignment::Left),
+        ("version", text_format::ColumnAlignment::Right),
+        ("bytes", text_format::ColumnAlignment::Left),
+        ("heading", text_format::ColumnAlignment::Left),
     ]);
     for (index, passage) in answer.passages.iter().enumerate() {
         lines.row([
@@ -180,7 +188,7 @@ fn citations(answer: &Answer) -> String {
             passage.document_id.to_string(),
             passage.version.to_string(),
             format!("{}..{}", passage.span.start, passage.span.end),
-            table::snippet(&passage.heading, 60),
+            text_format::snippet(&passage.heading, 60),
         ]);
     }
     lines.render()

@@ -4,41 +4,41 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::ingest::{Run, read_some};
-use super::scan::Scan;
-use super::scratch::Scratch;
-use super::table;
-use crate::config::Config;
-use crate::domain::ids::CollectionId;
-use crate::domain::pipeline::Pipeline;
-use crate::ingest::estimate::Estimate;
-use crate::ports::embedder::Pace;
-use crate::wiring::{Roles, Stack, is_untouched};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::ingest::{IngestRun, read_file_batch};
+use super::scan::DocumentScan;
+use super::scratch::ScratchDirectory;
+use super::text_format;
+use crate::config::ContextureConfig;
+use crate::wiring::{ProcessRole, ServiceStack, is_local_ledger_absent};
+use contexture_core::domain::ids::CollectionId;
+use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::ingest::estimate::IngestEstimate;
+use contexture_core::ports::embedder::ProviderThroughput;
 
 /// Says what a run would cost. Where nothing was ever stored, nothing is created either.
 pub(super) async fn run(
-    config: &Config,
+    config: &ContextureConfig,
     collection: &CollectionId,
     pipeline: Option<&Pipeline>,
-    scan: Scan,
-    console: Console,
-) -> Result<Exit, Failure> {
-    let scratch = Scratch::new("dry-run")?;
-    let config = if is_untouched(config) {
+    scan: DocumentScan,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let scratch = ScratchDirectory::new("dry-run")?;
+    let config = if is_local_ledger_absent(config) {
         config.clone().embedded_in(scratch.path().to_owned())
     } else {
         config.clone()
     };
-    let stack = Stack::open(&config, Roles::Look).await?;
+    let stack = ServiceStack::open(&config, ProcessRole::Look).await?;
     let outcome = async {
         let (mut estimator, embedder) = stack.estimator(collection, pipeline).await?;
-        let mut run = Run::new(&stack, collection, &config, scan, console);
+        let mut run = IngestRun::new(&stack, collection, &config, scan, console);
         let mut files = std::mem::take(&mut run.scan.files).into_iter();
         let mut read = 0;
         while files.len() > 0 {
-            let (some, rest) = read_some(files, run.body_bytes_max).await?;
+            let (some, rest) = read_file_batch(files, run.body_bytes_max).await?;
             files = rest;
             for (file, body) in some {
                 read += 1;
@@ -49,11 +49,11 @@ pub(super) async fn run(
             }
         }
         let pace = embedder.pace().await?;
-        let Run { scan, meter, .. } = run;
+        let IngestRun { scan, meter, .. } = run;
         drop(meter);
         scan.skips.lines().for_each(|line| console.note(&line));
         let (skipped, refused) = (scan.skips.total(), scan.refused.len() as u64);
-        Forecast::new(&embedder.info().model, estimator.finish(), pace, skipped, refused).show(console)
+        CostForecast::new(&embedder.info().model, estimator.finish(), pace, skipped, refused).show(console)
     }
     .await;
     stack.shutdown().await;
@@ -61,18 +61,18 @@ pub(super) async fn run(
 }
 
 /// Says what a re-index would cost.
-pub(super) fn show_reindex(
+pub(super) fn show_reindex_forecast(
     model: &str,
-    estimate: Estimate,
-    pace: Pace,
-    console: Console,
-) -> Result<Exit, Failure> {
-    Forecast::new(model, estimate, pace, 0, 0).show(console)
+    estimate: IngestEstimate,
+    pace: ProviderThroughput,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    CostForecast::new(model, estimate, pace, 0, 0).show(console)
 }
 
 /// What a run would do; the field names are a contract.
 #[derive(Debug, Serialize)]
-struct Forecast {
+struct CostForecast {
     dry_run: bool,
     model: String,
     documents: u64,
@@ -89,9 +89,15 @@ struct Forecast {
     refused: u64,
 }
 
-impl Forecast {
-    fn new(model: &str, estimate: Estimate, pace: Pace, skipped: u64, refused: u64) -> Self {
-        let Estimate { documents, unchanged, dead, chunks, cached, texts, tokens, requests } = estimate;
+impl CostForecast {
+    fn new(
+        model: &str,
+        estimate: IngestEstimate,
+        pace: ProviderThroughput,
+        skipped: u64,
+        refused: u64,
+    ) -> Self {
+        let IngestEstimate { documents, unchanged, dead, chunks, cached, texts, tokens, requests } = estimate;
         let seconds = |units: u64, per_minute: Option<u32>| {
             per_minute.map(|limit| (units * 60).div_ceil(u64::from(limit.max(1))))
         };
@@ -113,15 +119,18 @@ impl Forecast {
     }
 
     /// Prints it.
-    fn show(&self, console: Console) -> Result<Exit, Failure> {
+    fn show(&self, console: ConsoleOutput) -> Result<CommandExitCode, CommandFailure> {
         console.result(self, Self::text)?;
-        Ok(Exit::Done)
+        Ok(CommandExitCode::Done)
     }
 
     fn text(&self) -> String {
         let time = match self.seconds {
             Some(seconds) => {
-                format!("at least {} at the provider's limits", table::duration(Duration::from_secs(seconds)))
+                format!(
+                    "at least {} at the provider's limits",
+                    text_format::duration(Duration::from_secs(seconds))
+                )
             }
             None => "no limit is known to tell the time from".to_owned(),
         };
@@ -129,15 +138,15 @@ impl Forecast {
             "dry run, nothing was written: {documents} to process, {unchanged} unchanged, {dead} would die\n\
              {chunks}: {cached} known already, {texts} to embed with {model}\n\
              {tokens} in at least {requests}; {time}\n",
-            documents = table::counted(self.documents, "document"),
-            unchanged = table::count(self.unchanged),
-            dead = table::count(self.dead),
-            chunks = table::counted(self.chunks, "chunk"),
-            cached = table::count(self.cached),
-            texts = table::counted(self.texts, "text"),
+            documents = text_format::count_with_noun(self.documents, "document"),
+            unchanged = text_format::count(self.unchanged),
+            dead = text_format::count(self.dead),
+            chunks = text_format::count_with_noun(self.chunks, "chunk"),
+            cached = text_format::count(self.cached),
+            texts = text_format::count_with_noun(self.texts, "text"),
             model = self.model,
-            tokens = table::counted(self.tokens, "token"),
-            requests = table::counted(self.requests, "request"),
+            tokens = text_format::count_with_noun(self.tokens, "token"),
+            requests = text_format::count_with_noun(self.requests, "request"),
         )
     }
 }

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::json;
 
-use crate::fault::{Fault, Refusal, RefusalKind};
+use contexture_core::fault::{Fault, Refusal, RefusalKind};
 
 /// The exit codes that scripts may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub(crate) enum CommandExitCode {
     /// Done.
     Done = 0,
     /// Failed.
@@ -23,15 +23,15 @@ pub(crate) enum Exit {
     NotYet = 4,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<CommandExitCode> for ExitCode {
+    fn from(exit: CommandExitCode) -> Self {
         Self::from(exit as u8)
     }
 }
 
 /// Why a command did not end well.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CommandFailure {
     /// The service said no.
     Refused(Refusal),
     /// The command did its work and the result is bad, or something around it broke.
@@ -45,7 +45,7 @@ pub(crate) enum Failure {
     ReaderGone,
 }
 
-impl Failure {
+impl CommandFailure {
     /// A failure that is not a refusal; exit code 1.
     pub(crate) fn failed(code: &'static str, message: impl Into<String>) -> Self {
         Self::Failed { code, message: message.into() }
@@ -60,43 +60,43 @@ impl Failure {
     }
 }
 
-impl From<Refusal> for Failure {
+impl From<Refusal> for CommandFailure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<Fault> for Failure {
+impl From<Fault> for CommandFailure {
     fn from(fault: Fault) -> Self {
         Self::Refused(fault.into())
     }
 }
 
-fn exit_of(refusal: &Refusal) -> Exit {
+fn exit_code_of_refusal(refusal: &Refusal) -> CommandExitCode {
     match refusal.kind {
-        RefusalKind::Invalid => Exit::Usage,
-        RefusalKind::NotFound => Exit::NotFound,
-        RefusalKind::Deadline | RefusalKind::Precondition => Exit::NotYet,
+        RefusalKind::Invalid => CommandExitCode::Usage,
+        RefusalKind::NotFound => CommandExitCode::NotFound,
+        RefusalKind::Deadline | RefusalKind::Precondition => CommandExitCode::NotYet,
         RefusalKind::Conflict
         | RefusalKind::Exhausted
         | RefusalKind::Unauthenticated
         | RefusalKind::Unavailable
-        | RefusalKind::Internal => Exit::Failed,
+        | RefusalKind::Internal => CommandExitCode::Failed,
     }
 }
 
 /// Says why on stderr and returns the exit code.
-pub(crate) fn report(failure: &Failure, json: bool) -> Exit {
+pub(crate) fn report_failure(failure: &CommandFailure, json: bool) -> CommandExitCode {
     match failure {
-        Failure::Refused(refusal) => {
+        CommandFailure::Refused(refusal) => {
             print_error(refusal.code, &refusal.field, &refusal.message, json);
-            exit_of(refusal)
+            exit_code_of_refusal(refusal)
         }
-        Failure::Failed { code, message } => {
+        CommandFailure::Failed { code, message } => {
             print_error(code, "", message, json);
-            Exit::Failed
+            CommandExitCode::Failed
         }
-        Failure::ReaderGone => Exit::Done,
+        CommandFailure::ReaderGone => CommandExitCode::Done,
     }
 }
 
@@ -112,14 +112,14 @@ fn print_error(code: &str, field: &str, message: &str, json: bool) {
 }
 
 /// Reports what the parser has to say: help and version on stdout, the rest as an error.
-pub(crate) fn from_parser(error: &clap::Error, json: bool) -> Exit {
+pub(crate) fn report_parser_error(error: &clap::Error, json: bool) -> CommandExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = write!(io::stdout().lock(), "{}", error.render());
-        return Exit::Done;
+        return CommandExitCode::Done;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         print_error("usage", "", "a command is missing; see 'contexture --help'", json);
-        return Exit::Usage;
+        return CommandExitCode::Usage;
     }
     let rendered = error.render().to_string();
     let first = rendered.split("\n\n").next().unwrap_or_default();
@@ -130,23 +130,23 @@ pub(crate) fn from_parser(error: &clap::Error, json: bool) -> Exit {
         _ => String::new(),
     };
     print_error("usage", &field, &format!("{what}; see 'contexture --help'"), json);
-    Exit::Usage
+    CommandExitCode::Usage
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, exit_of};
-    use crate::fault::{Refusal, RefusalKind};
+    use super::{CommandExitCode, exit_code_of_refusal};
+    use contexture_core::fault::{Refusal, RefusalKind};
 
     #[test]
     fn refusals_have_the_promised_exit_codes() {
-        let exit = |kind, code| exit_of(&Refusal::new(kind, code, "", ""));
-        assert_eq!(exit(RefusalKind::Invalid, "invalid_budget"), Exit::Usage);
-        assert_eq!(exit(RefusalKind::NotFound, "unknown_collection"), Exit::NotFound);
-        assert_eq!(exit(RefusalKind::Deadline, "deadline_passed"), Exit::NotYet);
-        assert_eq!(exit(RefusalKind::Precondition, "version_not_visible"), Exit::NotYet);
-        assert_eq!(exit(RefusalKind::Unavailable, "data_dir_in_use"), Exit::Failed);
-        assert_eq!(exit(RefusalKind::Conflict, "pipeline_differs"), Exit::Failed);
-        assert_eq!(exit(RefusalKind::Internal, "backend_failed"), Exit::Failed);
+        let exit = |kind, code| exit_code_of_refusal(&Refusal::new(kind, code, "", ""));
+        assert_eq!(exit(RefusalKind::Invalid, "invalid_budget"), CommandExitCode::Usage);
+        assert_eq!(exit(RefusalKind::NotFound, "unknown_collection"), CommandExitCode::NotFound);
+        assert_eq!(exit(RefusalKind::Deadline, "deadline_passed"), CommandExitCode::NotYet);
+        assert_eq!(exit(RefusalKind::Precondition, "version_not_visible"), CommandExitCode::NotYet);
+        assert_eq!(exit(RefusalKind::Unavailable, "data_dir_in_use"), CommandExitCode::Failed);
+        assert_eq!(exit(RefusalKind::Conflict, "pipeline_differs"), CommandExitCode::Failed);
+        assert_eq!(exit(RefusalKind::Internal, "backend_failed"), CommandExitCode::Failed);
     }
 }

@@ -13,20 +13,20 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::feed::{BATCH_BYTES_MAX, Feed, Tally};
-use super::global::{Global, collection_key, read_pipeline};
-use super::interrupt::interrupted;
-use super::meter::Meter;
-use super::scan::{Found, Scan, Skip, scan};
-use super::{dry_run, settle, table};
-use crate::config::Config;
-use crate::domain::document::{Description, Submission};
-use crate::domain::ids::{CollectionId, CollectionKey};
-use crate::ports::clock::{Clock, SystemClock};
-use crate::ports::ledger::{Counts, DeadFilter};
-use crate::wiring::{Progress, Roles, Stack};
+use super::batch_submitter::{BATCH_BYTES_MAX, BatchSubmitter, IntakeTally};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, collection_key, read_pipeline};
+use super::progress_meter::ProgressMeter;
+use super::scan::{DocumentScan, FoundFile, SkipReason, scan_paths};
+use super::signals::shutdown_signal;
+use super::{drain, dry_run, text_format};
+use crate::config::ContextureConfig;
+use crate::wiring::{IngestProgress, ProcessRole, ServiceStack};
+use contexture_core::domain::document::{DocumentDescription, Submission};
+use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::ports::clock::{SystemClock, WallClock};
+use contexture_core::ports::ledger::{DeadLetterFilter, VersionCounts};
 
 /// Dead or refused documents that are named; the rest is counted.
 const NAMED_MAX: usize = 5;
@@ -36,7 +36,7 @@ const FILES_READ_MAX: usize = 64;
 
 /// What `ingest` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct IngestArgs {
     /// The collection to put them in; created if there is none of that name
     #[arg(long, value_name = "NAME")]
     collection: String,
@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
 
 /// What one run did; the field names are a contract.
 #[derive(Debug, Serialize)]
-struct Summary {
+struct IngestSummary {
     accepted: u64,
     visible: u64,
     unchanged: u64,
@@ -75,36 +75,40 @@ struct Summary {
     refused: u64,
 }
 
-pub(super) struct Run<'a> {
-    stack: &'a Stack,
+pub(super) struct IngestRun<'a> {
+    stack: &'a ServiceStack,
     collection: CollectionKey,
     pub(super) body_bytes_max: usize,
-    pub(super) scan: Scan,
+    pub(super) scan: DocumentScan,
     deadline: Option<Instant>,
-    pub(super) meter: Meter,
-    tally: Tally,
+    pub(super) meter: ProgressMeter,
+    tally: IntakeTally,
     resumed: u64,
 }
 
 /// Ingests and prints the summary.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: IngestArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let started = Instant::now();
     let started_ms = SystemClock.now_ms();
     let collection = CollectionId::new(&arguments.collection)?;
     let pipeline = read_pipeline(arguments.pipeline.as_deref())?;
-    let scan = scan(&arguments.paths)?;
+    let scan = scan_paths(&arguments.paths)?;
     let config = global.config()?;
     if arguments.dry_run {
         return dry_run::run(&config, &collection, pipeline.as_ref(), scan, console).await;
     }
-    let stack = Stack::open(&config, Roles::Change).await?;
+    let stack = ServiceStack::open(&config, ProcessRole::Change).await?;
     let outcome = async {
         stack.ensure_collection(&collection, pipeline.as_ref()).await?;
-        let mut run = Run::new(&stack, &collection, &config, scan, console);
+        let mut run = IngestRun::new(&stack, &collection, &config, scan, console);
         run.deadline = arguments.timeout.map(|seconds| started + Duration::from_secs(seconds));
         let counts = tokio::select! {
             counts = run.work(!arguments.no_wait) => counts?,
-            () = interrupted() => return Err(run.interruption()),
+            () = shutdown_signal() => return Err(run.interruption()),
         };
         run.report(&counts, started, started_ms, console).await
     }
@@ -114,73 +118,79 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
 }
 
 /// The dead of the collection before and after this run's own submissions, and now.
-struct Ended {
-    before: Counts,
-    resumed: Counts,
-    after: Counts,
+struct IngestRunCounts {
+    before: VersionCounts,
+    resumed: VersionCounts,
+    after: VersionCounts,
 }
 
-impl<'a> Run<'a> {
+impl<'a> IngestRun<'a> {
     pub(super) fn new(
-        stack: &'a Stack,
+        stack: &'a ServiceStack,
         collection: &CollectionId,
-        config: &Config,
-        scan: Scan,
-        console: Console,
+        config: &ContextureConfig,
+        scan: DocumentScan,
+        console: ConsoleOutput,
     ) -> Self {
         Self {
             stack,
             collection: collection_key(stack, collection),
             body_bytes_max: config.limits.body_bytes_max,
-            meter: Meter::new("ingest", "documents", scan.files.len() as u64, console),
+            meter: ProgressMeter::new("ingest", "documents", scan.files.len() as u64, console),
             scan,
             deadline: None,
-            tally: Tally::default(),
+            tally: IntakeTally::default(),
             resumed: 0,
         }
     }
 
     /// Finishes what is left over, submits every file, and waits for the end of them all.
-    async fn work(&mut self, wait: bool) -> Result<Ended, Failure> {
+    async fn work(&mut self, wait: bool) -> Result<IngestRunCounts, CommandFailure> {
         let before = self.stack.ledger.counts(&self.collection).await?;
-        let resumed = settle::wait(self.stack, &self.collection, self.deadline, |_, counts, waits| {
-            let left = table::counted(counts.in_flight, "document");
-            self.meter.update(0, &format!("; {left} of an earlier run first{waits}"));
-        })
-        .await?;
-        self.resumed = settle::counted(self.stack, before.in_flight).await.settled;
+        let resumed =
+            drain::wait_until_drained(self.stack, &self.collection, self.deadline, |_, counts, waits| {
+                let left = text_format::count_with_noun(counts.in_flight, "document");
+                self.meter.update(0, &format!("; {left} of an earlier run first{waits}"));
+            })
+            .await?;
+        self.resumed = drain::counters_after(self.stack, before.in_flight).await.settled;
         self.submit().await?;
         let after = if wait {
-            let (Tally { accepted, unchanged, .. }, resumed) = (self.tally, self.resumed);
+            let (IntakeTally { accepted, unchanged, .. }, resumed) = (self.tally, self.resumed);
             let shared = self.stack.is_shared();
-            settle::wait(self.stack, &self.collection, self.deadline, |progress, counts, waits| {
-                if shared {
-                    self.meter.update(unchanged + accepted.saturating_sub(counts.in_flight), waits);
-                } else {
-                    let said = format!("{}{waits}", detail(progress));
-                    self.meter.update(unchanged + progress.settled - resumed, &said);
-                }
-            })
+            drain::wait_until_drained(
+                self.stack,
+                &self.collection,
+                self.deadline,
+                |progress, counts, waits| {
+                    if shared {
+                        self.meter.update(unchanged + accepted.saturating_sub(counts.in_flight), waits);
+                    } else {
+                        let said = format!("{}{waits}", progress_detail(progress));
+                        self.meter.update(unchanged + progress.settled - resumed, &said);
+                    }
+                },
+            )
             .await?
         } else {
             self.stack.ledger.counts(&self.collection).await?
         };
-        Ok(Ended { before, resumed, after })
+        Ok(IngestRunCounts { before, resumed, after })
     }
 
-    async fn submit(&mut self) -> Result<(), Failure> {
+    async fn submit(&mut self) -> Result<(), CommandFailure> {
         let progress = self.stack.progress();
-        let mut feed = Feed::new(self.stack);
+        let mut feed = BatchSubmitter::new(self.stack);
         let mut files = std::mem::take(&mut self.scan.files).into_iter();
         while files.len() > 0 {
-            let (some, rest) = read_some(files, self.body_bytes_max).await?;
+            let (some, rest) = read_file_batch(files, self.body_bytes_max).await?;
             files = rest;
             for (file, body) in some {
                 let Some(submission) = self.submission(file, body) else { continue };
                 feed.push(submission).await?;
                 self.tally = feed.tally();
                 let now = *progress.borrow();
-                self.meter.update(self.tally.unchanged + now.settled - self.resumed, &detail(now));
+                self.meter.update(self.tally.unchanged + now.settled - self.resumed, &progress_detail(now));
             }
         }
         feed.flush().await?;
@@ -189,10 +199,10 @@ impl<'a> Run<'a> {
     }
 
     /// The submission of a file; none, with the reason noted, when it cannot be one.
-    pub(super) fn submission(&mut self, file: Found, body: std::io::Result<Bytes>) -> Option<Submission> {
+    pub(super) fn submission(&mut self, file: FoundFile, body: std::io::Result<Bytes>) -> Option<Submission> {
         let body = match body {
             Ok(body) if body.is_empty() => {
-                self.scan.skips.add(Skip::Empty, &file.path);
+                self.scan.skips.add(SkipReason::Empty, &file.path);
                 return None;
             }
             Ok(body) => body,
@@ -206,21 +216,21 @@ impl<'a> Run<'a> {
             self.collection.collection.clone(),
             file.id,
             None,
-            Description::default(),
+            DocumentDescription::default(),
             body,
             self.body_bytes_max,
         );
         submission.map_err(|refusal| self.scan.refused.push((file.path, refusal.message))).ok()
     }
 
-    fn interruption(&self) -> Failure {
-        Failure::failed(
+    fn interruption(&self) -> CommandFailure {
+        CommandFailure::failed(
             "interrupted",
             format!(
                 "interrupted: {} accepted and will stay so; run the same command again to go on",
                 match self.tally.accepted {
                     1 => "1 document is".to_owned(),
-                    accepted => format!("{} documents are", table::count(accepted)),
+                    accepted => format!("{} documents are", text_format::count(accepted)),
                 }
             ),
         )
@@ -228,16 +238,16 @@ impl<'a> Run<'a> {
 
     async fn report(
         self,
-        ended: &Ended,
+        ended: &IngestRunCounts,
         started: Instant,
         started_ms: u64,
-        console: Console,
-    ) -> Result<Exit, Failure> {
+        console: ConsoleOutput,
+    ) -> Result<CommandExitCode, CommandFailure> {
         let ended_here = (self.resumed + self.tally.accepted).saturating_sub(ended.after.in_flight);
-        let progress = settle::counted(self.stack, ended_here).await;
+        let progress = drain::counters_after(self.stack, ended_here).await;
         let here = !self.stack.is_shared();
         let died = ended.after.dead.saturating_sub(ended.resumed.dead);
-        let summary = Summary {
+        let summary = IngestSummary {
             accepted: self.tally.accepted,
             visible: self.tally.accepted.saturating_sub(died + ended.after.in_flight),
             unchanged: self.tally.unchanged,
@@ -245,7 +255,7 @@ impl<'a> Run<'a> {
             chunks: here.then_some(progress.chunks),
             embedded: here.then_some(progress.embedded),
             cached: here.then_some(progress.cached),
-            seconds: table::seconds(started.elapsed()),
+            seconds: text_format::rounded_seconds(started.elapsed()),
             resumed: self.resumed,
             in_flight: ended.after.in_flight,
             skipped: self.scan.skips.total(),
@@ -259,28 +269,28 @@ impl<'a> Run<'a> {
         }
         console.result(&summary, |summary| summary.text(&collection))?;
         if summary.dead > 0 {
-            return Err(name_the_dead(stack, &collection, summary.dead, started_ms).await?);
+            return Err(dead_documents_failure(stack, &collection, summary.dead, started_ms).await?);
         }
         if summary.refused > 0 {
-            return Err(name_the_refused(&scan, summary.refused));
+            return Err(refused_files_failure(&scan, summary.refused));
         }
-        Ok(Exit::Done)
+        Ok(CommandExitCode::Done)
     }
 }
 
-fn detail(progress: Progress) -> String {
-    format!("; {}", table::counted(progress.chunks, "chunk"))
+fn progress_detail(progress: IngestProgress) -> String {
+    format!("; {}", text_format::count_with_noun(progress.chunks, "chunk"))
 }
 
 /// A file and what could be read of it.
-type WithBody = (Found, std::io::Result<Bytes>);
+type FileWithBody = (FoundFile, std::io::Result<Bytes>);
 
 /// The next files with their bodies, as many as make a batch, and the files after them: leaving
 /// the runtime for each file by itself costs more than reading it.
-pub(super) async fn read_some(
-    mut files: std::vec::IntoIter<Found>,
+pub(super) async fn read_file_batch(
+    mut files: std::vec::IntoIter<FoundFile>,
     bytes_max: usize,
-) -> Result<(Vec<WithBody>, std::vec::IntoIter<Found>), Failure> {
+) -> Result<(Vec<FileWithBody>, std::vec::IntoIter<FoundFile>), CommandFailure> {
     let read = move || {
         let mut some = Vec::with_capacity(FILES_READ_MAX);
         let mut bytes = 0;
@@ -292,7 +302,9 @@ pub(super) async fn read_some(
         }
         (some, files)
     };
-    tokio::task::spawn_blocking(read).await.map_err(|error| Failure::failed("internal", error.to_string()))
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| CommandFailure::failed("internal", error.to_string()))
 }
 
 /// Reads a file, and one byte more than allowed of one that is too large, so that it is refused.
@@ -302,60 +314,60 @@ fn read_at_most(path: &Path, bytes_max: usize) -> std::io::Result<Bytes> {
     Ok(Bytes::from(body))
 }
 
-async fn name_the_dead(
-    stack: &Stack,
+async fn dead_documents_failure(
+    stack: &ServiceStack,
     collection: &CollectionKey,
     dead: u64,
     since_ms: u64,
-) -> Result<Failure, Failure> {
-    let filter = DeadFilter {
+) -> Result<CommandFailure, CommandFailure> {
+    let filter = DeadLetterFilter {
         collection: Some(collection.clone()),
         since_ms: Some(since_ms),
-        ..DeadFilter::default()
+        ..DeadLetterFilter::default()
     };
     let letters = stack.ledger.dead(&filter, NAMED_MAX).await?;
     let names: Vec<String> =
         letters.iter().map(|letter| format!("{} ({})", letter.key.document_id, letter.reason)).collect();
-    Ok(Failure::failed(
+    Ok(CommandFailure::failed(
         "documents_died",
         format!(
             "{} could not be indexed: {}; 'contexture dead list --collection {}' shows all",
-            table::counted(dead, "document"),
+            text_format::count_with_noun(dead, "document"),
             names.join(", "),
             collection.collection
         ),
     ))
 }
 
-fn name_the_refused(scan: &Scan, refused: u64) -> Failure {
+fn refused_files_failure(scan: &DocumentScan, refused: u64) -> CommandFailure {
     let names: Vec<String> = scan
         .refused
         .iter()
         .take(NAMED_MAX)
         .map(|(path, why)| format!("{} ({why})", path.display()))
         .collect();
-    Failure::failed(
+    CommandFailure::failed(
         "documents_refused",
-        format!("{} not taken: {}", table::counted(refused, "file"), names.join(", ")),
+        format!("{} not taken: {}", text_format::count_with_noun(refused, "file"), names.join(", ")),
     )
 }
 
-impl Summary {
+impl IngestSummary {
     fn text(&self, collection: &CollectionKey) -> String {
         let resumed = match self.resumed {
             0 => String::new(),
-            resumed => format!("; {} left by an earlier run", table::count(resumed)),
+            resumed => format!("; {} left by an earlier run", text_format::count(resumed)),
         };
         let in_flight = match self.in_flight {
             0 => String::new(),
-            in_flight => format!(", {} in flight", table::count(in_flight)),
+            in_flight => format!(", {} in flight", text_format::count(in_flight)),
         };
         let work = match (self.chunks, self.embedded, self.cached) {
             (Some(chunks), Some(embedded), Some(cached)) => format!(
                 "{}: {} embedded, {} from the cache, in",
-                table::counted(chunks, "chunk"),
-                table::count(embedded),
-                table::count(cached)
+                text_format::count_with_noun(chunks, "chunk"),
+                text_format::count(embedded),
+                text_format::count(cached)
             ),
             _ => "worked on by other processes, in".to_owned(),
         };
@@ -363,10 +375,10 @@ impl Summary {
             "{collection}: {accepted} accepted, {visible} visible{in_flight}, {unchanged} unchanged, \
              {dead} dead{resumed}\n{work} {seconds:.1} s\n",
             collection = collection.collection,
-            accepted = table::counted(self.accepted, "document"),
-            visible = table::count(self.visible),
-            unchanged = table::count(self.unchanged),
-            dead = table::count(self.dead),
+            accepted = text_format::count_with_noun(self.accepted, "document"),
+            visible = text_format::count(self.visible),
+            unchanged = text_format::count(self.unchanged),
+            dead = text_format::count(self.dead),
             seconds = self.seconds,
         )
     }

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 
-use super::exit::Failure;
-use crate::config::Config;
-use crate::wiring::Stack;
+use super::exit::CommandFailure;
+use crate::config::ContextureConfig;
+use crate::wiring::ServiceStack;
 
 /// A socket on this address, and the address it has: port 0 takes a free one.
-pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+pub(crate) async fn bind_listener(address: SocketAddr) -> Result<(TcpListener, SocketAddr), CommandFailure> {
     let cannot_listen = |error: std::io::Error| {
-        Failure::failed("cannot_listen", format!("cannot listen on {address}: {error}"))
+        CommandFailure::failed("cannot_listen", format!("cannot listen on {address}: {error}"))
     };
     let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
     let bound = listener.local_addr().map_err(cannot_listen)?;
@@ -20,13 +20,13 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
 }
 
 /// The page of metrics of a process that lasts, where one is wanted.
-pub(crate) struct Metrics(Option<(TcpListener, SocketAddr)>);
+pub(crate) struct MetricsListener(Option<(TcpListener, SocketAddr)>);
 
-impl Metrics {
+impl MetricsListener {
     /// Binds where the configuration says.
-    pub(crate) async fn bind(config: &Config) -> Result<Self, Failure> {
+    pub(crate) async fn bind(config: &ContextureConfig) -> Result<Self, CommandFailure> {
         match config.metrics {
-            Some(address) => Ok(Self(Some(bind(address).await?))),
+            Some(address) => Ok(Self(Some(bind_listener(address).await?))),
             None => Ok(Self(None)),
         }
     }
@@ -39,10 +39,10 @@ impl Metrics {
     /// Serves it until `work` is done.
     pub(crate) async fn beside<T>(
         self,
-        stack: &Stack,
-        config: &Config,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+        stack: &ServiceStack,
+        config: &ContextureConfig,
+        work: impl Future<Output = Result<T, CommandFailure>>,
+    ) -> Result<T, CommandFailure> {
         let Some((listener, _)) = self.0 else { return work.await };
         tokio::select! {
             done = work => done,

@@ -7,21 +7,21 @@
 //! `{"error":{"code","field","message"}}`. A reader that closes the pipe is not an error.
 
 mod audit;
+mod batch_submitter;
 mod check_config;
 mod console;
-mod dead;
+mod dead_letters;
 mod delete;
 mod demo;
+mod drain;
 mod dry_run;
 mod eval;
 mod exit;
 mod explain;
-mod feed;
-mod global;
+mod global_args;
 mod ingest;
-mod interrupt;
 mod listen;
-mod meter;
+mod progress_meter;
 mod query;
 mod reindex;
 mod repair;
@@ -29,9 +29,9 @@ mod scan;
 mod scratch;
 mod search;
 mod serve;
-mod settle;
+mod signals;
 mod status;
-mod table;
+mod text_format;
 mod work;
 
 use std::ffi::OsString;
@@ -39,48 +39,48 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use console::Console;
-use exit::{Exit, Failure};
-use global::Global;
+use console::ConsoleOutput;
+use exit::{CommandExitCode, CommandFailure};
+use global_args::GlobalArgs;
 
 /// Documents in, context for prompts out: within budget, with citations.
 #[derive(Debug, Parser)]
 #[command(name = "contexture", version)]
 struct CommandLine {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Ingest a few real documents into a temporary place, ask one question, print the context
-    Demo(demo::Arguments),
+    Demo(demo::DemoArgs),
     /// Ingest files and folders, and wait until they can be found
-    Ingest(ingest::Arguments),
+    Ingest(ingest::IngestArgs),
     /// Pack a context for a question, within a budget of tokens
-    Query(query::Arguments),
+    Query(query::QueryArgs),
     /// Rank chunks for a question, without packing them
-    Search(search::Arguments),
+    Search(search::SearchArgs),
     /// Delete documents
-    Delete(delete::Arguments),
+    Delete(delete::DeleteArgs),
     /// Show collections, one collection's counts, or one document's history
-    Status(status::Arguments),
+    Status(status::StatusArgs),
     /// Work with documents that were given up
-    Dead(dead::Arguments),
+    Dead(dead_letters::DeadLetterArgs),
     /// Build a collection anew under another pipeline, without downtime
-    Reindex(reindex::Arguments),
+    Reindex(reindex::ReindexArgs),
     /// Compare index and vectors with the ledger
-    Audit(audit::Arguments),
+    Audit(audit::AuditArgs),
     /// Mend what an audit finds, or rebuild what is gone
-    Repair(repair::Arguments),
+    Repair(repair::RepairArgs),
     /// Measure retrieval and packing against questions with known answers
-    Eval(eval::Arguments),
+    Eval(eval::EvalArgs),
     /// Serve the API and run the stages
-    Serve(serve::Arguments),
+    Serve(serve::ServeArgs),
     /// Run some stages only, for scaling out
-    Work(work::Arguments),
+    Work(work::WorkArgs),
     /// Check the configuration and print what it comes to, secrets masked
     CheckConfig,
 }
@@ -92,38 +92,41 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(command_line) => command_line,
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
-            return exit::from_parser(&error, json).into();
+            return exit::report_parser_error(&error, json).into();
         }
     };
     let json = command_line.global.json;
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed("no_runtime", format!("cannot start threads: {error}")))
-        .and_then(|runtime| runtime.block_on(dispatch(command_line, Console::new(json))));
+        .map_err(|error| CommandFailure::failed("no_runtime", format!("cannot start threads: {error}")))
+        .and_then(|runtime| runtime.block_on(dispatch(command_line, ConsoleOutput::new(json))));
     match outcome {
         Ok(exit) => exit.into(),
-        Err(failure) => exit::report(&failure, json).into(),
+        Err(failure) => exit::report_failure(&failure, json).into(),
     }
 }
 
-async fn dispatch(command_line: CommandLine, console: Console) -> Result<Exit, Failure> {
+async fn dispatch(
+    command_line: CommandLine,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let global = command_line.global;
     match command_line.command {
-        Command::Demo(arguments) => demo::run(arguments, &global, console).await,
-        Command::Ingest(arguments) => ingest::run(arguments, &global, console).await,
-        Command::Query(arguments) => query::run(arguments, &global, console).await,
-        Command::Search(arguments) => search::run(arguments, &global, console).await,
-        Command::Delete(arguments) => delete::run(arguments, &global, console).await,
-        Command::Status(arguments) => status::run(arguments, &global, console).await,
-        Command::Dead(arguments) => dead::run(arguments, &global, console).await,
-        Command::Reindex(arguments) => reindex::run(arguments, &global, console).await,
-        Command::Audit(arguments) => audit::run(arguments, &global, console).await,
-        Command::Repair(arguments) => repair::run(arguments, &global, console).await,
-        Command::Eval(arguments) => eval::run(arguments, &global, console).await,
-        Command::Serve(arguments) => serve::run(arguments, &global, console).await,
-        Command::Work(arguments) => work::run(arguments, &global, console).await,
-        Command::CheckConfig => check_config::run(&global, console).await,
+        CliCommand::Demo(arguments) => demo::run(arguments, &global, console).await,
+        CliCommand::Ingest(arguments) => ingest::run(arguments, &global, console).await,
+        CliCommand::Query(arguments) => query::run(arguments, &global, console).await,
+        CliCommand::Search(arguments) => search::run(arguments, &global, console).await,
+        CliCommand::Delete(arguments) => delete::run(arguments, &global, console).await,
+        CliCommand::Status(arguments) => status::run(arguments, &global, console).await,
+        CliCommand::Dead(arguments) => dead_letters::run(arguments, &global, console).await,
+        CliCommand::Reindex(arguments) => reindex::run(arguments, &global, console).await,
+        CliCommand::Audit(arguments) => audit::run(arguments, &global, console).await,
+        CliCommand::Repair(arguments) => repair::run(arguments, &global, console).await,
+        CliCommand::Eval(arguments) => eval::run(arguments, &global, console).await,
+        CliCommand::Serve(arguments) => serve::run(arguments, &global, console).await,
+        CliCommand::Work(arguments) => work::run(arguments, &global, console).await,
+        CliCommand::CheckConfig => check_config::run(&global, console).await,
     }
 }
 

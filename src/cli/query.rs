@@ -9,20 +9,20 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
 use super::explain;
-use super::global::Global;
-use super::table;
-use crate::context::answer::{Answer, BrokenBy, Degraded, Prefix};
-use crate::context::render::{Style, Template};
-use crate::context::request::{Assembly, Query, RawQuery, RawSection};
-use crate::fault::Refusal;
-use crate::wiring::Roles;
+use super::global_args::GlobalArgs;
+use super::text_format;
+use crate::wiring::ProcessRole;
+use contexture_core::context::answer::{AnswerDegradation, ContextAnswer, PrefixBreakReason, ReusedPrefix};
+use contexture_core::context::render::{ContextStyle, ContextTemplate};
+use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery, RawContextSection};
+use contexture_core::fault::Refusal;
 
 /// What asks for chunks: the part that `query` and `search` share.
 #[derive(Debug, Args)]
-pub(crate) struct Asking {
+pub(crate) struct RetrievalArgs {
     /// The collection to search
     #[arg(long, value_name = "NAME")]
     collection: String,
@@ -48,9 +48,9 @@ pub(crate) struct Asking {
 
 /// What `query` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct QueryArgs {
     #[command(flatten)]
-    asking: Asking,
+    asking: RetrievalArgs,
     /// Tokens the context may have, framing included
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     budget: Option<i64>,
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with = "format")]
     template: Option<PathBuf>,
     #[command(flatten)]
-    packing: Packing,
+    packing: PackingArgs,
     /// Chunks to consider [default: 100]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     top_k: Option<i64>,
@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
 
 /// How a context is packed.
 #[derive(Debug, Args)]
-struct Packing {
+struct PackingArgs {
     /// `document`: the best document first, its passages in document order; `edges`: the best passages
     /// first and last; `score`: the best passage first [default: document]
     #[arg(long, value_name = "NAME")]
@@ -95,7 +95,7 @@ struct Packing {
     reserve_question: bool,
     /// A part of the context with its share of the budget and its own question; may be repeated
     #[arg(long, value_name = "NAME[=SHARE][:QUESTION]", value_parser = parse_section)]
-    section: Vec<RawSection>,
+    section: Vec<RawContextSection>,
     /// Return a continuation, for a context that starts with this one
     #[arg(long)]
     continuable: bool,
@@ -104,9 +104,9 @@ struct Packing {
     previous: Option<PathBuf>,
 }
 
-impl Packing {
-    fn into_raw(self, raw: RawQuery) -> Result<RawQuery, Refusal> {
-        Ok(RawQuery {
+impl PackingArgs {
+    fn into_raw(self, raw: RawContextQuery) -> Result<RawContextQuery, Refusal> {
+        Ok(RawContextQuery {
             order: self.order,
             cutoff: self.cutoff,
             passages_per_document_max: self.passages_per_document,
@@ -114,16 +114,16 @@ impl Packing {
             reserve_question: self.reserve_question,
             sections: self.section,
             continuable: self.continuable,
-            previous: self.previous.as_deref().map(continuation_in).transpose()?,
+            previous: self.previous.as_deref().map(read_continuation).transpose()?,
             ..raw
         })
     }
 }
 
 /// The continuation of an answer that a file holds.
-fn continuation_in(path: &Path) -> Result<String, Refusal> {
+fn read_continuation(path: &Path) -> Result<String, Refusal> {
     #[derive(Deserialize)]
-    struct Before {
+    struct PreviousAnswer {
         continuation: String,
     }
     let refuse = |why: &dyn std::fmt::Display| {
@@ -131,13 +131,13 @@ fn continuation_in(path: &Path) -> Result<String, Refusal> {
         Refusal::invalid("invalid_continuation", "previous", message)
     };
     let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
-    let before: Result<Before, _> = serde_json::from_str(&text);
+    let before: Result<PreviousAnswer, _> = serde_json::from_str(&text);
     let no_answer = "it is not what `query --json --continuable` printed";
     before.map(|before| before.continuation).map_err(|_| refuse(&no_answer))
 }
 
 /// Reads `NAME[=SHARE][:QUESTION]`.
-fn parse_section(text: &str) -> Result<RawSection, String> {
+fn parse_section(text: &str) -> Result<RawContextSection, String> {
     let (head, question) = match text.split_once(':') {
         Some((head, question)) => (head, Some(question.to_owned())),
         None => (text, None),
@@ -149,13 +149,13 @@ fn parse_section(text: &str) -> Result<RawSection, String> {
         }
         None => (head, None),
     };
-    Ok(RawSection { name: name.to_owned(), question, filter: None, share })
+    Ok(RawContextSection { name: name.to_owned(), question, filter: None, share })
 }
 
-impl Asking {
+impl RetrievalArgs {
     /// The request, unchecked.
-    pub(crate) fn into_raw(self) -> RawQuery {
-        RawQuery {
+    pub(crate) fn into_raw(self) -> RawContextQuery {
+        RawContextQuery {
             collection: self.collection,
             question: self.question.join(" "),
             filter: self.filter,
@@ -163,7 +163,7 @@ impl Asking {
             rerank: self.no_rerank.then_some(false),
             min_versions: self.min_version,
             deadline: self.timeout.map(Duration::from_secs),
-            ..RawQuery::default()
+            ..RawContextQuery::default()
         }
     }
 }
@@ -175,13 +175,17 @@ fn parse_min_version(text: &str) -> Result<(String, u64), String> {
 }
 
 /// The stages run only where an answer may have to wait for them.
-pub(crate) fn roles(raw: &RawQuery) -> Roles {
-    Roles::Ask { awaits: !raw.min_versions.is_empty() }
+pub(crate) fn roles_for_query(raw: &RawContextQuery) -> ProcessRole {
+    ProcessRole::Ask { awaits: !raw.min_versions.is_empty() }
 }
 
 /// Asks and prints the context.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
-    let raw = RawQuery {
+pub(crate) async fn run(
+    arguments: QueryArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let raw = RawContextQuery {
         budget: arguments.budget,
         tokenizer: arguments.tokenizer,
         format: arguments.format,
@@ -190,29 +194,29 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         ..arguments.asking.into_raw()
     };
     let raw = arguments.packing.into_raw(raw)?;
-    let mut assembly = Assembly::new(&raw)?;
+    let mut assembly = AssemblyRequest::new(&raw)?;
     if let Some(path) = &arguments.template {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        assembly.style = Style::Template(Arc::new(Template::read(&name, path)?));
+        assembly.style = ContextStyle::Template(Arc::new(ContextTemplate::read(&name, path)?));
     }
-    let (_, stack) = global.open_reading_for(roles(&raw), raw.tokenizer.as_deref()).await?;
-    let answer: Result<Answer, Refusal> = async {
-        let query = Query::new(stack.principal.clone(), &raw)?;
+    let (_, stack) = global.open_reading_for(roles_for_query(&raw), raw.tokenizer.as_deref()).await?;
+    let answer: Result<ContextAnswer, Refusal> = async {
+        let query = ContextQuery::new(stack.principal.clone(), &raw)?;
         stack.engine.assemble(query, assembly).await
     }
     .await;
     stack.shutdown().await;
     let answer = answer?;
     console.result(&answer, |answer| {
-        let trace = if raw.explain { explain::trace(answer) } else { String::new() };
+        let trace = if raw.explain { explain::trace_text(answer) } else { String::new() };
         if answer.context.is_empty() { trace } else { format!("{}\n{trace}", answer.context.trim_end()) }
     })?;
-    console.note(&summary(&answer));
-    Ok(Exit::Done)
+    console.note(&answer_summary(&answer));
+    Ok(CommandExitCode::Done)
 }
 
 /// One line about an answer: tokens, passages, what was missing.
-pub(crate) fn summary(answer: &Answer) -> String {
+pub(crate) fn answer_summary(answer: &ContextAnswer) -> String {
     let mut documents: Vec<&str> =
         answer.passages.iter().map(|passage| passage.document_id.as_str()).collect();
     documents.sort_unstable();
@@ -222,53 +226,53 @@ pub(crate) fn summary(answer: &Answer) -> String {
     } else {
         format!(
             "{} from {}",
-            table::counted(answer.passages.len() as u64, "passage"),
-            table::counted(documents.len() as u64, "document")
+            text_format::count_with_noun(answer.passages.len() as u64, "passage"),
+            text_format::count_with_noun(documents.len() as u64, "document")
         )
     };
     let reserved = match answer.reserved {
         0 => String::new(),
-        reserved => format!(" less {} reserved", table::count(reserved as u64)),
+        reserved => format!(" less {} reserved", text_format::count(reserved as u64)),
     };
     format!(
         "{} of {} tokens{reserved} ({}), {found}, snapshot {}{}{}",
-        table::count(answer.tokens as u64),
-        table::count(answer.budget as u64),
+        text_format::count(answer.tokens as u64),
+        text_format::count(answer.budget as u64),
         answer.tokenizer,
         answer.snapshot,
-        going_on(answer.prefix),
-        without(&answer.degraded)
+        kept_prefix_text(answer.prefix),
+        degraded_text(&answer.degraded)
     )
 }
 
 /// How much of the context before was kept, in words.
-fn going_on(prefix: Option<Prefix>) -> String {
+fn kept_prefix_text(prefix: Option<ReusedPrefix>) -> String {
     let Some(prefix) = prefix else { return String::new() };
-    let kept = table::counted(prefix.passages as u64, "passage");
+    let kept = text_format::count_with_noun(prefix.passages as u64, "passage");
     let broken = prefix.broken.map_or_else(String::new, |broken| {
         let why = match broken.by {
-            BrokenBy::Superseded => "has a newer version",
-            BrokenBy::Gone => "is gone",
-            BrokenBy::Filtered => "is excluded by the filter",
-            BrokenBy::Changed => "reads otherwise now",
-            BrokenBy::Style => "was written in another style",
-            BrokenBy::Room => "left too little room",
-            BrokenBy::Fence => "is fenced by what a new passage contains",
+            PrefixBreakReason::Superseded => "has a newer version",
+            PrefixBreakReason::Gone => "is gone",
+            PrefixBreakReason::Filtered => "is excluded by the filter",
+            PrefixBreakReason::Changed => "reads otherwise now",
+            PrefixBreakReason::Style => "was written in another style",
+            PrefixBreakReason::Room => "left too little room",
+            PrefixBreakReason::Fence => "is fenced by what a new passage contains",
         };
         format!(", passage {} {why}", broken.passage)
     });
-    format!("; {kept} kept from before ({} tokens{broken})", table::count(prefix.tokens as u64))
+    format!("; {kept} kept from before ({} tokens{broken})", text_format::count(prefix.tokens as u64))
 }
 
 /// What an answer had to do without, in words.
-pub(crate) fn without(degraded: &[Degraded]) -> String {
+pub(crate) fn degraded_text(degraded: &[AnswerDegradation]) -> String {
     let words: Vec<&str> = degraded
         .iter()
         .map(|degraded| match degraded {
-            Degraded::Dense => "the dense leg",
-            Degraded::Rerank => "reranking",
-            Degraded::Refill => "some refills",
-            Degraded::Index => "what 'contexture repair' would bring back",
+            AnswerDegradation::Dense => "the dense leg",
+            AnswerDegradation::Rerank => "reranking",
+            AnswerDegradation::Refill => "some refills",
+            AnswerDegradation::Index => "what 'contexture repair' would bring back",
         })
         .collect();
     if words.is_empty() { String::new() } else { format!("; without {}", words.join(" and ")) }

@@ -7,24 +7,24 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::audit::Progressing;
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::{Global, collections};
-use super::meter::Meter;
-use super::{settle, table};
+use super::audit::LazyProgressMeter;
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, list_collections};
+use super::progress_meter::ProgressMeter;
+use super::{drain, text_format};
 use crate::config::AuditConfig;
-use crate::jobs::audit::Report;
-use crate::jobs::repair::Repaired;
-use crate::ports::ledger::CollectionRecord;
-use crate::wiring::{Roles, Stack};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::jobs::audit::AuditReport;
+use contexture_core::jobs::repair::RepairOutcome;
+use contexture_core::ports::ledger::CollectionRecord;
 
 /// As fast as it goes: nothing is compared beside traffic to find a reason for alarm.
-const UNBOUNDED: AuditConfig = AuditConfig { interval: None, entries_per_second_max: 0 };
+const UNBOUNDED_AUDIT: AuditConfig = AuditConfig { interval: None, entries_per_second_max: 0 };
 
 /// What `repair` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct RepairArgs {
     /// Only this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
@@ -34,91 +34,112 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Serialize)]
-struct Summary {
+struct RepairSummary {
     #[serde(flatten)]
-    repaired: Repaired,
+    repaired: RepairOutcome,
     /// Versions in flight that had lost their message.
     requeued: u64,
     seconds: f64,
 }
 
 /// Mends what can be mended, and says what could not.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
-    let roles = if arguments.dry_run { Roles::Ask { awaits: false } } else { Roles::Mend };
+pub(crate) async fn run(
+    arguments: RepairArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let roles = if arguments.dry_run { ProcessRole::Ask { awaits: false } } else { ProcessRole::Mend };
     let (_, stack) = global.open_existing(roles).await?;
-    let summary = work(&stack, &arguments, console).await;
+    let summary = repair_collections(&stack, &arguments, console).await;
     stack.shutdown().await;
     let summary = summary?;
-    console.result(&summary, |summary| text(summary, arguments.dry_run))?;
-    let Repaired { failed, why, .. } = summary.repaired;
+    console.result(&summary, |summary| repair_text(summary, arguments.dry_run))?;
+    let RepairOutcome { failed, why, .. } = summary.repaired;
     if failed == 0 {
-        return Ok(Exit::Done);
+        return Ok(CommandExitCode::Done);
     }
     let first = why.map_or_else(String::new, |(key, fault)| format!("; '{}': {fault}", key.document_id));
-    Err(Failure::failed("not_mended", format!("{} not mended{first}", table::counted(failed, "document"))))
+    Err(CommandFailure::failed(
+        "not_mended",
+        format!("{} not mended{first}", text_format::count_with_noun(failed, "document")),
+    ))
 }
 
-async fn work(stack: &Stack, arguments: &Arguments, console: Console) -> Result<Summary, Failure> {
+async fn repair_collections(
+    stack: &ServiceStack,
+    arguments: &RepairArgs,
+    console: ConsoleOutput,
+) -> Result<RepairSummary, CommandFailure> {
     let began = Instant::now();
-    let records = collections(stack, arguments.collection.as_deref()).await?;
+    let records = list_collections(stack, arguments.collection.as_deref()).await?;
     let mut requeued = 0;
-    let mut repaired = Repaired::default();
+    let mut repaired = RepairOutcome::default();
     if arguments.dry_run {
         for record in records {
-            let mut meter = Progressing::new("audit", console);
-            let show = |progress: crate::jobs::audit::Progress| meter.show(progress.done, progress.total, "");
-            repaired.found.add(&stack.audit(&record.key, UNBOUNDED, 0, show).await?.report);
+            let mut meter = LazyProgressMeter::new("audit", console);
+            let show = |progress: contexture_core::jobs::audit::AuditProgress| {
+                meter.show(progress.done, progress.total, "")
+            };
+            repaired.found.add(&stack.audit(&record.key, UNBOUNDED_AUDIT, 0, show).await?.report);
         }
     } else {
         requeued = stack.requeue().await? as u64;
         if requeued > 0 && !stack.is_shared() {
-            wait(stack, &records, console).await?;
+            wait_for_requeued(stack, &records, console).await?;
         }
         for record in records {
-            let mut meter = Progressing::new("repair", console);
-            let show = |progress: crate::jobs::audit::Progress, mended: u64| {
-                meter.show(progress.done, progress.total, &format!("; {} mended", table::count(mended)));
+            let mut meter = LazyProgressMeter::new("repair", console);
+            let show = |progress: contexture_core::jobs::audit::AuditProgress, mended: u64| {
+                meter.show(
+                    progress.done,
+                    progress.total,
+                    &format!("; {} mended", text_format::count(mended)),
+                );
             };
             repaired.add(stack.repair(&record.key, show).await?);
         }
     }
-    Ok(Summary { repaired, requeued, seconds: table::seconds(began.elapsed()) })
+    Ok(RepairSummary { repaired, requeued, seconds: text_format::rounded_seconds(began.elapsed()) })
 }
 
 /// Lets what was sent again come to its end, in this process.
-async fn wait(stack: &Stack, records: &[CollectionRecord], console: Console) -> Result<(), Failure> {
+async fn wait_for_requeued(
+    stack: &ServiceStack,
+    records: &[CollectionRecord],
+    console: ConsoleOutput,
+) -> Result<(), CommandFailure> {
     for record in records {
         let total = stack.ledger.counts(&record.key).await?.in_flight;
-        let mut meter = Meter::new("resume", "versions", total, console);
-        let show = |_, counts: &crate::ports::ledger::Counts, waits: &str| {
+        let mut meter = ProgressMeter::new("resume", "versions", total, console);
+        let show = |_, counts: &contexture_core::ports::ledger::VersionCounts, waits: &str| {
             meter.update(total.saturating_sub(counts.in_flight), waits);
         };
-        settle::wait(stack, &record.key, None, show).await?;
+        drain::wait_until_drained(stack, &record.key, None, show).await?;
     }
     Ok(())
 }
 
-fn text(summary: &Summary, dry_run: bool) -> String {
-    let Summary { repaired: Repaired { found, mended, failed, .. }, requeued, seconds } = summary;
-    let Report { documents, missing, stale, orphan, drift, .. } = *found;
+fn repair_text(summary: &RepairSummary, dry_run: bool) -> String {
+    let RepairSummary { repaired: RepairOutcome { found, mended, failed, .. }, requeued, seconds } = summary;
+    let AuditReport { documents, missing, stale, orphan, drift, .. } = *found;
     let mut text = format!(
         "{} compared: {} missing, {} stale, {} orphan, {} drift\n",
-        table::counted(documents, "document"),
-        table::count(missing),
-        table::count(stale),
-        table::count(orphan),
-        table::count(drift)
+        text_format::count_with_noun(documents, "document"),
+        text_format::count(missing),
+        text_format::count(stale),
+        text_format::count(orphan),
+        text_format::count(drift)
     );
     if dry_run {
         text.push_str("nothing was changed\n");
     } else {
-        let took = table::duration(Duration::from_secs_f64(*seconds));
+        let took = text_format::duration(Duration::from_secs_f64(*seconds));
         let _ = writeln!(
             text,
             "{} mended, {} not; {} sent again; {took}",
-            table::count(*mended),
-            table::count(*failed),
-            table::counted(*requeued, "version")
+            text_format::count(*mended),
+            text_format::count(*failed),
+            text_format::count_with_noun(*requeued, "version")
         );
     }
     text

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use crate::domain::ids::DocumentId;
-use crate::fault::Refusal;
+use contexture_core::domain::ids::DocumentId;
+use contexture_core::fault::Refusal;
 
 /// Most files of one run: their paths are held in memory.
 pub(crate) const FILES_MAX: usize = 1_000_000;
@@ -22,7 +22,7 @@ pub(crate) const DEPTH_MAX: usize = 128;
 
 /// A file to ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct FoundFile {
     /// Where it is.
     pub(crate) path: PathBuf,
     /// The id it gets.
@@ -31,7 +31,7 @@ pub(crate) struct Found {
 
 /// Why an entry of a folder was left out without being an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Skip {
+pub(crate) enum SkipReason {
     /// Its name begins with a dot.
     Hidden,
     /// A symbolic link.
@@ -42,7 +42,7 @@ pub(crate) enum Skip {
     Empty,
 }
 
-impl Skip {
+impl SkipReason {
     fn noun(self) -> &'static str {
         match self {
             Self::Hidden => "hidden",
@@ -55,11 +55,11 @@ impl Skip {
 
 /// What was left out: how many of each kind, and one example.
 #[derive(Debug, Default)]
-pub(crate) struct Skips(BTreeMap<Skip, (u64, PathBuf)>);
+pub(crate) struct SkippedEntries(BTreeMap<SkipReason, (u64, PathBuf)>);
 
-impl Skips {
+impl SkippedEntries {
     /// Notes one.
-    pub(crate) fn add(&mut self, skip: Skip, path: &Path) {
+    pub(crate) fn add(&mut self, skip: SkipReason, path: &Path) {
         self.0.entry(skip).or_insert_with(|| (0, path.to_owned())).0 += 1;
     }
 
@@ -79,18 +79,18 @@ impl Skips {
 
 /// The files of one run.
 #[derive(Debug, Default)]
-pub(crate) struct Scan {
+pub(crate) struct DocumentScan {
     /// What to ingest, by argument, then by path.
-    pub(crate) files: Vec<Found>,
+    pub(crate) files: Vec<FoundFile>,
     /// What was left out.
-    pub(crate) skips: Skips,
+    pub(crate) skips: SkippedEntries,
     /// What cannot be ingested, and why.
     pub(crate) refused: Vec<(PathBuf, String)>,
 }
 
 /// Lists the documents under these paths; a path that does not exist is refused.
-pub(crate) fn scan(paths: &[PathBuf]) -> Result<Scan, Refusal> {
-    let mut scan = Scan::default();
+pub(crate) fn scan_paths(paths: &[PathBuf]) -> Result<DocumentScan, Refusal> {
+    let mut scan = DocumentScan::default();
     for path in paths {
         let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => path_refusal("path_not_found", path, "does not exist"),
@@ -112,22 +112,23 @@ fn path_refusal(code: &'static str, path: &Path, why: &str) -> Refusal {
     Refusal::invalid(code, "path", format!("{}: {why}", path.display()))
 }
 
-impl Scan {
+impl DocumentScan {
     fn walk(&mut self, root: &Path) -> Result<(), Refusal> {
         let mut waiting = vec![(PathBuf::new(), 0)];
         while let Some((relative, depth)) = waiting.pop() {
             let path = root.join(&relative);
             let kind = if depth == 0 {
-                Ok(Kind::Folder)
+                Ok(FolderEntryKind::Folder)
             } else {
-                std::fs::symlink_metadata(&path).map(|metadata| Kind::of(metadata.file_type()))
+                std::fs::symlink_metadata(&path)
+                    .map(|metadata| FolderEntryKind::from_file_type(metadata.file_type()))
             };
             match kind {
-                Ok(Kind::File) => self.add(&path, &relative)?,
-                Ok(Kind::Folder) if depth > DEPTH_MAX => {
+                Ok(FolderEntryKind::File) => self.add(&path, &relative)?,
+                Ok(FolderEntryKind::Folder) if depth > DEPTH_MAX => {
                     self.refused.push((path, format!("nested deeper than {DEPTH_MAX} folders")));
                 }
-                Ok(Kind::Folder) => match self.entries(&path) {
+                Ok(FolderEntryKind::Folder) => match self.entries(&path) {
                     Ok(names) => {
                         waiting.extend(names.into_iter().rev().map(|name| (relative.join(name), depth + 1)));
                     }
@@ -136,8 +137,8 @@ impl Scan {
                     }
                     Err(error) => self.refused.push((path, error.to_string())),
                 },
-                Ok(Kind::Link) => self.skips.add(Skip::Link, &path),
-                Ok(Kind::Special) => self.skips.add(Skip::Special, &path),
+                Ok(FolderEntryKind::Link) => self.skips.add(SkipReason::Link, &path),
+                Ok(FolderEntryKind::Special) => self.skips.add(SkipReason::Special, &path),
                 Err(error) => self.refused.push((path, error.to_string())),
             }
         }
@@ -150,7 +151,7 @@ impl Scan {
         for entry in std::fs::read_dir(folder)? {
             let name = entry?.file_name();
             if name.as_encoded_bytes().starts_with(b".") {
-                self.skips.add(Skip::Hidden, &folder.join(name));
+                self.skips.add(SkipReason::Hidden, &folder.join(name));
             } else {
                 names.push(name);
             }
@@ -171,7 +172,7 @@ impl Scan {
         match parts {
             None => self.refused.push((path.to_owned(), "its name is not UTF-8".to_owned())),
             Some(parts) => match DocumentId::new(&parts.join("/")) {
-                Ok(id) => self.files.push(Found { path: path.to_owned(), id }),
+                Ok(id) => self.files.push(FoundFile { path: path.to_owned(), id }),
                 Err(refusal) => self.refused.push((path.to_owned(), refusal.message)),
             },
         }
@@ -215,15 +216,15 @@ fn is_same_file(first: &Path, second: &Path) -> bool {
         || matches!((first.canonicalize(), second.canonicalize()), (Ok(first), Ok(second)) if first == second)
 }
 
-enum Kind {
+enum FolderEntryKind {
     File,
     Folder,
     Link,
     Special,
 }
 
-impl Kind {
-    fn of(file_type: std::fs::FileType) -> Self {
+impl FolderEntryKind {
+    fn from_file_type(file_type: std::fs::FileType) -> Self {
         if file_type.is_symlink() {
             Self::Link
         } else if file_type.is_dir() {
@@ -241,8 +242,8 @@ mod tests {
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    use super::scan;
-    use crate::cli::scratch::Scratch;
+    use super::scan_paths;
+    use crate::cli::scratch::ScratchDirectory;
 
     fn write(root: &Path, name: &str) -> PathBuf {
         let path = root.join(name);
@@ -252,17 +253,17 @@ mod tests {
     }
 
     fn ids(paths: &[PathBuf]) -> Vec<String> {
-        let scan = scan(paths).expect("a scan");
+        let scan = scan_paths(paths).expect("a scan");
         scan.files.iter().map(|file| file.id.as_str().to_owned()).collect()
     }
 
     #[test]
     fn folders_are_walked_in_order_without_hidden_files() {
-        let scratch = Scratch::new("scan").expect("scratch");
+        let scratch = ScratchDirectory::new("scan").expect("scratch");
         for name in ["b.md", "a/z.md", "a/b/c.md", ".git/config", "a/.hidden", "a.md"] {
             write(scratch.path(), name);
         }
-        let found = scan(&[scratch.path().to_owned()]).expect("a scan");
+        let found = scan_paths(&[scratch.path().to_owned()]).expect("a scan");
         let names: Vec<&str> = found.files.iter().map(|file| file.id.as_str()).collect();
         assert_eq!(names, ["a/b/c.md", "a/z.md", "a.md", "b.md"]);
         assert_eq!(found.skips.total(), 2);
@@ -270,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_file_argument_is_named_by_its_name_even_when_hidden() {
-        let scratch = Scratch::new("scan").expect("scratch");
+        let scratch = ScratchDirectory::new("scan").expect("scratch");
         let path = write(scratch.path(), "deep/.profile.md");
         assert_eq!(ids(&[path]), [".profile.md"]);
     }
@@ -278,10 +279,10 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn links_inside_folders_are_not_followed() {
-        let scratch = Scratch::new("scan").expect("scratch");
+        let scratch = ScratchDirectory::new("scan").expect("scratch");
         write(scratch.path(), "a/b.md");
         std::os::unix::fs::symlink(scratch.path(), scratch.path().join("a/loop")).expect("a link");
-        let found = scan(&[scratch.path().to_owned()]).expect("a scan");
+        let found = scan_paths(&[scratch.path().to_owned()]).expect("a scan");
         assert_eq!(found.files.len(), 1);
         assert_eq!(found.skips.total(), 1);
         assert!(found.skips.lines().next().expect("a line").contains("symbolic link"));
@@ -289,23 +290,24 @@ mod tests {
 
     #[test]
     fn a_file_named_twice_is_one_document() {
-        let scratch = Scratch::new("scan").expect("scratch");
+        let scratch = ScratchDirectory::new("scan").expect("scratch");
         let path = write(scratch.path(), "a.md");
         assert_eq!(ids(&[scratch.path().to_owned(), path.clone(), path]), ["a.md"]);
     }
 
     #[test]
     fn different_files_with_one_id_are_refused() {
-        let scratch = Scratch::new("scan").expect("scratch");
+        let scratch = ScratchDirectory::new("scan").expect("scratch");
         write(scratch.path(), "x/a.md");
         write(scratch.path(), "y/a.md");
-        let refusal = scan(&[scratch.path().join("x"), scratch.path().join("y")]).expect_err("a refusal");
+        let refusal =
+            scan_paths(&[scratch.path().join("x"), scratch.path().join("y")]).expect_err("a refusal");
         assert_eq!(refusal.code, "duplicate_document_id");
     }
 
     #[test]
     fn a_missing_path_is_refused_by_name() {
-        let refusal = scan(&[PathBuf::from("no/such/path")]).expect_err("a refusal");
+        let refusal = scan_paths(&[PathBuf::from("no/such/path")]).expect_err("a refusal");
         assert_eq!(refusal.code, "path_not_found");
         assert!(refusal.message.contains("no/such/path"));
     }

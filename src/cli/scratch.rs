@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::fault::{Refusal, RefusalKind};
+use contexture_core::fault::{Refusal, RefusalKind};
 
 /// Most names that are tried before giving up.
 const ATTEMPTS_MAX: u32 = 100;
 
 /// A temporary directory of this process.
 #[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct ScratchDirectory(PathBuf);
 
-impl Scratch {
+impl ScratchDirectory {
     /// Creates an empty directory that nobody else uses or can read.
     pub(crate) fn new(purpose: &str) -> Result<Self, Refusal> {
         let refuse =
@@ -41,7 +41,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchDirectory {
     fn drop(&mut self) {
         // What cannot be removed is in the temporary directory, where it may stay.
         let _ = std::fs::remove_dir_all(&self.0);
@@ -50,12 +50,12 @@ impl Drop for Scratch {
 
 #[cfg(test)]
 mod tests {
-    use super::Scratch;
+    use super::ScratchDirectory;
 
     #[test]
     fn a_scratch_directory_is_its_own_and_goes_away() {
-        let first = Scratch::new("test").expect("a temporary directory");
-        let second = Scratch::new("test").expect("another");
+        let first = ScratchDirectory::new("test").expect("a temporary directory");
+        let second = ScratchDirectory::new("test").expect("another");
         assert_ne!(first.path(), second.path());
         let path = first.path().to_owned();
         std::fs::write(path.join("file"), "text").expect("writable");

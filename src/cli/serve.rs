@@ -5,20 +5,20 @@ use std::net::SocketAddr;
 use clap::Args;
 use serde::Serialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::Global;
-use super::interrupt::interrupted;
-use super::listen::{Metrics, bind, metrics_text};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::GlobalArgs;
+use super::listen::{MetricsListener, bind_listener, metrics_text};
+use super::signals::shutdown_signal;
 use crate::telemetry;
-use crate::wiring::{Roles, Stack};
+use crate::wiring::{ProcessRole, ServiceStack};
 
 /// The variable that `--listen` stands for; so the same checks apply to both.
 const LISTEN_VARIABLE: &str = "CONTEXTURE__SERVER__LISTEN";
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ServeArgs {
     /// Serve the API only; the stages run elsewhere
     #[arg(long)]
     no_workers: bool,
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Ready {
+struct ServeReadyReport {
     listening: SocketAddr,
     workers: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,17 +36,21 @@ struct Ready {
 }
 
 /// Serves until Ctrl-C or SIGTERM, then ends what is in work.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: ServeArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let overlay: Vec<_> =
         arguments.listen.iter().map(|address| (LISTEN_VARIABLE, address.to_string())).collect();
     let config = global.config_with(&overlay)?;
-    telemetry::init(&config.log.level, config.log.format)?;
-    let (listener, listening) = bind(config.server.listen).await?;
-    let metrics = Metrics::bind(&config).await?;
-    let ready = Ready { listening, workers: !arguments.no_workers, metrics: metrics.address() };
-    let stack = Stack::open(&config, Roles::Serve { workers: ready.workers }).await?;
-    let stopped = interrupted();
-    let served = match console.result(&ready, text) {
+    telemetry::init_logging(&config.log.level, config.log.format)?;
+    let (listener, listening) = bind_listener(config.server.listen).await?;
+    let metrics = MetricsListener::bind(&config).await?;
+    let ready = ServeReadyReport { listening, workers: !arguments.no_workers, metrics: metrics.address() };
+    let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: ready.workers }).await?;
+    let stopped = shutdown_signal();
+    let served = match console.result(&ready, ready_text) {
         Ok(()) => {
             let serving = async { Ok(stack.serve(&config, listener, stopped).await?) };
             Box::pin(metrics.beside(&stack, &config, serving)).await
@@ -54,10 +58,10 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         Err(failure) => Err(failure),
     };
     stack.shutdown().await;
-    served.map(|()| Exit::Done)
+    served.map(|()| CommandExitCode::Done)
 }
 
-fn text(ready: &Ready) -> String {
+fn ready_text(ready: &ServeReadyReport) -> String {
     let stages = if ready.workers { "with all stages" } else { "without stages" };
     format!("listening on {} {stages}\n{}", ready.listening, metrics_text(ready.metrics))
 }

@@ -6,23 +6,23 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::{Global, existing_collection};
-use super::settle;
-use super::table::{self, Align, Table};
-use crate::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Version};
-use crate::fault::{Reason, Refusal};
-use crate::ingest::usage::Usage;
-use crate::jobs::audit::Report;
-use crate::jobs::audit::schedule::Last;
-use crate::ports::ledger::{Counts, State, VersionRecord};
-use crate::resilience::terms::Standing;
-use crate::wiring::{Roles, Stack};
+use super::console::ConsoleOutput;
+use super::drain;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, existing_collection};
+use super::text_format::{self, ColumnAlignment, TextTable};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::domain::ids::{CollectionId, CollectionKey, ContentHash, DocumentId, Version};
+use contexture_core::fault::{FailureReason, Refusal};
+use contexture_core::ingest::usage::ModelUsage;
+use contexture_core::jobs::audit::AuditReport;
+use contexture_core::jobs::audit::schedule::LastAuditResult;
+use contexture_core::ports::ledger::{VersionCounts, VersionRecord, VersionState};
+use contexture_core::resilience::quota_protocol::QuotaStatus;
 
 /// What `status` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct StatusArgs {
     /// Only this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
@@ -35,19 +35,19 @@ pub(crate) struct Arguments {
 struct CollectionStatus {
     collection: CollectionId,
     #[serde(flatten)]
-    counts: Counts,
+    counts: VersionCounts,
     /// What the last audit found.
     #[serde(skip_serializing_if = "Option::is_none")]
-    audit: Option<Last>,
+    audit: Option<LastAuditResult>,
 }
 
 #[derive(Debug, Serialize)]
-struct Overview {
+struct StatusOverview {
     collections: Vec<CollectionStatus>,
     /// Providers that were ever called.
     providers: Vec<ProviderStatus>,
     /// What embedding cost in [`USAGE_DAYS`] days.
-    usage: Vec<ModelUsage>,
+    usage: Vec<ModelUsageStatus>,
 }
 
 /// Days before today whose usage is shown.
@@ -57,18 +57,18 @@ const USAGE_DAYS: u64 = 30;
 struct ProviderStatus {
     provider: String,
     #[serde(flatten)]
-    standing: Standing,
+    standing: QuotaStatus,
 }
 
 #[derive(Debug, Serialize)]
-struct ModelUsage {
+struct ModelUsageStatus {
     model: String,
     #[serde(flatten)]
-    usage: Usage,
+    usage: ModelUsage,
 }
 
 #[derive(Debug, Serialize)]
-struct History {
+struct DocumentVersions {
     collection: CollectionId,
     document_id: DocumentId,
     versions: Vec<VersionStatus>,
@@ -77,7 +77,7 @@ struct History {
 #[derive(Debug, Serialize)]
 struct VersionStatus {
     version: Version,
-    state: State,
+    state: VersionState,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<ReasonStatus>,
     deletes: bool,
@@ -107,8 +107,8 @@ impl ReasonStatus {
     }
 }
 
-impl From<Reason> for ReasonStatus {
-    fn from(reason: Reason) -> Self {
+impl From<FailureReason> for ReasonStatus {
+    fn from(reason: FailureReason) -> Self {
         Self { code: reason.code, detail: reason.detail }
     }
 }
@@ -130,23 +130,27 @@ impl From<VersionRecord> for VersionStatus {
 }
 
 /// Prints counts, or a document's versions, newest first.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: StatusArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let collection = arguments.collection.as_deref().map(CollectionId::new).transpose()?;
     let document_id = arguments.document_id.as_deref().map(DocumentId::new).transpose()?;
-    let (_, stack) = global.open_existing(Roles::Look).await?;
+    let (_, stack) = global.open_existing(ProcessRole::Look).await?;
     let shown = match (collection, document_id) {
         (None, _) => show_all(&stack, console).await,
         (Some(collection), None) => show_counts(&stack, collection, console).await,
         (Some(collection), Some(document_id)) => show_history(&stack, collection, document_id, console).await,
     };
     stack.shutdown().await;
-    shown.map(|()| Exit::Done)
+    shown.map(|()| CommandExitCode::Done)
 }
 
-async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
+async fn show_all(stack: &ServiceStack, console: ConsoleOutput) -> Result<(), CommandFailure> {
     let records = stack.ledger.collections().await?;
     let own = records.into_iter().filter(|record| record.key.tenant == *stack.principal.tenant());
-    let mut audits: BTreeMap<String, Last> = stack.last_audits().await?.into_iter().collect();
+    let mut audits: BTreeMap<String, LastAuditResult> = stack.last_audits().await?.into_iter().collect();
     let mut collections = Vec::new();
     for CollectionKey { tenant, collection } in own.map(|record| record.key) {
         let key = CollectionKey { tenant, collection };
@@ -159,25 +163,29 @@ async fn show_all(stack: &Stack, console: Console) -> Result<(), Failure> {
     let providers =
         providers.into_iter().map(|(provider, standing)| ProviderStatus { provider, standing }).collect();
     let usage = stack.usage(USAGE_DAYS).await?;
-    let usage = usage.into_iter().map(|(model, usage)| ModelUsage { model, usage }).collect();
-    console.result(&Overview { collections, providers, usage }, all_tables)
+    let usage = usage.into_iter().map(|(model, usage)| ModelUsageStatus { model, usage }).collect();
+    console.result(&StatusOverview { collections, providers, usage }, overview_text)
 }
 
-async fn show_counts(stack: &Stack, collection: CollectionId, console: Console) -> Result<(), Failure> {
+async fn show_counts(
+    stack: &ServiceStack,
+    collection: CollectionId,
+    console: ConsoleOutput,
+) -> Result<(), CommandFailure> {
     let record = existing_collection(stack, &collection).await?;
     let counts = stack.ledger.counts(&record.key).await?;
     let audits = stack.last_audits().await?;
     let audit = audits.into_iter().find(|(name, _)| name == collection.as_str()).map(|(_, last)| last);
     let status = CollectionStatus { collection, counts, audit };
-    console.result(&status, |one| counts_table(std::slice::from_ref(one)))
+    console.result(&status, |one| counts_text(std::slice::from_ref(one)))
 }
 
 async fn show_history(
-    stack: &Stack,
+    stack: &ServiceStack,
     collection: CollectionId,
     document_id: DocumentId,
-    console: Console,
-) -> Result<(), Failure> {
+    console: ConsoleOutput,
+) -> Result<(), CommandFailure> {
     let record = existing_collection(stack, &collection).await?;
     let versions = stack.ledger.history(&record.key, &document_id).await?;
     if versions.is_empty() {
@@ -188,14 +196,14 @@ async fn show_history(
         .into());
     }
     let versions = versions.into_iter().map(VersionStatus::from).collect();
-    console.result(&History { collection, document_id, versions }, history_table)
+    console.result(&DocumentVersions { collection, document_id, versions }, history_table)
 }
 
-fn all_tables(all: &Overview) -> String {
-    let mut text = counts_table(&all.collections);
+fn overview_text(all: &StatusOverview) -> String {
+    let mut text = counts_text(&all.collections);
     for ProviderStatus { provider, standing } in &all.providers {
         let stands = match standing.waiting_for(provider.clone()) {
-            Some(waiting) => settle::limited(&waiting),
+            Some(waiting) => drain::waiting_text(&waiting),
             None => format!("{provider}: open"),
         };
         let _ = write!(
@@ -203,18 +211,20 @@ fn all_tables(all: &Overview) -> String {
             "\n{stands}; {} of {} calls open, {} so far, {} throttled, {} failed\n",
             standing.open,
             standing.window,
-            table::count(standing.calls),
-            table::count(standing.throttled),
-            table::count(standing.failed),
+            text_format::count(standing.calls),
+            text_format::count(standing.throttled),
+            text_format::count(standing.failed),
         );
     }
     if !all.usage.is_empty() {
-        let numbers = ["requests", "texts", "tokens"].map(|name| (name, Align::Right));
-        let mut columns = vec![("embedded in 30 days with", Align::Left)];
+        let numbers = ["requests", "texts", "tokens"].map(|name| (name, ColumnAlignment::Right));
+        let mut columns = vec![("embedded in 30 days with", ColumnAlignment::Left)];
         columns.extend(numbers);
-        let mut lines = Table::new(&columns);
-        for ModelUsage { model, usage: Usage { requests, texts, tokens } } in &all.usage {
-            lines.row(std::iter::once(model.clone()).chain([*requests, *texts, *tokens].map(table::count)));
+        let mut lines = TextTable::new(&columns);
+        for ModelUsageStatus { model, usage: ModelUsage { requests, texts, tokens } } in &all.usage {
+            lines.row(
+                std::iter::once(model.clone()).chain([*requests, *texts, *tokens].map(text_format::count)),
+            );
         }
         text.push('\n');
         text.push_str(&lines.render());
@@ -222,11 +232,11 @@ fn all_tables(all: &Overview) -> String {
     text
 }
 
-fn counts_table(collections: &[CollectionStatus]) -> String {
+fn counts_text(collections: &[CollectionStatus]) -> String {
     let numbers = ["accepted", "in flight", "visible", "superseded", "dead", "documents"];
-    let mut columns = vec![("collection", Align::Left)];
-    columns.extend(numbers.map(|name| (name, Align::Right)));
-    let mut lines = Table::new(&columns);
+    let mut columns = vec![("collection", ColumnAlignment::Left)];
+    columns.extend(numbers.map(|name| (name, ColumnAlignment::Right)));
+    let mut lines = TextTable::new(&columns);
     for CollectionStatus { collection, counts, .. } in collections {
         let cells = [
             counts.accepted,
@@ -236,31 +246,31 @@ fn counts_table(collections: &[CollectionStatus]) -> String {
             counts.dead,
             counts.documents,
         ];
-        lines.row(std::iter::once(collection.to_string()).chain(cells.map(table::count)));
+        lines.row(std::iter::once(collection.to_string()).chain(cells.map(text_format::count)));
     }
     let mut text = lines.render();
     for CollectionStatus { collection, audit, .. } in collections {
-        if let Some(Last { at_ms, report }) = audit {
-            let Report { missing, stale, orphan, drift, .. } = *report;
+        if let Some(LastAuditResult { at_ms, report }) = audit {
+            let AuditReport { missing, stale, orphan, drift, .. } = *report;
             let found = match report.wrong() {
                 0 => "nothing wrong".to_owned(),
                 _ => format!("{missing} missing, {stale} stale, {orphan} orphan, {drift} drift"),
             };
-            let _ = write!(text, "\n{collection} audited at {}: {found}\n", table::time(*at_ms));
+            let _ = write!(text, "\n{collection} audited at {}: {found}\n", text_format::utc_time(*at_ms));
         }
     }
     text
 }
 
-fn history_table(history: &History) -> String {
-    let mut lines = Table::new(&[
-        ("version", Align::Right),
-        ("state", Align::Left),
-        ("bytes", Align::Right),
-        ("chunks", Align::Right),
-        ("accepted", Align::Left),
-        ("updated", Align::Left),
-        ("note", Align::Left),
+fn history_table(history: &DocumentVersions) -> String {
+    let mut lines = TextTable::new(&[
+        ("version", ColumnAlignment::Right),
+        ("state", ColumnAlignment::Left),
+        ("bytes", ColumnAlignment::Right),
+        ("chunks", ColumnAlignment::Right),
+        ("accepted", ColumnAlignment::Left),
+        ("updated", ColumnAlignment::Left),
+        ("note", ColumnAlignment::Left),
     ]);
     for version in &history.versions {
         let note = match &version.reason {
@@ -271,10 +281,10 @@ fn history_table(history: &History) -> String {
         lines.row([
             version.version.to_string(),
             version.state.name().to_owned(),
-            table::count(version.body_bytes),
-            version.chunks.map_or_else(|| "-".to_owned(), |chunks| table::count(chunks.into())),
-            table::time(version.accepted_ms),
-            table::time(version.updated_ms),
+            text_format::count(version.body_bytes),
+            version.chunks.map_or_else(|| "-".to_owned(), |chunks| text_format::count(chunks.into())),
+            text_format::utc_time(version.accepted_ms),
+            text_format::utc_time(version.updated_ms),
             note,
         ]);
     }

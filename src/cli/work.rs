@@ -8,27 +8,27 @@ use std::net::SocketAddr;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::Global;
-use super::interrupt::interrupted;
-use super::listen::{Metrics, metrics_text};
-use crate::domain::task::Stage;
-use crate::fault::Refusal;
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::GlobalArgs;
+use super::listen::{MetricsListener, metrics_text};
+use super::signals::shutdown_signal;
 use crate::telemetry;
-use crate::wiring::{Roles, Stack};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::domain::task::IngestStage;
+use contexture_core::fault::Refusal;
 
 /// What `work` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct WorkArgs {
     /// What to work on
     #[arg(required = true, value_name = "STAGE")]
-    stages: Vec<Part>,
+    stages: Vec<WorkStage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Part {
+enum WorkStage {
     /// Take in what producers publish to the broker
     Submit,
     /// Bytes to spans
@@ -39,32 +39,36 @@ enum Part {
     Index,
 }
 
-impl Part {
-    fn stage(self) -> Option<Stage> {
+impl WorkStage {
+    fn stage(self) -> Option<IngestStage> {
         match self {
             Self::Submit => None,
-            Self::Chunk => Some(Stage::Chunk),
-            Self::Embed => Some(Stage::Embed),
-            Self::Index => Some(Stage::Index),
+            Self::Chunk => Some(IngestStage::Chunk),
+            Self::Embed => Some(IngestStage::Embed),
+            Self::Index => Some(IngestStage::Index),
         }
     }
 }
 
 #[derive(Serialize)]
-struct Working {
-    working: Vec<Part>,
+struct WorkReadyReport {
+    working: Vec<WorkStage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<SocketAddr>,
 }
 
 /// Works until Ctrl-C or SIGTERM, then finishes the batch at hand.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: WorkArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let config = global.config_with(&[])?;
-    telemetry::init(&config.log.level, config.log.format)?;
+    telemetry::init_logging(&config.log.level, config.log.format)?;
     let mut parts = arguments.stages;
     parts.sort_by_key(|part| *part as u8);
     parts.dedup();
-    let submit = parts.contains(&Part::Submit);
+    let submit = parts.contains(&WorkStage::Submit);
     if submit && config.backends.broker.is_none() {
         return Err(Refusal::invalid(
             "no_producers_here",
@@ -74,10 +78,10 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         .into());
     }
     let stages = parts.iter().filter_map(|part| part.stage()).collect();
-    let metrics = Metrics::bind(&config).await?;
-    let working = Working { working: parts, metrics: metrics.address() };
-    let stack = Stack::open(&config, Roles::Work { submit, stages }).await?;
-    let stopped = interrupted();
+    let metrics = MetricsListener::bind(&config).await?;
+    let working = WorkReadyReport { working: parts, metrics: metrics.address() };
+    let stack = ServiceStack::open(&config, ProcessRole::Work { submit, stages }).await?;
+    let stopped = shutdown_signal();
     let said = console.result(&working, |working| {
         let names: Vec<String> =
             working.working.iter().map(|part| format!("{part:?}").to_lowercase()).collect();
@@ -94,5 +98,5 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         Err(failure) => Err(failure),
     };
     stack.shutdown().await;
-    worked.map(|()| Exit::Done)
+    worked.map(|()| CommandExitCode::Done)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::trusted::count;
+use super::sections::limit_as_u32;
 
 /// `[audit]` as written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ impl RawAudit {
     pub(super) fn trust(&self) -> AuditConfig {
         AuditConfig {
             interval: (self.interval_ms > 0).then(|| Duration::from_millis(self.interval_ms)),
-            entries_per_second_max: count(self.entries_per_second_max),
+            entries_per_second_max: limit_as_u32(self.entries_per_second_max),
         }
     }
 }

@@ -12,12 +12,12 @@ use std::time::Duration;
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
-use super::credential::{MASK, serialize_path};
+use super::api_keys::{SECRET_MASK, serialize_path};
 use super::producers::{self, RawProducer};
-use super::refuse;
-use super::trusted::count;
-use crate::domain::ids::TenantId;
-use crate::fault::Refusal;
+use super::refuse_key;
+use super::sections::limit_as_u32;
+use contexture_core::domain::ids::TenantId;
+use contexture_core::fault::Refusal;
 
 /// Largest file with a secret, in bytes.
 const SECRET_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -88,9 +88,9 @@ pub enum Quantization {
 
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct ConfigSecret(String);
 
-impl Secret {
+impl ConfigSecret {
     pub(super) fn new(text: String) -> Self {
         Self(text)
     }
@@ -101,15 +101,15 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for ConfigSecret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(MASK)
+        formatter.write_str(SECRET_MASK)
     }
 }
 
 /// The engines this process works with; none means embedded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Backends {
+pub struct BackendsConfig {
     /// RabbitMQ.
     pub broker: Option<BrokerConfig>,
     /// Postgres.
@@ -124,7 +124,7 @@ pub struct Backends {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerConfig {
     /// `amqp[s]://user:password@host:port/vhost`.
-    pub url: Secret,
+    pub url: ConfigSecret,
     /// What every exchange and queue is named after.
     pub prefix: String,
     /// Messages a consumer holds at once.
@@ -143,7 +143,7 @@ pub struct BrokerConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerConfig {
     /// `postgres://user:password@host:port/database`.
-    pub url: Secret,
+    pub url: ConfigSecret,
     /// The schema that is the ledger.
     pub schema: String,
     /// Connections of this process.
@@ -160,7 +160,7 @@ pub struct VectorsConfig {
     /// `http[s]://host:6334`.
     pub url: String,
     /// Sent with every call.
-    pub api_key: Option<Secret>,
+    pub api_key: Option<ConfigSecret>,
     /// How new collections keep vectors in memory.
     pub quantization: Quantization,
     /// Longest time of one call.
@@ -169,19 +169,19 @@ pub struct VectorsConfig {
     pub connect_max: Duration,
 }
 
-pub(super) fn trust(
+pub(super) fn validate_backends(
     broker: &RawBroker,
     ledger: &RawLedger,
     vectors: &RawVectors,
-) -> Result<Backends, Refusal> {
-    let backends = Backends {
+) -> Result<BackendsConfig, Refusal> {
+    let backends = BackendsConfig {
         broker: broker.trust()?,
         ledger: ledger.trust()?,
         vectors: vectors.trust()?,
         cache_bytes_max: ledger.cache_bytes_max,
     };
     if backends.ledger.is_some() && (backends.broker.is_none() || backends.vectors.is_none()) {
-        return Err(refuse(
+        return Err(refuse_key(
             "ledger.url",
             "names a Postgres ledger, which processes share, but queues or vectors would stay inside one of \
              them; set broker.url to a RabbitMQ and vectors.url to a Qdrant",
@@ -192,20 +192,20 @@ pub(super) fn trust(
 
 impl RawBroker {
     pub(super) fn mask(&mut self) {
-        self.url = masked(&self.url);
+        self.url = mask_url(&self.url);
     }
 
     fn trust(&self) -> Result<Option<BrokerConfig>, Refusal> {
         let (body_roots, producers) =
-            (producers::roots(&self.body_roots)?, producers::users(&self.producers)?);
-        let Some(url) = url("broker", &self.url, self.url_file.as_ref(), &["amqp", "amqps"])? else {
+            (producers::absolute_body_roots(&self.body_roots)?, producers::tenants_by_user(&self.producers)?);
+        let Some(url) = resolve_url("broker", &self.url, self.url_file.as_ref(), &["amqp", "amqps"])? else {
             return Ok(None);
         };
         Ok(Some(BrokerConfig {
             url,
             prefix: self.prefix.clone(),
-            prefetch_messages_max: count(self.prefetch_messages_max),
-            submit_prefetch_messages_max: count(self.submit_prefetch_messages_max),
+            prefetch_messages_max: limit_as_u32(self.prefetch_messages_max),
+            submit_prefetch_messages_max: limit_as_u32(self.submit_prefetch_messages_max),
             create_collections: self.create_collections,
             body_roots,
             producers,
@@ -215,17 +215,19 @@ impl RawBroker {
 
 impl RawLedger {
     pub(super) fn mask(&mut self) {
-        self.url = masked(&self.url);
+        self.url = mask_url(&self.url);
     }
 
     fn trust(&self) -> Result<Option<LedgerConfig>, Refusal> {
-        let Some(url) = url("ledger", &self.url, self.url_file.as_ref(), &["postgres", "postgresql"])? else {
+        let Some(url) =
+            resolve_url("ledger", &self.url, self.url_file.as_ref(), &["postgres", "postgresql"])?
+        else {
             return Ok(None);
         };
         Ok(Some(LedgerConfig {
             url,
             schema: self.schema.clone(),
-            connections_max: count(self.connections_max),
+            connections_max: limit_as_u32(self.connections_max),
             acquire_max: Duration::from_millis(self.acquire_ms_max),
             statement_max: Duration::from_millis(self.statement_ms_max),
         }))
@@ -234,20 +236,20 @@ impl RawLedger {
 
 impl RawVectors {
     pub(super) fn mask(&mut self) {
-        self.url = masked(&self.url);
+        self.url = mask_url(&self.url);
         if !self.api_key.is_empty() {
-            MASK.clone_into(&mut self.api_key);
+            SECRET_MASK.clone_into(&mut self.api_key);
         }
     }
 
     fn trust(&self) -> Result<Option<VectorsConfig>, Refusal> {
-        let Some(url) = url("vectors", &self.url, None, &["http", "https"])? else {
+        let Some(url) = resolve_url("vectors", &self.url, None, &["http", "https"])? else {
             return Ok(None);
         };
-        let api_key = secret("vectors.api_key", &self.api_key, self.api_key_file.as_ref())?;
+        let api_key = resolve_secret("vectors.api_key", &self.api_key, self.api_key_file.as_ref())?;
         Ok(Some(VectorsConfig {
             url: url.0,
-            api_key: api_key.map(Secret),
+            api_key: api_key.map(ConfigSecret),
             quantization: self.quantization,
             call_max: Duration::from_millis(self.call_ms_max),
             connect_max: Duration::from_millis(self.connect_ms_max),
@@ -255,40 +257,42 @@ impl RawVectors {
     }
 }
 
-pub(super) fn url(
+pub(super) fn resolve_url(
     section: &str,
     text: &str,
     file: Option<&RelativePathBuf>,
     schemes: &[&str],
-) -> Result<Option<Secret>, Refusal> {
+) -> Result<Option<ConfigSecret>, Refusal> {
     let key = format!("{section}.url");
-    let Some(url) = secret(&key, text, file)? else { return Ok(None) };
+    let Some(url) = resolve_secret(&key, text, file)? else { return Ok(None) };
     let known =
         url.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty());
     if !known {
         let forms: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://…")).collect();
-        return Err(refuse(&key, &format!("must be empty or of the form {}", forms.join(" or "))));
+        return Err(refuse_key(&key, &format!("must be empty or of the form {}", forms.join(" or "))));
     }
-    Ok(Some(Secret(url)))
+    Ok(Some(ConfigSecret(url)))
 }
 
 /// The secret of a key, or of the file beside it; none when neither is given.
-pub(super) fn secret(
+pub(super) fn resolve_secret(
     key: &str,
     text: &str,
     file: Option<&RelativePathBuf>,
 ) -> Result<Option<String>, Refusal> {
     let text = match (text.trim(), file) {
         ("", None) => return Ok(None),
-        ("", Some(file)) => read(&format!("{key}_file"), &file.relative())?,
+        ("", Some(file)) => read_secret_file(&format!("{key}_file"), &file.relative())?,
         (text, None) => text.to_owned(),
-        (_, Some(_)) => return Err(refuse(key, &format!("and {key}_file are both given; leave one out"))),
+        (_, Some(_)) => {
+            return Err(refuse_key(key, &format!("and {key}_file are both given; leave one out")));
+        }
     };
     Ok(Some(text))
 }
 
-fn read(key: &str, path: &Path) -> Result<String, Refusal> {
-    let refuse = |why: String| refuse(key, &format!("{}: {why}", path.display()));
+fn read_secret_file(key: &str, path: &Path) -> Result<String, Refusal> {
+    let refuse = |why: String| refuse_key(key, &format!("{}: {why}", path.display()));
     let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
     if bytes > SECRET_FILE_BYTES_MAX {
         return Err(refuse(format!("has {bytes} bytes; at most {SECRET_FILE_BYTES_MAX} are read")));
@@ -301,15 +305,16 @@ fn read(key: &str, path: &Path) -> Result<String, Refusal> {
 }
 
 /// A URL whose password is not shown, nor its query, where a password may stand as well.
-pub(super) fn masked(url: &str) -> String {
-    let url = url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?{MASK}"));
+pub(super) fn mask_url(url: &str) -> String {
+    let url =
+        url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?{SECRET_MASK}"));
     let Some((scheme, rest)) = url.split_once("://") else {
-        return if url.is_empty() { url } else { MASK.to_owned() };
+        return if url.is_empty() { url } else { SECRET_MASK.to_owned() };
     };
     match rest.rsplit_once('@') {
         Some((user, host)) => {
             let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}:{MASK}@{host}")
+            format!("{scheme}://{name}:{SECRET_MASK}@{host}")
         }
         None => url,
     }

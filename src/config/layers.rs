@@ -12,16 +12,16 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 
 use super::raw::RawConfig;
-use crate::fault::Refusal;
+use contexture_core::fault::Refusal;
 
 const VARIABLE_PREFIX: &str = "CONTEXTURE__";
 const DATA_DIR_VARIABLE: &str = "CONTEXTURE_DATA_DIR";
 
-pub(super) struct Layers {
+pub(super) struct ConfigLayers {
     figment: Figment,
 }
 
-impl Layers {
+impl ConfigLayers {
     pub(super) fn new(defaults: &str) -> Result<Self, Refusal> {
         let mut layers = Self { figment: Figment::new() };
         layers.add(Toml::string(defaults), "the compiled-in defaults")?;
@@ -31,7 +31,7 @@ impl Layers {
     pub(super) fn add_data_dir(&mut self, environment: &[(String, String)]) -> Result<(), Refusal> {
         let found = environment.iter().find(|(name, value)| name == DATA_DIR_VARIABLE && !value.is_empty());
         let Some((name, value)) = found else { return Ok(()) };
-        self.add(Variable::new(name, "data_dir", Value::from(value.as_str())), name)
+        self.add(EnvVariableLayer::new(name, "data_dir", Value::from(value.as_str())), name)
     }
 
     pub(super) fn add_file(&mut self, path: &Path) -> Result<(), Refusal> {
@@ -55,7 +55,7 @@ impl Layers {
             // Like figment's own `Env`: numbers, booleans, lists and tables in TOML's manner,
             // everything else is text.
             let value = text.parse().unwrap_or_else(|never: std::convert::Infallible| match never {});
-            self.add(Variable::new(name, &key, value), name)?;
+            self.add(EnvVariableLayer::new(name, &key, value), name)?;
         }
         Ok(())
     }
@@ -83,11 +83,11 @@ impl Layers {
     }
 
     fn read(&self, layer: &str) -> Result<RawConfig, Refusal> {
-        self.figment.extract().map_err(|error| refuse(layer, &error))
+        self.figment.extract().map_err(|error| refuse_layer(layer, &error))
     }
 }
 
-fn refuse(layer: &str, error: &figment::Error) -> Refusal {
+fn refuse_layer(layer: &str, error: &figment::Error) -> Refusal {
     let mut path = error.path.clone();
     if let Kind::UnknownField(field, _) = &error.kind
         && path.last() != Some(field)
@@ -96,7 +96,7 @@ fn refuse(layer: &str, error: &figment::Error) -> Refusal {
     }
     let key = path.join(".");
     let (code, why) = match &error.kind {
-        Kind::UnknownField(_, known) => ("unknown_config_key", unknown(known)),
+        Kind::UnknownField(_, known) => ("unknown_config_key", describe_unknown_key(known)),
         Kind::MissingField(field) => ("invalid_config", format!("misses '{field}'")),
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             ("invalid_config", format!("must be {expected}"))
@@ -104,40 +104,40 @@ fn refuse(layer: &str, error: &figment::Error) -> Refusal {
         Kind::InvalidLength(_, expected) => ("invalid_config", format!("must have {expected}")),
         Kind::UnknownVariant(_, known) => ("invalid_config", format!("must be one of: {}", known.join(", "))),
         // The parser's message ends with the reason; between, it quotes the line.
-        Kind::Message(message) => ("invalid_config", ends_of(message)),
+        Kind::Message(message) => ("invalid_config", first_and_last_line(message)),
         _ => ("invalid_config", "cannot be read".to_owned()),
     };
     let place = if key.is_empty() { String::new() } else { format!("{key} ") };
     Refusal::invalid(code, &key, format!("{layer}: {place}{why}"))
 }
 
-fn unknown(known: &[&str]) -> String {
+fn describe_unknown_key(known: &[&str]) -> String {
     if known.is_empty() {
         return "is not a configuration key".to_owned();
     }
     format!("is not a configuration key; known here: {}", known.join(", "))
 }
 
-fn ends_of(message: &str) -> String {
+fn first_and_last_line(message: &str) -> String {
     let mut lines = message.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default();
     lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
 }
 
 /// One variable of the environment as a layer of its own.
-struct Variable {
+struct EnvVariableLayer {
     name: String,
     nested: Dict,
 }
 
-impl Variable {
+impl EnvVariableLayer {
     fn new(name: &str, key: &str, value: Value) -> Self {
         let nested = figment::util::nest(key, value).into_dict().unwrap_or_default();
         Self { name: name.to_owned(), nested }
     }
 }
 
-impl Provider for Variable {
+impl Provider for EnvVariableLayer {
     fn metadata(&self) -> Metadata {
         Metadata::from("environment variable", Source::Custom(self.name.clone()))
     }

@@ -1,7 +1,7 @@
 //! The table of every limit: its key, whose name ends in its unit, and the range it accepts.
 
 use super::raw::RawConfig;
-use crate::fault::Refusal;
+use contexture_core::fault::Refusal;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -10,7 +10,7 @@ const TIB: u64 = 1024 * GIB;
 
 /// One limit of the configuration.
 #[derive(Debug, Clone, Copy)]
-pub struct Limit {
+pub struct ConfigLimit {
     /// Its path in the configuration.
     pub key: &'static str,
     /// Lowest accepted value.
@@ -20,12 +20,12 @@ pub struct Limit {
     read: fn(&RawConfig) -> u64,
 }
 
-const fn limit(key: &'static str, min: u64, max: u64, read: fn(&RawConfig) -> u64) -> Limit {
-    Limit { key, min, max, read }
+const fn limit(key: &'static str, min: u64, max: u64, read: fn(&RawConfig) -> u64) -> ConfigLimit {
+    ConfigLimit { key, min, max, read }
 }
 
 /// Every limit, in the order of `config/default.toml`.
-pub const LIMITS: [Limit; 37] = [
+pub const LIMITS: [ConfigLimit; 37] = [
     limit("server.connections_max", 1, 65_536, |raw| raw.server.connections_max),
     limit("server.streams_per_connection_max", 1, 10_000, |raw| raw.server.streams_per_connection_max),
     limit("server.requests_in_flight_max", 1, 65_536, |raw| raw.server.requests_in_flight_max),
@@ -66,7 +66,7 @@ pub const LIMITS: [Limit; 37] = [
 ];
 
 /// Refuses the first limit that is out of its range.
-pub(super) fn check(raw: &RawConfig) -> Result<(), Refusal> {
+pub(super) fn check_ranges(raw: &RawConfig) -> Result<(), Refusal> {
     for limit in &LIMITS {
         let value = (limit.read)(raw);
         if !(limit.min..=limit.max).contains(&value) {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::refuse;
-use crate::fault::Refusal;
+use super::refuse_key;
+use contexture_core::fault::Refusal;
 
 /// `[metrics]` as written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ impl RawMetrics {
             return Ok(None);
         }
         let unreadable = |_| {
-            refuse("metrics.listen", "must be an IP address and a port, such as 127.0.0.1:9464, or empty")
+            refuse_key("metrics.listen", "must be an IP address and a port, such as 127.0.0.1:9464, or empty")
         };
         self.listen.parse().map(Some).map_err(unreadable)
     }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::refuse;
-use crate::domain::ids::TenantId;
-use crate::fault::Refusal;
+use super::refuse_key;
+use contexture_core::domain::ids::TenantId;
+use contexture_core::fault::Refusal;
 
 /// Most entries of `broker.producers`.
 const PRODUCERS_MAX: usize = 1000;
@@ -24,36 +24,36 @@ pub(super) struct RawProducer {
 }
 
 /// Tenants by user; each user stands once.
-pub(super) fn users(raw: &[RawProducer]) -> Result<BTreeMap<String, BTreeSet<TenantId>>, Refusal> {
+pub(super) fn tenants_by_user(raw: &[RawProducer]) -> Result<BTreeMap<String, BTreeSet<TenantId>>, Refusal> {
     if raw.len() > PRODUCERS_MAX {
         let why = format!("has {} entries; at most {PRODUCERS_MAX} are kept", raw.len());
-        return Err(refuse("broker.producers", &why));
+        return Err(refuse_key("broker.producers", &why));
     }
     let mut users = BTreeMap::new();
     for (index, entry) in raw.iter().enumerate() {
         let field = format!("broker.producers[{index}]");
         if entry.user.is_empty() || entry.user.len() > USER_BYTES_MAX {
-            return Err(refuse(&field, &format!("needs a user of 1 to {USER_BYTES_MAX} bytes")));
+            return Err(refuse_key(&field, &format!("needs a user of 1 to {USER_BYTES_MAX} bytes")));
         }
         if entry.tenants.is_empty() {
-            return Err(refuse(&field, &format!("({}) needs at least one tenant", entry.user)));
+            return Err(refuse_key(&field, &format!("({}) needs at least one tenant", entry.user)));
         }
         let tenants: Result<_, Refusal> = entry.tenants.iter().map(|name| TenantId::new(name)).collect();
-        let tenants =
-            tenants.map_err(|refusal| refuse(&field, &format!("({}): {}", entry.user, refusal.message)))?;
+        let tenants = tenants
+            .map_err(|refusal| refuse_key(&field, &format!("({}): {}", entry.user, refusal.message)))?;
         if users.insert(entry.user.clone(), tenants).is_some() {
-            return Err(refuse(&field, &format!("({}) names the user of another entry", entry.user)));
+            return Err(refuse_key(&field, &format!("({}) names the user of another entry", entry.user)));
         }
     }
     Ok(users)
 }
 
 /// Absolute folders; whether they are there is seen when they are opened.
-pub(super) fn roots(raw: &[RelativePathBuf]) -> Result<Vec<PathBuf>, Refusal> {
+pub(super) fn absolute_body_roots(raw: &[RelativePathBuf]) -> Result<Vec<PathBuf>, Refusal> {
     let absolute = |path: &RelativePathBuf| {
         let path = path.relative();
         std::path::absolute(&path)
-            .map_err(|error| refuse("broker.body_roots", &format!("{}: {error}", path.display())))
+            .map_err(|error| refuse_key("broker.body_roots", &format!("{}: {error}", path.display())))
     };
     raw.iter().map(absolute).collect()
 }

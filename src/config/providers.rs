@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::backends::Secret;
-pub(super) use raw::{RawProvider, trust};
+use super::backends::ConfigSecret;
+pub(super) use raw::{RawProvider, validate_providers};
 
 /// Most entries of `providers`.
 pub const PROVIDERS_MAX: usize = 64;
@@ -36,7 +36,7 @@ pub enum ProviderKind {
 /// How a token is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Grant {
+pub enum OAuthGrantType {
     /// With the client's own credential.
     ClientCredentials,
     /// With a refresh token, which the server may rotate.
@@ -46,7 +46,7 @@ pub enum Grant {
 /// How a token request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Encoding {
+pub enum OAuthRequestEncoding {
     /// As RFC 6749 has it.
     #[default]
     Form,
@@ -57,7 +57,7 @@ pub enum Encoding {
 /// Where the client's credential stands in a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ClientAuth {
+pub enum OAuthClientAuth {
     /// In the body.
     #[default]
     Body,
@@ -100,7 +100,7 @@ pub enum CredentialSource {
     /// Nothing: the provider asks for nothing.
     None,
     /// A key.
-    Key(Secret),
+    Key(ConfigSecret),
     /// A key in a file that may change.
     File(PathBuf),
     /// What a program prints.
@@ -115,7 +115,7 @@ pub enum CredentialSource {
         ttl: Duration,
     },
     /// Tokens of an OAuth 2 server.
-    OAuth(OAuthConfig),
+    OAuth(OAuthClientConfig),
     /// Tokens of Microsoft Entra for a service principal.
     Azure {
         /// The directory.
@@ -123,7 +123,7 @@ pub enum CredentialSource {
         /// The application.
         client_id: String,
         /// Its secret.
-        client_secret: Secret,
+        client_secret: ConfigSecret,
         /// The server, if not the public cloud's.
         authority: Option<String>,
     },
@@ -138,23 +138,23 @@ pub enum CredentialSource {
 
 /// An OAuth 2 client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuthConfig {
+pub struct OAuthClientConfig {
     /// How tokens are asked for.
-    pub grant: Grant,
+    pub grant: OAuthGrantType,
     /// Where.
     pub token_url: String,
     /// As whom.
     pub client_id: String,
     /// With what, if anything.
-    pub client_secret: Option<Secret>,
+    pub client_secret: Option<ConfigSecret>,
     /// The first refresh token, for its grant.
-    pub refresh_token: Option<Secret>,
+    pub refresh_token: Option<ConfigSecret>,
     /// What for; may be empty.
     pub scope: String,
     /// For whom; may be empty.
     pub audience: String,
     /// How a request is written.
-    pub encoding: Encoding,
+    pub encoding: OAuthRequestEncoding,
     /// Where the client's credential stands.
-    pub client_auth: ClientAuth,
+    pub client_auth: OAuthClientAuth,
 }

@@ -3,11 +3,11 @@
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::api_keys::RawKey;
 use super::audit::RawAudit;
 use super::backends::{RawBroker, RawLedger, RawVectors};
-use super::credential::RawKey;
-use super::files::RawNamedFile;
 use super::metrics::RawMetrics;
+use super::named_files::RawNamedFile;
 use super::providers::RawProvider;
 use super::rerank::RawRerank;
 use crate::telemetry::LogFormat;

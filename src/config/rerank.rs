@@ -8,11 +8,11 @@ use std::time::Duration;
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
-use super::backends::{Secret, masked, secret, url};
-use super::credential::{MASK, serialize_path};
-use super::refuse;
-use super::trusted::size;
-use crate::fault::Refusal;
+use super::api_keys::{SECRET_MASK, serialize_path};
+use super::backends::{ConfigSecret, mask_url, resolve_secret, resolve_url};
+use super::refuse_key;
+use super::sections::limit_as_usize;
+use contexture_core::fault::Refusal;
 
 /// `[rerank]` as written.
 #[derive(Clone, Serialize, Deserialize)]
@@ -49,13 +49,13 @@ pub enum RerankShape {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RerankConfig {
     /// The whole URL that is posted to.
-    pub url: Secret,
+    pub url: ConfigSecret,
     /// What is posted.
     pub shape: RerankShape,
     /// The model to ask for; may be empty.
     pub model: String,
     /// Sent with every call.
-    pub api_key: Option<Secret>,
+    pub api_key: Option<ConfigSecret>,
     /// Longest time of one call, and of reranking one query.
     pub time_max: Duration,
     /// Candidates that are reranked.
@@ -66,32 +66,32 @@ pub struct RerankConfig {
 
 impl RawRerank {
     pub(super) fn mask(&mut self) {
-        self.url = masked(&self.url);
+        self.url = mask_url(&self.url);
         if !self.api_key.is_empty() {
-            MASK.clone_into(&mut self.api_key);
+            SECRET_MASK.clone_into(&mut self.api_key);
         }
     }
 
     pub(super) fn trust(&self) -> Result<Option<RerankConfig>, Refusal> {
-        let Some(url) = url("rerank", &self.url, None, &["http", "https"])? else {
+        let Some(url) = resolve_url("rerank", &self.url, None, &["http", "https"])? else {
             return Ok(None);
         };
         let authority = url.expose().split(['/', '?', '#']).nth(2).unwrap_or_default();
         if authority.contains('@') {
-            return Err(refuse("rerank.url", "must not hold a user or a password; give rerank.api_key"));
+            return Err(refuse_key("rerank.url", "must not hold a user or a password; give rerank.api_key"));
         }
-        let api_key = secret("rerank.api_key", &self.api_key, self.api_key_file.as_ref())?;
+        let api_key = resolve_secret("rerank.api_key", &self.api_key, self.api_key_file.as_ref())?;
         if api_key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(refuse("rerank.api_key", "must be visible ASCII without spaces"));
+            return Err(refuse_key("rerank.api_key", "must be visible ASCII without spaces"));
         }
         Ok(Some(RerankConfig {
             url,
             shape: self.shape,
             model: self.model.clone(),
-            api_key: api_key.map(Secret::new),
+            api_key: api_key.map(ConfigSecret::new),
             time_max: Duration::from_millis(self.timeout_ms),
-            candidates_max: size(self.candidates_max),
-            texts_max: size(self.texts_max),
+            candidates_max: limit_as_usize(self.candidates_max),
+            texts_max: limit_as_usize(self.texts_max),
         }))
     }
 }

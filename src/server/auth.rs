@@ -11,10 +11,10 @@ use std::net::SocketAddr;
 
 use tonic::codegen::http::HeaderMap;
 
-use crate::config::credential::{ApiKey, KEY_BYTES_MAX};
-use crate::domain::ids::TenantId;
-use crate::domain::principal::{Principal, Scope};
-use crate::fault::{Refusal, RefusalKind};
+use crate::config::api_keys::{API_KEY_BYTES_MAX, HashedApiKey};
+use contexture_core::domain::ids::TenantId;
+use contexture_core::domain::principal::{AccessScope, Principal};
+use contexture_core::fault::{Refusal, RefusalKind};
 
 /// The tenant of the principal without a credential.
 pub const LOCAL_TENANT: &str = "local";
@@ -22,13 +22,13 @@ pub const LOCAL_TENANT: &str = "local";
 /// Knows all credentials.
 #[derive(Debug)]
 pub struct Authenticator {
-    keys: Vec<ApiKey>,
+    keys: Vec<HashedApiKey>,
     local: Principal,
 }
 
 impl Authenticator {
     /// An authenticator of these keys; of none, one that lets everybody in as `local`.
-    pub fn new(keys: Vec<ApiKey>) -> Result<Self, Refusal> {
+    pub fn new(keys: Vec<HashedApiKey>) -> Result<Self, Refusal> {
         Ok(Self { keys, local: local_principal()? })
     }
 
@@ -52,7 +52,7 @@ impl Authenticator {
         if self.keys.is_empty() {
             return Ok(self.local.clone());
         }
-        presented(headers).and_then(|key| self.owner(key)).ok_or_else(|| {
+        presented_key(headers).and_then(|key| self.owner(key)).ok_or_else(|| {
             Refusal::new(
                 RefusalKind::Unauthenticated,
                 "unauthenticated",
@@ -79,11 +79,11 @@ pub fn local_principal() -> Result<Principal, Refusal> {
     Principal::new(
         TenantId::new(LOCAL_TENANT)?,
         BTreeSet::new(),
-        BTreeSet::from([Scope::Read, Scope::Write, Scope::Admin, Scope::Metrics]),
+        BTreeSet::from([AccessScope::Read, AccessScope::Write, AccessScope::Admin, AccessScope::Metrics]),
     )
 }
 
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     let key = match headers.get("authorization") {
         Some(value) => {
             let (scheme, key) = value.as_bytes().split_at_checked("bearer ".len())?;
@@ -92,5 +92,5 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
         None => headers.get("x-api-key")?.as_bytes(),
     };
     let key = key.trim_ascii();
-    (key.len() <= KEY_BYTES_MAX).then_some(key)
+    (key.len() <= API_KEY_BYTES_MAX).then_some(key)
 }

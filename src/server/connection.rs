@@ -16,25 +16,25 @@ use tonic::transport::server::Connected;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection that holds its place until it is closed.
-pub(super) struct Connection {
+pub(super) struct CountedConnection {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
 }
 
 /// Accepts for ever, at most `connections_max` at a time.
-pub(super) fn accept(
+pub(super) fn accept_connections(
     listener: TcpListener,
     connections_max: usize,
-) -> impl Stream<Item = io::Result<Connection>> {
+) -> impl Stream<Item = io::Result<CountedConnection>> {
     let places = Arc::new(Semaphore::new(connections_max));
     futures::stream::unfold((listener, places), |(listener, places)| async move {
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        let stream = accept_one(&listener).await;
-        Some((Ok(Connection { stream, _place: place }), (listener, places)))
+        let stream = accept_connection(&listener).await;
+        Some((Ok(CountedConnection { stream, _place: place }), (listener, places)))
     })
 }
 
-async fn accept_one(listener: &TcpListener) -> TcpStream {
+async fn accept_connection(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -51,13 +51,13 @@ async fn accept_one(listener: &TcpListener) -> TcpStream {
     }
 }
 
-impl Connected for Connection {
+impl Connected for CountedConnection {
     type ConnectInfo = ();
 
     fn connect_info(&self) {}
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for CountedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for CountedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -107,7 +107,7 @@ mod tests {
     async fn a_connection_beyond_the_maximum_waits_for_a_place() -> io::Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let mut accepted = Box::pin(accept(listener, 2));
+        let mut accepted = Box::pin(accept_connections(listener, 2));
         let _clients = [
             TcpStream::connect(address).await?,
             TcpStream::connect(address).await?,

@@ -1,7 +1,7 @@
 //! Room: how many calls are in work, and how many bytes of them are in memory.
 //!
 //! Both are refused at once when there is no room, never queued: the caller holds the queue.
-//! A [`Ticket`] is one admitted call; dropping it gives everything back.
+//! A [`RequestTicket`] is one admitted call; dropping it gives everything back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,46 +10,49 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::ServerLimits;
-use crate::fault::Refusal;
+use contexture_core::fault::Refusal;
 
 /// Lets calls in while there is room.
 #[derive(Debug)]
-pub struct Admission {
+pub struct InFlightLimiter {
     requests: Arc<Semaphore>,
     requests_max: usize,
-    bytes: Arc<Bytes>,
+    bytes: Arc<InFlightBytes>,
     retry_after: Duration,
 }
 
 /// Bytes of requests that are in memory.
 #[derive(Debug)]
-struct Bytes {
+struct InFlightBytes {
     used: AtomicUsize,
     max: usize,
 }
 
 /// One admitted call.
 #[derive(Debug)]
-pub struct Ticket {
-    bytes: Arc<Bytes>,
+pub struct RequestTicket {
+    bytes: Arc<InFlightBytes>,
     charged: AtomicUsize,
     retry_after: Duration,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Admission {
+impl InFlightLimiter {
     /// Room as the limits say.
     pub fn new(limits: &ServerLimits) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
             requests_max: limits.requests_in_flight_max,
-            bytes: Arc::new(Bytes { used: AtomicUsize::new(0), max: limits.request_bytes_in_flight_max }),
+            bytes: Arc::new(InFlightBytes {
+                used: AtomicUsize::new(0),
+                max: limits.request_bytes_in_flight_max,
+            }),
             retry_after: limits.retry_after,
         }
     }
 
     /// Admits a call, or refuses it at once.
-    pub fn admit(&self) -> Result<Ticket, Refusal> {
+    pub fn admit(&self) -> Result<RequestTicket, Refusal> {
         let permit = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
             Refusal::exhausted(
                 "requests_in_flight",
@@ -57,7 +60,7 @@ impl Admission {
                 format!("{} calls are in work already; nothing was accepted", self.requests_max),
             )
         })?;
-        Ok(Ticket {
+        Ok(RequestTicket {
             bytes: Arc::clone(&self.bytes),
             charged: AtomicUsize::new(0),
             retry_after: self.retry_after,
@@ -76,7 +79,7 @@ impl Admission {
     }
 }
 
-impl Ticket {
+impl RequestTicket {
     /// Charges bytes that have arrived, or refuses them.
     pub fn charge(&self, bytes: usize) -> Result<(), Refusal> {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.bytes.max);
@@ -98,7 +101,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for RequestTicket {
     fn drop(&mut self) {
         self.release();
     }

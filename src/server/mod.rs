@@ -1,7 +1,7 @@
 //! The API: gRPC over the two ways through the house, and over whole collections; and the page of
-//! metrics ([`http`]).
+//! metrics ([`metrics_http`]).
 //!
-//! [`run`] serves until its shutdown future ends, then stops accepting, lets calls in work
+//! [`run_server`] serves until its shutdown future ends, then stops accepting, lets calls in work
 //! finish for [`ServerLimits::drain_max`], answers the rest UNAVAILABLE, and returns. Every
 //! call passes one gate, in this order: who is it, when must it be answered, is there room.
 //! Whoever is refused there costs no memory for a body. A panic in a handler is that call's
@@ -13,8 +13,8 @@
 pub mod auth;
 mod connection;
 pub mod grpc;
-pub mod http;
 pub mod limits;
+pub mod metrics_http;
 pub mod status;
 
 use std::future::Future;
@@ -25,25 +25,25 @@ use tokio::net::TcpListener;
 
 use self::auth::Authenticator;
 pub use crate::config::ServerLimits;
-use crate::context::answer::{Answer, Ranking};
-use crate::context::request::{Assembly, Query};
-use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
-use crate::domain::principal::Principal;
-use crate::fault::Refusal;
-use crate::jobs::audit::Progress;
-use crate::jobs::compare::{Asking, Comparison};
-use crate::jobs::reindex::Reindexing;
-use crate::jobs::repair::Repaired;
-use crate::ports::generations::BuildPace;
-use crate::ports::ledger::{Receipt, VersionRecord};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ProcessMetrics;
+use contexture_core::context::answer::{ContextAnswer, SearchAnswer};
+use contexture_core::context::request::{AssemblyRequest, ContextQuery};
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId};
+use contexture_core::domain::principal::Principal;
+use contexture_core::fault::Refusal;
+use contexture_core::jobs::audit::AuditProgress;
+use contexture_core::jobs::reindex::ReindexControl;
+use contexture_core::jobs::repair::RepairOutcome;
+use contexture_core::ports::generations::GenerationBuildPace;
+use contexture_core::ports::ledger::{SubmissionReceipt, VersionRecord};
+use contexture_lab::compare::{ComparisonRequest, GenerationComparison};
 
 /// A document's way, as the API calls it.
 #[async_trait]
 pub trait IngestApi: Send + Sync {
     /// Stores submissions durably; one receipt each, in order, or none stored.
-    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal>;
+    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal>;
 
     /// Versions of a document, newest first; not found when there is none.
     async fn document(
@@ -61,10 +61,14 @@ pub trait IngestApi: Send + Sync {
 #[async_trait]
 pub trait ContextApi: Send + Sync {
     /// The context for a question.
-    async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal>;
+    async fn assemble(
+        &self,
+        query: ContextQuery,
+        assembly: AssemblyRequest,
+    ) -> Result<ContextAnswer, Refusal>;
 
     /// The ranked chunks for a question.
-    async fn search(&self, query: Query) -> Result<Ranking, Refusal>;
+    async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal>;
 }
 
 /// Whole collections, as the API looks after them.
@@ -75,7 +79,7 @@ pub trait AdminApi: Send + Sync {
         &self,
         collection: &CollectionKey,
         pipeline: &str,
-        pace: BuildPace,
+        pace: GenerationBuildPace,
     ) -> Result<(), Refusal>;
 
     /// Compares a collection's stores with the ledger, and with `repair` mends them. `show` is called
@@ -84,20 +88,20 @@ pub trait AdminApi: Send + Sync {
         &self,
         collection: &CollectionKey,
         repair: bool,
-        show: Box<dyn FnMut(Progress, u64) + Send>,
-    ) -> Result<Repaired, Refusal>;
+        show: Box<dyn FnMut(AuditProgress, u64) + Send>,
+    ) -> Result<RepairOutcome, Refusal>;
 
     /// Asks two generations the same questions. `show` is called with how many of how many are through.
     async fn compare(
         &self,
         principal: &Principal,
         collection: &CollectionId,
-        asking: Asking,
+        asking: ComparisonRequest,
         show: Box<dyn FnMut(usize, usize) + Send>,
-    ) -> Result<Comparison, Refusal>;
+    ) -> Result<GenerationComparison, Refusal>;
 
     /// The generations of collections.
-    fn reindexing(&self) -> &Reindexing;
+    fn reindexing(&self) -> &ReindexControl;
 
     /// The time, in ms since the Unix epoch.
     fn now_ms(&self) -> u64;
@@ -105,7 +109,7 @@ pub trait AdminApi: Send + Sync {
 
 /// What the server serves, and to whom.
 #[derive(Clone)]
-pub struct Services {
+pub struct ApiServices {
     /// Documents in.
     pub ingest: Arc<dyn IngestApi>,
     /// Context out.
@@ -115,7 +119,7 @@ pub struct Services {
     /// Who may call.
     pub authenticator: Arc<Authenticator>,
     /// Where calls are counted.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Arc<ProcessMetrics>,
 }
 
 /// Why the server could not serve.
@@ -133,12 +137,12 @@ pub enum ServeError {
 }
 
 /// Serves until `shutdown` ends, then drains.
-pub async fn run(
+pub async fn run_server(
     listener: TcpListener,
-    services: Services,
+    services: ApiServices,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     services.authenticator.check_bind(listener.local_addr()?)?;
-    grpc::serve(listener, services, limits, shutdown).await
+    grpc::serve_grpc(listener, services, limits, shutdown).await
 }

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::fault::{Refusal, RefusalKind};
+use contexture_core::fault::{Refusal, RefusalKind};
 
 /// `ErrorInfo.domain` of every error.
 pub const ERROR_DOMAIN: &str = "contexture";
@@ -27,21 +27,21 @@ pub const ERROR_DOMAIN: &str = "contexture";
 pub const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// The status of a refusal; logs what a caller must not see.
-pub fn from_refusal(refusal: &Refusal) -> Status {
+pub fn status_from_refusal(refusal: &Refusal) -> Status {
     let message = public_message(refusal);
     let mut details = ErrorDetails::new();
     details.set_error_info(refusal.code, ERROR_DOMAIN, HashMap::new());
     if refusal.kind == RefusalKind::Invalid && !refusal.field.is_empty() {
-        details.add_bad_request_violation(cut(&refusal.field), message.clone());
+        details.add_bad_request_violation(truncate_message(&refusal.field), message.clone());
     }
     if let Some(retry_after) = refusal.retry_after {
         details.set_retry_info(Some(retry_after));
     }
-    Status::with_error_details(code(refusal.kind), message, details)
+    Status::with_error_details(grpc_code(refusal.kind), message, details)
 }
 
 /// The gRPC code of a class of refusals.
-pub fn code(kind: RefusalKind) -> Code {
+pub fn grpc_code(kind: RefusalKind) -> Code {
     match kind {
         RefusalKind::Invalid => Code::InvalidArgument,
         RefusalKind::NotFound => Code::NotFound,
@@ -56,7 +56,7 @@ pub fn code(kind: RefusalKind) -> Code {
 }
 
 /// A code's name in the protocol.
-pub(super) fn name(code: Code) -> &'static str {
+pub(super) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
@@ -80,7 +80,7 @@ pub(super) fn name(code: Code) -> &'static str {
 
 /// The refusal in the place of an error that the transport made by itself while it read a
 /// message; none if the error is the peer's or already one of ours.
-pub(super) fn from_transport(code: Code, has_details: bool) -> Option<Refusal> {
+pub(super) fn refusal_from_transport(code: Code, has_details: bool) -> Option<Refusal> {
     match code {
         _ if has_details => None,
         Code::OutOfRange => Some(Refusal::invalid(
@@ -108,11 +108,11 @@ pub(super) fn public_message(refusal: &Refusal) -> String {
             tracing::warn!(code = refusal.code, detail = refusal.message, "backend away");
             "temporarily unavailable; whether it was done is unknown, send it again".to_owned()
         }
-        _ => cut(&refusal.message),
+        _ => truncate_message(&refusal.message),
     }
 }
 
-fn cut(text: &str) -> String {
+fn truncate_message(text: &str) -> String {
     let end = text.floor_char_boundary(MESSAGE_BYTES_MAX);
     if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }

@@ -3,7 +3,7 @@
 //! Names are `contexture_<noun>_<unit>`; labels come from closed lists (stages, methods, codes, states)
 //! or are what the operator's own configuration names (providers, models), never a tenant, a
 //! collection, a document or anything a caller sends. Two kinds: what this process did since it
-//! started, which is added up over processes, and what all processes share ([`Shared`]), which every
+//! started, which is added up over processes, and what all processes share ([`SharedMeasurements`]), which every
 //! process shows alike.
 
 mod shared;
@@ -17,68 +17,68 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::domain::task::Stage;
-use crate::ports::meter::{Fate, Meter, Spent};
+use contexture_core::domain::task::IngestStage;
+use contexture_core::ports::meter::{EmbeddingCallCounts, IngestMeter, StageMessageOutcome};
 
-use shared::SharedMetrics;
-pub use shared::{Audit, Provider, Shared};
+use shared::SharedMetricFamilies;
+pub use shared::{AuditMeasurements, ProviderMeasurements, SharedMeasurements};
 
-/// The format of [`Metrics::page`], as HTTP names it.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The format of [`ProcessMetrics::page`], as HTTP names it.
+pub const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Labels from closed lists.
-type Named<const N: usize> = [(&'static str, &'static str); N];
+type StaticLabels<const N: usize> = [(&'static str, &'static str); N];
 /// A label that the configuration names.
-type Configured = [(&'static str, String); 1];
-type Histograms = Family<Named<1>, Histogram, fn() -> Histogram>;
+type ConfiguredLabel = [(&'static str, String); 1];
+type HistogramFamily = Family<StaticLabels<1>, Histogram, fn() -> Histogram>;
 
 /// From a millisecond to about half a minute, by a factor of two.
-fn quick() -> Histogram {
+fn fast_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 16))
 }
 
 /// From ten milliseconds to about a day, by a factor of four.
-fn slow() -> Histogram {
+fn slow_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.01, 4.0, 13))
 }
 
 /// All measurements of a process.
-pub struct Metrics {
+pub struct ProcessMetrics {
     registry: Registry,
-    batch_seconds: Histograms,
-    messages: Family<Named<2>, Counter>,
+    batch_seconds: HistogramFamily,
+    messages: Family<StaticLabels<2>, Counter>,
     visible_seconds: Histogram,
-    requests: Family<Configured, Counter>,
-    texts: Family<Configured, Counter>,
-    tokens: Family<Configured, Counter>,
+    requests: Family<ConfiguredLabel, Counter>,
+    texts: Family<ConfiguredLabel, Counter>,
+    tokens: Family<ConfiguredLabel, Counter>,
     cached: Counter,
     committed: Counter,
-    calls: Family<Named<2>, Counter>,
-    call_seconds: Histograms,
-    degraded: Family<Named<1>, Counter>,
+    calls: Family<StaticLabels<2>, Counter>,
+    call_seconds: HistogramFamily,
+    degraded: Family<StaticLabels<1>, Counter>,
     context_tokens: Counter,
     context_budget_tokens: Counter,
-    shared: SharedMetrics,
+    shared: SharedMetricFamilies,
 }
 
-impl Default for Metrics {
+impl Default for ProcessMetrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("contexture");
         let metrics = Self {
-            batch_seconds: Histograms::new_with_constructor(slow),
+            batch_seconds: HistogramFamily::new_with_constructor(slow_histogram),
             messages: Family::default(),
-            visible_seconds: slow(),
+            visible_seconds: slow_histogram(),
             requests: Family::default(),
             texts: Family::default(),
             tokens: Family::default(),
             cached: Counter::default(),
             committed: Counter::default(),
             calls: Family::default(),
-            call_seconds: Histograms::new_with_constructor(quick),
+            call_seconds: HistogramFamily::new_with_constructor(fast_histogram),
             degraded: Family::default(),
             context_tokens: Counter::default(),
             context_budget_tokens: Counter::default(),
-            shared: SharedMetrics::new(&mut registry),
+            shared: SharedMetricFamilies::new(&mut registry),
             registry: Registry::default(),
         };
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -138,8 +138,8 @@ impl Default for Metrics {
             "Tokens that assembled contexts might have had",
             metrics.context_budget_tokens.clone(),
         );
-        for stage in Stage::ALL {
-            for fate in Fate::ALL {
+        for stage in IngestStage::ALL {
+            for fate in StageMessageOutcome::ALL {
                 let _ = metrics.messages.get_or_create(&[("stage", stage.name()), ("fate", fate.name())]);
             }
         }
@@ -147,7 +147,7 @@ impl Default for Metrics {
     }
 }
 
-impl Metrics {
+impl ProcessMetrics {
     /// A call of the API was answered with a gRPC code.
     pub fn called(&self, method: &'static str, code: &'static str, took: Duration) {
         self.calls.get_or_create(&[("method", method), ("code", code)]).inc();
@@ -166,7 +166,7 @@ impl Metrics {
     }
 
     /// The page, with what all processes share; none where the ledger does not answer.
-    pub fn page(&self, shared: Option<&Shared>) -> String {
+    pub fn page(&self, shared: Option<&SharedMeasurements>) -> String {
         match shared {
             Some(shared) => self.shared.set(shared),
             None => self.shared.away(),
@@ -180,12 +180,12 @@ impl Metrics {
     }
 }
 
-impl Meter for Metrics {
-    fn batch(&self, stage: Stage, took: Duration) {
+impl IngestMeter for ProcessMetrics {
+    fn batch(&self, stage: IngestStage, took: Duration) {
         self.batch_seconds.get_or_create(&[("stage", stage.name())]).observe(took.as_secs_f64());
     }
 
-    fn settled(&self, stage: Stage, fate: Fate) {
+    fn settled(&self, stage: IngestStage, fate: StageMessageOutcome) {
         self.messages.get_or_create(&[("stage", stage.name()), ("fate", fate.name())]).inc();
     }
 
@@ -193,7 +193,7 @@ impl Meter for Metrics {
         self.visible_seconds.observe(after.as_secs_f64());
     }
 
-    fn spent(&self, spent: Spent<'_>) {
+    fn spent(&self, spent: EmbeddingCallCounts<'_>) {
         let labels = [("model", spent.model.to_owned())];
         self.requests.get_or_create(&labels).inc_by(spent.requests);
         self.texts.get_or_create(&labels).inc_by(spent.texts);

@@ -5,35 +5,35 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::config::AuditConfig;
-use crate::context::ContextEngine;
-use crate::context::answer::{Answer, Degraded, Ranking};
-use crate::context::request::{Assembly, Query};
-use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionId, CollectionKey, DocumentId};
-use crate::domain::pipeline::Pipeline;
-use crate::domain::principal::Principal;
-use crate::fault::{Refusal, RefusalKind};
-use crate::ingest::Stages;
-use crate::ingest::submit::Submitter;
-use crate::jobs::audit::{Pace, Progress};
-use crate::jobs::compare::{Asking, Comparison};
-use crate::jobs::reindex::Reindexing;
-use crate::jobs::repair::Repaired;
-use crate::jobs::sample::Sampler;
-use crate::ports::catalog::Catalog;
-use crate::ports::generations::BuildPace;
-use crate::ports::ledger::{Receipt, VersionRecord};
 use crate::server::{AdminApi, ContextApi, IngestApi};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::ProcessMetrics;
+use contexture_core::context::ContextEngine;
+use contexture_core::context::answer::{AnswerDegradation, ContextAnswer, SearchAnswer};
+use contexture_core::context::request::{AssemblyRequest, ContextQuery};
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId};
+use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::domain::principal::Principal;
+use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::ingest::StageResources;
+use contexture_core::ingest::submit::DocumentSubmitter;
+use contexture_core::jobs::audit::{AuditPace, AuditProgress};
+use contexture_core::jobs::question_sampler::QuestionSampler;
+use contexture_core::jobs::reindex::ReindexControl;
+use contexture_core::jobs::repair::RepairOutcome;
+use contexture_core::ports::catalog::CollectionCatalog;
+use contexture_core::ports::generations::GenerationBuildPace;
+use contexture_core::ports::ledger::{SubmissionReceipt, VersionRecord};
+use contexture_lab::compare::{ComparisonRequest, GenerationComparison};
 
-use super::catalog::StoreCatalog;
-use super::{Comparing, Stack, jobs};
+use super::catalog::CollectionStoreCatalog;
+use super::{GenerationComparer, ServiceStack, audit_and_repair};
 
-pub(super) struct Ingest(pub(super) Arc<Submitter>);
+pub(super) struct IngestApiService(pub(super) Arc<DocumentSubmitter>);
 
 #[async_trait]
-impl IngestApi for Ingest {
-    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal> {
+impl IngestApi for IngestApiService {
+    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         self.0.submit(submissions).await
     }
 
@@ -51,15 +51,19 @@ impl IngestApi for Ingest {
     }
 }
 
-pub(super) struct Context {
+pub(super) struct ContextApiService {
     pub(super) engine: Arc<ContextEngine>,
-    pub(super) sampler: Option<Arc<Sampler>>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) sampler: Option<Arc<QuestionSampler>>,
+    pub(super) metrics: Arc<ProcessMetrics>,
 }
 
 #[async_trait]
-impl ContextApi for Context {
-    async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
+impl ContextApi for ContextApiService {
+    async fn assemble(
+        &self,
+        query: ContextQuery,
+        assembly: AssemblyRequest,
+    ) -> Result<ContextAnswer, Refusal> {
         let asked = self.asked(&query);
         let answer = self.engine.assemble(query, assembly).await?;
         self.note(asked);
@@ -68,7 +72,7 @@ impl ContextApi for Context {
         Ok(answer)
     }
 
-    async fn search(&self, query: Query) -> Result<Ranking, Refusal> {
+    async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         let asked = self.asked(&query);
         let ranking = self.engine.search(query).await?;
         self.note(asked);
@@ -77,15 +81,15 @@ impl ContextApi for Context {
     }
 }
 
-impl Context {
-    fn count(&self, degraded: &[Degraded]) {
+impl ContextApiService {
+    fn count(&self, degraded: &[AnswerDegradation]) {
         for without in degraded {
             self.metrics.degraded(without.name());
         }
     }
 
     /// What is to be noted of a query, if anything is.
-    fn asked(&self, query: &Query) -> Option<(CollectionKey, String)> {
+    fn asked(&self, query: &ContextQuery) -> Option<(CollectionKey, String)> {
         self.sampler.as_ref().map(|_| (query.collection.clone(), query.question.clone()))
     }
 
@@ -97,33 +101,33 @@ impl Context {
     }
 }
 
-pub(super) struct Admin {
-    reindexing: Reindexing,
-    comparing: Comparing,
-    catalog: Arc<StoreCatalog>,
-    stages: Arc<Stages>,
-    pace: Pace,
+pub(super) struct AdminApiService {
+    reindexing: ReindexControl,
+    comparing: GenerationComparer,
+    catalog: Arc<CollectionStoreCatalog>,
+    stages: Arc<StageResources>,
+    pace: AuditPace,
 }
 
-impl Admin {
-    pub(super) fn new(stack: &Stack, audit: AuditConfig) -> Self {
+impl AdminApiService {
+    pub(super) fn new(stack: &ServiceStack, audit: AuditConfig) -> Self {
         Self {
             reindexing: stack.reindexing(),
             comparing: stack.comparing(),
             catalog: stack.catalog.clone(),
             stages: stack.stages.clone(),
-            pace: jobs::pace(audit.entries_per_second_max, stack.shared),
+            pace: audit_and_repair::audit_pace(audit.entries_per_second_max, stack.shared),
         }
     }
 }
 
 #[async_trait]
-impl AdminApi for Admin {
+impl AdminApi for AdminApiService {
     async fn start_reindex(
         &self,
         collection: &CollectionKey,
         pipeline: &str,
-        pace: BuildPace,
+        pace: GenerationBuildPace,
     ) -> Result<(), Refusal> {
         let pipeline = Pipeline::from_toml(pipeline)?;
         let epoch = self.catalog.epoch_of(&pipeline).await?;
@@ -134,31 +138,31 @@ impl AdminApi for Admin {
         &self,
         collection: &CollectionKey,
         repair: bool,
-        mut show: Box<dyn FnMut(Progress, u64) + Send>,
-    ) -> Result<Repaired, Refusal> {
+        mut show: Box<dyn FnMut(AuditProgress, u64) + Send>,
+    ) -> Result<RepairOutcome, Refusal> {
         let open = self.catalog.open(collection).await?.ok_or_else(|| {
             let message = format!("there is no collection '{}'", collection.collection);
             Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
         })?;
         if repair {
-            return Ok(jobs::repaired(&self.stages, &open, show).await?);
+            return Ok(audit_and_repair::repair_and_record(&self.stages, &open, show).await?);
         }
         let show = move |progress| show(progress, 0);
-        let audited = jobs::audited(&self.stages, &open, self.pace, 0, show).await?;
-        Ok(Repaired { found: audited.report, ..Repaired::default() })
+        let audited = audit_and_repair::audit_and_record(&self.stages, &open, self.pace, 0, show).await?;
+        Ok(RepairOutcome { found: audited.report, ..RepairOutcome::default() })
     }
 
     async fn compare(
         &self,
         principal: &Principal,
         collection: &CollectionId,
-        asking: Asking,
+        asking: ComparisonRequest,
         show: Box<dyn FnMut(usize, usize) + Send>,
-    ) -> Result<Comparison, Refusal> {
+    ) -> Result<GenerationComparison, Refusal> {
         self.comparing.run(principal, collection, asking, show).await
     }
 
-    fn reindexing(&self) -> &Reindexing {
+    fn reindexing(&self) -> &ReindexControl {
         &self.reindexing
     }
 

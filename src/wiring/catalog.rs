@@ -13,25 +13,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
-use super::embedding::Models;
-use super::{engines, lacking};
-use crate::adapters::tantivy::{TantivyIndex, TantivyReader};
-use crate::config::{Config, VectorsConfig};
-use crate::domain::filter::Filter;
-use crate::domain::ids::{ChunkId, CollectionKey, DocumentId, Epoch, Generation, Version};
-use crate::domain::pipeline::{EmbedderDefinition, Pipeline};
-use crate::fault::{Fault, Refusal};
-use crate::ingest::chunk::CHUNKER_VERSION;
-use crate::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
-use crate::ports::embedder::Embedder;
-use crate::ports::generations::GenerationState;
-use crate::ports::ledger::{CollectionRecord, Ledger};
-use crate::ports::lexical::{Analysis, Lexical};
-use crate::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
+use super::embedding::EmbedderFactory;
+use super::{backends, completeness_check};
+use crate::config::{ContextureConfig, VectorsConfig};
+use contexture_adapters::tantivy::{TantivyIndex, TantivyReader};
+use contexture_core::domain::filter::MetadataFilter;
+use contexture_core::domain::ids::{ChunkId, CollectionKey, DocumentId, Epoch, GenerationNumber, Version};
+use contexture_core::domain::pipeline::{EmbedderDefinition, Pipeline};
+use contexture_core::fault::{Fault, Refusal};
+use contexture_core::ingest::chunk::CHUNKER_VERSION;
+use contexture_core::ports::catalog::{
+    CollectionCatalog, CollectionParts, EmbedderChunkSizes, OpenCollection,
+};
+use contexture_core::ports::embedder::Embedder;
+use contexture_core::ports::generations::GenerationState;
+use contexture_core::ports::ledger::{CollectionRecord, Ledger};
+use contexture_core::ports::lexical::{AnalyzerSettings, LexicalIndex};
+use contexture_core::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, VectorStore};
 
 /// How this process has lexical indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IndexMode {
+pub(super) enum IndexAccessMode {
     /// Not at all.
     Absent,
     /// It writes them.
@@ -42,30 +44,30 @@ pub(super) enum IndexMode {
     ReadOnly,
 }
 
-pub(super) struct StoreCatalog {
+pub(super) struct CollectionStoreCatalog {
     ledger: Arc<dyn Ledger>,
     root: PathBuf,
     server: Option<VectorsConfig>,
     prefix: String,
-    mode: IndexMode,
-    open: RwLock<Opened>,
-    makers: Arc<Models>,
+    mode: IndexAccessMode,
+    open: RwLock<OpenGenerations>,
+    makers: Arc<EmbedderFactory>,
     /// Held while a collection is opened, so that each is opened once.
     models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
 }
 
-impl StoreCatalog {
+impl CollectionStoreCatalog {
     pub(super) fn new(
         ledger: Arc<dyn Ledger>,
-        config: &Config,
-        mode: IndexMode,
-        makers: Arc<Models>,
+        config: &ContextureConfig,
+        mode: IndexAccessMode,
+        makers: Arc<EmbedderFactory>,
     ) -> Self {
         Self {
             ledger,
             root: config.data_dir.join("collections"),
             server: config.backends.vectors.clone(),
-            prefix: engines::vectors_prefix(&config.backends),
+            prefix: backends::vectors_prefix(&config.backends),
             mode,
             open: RwLock::default(),
             makers,
@@ -83,7 +85,7 @@ impl StoreCatalog {
     /// The epoch that this program builds under a pipeline.
     pub(super) async fn epoch_of(&self, pipeline: &Pipeline) -> Result<Epoch, Refusal> {
         let model = self.model(&pipeline.embedder).await?;
-        epoch(pipeline, &*model)
+        current_epoch(pipeline, &*model)
     }
 
     /// The model of a definition, loaded once.
@@ -115,39 +117,42 @@ impl StoreCatalog {
         record: CollectionRecord,
         pipeline: &Pipeline,
         embedder: Arc<dyn Embedder>,
-        built: Built,
+        built: EpochCompatibility,
     ) -> Result<OpenCollection, Fault> {
-        let sizes = sizes(pipeline, &*embedder).map_err(refused)?;
-        let analysis = Analysis {
+        let sizes = chunk_sizes(pipeline, &*embedder).map_err(permanent_fault)?;
+        let analysis = AnalyzerSettings {
             language: pipeline.analyzer.language.name().to_owned(),
             stem: pipeline.analyzer.stem,
             stop_words: pipeline.analyzer.stop_words,
         };
         let directory = self.directory(&record);
-        let why = outdated(built, &record);
-        let vectors: Arc<dyn Vectors> = if let (Built::ByAnotherModel, Some(why)) = (built, &why) {
-            Arc::new(NoVectors(why.clone()))
-        } else {
-            let dims = embedder.info().dims;
-            engines::vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims).await?
-        };
+        let why = outdated_reason(built, &record);
+        let vectors: Arc<dyn VectorStore> =
+            if let (EpochCompatibility::ByAnotherModel, Some(why)) = (built, &why) {
+                Arc::new(UnavailableVectors(why.clone()))
+            } else {
+                let dims = embedder.info().dims;
+                backends::open_vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims).await?
+            };
         let mode = self.mode;
-        let lexical = tokio::task::spawn_blocking(move || index(mode, &directory.join("lexical"), &analysis))
-            .await
-            .map_err(Fault::transient)??;
-        let parts = Parts { record, sizes, embedder, vectors, lexical };
-        Ok(OpenCollection::new(parts, mode != IndexMode::Followed).outdated(why))
+        let lexical = tokio::task::spawn_blocking(move || {
+            open_lexical_index(mode, &directory.join("lexical"), &analysis)
+        })
+        .await
+        .map_err(Fault::transient)??;
+        let parts = CollectionParts { record, sizes, embedder, vectors, lexical };
+        Ok(OpenCollection::new(parts, mode != IndexAccessMode::Followed).outdated(why))
     }
 }
 
 /// What is open in this process.
 #[derive(Default)]
-struct Opened {
-    generations: HashMap<(CollectionKey, Generation), Arc<OpenCollection>>,
+struct OpenGenerations {
+    generations: HashMap<(CollectionKey, GenerationNumber), Arc<OpenCollection>>,
     serving: HashMap<CollectionKey, Arc<OpenCollection>>,
 }
 
-impl StoreCatalog {
+impl CollectionStoreCatalog {
     async fn known_generation(&self, home: &CollectionRecord) -> Option<Arc<OpenCollection>> {
         self.open.read().await.generations.get(&(home.key.clone(), home.generation)).cloned()
     }
@@ -161,7 +166,7 @@ impl StoreCatalog {
             return Ok(None);
         };
         let open = self.open_generation(&active.home).await?;
-        let is_behind = matches!(self.mode, IndexMode::Written | IndexMode::ReadOnly)
+        let is_behind = matches!(self.mode, IndexAccessMode::Written | IndexAccessMode::ReadOnly)
             && open.lexical().is_ok_and(|lexical| lexical.snapshot().position() < active.activated_at);
         let kept = records.iter().filter(|record| record.state == GenerationState::Kept);
         match kept.max_by_key(|record| record.activated_ms) {
@@ -172,14 +177,14 @@ impl StoreCatalog {
 }
 
 #[async_trait]
-impl Catalog for StoreCatalog {
+impl CollectionCatalog for CollectionStoreCatalog {
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         if let Some(open) = self.open.read().await.serving.get(key) {
             return Ok(Some(open.clone()));
         }
         let Some(open) = self.first_to_serve(key).await? else { return Ok(None) };
-        if self.mode == IndexMode::Written && open.takes_in().is_ok() {
-            lacking::note(&*self.ledger, &open).await?;
+        if self.mode == IndexAccessMode::Written && open.takes_in().is_ok() {
+            completeness_check::check_completeness(&*self.ledger, &open).await?;
         }
         // Whoever looked at the same time found the same, or later.
         Ok(Some(self.open.write().await.serving.entry(key.clone()).or_insert(open).clone()))
@@ -193,9 +198,9 @@ impl Catalog for StoreCatalog {
         if let Some(open) = self.known_generation(home).await {
             return Ok(open);
         }
-        let pipeline = Pipeline::from_toml(&home.pipeline).map_err(refused)?;
-        let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(unusable)?;
-        let built = built(&pipeline, &*embedder, home).map_err(refused)?;
+        let pipeline = Pipeline::from_toml(&home.pipeline).map_err(permanent_fault)?;
+        let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(embedder_fault)?;
+        let built = check_epoch(&pipeline, &*embedder, home).map_err(permanent_fault)?;
         let open = self.open_stores(home.clone(), &pipeline, embedder, built).await?;
         let open = Arc::new(open);
         let place = (home.key.clone(), home.generation);
@@ -219,7 +224,7 @@ impl Catalog for StoreCatalog {
             match (serves, self.mode) {
                 (false, _) => {}
                 // Nothing here would ever tell it that another serves.
-                (true, IndexMode::Absent) => drop(opened.serving.remove(&home.key)),
+                (true, IndexAccessMode::Absent) => drop(opened.serving.remove(&home.key)),
                 (true, _) if shared => {
                     return Err(Fault::transient("it serves here until the active one can"));
                 }
@@ -228,10 +233,10 @@ impl Catalog for StoreCatalog {
             opened.generations.remove(&(home.key.clone(), home.generation))
         };
         if shared {
-            engines::remove_vectors(self.server.as_ref(), &self.prefix, home).await?;
+            backends::remove_vectors(self.server.as_ref(), &self.prefix, home).await?;
         }
         let directory = self.directory(home);
-        let is_writer = matches!(self.mode, IndexMode::Written | IndexMode::Followed);
+        let is_writer = matches!(self.mode, IndexAccessMode::Written | IndexAccessMode::Followed);
         let remove = move || {
             // Closing waits for threads.
             drop(closed);
@@ -246,17 +251,23 @@ impl Catalog for StoreCatalog {
     }
 }
 
-fn index(mode: IndexMode, directory: &Path, analysis: &Analysis) -> Result<Option<Arc<dyn Lexical>>, Fault> {
+fn open_lexical_index(
+    mode: IndexAccessMode,
+    directory: &Path,
+    analysis: &AnalyzerSettings,
+) -> Result<Option<Arc<dyn LexicalIndex>>, Fault> {
     Ok(match mode {
-        IndexMode::Absent => None,
-        IndexMode::Written | IndexMode::Followed => Some(Arc::new(TantivyIndex::open(directory, analysis)?)),
-        IndexMode::ReadOnly => Some(Arc::new(TantivyReader::open(directory, analysis)?)),
+        IndexAccessMode::Absent => None,
+        IndexAccessMode::Written | IndexAccessMode::Followed => {
+            Some(Arc::new(TantivyIndex::open(directory, analysis)?))
+        }
+        IndexAccessMode::ReadOnly => Some(Arc::new(TantivyReader::open(directory, analysis)?)),
     })
 }
 
 /// Who built a generation, as far as its epoch tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Built {
+enum EpochCompatibility {
     /// A program like this one.
     Alike,
     /// One with the same model and an older chunker.
@@ -265,24 +276,28 @@ enum Built {
     ByAnotherModel,
 }
 
-fn built(pipeline: &Pipeline, embedder: &dyn Embedder, home: &CollectionRecord) -> Result<Built, Refusal> {
-    if epoch(pipeline, embedder)? == home.epoch {
-        return Ok(Built::Alike);
+fn check_epoch(
+    pipeline: &Pipeline,
+    embedder: &dyn Embedder,
+    home: &CollectionRecord,
+) -> Result<EpochCompatibility, Refusal> {
+    if current_epoch(pipeline, embedder)? == home.epoch {
+        return Ok(EpochCompatibility::Alike);
     }
     for version in (0..CHUNKER_VERSION).rev() {
-        if epoch_of_chunker(pipeline, embedder, version)? == home.epoch {
-            return Ok(Built::ByAnotherChunker);
+        if epoch_with_chunker(pipeline, embedder, version)? == home.epoch {
+            return Ok(EpochCompatibility::ByAnotherChunker);
         }
     }
-    Ok(Built::ByAnotherModel)
+    Ok(EpochCompatibility::ByAnotherModel)
 }
 
 /// What is wrong with a generation that this program would build otherwise, and how to mend it.
-fn outdated(built: Built, home: &CollectionRecord) -> Option<String> {
+fn outdated_reason(built: EpochCompatibility, home: &CollectionRecord) -> Option<String> {
     let by = match built {
-        Built::Alike => return None,
-        Built::ByAnotherChunker => "an older chunker",
-        Built::ByAnotherModel => "another model or schema",
+        EpochCompatibility::Alike => return None,
+        EpochCompatibility::ByAnotherChunker => "an older chunker",
+        EpochCompatibility::ByAnotherModel => "another model or schema",
     };
     let name = &home.key.collection;
     let why = format!(
@@ -294,27 +309,27 @@ fn outdated(built: Built, home: &CollectionRecord) -> Option<String> {
     Some(why)
 }
 
-fn epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal> {
-    epoch_of_chunker(pipeline, embedder, CHUNKER_VERSION)
+fn current_epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal> {
+    epoch_with_chunker(pipeline, embedder, CHUNKER_VERSION)
 }
 
-fn epoch_of_chunker(pipeline: &Pipeline, embedder: &dyn Embedder, version: u32) -> Result<Epoch, Refusal> {
+fn epoch_with_chunker(pipeline: &Pipeline, embedder: &dyn Embedder, version: u32) -> Result<Epoch, Refusal> {
     let info = embedder.info();
     pipeline.epoch(&info.model, info.dims, info.tokens_max, version)
 }
 
 /// In place of vectors that no model here can be asked for: queries go without, and say so.
-struct NoVectors(String);
+struct UnavailableVectors(String);
 
-impl NoVectors {
+impl UnavailableVectors {
     fn fault<T>(&self) -> Result<T, Fault> {
         Err(Fault::Unauthorized(self.0.clone()))
     }
 }
 
 #[async_trait]
-impl Vectors for NoVectors {
-    async fn upsert(&self, _: Vec<Point>) -> Result<(), Fault> {
+impl VectorStore for UnavailableVectors {
+    async fn upsert(&self, _: Vec<VectorPoint>) -> Result<(), Fault> {
         self.fault()
     }
 
@@ -325,7 +340,7 @@ impl Vectors for NoVectors {
     async fn search(
         &self,
         _: Vec<f32>,
-        _: Option<&Filter>,
+        _: Option<&MetadataFilter>,
         _: &[String],
         _: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
@@ -340,19 +355,22 @@ impl Vectors for NoVectors {
         self.fault()
     }
 
-    async fn page(&self, _: Option<ChunkId>, _: usize) -> Result<Vec<StoredPoint>, Fault> {
+    async fn page(&self, _: Option<ChunkId>, _: usize) -> Result<Vec<StoredVectorPoint>, Fault> {
         self.fault()
     }
 
-    async fn stored(&self, _: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
+    async fn stored(&self, _: &[ChunkId]) -> Result<Vec<StoredVectorPoint>, Fault> {
         self.fault()
     }
 }
 
-pub(super) fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<ChunkSizes, Refusal> {
+pub(super) fn chunk_sizes(
+    pipeline: &Pipeline,
+    embedder: &dyn Embedder,
+) -> Result<EmbedderChunkSizes, Refusal> {
     let info = embedder.info();
     let tokens = pipeline.chunk_tokens(info.tokens_max)?;
-    Ok(ChunkSizes {
+    Ok(EmbedderChunkSizes {
         tokens_max: tokens.max,
         tokens_target: tokens.target,
         tokens_reserved: info.tokens_reserved,
@@ -360,16 +378,16 @@ pub(super) fn sizes(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Chun
 }
 
 /// What this process's configuration lacks is no fault of a document: another may have it.
-fn unusable(refusal: Refusal) -> Fault {
+fn embedder_fault(refusal: Refusal) -> Fault {
     match refusal.code {
         "unknown_provider" | "provider_unusable" | "unknown_tokenizer" => {
             Fault::Unauthorized(refusal.message)
         }
-        _ => refused(refusal),
+        _ => permanent_fault(refusal),
     }
 }
 
-fn refused(refusal: Refusal) -> Fault {
+fn permanent_fault(refusal: Refusal) -> Fault {
     Fault::permanent(refusal.code, refusal.message)
 }
 

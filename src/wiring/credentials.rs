@@ -1,20 +1,23 @@
 //! What the configuration says of credentials, in the words of their adapter.
 
-use crate::adapters::credentials as adapter;
-use crate::adapters::credentials::{
-    CALL_MAX_DEFAULT, Command, CredentialConfig, OAuth, Secret, ServiceAccount, ServiceAccountKey,
+use crate::config::{
+    self, CredentialSource, OAuthClientAuth, OAuthClientConfig, OAuthGrantType, OAuthRequestEncoding,
 };
-use crate::config::{self, ClientAuth, CredentialSource, Encoding, Grant, OAuthConfig};
-use crate::fault::Fault;
+use contexture_adapters::credentials as adapter;
+use contexture_adapters::credentials::{
+    CredentialConfig, OAUTH_CALL_MAX_DEFAULT, OAuthClient, SecretText, ServiceAccount, ServiceAccountKey,
+    TokenCommand,
+};
+use contexture_core::fault::Fault;
 
 /// The credential of a provider; none where it asks for nothing.
-pub(super) fn of(source: &CredentialSource) -> Result<Option<CredentialConfig>, Fault> {
+pub(super) fn credential_config(source: &CredentialSource) -> Result<Option<CredentialConfig>, Fault> {
     Ok(Some(match source {
         CredentialSource::None => return Ok(None),
-        CredentialSource::Key(key) => CredentialConfig::Key(secret(key)),
+        CredentialSource::Key(key) => CredentialConfig::Key(to_secret(key)),
         CredentialSource::File(path) => CredentialConfig::File(path.clone()),
         CredentialSource::Command { program, arguments, time_max, ttl } => {
-            CredentialConfig::Command(Command {
+            CredentialConfig::Command(TokenCommand {
                 program: program.clone(),
                 arguments: arguments.iter().map(Into::into).collect(),
                 time_max: *time_max,
@@ -22,41 +25,44 @@ pub(super) fn of(source: &CredentialSource) -> Result<Option<CredentialConfig>, 
             })
         }
         CredentialSource::OAuth(oauth) => {
-            let client = client(oauth);
+            let client = oauth_client(oauth);
             match (oauth.grant, &oauth.refresh_token) {
-                (Grant::RefreshToken, Some(token)) => CredentialConfig::RefreshToken(client, secret(token)),
+                (OAuthGrantType::RefreshToken, Some(token)) => {
+                    CredentialConfig::RefreshToken(client, to_secret(token))
+                }
                 _ => CredentialConfig::ClientCredentials(client),
             }
         }
         CredentialSource::Azure { tenant_id, client_id, client_secret, authority } => {
-            let client = OAuth::azure(tenant_id, client_id, secret(client_secret), authority.as_deref())?;
+            let client =
+                OAuthClient::azure(tenant_id, client_id, to_secret(client_secret), authority.as_deref())?;
             CredentialConfig::ClientCredentials(client)
         }
         CredentialSource::Google { file, scope } => CredentialConfig::GoogleServiceAccount(ServiceAccount {
             key: ServiceAccountKey::File(file.clone()),
             scope: scope.clone(),
-            call_max: CALL_MAX_DEFAULT,
+            call_max: OAUTH_CALL_MAX_DEFAULT,
         }),
     }))
 }
 
-fn client(oauth: &OAuthConfig) -> OAuth {
+fn oauth_client(oauth: &OAuthClientConfig) -> OAuthClient {
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
-    OAuth {
+    OAuthClient {
         scope: given(&oauth.scope),
         audience: given(&oauth.audience),
         encoding: match oauth.encoding {
-            Encoding::Form => adapter::Encoding::Form,
-            Encoding::Json => adapter::Encoding::Json,
+            OAuthRequestEncoding::Form => adapter::TokenRequestEncoding::Form,
+            OAuthRequestEncoding::Json => adapter::TokenRequestEncoding::Json,
         },
         client_auth: match oauth.client_auth {
-            ClientAuth::Basic => adapter::ClientAuth::Basic,
-            ClientAuth::Body => adapter::ClientAuth::Body,
+            OAuthClientAuth::Basic => adapter::ClientSecretPlacement::Basic,
+            OAuthClientAuth::Body => adapter::ClientSecretPlacement::Body,
         },
-        ..OAuth::new(&oauth.token_url, &oauth.client_id, oauth.client_secret.as_ref().map(secret))
+        ..OAuthClient::new(&oauth.token_url, &oauth.client_id, oauth.client_secret.as_ref().map(to_secret))
     }
 }
 
-fn secret(secret: &config::Secret) -> Secret {
-    Secret::new(secret.expose())
+fn to_secret(secret: &config::ConfigSecret) -> SecretText {
+    SecretText::new(secret.expose())
 }

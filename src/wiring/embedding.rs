@@ -7,21 +7,24 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::credentials as sources;
-use crate::adapters::credentials::{self, Credential};
-use crate::adapters::embedder;
-use crate::adapters::http::{Endpoint, EndpointConfig, HeaderMap, HeaderName, HeaderValue, Service};
-use crate::adapters::providers::{
-    ANSWER_BYTES_BESIDES, Authorization, NUMBER_BYTES_MAX, Parts, ProviderEmbedder, Shape,
+use crate::config::{ContextureConfig, CredentialSource, ProviderConfig, ProviderKind};
+use contexture_adapters::credentials::{self, Credential};
+use contexture_adapters::embedder;
+use contexture_adapters::http::{
+    HeaderMap, HeaderName, HeaderValue, HttpEndpoint, HttpEndpointConfig, RemoteService,
 };
-use crate::config::{Config, CredentialSource, ProviderConfig, ProviderKind};
-use crate::context::Tokenizers;
-use crate::domain::pipeline::{EmbedderDefinition, ProviderModel};
-use crate::fault::{Fault, Refusal, reason};
-use crate::ports::clock::Clock;
-use crate::ports::embedder::{Embedder, EmbedderInfo, Waiting};
-use crate::ports::states::SharedStates;
-use crate::resilience::limiter::{self, Limiter};
-use crate::resilience::terms::{Limits, Standing};
+use contexture_adapters::providers::{
+    ANSWER_OVERHEAD_BYTES, NUMBER_BYTES_MAX, ProviderApi, ProviderAuthorization, ProviderEmbedder,
+    ProviderEmbedderParts,
+};
+use contexture_core::context::TokenizerRegistry;
+use contexture_core::domain::pipeline::{EmbedderDefinition, ProviderModel};
+use contexture_core::fault::{Fault, Refusal, reason};
+use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbedderWaitStatus};
+use contexture_core::ports::shared_states::SharedStateStore;
+use contexture_core::resilience::limiter::{self, ProviderLimiter};
+use contexture_core::resilience::quota_protocol::{ProviderLimits, QuotaStatus};
 
 /// Special tokens that a model is expected to add when its pipeline does not say.
 const TOKENS_RESERVED_DEFAULT: usize = 2;
@@ -29,28 +32,28 @@ const TOKENS_RESERVED_DEFAULT: usize = 2;
 const CALL_TOKENS_MAX: usize = 100_000;
 
 /// The models that this process can open.
-pub(super) struct Models {
+pub(super) struct EmbedderFactory {
     providers: Vec<ProviderConfig>,
-    tokenizers: Tokenizers,
-    states: Arc<dyn SharedStates>,
-    clock: Arc<dyn Clock>,
+    tokenizers: TokenizerRegistry,
+    states: Arc<dyn SharedStateStore>,
+    clock: Arc<dyn WallClock>,
     holder: String,
-    open: Mutex<HashMap<String, Open>>,
+    open: Mutex<HashMap<String, SharedProvider>>,
 }
 
 /// What all models of a provider share.
 #[derive(Clone)]
-struct Open {
-    limiter: Arc<Limiter>,
+struct SharedProvider {
+    limiter: Arc<ProviderLimiter>,
     credential: Option<Arc<dyn Credential>>,
 }
 
-impl Models {
+impl EmbedderFactory {
     pub(super) fn new(
-        config: &Config,
-        tokenizers: Tokenizers,
-        states: Arc<dyn SharedStates>,
-        clock: Arc<dyn Clock>,
+        config: &ContextureConfig,
+        tokenizers: TokenizerRegistry,
+        states: Arc<dyn SharedStateStore>,
+        clock: Arc<dyn WallClock>,
     ) -> Self {
         let holder = uuid::Uuid::from_u64_pair(clock.now_ms(), process_number()).to_string();
         Self {
@@ -71,9 +74,9 @@ impl Models {
         let (models, wanted) = (self.clone(), definition.clone());
         let open = move || match &wanted {
             EmbedderDefinition::Provider(model) => models.at_provider(model),
-            _ => embedder::open(&wanted),
+            _ => embedder::open_embedder(&wanted),
         };
-        tokio::task::spawn_blocking(open).await.map_err(super::internal)?
+        tokio::task::spawn_blocking(open).await.map_err(super::internal_refusal)?
     }
 
     fn at_provider(&self, model: &ProviderModel) -> Result<Arc<dyn Embedder>, Refusal> {
@@ -82,20 +85,20 @@ impl Models {
         let refuse = |why: String| {
             Refusal::invalid("provider_unusable", "embedder.provider", format!("{label}: {why}"))
         };
-        let Open { limiter, credential } =
+        let SharedProvider { limiter, credential } =
             self.shared(provider).map_err(|fault| refuse(fault.to_string()))?;
-        let shape = shape(provider.kind);
+        let shape = provider_shape(provider.kind);
         let info = self.info(provider, model, shape)?;
         let base = provider.base_url.as_deref().or(shape.base_url_default());
         let base = base.ok_or_else(|| refuse("its provider needs a base_url".to_owned()))?;
-        let endpoint = EndpointConfig {
+        let endpoint = HttpEndpointConfig {
             url: shape.url(base, &model.model, provider.api_version.as_deref()),
             api_key: None,
             call_max: provider.call_max,
-            answer_bytes_max: info.batch_texts_max * info.dims * NUMBER_BYTES_MAX + ANSWER_BYTES_BESIDES,
+            answer_bytes_max: info.batch_texts_max * info.dims * NUMBER_BYTES_MAX + ANSWER_OVERHEAD_BYTES,
         };
-        let service = Service { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
-        let endpoint = Endpoint::new(service, &endpoint, self.clock.clone())
+        let service = RemoteService { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
+        let endpoint = HttpEndpoint::new(service, &endpoint, self.clock.clone())
             .map_err(|fault| refuse(fault.to_string()))?;
         let words = |text: &Option<String>| text.clone().unwrap_or_default();
         let input_types = (model.passage_input_type.is_some() || model.query_input_type.is_some())
@@ -104,7 +107,7 @@ impl Models {
             .tokenizers
             .get(&model.tokenizer)
             .map_err(|refusal| Refusal { field: "embedder.tokenizer".to_owned(), ..refusal })?;
-        Ok(Arc::new(ProviderEmbedder::new(Parts {
+        Ok(Arc::new(ProviderEmbedder::new(ProviderEmbedderParts {
             label: label.clone(),
             info,
             shape,
@@ -116,14 +119,14 @@ impl Models {
             tokenizer,
             endpoint,
             call_max: provider.call_max,
-            headers: headers(provider)
+            headers: provider_headers(provider)
                 .map_err(|name| refuse(format!("the header '{name}' cannot be sent")))?,
             authorization: credential.map(|credential| {
                 let (header, prefix) = match provider.credential {
                     CredentialSource::Key(_) | CredentialSource::File(_) => shape.key_header(),
-                    _ => Shape::token_header(),
+                    _ => ProviderApi::token_header(),
                 };
-                Authorization { header, prefix, credential }
+                ProviderAuthorization { header, prefix, credential }
             }),
             limiter,
             clock: self.clock.clone(),
@@ -134,7 +137,7 @@ impl Models {
         &self,
         provider: &ProviderConfig,
         model: &ProviderModel,
-        shape: Shape,
+        shape: ProviderApi,
     ) -> Result<EmbedderInfo, Refusal> {
         let prefix = model.passage_prefix.as_deref().unwrap_or_default();
         let tokenizer = self.tokenizers.get(&model.tokenizer)?;
@@ -142,7 +145,7 @@ impl Models {
         let texts_max = provider.texts_max.unwrap_or(usize::MAX).min(shape.texts_max());
         let tokens_max = shape.tokens_max_per_call().unwrap_or(CALL_TOKENS_MAX);
         Ok(EmbedderInfo {
-            model: name_of(model),
+            model: vector_space_name(model),
             dims: model.dims,
             tokens_max: model.tokens_max,
             tokens_reserved: reserved,
@@ -168,14 +171,17 @@ impl Models {
     }
 
     /// How the providers of the configuration stand that were ever called.
-    pub(super) async fn standings(&self) -> Result<Vec<(String, Standing)>, Fault> {
-        let credentials: Vec<(&str, Limits)> =
-            self.providers.iter().map(|provider| (provider.name.as_str(), limits(provider))).collect();
-        limiter::standings(&*self.states, &credentials).await
+    pub(super) async fn standings(&self) -> Result<Vec<(String, QuotaStatus)>, Fault> {
+        let credentials: Vec<(&str, ProviderLimits)> = self
+            .providers
+            .iter()
+            .map(|provider| (provider.name.as_str(), provider_limits(provider)))
+            .collect();
+        limiter::read_quota_statuses(&*self.states, &credentials).await
     }
 
     /// What calls of a model wait for, as all processes share it.
-    pub(super) async fn waiting(&self, definition: &EmbedderDefinition) -> Option<Waiting> {
+    pub(super) async fn waiting(&self, definition: &EmbedderDefinition) -> Option<EmbedderWaitStatus> {
         let EmbedderDefinition::Provider(model) = definition else { return None };
         let standings = self.standings().await.ok()?;
         let (_, standing) = standings.into_iter().find(|(name, _)| *name == model.provider)?;
@@ -183,26 +189,29 @@ impl Models {
         standing.waiting_for(label)
     }
 
-    fn shared(&self, provider: &ProviderConfig) -> Result<Open, Fault> {
+    fn shared(&self, provider: &ProviderConfig) -> Result<SharedProvider, Fault> {
         let mut opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = opened.get(&provider.name) {
             return Ok(open.clone());
         }
-        let limiter = Limiter::new(
+        let limiter = ProviderLimiter::new(
             self.states.clone(),
             self.clock.clone(),
             &provider.name,
             &self.holder,
-            limits(provider),
+            provider_limits(provider),
             provider.call_max,
         );
-        let credential = match sources::of(&provider.credential)? {
-            Some(config) => {
-                Some(credentials::open(&provider.name, config, self.states.clone(), self.clock.clone())?)
-            }
+        let credential = match sources::credential_config(&provider.credential)? {
+            Some(config) => Some(credentials::open_credential(
+                &provider.name,
+                config,
+                self.states.clone(),
+                self.clock.clone(),
+            )?),
             None => None,
         };
-        let open = Open { limiter: Arc::new(limiter), credential };
+        let open = SharedProvider { limiter: Arc::new(limiter), credential };
         opened.insert(provider.name.clone(), open.clone());
         Ok(open)
     }
@@ -217,7 +226,7 @@ fn process_number() -> u64 {
 }
 
 /// Names what makes vectors differ; part of the epoch and of the cache's keys.
-fn name_of(model: &ProviderModel) -> String {
+fn vector_space_name(model: &ProviderModel) -> String {
     let mut name = format!("{}/{}", model.provider, model.model);
     for (word, text) in [
         ("dims", &model.send_dims.then(|| model.dims.to_string())),
@@ -233,26 +242,26 @@ fn name_of(model: &ProviderModel) -> String {
     name
 }
 
-fn limits(provider: &ProviderConfig) -> Limits {
-    Limits {
+fn provider_limits(provider: &ProviderConfig) -> ProviderLimits {
+    ProviderLimits {
         requests_per_minute: provider.requests_per_minute,
         tokens_per_minute: provider.tokens_per_minute,
         calls_max: provider.calls_max,
     }
 }
 
-fn shape(kind: ProviderKind) -> Shape {
+fn provider_shape(kind: ProviderKind) -> ProviderApi {
     match kind {
-        ProviderKind::OpenAi => Shape::OpenAi,
-        ProviderKind::Azure => Shape::Azure,
-        ProviderKind::Cohere => Shape::Cohere,
-        ProviderKind::Voyage => Shape::Voyage,
-        ProviderKind::Gemini => Shape::Gemini,
+        ProviderKind::OpenAi => ProviderApi::OpenAi,
+        ProviderKind::Azure => ProviderApi::Azure,
+        ProviderKind::Cohere => ProviderApi::Cohere,
+        ProviderKind::Voyage => ProviderApi::Voyage,
+        ProviderKind::Gemini => ProviderApi::Gemini,
     }
 }
 
 /// The headers of every call; the name of one that cannot be sent.
-fn headers(provider: &ProviderConfig) -> Result<HeaderMap, String> {
+fn provider_headers(provider: &ProviderConfig) -> Result<HeaderMap, String> {
     let header = |(name, value): (&String, &String)| {
         let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
         let (Ok(header), Ok(mut value)) = parsed else { return Err(name.clone()) };

@@ -2,39 +2,39 @@
 
 use std::sync::Arc;
 
-use super::catalog::StoreCatalog;
-use super::engines::Exchange;
-use crate::adapters::files::FileReferences;
+use super::backends::ProducerExchange;
+use super::catalog::CollectionStoreCatalog;
 use crate::config::BrokerConfig;
-use crate::domain::ids::CollectionKey;
-use crate::domain::pipeline::{DEFAULT_TOML, Pipeline};
-use crate::fault::Refusal;
-use crate::ingest::intake::{Access, Found, Intake};
-use crate::ingest::submit::Submitter;
-use crate::ports::ledger::Ledger;
-use crate::ports::producers::References;
 use crate::server::auth::local_principal;
+use contexture_adapters::file_references::FileReferences;
+use contexture_core::domain::ids::CollectionKey;
+use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
+use contexture_core::fault::Refusal;
+use contexture_core::ingest::intake::{BrokerIntake, CreateCollectionFn, ProducerAccess};
+use contexture_core::ingest::submit::DocumentSubmitter;
+use contexture_core::ports::ledger::Ledger;
+use contexture_core::ports::producers::BodyReferenceFetcher;
 
 /// Opens the folders that bodies may come from.
-pub(super) fn open(
+pub(super) fn open_intake(
     config: &BrokerConfig,
-    exchange: Exchange,
-    submitter: Arc<Submitter>,
+    exchange: ProducerExchange,
+    submitter: Arc<DocumentSubmitter>,
     ledger: Arc<dyn Ledger>,
-    catalog: Arc<StoreCatalog>,
-) -> Result<Intake, Refusal> {
-    Ok(Intake {
+    catalog: Arc<CollectionStoreCatalog>,
+) -> Result<BrokerIntake, Refusal> {
+    Ok(BrokerIntake {
         submitter,
         ledger,
         producers: exchange.producers,
         events: exchange.events,
-        access: Access::new(local_principal()?.tenant().clone(), config.producers.clone()),
-        references: references(config)?,
-        found: config.create_collections.then(|| founder(catalog)),
+        access: ProducerAccess::new(local_principal()?.tenant().clone(), config.producers.clone()),
+        references: open_file_references(config)?,
+        found: config.create_collections.then(|| collection_creator(catalog)),
     })
 }
 
-fn references(config: &BrokerConfig) -> Result<Option<Arc<dyn References>>, Refusal> {
+fn open_file_references(config: &BrokerConfig) -> Result<Option<Arc<dyn BodyReferenceFetcher>>, Refusal> {
     if config.body_roots.is_empty() {
         return Ok(None);
     }
@@ -48,9 +48,9 @@ fn references(config: &BrokerConfig) -> Result<Option<Arc<dyn References>>, Refu
     Ok(Some(Arc::new(files)))
 }
 
-fn founder(catalog: Arc<StoreCatalog>) -> Found {
+fn collection_creator(catalog: Arc<CollectionStoreCatalog>) -> CreateCollectionFn {
     Box::new(move |key: CollectionKey| {
         let catalog = catalog.clone();
-        Box::pin(async move { catalog.found(&key, &Pipeline::from_toml(DEFAULT_TOML)?).await })
+        Box::pin(async move { catalog.found(&key, &Pipeline::from_toml(DEFAULT_PIPELINE_TOML)?).await })
     })
 }

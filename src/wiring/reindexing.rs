@@ -6,38 +6,38 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Stack, catalog, require_same};
-use crate::domain::ids::{CollectionId, CollectionKey, Generation};
-use crate::domain::pipeline::{DEFAULT_TOML, Pipeline};
-use crate::fault::{Refusal, RefusalKind};
-use crate::ingest::estimate::{Batching, Estimate, Estimator};
-use crate::jobs::reindex::Reindexing;
-use crate::ports::catalog::Catalog;
-use crate::ports::embedder::{Embedder, Waiting};
-use crate::ports::generations::{BuildPace, GenerationRecord};
-use crate::ports::ledger::CollectionRecord;
+use super::{ServiceStack, catalog, require_same_pipeline};
+use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
+use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
+use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::ingest::estimate::{EmbedBatchLimits, IngestEstimate, IngestEstimator};
+use contexture_core::jobs::reindex::ReindexControl;
+use contexture_core::ports::catalog::CollectionCatalog;
+use contexture_core::ports::embedder::{Embedder, EmbedderWaitStatus};
+use contexture_core::ports::generations::{GenerationBuildPace, GenerationRecord};
+use contexture_core::ports::ledger::CollectionRecord;
 
 /// Documents that are looked at together for an estimate.
 const PAGE_DOCUMENTS: usize = 64;
 /// Time between two looks at which generation serves.
-const LOOK: Duration = Duration::from_millis(20);
+const SERVING_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-impl Stack {
+impl ServiceStack {
     /// Adds up what documents of a collection would cost; the collection need not exist.
     pub async fn estimator(
         &self,
         collection: &CollectionId,
         pipeline: Option<&Pipeline>,
-    ) -> Result<(Estimator, Arc<dyn Embedder>), Refusal> {
+    ) -> Result<(IngestEstimator, Arc<dyn Embedder>), Refusal> {
         let key = self.key(collection);
         let pipeline = match (self.ledger.collection(&key).await?, pipeline) {
             (Some(record), Some(pipeline)) => {
-                require_same(&record, pipeline)?;
+                require_same_pipeline(&record, pipeline)?;
                 pipeline.clone()
             }
             (Some(record), None) => Pipeline::from_toml(&record.pipeline)?,
             (None, Some(pipeline)) => pipeline.clone(),
-            (None, None) => Pipeline::from_toml(DEFAULT_TOML)?,
+            (None, None) => Pipeline::from_toml(DEFAULT_PIPELINE_TOML)?,
         };
         self.estimator_under(key, &pipeline).await
     }
@@ -46,16 +46,16 @@ impl Stack {
         &self,
         key: CollectionKey,
         pipeline: &Pipeline,
-    ) -> Result<(Estimator, Arc<dyn Embedder>), Refusal> {
+    ) -> Result<(IngestEstimator, Arc<dyn Embedder>), Refusal> {
         let embedder = self.catalog.model(&pipeline.embedder).await?;
-        let sizes = catalog::sizes(pipeline, &*embedder)?;
+        let sizes = catalog::chunk_sizes(pipeline, &*embedder)?;
         let limits = &self.stages.limits;
-        let batching = Batching {
+        let batching = EmbedBatchLimits {
             texts_max: limits.embed_batch_texts_max,
             tokens_max: limits.embed_batch_tokens_max,
             chunks_max: limits.chunks_per_document_max,
         };
-        let estimator = Estimator::new(self.ledger.clone(), key, embedder.clone(), sizes, batching);
+        let estimator = IngestEstimator::new(self.ledger.clone(), key, embedder.clone(), sizes, batching);
         Ok((estimator, embedder))
     }
 
@@ -64,7 +64,7 @@ impl Stack {
         &self,
         collection: &CollectionKey,
         pipeline: &Pipeline,
-    ) -> Result<(Estimate, Arc<dyn Embedder>), Refusal> {
+    ) -> Result<(IngestEstimate, Arc<dyn Embedder>), Refusal> {
         let (mut estimator, embedder) = self.estimator_under(collection.clone(), pipeline).await?;
         let mut after = 0;
         loop {
@@ -81,8 +81,8 @@ impl Stack {
     }
 
     /// The generations of collections, to work with.
-    pub fn reindexing(&self) -> Reindexing {
-        Reindexing::new(self.ledger.clone(), self.stages.clock.clone())
+    pub fn reindexing(&self) -> ReindexControl {
+        ReindexControl::new(self.ledger.clone(), self.stages.clock.clone())
     }
 
     /// Begins to build a collection under another pipeline.
@@ -90,7 +90,7 @@ impl Stack {
         &self,
         collection: &CollectionKey,
         pipeline: &Pipeline,
-        pace: BuildPace,
+        pace: GenerationBuildPace,
     ) -> Result<GenerationRecord, Refusal> {
         let epoch = self.catalog.epoch_of(pipeline).await?;
         self.reindexing().start(collection, &pipeline.to_toml()?, epoch, pace).await
@@ -100,7 +100,7 @@ impl Stack {
     pub async fn until_serving(
         &self,
         collection: &CollectionKey,
-        generation: Generation,
+        generation: GenerationNumber,
         wait_max: Duration,
     ) -> Result<(), Refusal> {
         if self.shared {
@@ -118,12 +118,12 @@ impl Stack {
                 );
                 return Err(Refusal::new(RefusalKind::Deadline, "not_serving_yet", "", message));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SERVING_POLL_INTERVAL).await;
         }
     }
 
     /// What the calls of a generation's model wait for.
-    pub async fn waiting_to_build(&self, home: &CollectionRecord) -> Option<Waiting> {
+    pub async fn waiting_to_build(&self, home: &CollectionRecord) -> Option<EmbedderWaitStatus> {
         let pipeline = Pipeline::from_toml(&home.pipeline).ok()?;
         self.models.waiting(&pipeline.embedder).await
     }
@@ -131,7 +131,9 @@ impl Stack {
     /// What this machine keeps of a generation on its disk, in bytes.
     pub async fn disk_bytes(&self, home: &CollectionRecord) -> Result<u64, Refusal> {
         let directory = self.catalog.directory(home);
-        tokio::task::spawn_blocking(move || bytes_in(&directory)).await.map_err(super::internal)
+        tokio::task::spawn_blocking(move || directory_bytes(&directory))
+            .await
+            .map_err(super::internal_refusal)
     }
 
     /// The time of this process, in ms since the Unix epoch.
@@ -141,10 +143,10 @@ impl Stack {
 }
 
 /// What a directory takes; files that vanish meanwhile count nothing.
-fn bytes_in(directory: &Path) -> u64 {
+fn directory_bytes(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
     let bytes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
+        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
         Ok(metadata) => metadata.len(),
         Err(_) => 0,
     });

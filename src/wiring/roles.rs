@@ -4,12 +4,12 @@
 //! command that leaves work behind does that work. Where processes share a ledger, a command
 //! leaves it to the workers.
 
-use crate::config::Config;
-use crate::domain::task::Stage;
+use crate::config::ContextureConfig;
+use contexture_core::domain::task::IngestStage;
 
 /// What this process does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Roles {
+pub enum ProcessRole {
     /// Serves the API and, with workers, runs everything else, until it is stopped.
     Serve {
         /// Whether it runs the stages and the intake of the broker.
@@ -20,7 +20,7 @@ pub enum Roles {
         /// Whether it takes in what producers publish to the broker.
         submit: bool,
         /// The stages.
-        stages: Vec<Stage>,
+        stages: Vec<IngestStage>,
     },
     /// One command that changes something.
     Change,
@@ -38,9 +38,9 @@ pub enum Roles {
 /// What a role comes to under a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a duty of its own")]
-pub(super) struct Duties {
+pub(super) struct StartupPlan {
     /// Stages to run.
-    pub(super) stages: Vec<Stage>,
+    pub(super) stages: Vec<IngestStage>,
     /// Whether to take in what producers publish.
     pub(super) submit: bool,
     /// Whether to open lexical indexes.
@@ -55,10 +55,10 @@ pub(super) struct Duties {
     pub(super) follow_all: bool,
 }
 
-impl Roles {
-    pub(super) fn duties(&self, config: &Config) -> Duties {
+impl ProcessRole {
+    pub(super) fn duties(&self, config: &ContextureConfig) -> StartupPlan {
         let shared = config.backends.ledger.is_some();
-        let all = Stage::ALL.to_vec();
+        let all = IngestStage::ALL.to_vec();
         let alone = |work: bool| if work && !shared { all.clone() } else { Vec::new() };
         let stages = match self {
             Self::Serve { workers: true } => all.clone(),
@@ -70,11 +70,11 @@ impl Roles {
         let lasting = matches!(self, Self::Serve { .. } | Self::Work { .. });
         let index = match self {
             Self::Serve { .. } | Self::Ask { .. } | Self::Mend => true,
-            Self::Work { .. } => !shared || stages.contains(&Stage::Index),
+            Self::Work { .. } => !shared || stages.contains(&IngestStage::Index),
             Self::Change => !shared,
             Self::Look => false,
         };
-        Duties {
+        StartupPlan {
             submit: matches!(self, Self::Serve { workers: true } | Self::Work { submit: true, .. }),
             may_read_only: matches!(self, Self::Ask { .. }) && shared,
             looks: matches!(self, Self::Look),

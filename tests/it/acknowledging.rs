@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::domain::task::{Envelope, Stage, Task};
+use contexture::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use contexture::fault::Fault;
 use contexture::ingest::worker;
-use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
-use contexture::ports::ledger::{Ledger, State};
+use contexture::ports::broker::{Broker, BrokerConsumer, BrokerDelivery, OutgoingMessage};
+use contexture::ports::ledger::{Ledger, VersionState};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -25,25 +25,25 @@ struct Watching {
     inner: Arc<MemoryBroker>,
     ledger: Arc<MemoryLedger>,
     /// Stage, state of the version, and messages for the next stage, at each acknowledgement.
-    seen: Arc<Mutex<Vec<(Stage, State, u64)>>>,
+    seen: Arc<Mutex<Vec<(IngestStage, VersionState, u64)>>>,
 }
 
 struct WatchingConsumer {
-    inner: Box<dyn Consumer>,
+    inner: Box<dyn BrokerConsumer>,
     broker: Arc<MemoryBroker>,
     ledger: Arc<MemoryLedger>,
-    stage: Stage,
-    held: HashMap<u64, Task>,
-    seen: Arc<Mutex<Vec<(Stage, State, u64)>>>,
+    stage: IngestStage,
+    held: HashMap<u64, IngestTask>,
+    seen: Arc<Mutex<Vec<(IngestStage, VersionState, u64)>>>,
 }
 
 #[async_trait]
 impl Broker for Watching {
-    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+    async fn publish(&self, messages: Vec<OutgoingMessage>) -> Result<(), Fault> {
         self.inner.publish(messages).await
     }
 
-    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+    async fn consume(&self, stage: IngestStage) -> Result<Box<dyn BrokerConsumer>, Fault> {
         Ok(Box::new(WatchingConsumer {
             inner: self.inner.consume(stage).await?,
             broker: self.inner.clone(),
@@ -54,7 +54,7 @@ impl Broker for Watching {
         }))
     }
 
-    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+    async fn depth(&self, stage: IngestStage) -> Result<u64, Fault> {
         self.inner.depth(stage).await
     }
 
@@ -64,8 +64,8 @@ impl Broker for Watching {
 }
 
 #[async_trait]
-impl Consumer for WatchingConsumer {
-    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
+impl BrokerConsumer for WatchingConsumer {
+    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<BrokerDelivery>, Fault> {
         let deliveries = self.inner.receive(messages_max, linger).await?;
         for delivery in &deliveries {
             let (_, task) = delivery.envelope.clone().unwrap().open();
@@ -79,9 +79,9 @@ impl Consumer for WatchingConsumer {
             let key = &self.held[tag].key;
             let state = self.ledger.history(&key.collection_key(), &key.document_id).await?[0].state;
             let next = match self.stage {
-                Stage::Chunk => self.broker.depth(Stage::Embed).await?,
-                Stage::Embed => self.broker.depth(Stage::Index).await?,
-                Stage::Index => 0,
+                IngestStage::Chunk => self.broker.depth(IngestStage::Embed).await?,
+                IngestStage::Embed => self.broker.depth(IngestStage::Index).await?,
+                IngestStage::Index => 0,
             };
             self.seen.lock().unwrap().push((self.stage, state, next));
         }
@@ -96,10 +96,13 @@ async fn what_is_acknowledged_is_recorded_and_handed_on() {
     let inner = Arc::new(MemoryBroker::new(house.clock.clone()));
     let broker = Arc::new(Watching { inner, ledger: house.ledger.clone(), seen: seen.clone() });
     let task = house.accept("home", "a").await;
-    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, task))]).await.unwrap();
-    for stage in Stage::ALL {
+    broker
+        .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task))])
+        .await
+        .unwrap();
+    for stage in IngestStage::ALL {
         let stop = watch::Sender::new(false);
-        let working = tokio::spawn(worker::run(house.stages(broker.clone()), stage, stop.subscribe()));
+        let working = tokio::spawn(worker::run_worker(house.stages(broker.clone()), stage, stop.subscribe()));
         let acknowledged = async {
             while broker.depth(stage).await.unwrap() > 0 {
                 tokio::task::yield_now().await;
@@ -110,9 +113,9 @@ async fn what_is_acknowledged_is_recorded_and_handed_on() {
         working.await.unwrap();
     }
     let expected = [
-        (Stage::Chunk, State::Chunked, 1),
-        (Stage::Embed, State::Embedded, 1),
-        (Stage::Index, State::Visible, 0),
+        (IngestStage::Chunk, VersionState::Chunked, 1),
+        (IngestStage::Embed, VersionState::Embedded, 1),
+        (IngestStage::Index, VersionState::Visible, 0),
     ];
     assert_eq!(*seen.lock().unwrap(), expected);
 }

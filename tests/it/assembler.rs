@@ -11,9 +11,9 @@ mod templates;
 
 use std::sync::Arc;
 
-use contexture::context::answer::Assembled;
-use contexture::context::assemble::{AssemblyInput, Candidate, assemble};
-use contexture::context::request::{Assembly, Format};
+use contexture::context::answer::AssembledContext;
+use contexture::context::assemble::{AssemblyInput, ContextCandidate, assemble_context};
+use contexture::context::request::{AssemblyRequest, ContextFormat};
 use contexture::domain::chunk::Chunk;
 
 use crate::support::tokenizers::Cl100k;
@@ -21,18 +21,18 @@ use crate::support::tokenizers::Cl100k;
 const SENTENCE: &str = "Set the flag before you start the worker, or the queue stays paused until the next deploy \
                         and every message that arrives in between waits in the retry tier of its own stage.";
 
-fn assembly(budget: usize, format: Format) -> Assembly {
-    Assembly { budget, style: format.into(), explain: true, ..Assembly::default() }
+fn assembly(budget: usize, format: ContextFormat) -> AssemblyRequest {
+    AssemblyRequest { budget, style: format.into(), explain: true, ..AssemblyRequest::default() }
 }
 
-fn candidate(chunk: Chunk, score: f32) -> Candidate {
-    Candidate { chunk: Arc::new(chunk), score }
+fn candidate(chunk: Chunk, score: f32) -> ContextCandidate {
+    ContextCandidate { chunk: Arc::new(chunk), score }
 }
 
-fn input(candidates: Vec<Candidate>) -> AssemblyInput {
+fn input(candidates: Vec<ContextCandidate>) -> AssemblyInput {
     AssemblyInput { candidates, ..AssemblyInput::default() }
 }
 
-fn run(candidates: Vec<Candidate>, budget: usize) -> Assembled {
-    assemble(&input(candidates), &assembly(budget, Format::Markdown), &Cl100k)
+fn run(candidates: Vec<ContextCandidate>, budget: usize) -> AssembledContext {
+    assemble_context(&input(candidates), &assembly(budget, ContextFormat::Markdown), &Cl100k)
 }

@@ -9,26 +9,26 @@ mod staged;
 
 use std::time::Duration;
 
-use contexture::jobs::audit::{self, Audited, Pace, Report};
-use contexture::jobs::repair::{self, Repaired};
+use contexture::jobs::audit::{self, AuditOutcome, AuditPace, AuditReport};
+use contexture::jobs::repair::{self, RepairOutcome};
 
 use crate::support::site::Site;
 
 /// Without a limit, and with a short pause before suspects are looked at again.
-const PACE: Pace = Pace { entries_per_second: 0, pause: Duration::from_millis(20) };
+const PACE: AuditPace = AuditPace { entries_per_second: 0, pause: Duration::from_millis(20) };
 
-async fn audit(site: &Site) -> Audited {
-    audit::run(&site.stages, &site.open, PACE, 1000, |_| {}).await.unwrap()
+async fn audit(site: &Site) -> AuditOutcome {
+    audit::audit_collection(&site.stages, &site.open, PACE, 1000, |_| {}).await.unwrap()
 }
 
-async fn report(site: &Site) -> Report {
+async fn report(site: &Site) -> AuditReport {
     audit(site).await.report
 }
 
-async fn repair(site: &Site) -> Repaired {
-    repair::run(&site.stages, &site.open, |_, _| {}).await.unwrap()
+async fn repair(site: &Site) -> RepairOutcome {
+    repair::repair_collection(&site.stages, &site.open, |_, _| {}).await.unwrap()
 }
 
-fn clean(documents: u64) -> Report {
-    Report { documents, ..Report::default() }
+fn clean(documents: u64) -> AuditReport {
+    AuditReport { documents, ..AuditReport::default() }
 }

@@ -3,45 +3,45 @@
 use std::sync::Arc;
 
 use contexture::context::answer::Passage;
-use contexture::context::assemble::Candidate;
-use contexture::context::baselines::{Baseline, Packed, pack};
-use contexture::context::render::render;
-use contexture::context::request::Format;
+use contexture::context::assemble::ContextCandidate;
+use contexture::context::render::render_passages;
+use contexture::context::request::ContextFormat;
+use contexture::lab::baselines::{BaselineContext, BaselinePacker, pack_baseline};
 use proptest::prelude::*;
 
 use crate::support::corpora::{chunk, corpus};
 use crate::support::tokenizers::{Cl100k, Runs, all};
 
-fn candidate(document: &str, start: usize, text: &str, score: f32) -> Candidate {
-    Candidate { chunk: Arc::new(chunk(document, start, text)), score }
+fn candidate(document: &str, start: usize, text: &str, score: f32) -> ContextCandidate {
+    ContextCandidate { chunk: Arc::new(chunk(document, start, text)), score }
 }
 
 fn words(word: &str, number: usize) -> String {
     vec![word; number].join(" ")
 }
 
-fn texts(packed: &Packed) -> Vec<&str> {
+fn texts(packed: &BaselineContext) -> Vec<&str> {
     packed.passages.iter().map(|passage| passage.text.as_str()).collect()
 }
 
-fn packed(baseline: Baseline, candidates: &[Candidate], budget: usize) -> Packed {
-    pack(baseline, candidates, budget, Format::Markdown, &Cl100k)
+fn packed(baseline: BaselinePacker, candidates: &[ContextCandidate], budget: usize) -> BaselineContext {
+    pack_baseline(baseline, candidates, budget, ContextFormat::Markdown, &Cl100k)
 }
 
 /// Tokens of a context of exactly these candidates.
-fn room_for(candidates: &[&Candidate]) -> usize {
-    let alone: Vec<Candidate> = candidates.iter().map(|candidate| (*candidate).clone()).collect();
-    let whole = packed(Baseline::GreedySkip, &alone, 100_000);
+fn room_for(candidates: &[&ContextCandidate]) -> usize {
+    let alone: Vec<ContextCandidate> = candidates.iter().map(|candidate| (*candidate).clone()).collect();
+    let whole = packed(BaselinePacker::GreedySkip, &alone, 100_000);
     assert_eq!(whole.passages.len(), alone.len());
     whole.tokens
 }
 
-fn any_baseline() -> impl Strategy<Value = Baseline> {
-    prop::sample::select(Baseline::ALL.to_vec())
+fn any_baseline() -> impl Strategy<Value = BaselinePacker> {
+    prop::sample::select(BaselinePacker::ALL.to_vec())
 }
 
-fn any_format() -> impl Strategy<Value = Format> {
-    prop::sample::select(Format::ALL.to_vec())
+fn any_format() -> impl Strategy<Value = ContextFormat> {
+    prop::sample::select(ContextFormat::ALL.to_vec())
 }
 
 proptest! {
@@ -56,10 +56,10 @@ proptest! {
         which in 0..all().len(),
     ) {
         let tokenizer = all()[which];
-        let packed = pack(baseline, &corpus.input.candidates, budget, format, tokenizer);
+        let packed = pack_baseline(baseline, &corpus.input.candidates, budget, format, tokenizer);
         prop_assert!(packed.tokens <= budget);
         prop_assert_eq!(packed.tokens, tokenizer.count(&packed.context));
-        prop_assert_eq!(&packed.context, &render(&packed.passages, format));
+        prop_assert_eq!(&packed.context, &render_passages(&packed.passages, format));
         for passage in &packed.passages {
             let (_, text) = corpus.documents.iter().find(|(id, _)| *id == passage.document_id).unwrap();
             prop_assert_eq!(&text[passage.span.start..passage.span.end], passage.text.as_str());
@@ -75,7 +75,7 @@ proptest! {
 }
 
 /// Chunks of plain words, by rank.
-fn plain_candidates() -> impl Strategy<Value = Vec<Candidate>> {
+fn plain_candidates() -> impl Strategy<Value = Vec<ContextCandidate>> {
     let piece = (0..4_usize, 1..40_usize);
     prop::collection::vec(piece, 0..30).prop_map(|pieces| {
         let one = |(rank, (document, number)): (usize, &(usize, usize))| {
@@ -88,11 +88,16 @@ fn plain_candidates() -> impl Strategy<Value = Vec<Candidate>> {
 }
 
 /// The rules as they are told, counting the whole context for every chunk.
-fn counted_each_time(candidates: &[Candidate], budget: usize, format: Format, stops: bool) -> Vec<Candidate> {
-    let mut chosen: Vec<Candidate> = Vec::new();
+fn counted_each_time(
+    candidates: &[ContextCandidate],
+    budget: usize,
+    format: ContextFormat,
+    stops: bool,
+) -> Vec<ContextCandidate> {
+    let mut chosen: Vec<ContextCandidate> = Vec::new();
     for candidate in candidates {
         chosen.push(candidate.clone());
-        if pack(Baseline::GreedySkip, &chosen, 1_000_000, format, &Cl100k).tokens > budget {
+        if pack_baseline(BaselinePacker::GreedySkip, &chosen, 1_000_000, format, &Cl100k).tokens > budget {
             chosen.pop();
             if stops {
                 break;
@@ -111,10 +116,10 @@ proptest! {
         budget in 0..1500_usize,
         format in any_format(),
     ) {
-        for (baseline, stops) in [(Baseline::RankPrefix, true), (Baseline::GreedySkip, false)] {
+        for (baseline, stops) in [(BaselinePacker::RankPrefix, true), (BaselinePacker::GreedySkip, false)] {
             let chosen = counted_each_time(&candidates, budget, format, stops);
-            let expected = pack(Baseline::GreedySkip, &chosen, 1_000_000, format, &Cl100k);
-            prop_assert_eq!(pack(baseline, &candidates, budget, format, &Cl100k), expected);
+            let expected = pack_baseline(BaselinePacker::GreedySkip, &chosen, 1_000_000, format, &Cl100k);
+            prop_assert_eq!(pack_baseline(baseline, &candidates, budget, format, &Cl100k), expected);
         }
     }
 }
@@ -126,12 +131,12 @@ fn a_prefix_stops_where_a_skipping_fill_goes_on() {
     let last = candidate("c.md", 0, "The sail is made of hemp.", 0.8);
     let candidates = [small.clone(), large, last.clone()];
     let budget = room_for(&[&small, &last]);
-    let prefix = packed(Baseline::RankPrefix, &candidates, budget);
+    let prefix = packed(BaselinePacker::RankPrefix, &candidates, budget);
     assert_eq!(texts(&prefix), ["The anchor is made of iron."]);
-    let skipping = packed(Baseline::GreedySkip, &candidates, budget);
+    let skipping = packed(BaselinePacker::GreedySkip, &candidates, budget);
     assert_eq!(texts(&skipping), ["The anchor is made of iron.", "The sail is made of hemp."]);
     assert_eq!(skipping.tokens, budget, "the last token is used");
-    assert_eq!(texts(&packed(Baseline::GreedySkip, &candidates, budget - 1)).len(), 1);
+    assert_eq!(texts(&packed(BaselinePacker::GreedySkip, &candidates, budget - 1)).len(), 1);
 }
 
 #[test]
@@ -141,24 +146,27 @@ fn mmr_prefers_what_was_not_said_yet() {
     let other = candidate("c.md", 0, "Sails need hemp; ropes are twisted from its fibres.", 0.8);
     let candidates = [first.clone(), echo.clone(), other.clone()];
     let budget = room_for(&[&first, &echo]).max(room_for(&[&first, &other]));
-    assert_eq!(texts(&packed(Baseline::Mmr, &candidates, budget)), [&first.chunk.text, &other.chunk.text]);
     assert_eq!(
-        texts(&packed(Baseline::GreedySkip, &candidates, budget)),
+        texts(&packed(BaselinePacker::Mmr, &candidates, budget)),
+        [&first.chunk.text, &other.chunk.text]
+    );
+    assert_eq!(
+        texts(&packed(BaselinePacker::GreedySkip, &candidates, budget)),
         [&first.chunk.text, &echo.chunk.text]
     );
-    assert_eq!(packed(Baseline::Mmr, &candidates, 10_000).passages.len(), 3, "novelty only orders");
+    assert_eq!(packed(BaselinePacker::Mmr, &candidates, 10_000).passages.len(), 3, "novelty only orders");
 }
 
 #[test]
 fn top_five_drops_from_the_end_only() {
     let name = |rank: usize| format!("{rank}.md");
-    let mut candidates: Vec<Candidate> =
+    let mut candidates: Vec<ContextCandidate> =
         (0..7).map(|rank| candidate(&name(rank), 0, &words("mast", rank + 5), 0.9)).collect();
-    assert_eq!(packed(Baseline::TopFive, &candidates, 10_000).passages.len(), 5);
-    let four: Vec<&Candidate> = candidates.iter().take(4).collect();
-    assert_eq!(packed(Baseline::TopFive, &candidates, room_for(&four)).passages.len(), 4);
+    assert_eq!(packed(BaselinePacker::TopFive, &candidates, 10_000).passages.len(), 5);
+    let four: Vec<&ContextCandidate> = candidates.iter().take(4).collect();
+    assert_eq!(packed(BaselinePacker::TopFive, &candidates, room_for(&four)).passages.len(), 4);
     candidates[2] = candidate("2.md", 0, &words("rope", 5000), 0.9);
-    assert_eq!(packed(Baseline::TopFive, &candidates, 1000).passages.len(), 2, "none is skipped");
+    assert_eq!(packed(BaselinePacker::TopFive, &candidates, 1000).passages.len(), 2, "none is skipped");
 }
 
 #[test]
@@ -168,9 +176,11 @@ fn score_per_token_prefers_the_short() {
     let shorter = candidate("c.md", 0, "Hemp it is.", 0.3);
     let candidates = [long.clone(), short.clone(), shorter.clone()];
     let budget = room_for(&[&long, &shorter]) - 1;
-    let by_density = packed(Baseline::ScorePerToken, &candidates, budget);
+    let by_density = packed(BaselinePacker::ScorePerToken, &candidates, budget);
     assert_eq!(texts(&by_density), [&short.chunk.text, &shorter.chunk.text]);
-    assert!(texts(&packed(Baseline::GreedySkip, &candidates, budget)).contains(&long.chunk.text.as_str()));
+    assert!(
+        texts(&packed(BaselinePacker::GreedySkip, &candidates, budget)).contains(&long.chunk.text.as_str())
+    );
 }
 
 #[test]
@@ -182,8 +192,8 @@ fn duplicates_count_once_and_documents_come_in_one_block() {
         candidate("b.md", 0, "\n\n  First of b.\n\n", 0.7),
         candidate("d.md", 0, " \n\t", 0.6),
     ];
-    for baseline in Baseline::ALL {
-        let packed = pack(baseline, &candidates, 10_000, Format::Markdown, &Runs);
+    for baseline in BaselinePacker::ALL {
+        let packed = pack_baseline(baseline, &candidates, 10_000, ContextFormat::Markdown, &Runs);
         assert_eq!(texts(&packed), ["  First of b.", "Second of b.", "Only of a."], "{}", baseline.name());
         assert_eq!((packed.passages[0].span.start, packed.passages[0].span.end), (2, 15));
         assert_eq!(packed.context.matches("# b.md").count(), 1);
@@ -192,9 +202,9 @@ fn duplicates_count_once_and_documents_come_in_one_block() {
 
 #[test]
 fn nothing_to_pack_is_an_empty_context() {
-    for baseline in Baseline::ALL {
-        assert_eq!(packed(baseline, &[], 1000), Packed::default());
-        assert_eq!(packed(baseline, &[candidate("a.md", 0, "text", 1.0)], 3), Packed::default());
+    for baseline in BaselinePacker::ALL {
+        assert_eq!(packed(baseline, &[], 1000), BaselineContext::default());
+        assert_eq!(packed(baseline, &[candidate("a.md", 0, "text", 1.0)], 3), BaselineContext::default());
         assert_eq!(packed(baseline, &[candidate("a.md", 0, "text", f32::NAN)], 1000).passages.len(), 1);
     }
 }

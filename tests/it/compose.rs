@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use contexture::config::Config;
+use contexture::config::ContextureConfig;
 use serde_yaml_ng::Value;
 
 const COMPOSE: &str = include_str!("../../docker-compose.yml");
@@ -66,7 +66,8 @@ fn every_variable_is_one_the_program_takes() {
         if let Some(at) = command.iter().position(|word| word == "--listen") {
             variables.push(("CONTEXTURE__SERVER__LISTEN".to_owned(), command[at + 1].clone()));
         }
-        let config = Config::load(None, variables).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+        let config =
+            ContextureConfig::load(None, variables).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
         let backends = config.backends;
         assert!(backends.broker.is_some() && backends.ledger.is_some() && backends.vectors.is_some());
         assert_eq!(config.data_dir.to_str(), Some("/data"), "{name}");
@@ -77,7 +78,7 @@ fn every_variable_is_one_the_program_takes() {
 fn engines_are_reached_where_they_stand_with_the_passwords_they_were_given() {
     let compose = compose();
     let (_, service) = ours(&compose).remove(0);
-    let backends = Config::load(None, environment(service)).unwrap().backends;
+    let backends = ContextureConfig::load(None, environment(service)).unwrap().backends;
     let of = |name: &str| environment(&compose["services"][name]);
     let set = |name: &str, key: &str| {
         of(name).into_iter().find_map(|(found, value)| (found == key).then_some(value)).unwrap()

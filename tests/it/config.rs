@@ -5,20 +5,26 @@ mod pipelines;
 use std::path::Path;
 
 use contexture::config::limits::LIMITS;
-use contexture::config::{Config, DEFAULT_TOML, Quantization};
+use contexture::config::{ContextureConfig, DEFAULT_TOML, Quantization};
 use contexture::fault::Refusal;
 
 const CANARY: &str = "canary-5cf0e2a1b7d94433";
 
-fn load(variables: &[(&str, &str)]) -> Result<Config, Refusal> {
-    Config::load(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+fn load(variables: &[(&str, &str)]) -> Result<ContextureConfig, Refusal> {
+    ContextureConfig::load(
+        None,
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
 }
 
-fn load_file(text: &str, variables: &[(&str, &str)]) -> Result<Config, Refusal> {
+fn load_file(text: &str, variables: &[(&str, &str)]) -> Result<ContextureConfig, Refusal> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("contexture.toml");
     std::fs::write(&path, text).unwrap();
-    Config::load(Some(&path), variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    ContextureConfig::load(
+        Some(&path),
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    )
 }
 
 fn variable(key: &str) -> String {
@@ -145,7 +151,7 @@ fn wrong_types_and_syntax_are_refused_without_quoting_them() {
         assert!(!format!("{refusal:?}").contains(CANARY), "{refusal:?}");
         assert!(refusal.message.contains("contexture.toml"), "{refusal:?}");
     }
-    let missing = Config::load(Some(Path::new("/nonexistent/contexture.toml")), []).unwrap_err();
+    let missing = ContextureConfig::load(Some(Path::new("/nonexistent/contexture.toml")), []).unwrap_err();
     assert_eq!(missing.code, "config_unreadable");
 }
 
@@ -195,7 +201,7 @@ fn keys_come_as_hash_file_or_variable_and_are_never_shown() {
     std::fs::write(&file, text).unwrap();
 
     let environment = [("CI_KEY".to_owned(), format!("env-{CANARY}"))];
-    let config = Config::load(Some(&file), environment).unwrap();
+    let config = ContextureConfig::load(Some(&file), environment).unwrap();
 
     for (key, source) in config.keys.iter().zip(["hash", "file", "env"]) {
         assert_eq!(key.hash, blake3::hash(format!("{source}-{CANARY}").as_bytes()));
@@ -251,7 +257,8 @@ fn engines_are_named_by_url_and_their_secrets_are_never_shown() {
         ("CONTEXTURE__VECTORS__API_KEY", CANARY.to_owned()),
     ];
     let config =
-        Config::load(Some(&file), environment.map(|(name, value)| (name.to_owned(), value))).unwrap();
+        ContextureConfig::load(Some(&file), environment.map(|(name, value)| (name.to_owned(), value)))
+            .unwrap();
     let backends = &config.backends;
     assert!(backends.ledger.as_ref().unwrap().url.expose().ends_with("@db/app"));
     assert!(backends.broker.as_ref().unwrap().url.expose().contains(CANARY));

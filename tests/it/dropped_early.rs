@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use contexture::config::Config;
-use contexture::context::request::{Query, RawQuery};
-use contexture::domain::document::{Description, Submission};
+use contexture::config::ContextureConfig;
+use contexture::context::request::{ContextQuery, RawContextQuery};
+use contexture::domain::document::{DocumentDescription, Submission};
 use contexture::domain::ids::{CollectionId, DocumentId};
 use contexture::domain::pipeline::Pipeline;
-use contexture::ports::generations::{BuildPace, GenerationChange};
-use contexture::wiring::{Roles, Stack};
+use contexture::ports::generations::{GenerationBuildPace, GenerationChange};
+use contexture::wiring::{ProcessRole, ServiceStack};
 
 const FIRST: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 256\n";
 const SECOND: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n";
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 async fn the_active_generation_comes_to_serve_although_the_one_before_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().display().to_string();
-    let config = Config::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), data_dir)]).unwrap();
-    let stack = Stack::open(&config, Roles::Change).await.unwrap();
+    let config = ContextureConfig::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), data_dir)]).unwrap();
+    let stack = ServiceStack::open(&config, ProcessRole::Change).await.unwrap();
     let collection = CollectionId::new("notes").unwrap();
     let open =
         stack.ensure_collection(&collection, Some(&Pipeline::from_toml(FIRST).unwrap())).await.unwrap();
@@ -32,7 +32,7 @@ async fn the_active_generation_comes_to_serve_although_the_one_before_is_gone() 
         collection.clone(),
         DocumentId::new("heron.md").unwrap(),
         None,
-        Description::default(),
+        DocumentDescription::default(),
         Bytes::from_static(b"# Birds\n\nThe heron stands in the lake.\n"),
         1 << 20,
     );
@@ -44,17 +44,18 @@ async fn the_active_generation_comes_to_serve_although_the_one_before_is_gone() 
         .unwrap();
 
     let second = Pipeline::from_toml(SECOND).unwrap();
-    let second = stack.begin_reindex(&key, &second, BuildPace::default()).await.unwrap().home.generation;
+    let second =
+        stack.begin_reindex(&key, &second, GenerationBuildPace::default()).await.unwrap().home.generation;
     for (generation, change) in [(second, GenerationChange::Activate), (1, GenerationChange::Dropped)] {
         assert!(stack.ledger.change_generation(&key, generation, change).await.unwrap());
     }
     stack.until_serving(&key, second, PATIENCE).await.unwrap();
-    let raw = RawQuery {
+    let raw = RawContextQuery {
         collection: collection.to_string(),
         question: "Where does the heron stand?".to_owned(),
-        ..RawQuery::default()
+        ..RawContextQuery::default()
     };
-    let found = stack.engine.search(Query::new(stack.principal.clone(), &raw).unwrap()).await.unwrap();
+    let found = stack.engine.search(ContextQuery::new(stack.principal.clone(), &raw).unwrap()).await.unwrap();
     assert_eq!((found.results.len(), found.degraded.len()), (1, 0), "{:?}", found.degraded);
     stack.shutdown().await;
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use contexture::adapters::embedder::bundled::TOKENIZER_JSON;
-use contexture::adapters::embedder::{TEXT_BYTES_MAX, open};
+use contexture::adapters::embedder::{TEXT_BYTES_MAX, open_embedder};
 use contexture::domain::pipeline::EmbedderDefinition;
 use contexture::fault::{Fault, Refusal, reason};
-use contexture::ports::embedder::{Embedder, Purpose};
+use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -30,13 +30,13 @@ fn tiny_folder(options: &Options) -> TempDir {
 }
 
 fn open_error(definition: &EmbedderDefinition) -> Refusal {
-    match open(definition) {
+    match open_embedder(definition) {
         Ok(_) => panic!("the definition was accepted: {definition:?}"),
         Err(refusal) => refusal,
     }
 }
 
-async fn embed_one(embedder: &dyn Embedder, text: &str, purpose: Purpose) -> Vec<f32> {
+async fn embed_one(embedder: &dyn Embedder, text: &str, purpose: EmbeddingPurpose) -> Vec<f32> {
     embedder.embed(&[text.to_owned()], purpose).await.unwrap().remove(0)
 }
 
@@ -57,7 +57,7 @@ async fn assert_contract(embedder: Arc<dyn Embedder>) {
     let info = embedder.info().clone();
     let texts: Vec<String> =
         ["b a c", "", "a", "\u{200b}", "a b c d e f g", " \n", "a"].map(str::to_owned).to_vec();
-    let vectors = embedder.embed(&texts, Purpose::Passage).await.unwrap();
+    let vectors = embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap();
     assert_eq!(vectors.len(), texts.len());
     for vector in &vectors {
         assert_eq!(vector.len(), info.dims);
@@ -67,27 +67,32 @@ async fn assert_contract(embedder: Arc<dyn Embedder>) {
     assert_eq!(vectors[2], vectors[6], "the same text, another vector");
     assert_eq!(vectors[1], vectors[5], "blank is not as empty");
     for (text, vector) in texts.iter().zip(&vectors) {
-        assert_eq!(&embed_one(embedder.as_ref(), text, Purpose::Passage).await, vector, "order or batching");
+        assert_eq!(
+            &embed_one(embedder.as_ref(), text, EmbeddingPurpose::Passage).await,
+            vector,
+            "order or batching"
+        );
     }
-    assert!(embedder.embed(&[], Purpose::Query).await.unwrap().is_empty());
+    assert!(embedder.embed(&[], EmbeddingPurpose::Query).await.unwrap().is_empty());
 
     let fits = info.tokens_max - info.tokens_reserved;
     assert_eq!(embedder.tokenizer().count(&"a ".repeat(fits)), fits);
-    embed_one(embedder.as_ref(), &"a ".repeat(fits), Purpose::Passage).await;
-    let too_long = rejection(embedder.embed(&["a ".repeat(fits + 1)], Purpose::Passage).await);
+    embed_one(embedder.as_ref(), &"a ".repeat(fits), EmbeddingPurpose::Passage).await;
+    let too_long = rejection(embedder.embed(&["a ".repeat(fits + 1)], EmbeddingPurpose::Passage).await);
     assert!(too_long.contains(&(info.tokens_max + 1).to_string()), "{too_long}");
     assert!(too_long.contains(&info.tokens_max.to_string()), "{too_long}");
-    let too_large = rejection(embedder.embed(&["a".repeat(TEXT_BYTES_MAX + 1)], Purpose::Passage).await);
+    let too_large =
+        rejection(embedder.embed(&["a".repeat(TEXT_BYTES_MAX + 1)], EmbeddingPurpose::Passage).await);
     assert!(too_large.contains(&(TEXT_BYTES_MAX + 1).to_string()), "{too_large}");
     let too_many = vec![String::new(); info.batch_texts_max + 1];
-    rejection(embedder.embed(&too_many, Purpose::Passage).await);
+    rejection(embedder.embed(&too_many, EmbeddingPurpose::Passage).await);
     let marks = "e".to_owned() + &"\u{301}".repeat((TEXT_BYTES_MAX - 1) / 2);
-    embed_one(embedder.as_ref(), &marks, Purpose::Passage).await;
+    embed_one(embedder.as_ref(), &marks, EmbeddingPurpose::Passage).await;
 }
 
 #[tokio::test]
 async fn bundled_keeps_the_contract() {
-    let embedder = open(&EmbedderDefinition::Bundled {}).unwrap();
+    let embedder = open_embedder(&EmbedderDefinition::Bundled {}).unwrap();
     assert_eq!(
         (embedder.info().dims, embedder.info().tokens_max, embedder.info().tokens_reserved),
         (384, 128, 2)
@@ -97,11 +102,11 @@ async fn bundled_keeps_the_contract() {
 
 #[tokio::test]
 async fn hash_keeps_the_contract() {
-    assert_contract(open(&EmbedderDefinition::Hash { dims: 384, tokens_max: 64 }).unwrap()).await;
-    let embedder = open(&EmbedderDefinition::Hash { dims: 384, tokens_max: 64 }).unwrap();
-    let near = embed_one(embedder.as_ref(), "retry with backoff", Purpose::Passage).await;
-    let query = embed_one(embedder.as_ref(), "Backoff?", Purpose::Query).await;
-    let far = embed_one(embedder.as_ref(), "tokens per second", Purpose::Passage).await;
+    assert_contract(open_embedder(&EmbedderDefinition::Hash { dims: 384, tokens_max: 64 }).unwrap()).await;
+    let embedder = open_embedder(&EmbedderDefinition::Hash { dims: 384, tokens_max: 64 }).unwrap();
+    let near = embed_one(embedder.as_ref(), "retry with backoff", EmbeddingPurpose::Passage).await;
+    let query = embed_one(embedder.as_ref(), "Backoff?", EmbeddingPurpose::Query).await;
+    let far = embed_one(embedder.as_ref(), "tokens per second", EmbeddingPurpose::Passage).await;
     assert!(cosine(&near, &query) > cosine(&far, &query) + 0.2);
     for dims in [0, 1_000_000] {
         let refusal = open_error(&EmbedderDefinition::Hash { dims, tokens_max: 64 });
@@ -112,7 +117,7 @@ async fn hash_keeps_the_contract() {
 #[tokio::test]
 async fn local_keeps_the_contract() {
     let folder = tiny_folder(&Options::default());
-    let embedder = open(&local(folder.path())).unwrap();
+    let embedder = open_embedder(&local(folder.path())).unwrap();
     assert_eq!(
         (embedder.info().dims, embedder.info().tokens_max, embedder.info().tokens_reserved),
         (32, 20, 2)
@@ -132,11 +137,11 @@ fn the_shipped_tokenizer_is_the_bundled_models() {
 
 #[tokio::test]
 async fn bundled_never_meets_the_crates_truncation() {
-    let embedder = open(&EmbedderDefinition::Bundled {}).unwrap();
-    let full = embed_one(embedder.as_ref(), &"word ".repeat(126), Purpose::Passage).await;
-    let one_less = embed_one(embedder.as_ref(), &"word ".repeat(125), Purpose::Passage).await;
+    let embedder = open_embedder(&EmbedderDefinition::Bundled {}).unwrap();
+    let full = embed_one(embedder.as_ref(), &"word ".repeat(126), EmbeddingPurpose::Passage).await;
+    let one_less = embed_one(embedder.as_ref(), &"word ".repeat(125), EmbeddingPurpose::Passage).await;
     assert_ne!(full, one_less);
-    let detail = rejection(embedder.embed(&["word ".repeat(127)], Purpose::Passage).await);
+    let detail = rejection(embedder.embed(&["word ".repeat(127)], EmbeddingPurpose::Passage).await);
     assert!(detail.contains("129") && detail.contains("128"), "{detail}");
 }
 
@@ -161,10 +166,10 @@ async fn local_computes_what_a_plain_implementation_does() {
                 ..Options::default()
             };
             let folder = tiny_folder(&options);
-            let embedder = open(&local(folder.path())).unwrap();
+            let embedder = open_embedder(&local(folder.path())).unwrap();
             // The last one is longer than the 8 tokens at which the tokenizer.json truncates.
             for text in ["abc", "a b", "", "query: the last word."] {
-                let vector = embed_one(embedder.as_ref(), text, Purpose::Passage).await;
+                let vector = embed_one(embedder.as_ref(), text, EmbeddingPurpose::Passage).await;
                 let plain = pooled(&tiny::states(&tiny::token_ids(text)), pooling);
                 let cosine = cosine(&vector, &plain);
                 assert!(cosine > 0.999_999, "{pooling} of {text:?}: cosine {cosine}");
@@ -177,25 +182,26 @@ async fn local_computes_what_a_plain_implementation_does() {
 async fn prefixes_are_embedded_counted_and_named() {
     let prompts = json!({ "query": "q: ", "document": "pas: " });
     let folder = tiny_folder(&Options { prompts, ..Options::default() });
-    let own = open(&local(folder.path())).unwrap();
+    let own = open_embedder(&local(folder.path())).unwrap();
     let none = EmbedderDefinition::Local {
         path: folder.path().to_owned(),
         query_prefix: Some(String::new()),
         passage_prefix: Some(String::new()),
         tokens_max: None,
     };
-    let none = open(&none).unwrap();
+    let none = open_embedder(&none).unwrap();
     assert_ne!(own.info().model, none.info().model);
     assert_eq!((own.info().tokens_reserved, none.info().tokens_reserved), (2 + 4, 2));
-    for (purpose, prefixed) in [(Purpose::Query, "q: abc"), (Purpose::Passage, "pas: abc")] {
+    for (purpose, prefixed) in [(EmbeddingPurpose::Query, "q: abc"), (EmbeddingPurpose::Passage, "pas: abc")]
+    {
         let with_prefix = embed_one(own.as_ref(), "abc", purpose).await;
         assert_eq!(with_prefix, embed_one(none.as_ref(), prefixed, purpose).await);
         assert_ne!(with_prefix, embed_one(none.as_ref(), "abc", purpose).await);
     }
-    own.embed(&["a ".repeat(14)], Purpose::Passage).await.unwrap();
-    rejection(own.embed(&["a ".repeat(15)], Purpose::Passage).await);
-    own.embed(&["a ".repeat(16)], Purpose::Query).await.unwrap();
-    rejection(own.embed(&["a ".repeat(17)], Purpose::Query).await);
+    own.embed(&["a ".repeat(14)], EmbeddingPurpose::Passage).await.unwrap();
+    rejection(own.embed(&["a ".repeat(15)], EmbeddingPurpose::Passage).await);
+    own.embed(&["a ".repeat(16)], EmbeddingPurpose::Query).await.unwrap();
+    rejection(own.embed(&["a ".repeat(17)], EmbeddingPurpose::Query).await);
 }
 
 #[test]
@@ -253,12 +259,12 @@ fn limits_and_prefixes_out_of_range_are_refused() {
 #[test]
 fn the_model_name_changes_with_the_weights() {
     let folder = tiny_folder(&Options::default());
-    let before = open(&local(folder.path())).unwrap().info().model.clone();
+    let before = open_embedder(&local(folder.path())).unwrap().info().model.clone();
     let file = folder.path().join("model.safetensors");
     let mut weights = std::fs::read(&file).unwrap();
     *weights.last_mut().unwrap() ^= 1;
     std::fs::write(&file, weights).unwrap();
-    assert_ne!(open(&local(folder.path())).unwrap().info().model, before);
+    assert_ne!(open_embedder(&local(folder.path())).unwrap().info().model, before);
 }
 
 #[test]
@@ -285,11 +291,11 @@ async fn minilm_gives_the_numbers_of_sentence_transformers() {
         println!("not run: all-MiniLM-L6-v2 is not here; fetch it with scripts/fetch-model.sh");
         return;
     };
-    let embedder = open(&local(&folder)).unwrap();
+    let embedder = open_embedder(&local(&folder)).unwrap();
     assert_eq!((embedder.info().dims, embedder.info().tokens_max), (384, 256));
     let golden: Vec<Value> = serde_json::from_str(include_str!("../fixtures/all-MiniLM-L6-v2.json")).unwrap();
     let texts: Vec<String> = golden.iter().map(|entry| entry["text"].as_str().unwrap().to_owned()).collect();
-    let vectors = embedder.embed(&texts, Purpose::Passage).await.unwrap();
+    let vectors = embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap();
     for (entry, vector) in golden.iter().zip(&vectors) {
         let text = entry["text"].as_str().unwrap();
         let expected = |name: &str| entry[name].as_f64().unwrap();
@@ -301,6 +307,6 @@ async fn minilm_gives_the_numbers_of_sentence_transformers() {
         assert!((sum - expected("sum")).abs() < 1e-4, "{text:?}: sum {sum}");
         assert!((cosine(vector, &vectors[0]) - expected("cosine_to_first")).abs() < 5e-6, "{text:?}");
     }
-    embed_one(embedder.as_ref(), &"word ".repeat(254), Purpose::Passage).await;
-    rejection(embedder.embed(&["word ".repeat(255)], Purpose::Passage).await);
+    embed_one(embedder.as_ref(), &"word ".repeat(254), EmbeddingPurpose::Passage).await;
+    rejection(embedder.embed(&["word ".repeat(255)], EmbeddingPurpose::Passage).await);
 }

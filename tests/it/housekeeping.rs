@@ -7,15 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::memory::shared_states::MemorySharedStates;
 use contexture::domain::ids::CollectionKey;
-use contexture::domain::task::Stage;
+use contexture::domain::task::IngestStage;
 use contexture::fault::Fault;
-use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, housekeeping};
+use contexture::ingest::{
+    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, StageLimits, StageResources, housekeeping,
+};
 use contexture::ports::broker::Broker;
-use contexture::ports::catalog::{Catalog, OpenCollection};
-use contexture::ports::generations::{Begun, BuildPace, GenerationChange, Generations};
-use contexture::ports::ledger::{CollectionRecord, Ending, Ledger};
+use contexture::ports::catalog::{CollectionCatalog, OpenCollection};
+use contexture::ports::generations::{
+    BeginBuildOutcome, GenerationBuildPace, GenerationChange, GenerationLedger,
+};
+use contexture::ports::ledger::{CollectionRecord, Ledger, VersionOutcome};
 use tokio::sync::watch;
 
 use crate::support::clock::ManualClock;
@@ -32,7 +36,7 @@ struct Stores {
 }
 
 #[async_trait]
-impl Catalog for Stores {
+impl CollectionCatalog for Stores {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(None)
     }
@@ -67,12 +71,12 @@ impl Cluster {
         Self { ledger, broker: Arc::new(MemoryBroker::new(clock.clone())), clock, home }
     }
 
-    fn process(&self) -> Arc<Stages> {
+    fn process(&self) -> Arc<StageResources> {
         self.process_with(Arc::default())
     }
 
-    fn process_with(&self, catalog: Arc<Stores>) -> Arc<Stages> {
-        Arc::new(Stages {
+    fn process_with(&self, catalog: Arc<Stores>) -> Arc<StageResources> {
+        Arc::new(StageResources {
             ledger: Arc::new(self.ledger.peer()),
             broker: self.broker.clone(),
             catalog,
@@ -88,11 +92,11 @@ impl Cluster {
                 batch_body_bytes_max: 1 << 20,
                 chunks_per_document_max: 8,
             },
-            tally: Tally::default(),
-            meter: Arc::new(contexture::ports::meter::Unmetered),
-            handover: Handover::new(0),
-            flights: Flights::default(),
-            states: Arc::new(MemoryStates::new(self.clock.clone())),
+            tally: IngestCounters::default(),
+            meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
+            handover: ChunkedDocumentCache::new(0),
+            flights: EmbeddingSingleFlight::default(),
+            states: Arc::new(MemorySharedStates::new(self.clock.clone())),
             events: None,
             replicas: false,
         })
@@ -104,7 +108,7 @@ impl Cluster {
     }
 
     async fn queued(&self) -> u64 {
-        self.broker.depth(Stage::Chunk).await.unwrap()
+        self.broker.depth(IngestStage::Chunk).await.unwrap()
     }
 }
 
@@ -113,13 +117,13 @@ async fn one_process_keeps_house() {
     let cluster = Cluster::new().await;
     let (one, two) = (cluster.process(), cluster.process());
     cluster.accept("first").await;
-    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     assert_eq!(cluster.queued().await, 1);
 
     cluster.accept("second").await;
-    assert!(!housekeeping::round(&two, true).await.unwrap(), "the other one does it");
+    assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap(), "the other one does it");
     assert_eq!(cluster.queued().await, 1);
-    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     assert_eq!(cluster.queued().await, 2);
 }
 
@@ -127,16 +131,16 @@ async fn one_process_keeps_house() {
 async fn another_takes_over_from_one_that_died() {
     let cluster = Cluster::new().await;
     let (one, two) = (cluster.process(), cluster.process());
-    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     drop(one);
     cluster.accept("left behind").await;
     let beaten = version_key(&cluster.home, "left behind", 1);
-    cluster.ledger.finish(vec![(beaten.clone(), Ending::Superseded)]).await.unwrap();
-    cluster.clock.advance(housekeeping::LEASE / 2);
-    assert!(!housekeeping::round(&two, true).await.unwrap());
+    cluster.ledger.finish(vec![(beaten.clone(), VersionOutcome::Superseded)]).await.unwrap();
+    cluster.clock.advance(housekeeping::HOUSEKEEPING_LEASE / 2);
+    assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
     assert_eq!(cluster.ledger.unswept(10).await.unwrap().len(), 1);
-    cluster.clock.advance(housekeeping::LEASE);
-    assert!(housekeeping::round(&two, true).await.unwrap());
+    cluster.clock.advance(housekeeping::HOUSEKEEPING_LEASE);
+    assert!(housekeeping::run_housekeeping_round(&two, true).await.unwrap());
     assert_eq!(cluster.ledger.unswept(10).await.unwrap(), [], "with all its work");
 }
 
@@ -147,34 +151,39 @@ async fn process_that_stops_resigns() {
     let (one, two) = (cluster.process(), cluster.process());
     cluster.accept("first").await;
     let stop = watch::Sender::new(false);
-    let running = tokio::spawn(housekeeping::run(one, stop.subscribe()));
+    let running = tokio::spawn(housekeeping::run_housekeeping(one, stop.subscribe()));
     let relayed = async {
         while cluster.queued().await == 0 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), relayed).await.unwrap();
-    assert!(!two.ledger.lead(housekeeping::ROLE, housekeeping::LEASE).await.unwrap());
+    assert!(
+        !two.ledger.lead(housekeeping::HOUSEKEEPING_ROLE, housekeeping::HOUSEKEEPING_LEASE).await.unwrap()
+    );
     stop.send_replace(true);
     running.await.unwrap();
-    assert!(two.ledger.lead(housekeeping::ROLE, housekeeping::LEASE).await.unwrap());
+    assert!(
+        two.ledger.lead(housekeeping::HOUSEKEEPING_ROLE, housekeeping::HOUSEKEEPING_LEASE).await.unwrap()
+    );
 }
 
 /// Who does not keep house has to stop working for a dropped generation all the same.
 #[tokio::test]
 async fn every_process_lets_go_of_what_was_dropped() {
     let cluster = Cluster::new().await;
-    let begun = cluster.ledger.begin_generation(&cluster.home, "two", epoch("two"), BuildPace::default());
-    let Begun::Started(record) = begun.await.unwrap() else { panic!("nothing else is built") };
+    let begun =
+        cluster.ledger.begin_generation(&cluster.home, "two", epoch("two"), GenerationBuildPace::default());
+    let BeginBuildOutcome::Started(record) = begun.await.unwrap() else { panic!("nothing else is built") };
     let (leader, other) = (Arc::<Stores>::default(), Arc::<Stores>::default());
     let (one, two) = (cluster.process_with(leader.clone()), cluster.process_with(other.clone()));
-    assert!(housekeeping::round(&one, true).await.unwrap());
-    assert!(!housekeeping::round(&two, true).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
+    assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
     assert_eq!(other.let_go.load(Ordering::SeqCst), 0, "it is alive");
     let dropped = GenerationChange::Dropped;
     assert!(cluster.ledger.change_generation(&cluster.home, record.home.generation, dropped).await.unwrap());
-    assert!(!housekeeping::round(&two, true).await.unwrap());
-    assert!(housekeeping::round(&one, true).await.unwrap());
+    assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     let noted =
         |stores: &Stores| (stores.let_go.load(Ordering::SeqCst), stores.removed.load(Ordering::SeqCst));
     assert_eq!((noted(&other), noted(&leader)), ((1, 0), (1, 1)));
@@ -187,14 +196,15 @@ async fn generation_that_cannot_be_removed_holds_up_no_other() {
     let other = collection(TENANT, "other");
     cluster.ledger.ensure_collection(&other, "", epoch("one")).await.unwrap();
     for key in [&cluster.home, &other] {
-        let begun = cluster.ledger.begin_generation(key, "two", epoch("two"), BuildPace::default()).await;
-        let Begun::Started(record) = begun.unwrap() else { panic!("nothing else is built") };
+        let begun =
+            cluster.ledger.begin_generation(key, "two", epoch("two"), GenerationBuildPace::default()).await;
+        let BeginBuildOutcome::Started(record) = begun.unwrap() else { panic!("nothing else is built") };
         let dropped = GenerationChange::Dropped;
         assert!(cluster.ledger.change_generation(key, record.home.generation, dropped).await.unwrap());
     }
     let stuck = Stores { stuck: Some(cluster.home.clone()), ..Stores::default() };
     let process = cluster.process_with(Arc::new(stuck));
-    assert!(housekeeping::round(&process, true).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&process, true).await.unwrap());
     let is_cleared = async |key: &CollectionKey| {
         cluster.ledger.generations(Some(key)).await.unwrap().into_iter().any(|record| record.is_cleared)
     };
@@ -202,7 +212,7 @@ async fn generation_that_cannot_be_removed_holds_up_no_other() {
     assert!(!is_cleared(&cluster.home).await, "nothing forgets it");
     // Once the engine is back.
     drop(process);
-    cluster.clock.advance(2 * housekeeping::LEASE);
-    assert!(housekeeping::round(&cluster.process(), true).await.unwrap());
+    cluster.clock.advance(2 * housekeeping::HOUSEKEEPING_LEASE);
+    assert!(housekeeping::run_housekeeping_round(&cluster.process(), true).await.unwrap());
     assert!(is_cleared(&cluster.home).await);
 }

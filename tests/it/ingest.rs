@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
-use contexture::adapters::sqlite::{Database, SqliteBroker};
-use contexture::domain::task::{Envelope, Stage, Task};
+use contexture::adapters::sqlite::{SqliteBroker, SqliteDatabase};
+use contexture::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use contexture::fault::{Fault, reason};
 use contexture::ingest::worker::{self, REDELIVERIES_MAX};
-use contexture::ingest::{Stages, housekeeping};
-use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
-use contexture::ports::ledger::{DeadFilter, Ledger, State};
+use contexture::ingest::{StageResources, housekeeping};
+use contexture::ports::broker::{Broker, BrokerConsumer, BrokerDelivery, OutgoingMessage};
+use contexture::ports::ledger::{DeadLetterFilter, Ledger, VersionState};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -37,16 +37,16 @@ impl Odd {
 
 #[async_trait]
 impl Broker for Odd {
-    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+    async fn publish(&self, messages: Vec<OutgoingMessage>) -> Result<(), Fault> {
         self.inner.publish(messages).await
     }
 
-    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+    async fn consume(&self, stage: IngestStage) -> Result<Box<dyn BrokerConsumer>, Fault> {
         let failing_acks = self.failing_acks.clone();
         Ok(Box::new(OddConsumer { inner: self.inner.consume(stage).await?, failing_acks, lost: false }))
     }
 
-    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+    async fn depth(&self, stage: IngestStage) -> Result<u64, Fault> {
         self.inner.depth(stage).await
     }
 
@@ -57,14 +57,14 @@ impl Broker for Odd {
 
 /// Lost for good once an acknowledgement failed, as the contract allows.
 struct OddConsumer {
-    inner: Box<dyn Consumer>,
+    inner: Box<dyn BrokerConsumer>,
     failing_acks: Arc<std::sync::atomic::AtomicU32>,
     lost: bool,
 }
 
 #[async_trait]
-impl Consumer for OddConsumer {
-    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<Delivery>, Fault> {
+impl BrokerConsumer for OddConsumer {
+    async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<BrokerDelivery>, Fault> {
         assert!(!self.lost, "a lost consumer is used again");
         self.inner.receive(messages_max, linger).await
     }
@@ -80,15 +80,15 @@ impl Consumer for OddConsumer {
     }
 }
 
-async fn state(house: &House, task: &Task) -> State {
+async fn state(house: &House, task: &IngestTask) -> VersionState {
     let key = &task.key;
     house.ledger.history(&key.collection_key(), &key.document_id).await.unwrap()[0].state
 }
 
 /// Runs the chunk stage's worker until `done` says so.
-async fn work_until<F: Future<Output = bool>>(stages: Arc<Stages>, done: impl Fn() -> F) {
+async fn work_until<F: Future<Output = bool>>(stages: Arc<StageResources>, done: impl Fn() -> F) {
     let stop = watch::Sender::new(false);
-    let working = tokio::spawn(worker::run(stages, Stage::Chunk, stop.subscribe()));
+    let working = tokio::spawn(worker::run_worker(stages, IngestStage::Chunk, stop.subscribe()));
     let waiting = async {
         while !done().await {
             tokio::task::yield_now().await;
@@ -104,10 +104,15 @@ async fn worker_replaces_a_consumer_that_cannot_acknowledge() {
     let house = House::new().await;
     let broker = Arc::new(Odd::new(&house, Duration::ZERO, 3));
     let task = house.accept("home", "a").await;
-    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, task.clone()))]).await.unwrap();
-    work_until(house.stages(broker.clone()), || async { broker.depth(Stage::Chunk).await.unwrap() == 0 })
-        .await;
-    assert_eq!(state(&house, &task).await, State::Chunked);
+    broker
+        .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task.clone()))])
+        .await
+        .unwrap();
+    work_until(house.stages(broker.clone()), || async {
+        broker.depth(IngestStage::Chunk).await.unwrap() == 0
+    })
+    .await;
+    assert_eq!(state(&house, &task).await, VersionState::Chunked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -115,16 +120,20 @@ async fn message_that_came_back_too_often_is_dead_without_being_run() {
     let house = House::new().await;
     let broker = Arc::new(MemoryBroker::new(house.clock.clone()));
     let killer = house.accept(DEADLY, "killer").await;
-    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, killer.clone()))]).await.unwrap();
+    broker
+        .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, killer.clone()))])
+        .await
+        .unwrap();
     for _ in 0..REDELIVERIES_MAX {
-        let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+        let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
         assert_eq!(consumer.receive(1, Duration::ZERO).await.unwrap().len(), 1);
     }
     // A worker that ran it would never come back.
-    work_until(house.stages(broker.clone()), || async { state(&house, &killer).await == State::Dead }).await;
-    let letters = house.ledger.dead(&DeadFilter::default(), 10).await.unwrap();
+    work_until(house.stages(broker.clone()), || async { state(&house, &killer).await == VersionState::Dead })
+        .await;
+    let letters = house.ledger.dead(&DeadLetterFilter::default(), 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].reason.code.as_str()), (1, reason::CRASH_LOOP));
-    assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 0);
+    assert_eq!(broker.depth(IngestStage::Chunk).await.unwrap(), 0);
 }
 
 /// A killer in the middle of a batch: everybody around it survives, it does not.
@@ -137,15 +146,20 @@ pub(crate) async fn crash_loop(house: &House, broker: Arc<dyn Broker>) {
     let killer = house.accept(DEADLY, "killer").await;
     let mut tasks = innocents.clone();
     tasks.insert(INNOCENTS / 2, killer.clone());
-    let first = tasks.into_iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task)));
+    let first =
+        tasks.into_iter().map(|task| OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task)));
     broker.publish(first.collect()).await.unwrap();
 
     let mut crashes = 0;
-    while state(house, &killer).await != State::Dead {
+    while state(house, &killer).await != VersionState::Dead {
         let stop = watch::Sender::new(false);
-        let life = tokio::spawn(worker::run(house.stages(broker.clone()), Stage::Chunk, stop.subscribe()));
+        let life = tokio::spawn(worker::run_worker(
+            house.stages(broker.clone()),
+            IngestStage::Chunk,
+            stop.subscribe(),
+        ));
         let verdict = async {
-            while state(house, &killer).await != State::Dead {
+            while state(house, &killer).await != VersionState::Dead {
                 tokio::task::yield_now().await;
             }
         };
@@ -164,12 +178,12 @@ pub(crate) async fn crash_loop(house: &House, broker: Arc<dyn Broker>) {
     work_until(house.stages(broker), || async {
         let mut left = 0;
         for innocent in &innocents {
-            left += usize::from(state(house, innocent).await != State::Chunked);
+            left += usize::from(state(house, innocent).await != VersionState::Chunked);
         }
         left == 0
     })
     .await;
-    let letters = house.ledger.dead(&DeadFilter::default(), 100).await.unwrap();
+    let letters = house.ledger.dead(&DeadLetterFilter::default(), 100).await.unwrap();
     assert_eq!(letters.len(), 1, "no innocent is dead");
     assert_eq!((&letters[0].key, letters[0].reason.code.as_str()), (&killer.key, reason::CRASH_LOOP));
 }
@@ -180,7 +194,7 @@ async fn crash_looping_document_takes_nobody_with_it() {
     crash_loop(&house, Arc::new(MemoryBroker::new(house.clock.clone()))).await;
     let house = House::new().await;
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&directory.path().join("ledger.db")).unwrap();
+    let database = SqliteDatabase::open(&directory.path().join("ledger.db")).unwrap();
     crash_loop(&house, Arc::new(SqliteBroker::new(database, house.clock.clone()).await.unwrap())).await;
 }
 
@@ -194,9 +208,9 @@ async fn what_another_process_may_hold_is_not_taken_for_lost() {
     let task = house.accept("home", "a").await;
     house.ledger.mark_published(std::slice::from_ref(&task.key)).await.unwrap();
     house.clock.advance(ROUND_AGE);
-    housekeeping::round(&stages, false).await.unwrap();
-    assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 0, "somebody may be at it");
+    housekeeping::run_housekeeping_round(&stages, false).await.unwrap();
+    assert_eq!(broker.depth(IngestStage::Chunk).await.unwrap(), 0, "somebody may be at it");
     house.clock.advance(UNSEEN_MAX);
-    housekeeping::round(&stages, false).await.unwrap();
-    assert_eq!(broker.depth(Stage::Chunk).await.unwrap(), 1, "nobody can be: it is sent again");
+    housekeeping::run_housekeeping_round(&stages, false).await.unwrap();
+    assert_eq!(broker.depth(IngestStage::Chunk).await.unwrap(), 1, "nobody can be: it is sent again");
 }

@@ -14,13 +14,13 @@ use std::time::Duration;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::producers::MemoryProducers;
-use contexture::domain::event::{Event, Kind};
+use contexture::domain::event::{DocumentEvent, EventKind};
 use contexture::domain::ids::TenantId;
-use contexture::domain::origin::Origin;
-use contexture::ingest::intake::{self, Access, Intake};
-use contexture::ingest::submit::Submitter;
+use contexture::domain::origin::MessageOrigin;
+use contexture::ingest::intake::{self, BrokerIntake, ProducerAccess};
+use contexture::ingest::submit::DocumentSubmitter;
 use contexture::ports::ledger::Ledger;
-use contexture::ports::producers::{Producers, Published};
+use contexture::ports::producers::{ProducerMessage, ProducerQueue};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -41,7 +41,7 @@ struct Desk {
     ledger: Arc<MemoryLedger>,
     broker: Arc<MemoryBroker>,
     producers: Arc<MemoryProducers>,
-    intake: Intake,
+    intake: BrokerIntake,
 }
 
 impl Desk {
@@ -50,21 +50,22 @@ impl Desk {
         let clock = Arc::new(ManualClock::new());
         let ledger = Arc::new(MemoryLedger::new(clock.clone()));
         let broker = Arc::new(MemoryBroker::new(clock));
-        let submitter = Submitter::new(ledger.clone(), broker.clone(), BODY_BYTES_MAX, BODY_BYTES_MAX);
+        let submitter =
+            DocumentSubmitter::new(ledger.clone(), broker.clone(), BODY_BYTES_MAX, BODY_BYTES_MAX);
         Self::over(ledger.clone(), broker, submitter, ledger).await
     }
 
     async fn over(
         memory: Arc<MemoryLedger>,
         broker: Arc<MemoryBroker>,
-        submitter: Submitter,
+        submitter: DocumentSubmitter,
         ledger: Arc<dyn Ledger>,
     ) -> Self {
         for name in ["home", "other"] {
             ledger.ensure_collection(&collection(TENANT, name), "", epoch("one")).await.unwrap();
         }
         let producers = Arc::new(MemoryProducers::default());
-        let intake = Intake {
+        let intake = BrokerIntake {
             submitter: Arc::new(submitter),
             ledger,
             producers: producers.clone(),
@@ -90,12 +91,12 @@ impl Desk {
 
     fn start(self) -> Running {
         let stop = watch::Sender::new(false);
-        let working = tokio::spawn(intake::run(Arc::new(self.intake), stop.subscribe()));
+        let working = tokio::spawn(intake::run_intake(Arc::new(self.intake), stop.subscribe()));
         Running { ledger: self.ledger, broker: self.broker, producers: self.producers, stop, working }
     }
 
     /// Takes in what was sent, until so much is told; nothing may be left.
-    async fn answers(self, count: usize) -> (Vec<Event>, Running) {
+    async fn answers(self, count: usize) -> (Vec<DocumentEvent>, Running) {
         let running = self.start();
         let told = running.told(count).await;
         let running = running.stop().await;
@@ -118,7 +119,7 @@ struct Running {
 
 impl Running {
     /// Everything told, once it is so much.
-    async fn told(&self, count: usize) -> Vec<Event> {
+    async fn told(&self, count: usize) -> Vec<DocumentEvent> {
         let mut told = self.producers.told();
         let enough = timeout(PATIENCE, told.wait_for(|told| told.len() >= count)).await;
         enough.unwrap_or_else(|_| panic!("{:?}", kinds(&self.producers.told().borrow()))).unwrap().clone()
@@ -131,16 +132,16 @@ impl Running {
     }
 }
 
-fn access(users: &[(&str, &str)]) -> Access {
+fn access(users: &[(&str, &str)]) -> ProducerAccess {
     let mut by_user: BTreeMap<String, BTreeSet<TenantId>> = BTreeMap::new();
     for (user, tenant) in users {
         by_user.entry((*user).to_owned()).or_default().insert(TenantId::new(tenant).unwrap());
     }
-    Access::new(TenantId::new("local").unwrap(), by_user)
+    ProducerAccess::new(TenantId::new("local").unwrap(), by_user)
 }
 
-fn published(routing_key: &str, body: &[u8], origin: Option<Origin>) -> Published {
-    Published {
+fn published(routing_key: &str, body: &[u8], origin: Option<MessageOrigin>) -> ProducerMessage {
+    ProducerMessage {
         tag: 0,
         routing_key: routing_key.to_owned(),
         user_id: Some(CRAWLER.to_owned()),
@@ -158,19 +159,19 @@ fn text(id: &str, version: Option<u64>, text: &str) -> Value {
     message
 }
 
-fn kinds(events: &[Event]) -> Vec<Kind> {
-    events.iter().map(Event::kind).collect()
+fn kinds(events: &[DocumentEvent]) -> Vec<EventKind> {
+    events.iter().map(DocumentEvent::kind).collect()
 }
 
-fn json_of(event: &Event) -> Value {
+fn json_of(event: &DocumentEvent) -> Value {
     serde_json::from_slice(&event.to_json(0)).unwrap()
 }
 
-fn data(event: &Event) -> Value {
+fn data(event: &DocumentEvent) -> Value {
     json_of(event)["data"].clone()
 }
 
-fn codes(events: &[Event]) -> Vec<String> {
-    let refused = events.iter().filter(|event| event.kind() == Kind::Rejected);
+fn codes(events: &[DocumentEvent]) -> Vec<String> {
+    let refused = events.iter().filter(|event| event.kind() == EventKind::Rejected);
     refused.map(|event| data(event)["reason"]["code"].as_str().unwrap().to_owned()).collect()
 }

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contexture::config::Config;
+use contexture::config::ContextureConfig;
 use contexture::domain::ids::CollectionId;
-use contexture::domain::origin::Origin;
+use contexture::domain::origin::MessageOrigin;
 use contexture::domain::pipeline::Pipeline;
-use contexture::ports::producers::Published;
+use contexture::ports::producers::ProducerMessage;
 use contexture::resilience::backoff;
-use contexture::wiring::{Roles, Stack};
+use contexture::wiring::{ProcessRole, ServiceStack};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -36,7 +36,7 @@ const HASH_PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max 
 struct Service {
     rabbit: Rabbit,
     folder: TempDir,
-    stack: Stack,
+    stack: ServiceStack,
     beside: Beside,
     heard: String,
 }
@@ -45,7 +45,7 @@ impl Service {
     async fn start() -> Option<Self> {
         let mut rabbit = Rabbit::find()?;
         // What the service declares is deleted with what the test declares.
-        rabbit.config.retry_tiers = backoff::TIERS.to_vec();
+        rabbit.config.retry_tiers = backoff::RETRY_TIERS.to_vec();
         let folder = TempDir::new().unwrap();
         let text = format!(
             "data_dir = \"data\"\n[limits]\nbody_bytes_max = {BODY_BYTES_MAX}\n\
@@ -55,8 +55,8 @@ impl Service {
         );
         let file = folder.path().join("contexture.toml");
         std::fs::write(&file, text).unwrap();
-        let config = Config::load(Some(&file), []).unwrap();
-        let stack = Stack::open(&config, Roles::Serve { workers: true }).await.unwrap();
+        let config = ContextureConfig::load(Some(&file), []).unwrap();
+        let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: true }).await.unwrap();
         let pipeline = Pipeline::from_toml(HASH_PIPELINE).unwrap();
         stack.ensure_collection(&CollectionId::new(HANDBOOK).unwrap(), Some(&pipeline)).await.unwrap();
         let beside = rabbit.beside().await;
@@ -74,11 +74,11 @@ impl Service {
 
     /// Publishes bytes under a message id of their own.
     async fn publish(&self, message_id: &str, body: Vec<u8>) {
-        let message = Published {
+        let message = ProducerMessage {
             tag: 0,
             routing_key: format!("local.{HANDBOOK}"),
             user_id: Some(self.rabbit.user()),
-            origin: Origin::new(Some(message_id.to_owned()), None, None, None),
+            origin: MessageOrigin::new(Some(message_id.to_owned()), None, None, None),
             body,
             redelivered: false,
         };

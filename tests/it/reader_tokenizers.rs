@@ -3,8 +3,8 @@
 mod names;
 
 use contexture::adapters::tokenizer::file;
-use contexture::adapters::tokenizer::wordpiece::WordPiece;
-use contexture::domain::chunk::Span;
+use contexture::adapters::tokenizer::hugging_face::HuggingFaceTokenizer;
+use contexture::domain::chunk::TextSpan;
 use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}
 
 /// Ours and the crate's, of one file.
 struct Pair {
-    ours: WordPiece,
+    ours: HuggingFaceTokenizer,
     crates: tokenizers::Tokenizer,
 }
 
@@ -27,7 +27,7 @@ impl Pair {
         let mut crates = tokenizers::Tokenizer::from_bytes(bytes(file)).unwrap();
         crates.with_padding(None);
         crates.with_truncation(None).unwrap();
-        Self { ours: WordPiece::from_json("test", &bytes(file)).unwrap(), crates }
+        Self { ours: HuggingFaceTokenizer::from_json("test", &bytes(file)).unwrap(), crates }
     }
 
     fn exact(&self, text: &str) -> usize {
@@ -108,8 +108,10 @@ fn tokenizer_tables_count_every_range_as_its_text() {
         runner(CASES)
             .run(&cases, |(text, left, right)| {
                 let border = |at: &prop::sample::Index| text.floor_char_boundary(at.index(text.len() + 1));
-                let span =
-                    Span { start: border(&left).min(border(&right)), end: border(&left).max(border(&right)) };
+                let span = TextSpan {
+                    start: border(&left).min(border(&right)),
+                    end: border(&left).max(border(&right)),
+                };
                 let counted = pair.ours.table(&text).count(span);
                 prop_assert_eq!(counted, pair.exact(&text[span.start..span.end]), "{} {:?}", family, &text);
                 Ok(())
@@ -143,7 +145,7 @@ fn tokenizers_split_words_only_where_that_is_certain() {
     let splits = |change: &dyn Fn(&mut Value)| {
         let mut file = byte_level(LLAMA_3);
         change(&mut file);
-        WordPiece::from_json("test", &bytes(&file)).unwrap().splits_words()
+        HuggingFaceTokenizer::from_json("test", &bytes(&file)).unwrap().splits_words()
     };
     let with_expression = |expression: &str| {
         splits(&|file| file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = json!(expression))
@@ -189,7 +191,7 @@ fn bert_tokenizers_may_join_what_they_clean() {
 
 #[test]
 fn tokenizers_that_cannot_count_exactly_are_refused() {
-    let refused = |file: &Value| WordPiece::from_json("test", &bytes(file)).unwrap_err();
+    let refused = |file: &Value| HuggingFaceTokenizer::from_json("test", &bytes(file)).unwrap_err();
     let mut dropout = byte_level(LLAMA_3);
     dropout["model"]["dropout"] = json!(0.1);
     let mut unknown = spaces_as_letters();
@@ -206,7 +208,7 @@ fn tokenizers_that_cannot_count_exactly_are_refused() {
 fn tokenizer_files_are_read_or_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("tokenizer.json");
-    let read = || file::read("mine", &path, "tokenizers[0]");
+    let read = || file::read_tokenizer_file("mine", &path, "tokenizers[0]");
     let refused = |code: &str| {
         let refusal = read().unwrap_err();
         assert_eq!((refusal.code, refusal.field.as_str()), (code, "tokenizers[0]"), "{refusal}");

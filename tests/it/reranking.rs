@@ -10,18 +10,18 @@ use async_trait::async_trait;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
-use contexture::adapters::rerank::Shape;
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::context::answer::{Answer, Degraded, Ranking};
+use contexture::adapters::rerank::RerankApi;
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::context::answer::{AnswerDegradation, ContextAnswer, SearchAnswer};
 use contexture::context::fuse::RELATIVE_WEIGHTS;
-use contexture::context::request::{Assembly, Query, RawQuery};
-use contexture::context::rerank::Reranking;
-use contexture::context::{ContextEngine, Tokenizers};
-use contexture::domain::document::Description;
+use contexture::context::request::{AssemblyRequest, ContextQuery, RawContextQuery};
+use contexture::context::rerank::BoundedReranker;
+use contexture::context::{ContextEngine, TokenizerRegistry};
+use contexture::domain::document::DocumentDescription;
 use contexture::fault::{Fault, Refusal, RefusalKind};
-use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
+use contexture::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
 use contexture::ports::ledger::Ledger;
-use contexture::ports::lexical::{DocumentWrite, Lexical};
+use contexture::ports::lexical::{DocumentWrite, LexicalIndex};
 use contexture::ports::reranker::{Reranker, RerankerInfo};
 use tokio::time::Instant;
 
@@ -47,15 +47,16 @@ async fn catalog() -> Arc<One> {
     const DIMS: usize = 8;
     let index = ScanIndex::default();
     for (id, text) in DOCUMENTS {
-        let described = Description { title: Some("Birds".to_owned()), ..Description::default() };
+        let described =
+            DocumentDescription { title: Some("Birds".to_owned()), ..DocumentDescription::default() };
         let Indexed { head, chunks } = indexed(id, 1, &described, &[text]);
         index.commit(vec![DocumentWrite { head, chunks }], 1).await.unwrap();
     }
     let ledger = MemoryLedger::new(Arc::new(ManualClock::new()));
     let record = ledger.ensure_collection(&collection(TENANT, "birds"), "", epoch("one")).await.unwrap();
-    let parts = Parts {
+    let parts = CollectionParts {
         record,
-        sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+        sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
         embedder: Arc::new(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap()),
         vectors: Arc::new(MemoryVectors::new(DIMS)),
         lexical: Some(Arc::new(index)),
@@ -66,35 +67,35 @@ async fn catalog() -> Arc<One> {
 /// An engine with this reranker, which reads three candidates.
 async fn engine(reranker: Option<Arc<dyn Reranker>>) -> ContextEngine {
     let time_max = Duration::from_secs(2);
-    let reranking = reranker.map(|reranker| Reranking { reranker, candidates_max: 3, time_max });
-    let mut tokenizers = Tokenizers::default();
-    tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap();
+    let reranking = reranker.map(|reranker| BoundedReranker { reranker, candidates_max: 3, time_max });
+    let mut tokenizers = TokenizerRegistry::default();
+    tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k())))).unwrap();
     ContextEngine::new(catalog().await, tokenizers, RELATIVE_WEIGHTS).with_reranking(reranking)
 }
 
-fn raw() -> RawQuery {
-    RawQuery {
+fn raw() -> RawContextQuery {
+    RawContextQuery {
         collection: "birds".to_owned(),
         question: QUESTION.to_owned(),
         budget: Some(60),
-        ..RawQuery::default()
+        ..RawContextQuery::default()
     }
 }
 
-async fn search(engine: &ContextEngine, raw: &RawQuery) -> Result<Ranking, Refusal> {
-    engine.search(Query::new(principal(TENANT), raw).unwrap()).await
+async fn search(engine: &ContextEngine, raw: &RawContextQuery) -> Result<SearchAnswer, Refusal> {
+    engine.search(ContextQuery::new(principal(TENANT), raw).unwrap()).await
 }
 
-async fn assemble(engine: &ContextEngine, raw: &RawQuery) -> Result<Answer, Refusal> {
-    let query = Query::new(principal(TENANT), raw).unwrap();
-    engine.assemble(query, Assembly::new(raw).unwrap()).await
+async fn assemble(engine: &ContextEngine, raw: &RawContextQuery) -> Result<ContextAnswer, Refusal> {
+    let query = ContextQuery::new(principal(TENANT), raw).unwrap();
+    engine.assemble(query, AssemblyRequest::new(raw).unwrap()).await
 }
 
-fn order(ranking: &Ranking) -> Vec<&str> {
+fn order(ranking: &SearchAnswer) -> Vec<&str> {
     ranking.results.iter().map(|ranked| ranked.document_id.as_str()).collect()
 }
 
-fn scores(ranking: &Ranking) -> Vec<f32> {
+fn scores(ranking: &SearchAnswer) -> Vec<f32> {
     ranking.results.iter().map(|ranked| ranked.score).collect()
 }
 
@@ -149,7 +150,7 @@ impl Reranker for Silent {
 async fn assert_unchanged_but_degraded(reranker: Arc<dyn Reranker>) {
     let (with, without) = (engine(Some(reranker)).await, engine(None).await);
     let (ranking, plain) = (search(&with, &raw()).await.unwrap(), search(&without, &raw()).await.unwrap());
-    assert_eq!(ranking.degraded, [Degraded::Rerank]);
+    assert_eq!(ranking.degraded, [AnswerDegradation::Rerank]);
     assert_eq!((&ranking.results, plain.degraded.as_slice()), (&plain.results, &[][..]));
     let mut answer = serde_json::to_value(assemble(&with, &raw()).await.unwrap()).unwrap();
     assert_eq!(answer["degraded"], serde_json::json!(["RERANK"]));
@@ -227,11 +228,11 @@ async fn a_late_reranker_changes_nothing_and_the_answer_says_so() {
 #[tokio::test(start_paused = true)]
 async fn reranking_leaves_time_for_the_rest() {
     let reranking =
-        Reranking { reranker: Silent::new(), candidates_max: 3, time_max: Duration::from_hours(1) };
+        BoundedReranker { reranker: Silent::new(), candidates_max: 3, time_max: Duration::from_hours(1) };
     let engine = engine(None).await.with_reranking(Some(reranking));
     let asked = Instant::now();
-    let raw = RawQuery { deadline: Some(Duration::from_secs(5)), ..raw() };
-    assert_eq!(assemble(&engine, &raw).await.unwrap().degraded, [Degraded::Rerank]);
+    let raw = RawContextQuery { deadline: Some(Duration::from_secs(5)), ..raw() };
+    assert_eq!(assemble(&engine, &raw).await.unwrap().degraded, [AnswerDegradation::Rerank]);
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }
 
@@ -260,7 +261,7 @@ async fn nonsense_changes_nothing_and_the_answer_says_so() {
 async fn callers_can_go_without() {
     let reranker = by_word([("question", 0.2), ("live", 0.9), ("fish", 0.4)]);
     let (with, without) = (engine(Some(reranker.clone())).await, engine(None).await);
-    let raw = RawQuery { rerank: Some(false), ..raw() };
+    let raw = RawContextQuery { rerank: Some(false), ..raw() };
     let (ranking, plain) = (search(&with, &raw).await.unwrap(), search(&without, &raw).await.unwrap());
     assert_eq!((&ranking.results, &ranking.degraded), (&plain.results, &plain.degraded));
     assemble(&with, &raw).await.unwrap();
@@ -269,7 +270,7 @@ async fn callers_can_go_without() {
 
 #[tokio::test]
 async fn what_is_asked_for_and_not_there_is_refused() {
-    let raw = RawQuery { rerank: Some(true), ..raw() };
+    let raw = RawContextQuery { rerank: Some(true), ..raw() };
     let refusal = search(&engine(None).await, &raw).await.unwrap_err();
     assert_eq!((refusal.kind, refusal.code), (RefusalKind::Invalid, "no_reranker"));
     assert_eq!(refusal.field, "rerank");
@@ -280,7 +281,7 @@ async fn what_is_asked_for_and_not_there_is_refused() {
 #[tokio::test]
 async fn nothing_found_costs_no_call() {
     let reranker = by_word([("question", 0.2), ("live", 0.9), ("fish", 0.4)]);
-    let raw = RawQuery { question: "xylophone".to_owned(), ..raw() };
+    let raw = RawContextQuery { question: "xylophone".to_owned(), ..raw() };
     let ranking = search(&engine(Some(reranker.clone())).await, &raw).await.unwrap();
     assert!(ranking.results.is_empty() && ranking.degraded.is_empty());
     assert_eq!(reranker.calls.load(Ordering::Relaxed), 0);
@@ -289,7 +290,7 @@ async fn nothing_found_costs_no_call() {
 #[tokio::test]
 async fn a_server_reranks_over_the_wire() {
     let server = ScriptedHttp::start(answer_well).await;
-    let reranker = Arc::new(client(&config(server.url("/rerank"), Shape::Tei, 2)));
+    let reranker = Arc::new(client(&config(server.url("/rerank"), RerankApi::Tei, 2)));
     let ranking = search(&engine(Some(reranker)).await, &raw()).await.unwrap();
     assert!(ranking.degraded.is_empty());
     assert_eq!(server.requests().len(), 2, "three candidates, two texts a call");
@@ -298,9 +299,9 @@ async fn a_server_reranks_over_the_wire() {
 #[tokio::test]
 async fn a_server_that_does_not_answer_does_not_hold_up_the_caller() {
     let server = ScriptedHttp::always(Reply::never()).await;
-    let reranker = Arc::new(client(&config(server.url("/rerank"), Shape::Tei, 9)));
+    let reranker = Arc::new(client(&config(server.url("/rerank"), RerankApi::Tei, 9)));
     let engine = engine(Some(reranker)).await;
-    let raw = RawQuery { deadline: Some(Duration::from_millis(500)), ..raw() };
+    let raw = RawContextQuery { deadline: Some(Duration::from_millis(500)), ..raw() };
     let (answer, ()) = tokio::join!(assemble(&engine, &raw), server.arrived(1));
-    assert_eq!(answer.unwrap().degraded, [Degraded::Rerank]);
+    assert_eq!(answer.unwrap().degraded, [AnswerDegradation::Rerank]);
 }

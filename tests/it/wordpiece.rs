@@ -1,8 +1,8 @@
 //! Token counts against the `tokenizers` crate, on text that tries to break them.
 
 use contexture::adapters::embedder::bundled::TOKENIZER_JSON;
-use contexture::adapters::tokenizer::wordpiece::WordPiece;
-use contexture::domain::chunk::Span;
+use contexture::adapters::tokenizer::hugging_face::HuggingFaceTokenizer;
+use contexture::domain::chunk::TextSpan;
 use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 /// Our counter and the crate's tokenizer for the same file.
 struct Pair {
-    ours: WordPiece,
+    ours: HuggingFaceTokenizer,
     crates: tokenizers::Tokenizer,
 }
 
@@ -22,7 +22,7 @@ impl Pair {
         let mut crates = tokenizers::Tokenizer::from_bytes(&json).unwrap();
         crates.with_padding(None);
         crates.with_truncation(None).unwrap();
-        Self { ours: WordPiece::from_json("test", &json).unwrap(), crates }
+        Self { ours: HuggingFaceTokenizer::from_json("test", &json).unwrap(), crates }
     }
 
     fn exact(&self, text: &str) -> usize {
@@ -174,7 +174,7 @@ proptest! {
             let table = pair.ours.table(&text);
             for (left, right) in &cuts {
                 let (left, right) = (*left.get(&borders), *right.get(&borders));
-                let span = Span { start: left.min(right), end: left.max(right) };
+                let span = TextSpan { start: left.min(right), end: left.max(right) };
                 prop_assert_eq!(table.count(span), pair.exact(&text[span.start..span.end]));
             }
         }
@@ -197,7 +197,7 @@ fn no_border_lies_where_an_added_token_can_reach_over_it() {
     let text = format!("[A]-x {}", "more words, and more; ".repeat(9));
     let table = TRICKY.ours.table(&text);
     for start in 0..text.len() {
-        let span = Span { start, end: text.len() };
+        let span = TextSpan { start, end: text.len() };
         assert_eq!(table.count(span), TRICKY.exact(&text[start..]), "from {start}");
     }
 }
@@ -213,8 +213,8 @@ fn long_runs_are_counted_without_being_stored() {
     let line = "tokenization, ".repeat(million / 10);
     let per_repeat = tokenizer.count("tokenization, ");
     let table = tokenizer.table(&line);
-    assert_eq!(table.count(Span { start: 0, end: line.len() }), per_repeat * million / 10);
-    assert_eq!(table.count(Span { start: 14 * 500, end: 14 * 60_000 }), per_repeat * 59_500);
+    assert_eq!(table.count(TextSpan { start: 0, end: line.len() }), per_repeat * million / 10);
+    assert_eq!(table.count(TextSpan { start: 14 * 500, end: 14 * 60_000 }), per_repeat * 59_500);
 }
 
 #[test]
@@ -235,15 +235,15 @@ fn other_models_fall_back_to_the_crate() {
     let text = "Don't \u{301}stop — 日本 [SEP] now";
     let table = pair.ours.table(text);
     for (end, _) in text.char_indices() {
-        assert_eq!(table.count(Span { start: 0, end }), pair.exact(&text[..end]));
+        assert_eq!(table.count(TextSpan { start: 0, end }), pair.exact(&text[..end]));
     }
 }
 
 #[test]
 fn broken_files_are_refused() {
-    assert_eq!(WordPiece::from_json("broken", b"{").unwrap_err().code, "tokenizer_unreadable");
+    assert_eq!(HuggingFaceTokenizer::from_json("broken", b"{").unwrap_err().code, "tokenizer_unreadable");
     let mut file: Value = serde_json::from_slice(TOKENIZER_JSON).unwrap();
     file["model"]["unk_token"] = json!("[NOT THERE]");
     let json = serde_json::to_vec(&file).unwrap();
-    assert_eq!(WordPiece::from_json("broken", &json).unwrap_err().code, "tokenizer_unreadable");
+    assert_eq!(HuggingFaceTokenizer::from_json("broken", &json).unwrap_err().code, "tokenizer_unreadable");
 }

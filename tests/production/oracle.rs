@@ -8,10 +8,10 @@ use contexture::adapters::embedder::bundled;
 use contexture::adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors, collection_name};
 use contexture::adapters::tantivy::TantivyReader;
 use contexture::domain::ids::DocumentId;
-use contexture::ingest::chunk::{cut, decode};
-use contexture::ports::ledger::State;
-use contexture::ports::lexical::{Analysis, Lexical, Snapshot};
-use contexture::ports::vectors::Vectors;
+use contexture::ingest::chunk::{decode_body, split_into_chunks};
+use contexture::ports::ledger::VersionState;
+use contexture::ports::lexical::{AnalyzerSettings, LexicalIndex, LexicalSnapshot};
+use contexture::ports::vectors::VectorStore;
 
 use super::traffic::Cutting;
 use super::world::{COLLECTION, World};
@@ -70,11 +70,11 @@ pub(crate) async fn until_followed(directory: &Path, truth: &Truth) -> bool {
 }
 
 fn opened(directory: &Path) -> TantivyReader {
-    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: false };
+    let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: false };
     TantivyReader::open(directory, &analysis).unwrap()
 }
 
-fn follows(snapshot: &dyn Snapshot, truth: &Truth) -> bool {
+fn follows(snapshot: &dyn LexicalSnapshot, truth: &Truth) -> bool {
     truth.iter().all(|(id, (version, _))| {
         let head = snapshot.head(&DocumentId::new(id).unwrap()).unwrap();
         head.is_some_and(|head| head.version.get() == *version)
@@ -91,13 +91,13 @@ async fn ledger(world: &World, truth: &Truth) {
     assert_eq!(counts.visible, truth.len() as u64, "I1 and I6: {counts:?}");
     for (id, (version, text)) in truth {
         let history = world.ledger.history(&key, &DocumentId::new(id).unwrap()).await.unwrap();
-        let head = history.iter().find(|record| record.state == State::Visible).unwrap();
+        let head = history.iter().find(|record| record.state == VersionState::Visible).unwrap();
         assert_eq!((head.key.version.get(), head.deletes), (*version, text.is_none()), "I2: {id}");
     }
 }
 
 /// I2, I3, I4; returns how many chunks there are.
-fn index_holds(snapshot: &dyn Snapshot, truth: &Truth, cutting: Cutting) -> u64 {
+fn index_holds(snapshot: &dyn LexicalSnapshot, truth: &Truth, cutting: Cutting) -> u64 {
     let tokenizer = bundled::tokenizer().unwrap();
     let limits = cutting.limits();
     let mut chunks = 0;
@@ -107,8 +107,8 @@ fn index_holds(snapshot: &dyn Snapshot, truth: &Truth, cutting: Cutting) -> u64 
         assert_eq!((head.version.get(), head.deleted), (*version, text.is_none()), "I2: {id}");
         let found = snapshot.chunk_range(&id, 0, u32::MAX).unwrap();
         let expected = text.as_ref().map_or_else(Vec::new, |text| {
-            let decoded = decode(text.as_bytes(), None, id.as_str()).unwrap();
-            let spans = cut(&decoded, decoded.title.as_deref(), &tokenizer, &limits).unwrap();
+            let decoded = decode_body(text.as_bytes(), None, id.as_str()).unwrap();
+            let spans = split_into_chunks(&decoded, decoded.title.as_deref(), &tokenizer, &limits).unwrap();
             spans.iter().map(|one| decoded.text[one.span.start..one.span.end].to_owned()).collect()
         });
         let texts: Vec<&str> = found.iter().map(|chunk| chunk.text.as_str()).collect();
@@ -124,7 +124,13 @@ fn index_holds(snapshot: &dyn Snapshot, truth: &Truth, cutting: Cutting) -> u64 
 }
 
 /// I5.
-async fn vectors_hold(world: &World, snapshot: &dyn Snapshot, truth: &Truth, chunks: u64, build: Build) {
+async fn vectors_hold(
+    world: &World,
+    snapshot: &dyn LexicalSnapshot,
+    truth: &Truth,
+    chunks: u64,
+    build: Build,
+) {
     let config = QdrantConfig {
         url: world.vectors.url(),
         api_key: None,

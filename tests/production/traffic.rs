@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contexture::adapters::embedder::bundled;
-use contexture::adapters::tokenizer::wordpiece::WordPiece;
-use contexture::ingest::chunk::{ChunkLimits, cut, decode};
+use contexture::adapters::tokenizer::hugging_face::HuggingFaceTokenizer;
+use contexture::ingest::chunk::{ChunkLimits, decode_body, split_into_chunks};
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::{Hit, SearchRequest};
 use tokio::sync::watch;
@@ -125,7 +125,7 @@ struct Users {
     texts: Texts,
     cuttings: [Cutting; 2],
     known: Mutex<HashMap<(String, u64), [Spans; 2]>>,
-    tokenizer: WordPiece,
+    tokenizer: HuggingFaceTokenizer,
     asked: Mutex<Asked>,
     tell: watch::Sender<(u64, u64)>,
 }
@@ -210,7 +210,7 @@ impl Users {
             assert_eq!(version, hit.version, "R1: two versions of {} in one answer", hit.document_id);
             let text = self.texts.get(&hit.document_id, hit.version);
             let text = text.unwrap_or_else(|| panic!("nobody wrote {} {}", hit.document_id, hit.version));
-            let decoded = decode(text.as_bytes(), None, &hit.document_id).unwrap();
+            let decoded = decode_body(text.as_bytes(), None, &hit.document_id).unwrap();
             let span = hit.span.unwrap();
             let (from, to) = (span.start_byte, span.end_byte);
             let bytes = usize::try_from(from).unwrap()..usize::try_from(to).unwrap();
@@ -219,7 +219,12 @@ impl Users {
             let mut known = self.known.lock().unwrap();
             let spans = known.entry((hit.document_id.clone(), hit.version)).or_insert_with(|| {
                 cuttings.map(|cutting| {
-                    let cut = cut(&decoded, decoded.title.as_deref(), &self.tokenizer, &cutting.limits());
+                    let cut = split_into_chunks(
+                        &decoded,
+                        decoded.title.as_deref(),
+                        &self.tokenizer,
+                        &cutting.limits(),
+                    );
                     let spans = cut.unwrap();
                     spans.iter().map(|one| (one.span.start as u64, one.span.end as u64)).collect()
                 })

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::corpus::{Document, Documents};
-use super::lines::{lines, refuse};
-use crate::domain::document::TITLE_BYTES_MAX;
-use crate::domain::ids::DocumentId;
-use crate::fault::Refusal;
-use crate::jobs::measure::metrics::Grades;
+use super::corpus::{DocumentIterator, EvaluationDocument};
+use super::json_lines::{dataset_refusal, read_json_lines};
+use contexture_core::domain::document::TITLE_BYTES_MAX;
+use contexture_core::domain::ids::DocumentId;
+use contexture_core::fault::Refusal;
+use contexture_lab::measure::retrieval_metrics::RelevanceGrades;
 
 #[derive(Deserialize)]
 struct CorpusLine {
@@ -34,19 +34,19 @@ struct QueryLine {
 }
 
 /// A question and its relevant documents.
-pub(crate) struct Question {
+pub(crate) struct BeirQuestion {
     pub(crate) id: String,
     pub(crate) text: String,
-    pub(crate) grades: Grades,
+    pub(crate) grades: RelevanceGrades,
 }
 
 /// A set in BEIR's layout.
-pub(crate) struct Beir {
+pub(crate) struct BeirDataset {
     corpus: PathBuf,
-    questions: Vec<Question>,
+    questions: Vec<BeirQuestion>,
 }
 
-impl Beir {
+impl BeirDataset {
     /// Whether the folder has this layout.
     pub(crate) fn is_at(folder: &Path) -> bool {
         folder.join("corpus.jsonl").is_file()
@@ -56,24 +56,24 @@ impl Beir {
 
     /// Reads the questions and their relevant documents.
     pub(crate) fn read(folder: &Path) -> Result<Self, Refusal> {
-        let mut relevant: HashMap<String, Grades> = HashMap::new();
-        for path in judgements(&folder.join("qrels"))? {
+        let mut relevant: HashMap<String, RelevanceGrades> = HashMap::new();
+        for path in judgement_files(&folder.join("qrels"))? {
             read_judgements(&path, &mut relevant)?;
         }
         let mut questions = Vec::new();
-        for line in lines::<QueryLine>(&folder.join("queries.jsonl"))? {
+        for line in read_json_lines::<QueryLine>(&folder.join("queries.jsonl"))? {
             let QueryLine { id, text } = line?;
             if let Some(grades) = relevant.remove(&id) {
-                questions.push(Question { id, text, grades });
+                questions.push(BeirQuestion { id, text, grades });
             }
         }
         Ok(Self { corpus: folder.join("corpus.jsonl"), questions })
     }
 
     /// The documents that have text.
-    pub(crate) fn documents(&self) -> Result<Documents, Refusal> {
+    pub(crate) fn documents(&self) -> Result<DocumentIterator, Refusal> {
         let corpus = self.corpus.clone();
-        let numbered = lines::<CorpusLine>(&self.corpus)?;
+        let numbered = read_json_lines::<CorpusLine>(&self.corpus)?;
         Ok(Box::new(numbered.filter_map(move |line| match line {
             Ok(line) if line.text.trim().is_empty() => None,
             Ok(line) => Some(line.into_document(&corpus)),
@@ -82,19 +82,19 @@ impl Beir {
     }
 
     /// The questions that have a relevant document, in the order of the file.
-    pub(crate) fn questions(&self) -> &[Question] {
+    pub(crate) fn questions(&self) -> &[BeirQuestion] {
         &self.questions
     }
 
     /// The same, to keep.
-    pub(crate) fn into_questions(self) -> Vec<Question> {
+    pub(crate) fn into_questions(self) -> Vec<BeirQuestion> {
         self.questions
     }
 
     /// How many documents have no text.
     pub(crate) fn count_empty(&self) -> Result<u64, Refusal> {
         let mut empty = 0;
-        for line in lines::<CorpusLine>(&self.corpus)? {
+        for line in read_json_lines::<CorpusLine>(&self.corpus)? {
             empty += u64::from(line?.text.trim().is_empty());
         }
         Ok(empty)
@@ -102,10 +102,11 @@ impl Beir {
 }
 
 impl CorpusLine {
-    fn into_document(self, corpus: &Path) -> Result<Document, Refusal> {
-        let id = DocumentId::new(&self.id)
-            .map_err(|refusal| refuse(corpus, 0, &format!("_id '{}': {}", self.id, refusal.message)))?;
-        Ok(Document {
+    fn into_document(self, corpus: &Path) -> Result<EvaluationDocument, Refusal> {
+        let id = DocumentId::new(&self.id).map_err(|refusal| {
+            dataset_refusal(corpus, 0, &format!("_id '{}': {}", self.id, refusal.message))
+        })?;
+        Ok(EvaluationDocument {
             id,
             title: self.title.as_deref().and_then(title_line),
             media_type: Some("text/plain".to_owned()),
@@ -123,42 +124,47 @@ fn title_line(title: &str) -> Option<String> {
 }
 
 /// `test.tsv` where there is one, else every split, by name.
-fn judgements(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
+fn judgement_files(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let test = folder.join("test.tsv");
     if test.is_file() {
         return Ok(vec![test]);
     }
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| refuse(folder, 0, &error))? {
-        let path = entry.map_err(|error| refuse(folder, 0, &error))?.path();
+    for entry in std::fs::read_dir(folder).map_err(|error| dataset_refusal(folder, 0, &error))? {
+        let path = entry.map_err(|error| dataset_refusal(folder, 0, &error))?.path();
         if path.extension().is_some_and(|extension| extension == "tsv") {
             paths.push(path);
         }
     }
     if paths.is_empty() {
-        return Err(refuse(folder, 0, &"there is no .tsv file"));
+        return Err(dataset_refusal(folder, 0, &"there is no .tsv file"));
     }
     paths.sort();
     Ok(paths)
 }
 
 /// Adds the positive judgements of a file: query, document, grade, separated by tabs.
-fn read_judgements(path: &Path, relevant: &mut HashMap<String, Grades>) -> Result<(), Refusal> {
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(path, 0, &error))?;
+fn read_judgements(path: &Path, relevant: &mut HashMap<String, RelevanceGrades>) -> Result<(), Refusal> {
+    let text = std::fs::read_to_string(path).map_err(|error| dataset_refusal(path, 0, &error))?;
     for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
         let mut columns = line.split('\t').map(str::trim);
         let (Some(query), Some(document), Some(grade), None) =
             (columns.next(), columns.next(), columns.next(), columns.next())
         else {
-            return Err(refuse(path, number, &"expected query, document and grade, separated by tabs"));
+            return Err(dataset_refusal(
+                path,
+                number,
+                &"expected query, document and grade, separated by tabs",
+            ));
         };
         let grade: f64 = match grade.parse() {
             Ok(grade) => grade,
             Err(_) if number == 1 => continue,
-            Err(_) => return Err(refuse(path, number, &format!("'{grade}' is not a grade"))),
+            Err(_) => return Err(dataset_refusal(path, number, &format!("'{grade}' is not a grade"))),
         };
         if grade > 0.0 {
-            let document = DocumentId::new(document).map_err(|error| refuse(path, number, &error))?;
+            let document =
+                DocumentId::new(document).map_err(|error| dataset_refusal(path, number, &error))?;
             relevant.entry(query.to_owned()).or_default().insert(document, grade);
         }
     }
@@ -169,11 +175,11 @@ fn read_judgements(path: &Path, relevant: &mut HashMap<String, Grades>) -> Resul
 mod tests {
     use std::fs;
 
-    use super::{Beir, title_line};
-    use crate::cli::scratch::Scratch;
+    use super::{BeirDataset, title_line};
+    use crate::cli::scratch::ScratchDirectory;
 
-    fn dataset(corpus: &str, queries: &str, judgements: &str) -> Scratch {
-        let scratch = Scratch::new("beir").expect("scratch");
+    fn dataset(corpus: &str, queries: &str, judgements: &str) -> ScratchDirectory {
+        let scratch = ScratchDirectory::new("beir").expect("scratch");
         fs::create_dir(scratch.path().join("qrels")).expect("a folder");
         for (name, text) in
             [("corpus.jsonl", corpus), ("queries.jsonl", queries), ("qrels/test.tsv", judgements)]
@@ -190,8 +196,8 @@ mod tests {
             "{\"_id\":\"1\",\"text\":\"one\"}\n{\"_id\":\"2\",\"text\":\"two\"}\n{\"_id\":\"3\",\"text\":\"three\"}\n",
             "query-id\tcorpus-id\tscore\n1\td1\t2\n1\td2\t0\n2\td1\t-1\n",
         );
-        assert!(Beir::is_at(scratch.path()));
-        let set = Beir::read(scratch.path()).expect("a set");
+        assert!(BeirDataset::is_at(scratch.path()));
+        let set = BeirDataset::read(scratch.path()).expect("a set");
         assert_eq!(set.questions.len(), 1);
         assert_eq!(set.questions[0].grades.len(), 1);
         let documents: Vec<_> = set.documents().expect("documents").collect();
@@ -202,7 +208,7 @@ mod tests {
     #[test]
     fn a_broken_line_is_refused_by_file_and_number() {
         let scratch = dataset("{}\n", "{\"_id\":\"1\",\"text\":\"one\"}\n", "1\td1\tmany\n1\td2\tmany\n");
-        let refusal = Beir::read(scratch.path()).err().expect("a refusal");
+        let refusal = BeirDataset::read(scratch.path()).err().expect("a refusal");
         assert_eq!(refusal.code, "invalid_dataset");
         assert!(refusal.message.contains("test.tsv:2"), "{}", refusal.message);
     }

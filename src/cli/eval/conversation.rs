@@ -7,18 +7,18 @@
 
 use serde::Serialize;
 
-use super::Plan;
-use super::excerpts::{Excerpts, Question};
-use super::keyed::{AtBudget, Keyed};
-use super::session::Session;
-use crate::cli::exit::Failure;
-use crate::cli::table::{Align, Table};
-use crate::jobs::measure::metrics::{Coverage, Overlap, mean};
-use crate::ports::tokenizer::Tokenizer;
+use super::EvaluationPlan;
+use super::excerpts::{ExcerptDataset, ExcerptQuestion};
+use super::keyed_values::{KeyedValues, ValueByBudget};
+use super::session::EvaluationSession;
+use crate::cli::exit::CommandFailure;
+use crate::cli::text_format::{ColumnAlignment, TextTable};
+use contexture_core::ports::tokenizer::Tokenizer;
+use contexture_lab::measure::retrieval_metrics::{ByteCoverage, CoverageOverlap, mean};
 
 /// What conversations reached at one budget.
 #[derive(Debug, Serialize)]
-struct Reached {
+struct ConversationScores {
     reused: f64,
     reused_from_scratch: f64,
     recall: f64,
@@ -27,22 +27,22 @@ struct Reached {
 
 /// Figures of conversations.
 #[derive(Debug, Serialize)]
-pub(crate) struct Conversations {
+pub(crate) struct ConversationFigures {
     turns: usize,
     count: usize,
-    at_budget: AtBudget<Reached>,
+    at_budget: ValueByBudget<ConversationScores>,
 }
 
 /// The contexts of one way to talk.
 #[derive(Default)]
-struct Way {
+struct ConversationTally {
     before: String,
     reused: usize,
     tokens: usize,
     recalls: Vec<f64>,
 }
 
-impl Way {
+impl ConversationTally {
     fn turn(&mut self, context: String, recall: f64, tokenizer: &dyn Tokenizer) {
         if !self.before.is_empty() {
             let shared = common_prefix(&self.before, &context);
@@ -60,25 +60,28 @@ impl Way {
 }
 
 /// Asks the questions of each document `turns` at a time; those left over are not asked.
-pub(crate) async fn hold(
-    set: &Excerpts,
-    session: &mut Session<'_>,
-    plan: &Plan,
+pub(crate) async fn hold_conversations(
+    set: &ExcerptDataset,
+    session: &mut EvaluationSession<'_>,
+    plan: &EvaluationPlan,
     turns: usize,
-) -> Result<Conversations, Failure> {
+) -> Result<ConversationFigures, CommandFailure> {
     let questions = plan.first(set.questions());
     let of_document = questions.chunk_by(|one, next| one.document == next.document);
-    let conversations: Vec<&[Question]> = of_document.flat_map(|own| own.chunks_exact(turns)).collect();
+    let conversations: Vec<&[ExcerptQuestion]> =
+        of_document.flat_map(|own| own.chunks_exact(turns)).collect();
     let mut at_budget = Vec::new();
     for budget in plan.budgets.iter() {
-        let (mut kept, mut scratch) = (Way::default(), Way::default());
+        let (mut kept, mut scratch) = (ConversationTally::default(), ConversationTally::default());
         for conversation in &conversations {
             let mut continuation = None;
             kept.before.clear();
             scratch.before.clear();
             for question in *conversation {
-                let recall =
-                    |passages: &[_]| Overlap::of(&question.relevant, &Coverage::of_passages(passages)).recall;
+                let recall = |passages: &[_]| {
+                    CoverageOverlap::between(&question.relevant, &ByteCoverage::from_passages(passages))
+                        .recall
+                };
                 let answer = session.go_on(&question.text, budget, continuation.as_deref()).await?;
                 let found = recall(&answer.passages);
                 kept.turn(answer.context, found, session.tokenizer());
@@ -88,7 +91,7 @@ pub(crate) async fn hold(
                 scratch.turn(afresh.context, found, session.tokenizer());
             }
         }
-        let reached = Reached {
+        let reached = ConversationScores {
             reused: kept.share(),
             reused_from_scratch: scratch.share(),
             recall: mean(kept.recalls.iter().copied()),
@@ -96,7 +99,7 @@ pub(crate) async fn hold(
         };
         at_budget.push((budget, reached));
     }
-    Ok(Conversations { turns, count: conversations.len(), at_budget: Keyed(at_budget) })
+    Ok(ConversationFigures { turns, count: conversations.len(), at_budget: KeyedValues(at_budget) })
 }
 
 fn common_prefix<'a>(before: &str, context: &'a str) -> &'a str {
@@ -104,15 +107,15 @@ fn common_prefix<'a>(before: &str, context: &'a str) -> &'a str {
     &context[..context.floor_char_boundary(same)]
 }
 
-impl Conversations {
+impl ConversationFigures {
     /// The figures for a person.
     pub(crate) fn text(&self) -> String {
-        let mut table = Table::new(&[
-            ("conversations at tokens", Align::Left),
-            ("reused", Align::Right),
-            ("from scratch", Align::Right),
-            ("recall", Align::Right),
-            ("from scratch", Align::Right),
+        let mut table = TextTable::new(&[
+            ("conversations at tokens", ColumnAlignment::Left),
+            ("reused", ColumnAlignment::Right),
+            ("from scratch", ColumnAlignment::Right),
+            ("recall", ColumnAlignment::Right),
+            ("from scratch", ColumnAlignment::Right),
         ]);
         for (budget, reached) in &self.at_budget.0 {
             table.row([

@@ -5,25 +5,25 @@
 
 use bytes::Bytes;
 
-use super::super::console::Console;
-use super::super::exit::Failure;
-use super::super::feed::Feed;
-use super::super::global::collection_key;
-use super::super::meter::Meter;
-use super::super::{settle, table};
-use crate::domain::document::{Description, Submission};
-use crate::domain::ids::{CollectionId, ContentHash, DocumentId, Fields, NAME_BYTES_MAX};
-use crate::domain::metadata::Metadata;
-use crate::domain::pipeline::Pipeline;
-use crate::fault::Refusal;
-use crate::ports::ledger::DeadFilter;
-use crate::wiring::Stack;
+use super::super::batch_submitter::BatchSubmitter;
+use super::super::console::ConsoleOutput;
+use super::super::exit::CommandFailure;
+use super::super::global_args::collection_key;
+use super::super::progress_meter::ProgressMeter;
+use super::super::{drain, text_format};
+use crate::wiring::ServiceStack;
+use contexture_core::domain::document::{DocumentDescription, Submission};
+use contexture_core::domain::ids::{CollectionId, ContentHash, DocumentId, FieldHasher, NAME_BYTES_MAX};
+use contexture_core::domain::metadata::DocumentMetadata;
+use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::fault::Refusal;
+use contexture_core::ports::ledger::DeadLetterFilter;
 
 /// Hex digits of the fingerprint in a collection's name.
 const FINGERPRINT_CHARS: usize = 16;
 
 /// One document of an evaluation set.
-pub(crate) struct Document {
+pub(crate) struct EvaluationDocument {
     pub(crate) id: DocumentId,
     pub(crate) title: Option<String>,
     pub(crate) media_type: Option<String>,
@@ -31,21 +31,21 @@ pub(crate) struct Document {
 }
 
 /// Documents, read one at a time.
-pub(crate) type Documents = Box<dyn Iterator<Item = Result<Document, Refusal>> + Send>;
+pub(crate) type DocumentIterator = Box<dyn Iterator<Item = Result<EvaluationDocument, Refusal>> + Send>;
 
 /// What a corpus is called and how large it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct CorpusIdentity {
     /// Its collection.
     pub(crate) collection: CollectionId,
     /// Its documents.
     pub(crate) documents: u64,
 }
 
-impl Identity {
+impl CorpusIdentity {
     /// Reads all documents once.
-    pub(crate) fn of(name: &str, pipeline: &str, documents: Documents) -> Result<Self, Refusal> {
-        let mut fields = Fields::new("contexture evaluation corpus v1").field(pipeline.as_bytes());
+    pub(crate) fn compute(name: &str, pipeline: &str, documents: DocumentIterator) -> Result<Self, Refusal> {
+        let mut fields = FieldHasher::new("contexture evaluation corpus v1").field(pipeline.as_bytes());
         let mut number = 0;
         for document in documents {
             let document = document?;
@@ -56,14 +56,14 @@ impl Identity {
             number += 1;
         }
         let fingerprint = ContentHash::from_bytes(fields.finish()).to_string();
-        let name = slug(name);
+        let name = collection_slug(name);
         let collection = CollectionId::new(&format!("eval-{name}-{}", &fingerprint[..FINGERPRINT_CHARS]))?;
         Ok(Self { collection, documents: number })
     }
 }
 
 /// A folder's name in the letters a collection's name may have.
-fn slug(name: &str) -> String {
+fn collection_slug(name: &str) -> String {
     let room = NAME_BYTES_MAX - "eval--".len() - FINGERPRINT_CHARS;
     let letter =
         |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
@@ -71,28 +71,32 @@ fn slug(name: &str) -> String {
 }
 
 /// Fills the collection, unless it is there already, and waits until all of it is visible.
-pub(crate) async fn fill(
-    stack: &Stack,
-    identity: &Identity,
+pub(crate) async fn fill_collection(
+    stack: &ServiceStack,
+    identity: &CorpusIdentity,
     pipeline: &Pipeline,
     body_bytes_max: usize,
-    documents: Documents,
-    console: Console,
-) -> Result<(), Failure> {
+    documents: DocumentIterator,
+    console: ConsoleOutput,
+) -> Result<(), CommandFailure> {
     stack.ensure_collection(&identity.collection, Some(pipeline)).await?;
     let key = collection_key(stack, &identity.collection);
-    let before = settle::wait(stack, &key, None, |_, _, _| {}).await?;
+    let before = drain::wait_until_drained(stack, &key, None, |_, _, _| {}).await?;
     if before.documents == identity.documents && before.dead == 0 {
         console.note(&format!("collection '{}' is there already", identity.collection));
         return Ok(());
     }
     let earlier = stack.progress().borrow().settled;
-    let mut meter = Meter::new("ingest", "documents", identity.documents, console);
-    let mut feed = Feed::new(stack);
+    let mut meter = ProgressMeter::new("ingest", "documents", identity.documents, console);
+    let mut feed = BatchSubmitter::new(stack);
     for document in documents {
-        let Document { id, title, media_type, body } = document?;
-        let description =
-            Description { media_type, title, metadata: Metadata::default(), ..Description::default() };
+        let EvaluationDocument { id, title, media_type, body } = document?;
+        let description = DocumentDescription {
+            media_type,
+            title,
+            metadata: DocumentMetadata::default(),
+            ..DocumentDescription::default()
+        };
         let collection = identity.collection.clone();
         let principal = &stack.principal;
         let submission = Submission::new(principal, collection, id, None, description, body, body_bytes_max)?;
@@ -102,22 +106,22 @@ pub(crate) async fn fill(
     }
     feed.flush().await?;
     let unchanged = feed.tally().unchanged;
-    let after = settle::wait(stack, &key, None, |progress, _, _| {
+    let after = drain::wait_until_drained(stack, &key, None, |progress, _, _| {
         meter.update(
             unchanged + progress.settled - earlier,
-            &format!("; {}", table::counted(progress.chunks, "chunk")),
+            &format!("; {}", text_format::count_with_noun(progress.chunks, "chunk")),
         );
     })
     .await?;
     if after.dead > 0 {
-        let filter = DeadFilter { collection: Some(key), ..DeadFilter::default() };
+        let filter = DeadLetterFilter { collection: Some(key), ..DeadLetterFilter::default() };
         let named = stack.ledger.dead(&filter, 1).await?.into_iter().next();
         let example = named.map(|letter| format!(", such as {} ({})", letter.key.document_id, letter.reason));
-        return Err(Failure::failed(
+        return Err(CommandFailure::failed(
             "documents_died",
             format!(
                 "{} of the evaluation set could not be indexed{}; figures without them would be wrong",
-                table::counted(after.dead, "document"),
+                text_format::count_with_noun(after.dead, "document"),
                 example.unwrap_or_default()
             ),
         ));
@@ -129,17 +133,17 @@ pub(crate) async fn fill(
 mod tests {
     use bytes::Bytes;
 
-    use super::{Document, Identity};
-    use crate::domain::ids::DocumentId;
+    use super::{CorpusIdentity, EvaluationDocument};
+    use contexture_core::domain::ids::DocumentId;
 
-    fn identity(name: &str, pipeline: &str, body: &'static str) -> Identity {
-        let document = Document {
+    fn identity(name: &str, pipeline: &str, body: &'static str) -> CorpusIdentity {
+        let document = EvaluationDocument {
             id: DocumentId::new("1").expect("an id"),
             title: None,
             media_type: None,
             body: Bytes::from_static(body.as_bytes()),
         };
-        Identity::of(name, pipeline, Box::new(std::iter::once(Ok(document)))).expect("an identity")
+        CorpusIdentity::compute(name, pipeline, Box::new(std::iter::once(Ok(document)))).expect("an identity")
     }
 
     #[test]

@@ -10,16 +10,16 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::corpus::{Document, Documents};
-use super::lines::{lines, refuse};
-use super::offsets::Offsets;
-use super::oracle::Texts;
-use crate::cli::scan::{Found, scan};
-use crate::domain::chunk::Span;
-use crate::domain::ids::DocumentId;
-use crate::fault::Refusal;
-use crate::ingest::chunk::decode;
-use crate::jobs::measure::metrics::Coverage;
+use super::corpus::{DocumentIterator, EvaluationDocument};
+use super::json_lines::{dataset_refusal, read_json_lines};
+use super::offsets::OffsetMapping;
+use super::oracle::DocumentTexts;
+use crate::cli::scan::{FoundFile, scan_paths};
+use contexture_core::domain::chunk::TextSpan;
+use contexture_core::domain::ids::DocumentId;
+use contexture_core::fault::Refusal;
+use contexture_core::ingest::chunk::decode_body;
+use contexture_lab::measure::retrieval_metrics::ByteCoverage;
 
 #[derive(Deserialize)]
 struct QuestionLine {
@@ -39,20 +39,20 @@ struct ReferenceLine {
 }
 
 /// A question and what answers it.
-pub(crate) struct Question {
+pub(crate) struct ExcerptQuestion {
     pub(crate) id: String,
     pub(crate) text: String,
     pub(crate) document: DocumentId,
-    pub(crate) relevant: Coverage,
+    pub(crate) relevant: ByteCoverage,
 }
 
 /// A set of excerpt questions.
-pub(crate) struct Excerpts {
-    files: Vec<Found>,
-    questions: Vec<Question>,
+pub(crate) struct ExcerptDataset {
+    files: Vec<FoundFile>,
+    questions: Vec<ExcerptQuestion>,
 }
 
-impl Excerpts {
+impl ExcerptDataset {
     /// Whether the folder has this layout.
     pub(crate) fn is_at(folder: &Path) -> bool {
         folder.join("corpora").is_dir() && folder.join("questions.jsonl").is_file()
@@ -60,37 +60,37 @@ impl Excerpts {
 
     /// Reads the questions and checks their references against the corpora.
     pub(crate) fn read(folder: &Path) -> Result<Self, Refusal> {
-        let files = scan(&[folder.join("corpora")])?.files;
+        let files = scan_paths(&[folder.join("corpora")])?.files;
         let by_id: HashMap<&DocumentId, &Path> =
             files.iter().map(|file| (&file.id, file.path.as_path())).collect();
         let path = folder.join("questions.jsonl");
-        let mut corpora = Corpora { by_id, read: HashMap::new() };
+        let mut corpora = ReferenceResolver { by_id, read: HashMap::new() };
         let mut questions = Vec::new();
-        for (line, number) in lines::<QuestionLine>(&path)?.zip(1..) {
-            questions.push(corpora.resolve(line?).map_err(|why| refuse(&path, number, &why))?);
+        for (line, number) in read_json_lines::<QuestionLine>(&path)?.zip(1..) {
+            questions.push(corpora.resolve(line?).map_err(|why| dataset_refusal(&path, number, &why))?);
         }
         Ok(Self { files, questions })
     }
 
     /// The corpora as documents.
-    pub(crate) fn documents(&self) -> Documents {
+    pub(crate) fn documents(&self) -> DocumentIterator {
         Box::new(self.files.clone().into_iter().map(|file| {
-            let body = std::fs::read(&file.path).map_err(|error| refuse(&file.path, 0, &error))?;
-            Ok(Document { id: file.id, title: None, media_type: None, body: Bytes::from(body) })
+            let body = std::fs::read(&file.path).map_err(|error| dataset_refusal(&file.path, 0, &error))?;
+            Ok(EvaluationDocument { id: file.id, title: None, media_type: None, body: Bytes::from(body) })
         }))
     }
 
     /// The questions, in the order of the file.
-    pub(crate) fn questions(&self) -> &[Question] {
+    pub(crate) fn questions(&self) -> &[ExcerptQuestion] {
         &self.questions
     }
 
     /// The normalised texts that spans refer to.
-    pub(crate) fn texts(&self) -> Result<Texts, Refusal> {
-        let text = |file: &Found| {
-            let body = std::fs::read(&file.path).map_err(|error| refuse(&file.path, 0, &error))?;
-            let decoded = decode(&body, None, file.id.as_str());
-            let decoded = decoded.map_err(|reason| refuse(&file.path, 0, &reason))?;
+    pub(crate) fn texts(&self) -> Result<DocumentTexts, Refusal> {
+        let text = |file: &FoundFile| {
+            let body = std::fs::read(&file.path).map_err(|error| dataset_refusal(&file.path, 0, &error))?;
+            let decoded = decode_body(&body, None, file.id.as_str());
+            let decoded = decoded.map_err(|reason| dataset_refusal(&file.path, 0, &reason))?;
             Ok((file.id.clone(), decoded.text))
         };
         self.files.iter().map(text).collect()
@@ -98,19 +98,19 @@ impl Excerpts {
 }
 
 /// The corpora that references were looked up in.
-struct Corpora<'a> {
+struct ReferenceResolver<'a> {
     by_id: HashMap<&'a DocumentId, &'a Path>,
-    read: HashMap<PathBuf, (Vec<u8>, Offsets)>,
+    read: HashMap<PathBuf, (Vec<u8>, OffsetMapping)>,
 }
 
-impl Corpora<'_> {
-    fn resolve(&mut self, line: QuestionLine) -> Result<Question, String> {
+impl ReferenceResolver<'_> {
+    fn resolve(&mut self, line: QuestionLine) -> Result<ExcerptQuestion, String> {
         let document = DocumentId::new(&line.document_id).map_err(|refusal| refusal.message)?;
         let path = *self.by_id.get(&document).ok_or_else(|| format!("there is no corpora/{document}"))?;
         if !self.read.contains_key(path) {
             let body = std::fs::read(path).map_err(|error| format!("corpora/{document}: {error}"))?;
-            let offsets =
-                Offsets::of(&body, document.as_str()).map_err(|why| format!("corpora/{document}: {why}"))?;
+            let offsets = OffsetMapping::for_file(&body, document.as_str())
+                .map_err(|why| format!("corpora/{document}: {why}"))?;
             self.read.insert(path.to_owned(), (body, offsets));
         }
         let (body, offsets) = &self.read[path];
@@ -118,16 +118,16 @@ impl Corpora<'_> {
         for reference in &line.references {
             spans.push((document.clone(), reference.span(body, offsets)?));
         }
-        let relevant = Coverage::new(spans);
+        let relevant = ByteCoverage::new(spans);
         if relevant.bytes() == 0 {
             return Err("the question has no reference".to_owned());
         }
-        Ok(Question { id: line.id, text: line.text, document, relevant })
+        Ok(ExcerptQuestion { id: line.id, text: line.text, document, relevant })
     }
 }
 
 impl ReferenceLine {
-    fn span(&self, body: &[u8], offsets: &Offsets) -> Result<Span, String> {
+    fn span(&self, body: &[u8], offsets: &OffsetMapping) -> Result<TextSpan, String> {
         let Self { start_byte, end_byte, text } = self;
         let place = || format!("reference {start_byte}..{end_byte}");
         let bytes =
@@ -135,7 +135,7 @@ impl ReferenceLine {
         if text.as_ref().is_some_and(|text| text.as_bytes() != bytes) {
             return Err(format!("{} holds another text than the document", place()));
         }
-        Ok(Span { start: offsets.map(*start_byte), end: offsets.map(*end_byte) })
+        Ok(TextSpan { start: offsets.map(*start_byte), end: offsets.map(*end_byte) })
     }
 }
 
@@ -143,11 +143,11 @@ impl ReferenceLine {
 mod tests {
     use std::fs;
 
-    use super::Excerpts;
-    use crate::cli::scratch::Scratch;
+    use super::ExcerptDataset;
+    use crate::cli::scratch::ScratchDirectory;
 
-    fn dataset(document: &str, questions: &str) -> Scratch {
-        let scratch = Scratch::new("excerpts").expect("scratch");
+    fn dataset(document: &str, questions: &str) -> ScratchDirectory {
+        let scratch = ScratchDirectory::new("excerpts").expect("scratch");
         fs::create_dir(scratch.path().join("corpora")).expect("a folder");
         fs::write(scratch.path().join("corpora/a.md"), document).expect("a document");
         fs::write(scratch.path().join("questions.jsonl"), questions).expect("questions");
@@ -164,11 +164,11 @@ mod tests {
     #[test]
     fn references_refer_to_the_normalised_text() {
         let scratch = dataset("\u{feff}one\r\ntwo\r\n", &question(8, 11, "two"));
-        assert!(Excerpts::is_at(scratch.path()));
-        let set = Excerpts::read(scratch.path()).expect("a set");
-        let expected = super::Coverage::new([(
+        assert!(ExcerptDataset::is_at(scratch.path()));
+        let set = ExcerptDataset::read(scratch.path()).expect("a set");
+        let expected = super::ByteCoverage::new([(
             super::DocumentId::new("a.md").expect("an id"),
-            super::Span { start: 4, end: 7 },
+            super::TextSpan { start: 4, end: 7 },
         )]);
         assert_eq!(set.questions[0].relevant, expected);
         let (_, span) = expected.spans().next().expect("a span");
@@ -180,7 +180,7 @@ mod tests {
     fn references_that_do_not_hold_are_refused_by_line() {
         for (start, end, text) in [(0, 3, "two"), (0, 100, "one"), (3, 1, ""), (2, 2, "")] {
             let scratch = dataset("one two", &question(start, end, text));
-            let refusal = Excerpts::read(scratch.path()).err().expect("a refusal");
+            let refusal = ExcerptDataset::read(scratch.path()).err().expect("a refusal");
             assert_eq!(refusal.code, "invalid_dataset");
             assert!(refusal.message.contains("questions.jsonl:1"), "{}", refusal.message);
         }

@@ -5,21 +5,21 @@
 //! same documents and pipeline only asks. Files to write are opened, and a run to compare with
 //! is read, before anything is ingested.
 
-mod against;
 pub(crate) mod beir;
 mod conversation;
 mod corpus;
 mod excerpts;
-mod keyed;
-mod lines;
+mod json_lines;
+mod keyed_values;
 mod offsets;
 mod oracle;
 pub(crate) mod output;
 mod packing;
-pub(crate) mod picture;
 mod plan;
 mod ranking;
+pub(crate) mod recall_plot;
 mod report;
+mod run_comparison;
 mod session;
 
 use std::path::{Path, PathBuf};
@@ -27,29 +27,29 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use against::{Comparison, Other};
-use beir::Beir;
-use conversation::Conversations;
-use corpus::{Documents, Identity};
-use excerpts::Excerpts;
-use output::Output;
-use plan::Plan;
-use session::Session;
+use beir::BeirDataset;
+use conversation::ConversationFigures;
+use corpus::{CorpusIdentity, DocumentIterator};
+use excerpts::ExcerptDataset;
+use output::OutputFile;
+use plan::EvaluationPlan;
+use run_comparison::{OtherRun, RunComparison};
+use session::EvaluationSession;
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::{Global, read_pipeline};
-use super::interrupt::interrupted;
-use super::scratch::Scratch;
-use crate::context::request::TOKENIZER_DEFAULT;
-use crate::domain::ids::CollectionId;
-use crate::domain::pipeline::{DEFAULT_TOML, Pipeline};
-use crate::fault::Refusal;
-use crate::wiring::{Roles, Stack};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, read_pipeline};
+use super::scratch::ScratchDirectory;
+use super::signals::shutdown_signal;
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::context::request::TOKENIZER_DEFAULT;
+use contexture_core::domain::ids::CollectionId;
+use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
+use contexture_core::fault::Refusal;
 
 /// What `eval` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct EvalArgs {
     /// A folder with corpus.jsonl, queries.jsonl and qrels/, or with corpora/ and questions.jsonl
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
@@ -90,105 +90,116 @@ pub(crate) struct Arguments {
     svg: Option<PathBuf>,
 }
 
-enum Dataset {
-    Beir(Beir),
-    Excerpts(Excerpts),
+enum EvaluationDataset {
+    Beir(BeirDataset),
+    Excerpts(ExcerptDataset),
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Figures {
-    Beir(ranking::Report),
-    Excerpts(report::Report),
+enum DatasetFigures {
+    Beir(ranking::RankingReport),
+    Excerpts(report::PackingReport),
 }
 
 #[derive(Serialize)]
-struct Report {
+struct EvaluationReport {
     #[serde(flatten)]
-    figures: Figures,
+    figures: DatasetFigures,
     #[serde(skip_serializing_if = "Option::is_none")]
-    conversations: Option<Conversations>,
+    conversations: Option<ConversationFigures>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    against: Option<Comparison>,
+    against: Option<RunComparison>,
 }
 
 /// What is read from and written to beside the set.
-struct Files {
-    per_question: Option<Output>,
-    picture: Option<Output>,
-    other: Option<Other>,
+struct EvaluationFiles {
+    per_question: Option<OutputFile>,
+    picture: Option<OutputFile>,
+    other: Option<OtherRun>,
 }
 
 /// Ingests the set's documents, asks its questions, prints the figures.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
-    let dataset = Dataset::read(&arguments.dataset)?;
-    let plan = Plan::new(&arguments, &dataset)?;
+pub(crate) async fn run(
+    arguments: EvalArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let dataset = EvaluationDataset::read(&arguments.dataset)?;
+    let plan = EvaluationPlan::new(&arguments, &dataset)?;
     // The default is written out, so that its fingerprint changes when it does.
     let pipeline = read_pipeline(arguments.pipeline.as_deref())?
-        .map_or_else(|| Pipeline::from_toml(DEFAULT_TOML), Ok)?;
-    let files = Files::open(&arguments, &plan, &dataset)?;
+        .map_or_else(|| Pipeline::from_toml(DEFAULT_PIPELINE_TOML), Ok)?;
+    let files = EvaluationFiles::open(&arguments, &plan, &dataset)?;
     let config = global.config()?;
-    let scratch = if global.data.is_none() { Some(Scratch::new("eval")?) } else { None };
+    let scratch = if global.data.is_none() { Some(ScratchDirectory::new("eval")?) } else { None };
     let data_dir =
         scratch.as_ref().map_or_else(|| config.data_dir.clone(), |scratch| scratch.path().to_owned());
     let config = config.embedded_in(data_dir).reading_for(Some(&arguments.tokenizer));
     let body_bytes_max = config.limits.body_bytes_max;
-    let stack = Stack::open(&config, Roles::Change).await?;
+    let stack = ServiceStack::open(&config, ProcessRole::Change).await?;
     let measured = async {
         let tokenizer = stack.reader(&arguments.tokenizer)?;
-        let collection = ingest(&stack, &dataset, &arguments, &pipeline, body_bytes_max, console).await?;
-        let Files { per_question, picture, other } = files;
-        let session = Session::new(&stack, collection, tokenizer, arguments.top_k, per_question, console);
-        let report = ask(&dataset, session, &plan, other.as_ref()).await?;
+        let collection =
+            ingest_dataset(&stack, &dataset, &arguments, &pipeline, body_bytes_max, console).await?;
+        let EvaluationFiles { per_question, picture, other } = files;
+        let session =
+            EvaluationSession::new(&stack, collection, tokenizer, arguments.top_k, per_question, console);
+        let report = ask_questions(&dataset, session, &plan, other.as_ref()).await?;
         report.draw(&arguments.name(), picture)?;
-        Ok::<Report, Failure>(report)
+        Ok::<EvaluationReport, CommandFailure>(report)
     };
     let outcome = tokio::select! {
         report = measured => report,
-        () = interrupted() => Err(Failure::failed("interrupted", "interrupted before all questions were asked")),
+        () = shutdown_signal() => Err(CommandFailure::failed("interrupted", "interrupted before all questions were asked")),
     };
     stack.shutdown().await;
-    console.result(&outcome?, Report::text)?;
-    Ok(Exit::Done)
+    console.result(&outcome?, EvaluationReport::text)?;
+    Ok(CommandExitCode::Done)
 }
 
 /// Makes the documents of the set visible in a collection of their own.
-async fn ingest(
-    stack: &Stack,
-    dataset: &Dataset,
-    arguments: &Arguments,
+async fn ingest_dataset(
+    stack: &ServiceStack,
+    dataset: &EvaluationDataset,
+    arguments: &EvalArgs,
     pipeline: &Pipeline,
     body_bytes_max: usize,
-    console: Console,
-) -> Result<CollectionId, Failure> {
-    let identity = Identity::of(&arguments.name(), &pipeline.to_toml()?, dataset.documents()?)?;
-    corpus::fill(stack, &identity, pipeline, body_bytes_max, dataset.documents()?, console).await?;
+    console: ConsoleOutput,
+) -> Result<CollectionId, CommandFailure> {
+    let identity = CorpusIdentity::compute(&arguments.name(), &pipeline.to_toml()?, dataset.documents()?)?;
+    corpus::fill_collection(stack, &identity, pipeline, body_bytes_max, dataset.documents()?, console)
+        .await?;
     Ok(identity.collection)
 }
 
 /// Asks the questions, and compares the answers with those of another run.
-async fn ask(
-    dataset: &Dataset,
-    mut session: Session<'_>,
-    plan: &Plan,
-    other: Option<&Other>,
-) -> Result<Report, Failure> {
+async fn ask_questions(
+    dataset: &EvaluationDataset,
+    mut session: EvaluationSession<'_>,
+    plan: &EvaluationPlan,
+    other: Option<&OtherRun>,
+) -> Result<EvaluationReport, CommandFailure> {
     let figures = match dataset {
-        Dataset::Beir(set) => Figures::Beir(ranking::evaluate(set, &mut session, plan).await?),
-        Dataset::Excerpts(set) => Figures::Excerpts(packing::evaluate(set, &mut session, plan).await?),
+        EvaluationDataset::Beir(set) => {
+            DatasetFigures::Beir(ranking::evaluate_ranking(set, &mut session, plan).await?)
+        }
+        EvaluationDataset::Excerpts(set) => {
+            DatasetFigures::Excerpts(packing::evaluate_packing(set, &mut session, plan).await?)
+        }
     };
     let conversations = match (dataset, plan.turns) {
-        (Dataset::Excerpts(set), Some(turns)) => {
-            Some(conversation::hold(set, &mut session, plan, turns).await?)
+        (EvaluationDataset::Excerpts(set), Some(turns)) => {
+            Some(conversation::hold_conversations(set, &mut session, plan, turns).await?)
         }
         _ => None,
     };
     let records = session.finish()?;
     let against = other.map(|other| other.compare(&records)).transpose()?;
-    Ok(Report { figures, conversations, against })
+    Ok(EvaluationReport { figures, conversations, against })
 }
 
-impl Arguments {
+impl EvalArgs {
     /// What the set is called.
     fn name(&self) -> String {
         let folder = self.dataset.canonicalize().unwrap_or_else(|_| self.dataset.clone());
@@ -196,27 +207,32 @@ impl Arguments {
     }
 }
 
-impl Files {
+impl EvaluationFiles {
     /// Reads first: the other run's file may be the one that is written next.
-    fn open(arguments: &Arguments, plan: &Plan, dataset: &Dataset) -> Result<Self, Refusal> {
-        let other = arguments.against.as_deref().map(Other::read).transpose()?;
+    fn open(
+        arguments: &EvalArgs,
+        plan: &EvaluationPlan,
+        dataset: &EvaluationDataset,
+    ) -> Result<Self, Refusal> {
+        let other = arguments.against.as_deref().map(OtherRun::read).transpose()?;
         if let Some(other) = &other {
             other.shares(&dataset.ids(plan))?;
         }
-        let create = |path: Option<&Path>, option| path.map(|path| Output::create(path, option)).transpose();
+        let create =
+            |path: Option<&Path>, option| path.map(|path| OutputFile::create(path, option)).transpose();
         let per_question = create(arguments.per_question.as_deref(), "per-question")?;
         let picture = create(arguments.svg.as_deref(), "svg")?;
         Ok(Self { per_question, picture, other })
     }
 }
 
-impl Dataset {
+impl EvaluationDataset {
     fn read(folder: &Path) -> Result<Self, Refusal> {
-        if Beir::is_at(folder) {
-            return Beir::read(folder).map(Self::Beir);
+        if BeirDataset::is_at(folder) {
+            return BeirDataset::read(folder).map(Self::Beir);
         }
-        if Excerpts::is_at(folder) {
-            return Excerpts::read(folder).map(Self::Excerpts);
+        if ExcerptDataset::is_at(folder) {
+            return ExcerptDataset::read(folder).map(Self::Excerpts);
         }
         Err(Refusal::invalid(
             "unknown_dataset",
@@ -229,7 +245,7 @@ impl Dataset {
         ))
     }
 
-    fn documents(&self) -> Result<Documents, Refusal> {
+    fn documents(&self) -> Result<DocumentIterator, Refusal> {
         match self {
             Self::Beir(set) => set.documents(),
             Self::Excerpts(set) => Ok(set.documents()),
@@ -237,7 +253,7 @@ impl Dataset {
     }
 
     /// The ids of the questions that will be asked.
-    fn ids(&self, plan: &Plan) -> Vec<&str> {
+    fn ids(&self, plan: &EvaluationPlan) -> Vec<&str> {
         match self {
             Self::Beir(set) => {
                 plan.first(set.questions()).iter().map(|question| question.id.as_str()).collect()
@@ -249,20 +265,25 @@ impl Dataset {
     }
 }
 
-impl Report {
+impl EvaluationReport {
     fn text(&self) -> String {
         let figures = match &self.figures {
-            Figures::Beir(report) => report.text(),
-            Figures::Excerpts(report) => report.text(),
+            DatasetFigures::Beir(report) => report.text(),
+            DatasetFigures::Excerpts(report) => report.text(),
         };
-        let conversations = self.conversations.iter().map(Conversations::text);
-        let more = conversations.chain(self.against.iter().map(Comparison::text));
+        let conversations = self.conversations.iter().map(ConversationFigures::text);
+        let more = conversations.chain(self.against.iter().map(RunComparison::text));
         more.fold(figures, |text, part| format!("{text}\n{part}"))
     }
 
-    fn draw(&self, name: &str, output: Option<Output>) -> Result<(), Failure> {
-        let (Some(mut output), Figures::Excerpts(report)) = (output, &self.figures) else { return Ok(()) };
-        output.line(&picture::draw(&format!("Recall within a token budget: {name}"), &report.lines()))?;
+    fn draw(&self, name: &str, output: Option<OutputFile>) -> Result<(), CommandFailure> {
+        let (Some(mut output), DatasetFigures::Excerpts(report)) = (output, &self.figures) else {
+            return Ok(());
+        };
+        output.line(&recall_plot::draw_recall_plot(
+            &format!("Recall within a token budget: {name}"),
+            &report.lines(),
+        ))?;
         output.finish()
     }
 }

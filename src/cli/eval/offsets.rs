@@ -6,11 +6,11 @@
 
 /// The offsets of bytes that normalisation drops, sorted.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Offsets(Vec<usize>);
+pub(crate) struct OffsetMapping(Vec<usize>);
 
-impl Offsets {
+impl OffsetMapping {
     /// The mapping of a file; an error says why there is none.
-    pub(crate) fn of(body: &[u8], document_id: &str) -> Result<Self, String> {
+    pub(crate) fn for_file(body: &[u8], document_id: &str) -> Result<Self, String> {
         let text = std::str::from_utf8(body).map_err(|error| format!("is not UTF-8: {error}"))?;
         if text.contains('\0') {
             return Err("contains NUL, which normalisation replaces".to_owned());
@@ -40,7 +40,7 @@ fn is_html(text: &str, document_id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Offsets;
+    use super::OffsetMapping;
 
     fn normalised(text: &str) -> String {
         text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n")
@@ -50,7 +50,7 @@ mod tests {
     fn every_slice_maps_to_itself() {
         for text in ["plain", "\u{feff}mark", "a\r\nb\r\n\r\nc", "\u{feff}\r\nä\r\u{1F600}\r\n", "a\rb\n\r\n"]
         {
-            let offsets = Offsets::of(text.as_bytes(), "a.md").expect("a mapping");
+            let offsets = OffsetMapping::for_file(text.as_bytes(), "a.md").expect("a mapping");
             let target = normalised(text);
             let borders: Vec<usize> =
                 text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
@@ -74,9 +74,9 @@ mod tests {
 
     #[test]
     fn texts_that_change_more_are_refused() {
-        assert!(Offsets::of(b"\xff\xfea\0", "a.md").is_err());
-        assert!(Offsets::of(b"a\0b", "a.md").is_err());
-        assert!(Offsets::of(b"text", "a.HTML").is_err());
-        assert!(Offsets::of(b" <!DOCTYPE html><p>", "a.md").is_err());
+        assert!(OffsetMapping::for_file(b"\xff\xfea\0", "a.md").is_err());
+        assert!(OffsetMapping::for_file(b"a\0b", "a.md").is_err());
+        assert!(OffsetMapping::for_file(b"text", "a.HTML").is_err());
+        assert!(OffsetMapping::for_file(b" <!DOCTYPE html><p>", "a.md").is_err());
     }
 }

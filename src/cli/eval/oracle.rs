@@ -14,55 +14,55 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::keyed::{AtBudget, Budgets};
-use crate::context::answer::Passage;
-use crate::context::assemble::Candidate;
-use crate::context::baselines::{Baseline, pack};
-use crate::context::render::render;
-use crate::context::request::Format;
-use crate::domain::chunk::Span;
-use crate::domain::ids::{DocumentId, Version};
-use crate::jobs::measure::metrics::{Coverage, Overlap, mean};
-use crate::ports::tokenizer::Tokenizer;
+use super::keyed_values::{TokenBudgets, ValueByBudget};
+use contexture_core::context::answer::Passage;
+use contexture_core::context::assemble::ContextCandidate;
+use contexture_core::context::render::render_passages;
+use contexture_core::context::request::ContextFormat;
+use contexture_core::domain::chunk::TextSpan;
+use contexture_core::domain::ids::{DocumentId, Version};
+use contexture_core::ports::tokenizer::Tokenizer;
+use contexture_lab::baselines::{BaselinePacker, pack_baseline};
+use contexture_lab::measure::retrieval_metrics::{ByteCoverage, CoverageOverlap, mean};
 
 /// The normalised texts of a set's documents.
-pub(crate) type Texts = HashMap<DocumentId, String>;
+pub(crate) type DocumentTexts = HashMap<DocumentId, String>;
 
 /// The recall that each oracle reaches.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Ceilings {
+pub(crate) struct OracleCeilings {
     pub(crate) retrieval: f64,
-    pub(crate) ranking: AtBudget<f64>,
-    pub(crate) borders: AtBudget<f64>,
+    pub(crate) ranking: ValueByBudget<f64>,
+    pub(crate) borders: ValueByBudget<f64>,
 }
 
-impl Ceilings {
+impl OracleCeilings {
     /// The ceilings of one question.
-    pub(crate) fn of(
-        relevant: &Coverage,
-        candidates: &[Candidate],
-        texts: &Texts,
-        budgets: &Budgets,
+    pub(crate) fn for_question(
+        relevant: &ByteCoverage,
+        candidates: &[ContextCandidate],
+        texts: &DocumentTexts,
+        budgets: &TokenBudgets,
         tokenizer: &dyn Tokenizer,
     ) -> Self {
-        let found = candidates.iter().map(place);
-        let judged = judged(relevant, candidates);
-        let excerpts = excerpts(relevant, texts);
+        let found = candidates.iter().map(document_span);
+        let judged = judge_candidates(relevant, candidates);
+        let excerpts = relevant_excerpts(relevant, texts);
         Self {
-            retrieval: Overlap::of(relevant, &Coverage::new(found)).recall,
+            retrieval: CoverageOverlap::between(relevant, &ByteCoverage::new(found)).recall,
             ranking: budgets
                 .iter()
-                .map(|budget| (budget, by_ranking(relevant, &judged, budget, tokenizer)))
+                .map(|budget| (budget, ranking_recall(relevant, &judged, budget, tokenizer)))
                 .collect(),
             borders: budgets
                 .iter()
-                .map(|budget| (budget, by_borders(relevant, &excerpts, budget, tokenizer)))
+                .map(|budget| (budget, borders_recall(relevant, &excerpts, budget, tokenizer)))
                 .collect(),
         }
     }
 
     /// The mean over all questions.
-    pub(crate) fn mean<'a>(all: impl Iterator<Item = &'a Self> + Clone, budgets: &Budgets) -> Self {
+    pub(crate) fn mean<'a>(all: impl Iterator<Item = &'a Self> + Clone, budgets: &TokenBudgets) -> Self {
         Self {
             retrieval: mean(all.clone().map(|ceilings| ceilings.retrieval)),
             ranking: budgets.means(&all.clone().map(|ceilings| &ceilings.ranking)),
@@ -71,34 +71,39 @@ impl Ceilings {
     }
 }
 
-fn place(candidate: &Candidate) -> (DocumentId, Span) {
+fn document_span(candidate: &ContextCandidate) -> (DocumentId, TextSpan) {
     (candidate.chunk.document_id.clone(), candidate.chunk.span)
 }
 
 /// Candidates with relevant bytes, scored by their number, best first.
-fn judged(relevant: &Coverage, candidates: &[Candidate]) -> Vec<Candidate> {
+fn judge_candidates(relevant: &ByteCoverage, candidates: &[ContextCandidate]) -> Vec<ContextCandidate> {
     #[expect(clippy::cast_precision_loss, reason = "chunks are far below 2^24 bytes")]
-    let judge = |candidate: &Candidate| {
-        let score = relevant.common_bytes(&Coverage::new([place(candidate)])) as f32;
-        Candidate { chunk: Arc::clone(&candidate.chunk), score }
+    let judge = |candidate: &ContextCandidate| {
+        let score = relevant.common_bytes(&ByteCoverage::new([document_span(candidate)])) as f32;
+        ContextCandidate { chunk: Arc::clone(&candidate.chunk), score }
     };
-    let mut judged: Vec<Candidate> =
+    let mut judged: Vec<ContextCandidate> =
         candidates.iter().map(judge).filter(|candidate| candidate.score > 0.0).collect();
     judged.sort_by(|left, right| right.score.total_cmp(&left.score));
     judged
 }
 
-fn by_ranking(relevant: &Coverage, judged: &[Candidate], budget: usize, tokenizer: &dyn Tokenizer) -> f64 {
+fn ranking_recall(
+    relevant: &ByteCoverage,
+    judged: &[ContextCandidate],
+    budget: usize,
+    tokenizer: &dyn Tokenizer,
+) -> f64 {
     let reached = |baseline| {
-        let packed = pack(baseline, judged, budget, Format::default(), tokenizer);
-        recall(relevant, &packed.passages)
+        let packed = pack_baseline(baseline, judged, budget, ContextFormat::default(), tokenizer);
+        passage_recall(relevant, &packed.passages)
     };
-    reached(Baseline::ScorePerToken).max(reached(Baseline::GreedySkip))
+    reached(BaselinePacker::ScorePerToken).max(reached(BaselinePacker::GreedySkip))
 }
 
 /// The relevant spans as passages, longest first.
-fn excerpts(relevant: &Coverage, texts: &Texts) -> Vec<Passage> {
-    let excerpt = |(document_id, span): (&DocumentId, Span)| {
+fn relevant_excerpts(relevant: &ByteCoverage, texts: &DocumentTexts) -> Vec<Passage> {
+    let excerpt = |(document_id, span): (&DocumentId, TextSpan)| {
         let text = texts.get(document_id)?.get(span.start..span.end)?;
         Some(Passage {
             document_id: document_id.clone(),
@@ -116,17 +121,22 @@ fn excerpts(relevant: &Coverage, texts: &Texts) -> Vec<Passage> {
     excerpts
 }
 
-fn by_borders(relevant: &Coverage, excerpts: &[Passage], budget: usize, tokenizer: &dyn Tokenizer) -> f64 {
+fn borders_recall(
+    relevant: &ByteCoverage,
+    excerpts: &[Passage],
+    budget: usize,
+    tokenizer: &dyn Tokenizer,
+) -> f64 {
     let mut chosen: Vec<Passage> = Vec::new();
     for excerpt in excerpts {
         chosen.push(excerpt.clone());
-        if tokens(&chosen, tokenizer) > budget {
+        if rendered_tokens(&chosen, tokenizer) > budget {
             chosen.pop();
             chosen.extend(longest_start(excerpt, &chosen, budget, tokenizer));
             break;
         }
     }
-    recall(relevant, &chosen)
+    passage_recall(relevant, &chosen)
 }
 
 /// The longest beginning of an excerpt, found by halving, that fits beside what is chosen.
@@ -138,45 +148,45 @@ fn longest_start(
 ) -> Option<Passage> {
     let borders: Vec<usize> = excerpt.text.char_indices().map(|(offset, _)| offset).skip(1).collect();
     let cut = |bytes: usize| Passage {
-        span: Span { start: excerpt.span.start, end: excerpt.span.start + bytes },
+        span: TextSpan { start: excerpt.span.start, end: excerpt.span.start + bytes },
         text: excerpt.text[..bytes].to_owned(),
         ..excerpt.clone()
     };
     let fits = |bytes: &usize| {
         let with: Vec<Passage> = chosen.iter().cloned().chain([cut(*bytes)]).collect();
-        tokens(&with, tokenizer) <= budget
+        rendered_tokens(&with, tokenizer) <= budget
     };
     let fitting = borders.partition_point(fits);
     // Tokens need not grow with the text: what halving found is looked at once more.
     borders[..fitting].last().filter(|bytes| fits(bytes)).map(|bytes| cut(*bytes))
 }
 
-fn tokens(passages: &[Passage], tokenizer: &dyn Tokenizer) -> usize {
+fn rendered_tokens(passages: &[Passage], tokenizer: &dyn Tokenizer) -> usize {
     let mut ordered = passages.to_vec();
     ordered.sort_by(|left, right| (&left.document_id, left.span).cmp(&(&right.document_id, right.span)));
-    tokenizer.count(&render(&ordered, Format::default()))
+    tokenizer.count(&render_passages(&ordered, ContextFormat::default()))
 }
 
-fn recall(relevant: &Coverage, passages: &[Passage]) -> f64 {
-    Overlap::of(relevant, &Coverage::of_passages(passages)).recall
+fn passage_recall(relevant: &ByteCoverage, passages: &[Passage]) -> f64 {
+    CoverageOverlap::between(relevant, &ByteCoverage::from_passages(passages)).recall
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Budgets, Ceilings, Texts};
-    use crate::context::assemble::Candidate;
-    use crate::domain::chunk::{Chunk, Span};
-    use crate::domain::document::Description;
-    use crate::domain::ids::{ChunkId, DocumentId, Version};
-    use crate::jobs::measure::metrics::Coverage;
-    use crate::ports::tokenizer::{TokenTable, Tokenizer};
+    use super::{DocumentTexts, OracleCeilings, TokenBudgets};
+    use contexture_core::context::assemble::ContextCandidate;
+    use contexture_core::domain::chunk::{Chunk, TextSpan};
+    use contexture_core::domain::document::DocumentDescription;
+    use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
+    use contexture_core::ports::tokenizer::{TokenCountTable, Tokenizer};
+    use contexture_lab::measure::retrieval_metrics::ByteCoverage;
 
     /// A byte is a token.
-    struct Bytes;
+    struct ByteTokenizer;
 
-    impl Tokenizer for Bytes {
+    impl Tokenizer for ByteTokenizer {
         fn name(&self) -> &'static str {
             "bytes"
         }
@@ -185,7 +195,7 @@ mod tests {
             text.len()
         }
 
-        fn table<'a>(&'a self, _text: &'a str) -> Box<dyn TokenTable + 'a> {
+        fn table<'a>(&'a self, _text: &'a str) -> Box<dyn TokenCountTable + 'a> {
             unreachable!("packing only counts")
         }
     }
@@ -194,33 +204,33 @@ mod tests {
         DocumentId::new("a.md").expect("an id")
     }
 
-    fn candidate(text: &str, start: usize, end: usize) -> Candidate {
+    fn candidate(text: &str, start: usize, end: usize) -> ContextCandidate {
         let chunk = Chunk {
             id: ChunkId::from_uuid(uuid::Uuid::from_u128(start as u128)),
             document_id: id(),
             version: Version::FIRST,
             ordinal: 0,
             chunk_count: 1,
-            span: Span { start, end },
+            span: TextSpan { start, end },
             heading: Vec::new(),
             embed_tokens: 1,
             text: text[start..end].to_owned(),
-            description: Description::default(),
+            description: DocumentDescription::default(),
         };
-        Candidate { chunk: Arc::new(chunk), score: 0.5 }
+        ContextCandidate { chunk: Arc::new(chunk), score: 0.5 }
     }
 
     #[test]
     fn each_oracle_lifts_one_limit() {
         // 1,000 bytes without white space; 300..500 are relevant, 700..800, too.
         let text: String = ('a'..='j').flat_map(|letter| std::iter::repeat_n(letter, 100)).collect();
-        let spans = [(300, 500), (700, 800)].map(|(start, end)| (id(), Span { start, end }));
-        let relevant = Coverage::new(spans);
+        let spans = [(300, 500), (700, 800)].map(|(start, end)| (id(), TextSpan { start, end }));
+        let relevant = ByteCoverage::new(spans);
         let candidates = [candidate(&text, 0, 200), candidate(&text, 200, 400), candidate(&text, 400, 600)];
-        let texts = Texts::from([(id(), text)]);
-        let budgets = Budgets::new(&[10, 280, 1000]).expect("budgets");
-        let ceilings = Ceilings::of(&relevant, &candidates, &texts, &budgets, &Bytes);
-        let at = |figures: &super::AtBudget<f64>| figures.values().copied().collect::<Vec<_>>();
+        let texts = DocumentTexts::from([(id(), text)]);
+        let budgets = TokenBudgets::new(&[10, 280, 1000]).expect("budgets");
+        let ceilings = OracleCeilings::for_question(&relevant, &candidates, &texts, &budgets, &ByteTokenizer);
+        let at = |figures: &super::ValueByBudget<f64>| figures.values().copied().collect::<Vec<_>>();
         // 700..800 is in no candidate.
         assert!((ceilings.retrieval - 2.0 / 3.0).abs() < 1e-12);
         // One chunk of 200 bytes fits into 280, and half of each is relevant.

@@ -5,55 +5,55 @@
 
 use serde::Serialize;
 
-use super::Plan;
-use super::excerpts::{Excerpts, Question};
-use super::keyed::{AtBudget, ByPacker, Keyed};
-use super::oracle::{Ceilings, Texts};
-use super::report::Report;
-use super::session::Session;
-use crate::cli::exit::Failure;
-use crate::context::assemble::Candidate;
-use crate::context::baselines::{Baseline, pack};
-use crate::context::request::Format;
-use crate::jobs::measure::metrics::{Coverage, Overlap};
+use super::EvaluationPlan;
+use super::excerpts::{ExcerptDataset, ExcerptQuestion};
+use super::keyed_values::{KeyedValues, ValueByBudget, ValueByPacker};
+use super::oracle::{DocumentTexts, OracleCeilings};
+use super::report::PackingReport;
+use super::session::EvaluationSession;
+use crate::cli::exit::CommandFailure;
+use contexture_core::context::assemble::ContextCandidate;
+use contexture_core::context::request::ContextFormat;
+use contexture_lab::baselines::{BaselinePacker, pack_baseline};
+use contexture_lab::measure::retrieval_metrics::{ByteCoverage, CoverageOverlap};
 
 /// Chunks of a search that count.
-pub(crate) const CHUNKS: usize = 5;
+pub(crate) const CHUNKS_COUNTED: usize = 5;
 
 /// What a packer reached.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Reached {
-    pub(crate) recall_at_budget: AtBudget<f64>,
+pub(crate) struct PackerRecall {
+    pub(crate) recall_at_budget: ValueByBudget<f64>,
 }
 
 /// The figures of one question.
 #[derive(Debug, Serialize)]
-pub(crate) struct Figures<'a> {
+pub(crate) struct PackingFigures<'a> {
     question_id: &'a str,
     #[serde(flatten)]
-    pub(crate) overlap: Overlap,
+    pub(crate) overlap: CoverageOverlap,
     #[serde(flatten)]
-    pub(crate) assembler: Reached,
+    pub(crate) assembler: PackerRecall,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) baselines: Option<ByPacker<Reached>>,
+    pub(crate) baselines: Option<ValueByPacker<PackerRecall>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) oracle: Option<Ceilings>,
+    pub(crate) oracle: Option<OracleCeilings>,
     /// Contexts of the assembler that were over their budget.
     #[serde(skip)]
     pub(crate) over_budget: u64,
 }
 
 /// Asks the questions and averages.
-pub(crate) async fn evaluate(
-    set: &Excerpts,
-    session: &mut Session<'_>,
-    plan: &Plan,
-) -> Result<Report, Failure> {
+pub(crate) async fn evaluate_packing(
+    set: &ExcerptDataset,
+    session: &mut EvaluationSession<'_>,
+    plan: &EvaluationPlan,
+) -> Result<PackingReport, CommandFailure> {
     let questions = plan.first(set.questions());
     let texts = if plan.oracle { Some(set.texts()?) } else { None };
     let mut all = Vec::with_capacity(questions.len());
     for (index, question) in questions.iter().enumerate() {
-        let mut figures = ask(question, session, plan).await?;
+        let mut figures = ask_excerpt_question(question, session, plan).await?;
         if plan.baselines || plan.oracle {
             let candidates = session.candidates(&question.text).await?;
             figures.compare(question, &candidates, texts.as_ref(), session, plan);
@@ -62,51 +62,60 @@ pub(crate) async fn evaluate(
         all.push(figures);
         session.show(index + 1, questions.len());
     }
-    Ok(Report::new(&all, plan, session.spent()))
+    Ok(PackingReport::new(&all, plan, session.spent()))
 }
 
-async fn ask<'a>(
-    question: &'a Question,
-    session: &mut Session<'_>,
-    plan: &Plan,
-) -> Result<Figures<'a>, Failure> {
+async fn ask_excerpt_question<'a>(
+    question: &'a ExcerptQuestion,
+    session: &mut EvaluationSession<'_>,
+    plan: &EvaluationPlan,
+) -> Result<PackingFigures<'a>, CommandFailure> {
     let found = session.search(&question.text).await?.results;
-    let spans = found.into_iter().take(CHUNKS).map(|ranked| (ranked.document_id, ranked.span));
-    let overlap = Overlap::of(&question.relevant, &Coverage::new(spans));
+    let spans = found.into_iter().take(CHUNKS_COUNTED).map(|ranked| (ranked.document_id, ranked.span));
+    let overlap = CoverageOverlap::between(&question.relevant, &ByteCoverage::new(spans));
     let mut recall_at_budget = Vec::new();
     let mut over_budget = 0;
     for budget in plan.budgets.iter() {
         let answer = session.assemble(&question.text, budget).await?;
         over_budget += u64::from(session.tokenizer().count(&answer.context) > budget);
-        let covered = Coverage::of_passages(&answer.passages);
-        recall_at_budget.push((budget, Overlap::of(&question.relevant, &covered).recall));
+        let covered = ByteCoverage::from_passages(&answer.passages);
+        recall_at_budget.push((budget, CoverageOverlap::between(&question.relevant, &covered).recall));
     }
-    let assembler = Reached { recall_at_budget: Keyed(recall_at_budget) };
-    Ok(Figures { question_id: &question.id, overlap, assembler, baselines: None, oracle: None, over_budget })
+    let assembler = PackerRecall { recall_at_budget: KeyedValues(recall_at_budget) };
+    Ok(PackingFigures {
+        question_id: &question.id,
+        overlap,
+        assembler,
+        baselines: None,
+        oracle: None,
+        over_budget,
+    })
 }
 
-impl Figures<'_> {
+impl PackingFigures<'_> {
     fn compare(
         &mut self,
-        question: &Question,
-        candidates: &[Candidate],
-        texts: Option<&Texts>,
-        session: &Session<'_>,
-        plan: &Plan,
+        question: &ExcerptQuestion,
+        candidates: &[ContextCandidate],
+        texts: Option<&DocumentTexts>,
+        session: &EvaluationSession<'_>,
+        plan: &EvaluationPlan,
     ) {
         let tokenizer = session.tokenizer();
         if plan.baselines {
             let recall = |baseline, budget| {
-                let packed = pack(baseline, candidates, budget, Format::default(), tokenizer);
-                Overlap::of(&question.relevant, &Coverage::of_passages(&packed.passages)).recall
+                let packed = pack_baseline(baseline, candidates, budget, ContextFormat::default(), tokenizer);
+                CoverageOverlap::between(&question.relevant, &ByteCoverage::from_passages(&packed.passages))
+                    .recall
             };
-            let reached = |baseline: Baseline| {
+            let reached = |baseline: BaselinePacker| {
                 let at_budgets = plan.budgets.iter().map(|budget| (budget, recall(baseline, budget)));
-                (baseline.name(), Reached { recall_at_budget: at_budgets.collect() })
+                (baseline.name(), PackerRecall { recall_at_budget: at_budgets.collect() })
             };
-            self.baselines = Some(Baseline::ALL.into_iter().map(reached).collect());
+            self.baselines = Some(BaselinePacker::ALL.into_iter().map(reached).collect());
         }
-        self.oracle =
-            texts.map(|texts| Ceilings::of(&question.relevant, candidates, texts, &plan.budgets, tokenizer));
+        self.oracle = texts.map(|texts| {
+            OracleCeilings::for_question(&question.relevant, candidates, texts, &plan.budgets, tokenizer)
+        });
     }
 }

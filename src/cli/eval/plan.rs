@@ -1,21 +1,21 @@
 //! What is measured: the raw options and the layout of the set become one checked plan.
 
-use super::keyed::Budgets;
-use super::{Arguments, Dataset};
-use crate::fault::Refusal;
+use super::keyed_values::TokenBudgets;
+use super::{EvalArgs, EvaluationDataset};
+use contexture_core::fault::Refusal;
 
 /// Budgets of excerpt questions.
-const BUDGETS: [i64; 3] = [500, 1000, 2000];
+const EXCERPT_BUDGETS: [i64; 3] = [500, 1000, 2000];
 /// Budgets of a picture: enough of them to see a curve.
-const PICTURED_BUDGETS: [i64; 6] = [125, 250, 500, 1000, 2000, 4000];
+const PLOT_BUDGETS: [i64; 6] = [125, 250, 500, 1000, 2000, 4000];
 /// The budget for the order of documents: large, so that most documents are in the context.
-const DOCUMENTS_BUDGETS: [i64; 1] = [8000];
+const BEIR_BUDGETS: [i64; 1] = [8000];
 
 /// What is measured.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct EvaluationPlan {
     /// Tokens of the contexts.
-    pub(crate) budgets: Budgets,
+    pub(crate) budgets: TokenBudgets,
     /// Whether simpler ways are measured, too.
     pub(crate) baselines: bool,
     /// Whether ceilings are measured.
@@ -25,19 +25,19 @@ pub(crate) struct Plan {
     limit: usize,
 }
 
-impl Plan {
+impl EvaluationPlan {
     /// Refuses options that do not go with the layout of the set.
-    pub(super) fn new(arguments: &Arguments, dataset: &Dataset) -> Result<Self, Refusal> {
+    pub(super) fn new(arguments: &EvalArgs, dataset: &EvaluationDataset) -> Result<Self, Refusal> {
         let fallback = match dataset {
-            Dataset::Excerpts(_) if arguments.svg.is_some() => &PICTURED_BUDGETS[..],
-            Dataset::Excerpts(_) => &BUDGETS,
-            Dataset::Beir(_) => {
+            EvaluationDataset::Excerpts(_) if arguments.svg.is_some() => &PLOT_BUDGETS[..],
+            EvaluationDataset::Excerpts(_) => &EXCERPT_BUDGETS,
+            EvaluationDataset::Beir(_) => {
                 refuse_on_beir(arguments)?;
-                &DOCUMENTS_BUDGETS
+                &BEIR_BUDGETS
             }
         };
         Ok(Self {
-            budgets: Budgets::new(arguments.budgets.as_deref().unwrap_or(fallback))?,
+            budgets: TokenBudgets::new(arguments.budgets.as_deref().unwrap_or(fallback))?,
             baselines: arguments.baselines,
             oracle: arguments.oracle,
             turns: arguments.turns.map(usize::from),
@@ -51,7 +51,7 @@ impl Plan {
     }
 }
 
-fn refuse_on_beir(arguments: &Arguments) -> Result<(), Refusal> {
+fn refuse_on_beir(arguments: &EvalArgs) -> Result<(), Refusal> {
     let refuse = |option: &str, why: &str| {
         let message = format!("--{option} on a set in BEIR's layout {why}");
         Err(Refusal::invalid("option_not_for_dataset", option, message))

@@ -7,17 +7,17 @@
 
 use serde::Serialize;
 
-use super::Plan;
-use super::beir::{Beir, Question};
-use super::keyed::{AtBudget, ByPacker, Keyed};
+use super::EvaluationPlan;
+use super::beir::{BeirDataset, BeirQuestion};
+use super::keyed_values::{KeyedValues, ValueByBudget, ValueByPacker};
 use super::report::{budget_table, differences_text};
-use super::session::{Session, Spent};
-use crate::cli::exit::Failure;
-use crate::cli::table::{self, Align, Table};
-use crate::context::answer::{Passage, Ranking};
-use crate::domain::ids::DocumentId;
-use crate::jobs::measure::bootstrap::Interval;
-use crate::jobs::measure::metrics::{mean, ndcg, rank_documents, recall};
+use super::session::{EvaluationSession, EvaluationTiming};
+use crate::cli::exit::CommandFailure;
+use crate::cli::text_format::{self, ColumnAlignment, TextTable};
+use contexture_core::context::answer::{Passage, SearchAnswer};
+use contexture_core::domain::ids::DocumentId;
+use contexture_lab::measure::bootstrap::BootstrapInterval;
+use contexture_lab::measure::retrieval_metrics::{mean, ndcg, rank_documents, recall};
 
 /// Depth of nDCG.
 const NDCG_DEPTH: usize = 10;
@@ -26,7 +26,7 @@ const RECALL_DEPTH: usize = 20;
 
 /// The figures; the first two names are a contract.
 #[derive(Debug, Serialize)]
-pub(crate) struct Report {
+pub(crate) struct RankingReport {
     ndcg_at_10: f64,
     recall_at_20: f64,
     queries: u64,
@@ -34,59 +34,66 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     fused_ndcg_at_10: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ranking_minus_fused: Option<Interval>,
+    ranking_minus_fused: Option<BootstrapInterval>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    assembled_ndcg_at_10: Option<AtBudget<f64>>,
+    assembled_ndcg_at_10: Option<ValueByBudget<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    assembler_minus: Option<ByPacker<AtBudget<Interval>>>,
+    assembler_minus: Option<ValueByPacker<ValueByBudget<BootstrapInterval>>>,
     #[serde(flatten)]
-    spent: Spent,
+    spent: EvaluationTiming,
 }
 
 #[derive(Debug, Serialize)]
-struct Figures<'a> {
+struct RankingFigures<'a> {
     query_id: &'a str,
     ndcg_at_10: f64,
     recall_at_20: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     fused_ndcg_at_10: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    assembled_ndcg_at_10: Option<AtBudget<f64>>,
+    assembled_ndcg_at_10: Option<ValueByBudget<f64>>,
     ranking: Vec<DocumentId>,
 }
 
 /// Asks the questions and averages.
-pub(crate) async fn evaluate(set: &Beir, session: &mut Session<'_>, plan: &Plan) -> Result<Report, Failure> {
+pub(crate) async fn evaluate_ranking(
+    set: &BeirDataset,
+    session: &mut EvaluationSession<'_>,
+    plan: &EvaluationPlan,
+) -> Result<RankingReport, CommandFailure> {
     let questions = plan.first(set.questions());
     let mut all = Vec::with_capacity(questions.len());
     for (index, question) in questions.iter().enumerate() {
-        let figures = ask(question, session, plan).await?;
+        let figures = ask_beir_question(question, session, plan).await?;
         session.note(&figures)?;
         all.push(figures);
         session.show(index + 1, questions.len());
     }
-    Ok(Report::new(&all, plan, set.count_empty()?, session.spent()))
+    Ok(RankingReport::new(&all, plan, set.count_empty()?, session.spent()))
 }
 
-async fn ask<'a>(
-    question: &'a Question,
-    session: &mut Session<'_>,
-    plan: &Plan,
-) -> Result<Figures<'a>, Failure> {
-    let mut ranking = by_document(&session.search(&question.text).await?);
-    let fused =
-        if plan.baselines { Some(by_document(&session.search_fused(&question.text).await?)) } else { None };
+async fn ask_beir_question<'a>(
+    question: &'a BeirQuestion,
+    session: &mut EvaluationSession<'_>,
+    plan: &EvaluationPlan,
+) -> Result<RankingFigures<'a>, CommandFailure> {
+    let mut ranking = document_ranking(&session.search(&question.text).await?);
+    let fused = if plan.baselines {
+        Some(document_ranking(&session.search_fused(&question.text).await?))
+    } else {
+        None
+    };
     let mut assembled = Vec::new();
     for budget in plan.budgets.iter().filter(|_| plan.baselines) {
         let passages = session.assemble(&question.text, budget).await?.passages;
-        assembled.push((budget, ndcg(&order_of(&passages, &ranking), &question.grades, NDCG_DEPTH)));
+        assembled.push((budget, ndcg(&context_order(&passages, &ranking), &question.grades, NDCG_DEPTH)));
     }
     let (ndcg_at_10, recall_at_20) =
         (ndcg(&ranking, &question.grades, NDCG_DEPTH), recall(&ranking, &question.grades, RECALL_DEPTH));
     ranking.truncate(RECALL_DEPTH);
     let fused_ndcg_at_10 = fused.map(|fused| ndcg(&fused, &question.grades, NDCG_DEPTH));
-    let assembled_ndcg_at_10 = plan.baselines.then_some(Keyed(assembled));
-    Ok(Figures {
+    let assembled_ndcg_at_10 = plan.baselines.then_some(KeyedValues(assembled));
+    Ok(RankingFigures {
         query_id: &question.id,
         ndcg_at_10,
         recall_at_20,
@@ -96,12 +103,12 @@ async fn ask<'a>(
     })
 }
 
-fn by_document(found: &Ranking) -> Vec<DocumentId> {
+fn document_ranking(found: &SearchAnswer) -> Vec<DocumentId> {
     rank_documents(found.results.iter().map(|ranked| (&ranked.document_id, ranked.score)))
 }
 
 /// Documents as a context cites them, then those of the ranking that it does not.
-fn order_of(passages: &[Passage], ranking: &[DocumentId]) -> Vec<DocumentId> {
+fn context_order(passages: &[Passage], ranking: &[DocumentId]) -> Vec<DocumentId> {
     let mut order: Vec<DocumentId> = Vec::with_capacity(ranking.len());
     for document in passages.iter().map(|passage| &passage.document_id).chain(ranking) {
         if !order.contains(document) {
@@ -111,8 +118,13 @@ fn order_of(passages: &[Passage], ranking: &[DocumentId]) -> Vec<DocumentId> {
     order
 }
 
-impl Report {
-    fn new(all: &[Figures], plan: &Plan, empty_documents: u64, spent: Spent) -> Self {
+impl RankingReport {
+    fn new(
+        all: &[RankingFigures],
+        plan: &EvaluationPlan,
+        empty_documents: u64,
+        spent: EvaluationTiming,
+    ) -> Self {
         let assembled = all.iter().filter_map(|figures| figures.assembled_ndcg_at_10.as_ref());
         let fused = || all.iter().filter_map(|figures| figures.fused_ndcg_at_10);
         let gained: Vec<f64> =
@@ -123,20 +135,23 @@ impl Report {
             queries: all.len() as u64,
             empty_documents,
             fused_ndcg_at_10: plan.baselines.then(|| mean(fused())),
-            ranking_minus_fused: plan.baselines.then(|| Interval::of(&gained)),
+            ranking_minus_fused: plan.baselines.then(|| BootstrapInterval::from_differences(&gained)),
             assembled_ndcg_at_10: plan.baselines.then(|| plan.budgets.means(&assembled)),
-            assembler_minus: plan.baselines.then(|| Keyed(vec![("ranking", differences(all, plan))])),
+            assembler_minus: plan
+                .baselines
+                .then(|| KeyedValues(vec![("ranking", assembled_differences(all, plan))])),
             spent,
         }
     }
 
     /// The figures for a person.
     pub(crate) fn text(&self) -> String {
-        let mut lines = Table::new(&[("figure", Align::Left), ("value", Align::Right)]);
+        let mut lines =
+            TextTable::new(&[("figure", ColumnAlignment::Left), ("value", ColumnAlignment::Right)]);
         lines.row(["nDCG@10".to_owned(), format!("{:.4}", self.ndcg_at_10)]);
         lines.row(["recall@20".to_owned(), format!("{:.4}", self.recall_at_20)]);
-        lines.row(["questions".to_owned(), table::count(self.queries)]);
-        lines.row(["documents without text".to_owned(), table::count(self.empty_documents)]);
+        lines.row(["questions".to_owned(), text_format::count(self.queries)]);
+        lines.row(["documents without text".to_owned(), text_format::count(self.empty_documents)]);
         format!("{}{}{}", lines.render(), self.assembled_text(), self.spent.text())
     }
 
@@ -164,11 +179,12 @@ impl Report {
     }
 }
 
-fn differences(all: &[Figures], plan: &Plan) -> AtBudget<Interval> {
+fn assembled_differences(all: &[RankingFigures], plan: &EvaluationPlan) -> ValueByBudget<BootstrapInterval> {
     let at = |place: usize| {
-        let difference =
-            |figures: &Figures| Some(figures.assembled_ndcg_at_10.as_ref()?.0[place].1 - figures.ndcg_at_10);
-        Interval::of(&all.iter().filter_map(difference).collect::<Vec<f64>>())
+        let difference = |figures: &RankingFigures| {
+            Some(figures.assembled_ndcg_at_10.as_ref()?.0[place].1 - figures.ndcg_at_10)
+        };
+        BootstrapInterval::from_differences(&all.iter().filter_map(difference).collect::<Vec<f64>>())
     };
     plan.budgets.iter().enumerate().map(|(place, budget)| (budget, at(place))).collect()
 }

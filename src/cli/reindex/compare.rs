@@ -5,23 +5,23 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{questions, report};
-use crate::cli::console::Console;
-use crate::cli::eval::output::Output;
-use crate::cli::exit::{Exit, Failure};
-use crate::cli::interrupt::interrupted;
-use crate::cli::meter::Meter;
-use crate::cli::table::{self, Align, Table};
-use crate::context::request::TOKENIZER_DEFAULT;
-use crate::domain::ids::{CollectionKey, Generation};
-use crate::fault::Refusal;
-use crate::jobs::compare::gate::Requirement;
-use crate::jobs::compare::report::{Judged, Likeness};
-use crate::jobs::compare::{self, BUDGET_DEFAULT, Comparison, DEPTH_DEFAULT};
-use crate::wiring::Stack;
+use crate::cli::console::ConsoleOutput;
+use crate::cli::eval::output::OutputFile;
+use crate::cli::exit::{CommandExitCode, CommandFailure};
+use crate::cli::progress_meter::ProgressMeter;
+use crate::cli::signals::shutdown_signal;
+use crate::cli::text_format::{self, ColumnAlignment, TextTable};
+use crate::wiring::ServiceStack;
+use contexture_core::context::request::TOKENIZER_DEFAULT;
+use contexture_core::domain::ids::{CollectionKey, GenerationNumber};
+use contexture_core::fault::Refusal;
+use contexture_lab::compare::report::{AnswerSimilarity, JudgedQuality};
+use contexture_lab::compare::requirements::ComparisonRequirement;
+use contexture_lab::compare::{self, BUDGET_DEFAULT, DEPTH_DEFAULT, GenerationComparison};
 
 /// What to ask, and what to require.
 #[derive(Debug, Args)]
-pub(super) struct Asking {
+pub(super) struct ComparisonArgs {
     /// Questions to ask: one per line, or JSON lines with `question`, `id` and `relevant`
     #[arg(long, value_name = "FILE")]
     questions: Option<PathBuf>,
@@ -49,12 +49,12 @@ pub(super) struct Asking {
 }
 
 /// What to ask, read and checked before anything is opened.
-pub(super) struct Asked {
-    asking: compare::Asking,
-    report: Option<Output>,
+pub(super) struct PreparedComparison {
+    asking: compare::ComparisonRequest,
+    report: Option<OutputFile>,
 }
 
-impl Asking {
+impl ComparisonArgs {
     /// The tokenizer it names, if it is to ask anything.
     pub(super) fn tokenizer(&self) -> Option<&str> {
         self.asks().then_some(&*self.tokenizer)
@@ -66,18 +66,18 @@ impl Asking {
     }
 
     /// Reads what is to be asked; refused where nothing is.
-    pub(super) fn read(&self) -> Result<Asked, Refusal> {
+    pub(super) fn read(&self) -> Result<PreparedComparison, Refusal> {
         let questions = match (&self.questions, &self.dataset) {
-            (Some(file), _) => Some(questions::of_file(file)?),
-            (None, Some(folder)) => Some(questions::of_dataset(folder)?),
+            (Some(file), _) => Some(questions::read_question_file(file)?),
+            (None, Some(folder)) => Some(questions::read_dataset_questions(folder)?),
             (None, None) if self.sampled => None,
             (None, None) => {
                 let message = "there is nothing to ask; give --questions FILE, --dataset DIR or --sampled";
                 return Err(Refusal::invalid("questions_missing", "questions", message));
             }
         };
-        let requirements = Requirement::parse_all(&self.require, self.top_k)?;
-        let asking = compare::Asking {
+        let requirements = ComparisonRequirement::parse_all(&self.require, self.top_k)?;
+        let asking = compare::ComparisonRequest {
             questions,
             generations: None,
             depth: self.top_k,
@@ -86,12 +86,12 @@ impl Asking {
             requirements,
         };
         asking.check_judged()?;
-        let report = self.report.as_deref().map(|path| Output::create(path, "report")).transpose()?;
-        Ok(Asked { asking, report })
+        let report = self.report.as_deref().map(|path| OutputFile::create(path, "report")).transpose()?;
+        Ok(PreparedComparison { asking, report })
     }
 
     /// Reads what is to be asked before an activation, if anything is.
-    pub(super) fn read_gate(&self) -> Result<Option<Asked>, Refusal> {
+    pub(super) fn read_gate(&self) -> Result<Option<PreparedComparison>, Refusal> {
         if !self.asks() && self.require.is_empty() && self.report.is_none() {
             return Ok(None);
         }
@@ -104,97 +104,98 @@ impl Asking {
 }
 
 /// Reads `A,B`.
-pub(super) fn parse_generations(text: &str) -> Result<[Generation; 2], String> {
-    let read = |number: &str| number.trim().parse::<Generation>().ok();
+pub(super) fn parse_generations(text: &str) -> Result<[GenerationNumber; 2], String> {
+    let read = |number: &str| number.trim().parse::<GenerationNumber>().ok();
     let pair = text.split_once(',').and_then(|(first, second)| Some([read(first)?, read(second)?]));
     pair.ok_or_else(|| format!("'{text}' is not two numbers, such as 1,2"))
 }
 
 /// Compares and prints; failed where a requirement is broken.
 pub(super) async fn run(
-    stack: &Stack,
+    stack: &ServiceStack,
     key: &CollectionKey,
-    asked: Asked,
-    generations: Option<[Generation; 2]>,
-    console: Console,
-) -> Result<Exit, Failure> {
-    let comparison = measure(stack, key, asked, generations, console).await?;
-    console.result(&comparison, text)?;
+    asked: PreparedComparison,
+    generations: Option<[GenerationNumber; 2]>,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let comparison = measure_generations(stack, key, asked, generations, console).await?;
+    console.result(&comparison, comparison_text)?;
     let broken = comparison.broken();
     for line in &broken {
         console.note(line);
     }
-    Ok(if broken.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if broken.is_empty() { CommandExitCode::Done } else { CommandExitCode::Failed })
 }
 
 /// Compares before an activation; refused where a requirement is broken.
-pub(super) async fn require(
-    stack: &Stack,
+pub(super) async fn require_before_activation(
+    stack: &ServiceStack,
     key: &CollectionKey,
-    asked: Asked,
-    console: Console,
-) -> Result<(), Failure> {
-    let comparison = measure(stack, key, asked, None, console).await?;
-    console.say(&text(&comparison))?;
+    asked: PreparedComparison,
+    console: ConsoleOutput,
+) -> Result<(), CommandFailure> {
+    let comparison = measure_generations(stack, key, asked, None, console).await?;
+    console.say(&comparison_text(&comparison))?;
     let broken = comparison.broken();
     if broken.is_empty() {
         return Ok(());
     }
     let message = format!("generation {} is not activated: {}", comparison.generations.b, broken.join("; "));
-    Err(Failure::failed("comparison_failed", message))
+    Err(CommandFailure::failed("comparison_failed", message))
 }
 
-async fn measure(
-    stack: &Stack,
+async fn measure_generations(
+    stack: &ServiceStack,
     key: &CollectionKey,
-    asked: Asked,
-    generations: Option<[Generation; 2]>,
-    console: Console,
-) -> Result<Comparison, Failure> {
-    let Asked { asking, report } = asked;
-    let asking = compare::Asking { generations, ..asking };
-    let mut meter: Option<Meter> = None;
+    asked: PreparedComparison,
+    generations: Option<[GenerationNumber; 2]>,
+    console: ConsoleOutput,
+) -> Result<GenerationComparison, CommandFailure> {
+    let PreparedComparison { asking, report } = asked;
+    let asking = compare::ComparisonRequest { generations, ..asking };
+    let mut meter: Option<ProgressMeter> = None;
     let asked = |done: usize, total: usize| {
-        let meter = meter.get_or_insert_with(|| Meter::new("compare", "questions", total as u64, console));
+        let meter =
+            meter.get_or_insert_with(|| ProgressMeter::new("compare", "questions", total as u64, console));
         meter.update(done as u64, "");
     };
     let comparing = stack.comparing();
     let comparison = tokio::select! {
         comparison = comparing.run(&stack.principal, &key.collection, asking, asked) => comparison?,
-        () = interrupted() => {
-            return Err(Failure::failed("interrupted", "interrupted before all questions were asked"));
+        () = shutdown_signal() => {
+            return Err(CommandFailure::failed("interrupted", "interrupted before all questions were asked"));
         }
     };
     if let Some(mut report) = report {
-        report.line(&report::page(&comparison))?;
+        report.line(&report::comparison_page(&comparison))?;
         report.finish()?;
     }
     Ok(comparison)
 }
 
 /// The comparison for a person, without its questions.
-fn text(comparison: &Comparison) -> String {
-    let Comparison { generations, questions, failed, top_k, .. } = comparison;
+fn comparison_text(comparison: &GenerationComparison) -> String {
+    let GenerationComparison { generations, questions, failed, top_k, .. } = comparison;
     let failed = match failed {
         0 => String::new(),
-        failed => format!(", {} failed", table::count(*failed as u64)),
+        failed => format!(", {} failed", text_format::count(*failed as u64)),
     };
     let mut parts = vec![format!(
         "generation {} against {}, {}{failed}\n",
         generations.b,
         generations.a,
-        table::counted(*questions as u64, "question")
+        text_format::count_with_noun(*questions as u64, "question")
     )];
-    parts.extend(comparison.likeness.as_ref().map(|likeness| alike(likeness, *top_k)));
-    parts.push(sides(comparison));
+    parts.extend(comparison.likeness.as_ref().map(|likeness| likeness_table(likeness, *top_k)));
+    parts.push(generations_table(comparison));
     if !comparison.requirements.is_empty() {
-        parts.push(requirements(comparison));
+        parts.push(requirements_table(comparison));
     }
     parts.join("\n")
 }
 
-fn alike(likeness: &Likeness, top_k: usize) -> String {
-    let mut lines = Table::new(&[("alike", Align::Left), ("mean", Align::Right)]);
+fn likeness_table(likeness: &AnswerSimilarity, top_k: usize) -> String {
+    let mut lines = TextTable::new(&[("alike", ColumnAlignment::Left), ("mean", ColumnAlignment::Right)]);
     let mut row = |name: String, value: f64| lines.row([name, format!("{value:.3}")]);
     row(format!("overlap@{top_k} of documents"), likeness.overlap);
     row("rank-biased overlap".to_owned(), likeness.rbo);
@@ -203,14 +204,18 @@ fn alike(likeness: &Likeness, top_k: usize) -> String {
     lines.render()
 }
 
-fn sides(comparison: &Comparison) -> String {
+fn generations_table(comparison: &GenerationComparison) -> String {
     let (a, b) = (comparison.generations.a.to_string(), comparison.generations.b.to_string());
-    let columns =
-        [("generation", Align::Left), (&*a, Align::Right), (&*b, Align::Right), ("change", Align::Right)];
-    let mut lines = Table::new(&columns);
+    let columns = [
+        ("generation", ColumnAlignment::Left),
+        (&*a, ColumnAlignment::Right),
+        (&*b, ColumnAlignment::Right),
+        ("change", ColumnAlignment::Right),
+    ];
+    let mut lines = TextTable::new(&columns);
     let depth = comparison.top_k;
-    if let Some(Judged { questions, ndcg, ndcg_delta, recall, recall_delta }) = &comparison.judged {
-        let counted = table::counted(*questions as u64, "question");
+    if let Some(JudgedQuality { questions, ndcg, ndcg_delta, recall, recall_delta }) = &comparison.judged {
+        let counted = text_format::count_with_noun(*questions as u64, "question");
         for (name, figure, delta) in [("nDCG", ndcg, ndcg_delta), ("recall", recall, recall_delta)] {
             lines.row([
                 format!("{name}@{depth} of {counted}, in hundredths"),
@@ -232,13 +237,21 @@ fn sides(comparison: &Comparison) -> String {
         ]);
     }
     let (of_a, of_b) = (comparison.degraded.a as u64, comparison.degraded.b as u64);
-    lines.row(["degraded answers".to_owned(), table::count(of_a), table::count(of_b), String::new()]);
+    lines.row([
+        "degraded answers".to_owned(),
+        text_format::count(of_a),
+        text_format::count(of_b),
+        String::new(),
+    ]);
     lines.render()
 }
 
-fn requirements(comparison: &Comparison) -> String {
-    let mut lines =
-        Table::new(&[("required", Align::Left), ("measured", Align::Right), ("holds", Align::Left)]);
+fn requirements_table(comparison: &GenerationComparison) -> String {
+    let mut lines = TextTable::new(&[
+        ("required", ColumnAlignment::Left),
+        ("measured", ColumnAlignment::Right),
+        ("holds", ColumnAlignment::Left),
+    ]);
     for checked in &comparison.requirements {
         lines.row([
             checked.requirement.clone(),

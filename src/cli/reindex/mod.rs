@@ -3,11 +3,11 @@
 //! A re-index belongs to the ledger: it goes on in whatever process builds. Where the data belongs
 //! to one process, that is this command while it waits, a `serve`, or any other that works.
 
+mod catch_up;
 mod compare;
+mod generation_status;
 mod questions;
 mod report;
-mod show;
-mod watch;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use compare::{Asked, Asking};
+use compare::{ComparisonArgs, PreparedComparison};
 
-use super::console::Console;
-use super::exit::{Exit, Failure};
-use super::global::{Global, existing_collection, read_pipeline};
-use crate::domain::ids::{CollectionId, CollectionKey, Generation};
-use crate::domain::pipeline::Pipeline;
-use crate::fault::Refusal;
-use crate::ports::generations::BuildPace;
-use crate::wiring::{Roles, Stack};
+use super::console::ConsoleOutput;
+use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::{GlobalArgs, existing_collection, read_pipeline};
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
+use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::fault::Refusal;
+use contexture_core::ports::generations::GenerationBuildPace;
 
 /// How long a dropped generation stays, unless another time is given.
 const GRACE_SECONDS: u64 = 60;
@@ -33,20 +33,20 @@ const SERVING_MAX: Duration = Duration::from_mins(1);
 
 /// What `reindex` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct ReindexArgs {
     #[command(subcommand)]
-    action: Action,
+    action: ReindexCommand,
 }
 
 #[derive(Debug, Args)]
-struct Home {
+struct CollectionArg {
     /// The collection
     #[arg(long, value_name = "NAME")]
     collection: String,
 }
 
 #[derive(Debug, Args)]
-struct Pace {
+struct BuildPaceArgs {
     /// At most so many documents per second
     #[arg(long, value_name = "N")]
     documents_per_second: Option<u32>,
@@ -55,14 +55,14 @@ struct Pace {
     provider_percent: Option<u32>,
 }
 
-impl Pace {
-    fn given(&self) -> Option<BuildPace> {
+impl BuildPaceArgs {
+    fn given(&self) -> Option<GenerationBuildPace> {
         (self.documents_per_second.is_some() || self.provider_percent.is_some()).then(|| self.or_default())
     }
 
-    fn or_default(&self) -> BuildPace {
-        let default = BuildPace::default();
-        BuildPace {
+    fn or_default(&self) -> GenerationBuildPace {
+        let default = GenerationBuildPace::default();
+        GenerationBuildPace {
             documents_per_second: self.documents_per_second,
             provider_percent: self.provider_percent.unwrap_or(default.provider_percent),
         }
@@ -70,7 +70,7 @@ impl Pace {
 }
 
 #[derive(Debug, Args)]
-struct Waiting {
+struct ReindexWaitArgs {
     /// Return at once; the re-index goes on where documents are processed
     #[arg(long)]
     no_wait: bool,
@@ -80,19 +80,19 @@ struct Waiting {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum ReindexCommand {
     /// Build a generation under another pipeline, next to the one that serves
     Start {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
         /// The other pipeline, a TOML file; the one it has, unless given: for a program that builds it
         /// otherwise than the one before
         #[arg(long, value_name = "FILE")]
         pipeline: Option<PathBuf>,
         #[command(flatten)]
-        pace: Pace,
+        pace: BuildPaceArgs,
         #[command(flatten)]
-        waiting: Waiting,
+        waiting: ReindexWaitArgs,
         /// Let it serve as soon as it has caught up
         #[arg(long, conflicts_with = "no_wait")]
         activate: bool,
@@ -103,67 +103,67 @@ enum Action {
     /// Show the generations of a collection
     Status {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
     },
     /// Stop building for now
     Pause {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
     },
     /// Go on building, at another pace if one is given
     Resume {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
         #[command(flatten)]
-        pace: Pace,
+        pace: BuildPaceArgs,
         #[command(flatten)]
-        waiting: Waiting,
+        waiting: ReindexWaitArgs,
     },
     /// Give up the generation that is being built
     Cancel {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
     },
     /// Ask the active generation and the one that is being built the same questions
     Compare {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
         /// Two others, the one to compare with first
         #[arg(long, value_name = "A,B", value_parser = compare::parse_generations)]
-        generations: Option<[Generation; 2]>,
+        generations: Option<[GenerationNumber; 2]>,
         #[command(flatten)]
-        asking: Asking,
+        asking: ComparisonArgs,
     },
     /// Let the generation serve that was built, if it holds what is required; the one before is kept
     Activate {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
         /// Even if it cannot have some documents
         #[arg(long)]
         allow_failed: bool,
         #[command(flatten)]
-        asking: Asking,
+        asking: ComparisonArgs,
     },
     /// Let the generation serve again that served before
     Rollback {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
     },
     /// Drop a generation that is kept
     Drop {
         #[command(flatten)]
-        home: Home,
+        home: CollectionArg,
         /// Its number; the oldest one that is kept, unless given
         #[arg(long, value_name = "N")]
-        generation: Option<Generation>,
+        generation: Option<GenerationNumber>,
         /// How long a rollback stays possible
         #[arg(long, value_name = "SECONDS", default_value_t = GRACE_SECONDS)]
         grace: u64,
     },
 }
 
-impl Action {
-    fn home(&self) -> &Home {
+impl ReindexCommand {
+    fn home(&self) -> &CollectionArg {
         match self {
             Self::Start { home, .. }
             | Self::Status { home }
@@ -178,18 +178,18 @@ impl Action {
     }
 
     /// Whether the command changes what processes open, or builds itself.
-    fn roles(&self) -> Roles {
+    fn roles(&self) -> ProcessRole {
         match self {
-            Self::Status { .. } | Self::Start { dry_run: true, .. } => Roles::Look,
+            Self::Status { .. } | Self::Start { dry_run: true, .. } => ProcessRole::Look,
             // It asks; where nobody else builds, it builds on meanwhile.
-            Self::Compare { .. } => Roles::Ask { awaits: true },
-            Self::Activate { asking, .. } if asking.asks() => Roles::Ask { awaits: true },
-            _ => Roles::Change,
+            Self::Compare { .. } => ProcessRole::Ask { awaits: true },
+            Self::Activate { asking, .. } if asking.asks() => ProcessRole::Ask { awaits: true },
+            _ => ProcessRole::Change,
         }
     }
 
     /// What it is to ask, read before anything is opened.
-    fn asked(&self) -> Result<Option<Asked>, Refusal> {
+    fn asked(&self) -> Result<Option<PreparedComparison>, Refusal> {
         match self {
             Self::Compare { asking, .. } => asking.read().map(Some),
             Self::Activate { asking, .. } => asking.read_gate(),
@@ -208,18 +208,22 @@ impl Action {
 
 /// What was done, for scripts.
 #[derive(Debug, Serialize)]
-struct Changed {
+struct ReindexOutcome {
     collection: CollectionId,
-    generation: Generation,
+    generation: GenerationNumber,
     done: &'static str,
 }
 
 /// Does one thing to the generations of a collection.
-pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    arguments: ReindexArgs,
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let action = arguments.action;
     let collection = CollectionId::new(&action.home().collection)?;
     let pipeline = match &action {
-        Action::Start { pipeline, .. } => read_pipeline(pipeline.as_deref())?,
+        ReindexCommand::Start { pipeline, .. } => read_pipeline(pipeline.as_deref())?,
         _ => None,
     };
     let asked = action.asked()?;
@@ -229,20 +233,20 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
         let pipeline = pipeline.map_or_else(|| Pipeline::from_toml(&home.pipeline), Ok)?;
         let key = home.key;
         match action {
-            Action::Start { dry_run: true, .. } => {
+            ReindexCommand::Start { dry_run: true, .. } => {
                 let (estimate, embedder) = stack.estimate_reindex(&key, &pipeline).await?;
                 let pace = embedder.pace().await?;
-                super::dry_run::show_reindex(&embedder.info().model, estimate, pace, console)
+                super::dry_run::show_reindex_forecast(&embedder.info().model, estimate, pace, console)
             }
-            Action::Start { pace, waiting, activate, .. } => {
+            ReindexCommand::Start { pace, waiting, activate, .. } => {
                 let record = stack.begin_reindex(&key, &pipeline, pace.or_default()).await?;
                 console.note(&format!(
                     "generation {} of '{collection}' is being built; queries are served by the active one",
                     record.home.generation
                 ));
-                wait(&stack, &key, waiting, activate, console).await
+                wait_and_activate(&stack, &key, waiting, activate, console).await
             }
-            other => act(&stack, &key, other, asked, console).await,
+            other => run_command(&stack, &key, other, asked, console).await,
         }
     }
     .await;
@@ -250,98 +254,101 @@ pub(crate) async fn run(arguments: Arguments, global: &Global, console: Console)
     outcome
 }
 
-async fn act(
-    stack: &Stack,
+async fn run_command(
+    stack: &ServiceStack,
     key: &CollectionKey,
-    action: Action,
-    asked: Option<Asked>,
-    console: Console,
-) -> Result<Exit, Failure> {
+    action: ReindexCommand,
+    asked: Option<PreparedComparison>,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let reindexing = stack.reindexing();
     match action {
         // Starting is done by whoever calls, with its pipeline.
-        Action::Start { .. } | Action::Status { .. } => show::all(stack, key, console).await,
-        Action::Pause { .. } => {
+        ReindexCommand::Start { .. } | ReindexCommand::Status { .. } => {
+            generation_status::print_all(stack, key, console).await
+        }
+        ReindexCommand::Pause { .. } => {
             let generation = reindexing.pause(key).await?;
-            say(key, generation, "paused", console)
+            report_outcome(key, generation, "paused", console)
         }
-        Action::Resume { pace, waiting, .. } => {
+        ReindexCommand::Resume { pace, waiting, .. } => {
             reindexing.resume(key, pace.given()).await?;
-            wait(stack, key, waiting, false, console).await
+            wait_and_activate(stack, key, waiting, false, console).await
         }
-        Action::Cancel { .. } => {
+        ReindexCommand::Cancel { .. } => {
             let generation = reindexing.cancel(key).await?;
-            say(key, generation, "cancelled", console)
+            report_outcome(key, generation, "cancelled", console)
         }
-        Action::Compare { generations, .. } => match asked {
+        ReindexCommand::Compare { generations, .. } => match asked {
             Some(asked) => compare::run(stack, key, asked, generations, console).await,
             None => Err(Refusal::invalid("questions_missing", "questions", "--questions is missing").into()),
         },
-        Action::Activate { allow_failed, .. } => {
+        ReindexCommand::Activate { allow_failed, .. } => {
             if let Some(asked) = asked {
-                compare::require(stack, key, asked, console).await?;
+                compare::require_before_activation(stack, key, asked, console).await?;
             }
-            let generation = watch::once_caught_up(|| reindexing.activate(key, allow_failed)).await?;
-            serving(stack, key, generation, console).await
+            let generation =
+                catch_up::retry_until_caught_up(|| reindexing.activate(key, allow_failed)).await?;
+            wait_until_serving(stack, key, generation, console).await
         }
-        Action::Rollback { .. } => {
-            let generation = watch::once_caught_up(|| reindexing.rollback(key)).await?;
-            serving(stack, key, generation, console).await
+        ReindexCommand::Rollback { .. } => {
+            let generation = catch_up::retry_until_caught_up(|| reindexing.rollback(key)).await?;
+            wait_until_serving(stack, key, generation, console).await
         }
-        Action::Drop { generation, grace, .. } => {
+        ReindexCommand::Drop { generation, grace, .. } => {
             let generation = reindexing.drop_kept(key, generation, grace.saturating_mul(1000)).await?;
             if grace == 0 {
-                return say(key, generation, "dropped", console);
+                return report_outcome(key, generation, "dropped", console);
             }
             console.note(&format!("it goes in {grace} s; until then reindex rollback brings it back"));
-            say(key, generation, "to be dropped", console)
+            report_outcome(key, generation, "to be dropped", console)
         }
     }
 }
 
-async fn wait(
-    stack: &Stack,
+async fn wait_and_activate(
+    stack: &ServiceStack,
     key: &CollectionKey,
-    waiting: Waiting,
+    waiting: ReindexWaitArgs,
     activate: bool,
-    console: Console,
-) -> Result<Exit, Failure> {
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     let reindexing = stack.reindexing();
     if waiting.no_wait {
-        return show::building(stack, key, console).await;
+        return generation_status::print_building(stack, key, console).await;
     }
-    watch::until_caught_up(stack, key, waiting.timeout.map(Duration::from_secs), console).await?;
+    catch_up::wait_until_caught_up(stack, key, waiting.timeout.map(Duration::from_secs), console).await?;
     if activate {
         let generation = reindexing.activate(key, false).await?;
-        return serving(stack, key, generation, console).await;
+        return wait_until_serving(stack, key, generation, console).await;
     }
     console.note(&format!(
         "it has caught up, and is kept so; 'contexture reindex activate --collection {}' lets it serve",
         key.collection
     ));
-    show::building(stack, key, console).await
+    generation_status::print_building(stack, key, console).await
 }
 
 /// Waits until an activated generation serves here, where this process serves at all.
-async fn serving(
-    stack: &Stack,
+async fn wait_until_serving(
+    stack: &ServiceStack,
     key: &CollectionKey,
-    generation: Generation,
-    console: Console,
-) -> Result<Exit, Failure> {
+    generation: GenerationNumber,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     stack.until_serving(key, generation, SERVING_MAX).await?;
-    say(key, generation, "active", console)
+    report_outcome(key, generation, "active", console)
 }
 
-fn say(
+fn report_outcome(
     key: &CollectionKey,
-    generation: Generation,
+    generation: GenerationNumber,
     done: &'static str,
-    console: Console,
-) -> Result<Exit, Failure> {
-    let changed = Changed { collection: key.collection.clone(), generation, done };
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let changed = ReindexOutcome { collection: key.collection.clone(), generation, done };
     console.result(&changed, |done| {
         format!("generation {} of '{}': {}\n", done.generation, done.collection, done.done)
     })?;
-    Ok(Exit::Done)
+    Ok(CommandExitCode::Done)
 }

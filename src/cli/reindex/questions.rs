@@ -10,9 +10,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::cli::eval::beir::Beir;
-use crate::fault::Refusal;
-use crate::jobs::compare::{QUESTIONS_MAX, Question, Questions};
+use crate::cli::eval::beir::BeirDataset;
+use contexture_core::fault::Refusal;
+use contexture_lab::compare::{ComparisonQuestion, QUESTIONS_MAX, QuestionCollector};
 
 /// Largest file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -28,45 +28,47 @@ struct JsonLine {
 }
 
 /// Reads a file of questions.
-pub(super) fn of_file(path: &Path) -> Result<Vec<Question>, Refusal> {
-    let refuse = |why: &dyn std::fmt::Display| refuse(path, 0, why);
+pub(super) fn read_question_file(path: &Path) -> Result<Vec<ComparisonQuestion>, Refusal> {
+    let refuse = |why: &dyn std::fmt::Display| question_file_refusal(path, 0, why);
     let bytes = std::fs::metadata(path).map_err(|error| refuse(&error))?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(refuse(&format!("{bytes} bytes; at most {FILE_BYTES_MAX} are read")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
-    parse(path, text.strip_prefix('\u{FEFF}').unwrap_or(&text))
+    parse_questions(path, text.strip_prefix('\u{FEFF}').unwrap_or(&text))
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Question>, Refusal> {
+fn parse_questions(path: &Path, text: &str) -> Result<Vec<ComparisonQuestion>, Refusal> {
     let lines = text.lines().zip(1_u64..).map(|(line, number)| (line.trim(), number));
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
     let is_json = lines.clone().next().is_some_and(|(line, _)| line.starts_with('{'));
-    let mut questions = Questions::default();
+    let mut questions = QuestionCollector::default();
     for (line, number) in lines {
         let question = if is_json {
-            from_json(line, number)
+            parse_json_question(line, number)
         } else {
-            Question::new(number.to_string(), line.to_owned(), [])
+            ComparisonQuestion::new(number.to_string(), line.to_owned(), [])
         };
-        question.and_then(|question| questions.add(question)).map_err(|why| refuse(path, number, &why))?;
+        question
+            .and_then(|question| questions.add(question))
+            .map_err(|why| question_file_refusal(path, number, &why))?;
     }
     let questions = questions.into_all();
     if questions.is_empty() {
-        return Err(refuse(path, 0, &"there is no question in it"));
+        return Err(question_file_refusal(path, 0, &"there is no question in it"));
     }
     Ok(questions)
 }
 
-fn from_json(line: &str, number: u64) -> Result<Question, String> {
+fn parse_json_question(line: &str, number: u64) -> Result<ComparisonQuestion, String> {
     let JsonLine { id, question, relevant } =
         serde_json::from_str(line).map_err(|error| error.to_string())?;
-    Question::new(id.unwrap_or_else(|| number.to_string()), question, relevant)
+    ComparisonQuestion::new(id.unwrap_or_else(|| number.to_string()), question, relevant)
 }
 
 /// The questions of a BEIR folder that have a relevant document.
-pub(super) fn of_dataset(folder: &Path) -> Result<Vec<Question>, Refusal> {
-    let questions = Beir::read(folder)?.into_questions();
+pub(super) fn read_dataset_questions(folder: &Path) -> Result<Vec<ComparisonQuestion>, Refusal> {
+    let questions = BeirDataset::read(folder)?.into_questions();
     if questions.is_empty() || questions.len() > QUESTIONS_MAX {
         let message = format!(
             "{}: {} questions with a relevant document; between 1 and {QUESTIONS_MAX} can be asked",
@@ -76,11 +78,11 @@ pub(super) fn of_dataset(folder: &Path) -> Result<Vec<Question>, Refusal> {
         return Err(Refusal::invalid("invalid_dataset", "dataset", message));
     }
     let asked = questions.into_iter();
-    Ok(asked.map(|one| Question { id: one.id, text: one.text, relevant: one.grades }).collect())
+    Ok(asked.map(|one| ComparisonQuestion { id: one.id, text: one.text, relevant: one.grades }).collect())
 }
 
 /// A refusal of a line; line 0 is the file itself.
-fn refuse(path: &Path, line: u64, why: &dyn std::fmt::Display) -> Refusal {
+fn question_file_refusal(path: &Path, line: u64, why: &dyn std::fmt::Display) -> Refusal {
     let place = if line == 0 { String::new() } else { format!(":{line}") };
     Refusal::invalid("invalid_questions", "questions", format!("{}{place}: {why}", path.display()))
 }
@@ -91,11 +93,11 @@ mod tests {
 
     use std::path::Path;
 
-    use super::{Question, parse};
-    use crate::domain::ids::DocumentId;
+    use super::{ComparisonQuestion, parse_questions};
+    use contexture_core::domain::ids::DocumentId;
 
-    fn read(text: &str) -> Result<Vec<Question>, String> {
-        parse(Path::new("q"), text).map_err(|refusal| {
+    fn read(text: &str) -> Result<Vec<ComparisonQuestion>, String> {
+        parse_questions(Path::new("q"), text).map_err(|refusal| {
             assert_eq!(refusal.code, "invalid_questions");
             refusal.message
         })

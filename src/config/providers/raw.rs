@@ -8,12 +8,13 @@ use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClientAuth, CredentialSource, Encoding, Grant, OAuthConfig, PROVIDERS_MAX, ProviderConfig, ProviderKind,
+    CredentialSource, OAuthClientAuth, OAuthClientConfig, OAuthGrantType, OAuthRequestEncoding,
+    PROVIDERS_MAX, ProviderConfig, ProviderKind,
 };
-use crate::config::backends::{Secret, secret};
-use crate::config::credential::{MASK, serialize_path};
-use crate::config::refuse;
-use crate::fault::Refusal;
+use crate::config::api_keys::{SECRET_MASK, serialize_path};
+use crate::config::backends::{ConfigSecret, resolve_secret};
+use crate::config::refuse_key;
+use contexture_core::fault::Refusal;
 
 /// Longest name of an entry, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -85,7 +86,7 @@ fn ttl_ms() -> u64 {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawOauth {
-    grant: Grant,
+    grant: OAuthGrantType,
     token_url: String,
     client_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,9 +102,9 @@ struct RawOauth {
     #[serde(default)]
     audience: String,
     #[serde(default)]
-    encoding: Encoding,
+    encoding: OAuthRequestEncoding,
     #[serde(default)]
-    client_auth: ClientAuth,
+    client_auth: OAuthClientAuth,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -133,20 +134,20 @@ fn google_scope() -> String {
 }
 
 /// Where a secret of an entry is, and how to blame it.
-struct Entry<'a> {
+struct ProviderEntryContext<'a> {
     field: String,
     environment: &'a [(String, String)],
 }
 
-impl Entry<'_> {
+impl ProviderEntryContext<'_> {
     fn refuse(&self, why: &str) -> Refusal {
-        refuse(&self.field, why)
+        refuse_key(&self.field, why)
     }
 
-    fn variable(&self, key: &str, name: &str) -> Result<Secret, Refusal> {
+    fn variable(&self, key: &str, name: &str) -> Result<ConfigSecret, Refusal> {
         let found = self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.trim());
         match found {
-            Some(value) if !value.is_empty() => Ok(Secret::new(value.to_owned())),
+            Some(value) if !value.is_empty() => Ok(ConfigSecret::new(value.to_owned())),
             _ => Err(self.refuse(&format!("{key} {name} is not set"))),
         }
     }
@@ -157,13 +158,13 @@ impl Entry<'_> {
         key: &str,
         variable: Option<&String>,
         file: Option<&RelativePathBuf>,
-    ) -> Result<Option<Secret>, Refusal> {
+    ) -> Result<Option<ConfigSecret>, Refusal> {
         match (variable, file) {
             (None, None) => Ok(None),
             (Some(name), None) => self.variable(&format!("{key}_env"), name).map(Some),
             (None, Some(file)) => {
-                let text = secret(&format!("{}.{key}", self.field), "", Some(file))?;
-                Ok(text.map(Secret::new))
+                let text = resolve_secret(&format!("{}.{key}", self.field), "", Some(file))?;
+                Ok(text.map(ConfigSecret::new))
             }
             (Some(_), Some(_)) => Err(self.refuse(&format!("has {key}_env and {key}_file; leave one out"))),
         }
@@ -171,25 +172,26 @@ impl Entry<'_> {
 }
 
 /// Checks all entries; names are unique.
-pub(in crate::config) fn trust(
+pub(in crate::config) fn validate_providers(
     raw: &[RawProvider],
     environment: &[(String, String)],
 ) -> Result<Vec<ProviderConfig>, Refusal> {
     if raw.len() > PROVIDERS_MAX {
         let why = format!("has {} entries; at most {PROVIDERS_MAX} are kept", raw.len());
-        return Err(refuse("providers", &why));
+        return Err(refuse_key("providers", &why));
     }
     let mut names = BTreeSet::new();
     raw.iter()
         .enumerate()
         .map(|(index, provider)| {
-            let entry = Entry { field: format!("providers[{index}]"), environment };
+            let entry = ProviderEntryContext { field: format!("providers[{index}]"), environment };
             let sound = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
             if !(1..=NAME_BYTES_MAX).contains(&provider.name.len()) || !provider.name.bytes().all(sound) {
                 let why = format!("needs a name of 1 to {NAME_BYTES_MAX} letters, digits, '.', '-' and '_'");
                 return Err(entry.refuse(&why));
             }
-            let entry = Entry { field: format!("{} ({})", entry.field, provider.name), ..entry };
+            let entry =
+                ProviderEntryContext { field: format!("{} ({})", entry.field, provider.name), ..entry };
             if !names.insert(&provider.name) {
                 return Err(entry.refuse("has the name of another entry"));
             }
@@ -202,11 +204,11 @@ impl RawProvider {
     /// Values of headers may be secrets.
     pub(in crate::config) fn mask(&mut self) {
         for value in self.headers.values_mut() {
-            MASK.clone_into(value);
+            SECRET_MASK.clone_into(value);
         }
     }
 
-    fn trust(&self, entry: &Entry) -> Result<ProviderConfig, Refusal> {
+    fn trust(&self, entry: &ProviderEntryContext) -> Result<ProviderConfig, Refusal> {
         if !self.base_url.is_empty()
             && !self.base_url.starts_with("http://")
             && !self.base_url.starts_with("https://")
@@ -246,7 +248,7 @@ impl RawProvider {
         })
     }
 
-    fn credential(&self, entry: &Entry) -> Result<CredentialSource, Refusal> {
+    fn credential(&self, entry: &ProviderEntryContext) -> Result<CredentialSource, Refusal> {
         let given = [
             self.api_key_env.is_some(),
             self.api_key_file.is_some(),
@@ -301,7 +303,7 @@ impl RawProvider {
 }
 
 impl RawOauth {
-    fn trust(&self, entry: &Entry) -> Result<OAuthConfig, Refusal> {
+    fn trust(&self, entry: &ProviderEntryContext) -> Result<OAuthClientConfig, Refusal> {
         if !self.token_url.starts_with("http://") && !self.token_url.starts_with("https://") {
             return Err(entry.refuse("oauth.token_url must be of the form http://… or https://…"));
         }
@@ -316,13 +318,13 @@ impl RawOauth {
             self.refresh_token_file.as_ref(),
         )?;
         match (self.grant, &client_secret, &refresh_token) {
-            (Grant::ClientCredentials, None, _) => Err(entry
+            (OAuthGrantType::ClientCredentials, None, _) => Err(entry
                 .refuse("needs oauth.client_secret_env or oauth.client_secret_file for client_credentials")),
-            (Grant::RefreshToken, _, None) => {
+            (OAuthGrantType::RefreshToken, _, None) => {
                 Err(entry
                     .refuse("needs oauth.refresh_token_env or oauth.refresh_token_file for refresh_token"))
             }
-            _ => Ok(OAuthConfig {
+            _ => Ok(OAuthClientConfig {
                 grant: self.grant,
                 token_url: self.token_url.clone(),
                 client_id: self.client_id.clone(),

@@ -9,18 +9,20 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::gate::{Deadline, deadline_passed, passed, reached, shutting_down};
+use super::call_admission::{
+    CallDeadline, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline, wait_for_phase,
+};
 use super::proto::{self, admin_service_server::AdminService};
-use super::{Phase, comparing, convert};
-use crate::domain::ids::{CollectionId, CollectionKey};
-use crate::domain::principal::{Principal, Scope};
-use crate::fault::Refusal;
-use crate::jobs::audit::Progress as Compared;
-use crate::jobs::reindex::{Progress, Standing};
-use crate::jobs::repair::Repaired;
-use crate::ports::generations::{BuildPace, GenerationState};
+use super::{ServerPhase, compare_convert, convert};
 use crate::server::AdminApi;
-use crate::server::status::from_refusal;
+use crate::server::status::status_from_refusal;
+use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::domain::principal::{AccessScope, Principal};
+use contexture_core::fault::Refusal;
+use contexture_core::jobs::audit::AuditProgress as Compared;
+use contexture_core::jobs::reindex::{LiveGenerationStatus, ReindexProgress};
+use contexture_core::jobs::repair::RepairOutcome;
+use contexture_core::ports::generations::{GenerationBuildPace, GenerationState};
 
 /// Time between two messages of a watched re-index.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -28,24 +30,24 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const MESSAGES_MAX: usize = 4;
 
 /// Where a job tells how far it is.
-type Messages<M> = mpsc::Sender<Result<M, Status>>;
+type JobMessageSender<M> = mpsc::Sender<Result<M, Status>>;
 
 /// Serves whoever looks after collections.
 pub struct AdminHandler {
     api: Arc<dyn AdminApi>,
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<ServerPhase>,
 }
 
 impl AdminHandler {
-    pub(super) fn new(api: Arc<dyn AdminApi>, phases: watch::Receiver<Phase>) -> Self {
+    pub(super) fn new(api: Arc<dyn AdminApi>, phases: watch::Receiver<ServerPhase>) -> Self {
         Self { api, phases }
     }
 
     /// What `work` tells, as long as somebody reads it.
     fn told<M, F>(
         &self,
-        deadline: Option<Deadline>,
-        work: impl FnOnce(Messages<M>) -> F,
+        deadline: Option<CallDeadline>,
+        work: impl FnOnce(JobMessageSender<M>) -> F,
     ) -> Response<ReceiverStream<Result<M, Status>>>
     where
         M: Send + 'static,
@@ -56,12 +58,12 @@ impl AdminHandler {
         tokio::spawn(async move {
             let ended = tokio::select! {
                 ended = work => ended,
-                () = passed(deadline) => Err(deadline_passed()),
-                () = reached(phases, Phase::Draining) => Err(shutting_down()),
+                () = wait_for_deadline(deadline) => Err(deadline_passed_refusal()),
+                () = wait_for_phase(phases, ServerPhase::Draining) => Err(shutting_down_refusal()),
                 () = messages.closed() => return,
             };
             if let Err(refusal) = ended {
-                let _ = messages.send(Err(refused(refusal))).await;
+                let _ = messages.send(Err(owned_refusal_status(refusal))).await;
             }
         });
         Response::new(ReceiverStream::new(receiver))
@@ -73,29 +75,29 @@ impl AdminHandler {
         request: Request<proto::CollectionRequest>,
         repair: bool,
     ) -> Result<Response<ReceiverStream<Result<proto::AuditProgress, Status>>>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let (principal, request) = opened(request)?;
-        let key = collection(&principal, &request.collection).map_err(refused)?;
+        let deadline = request.extensions().get::<CallDeadline>().copied();
+        let (principal, request) = open_request(request)?;
+        let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
         let api = self.api.clone();
         Ok(self.told(deadline, |messages| async move {
-            let mut tell = now_and_then(messages.clone());
+            let mut tell = throttled_sender(messages.clone());
             let show = move |Compared { done, total }, mended| {
                 tell(proto::AuditProgress { done, total, mended, report: None });
             };
             let audited = api.audit(&key, repair, Box::new(show)).await?;
-            let _ = messages.send(Ok(audited_whole(audited))).await;
+            let _ = messages.send(Ok(audit_result_message(audited))).await;
             Ok(())
         }))
     }
 
     async fn building(&self, key: &CollectionKey) -> Result<Response<proto::Generation>, Refusal> {
         let standing = self.api.reindexing().building(key).await?;
-        Ok(Response::new(generation(&standing, self.api.now_ms())))
+        Ok(Response::new(generation_message(&standing, self.api.now_ms())))
     }
 }
 
 /// Sends a message every [`WATCH_INTERVAL`] at most; whoever reads slowly misses some.
-fn now_and_then<M>(messages: Messages<M>) -> impl FnMut(M) {
+fn throttled_sender<M>(messages: JobMessageSender<M>) -> impl FnMut(M) {
     let mut last: Option<Instant> = None;
     move |message| {
         if last.is_none_or(|last| last.elapsed() >= WATCH_INTERVAL) {
@@ -106,27 +108,27 @@ fn now_and_then<M>(messages: Messages<M>) -> impl FnMut(M) {
 }
 
 /// The caller's collection of that name; refused like an unknown one without the scope.
-fn collection(principal: &Principal, name: &str) -> Result<CollectionKey, Refusal> {
-    principal.require(Scope::Admin)?;
+fn admin_collection_key(principal: &Principal, name: &str) -> Result<CollectionKey, Refusal> {
+    principal.require(AccessScope::Admin)?;
     Ok(CollectionKey { tenant: principal.tenant().clone(), collection: CollectionId::new(name)? })
 }
 
-fn pace(pace: proto::BuildPace) -> BuildPace {
-    let default = BuildPace::default();
-    BuildPace {
+fn build_pace_from_request(pace: proto::BuildPace) -> GenerationBuildPace {
+    let default = GenerationBuildPace::default();
+    GenerationBuildPace {
         documents_per_second: pace.documents_per_second,
         provider_percent: pace.provider_percent.unwrap_or(default.provider_percent),
     }
 }
 
-fn generation(standing: &Standing, now_ms: u64) -> proto::Generation {
+fn generation_message(standing: &LiveGenerationStatus, now_ms: u64) -> proto::Generation {
     let failures = standing.failures.iter().map(|failure| proto::BuildFailure {
         document_id: failure.key.document_id.to_string(),
         version: failure.key.version.get(),
         code: failure.reason.code.clone(),
         detail: failure.reason.detail.clone(),
     });
-    let Progress {
+    let ReindexProgress {
         generation,
         state,
         paused,
@@ -160,8 +162,8 @@ fn generation(standing: &Standing, now_ms: u64) -> proto::Generation {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map")]
-fn audited_whole(repaired: Repaired) -> proto::AuditProgress {
-    let Repaired { found, mended, failed, .. } = repaired;
+fn audit_result_message(repaired: RepairOutcome) -> proto::AuditProgress {
+    let RepairOutcome { found, mended, failed, .. } = repaired;
     let report = proto::AuditReport {
         documents: found.documents,
         missing: found.missing,
@@ -174,19 +176,19 @@ fn audited_whole(repaired: Repaired) -> proto::AuditProgress {
     proto::AuditProgress { done: found.documents, total: found.documents, mended, report: Some(report) }
 }
 
-fn done(generation: u32) -> Response<proto::ReindexDone> {
+fn reindex_done_message(generation: u32) -> Response<proto::ReindexDone> {
     Response::new(proto::ReindexDone { generation })
 }
 
 /// Whoever calls, and what they ask for.
-fn opened<T>(request: Request<T>) -> Result<(Principal, T), Status> {
-    let principal = convert::principal(&request)?;
+fn open_request<T>(request: Request<T>) -> Result<(Principal, T), Status> {
+    let principal = convert::request_principal(&request)?;
     Ok((principal, request.into_inner()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
-fn refused(refusal: Refusal) -> Status {
-    from_refusal(&refusal)
+fn owned_refusal_status(refusal: Refusal) -> Status {
+    status_from_refusal(&refusal)
 }
 
 #[tonic::async_trait]
@@ -214,61 +216,61 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::StartReindexRequest>,
     ) -> Result<Response<proto::Generation>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let start = async {
-            let key = collection(&principal, &request.collection)?;
-            let pace = request.pace.map(pace).unwrap_or_default();
+            let key = admin_collection_key(&principal, &request.collection)?;
+            let pace = request.pace.map(build_pace_from_request).unwrap_or_default();
             self.api.start_reindex(&key, &request.pipeline, pace).await?;
             self.building(&key).await
         };
-        start.await.map_err(refused)
+        start.await.map_err(owned_refusal_status)
     }
 
     async fn list_generations(
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<proto::ListGenerationsResponse>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let list = async {
-            let key = collection(&principal, &request.collection)?;
+            let key = admin_collection_key(&principal, &request.collection)?;
             let now_ms = self.api.now_ms();
             let standings = self.api.reindexing().standings(&key).await?;
-            let generations = standings.iter().map(|standing| generation(standing, now_ms)).collect();
+            let generations = standings.iter().map(|standing| generation_message(standing, now_ms)).collect();
             Ok(Response::new(proto::ListGenerationsResponse { generations }))
         };
-        list.await.map_err(refused)
+        list.await.map_err(owned_refusal_status)
     }
 
     async fn watch_reindex(
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<Self::WatchReindexStream>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let (principal, request) = opened(request)?;
-        let key = collection(&principal, &request.collection).map_err(refused)?;
-        let first = self.api.reindexing().building(&key).await.map_err(refused)?;
+        let deadline = request.extensions().get::<CallDeadline>().copied();
+        let (principal, request) = open_request(request)?;
+        let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
+        let first = self.api.reindexing().building(&key).await.map_err(owned_refusal_status)?;
         let api = self.api.clone();
-        Ok(self.told(deadline, |messages| async move { watch(&*api, &key, first, &messages).await }))
+        Ok(self.told(deadline, |messages| async move { watch_build(&*api, &key, first, &messages).await }))
     }
 
     async fn compare(
         &self,
         request: Request<proto::CompareRequest>,
     ) -> Result<Response<Self::CompareStream>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let (principal, request) = opened(request)?;
-        let key = collection(&principal, &request.collection).map_err(refused)?;
-        principal.require(Scope::Read).map_err(refused)?;
-        let asking = comparing::asking(request).map_err(refused)?;
+        let deadline = request.extensions().get::<CallDeadline>().copied();
+        let (principal, request) = open_request(request)?;
+        let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
+        principal.require(AccessScope::Read).map_err(owned_refusal_status)?;
+        let asking = compare_convert::asking_from_request(request).map_err(owned_refusal_status)?;
         let api = self.api.clone();
         Ok(self.told(deadline, |messages| async move {
-            let mut tell = now_and_then(messages.clone());
+            let mut tell = throttled_sender(messages.clone());
             let show = move |done: usize, total: usize| {
                 let (done, total) = (done as u64, total as u64);
                 tell(proto::CompareProgress { done, total, question: None, report: None });
             };
             let comparison = api.compare(&principal, &key.collection, asking, Box::new(show)).await?;
-            for message in comparing::messages(comparison) {
+            for message in compare_convert::comparison_messages(comparison) {
                 if messages.send(Ok(message)).await.is_err() {
                     break;
                 }
@@ -281,89 +283,93 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<proto::Generation>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let pause = async {
-            let key = collection(&principal, &request.collection)?;
+            let key = admin_collection_key(&principal, &request.collection)?;
             self.api.reindexing().pause(&key).await?;
             self.building(&key).await
         };
-        pause.await.map_err(refused)
+        pause.await.map_err(owned_refusal_status)
     }
 
     async fn resume_reindex(
         &self,
         request: Request<proto::ResumeReindexRequest>,
     ) -> Result<Response<proto::Generation>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let resume = async {
-            let key = collection(&principal, &request.collection)?;
-            self.api.reindexing().resume(&key, request.pace.map(pace)).await?;
+            let key = admin_collection_key(&principal, &request.collection)?;
+            self.api.reindexing().resume(&key, request.pace.map(build_pace_from_request)).await?;
             self.building(&key).await
         };
-        resume.await.map_err(refused)
+        resume.await.map_err(owned_refusal_status)
     }
 
     async fn cancel_reindex(
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let cancel = async {
-            let key = collection(&principal, &request.collection)?;
-            self.api.reindexing().cancel(&key).await.map(done)
+            let key = admin_collection_key(&principal, &request.collection)?;
+            self.api.reindexing().cancel(&key).await.map(reindex_done_message)
         };
-        cancel.await.map_err(refused)
+        cancel.await.map_err(owned_refusal_status)
     }
 
     async fn activate_reindex(
         &self,
         request: Request<proto::ActivateReindexRequest>,
     ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let activate = async {
-            let key = collection(&principal, &request.collection)?;
-            self.api.reindexing().activate(&key, request.allow_failed).await.map(done)
+            let key = admin_collection_key(&principal, &request.collection)?;
+            self.api.reindexing().activate(&key, request.allow_failed).await.map(reindex_done_message)
         };
-        activate.await.map_err(refused)
+        activate.await.map_err(owned_refusal_status)
     }
 
     async fn rollback(
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let rollback = async {
-            let key = collection(&principal, &request.collection)?;
-            self.api.reindexing().rollback(&key).await.map(done)
+            let key = admin_collection_key(&principal, &request.collection)?;
+            self.api.reindexing().rollback(&key).await.map(reindex_done_message)
         };
-        rollback.await.map_err(refused)
+        rollback.await.map_err(owned_refusal_status)
     }
 
     async fn drop_generation(
         &self,
         request: Request<proto::DropGenerationRequest>,
     ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = opened(request)?;
+        let (principal, request) = open_request(request)?;
         let drop = async {
-            let key = collection(&principal, &request.collection)?;
-            self.api.reindexing().drop_kept(&key, request.generation, request.grace_ms).await.map(done)
+            let key = admin_collection_key(&principal, &request.collection)?;
+            self.api
+                .reindexing()
+                .drop_kept(&key, request.generation, request.grace_ms)
+                .await
+                .map(reindex_done_message)
         };
-        drop.await.map_err(refused)
+        drop.await.map_err(owned_refusal_status)
     }
 }
 
 /// Tells how a build moves until it has caught up, or is over.
-async fn watch(
+async fn watch_build(
     api: &dyn AdminApi,
     key: &CollectionKey,
-    mut standing: Standing,
-    messages: &Messages<proto::Generation>,
+    mut standing: LiveGenerationStatus,
+    messages: &JobMessageSender<proto::Generation>,
 ) -> Result<(), Refusal> {
     let number = standing.record.home.generation;
-    let mut told: Option<Standing> = None;
+    let mut told: Option<LiveGenerationStatus> = None;
     loop {
         if told.as_ref() != Some(&standing) {
-            let message = generation(&standing, api.now_ms());
+            let message = generation_message(&standing, api.now_ms());
             if messages.send(Ok(message)).await.is_err() || standing.is_caught_up() {
                 return Ok(());
             }

@@ -9,22 +9,22 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
 
-use crate::server::limits::Ticket;
+use crate::server::limits::RequestTicket;
 use crate::server::status;
 
 /// Charges every frame to the call's ticket, and ends when there is no more room.
-pub(super) struct Metered {
+pub(super) struct MeteredBody {
     body: Body,
-    ticket: Arc<Ticket>,
+    ticket: Arc<RequestTicket>,
 }
 
-impl Metered {
-    pub(super) fn wrap(body: Body, ticket: Arc<Ticket>) -> Body {
+impl MeteredBody {
+    pub(super) fn wrap(body: Body, ticket: Arc<RequestTicket>) -> Body {
         Body::new(Self { body, ticket })
     }
 }
 
-impl http_body::Body for Metered {
+impl http_body::Body for MeteredBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -37,7 +37,7 @@ impl http_body::Body for Metered {
             && let Some(data) = frame.data_ref()
             && let Err(refusal) = self.ticket.charge(data.len())
         {
-            return Poll::Ready(Some(Err(status::from_refusal(&refusal))));
+            return Poll::Ready(Some(Err(status::status_from_refusal(&refusal))));
         }
         polled
     }

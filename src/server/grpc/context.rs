@@ -6,14 +6,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::call_admission::CallDeadline;
 use super::convert;
-use super::gate::Deadline;
 use super::proto::{self, context_service_server::ContextService};
-use crate::context::answer::{Answer, Citation, Degraded, Passage, Prefix, Ranked, Ranking, TraceEntry};
-use crate::context::request::{Assembly, Query, RawQuery, RawSection};
-use crate::fault::Refusal;
 use crate::server::ContextApi;
-use crate::server::status::from_refusal;
+use crate::server::status::status_from_refusal;
+use contexture_core::context::answer::{
+    AnswerDegradation, CandidateTrace, Citation, ContextAnswer, Passage, RankedChunk, ReusedPrefix,
+    SearchAnswer,
+};
+use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery, RawContextSection};
+use contexture_core::fault::Refusal;
 
 /// Most of a deadline that is kept back for the answer's way out; at most a tenth is.
 const ANSWER_RESERVE_MAX: Duration = Duration::from_millis(50);
@@ -35,10 +38,10 @@ impl ContextService for ContextHandler {
         &self,
         request: Request<proto::AssembleRequest>,
     ) -> Result<Response<proto::AssembleResponse>, Status> {
-        let principal = convert::principal(&request)?;
+        let principal = convert::request_principal(&request)?;
         let deadline = time_for_query(&request);
         let message = request.into_inner();
-        let raw = RawQuery {
+        let raw = RawContextQuery {
             collection: message.collection,
             question: message.question,
             budget: message.budget,
@@ -60,23 +63,24 @@ impl ContextService for ContextHandler {
             previous: message.continuation,
             deadline,
         };
-        let checked = Query::new(principal, &raw).and_then(|query| Ok((query, Assembly::new(&raw)?)));
-        let (query, assembly) = checked.map_err(|refusal| from_refusal(&refusal))?;
+        let checked =
+            ContextQuery::new(principal, &raw).and_then(|query| Ok((query, AssemblyRequest::new(&raw)?)));
+        let (query, assembly) = checked.map_err(|refusal| status_from_refusal(&refusal))?;
         let answer = self.api.assemble(query, assembly).await;
         answer
             .and_then(proto::AssembleResponse::try_from)
             .map(Response::new)
-            .map_err(|refusal| from_refusal(&refusal))
+            .map_err(|refusal| status_from_refusal(&refusal))
     }
 
     async fn search(
         &self,
         request: Request<proto::SearchRequest>,
     ) -> Result<Response<proto::SearchResponse>, Status> {
-        let principal = convert::principal(&request)?;
+        let principal = convert::request_principal(&request)?;
         let deadline = time_for_query(&request);
         let message = request.into_inner();
-        let raw = RawQuery {
+        let raw = RawContextQuery {
             collection: message.collection,
             question: message.question,
             top_k: message.top_k,
@@ -85,22 +89,22 @@ impl ContextService for ContextHandler {
             rerank: message.rerank,
             min_versions: min_versions(message.min_versions),
             deadline,
-            ..RawQuery::default()
+            ..RawContextQuery::default()
         };
-        let query = Query::new(principal, &raw).map_err(|refusal| from_refusal(&refusal))?;
-        let ranking = self.api.search(query).await.map_err(|refusal| from_refusal(&refusal))?;
+        let query = ContextQuery::new(principal, &raw).map_err(|refusal| status_from_refusal(&refusal))?;
+        let ranking = self.api.search(query).await.map_err(|refusal| status_from_refusal(&refusal))?;
         Ok(Response::new(search_response(ranking)))
     }
 }
 
-fn raw_section(section: proto::Section) -> RawSection {
+fn raw_section(section: proto::Section) -> RawContextSection {
     let proto::Section { name, question, filter, share } = section;
-    RawSection { name, question, filter, share }
+    RawContextSection { name, question, filter, share }
 }
 
 /// What is left of the call's deadline, less the time to get the answer out.
 fn time_for_query<T>(request: &Request<T>) -> Option<Duration> {
-    let Deadline(instant) = request.extensions().get::<Deadline>()?;
+    let CallDeadline(instant) = request.extensions().get::<CallDeadline>()?;
     let left = instant.saturating_duration_since(Instant::now());
     Some(left.saturating_sub(ANSWER_RESERVE_MAX.min(left / 10)))
 }
@@ -109,10 +113,10 @@ fn min_versions(raw: Vec<proto::MinVersion>) -> Vec<(String, u64)> {
     raw.into_iter().map(|one| (one.document_id, one.version)).collect()
 }
 
-impl TryFrom<Answer> for proto::AssembleResponse {
+impl TryFrom<ContextAnswer> for proto::AssembleResponse {
     type Error = Refusal;
 
-    fn try_from(answer: Answer) -> Result<Self, Refusal> {
+    fn try_from(answer: ContextAnswer) -> Result<Self, Refusal> {
         Ok(Self {
             context: answer.context,
             tokens: answer.tokens as u64,
@@ -120,42 +124,42 @@ impl TryFrom<Answer> for proto::AssembleResponse {
             tokenizer: answer.tokenizer,
             snapshot: answer.snapshot,
             degraded: degraded_names(&answer.degraded),
-            passages: answer.passages.into_iter().map(passage).collect(),
+            passages: answer.passages.into_iter().map(passage_message).collect(),
             reserved: answer.reserved as u64,
-            prefix: answer.prefix.map(prefix),
+            prefix: answer.prefix.map(prefix_message),
             continuation: answer.continuation,
             bound: answer.bound,
-            trace: answer.trace.iter().map(trace_entry).collect::<Result<_, _>>()?,
+            trace: answer.trace.iter().map(trace_entry_message).collect::<Result<_, _>>()?,
         })
     }
 }
 
-fn search_response(ranking: Ranking) -> proto::SearchResponse {
+fn search_response(ranking: SearchAnswer) -> proto::SearchResponse {
     proto::SearchResponse {
-        hits: ranking.results.into_iter().map(hit).collect(),
+        hits: ranking.results.into_iter().map(hit_message).collect(),
         snapshot: ranking.snapshot,
         degraded: degraded_names(&ranking.degraded),
     }
 }
 
-fn degraded_names(degraded: &[Degraded]) -> Vec<String> {
+fn degraded_names(degraded: &[AnswerDegradation]) -> Vec<String> {
     degraded.iter().map(|one| one.name().to_owned()).collect()
 }
 
-fn passage(passage: Passage) -> proto::Passage {
+fn passage_message(passage: Passage) -> proto::Passage {
     proto::Passage {
         document_id: passage.document_id.as_str().to_owned(),
         version: passage.version.get(),
-        span: Some(convert::byte_span(passage.span)),
+        span: Some(convert::byte_span_message(passage.span)),
         section: passage.section,
         heading: passage.heading,
         score: passage.score.into(),
         text: passage.text,
-        also: passage.also.iter().map(citation).collect(),
+        also: passage.also.iter().map(citation_message).collect(),
     }
 }
 
-fn prefix(prefix: Prefix) -> proto::Prefix {
+fn prefix_message(prefix: ReusedPrefix) -> proto::Prefix {
     proto::Prefix {
         passages: prefix.passages as u64,
         bytes: prefix.bytes as u64,
@@ -165,19 +169,19 @@ fn prefix(prefix: Prefix) -> proto::Prefix {
     }
 }
 
-fn citation(citation: &Citation) -> proto::Citation {
+fn citation_message(citation: &Citation) -> proto::Citation {
     proto::Citation {
         document_id: citation.document_id.as_str().to_owned(),
         version: citation.version.get(),
-        span: Some(convert::byte_span(citation.span)),
+        span: Some(convert::byte_span_message(citation.span)),
     }
 }
 
-fn hit(ranked: Ranked) -> proto::Hit {
+fn hit_message(ranked: RankedChunk) -> proto::Hit {
     proto::Hit {
         document_id: ranked.document_id.as_str().to_owned(),
         version: ranked.version.get(),
-        span: Some(convert::byte_span(ranked.span)),
+        span: Some(convert::byte_span_message(ranked.span)),
         heading: ranked.heading,
         score: ranked.score.into(),
         text: ranked.text,
@@ -193,14 +197,19 @@ struct VerdictFields {
     of: Option<String>,
 }
 
-fn trace_entry(entry: &TraceEntry) -> Result<proto::TraceEntry, Refusal> {
+fn trace_entry_message(entry: &CandidateTrace) -> Result<proto::TraceEntry, Refusal> {
     let verdict: VerdictFields =
         serde_json::to_value(entry.verdict).and_then(serde_json::from_value).map_err(|error| {
-            Refusal::new(crate::fault::RefusalKind::Internal, "trace_unreadable", "", error.to_string())
+            Refusal::new(
+                contexture_core::fault::RefusalKind::Internal,
+                "trace_unreadable",
+                "",
+                error.to_string(),
+            )
         })?;
     Ok(proto::TraceEntry {
         chunk_id: entry.chunk_id.to_string(),
-        citation: entry.citation.as_ref().map(citation),
+        citation: entry.citation.as_ref().map(citation_message),
         score: entry.score.into(),
         gain: entry.gain,
         tokens: entry.tokens as u64,

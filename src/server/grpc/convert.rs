@@ -6,40 +6,40 @@ use std::collections::BTreeMap;
 use prost_types::value::Kind;
 use tonic::{Request, Status};
 
-use super::gate::panicked;
+use super::call_admission::panicked_refusal;
 use super::proto;
-use crate::domain::chunk::Span;
-use crate::domain::document::{Acl, Description, Submission};
-use crate::domain::ids::{CollectionId, DocumentId, Version};
-use crate::domain::metadata::{Metadata, Scalar, Value};
-use crate::domain::principal::Principal;
-use crate::fault::{Refusal, RefusalKind};
-use crate::ports::ledger::{Intake, Receipt, State, VersionRecord};
 use crate::server::status;
+use contexture_core::domain::chunk::TextSpan;
+use contexture_core::domain::document::{DocumentAcl, DocumentDescription, Submission};
+use contexture_core::domain::ids::{CollectionId, DocumentId, Version};
+use contexture_core::domain::metadata::{DocumentMetadata, MetadataScalar, MetadataValue};
+use contexture_core::domain::principal::Principal;
+use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::ports::ledger::{IntakeDecision, SubmissionReceipt, VersionRecord, VersionState};
 
 /// Largest magnitude of a whole number that a protobuf number holds exactly: 2^53.
 const WHOLE_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Whom the gate let in.
-pub(super) fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
+pub(super) fn request_principal<T>(request: &Request<T>) -> Result<Principal, Status> {
     request
         .extensions()
         .get::<Principal>()
         .cloned()
-        .ok_or_else(|| status::from_refusal(&panicked("a call that passed no gate")))
+        .ok_or_else(|| status::status_from_refusal(&panicked_refusal("a call that passed no gate")))
 }
 
-pub(super) fn submission(
+pub(super) fn submission_from_request(
     principal: &Principal,
     request: proto::SubmitRequest,
     body_bytes_max: usize,
 ) -> Result<Submission, Refusal> {
-    let metadata = request.metadata.map(metadata).transpose()?.unwrap_or_default();
-    let description = Description {
+    let metadata = request.metadata.map(metadata_from_struct).transpose()?.unwrap_or_default();
+    let description = DocumentDescription {
         media_type: request.media_type,
         title: request.title,
         metadata,
-        acl: Acl::new(request.acl.map(|acl| acl.groups.into_iter().collect()))?,
+        acl: DocumentAcl::new(request.acl.map(|acl| acl.groups.into_iter().collect()))?,
     };
     Submission::new(
         principal,
@@ -52,8 +52,11 @@ pub(super) fn submission(
     )
 }
 
-pub(super) fn deletion(principal: &Principal, request: &proto::DeleteRequest) -> Result<Submission, Refusal> {
-    Submission::delete(
+pub(super) fn deletion_from_request(
+    principal: &Principal,
+    request: &proto::DeleteRequest,
+) -> Result<Submission, Refusal> {
+    Submission::deletion(
         principal,
         CollectionId::new(&request.collection)?,
         DocumentId::new(&request.document_id)?,
@@ -61,10 +64,10 @@ pub(super) fn deletion(principal: &Principal, request: &proto::DeleteRequest) ->
     )
 }
 
-fn metadata(raw: prost_types::Struct) -> Result<Metadata, Refusal> {
+fn metadata_from_struct(raw: prost_types::Struct) -> Result<DocumentMetadata, Refusal> {
     let mut values = BTreeMap::new();
     for (key, value) in raw.fields {
-        let value = value_of(value).ok_or_else(|| {
+        let value = metadata_value(value).ok_or_else(|| {
             Refusal::invalid(
                 "invalid_metadata_value",
                 &format!("metadata.{key}"),
@@ -73,41 +76,44 @@ fn metadata(raw: prost_types::Struct) -> Result<Metadata, Refusal> {
         })?;
         values.insert(key, value);
     }
-    Metadata::new(values)
+    DocumentMetadata::new(values)
 }
 
-fn value_of(value: prost_types::Value) -> Option<Value> {
+fn metadata_value(value: prost_types::Value) -> Option<MetadataValue> {
     if let Some(Kind::ListValue(list)) = value.kind {
-        return list.values.into_iter().map(scalar_of).collect::<Option<_>>().map(Value::Many);
+        return list.values.into_iter().map(metadata_scalar).collect::<Option<_>>().map(MetadataValue::Many);
     }
-    scalar_of(value).map(Value::One)
+    metadata_scalar(value).map(MetadataValue::One)
 }
 
-fn scalar_of(value: prost_types::Value) -> Option<Scalar> {
+fn metadata_scalar(value: prost_types::Value) -> Option<MetadataScalar> {
     match value.kind? {
-        Kind::BoolValue(flag) => Some(Scalar::Bool(flag)),
-        Kind::StringValue(text) => Some(Scalar::Text(text)),
-        Kind::NumberValue(number) => Some(number_of(number)),
+        Kind::BoolValue(flag) => Some(MetadataScalar::Bool(flag)),
+        Kind::StringValue(text) => Some(MetadataScalar::Text(text)),
+        Kind::NumberValue(number) => Some(number_scalar(number)),
         Kind::NullValue(_) | Kind::StructValue(_) | Kind::ListValue(_) => None,
     }
 }
 
 /// A protobuf number is a float; a whole one was meant as an integer, as JSON would have it.
 #[expect(clippy::cast_possible_truncation, reason = "only whole numbers within 2^53 are converted")]
-fn number_of(number: f64) -> Scalar {
+fn number_scalar(number: f64) -> MetadataScalar {
     if number.fract() == 0.0 && number.abs() <= WHOLE_NUMBER_MAX {
-        return Scalar::Integer(number as i64);
+        return MetadataScalar::Integer(number as i64);
     }
-    Scalar::Float(number)
+    MetadataScalar::Float(number)
 }
 
 /// The receipt of a submission; a conflict is refused, for nothing was stored.
-pub(super) fn receipt(document_id: &DocumentId, receipt: &Receipt) -> Result<proto::Receipt, Refusal> {
+pub(super) fn receipt_message(
+    document_id: &DocumentId,
+    receipt: &SubmissionReceipt,
+) -> Result<proto::Receipt, Refusal> {
     let intake = match receipt.intake {
-        Intake::Accepted => proto::Intake::Accepted,
-        Intake::Duplicate => proto::Intake::Duplicate,
-        Intake::Superseded => proto::Intake::Superseded,
-        Intake::Conflict => {
+        IntakeDecision::Accepted => proto::Intake::Accepted,
+        IntakeDecision::Duplicate => proto::Intake::Duplicate,
+        IntakeDecision::Superseded => proto::Intake::Superseded,
+        IntakeDecision::Conflict => {
             return Err(Refusal::new(
                 RefusalKind::Conflict,
                 "version_conflict",
@@ -123,9 +129,9 @@ pub(super) fn receipt(document_id: &DocumentId, receipt: &Receipt) -> Result<pro
     })
 }
 
-pub(super) fn error(refusal: &Refusal) -> proto::Error {
+pub(super) fn error_message(refusal: &Refusal) -> proto::Error {
     proto::Error {
-        status: status::code(refusal.kind).into(),
+        status: status::grpc_code(refusal.kind).into(),
         code: refusal.code.to_owned(),
         field: refusal.field.clone(),
         message: status::public_message(refusal),
@@ -133,14 +139,14 @@ pub(super) fn error(refusal: &Refusal) -> proto::Error {
     }
 }
 
-pub(super) fn document_version(record: VersionRecord) -> proto::DocumentVersion {
+pub(super) fn document_version_message(record: VersionRecord) -> proto::DocumentVersion {
     let state = match record.state {
-        State::Accepted => proto::State::Accepted,
-        State::Chunked => proto::State::Chunked,
-        State::Embedded => proto::State::Embedded,
-        State::Visible => proto::State::Visible,
-        State::Superseded => proto::State::Superseded,
-        State::Dead => proto::State::Dead,
+        VersionState::Accepted => proto::State::Accepted,
+        VersionState::Chunked => proto::State::Chunked,
+        VersionState::Embedded => proto::State::Embedded,
+        VersionState::Visible => proto::State::Visible,
+        VersionState::Superseded => proto::State::Superseded,
+        VersionState::Dead => proto::State::Dead,
     };
     let (reason_code, reason) = record.reason.map(|reason| (reason.code, reason.detail)).unzip();
     proto::DocumentVersion {
@@ -157,6 +163,6 @@ pub(super) fn document_version(record: VersionRecord) -> proto::DocumentVersion 
     }
 }
 
-pub(super) fn byte_span(span: Span) -> proto::ByteSpan {
+pub(super) fn byte_span_message(span: TextSpan) -> proto::ByteSpan {
     proto::ByteSpan { start_byte: span.start as u64, end_byte: span.end as u64 }
 }

@@ -6,31 +6,31 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::gate::{Deadline, panicked};
+use super::call_admission::{CallDeadline, panicked_refusal};
 use super::proto::{self, ingest_service_server::IngestService};
-use super::stream::Session;
-use super::{Phase, convert};
+use super::submit_stream::SubmitStreamSession;
+use super::{ServerPhase, convert};
 use crate::config::ServerLimits;
-use crate::domain::document::Submission;
-use crate::domain::ids::{CollectionId, DocumentId};
-use crate::domain::principal::Scope;
-use crate::fault::{Refusal, RefusalKind};
 use crate::server::IngestApi;
-use crate::server::limits::Ticket;
-use crate::server::status::from_refusal;
+use crate::server::limits::RequestTicket;
+use crate::server::status::status_from_refusal;
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{CollectionId, DocumentId};
+use contexture_core::domain::principal::AccessScope;
+use contexture_core::fault::{Refusal, RefusalKind};
 
 /// Serves submissions.
 pub struct IngestHandler {
     api: Arc<dyn IngestApi>,
     limits: Arc<ServerLimits>,
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<ServerPhase>,
 }
 
 impl IngestHandler {
     pub(super) fn new(
         api: Arc<dyn IngestApi>,
         limits: Arc<ServerLimits>,
-        phases: watch::Receiver<Phase>,
+        phases: watch::Receiver<ServerPhase>,
     ) -> Self {
         Self { api, limits, phases }
     }
@@ -38,13 +38,13 @@ impl IngestHandler {
     async fn submit_one(&self, submission: Submission) -> Result<proto::Receipt, Refusal> {
         let document_id = submission.document_id().clone();
         let receipts = self.api.submit(vec![submission]).await?;
-        let receipt = receipts.first().ok_or_else(receipt_missing)?;
-        convert::receipt(&document_id, receipt)
+        let receipt = receipts.first().ok_or_else(receipt_missing_refusal)?;
+        convert::receipt_message(&document_id, receipt)
     }
 }
 
 /// A submission without a receipt: intake broke its contract.
-pub(super) fn receipt_missing() -> Refusal {
+pub(super) fn receipt_missing_refusal() -> Refusal {
     Refusal::new(RefusalKind::Internal, "receipt_missing", "", "intake returned too few receipts")
 }
 
@@ -56,26 +56,27 @@ impl IngestService for IngestHandler {
         &self,
         request: Request<proto::SubmitRequest>,
     ) -> Result<Response<proto::Receipt>, Status> {
-        let principal = convert::principal(&request)?;
-        let submission = convert::submission(&principal, request.into_inner(), self.api.body_bytes_max())
-            .map_err(|refusal| from_refusal(&refusal))?;
+        let principal = convert::request_principal(&request)?;
+        let submission =
+            convert::submission_from_request(&principal, request.into_inner(), self.api.body_bytes_max())
+                .map_err(|refusal| status_from_refusal(&refusal))?;
         let receipt = self.submit_one(submission).await;
-        receipt.map(Response::new).map_err(|refusal| from_refusal(&refusal))
+        receipt.map(Response::new).map_err(|refusal| status_from_refusal(&refusal))
     }
 
     async fn submit_stream(
         &self,
         request: Request<Streaming<proto::SubmitRequest>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-        let principal = convert::principal(&request)?;
-        principal.require(Scope::Write).map_err(|refusal| from_refusal(&refusal))?;
-        let deadline = request.extensions().get::<Deadline>().copied();
+        let principal = convert::request_principal(&request)?;
+        principal.require(AccessScope::Write).map_err(|refusal| status_from_refusal(&refusal))?;
+        let deadline = request.extensions().get::<CallDeadline>().copied();
         let ticket = request
             .extensions()
-            .get::<Arc<Ticket>>()
+            .get::<Arc<RequestTicket>>()
             .cloned()
-            .ok_or_else(|| from_refusal(&panicked("a stream that passed no gate")))?;
-        let session = Session {
+            .ok_or_else(|| status_from_refusal(&panicked_refusal("a stream that passed no gate")))?;
+        let session = SubmitStreamSession {
             api: Arc::clone(&self.api),
             principal,
             limits: Arc::clone(&self.limits),
@@ -91,27 +92,30 @@ impl IngestService for IngestHandler {
         &self,
         request: Request<proto::DeleteRequest>,
     ) -> Result<Response<proto::Receipt>, Status> {
-        let principal = convert::principal(&request)?;
-        let submission =
-            convert::deletion(&principal, &request.into_inner()).map_err(|refusal| from_refusal(&refusal))?;
+        let principal = convert::request_principal(&request)?;
+        let submission = convert::deletion_from_request(&principal, &request.into_inner())
+            .map_err(|refusal| status_from_refusal(&refusal))?;
         let receipt = self.submit_one(submission).await;
-        receipt.map(Response::new).map_err(|refusal| from_refusal(&refusal))
+        receipt.map(Response::new).map_err(|refusal| status_from_refusal(&refusal))
     }
 
     async fn get_document(
         &self,
         request: Request<proto::GetDocumentRequest>,
     ) -> Result<Response<proto::GetDocumentResponse>, Status> {
-        let principal = convert::principal(&request)?;
+        let principal = convert::request_principal(&request)?;
         let message = request.into_inner();
         let checked =
-            principal.require(Scope::Read).or_else(|_| principal.require(Scope::Write)).and_then(|()| {
-                Ok((CollectionId::new(&message.collection)?, DocumentId::new(&message.document_id)?))
-            });
-        let (collection, id) = checked.map_err(|refusal| from_refusal(&refusal))?;
-        let records =
-            self.api.document(&principal, collection, id).await.map_err(|refusal| from_refusal(&refusal))?;
-        let versions = records.into_iter().map(convert::document_version).collect();
+            principal.require(AccessScope::Read).or_else(|_| principal.require(AccessScope::Write)).and_then(
+                |()| Ok((CollectionId::new(&message.collection)?, DocumentId::new(&message.document_id)?)),
+            );
+        let (collection, id) = checked.map_err(|refusal| status_from_refusal(&refusal))?;
+        let records = self
+            .api
+            .document(&principal, collection, id)
+            .await
+            .map_err(|refusal| status_from_refusal(&refusal))?;
+        let versions = records.into_iter().map(convert::document_version_message).collect();
         Ok(Response::new(proto::GetDocumentResponse { versions }))
     }
 }

@@ -2,12 +2,12 @@
 
 mod admin;
 mod body;
-mod comparing;
+mod call_admission;
+mod compare_convert;
 mod context;
 mod convert;
-mod gate;
 mod ingest;
-mod stream;
+mod submit_stream;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use tonic_health::ServingStatus;
 use tonic_health::server::health_reporter;
 
 use self::admin::AdminHandler;
+use self::call_admission::{CallAdmission, GatedService};
 use self::context::ContextHandler;
-use self::gate::{Gate, Keeper};
 use self::ingest::IngestHandler;
 use self::proto::admin_service_server::AdminServiceServer;
 use self::proto::context_service_server::ContextServiceServer;
 use self::proto::ingest_service_server::IngestServiceServer;
-use super::{ServeError, Services, connection};
+use super::{ApiServices, ServeError, connection};
 use crate::config::ServerLimits;
 
 /// Generated from `schemas/contexture/v1`.
@@ -44,9 +44,9 @@ pub const SERVICE_NAMES: [&str; 3] =
 /// Largest message of a query, in bytes; what is too long in it is refused by name before this.
 const QUERY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long cut-off calls have to get their answers out.
-const FAREWELL: Duration = Duration::from_millis(500);
+const LAST_ANSWERS_TIME_MAX: Duration = Duration::from_millis(500);
 
-fn reflection() -> tonic_reflection::server::Builder<'static> {
+fn reflection_builder() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -54,7 +54,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 
 /// Where the server stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+enum ServerPhase {
     /// All are welcome.
     Serving,
     /// Nobody new; those in work may finish.
@@ -64,23 +64,23 @@ enum Phase {
 }
 
 /// The gated services, as the server mounts them. Tests call them without a network.
-pub struct GatedServices {
+pub struct GrpcServices {
     /// Documents in.
-    pub ingest: Gate<IngestServiceServer<IngestHandler>>,
+    pub ingest: GatedService<IngestServiceServer<IngestHandler>>,
     /// Context out.
-    pub context: Gate<ContextServiceServer<ContextHandler>>,
+    pub context: GatedService<ContextServiceServer<ContextHandler>>,
     /// Whole collections.
-    pub admin: Gate<AdminServiceServer<AdminHandler>>,
-    phase: watch::Sender<Phase>,
+    pub admin: GatedService<AdminServiceServer<AdminHandler>>,
+    phase: watch::Sender<ServerPhase>,
 }
 
-impl GatedServices {
+impl GrpcServices {
     /// All services behind one gate.
-    pub fn new(services: Services, limits: ServerLimits) -> Self {
-        let (phase, phases) = watch::channel(Phase::Serving);
+    pub fn new(services: ApiServices, limits: ServerLimits) -> Self {
+        let (phase, phases) = watch::channel(ServerPhase::Serving);
         let message_bytes_max = limits.message_bytes_max;
         let limits = Arc::new(limits);
-        let keeper = Arc::new(Keeper::new(
+        let keeper = Arc::new(CallAdmission::new(
             services.authenticator,
             services.metrics,
             Arc::clone(&limits),
@@ -90,15 +90,15 @@ impl GatedServices {
         let ingest = IngestHandler::new(services.ingest, limits, phases);
         let context = ContextHandler::new(services.context);
         Self {
-            ingest: Gate::new(
+            ingest: GatedService::new(
                 IngestServiceServer::new(ingest).max_decoding_message_size(message_bytes_max),
                 Arc::clone(&keeper),
             ),
-            context: Gate::new(
+            context: GatedService::new(
                 ContextServiceServer::new(context).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
                 Arc::clone(&keeper),
             ),
-            admin: Gate::new(
+            admin: GatedService::new(
                 AdminServiceServer::new(admin).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
                 keeper,
             ),
@@ -107,18 +107,18 @@ impl GatedServices {
     }
 }
 
-pub(super) async fn serve(
+pub(super) async fn serve_grpc(
     listener: TcpListener,
-    services: Services,
+    services: ApiServices,
     limits: ServerLimits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     let drain_max = limits.drain_max;
     let unreadable = |error: tonic_reflection::server::Error| std::io::Error::other(error.to_string());
-    let newer_reflection = reflection().build_v1().map_err(unreadable)?;
+    let newer_reflection = reflection_builder().build_v1().map_err(unreadable)?;
     // Many clients know the older form only, which differs in name alone.
-    let older_reflection = reflection().build_v1alpha().map_err(unreadable)?;
+    let older_reflection = reflection_builder().build_v1alpha().map_err(unreadable)?;
     let (mut reporter, health) = health_reporter();
     for name in SERVICE_NAMES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
@@ -128,12 +128,12 @@ pub(super) async fn serve(
         .http2_max_header_list_size(limits.metadata_bytes_max)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout));
-    let incoming = connection::accept(listener, limits.connections_max);
-    let GatedServices { ingest, context, admin, phase } = GatedServices::new(services, limits);
+    let incoming = connection::accept_connections(listener, limits.connections_max);
+    let GrpcServices { ingest, context, admin, phase } = GrpcServices::new(services, limits);
     let mut phases = phase.subscribe();
     let stop_accepting = async move {
         // The sender lives in this function, so this ends only when draining begins.
-        let _ = phases.wait_for(|phase| *phase >= Phase::Draining).await;
+        let _ = phases.wait_for(|phase| *phase >= ServerPhase::Draining).await;
     };
     let serving = transport
         .add_service(health)
@@ -156,11 +156,11 @@ pub(super) async fn serve(
         reporter.set_service_status(name, ServingStatus::NotServing).await;
         reporter.clear_service_status(name).await;
     }
-    phase.send_replace(Phase::Draining);
+    phase.send_replace(ServerPhase::Draining);
     if let Ok(result) = tokio::time::timeout(drain_max, &mut serving).await {
         return Ok(result?);
     }
     tracing::warn!(%address, "calls were still in work when draining ended");
-    phase.send_replace(Phase::Cut);
-    tokio::time::timeout(FAREWELL, serving).await.map_or(Ok(()), |result| Ok(result?))
+    phase.send_replace(ServerPhase::Cut);
+    tokio::time::timeout(LAST_ANSWERS_TIME_MAX, serving).await.map_or(Ok(()), |result| Ok(result?))
 }

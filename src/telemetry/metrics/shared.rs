@@ -8,26 +8,26 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Configured, Named};
+use super::{ConfiguredLabel, StaticLabels};
 
-type Decimal = Gauge<f64, AtomicU64>;
+type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// What all processes share, as the ledger tells it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Shared {
+pub struct SharedMeasurements {
     /// Documents that are visible.
     pub documents: u64,
     /// Versions by the name of their state.
     pub versions: Vec<(&'static str, u64)>,
     /// Providers of embeddings.
-    pub providers: Vec<Provider>,
+    pub providers: Vec<ProviderMeasurements>,
     /// What the last audits found.
-    pub audit: Audit,
+    pub audit: AuditMeasurements,
 }
 
 /// A provider of embeddings.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Provider {
+pub struct ProviderMeasurements {
     /// Its name in the configuration.
     pub name: String,
     /// Calls so far.
@@ -50,7 +50,7 @@ pub struct Provider {
 
 /// The last audits of all collections.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Audit {
+pub struct AuditMeasurements {
     /// Documents that were compared.
     pub documents: u64,
     /// What was wrong, by kind.
@@ -61,25 +61,25 @@ pub struct Audit {
     pub age: Option<Duration>,
 }
 
-pub(super) struct SharedMetrics {
+pub(super) struct SharedMetricFamilies {
     ledger_up: Gauge,
     documents: Gauge,
-    versions: Family<Named<1>, Gauge>,
-    provider_calls: Family<Configured, Counter>,
-    provider_throttled: Family<Configured, Counter>,
-    provider_failed: Family<Configured, Counter>,
-    provider_waiting: Family<Configured, Gauge>,
-    provider_open: Family<Configured, Gauge>,
-    provider_window: Family<Configured, Gauge>,
-    provider_wait_seconds: Family<Configured, Decimal>,
+    versions: Family<StaticLabels<1>, Gauge>,
+    provider_calls: Family<ConfiguredLabel, Counter>,
+    provider_throttled: Family<ConfiguredLabel, Counter>,
+    provider_failed: Family<ConfiguredLabel, Counter>,
+    provider_waiting: Family<ConfiguredLabel, Gauge>,
+    provider_open: Family<ConfiguredLabel, Gauge>,
+    provider_window: Family<ConfiguredLabel, Gauge>,
+    provider_wait_seconds: Family<ConfiguredLabel, FloatGauge>,
     provider_held: Family<[(&'static str, String); 2], Gauge>,
     audit_documents: Gauge,
-    audit_wrong: Family<Named<1>, Gauge>,
+    audit_wrong: Family<StaticLabels<1>, Gauge>,
     audit_unsettled: Gauge,
-    audit_age_seconds: Decimal,
+    audit_age_seconds: FloatGauge,
 }
 
-impl SharedMetrics {
+impl SharedMetricFamilies {
     pub(super) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             ledger_up: Gauge::default(),
@@ -96,7 +96,7 @@ impl SharedMetrics {
             audit_documents: Gauge::default(),
             audit_wrong: Family::default(),
             audit_unsettled: Gauge::default(),
-            audit_age_seconds: Decimal::default(),
+            audit_age_seconds: FloatGauge::default(),
         };
         registry.register(
             "ledger_up",
@@ -171,11 +171,11 @@ impl SharedMetrics {
         self.ledger_up.set(0);
     }
 
-    pub(super) fn set(&self, shared: &Shared) {
+    pub(super) fn set(&self, shared: &SharedMeasurements) {
         self.ledger_up.set(1);
-        self.documents.set(number(shared.documents));
+        self.documents.set(gauge_value(shared.documents));
         for (state, count) in &shared.versions {
-            self.versions.get_or_create(&[("state", *state)]).set(number(*count));
+            self.versions.get_or_create(&[("state", *state)]).set(gauge_value(*count));
         }
         for provider in &shared.providers {
             let labels = [("provider", provider.name.clone())];
@@ -191,7 +191,7 @@ impl SharedMetrics {
                 (&self.provider_open, provider.open),
                 (&self.provider_window, provider.window),
             ] {
-                family.get_or_create(&labels).set(number(value));
+                family.get_or_create(&labels).set(gauge_value(value));
             }
             self.provider_wait_seconds.get_or_create(&labels).set(provider.wait.as_secs_f64());
             for (reason, is_held) in &provider.held {
@@ -199,15 +199,15 @@ impl SharedMetrics {
                 self.provider_held.get_or_create(&labels).set(i64::from(*is_held));
             }
         }
-        self.audit_documents.set(number(shared.audit.documents));
+        self.audit_documents.set(gauge_value(shared.audit.documents));
         for (kind, count) in &shared.audit.wrong {
-            self.audit_wrong.get_or_create(&[("kind", *kind)]).set(number(*count));
+            self.audit_wrong.get_or_create(&[("kind", *kind)]).set(gauge_value(*count));
         }
-        self.audit_unsettled.set(number(shared.audit.unsettled));
+        self.audit_unsettled.set(gauge_value(shared.audit.unsettled));
         self.audit_age_seconds.set(shared.audit.age.unwrap_or_default().as_secs_f64());
     }
 }
 
-fn number(count: u64) -> i64 {
+fn gauge_value(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -3,42 +3,44 @@
 
 use std::sync::Arc;
 
-use super::{IndexMode, StoreCatalog};
-use crate::adapters::memory::ledger::MemoryLedger;
-use crate::adapters::memory::states::MemoryStates;
-use crate::config::Config;
-use crate::domain::ids::{CollectionId, CollectionKey, TenantId};
-use crate::domain::pipeline::Pipeline;
-use crate::fault::Fault;
-use crate::ports::catalog::Catalog;
-use crate::ports::clock::SystemClock;
-use crate::ports::generations::{Begun, BuildPace, GenerationChange, Generations};
-use crate::ports::ledger::CollectionRecord;
-use crate::wiring::embedding::Models;
-use crate::wiring::readers;
+use super::{CollectionStoreCatalog, IndexAccessMode};
+use crate::config::ContextureConfig;
+use crate::wiring::embedding::EmbedderFactory;
+use crate::wiring::tokenizers_and_templates;
+use contexture_adapters::memory::ledger::MemoryLedger;
+use contexture_adapters::memory::shared_states::MemorySharedStates;
+use contexture_core::domain::ids::{CollectionId, CollectionKey, TenantId};
+use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::fault::Fault;
+use contexture_core::ports::catalog::CollectionCatalog;
+use contexture_core::ports::clock::SystemClock;
+use contexture_core::ports::generations::{
+    BeginBuildOutcome, GenerationBuildPace, GenerationChange, GenerationLedger,
+};
+use contexture_core::ports::ledger::CollectionRecord;
 
 const FIRST: &str = "[embedder]\nkind = \"hash\"\ndims = 8\ntokens_max = 64\n";
 const SECOND: &str = "[embedder]\nkind = \"hash\"\ndims = 16\ntokens_max = 64\n";
 
 /// A process that served a generation when another was activated and the first dropped.
-struct Process {
-    catalog: StoreCatalog,
+struct ServingProcess {
+    catalog: CollectionStoreCatalog,
     key: CollectionKey,
     dropped: CollectionRecord,
     _data_dir: tempfile::TempDir,
 }
 
-impl Process {
-    async fn new(mode: IndexMode) -> Self {
+impl ServingProcess {
+    async fn new(mode: IndexAccessMode) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         let path = data_dir.path().display().to_string();
-        let config = Config::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), path)]).unwrap();
+        let config = ContextureConfig::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), path)]).unwrap();
         let clock = Arc::new(SystemClock);
         let ledger = MemoryLedger::new(clock.clone());
-        let tokenizers = readers::tokenizers(&config).unwrap();
-        let states = Arc::new(MemoryStates::new(clock.clone()));
-        let models = Arc::new(Models::new(&config, tokenizers, states, clock));
-        let catalog = StoreCatalog::new(Arc::new(ledger.peer()), &config, mode, models);
+        let tokenizers = tokenizers_and_templates::known_tokenizers(&config).unwrap();
+        let states = Arc::new(MemorySharedStates::new(clock.clone()));
+        let models = Arc::new(EmbedderFactory::new(&config, tokenizers, states, clock));
+        let catalog = CollectionStoreCatalog::new(Arc::new(ledger.peer()), &config, mode, models);
         let key = CollectionKey {
             tenant: TenantId::new("local").unwrap(),
             collection: CollectionId::new("notes").unwrap(),
@@ -47,8 +49,9 @@ impl Process {
         let dropped = catalog.open(&key).await.unwrap().unwrap().record.clone();
         let second = Pipeline::from_toml(SECOND).unwrap();
         let (pipeline, epoch) = (second.to_toml().unwrap(), catalog.epoch_of(&second).await.unwrap());
-        let begun = ledger.begin_generation(&key, &pipeline, epoch, BuildPace::default()).await.unwrap();
-        let Begun::Started(second) = begun else { panic!("nothing else is built") };
+        let begun =
+            ledger.begin_generation(&key, &pipeline, epoch, GenerationBuildPace::default()).await.unwrap();
+        let BeginBuildOutcome::Started(second) = begun else { panic!("nothing else is built") };
         for (generation, change) in [
             (second.home.generation, GenerationChange::Activate),
             (dropped.generation, GenerationChange::Dropped),
@@ -66,7 +69,7 @@ impl Process {
 /// Nobody told it that another generation serves, and nobody will.
 #[tokio::test]
 async fn process_without_an_index_lets_go_of_what_was_dropped() {
-    let process = Process::new(IndexMode::Absent).await;
+    let process = ServingProcess::new(IndexAccessMode::Absent).await;
     assert_eq!(process.serves().await, 1);
     process.catalog.remove(&process.dropped, true).await.unwrap();
     assert_eq!(process.serves().await, 2);
@@ -76,7 +79,7 @@ async fn process_without_an_index_lets_go_of_what_was_dropped() {
 /// would note that it is gone is told that it is not.
 #[tokio::test]
 async fn what_serves_here_is_not_removed_and_not_said_to_be() {
-    let process = Process::new(IndexMode::Written).await;
+    let process = ServingProcess::new(IndexAccessMode::Written).await;
     let removed = process.catalog.remove(&process.dropped, true).await;
     assert!(matches!(removed, Err(Fault::Transient(_))), "{removed:?}");
     assert_eq!(process.serves().await, 1);

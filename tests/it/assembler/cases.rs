@@ -1,7 +1,7 @@
 //! Packing: the cases by hand.
 
-use contexture::context::answer::{Citation, Verdict};
-use contexture::domain::chunk::Span;
+use contexture::context::answer::{CandidateVerdict, Citation};
+use contexture::domain::chunk::TextSpan;
 use contexture::domain::ids::{DocumentId, Version};
 
 use super::{SENTENCE, candidate, run};
@@ -13,7 +13,7 @@ fn nothing_fits_into_nothing() {
     for budget in [0, 1, 10] {
         let assembled = run(candidates(), budget);
         assert_eq!((assembled.context.as_str(), assembled.tokens), ("", 0));
-        assert_eq!(assembled.trace[0].verdict, Verdict::OverBudget);
+        assert_eq!(assembled.trace[0].verdict, CandidateVerdict::OverBudget);
     }
     let empty = run(Vec::new(), 1000);
     assert_eq!((empty.context.as_str(), empty.tokens, empty.trace.len()), ("", 0, 0));
@@ -34,11 +34,11 @@ fn neighbours_become_one_passage_and_pay_one_frame() {
     );
     assert_eq!(assembled.passages.len(), 2);
     assert_eq!(assembled.passages[0].text, text.trim_end());
-    assert_eq!(assembled.passages[0].span, Span { start: 0, end: text.trim_end().len() });
+    assert_eq!(assembled.passages[0].span, TextSpan { start: 0, end: text.trim_end().len() });
     assert!((assembled.passages[0].score - 0.9).abs() < f32::EPSILON);
-    assert_eq!(assembled.trace[0].verdict, Verdict::Kept { passage: 1 });
-    assert_eq!(assembled.trace[1].verdict, Verdict::MergedInto { passage: 1 });
-    assert_eq!(assembled.trace[2].verdict, Verdict::Kept { passage: 2 });
+    assert_eq!(assembled.trace[0].verdict, CandidateVerdict::Kept { passage: 1 });
+    assert_eq!(assembled.trace[1].verdict, CandidateVerdict::MergedInto { passage: 1 });
+    assert_eq!(assembled.trace[2].verdict, CandidateVerdict::Kept { passage: 2 });
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn blank_bytes_that_a_passage_sheds_are_no_part_of_it() {
     assert_eq!(assembled.passages.len(), 1);
     assert_eq!(assembled.passages[0].span.start, before.len());
     let became = |at: usize| (assembled.trace[at].verdict, assembled.trace[at].kept_bytes);
-    assert_eq!(became(0), (Verdict::Kept { passage: 1 }, SENTENCE.len()));
-    assert_eq!(became(1), (Verdict::OverBudget, 0));
+    assert_eq!(became(0), (CandidateVerdict::Kept { passage: 1 }, SENTENCE.len()));
+    assert_eq!(became(1), (CandidateVerdict::OverBudget, 0));
 }
 
 #[test]
@@ -71,9 +71,9 @@ fn duplicates_are_paid_once_and_all_cited() {
     let ids: Vec<&str> = assembled.passages.iter().map(|one| one.document_id.as_str()).collect();
     assert_eq!(ids, ["a.md", "c.md"]);
     let of = |at: usize| assembled.trace[at].chunk_id;
-    assert_eq!(assembled.trace[1].verdict, Verdict::DuplicateOf { of: of(0) });
-    assert_eq!(assembled.trace[3].verdict, Verdict::NearDuplicateOf { of: of(2) });
-    let span = Span { start: 7, end: 7 + folded.len() };
+    assert_eq!(assembled.trace[1].verdict, CandidateVerdict::DuplicateOf { of: of(0) });
+    assert_eq!(assembled.trace[3].verdict, CandidateVerdict::NearDuplicateOf { of: of(2) });
+    let span = TextSpan { start: 7, end: 7 + folded.len() };
     let version = Version::new(1).unwrap();
     let twin = Citation { document_id: DocumentId::new("b.md").unwrap(), version, span };
     let also = &assembled.passages[0].also;
@@ -126,10 +126,10 @@ fn what_contradicts_its_span_or_neighbour_is_left_out() {
         ],
         1000,
     );
-    let verdicts: Vec<Verdict> = assembled.trace.iter().map(|entry| entry.verdict).collect();
-    let kept = Verdict::Kept { passage: 1 };
-    let bad = Verdict::Inconsistent;
-    assert_eq!(verdicts, [bad, bad, kept, bad, Verdict::Blank]);
+    let verdicts: Vec<CandidateVerdict> = assembled.trace.iter().map(|entry| entry.verdict).collect();
+    let kept = CandidateVerdict::Kept { passage: 1 };
+    let bad = CandidateVerdict::Inconsistent;
+    assert_eq!(verdicts, [bad, bad, kept, bad, CandidateVerdict::Blank]);
 }
 
 #[test]

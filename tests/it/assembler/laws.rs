@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use contexture::context::answer::{Passage, TraceEntry, Verdict};
-use contexture::context::assemble::{AssemblyInput, Candidate, assemble};
-use contexture::context::render::render;
-use contexture::context::render::visible::{visible, visible_line};
-use contexture::context::request::{Assembly, BUDGET_TOKENS_MAX, Format, Order};
-use contexture::domain::chunk::Span;
+use contexture::context::answer::{CandidateTrace, CandidateVerdict, Passage};
+use contexture::context::assemble::{AssemblyInput, ContextCandidate, assemble_context};
+use contexture::context::render::hidden_characters::{visible_line, visible_text};
+use contexture::context::render::render_passages;
+use contexture::context::request::{AssemblyRequest, BUDGET_TOKENS_MAX, ContextFormat, PassageOrder};
+use contexture::domain::chunk::TextSpan;
 use contexture::domain::ids::{ChunkId, DocumentId};
 use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
@@ -24,12 +24,12 @@ fn cases(number: u32) -> ProptestConfig {
     ProptestConfig::with_cases(number * factor.unwrap_or(1))
 }
 
-fn any_order() -> impl Strategy<Value = Order> {
-    prop::sample::select(Order::ALL.to_vec())
+fn any_order() -> impl Strategy<Value = PassageOrder> {
+    prop::sample::select(PassageOrder::ALL.to_vec())
 }
 
-fn any_format() -> impl Strategy<Value = Format> {
-    prop::sample::select(Format::ALL.to_vec())
+fn any_format() -> impl Strategy<Value = ContextFormat> {
+    prop::sample::select(ContextFormat::ALL.to_vec())
 }
 
 fn any_tokenizer() -> impl Strategy<Value = usize> {
@@ -42,21 +42,21 @@ fn any_budget() -> impl Strategy<Value = usize> {
 }
 
 /// What a reader of the context must find.
-fn expected(passages: &[Passage], format: Format) -> Vec<Read> {
+fn expected(passages: &[Passage], format: ContextFormat) -> Vec<Read> {
     let read = |(index, passage): (usize, &Passage)| Read {
         number: index + 1,
         document_id: shown_id(passage.document_id.as_str(), format),
         version: passage.version.get(),
         start: passage.span.start,
         end: passage.span.end,
-        text: visible(&passage.text).into_owned(),
+        text: visible_text(&passage.text).into_owned(),
     };
     passages.iter().enumerate().map(read).collect()
 }
 
-fn shown_id(id: &str, format: Format) -> String {
+fn shown_id(id: &str, format: ContextFormat) -> String {
     let line = visible_line(id).into_owned();
-    if matches!(format, Format::Xml | Format::Json) {
+    if matches!(format, ContextFormat::Xml | ContextFormat::Json) {
         return line;
     }
     let mut shown = line.replace("](", "\\u{5D}(").replace('`', "\\u{60}").replace('<', "\\u{3C}");
@@ -80,13 +80,13 @@ proptest! {
         passages in prop::option::weighted(0.2, 1..3_usize),
     ) {
         let tokenizer = all()[which];
-        let asked = Assembly { order, cutoff, passages_per_document_max: passages, ..assembly(budget, format) };
-        let assembled = assemble(&corpus.input, &asked, tokenizer);
+        let asked = AssemblyRequest { order, cutoff, passages_per_document_max: passages, ..assembly(budget, format) };
+        let assembled = assemble_context(&corpus.input, &asked, tokenizer);
         prop_assert!(assembled.tokens <= budget);
-        let again = assemble(&corpus.input, &asked, tokenizer);
+        let again = assemble_context(&corpus.input, &asked, tokenizer);
         prop_assert_eq!(&again.context, &assembled.context);
         prop_assert_eq!(assembled.tokens, tokenizer.count(&assembled.context));
-        prop_assert_eq!(&assembled.context, &render(&assembled.passages, format));
+        prop_assert_eq!(&assembled.context, &render_passages(&assembled.passages, format));
         prop_assert!((0.0..=1.0).contains(&assembled.bound));
     }
 }
@@ -104,8 +104,8 @@ proptest! {
         format in any_format(),
     ) {
         let assembly = assembly(budget, format);
-        let once = assemble(&corpus.input, &assembly, &Runs);
-        let again = assemble(&AssemblyInput { candidates: shuffled, ..corpus.input.clone() }, &assembly, &Runs);
+        let once = assemble_context(&corpus.input, &assembly, &Runs);
+        let again = assemble_context(&AssemblyInput { candidates: shuffled, ..corpus.input.clone() }, &assembly, &Runs);
         prop_assert_eq!(once, again);
     }
 
@@ -115,7 +115,7 @@ proptest! {
         budget in any_budget(),
         format in any_format(),
     ) {
-        let assembled = assemble(&corpus.input, &assembly(budget, format), &Runs);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, format), &Runs);
         let read = parse(&assembled.context, format);
         prop_assert_eq!(read, Some(expected(&assembled.passages, format)), "{}", assembled.context);
     }
@@ -126,13 +126,13 @@ proptest! {
         budget in any_budget(),
         format in any_format(),
     ) {
-        let assembled = assemble(&corpus.input, &assembly(budget, format), &Runs);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, format), &Runs);
         let texts: BTreeMap<&DocumentId, &str> =
             corpus.documents.iter().map(|(id, text)| (id, text.as_str())).collect();
         let mut previous: Option<&Passage> = None;
         let mut seen = BTreeSet::new();
         for passage in &assembled.passages {
-            let Span { start, end } = passage.span;
+            let TextSpan { start, end } = passage.span;
             prop_assert_eq!(texts[&passage.document_id].get(start..end), Some(passage.text.as_str()));
             match previous.filter(|before| before.document_id == passage.document_id) {
                 Some(before) => prop_assert!(before.span.end <= start),
@@ -144,15 +144,15 @@ proptest! {
 
     #[test]
     fn any_order_has_the_same_passages(corpus in corpus(5, 8), budget in any_budget(), order in any_order()) {
-        let asked = Assembly { order, ..assembly(budget, Format::Xml) };
-        let assembled = assemble(&corpus.input, &asked, &Runs);
-        let mut spans: Vec<(&DocumentId, Span)> =
+        let asked = AssemblyRequest { order, ..assembly(budget, ContextFormat::Xml) };
+        let assembled = assemble_context(&corpus.input, &asked, &Runs);
+        let mut spans: Vec<(&DocumentId, TextSpan)> =
             assembled.passages.iter().map(|passage| (&passage.document_id, passage.span)).collect();
         spans.sort();
         for pair in spans.windows(2) {
             prop_assert!(pair[0].0 != pair[1].0 || pair[0].1.end <= pair[1].1.start);
         }
-        if order == Order::Score {
+        if order == PassageOrder::Score {
             prop_assert!(assembled.passages.is_sorted_by(|left, right| left.score >= right.score));
         }
     }
@@ -163,8 +163,8 @@ proptest! {
         budget in any_budget(),
         most in 1..3_usize,
     ) {
-        let asked = Assembly { passages_per_document_max: Some(most), ..assembly(budget, Format::Markdown) };
-        let assembled = assemble(&corpus.input, &asked, &Runs);
+        let asked = AssemblyRequest { passages_per_document_max: Some(most), ..assembly(budget, ContextFormat::Markdown) };
+        let assembled = assemble_context(&corpus.input, &asked, &Runs);
         let mut passages: BTreeMap<&DocumentId, usize> = BTreeMap::new();
         for passage in &assembled.passages {
             *passages.entry(&passage.document_id).or_default() += 1;
@@ -182,13 +182,13 @@ proptest! {
         which in any_tokenizer(),
     ) {
         let tokenizer = all()[which];
-        let before = assemble(&corpus.input, &assembly(budget, format), tokenizer);
+        let before = assemble_context(&corpus.input, &assembly(budget, format), tokenizer);
         let kept = kept.min(before.passages.len());
-        let tag = (format == Format::Plain && kept > 0)
+        let tag = (format == ContextFormat::Plain && kept > 0)
             .then(|| before.context.split(' ').next().unwrap_or_default().to_owned());
         let input =
             AssemblyInput { kept: before.passages[..kept].to_vec(), tag: tag.clone(), ..corpus.input.clone() };
-        let after = assemble(&input, &assembly(budget + more, format), tokenizer);
+        let after = assemble_context(&input, &assembly(budget + more, format), tokenizer);
         prop_assert!(after.tokens <= budget + more);
         prop_assert_eq!(after.tokens, if after.context.is_empty() { 0 } else { tokenizer.count(&after.context) });
         if kept > 0 && !after.passages.is_empty() {
@@ -206,14 +206,14 @@ proptest! {
 
     #[test]
     fn the_trace_names_every_candidate_once(corpus in corpus(5, 8), budget in any_budget()) {
-        let assembled = assemble(&corpus.input, &assembly(budget, Format::Markdown), &Runs);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, ContextFormat::Markdown), &Runs);
         let mut named: Vec<ChunkId> = assembled.trace.iter().map(|entry| entry.chunk_id).collect();
         let mut given: Vec<ChunkId> = corpus.input.candidates.iter().map(|one| one.chunk.id).collect();
         named.sort();
         given.sort();
         prop_assert_eq!(named, given);
         for entry in &assembled.trace {
-            let (Verdict::Kept { passage } | Verdict::MergedInto { passage }) = entry.verdict else {
+            let (CandidateVerdict::Kept { passage } | CandidateVerdict::MergedInto { passage }) = entry.verdict else {
                 prop_assert_eq!(entry.kept_bytes, 0);
                 continue;
             };
@@ -295,34 +295,34 @@ proptest! {
         which in 0..2_usize,
     ) {
         let tokenizer: &dyn Tokenizer = if which == 0 { &Cl100k } else { &Runs };
-        let everything = assemble(&corpus.input, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
+        let everything = assemble_context(&corpus.input, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
         prop_assert!((everything.bound - 1.0).abs() < f64::EPSILON);
         // A gain that two candidates share would be counted twice.
         prop_assume!(!overlap(&corpus.input.candidates));
         let budget = everything.tokens * share / 100;
-        let assembled = assemble(&corpus.input, &assembly(budget, format), tokenizer);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, format), tokenizer);
 
         let gains: BTreeMap<ChunkId, f64> =
             assembled.trace.iter().map(|entry| (entry.chunk_id, entry.gain)).collect();
-        let distinct: Vec<&Candidate> = corpus
+        let distinct: Vec<&ContextCandidate> = corpus
             .input
             .candidates
             .iter()
             .filter(|candidate| {
-                let kept = |entry: &TraceEntry| entry.chunk_id == candidate.chunk.id && entry.kept_bytes > 0;
+                let kept = |entry: &CandidateTrace| entry.chunk_id == candidate.chunk.id && entry.kept_bytes > 0;
                 everything.trace.iter().any(kept)
             })
             .collect();
         let mut best = 0.0_f64;
         for subset in 0..1_usize << distinct.len() {
             let members = distinct.iter().enumerate().filter(|(at, _)| subset >> at & 1 == 1);
-            let candidates: Vec<Candidate> = members.map(|(_, one)| (*one).clone()).collect();
+            let candidates: Vec<ContextCandidate> = members.map(|(_, one)| (*one).clone()).collect();
             let gain: f64 = candidates.iter().map(|one| gains[&one.chunk.id]).sum();
             if gain <= best {
                 continue;
             }
             let subset = AssemblyInput { candidates, ..corpus.input.clone() };
-            let all = assemble(&subset, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
+            let all = assemble_context(&subset, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
             // What is worth nothing in a smaller pool is left out of it, and proves nothing.
             let is_whole = all.trace.iter().all(|entry| entry.kept_bytes > 0);
             if is_whole && all.tokens <= budget {
@@ -334,8 +334,8 @@ proptest! {
     }
 }
 
-fn overlap(candidates: &[Candidate]) -> bool {
-    let mut places: Vec<(&DocumentId, Span)> =
+fn overlap(candidates: &[ContextCandidate]) -> bool {
+    let mut places: Vec<(&DocumentId, TextSpan)> =
         candidates.iter().map(|one| (&one.chunk.document_id, one.chunk.span)).collect();
     places.sort();
     places.windows(2).any(|pair| pair[0].0 == pair[1].0 && pair[1].1.start < pair[0].1.end)

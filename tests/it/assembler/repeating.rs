@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use contexture::context::answer::Verdict;
+use contexture::context::answer::CandidateVerdict;
 use proptest::prelude::*;
 
 use super::{candidate, run};
@@ -77,15 +77,15 @@ proptest! {
             prop_assert_eq!(trace[number].chunk_id, ids[number]);
             let original = kept.iter().copied().find(|other| one.is_near(&plain[*other]));
             let found = match trace[number].verdict {
-                verdict @ (Verdict::DuplicateOf { .. } | Verdict::NearDuplicateOf { .. }) => Some(verdict),
+                verdict @ (CandidateVerdict::DuplicateOf { .. } | CandidateVerdict::NearDuplicateOf { .. }) => Some(verdict),
                 _ => None,
             };
             let expected = original.map(|other| {
                 let of = ids[other];
                 if plain[other].words == one.words {
-                    Verdict::DuplicateOf { of }
+                    CandidateVerdict::DuplicateOf { of }
                 } else {
-                    Verdict::NearDuplicateOf { of }
+                    CandidateVerdict::NearDuplicateOf { of }
                 }
             });
             prop_assert_eq!(found, expected, "{:?}", texts);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use contexture::context::assemble::assemble;
-use contexture::context::render::visible::visible;
-use contexture::context::render::{Style, Template, Templates, render};
-use contexture::context::request::{Assembly, Format};
+use contexture::context::assemble::assemble_context;
+use contexture::context::render::hidden_characters::visible_text;
+use contexture::context::render::{ContextStyle, ContextTemplate, TemplateRegistry, render_passages};
+use contexture::context::request::{AssemblyRequest, ContextFormat};
 use proptest::prelude::*;
 
 use super::rendering::passage;
@@ -29,12 +29,12 @@ passage_open = "<p n='{number}'>"
 passage_close = "</p>"
 "#;
 
-fn template(text: &str) -> Template {
-    Template::from_toml("mine", text).unwrap()
+fn template(text: &str) -> ContextTemplate {
+    ContextTemplate::from_toml("mine", text).unwrap()
 }
 
-fn style(text: &str) -> Style {
-    Style::Template(Arc::new(template(text)))
+fn style(text: &str) -> ContextStyle {
+    ContextStyle::Template(Arc::new(template(text)))
 }
 
 #[test]
@@ -45,12 +45,12 @@ fn a_template_is_written_around_what_it_names() {
         passage.section = "How".to_owned();
     }
     assert_eq!(
-        render(&passages, style(FENCED)),
+        render_passages(&passages, style(FENCED)),
         "Sources:\n<How>\na.md (3)\n````{1} 10..20 Install\nRun ``` it\n````\n```{2} 90..95 \nx < y\n```\nEnd of \
          sources\n"
     );
     assert_eq!(
-        render(&passages, style(ESCAPED)),
+        render_passages(&passages, style(ESCAPED)),
         "<d id='a.md'><p n='1'>Run ``` it</p><p n='2'>x &lt; y</p></d>"
     );
 }
@@ -69,7 +69,7 @@ fn what_a_text_could_break_is_refused() {
         ("colour = \"red\"", "colour"),
     ];
     for (text, why) in refused {
-        let refusal = Template::from_toml("mine", text).expect_err(text);
+        let refusal = ContextTemplate::from_toml("mine", text).expect_err(text);
         assert_eq!(refusal.code, "invalid_template");
         assert!(refusal.message.contains(why) && refusal.message.contains("mine"), "{}", refusal.message);
     }
@@ -77,9 +77,9 @@ fn what_a_text_could_break_is_refused() {
 
 #[test]
 fn a_template_is_known_by_its_name() {
-    let templates = Templates::new(vec![template(FENCED)]);
+    let templates = TemplateRegistry::new(vec![template(FENCED)]);
     assert_eq!(templates.style("mine").unwrap(), style(FENCED));
-    assert_eq!(templates.style("xml").unwrap(), Format::Xml.into());
+    assert_eq!(templates.style("xml").unwrap(), ContextFormat::Xml.into());
     let refusal = templates.style("yours").err().unwrap();
     assert_eq!(refusal.code, "unknown_format");
     assert!(refusal.message.contains("plain, mine"), "{}", refusal.message);
@@ -90,8 +90,8 @@ proptest! {
 
     #[test]
     fn no_text_ends_its_passage(corpus in corpus(4, 6), budget in 0..2000_usize) {
-        let asked = Assembly { budget, style: style(ESCAPED), ..Assembly::default() };
-        let assembled = assemble(&corpus.input, &asked, &Runs);
+        let asked = AssemblyRequest { budget, style: style(ESCAPED), ..AssemblyRequest::default() };
+        let assembled = assemble_context(&corpus.input, &asked, &Runs);
         prop_assert!(assembled.tokens <= budget);
         let mut texts = Vec::new();
         for part in assembled.context.split("<p n='").skip(1) {
@@ -101,11 +101,11 @@ proptest! {
             texts.push(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"));
         }
         let expected: Vec<String> =
-            assembled.passages.iter().map(|passage| visible(&passage.text).into_owned()).collect();
+            assembled.passages.iter().map(|passage| visible_text(&passage.text).into_owned()).collect();
         prop_assert_eq!(texts, expected);
 
-        let asked = Assembly { budget, style: style(FENCED), ..Assembly::default() };
-        let assembled = assemble(&corpus.input, &asked, &Runs);
+        let asked = AssemblyRequest { budget, style: style(FENCED), ..AssemblyRequest::default() };
+        let assembled = assemble_context(&corpus.input, &asked, &Runs);
         let mut lines = assembled.context.lines();
         let mut passages = 0;
         while let Some(line) = lines.next() {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use contexture::adapters::memory::vectors::MemoryVectors;
-use contexture::domain::document::{Description, Head};
+use contexture::domain::document::{DocumentDescription, DocumentHead};
 use contexture::domain::ids::{ChunkId, DocumentId};
-use contexture::jobs::audit::{Kind, Report, Store};
+use contexture::jobs::audit::{AuditFindingKind, AuditReport, AuditedStore};
 use contexture::ports::clock::SystemClock;
-use contexture::ports::lexical::{DocumentWrite, Snapshot};
-use contexture::ports::vectors::Point;
+use contexture::ports::lexical::{DocumentWrite, LexicalSnapshot};
+use contexture::ports::vectors::VectorPoint;
 
 use super::{audit, clean, repair, report};
 use crate::support::site::{DIMS, Engines, Site, empty_index, text};
@@ -45,8 +45,8 @@ async fn filled(engines: Engines) -> Site {
 }
 
 /// Everything that readers could see, and every point.
-async fn all(site: &Site) -> (Vec<(Option<Head>, Vec<String>)>, Vec<(ChunkId, DocumentId, u64)>) {
-    let snapshot: Arc<dyn Snapshot> = site.engines.lexical.snapshot();
+async fn all(site: &Site) -> (Vec<(Option<DocumentHead>, Vec<String>)>, Vec<(ChunkId, DocumentId, u64)>) {
+    let snapshot: Arc<dyn LexicalSnapshot> = site.engines.lexical.snapshot();
     let ids = snapshot.held(None, usize::MAX >> 1).unwrap();
     let held = ids.iter().map(|id| {
         let chunks = snapshot.chunk_range(id, 0, u32::MAX).unwrap();
@@ -59,19 +59,19 @@ async fn all(site: &Site) -> (Vec<(Option<Head>, Vec<String>)>, Vec<(ChunkId, Do
     (held.collect(), points.collect())
 }
 
-fn head(site: &Site, id: &str) -> Head {
+fn head(site: &Site, id: &str) -> DocumentHead {
     site.engines.lexical.snapshot().head(&document(id)).unwrap().unwrap()
 }
 
-async fn overwrite(site: &Site, head: Head) {
+async fn overwrite(site: &Site, head: DocumentHead) {
     let chunks = site.engines.lexical.snapshot().chunk_range(&head.document_id, 0, u32::MAX).unwrap();
     let chunks = chunks.iter().map(|chunk| (**chunk).clone()).collect();
     site.engines.lexical.commit(vec![DocumentWrite { head, chunks }], 0).await.unwrap();
 }
 
-fn stray(id: &str, number: u64, ordinal: usize) -> Point {
-    let chunk = indexed(id, number, &Description::default(), &["a", "b"]).chunks.swap_remove(ordinal);
-    Point {
+fn stray(id: &str, number: u64, ordinal: usize) -> VectorPoint {
+    let chunk = indexed(id, number, &DocumentDescription::default(), &["a", "b"]).chunks.swap_remove(ordinal);
+    VectorPoint {
         id: chunk.id,
         vector: unit_vector(ordinal, DIMS),
         document_id: chunk.document_id,
@@ -104,15 +104,16 @@ async fn exactly_what_was_lost_is_found_and_mended(engines: Engines) {
 
     // The first edition again, a deleted document again, and heads that are not as accepted.
     let stale = [name(0), name(5)];
-    overwrite(&site, Head { version: version(1), ..head(&site, &stale[0]) }).await;
-    overwrite(&site, Head { version: version(1), deleted: false, ..head(&site, &stale[1]) }).await;
+    overwrite(&site, DocumentHead { version: version(1), ..head(&site, &stale[0]) }).await;
+    overwrite(&site, DocumentHead { version: version(1), deleted: false, ..head(&site, &stale[1]) }).await;
     let drifted = [name(1), name(2)];
-    overwrite(&site, Head { content_hash: content_hash("another"), ..head(&site, &drifted[0]) }).await;
-    overwrite(&site, Head { chunk_count: 9, ..head(&site, &drifted[1]) }).await;
+    overwrite(&site, DocumentHead { content_hash: content_hash("another"), ..head(&site, &drifted[0]) })
+        .await;
+    overwrite(&site, DocumentHead { chunk_count: 9, ..head(&site, &drifted[1]) }).await;
     for id in stale.iter().chain(&drifted) {
         missing.remove(&document(id));
     }
-    let stranger = indexed("stranger", 3, &Description::default(), &["of nobody"]);
+    let stranger = indexed("stranger", 3, &DocumentDescription::default(), &["of nobody"]);
     let write = DocumentWrite { head: stranger.head, chunks: stranger.chunks };
     site.engines.lexical.commit(vec![write], 0).await.unwrap();
     // Of a document that never was, and of one that is there, in a version that never was.
@@ -122,18 +123,18 @@ async fn exactly_what_was_lost_is_found_and_mended(engines: Engines) {
     let found = audit(&site).await;
     let missing_count = missing.len() as u64;
     let expected =
-        Report { documents: live, missing: missing_count, stale: 2, orphan: 4, drift: 2, unsettled: 0 };
+        AuditReport { documents: live, missing: missing_count, stale: 2, orphan: 4, drift: 2, unsettled: 0 };
     assert_eq!(found.report, expected);
-    let named = |kind: Kind| -> BTreeSet<DocumentId> {
+    let named = |kind: AuditFindingKind| -> BTreeSet<DocumentId> {
         let of_kind = found.findings.iter().filter(|finding| finding.kind == kind);
         of_kind.filter_map(|finding| finding.document_id.clone()).collect()
     };
-    assert_eq!(named(Kind::Missing), missing);
-    assert_eq!(named(Kind::Stale), stale.iter().map(|id| document(id)).collect());
-    assert_eq!(named(Kind::Drift), drifted.iter().map(|id| document(id)).collect());
+    assert_eq!(named(AuditFindingKind::Missing), missing);
+    assert_eq!(named(AuditFindingKind::Stale), stale.iter().map(|id| document(id)).collect());
+    assert_eq!(named(AuditFindingKind::Drift), drifted.iter().map(|id| document(id)).collect());
     let nobody = ["nobody", "stranger", &name(7)].map(document);
-    assert_eq!(named(Kind::Orphan), BTreeSet::from(nobody));
-    assert!(found.findings.iter().any(|finding| finding.store == Store::Vectors));
+    assert_eq!(named(AuditFindingKind::Orphan), BTreeSet::from(nobody));
+    assert!(found.findings.iter().any(|finding| finding.store == AuditedStore::Vectors));
     assert!(site.open.is_lacking(), "answers say so");
 
     let repaired = repair(&site).await;
@@ -169,9 +170,9 @@ async fn point_of_the_wrong_version_is_drift() {
     site.settled().await;
     site.rest().await;
     let right = site.points().await.remove(0);
-    let wrong = Point { id: right.id, version: version(9), ..stray("doc", 1, 0) };
+    let wrong = VectorPoint { id: right.id, version: version(9), ..stray("doc", 1, 0) };
     site.engines.vectors.upsert(vec![wrong]).await.unwrap();
-    assert_eq!(report(&site).await, Report { drift: 1, ..clean(1) });
+    assert_eq!(report(&site).await, AuditReport { drift: 1, ..clean(1) });
     assert_eq!(repair(&site).await.mended, 1);
     assert_eq!(report(&site).await, clean(1));
     assert_eq!(site.points().await[0], right);
@@ -191,7 +192,7 @@ async fn head_without_all_its_chunks_is_missing_something() {
     let chunks = chunks.iter().map(|chunk| (**chunk).clone()).collect();
     let write = DocumentWrite { head: head(&site, "doc"), chunks };
     site.engines.lexical.commit(vec![write], 0).await.unwrap();
-    assert_eq!(report(&site).await, Report { missing: 1, ..clean(1) });
+    assert_eq!(report(&site).await, AuditReport { missing: 1, ..clean(1) });
     assert_eq!(repair(&site).await.mended, 1);
     assert_eq!(report(&site).await, clean(1));
 }

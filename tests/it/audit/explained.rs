@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::domain::filter::Filter;
+use contexture::domain::filter::MetadataFilter;
 use contexture::domain::ids::{ChunkId, DocumentId, Version, VersionKey};
 use contexture::fault::Fault;
-use contexture::ingest::restore::{self, Wanted};
-use contexture::jobs::audit::Report;
+use contexture::ingest::restore::{self, VersionToRestore};
+use contexture::jobs::audit::AuditReport;
 use contexture::ports::clock::SystemClock;
-use contexture::ports::embedder::{Embedder, EmbedderInfo, Purpose};
-use contexture::ports::ledger::Ending;
+use contexture::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
+use contexture::ports::ledger::VersionOutcome;
 use contexture::ports::tokenizer::Tokenizer;
-use contexture::ports::vectors::{DenseHit, Point, StoredPoint, Vectors};
+use contexture::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, VectorStore};
 use futures::future::BoxFuture;
 
 use super::{audit, clean, repair, report};
@@ -44,7 +44,7 @@ async fn second_version(site: &mut Site) -> VersionKey {
 
 /// Vectors that run something whenever points are looked up by id, or before they are stored.
 struct Watched {
-    inner: Arc<dyn Vectors>,
+    inner: Arc<dyn VectorStore>,
     looks: AtomicUsize,
     on_upsert: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// Given the number of the look, from 1; true hides every point.
@@ -52,8 +52,8 @@ struct Watched {
 }
 
 #[async_trait]
-impl Vectors for Watched {
-    async fn upsert(&self, points: Vec<Point>) -> Result<(), Fault> {
+impl VectorStore for Watched {
+    async fn upsert(&self, points: Vec<VectorPoint>) -> Result<(), Fault> {
         (self.on_upsert)().await;
         self.inner.upsert(points).await
     }
@@ -65,7 +65,7 @@ impl Vectors for Watched {
     async fn search(
         &self,
         vector: Vec<f32>,
-        filter: Option<&Filter>,
+        filter: Option<&MetadataFilter>,
         readers: &[String],
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
@@ -80,11 +80,11 @@ impl Vectors for Watched {
         self.inner.count().await
     }
 
-    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredPoint>, Fault> {
+    async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredVectorPoint>, Fault> {
         self.inner.page(after, limit).await
     }
 
-    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredPoint>, Fault> {
+    async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredVectorPoint>, Fault> {
         let look = self.looks.fetch_add(1, Ordering::SeqCst) + 1;
         if (self.on_look)(look).await { Ok(Vec::new()) } else { self.inner.stored(ids).await }
     }
@@ -109,17 +109,17 @@ async fn staged_points_of_a_version_in_flight_are_no_orphans() {
     let before = site.points().await.len();
     let key = second_version(&mut site).await;
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
-    contexture::ingest::chunk::stage::run(&site.stages, std::slice::from_ref(&task)).await;
-    contexture::ingest::embed::run(&site.stages, std::slice::from_ref(&task), &site.going_on()).await;
+    contexture::ingest::chunk::stage::chunk_batch(&site.stages, std::slice::from_ref(&task)).await;
+    contexture::ingest::embed::embed_batch(&site.stages, std::slice::from_ref(&task), &site.going_on()).await;
     assert!(site.points().await.len() > before);
     assert_eq!(report(&site).await, clean(1));
 
     // It loses: its points are allowed until they were swept.
-    site.engines.ledger.finish(vec![(key.clone(), Ending::Superseded)]).await.unwrap();
+    site.engines.ledger.finish(vec![(key.clone(), VersionOutcome::Superseded)]).await.unwrap();
     assert_eq!(report(&site).await, clean(1));
     let staged = site.points().await.len() - before;
     site.engines.ledger.mark_swept(&[key]).await.unwrap();
-    assert_eq!(report(&site).await, Report { orphan: staged as u64, ..clean(1) }, "a sweep that lied");
+    assert_eq!(report(&site).await, AuditReport { orphan: staged as u64, ..clean(1) }, "a sweep that lied");
     assert_eq!(repair(&site).await.mended, staged as u64);
     assert_eq!(site.points().await.len(), before);
 }
@@ -131,12 +131,12 @@ async fn committed_version_that_the_ledger_does_not_know_visible_is_no_alarm() {
     second_version(&mut site).await;
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
-    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
-    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
-    contexture::ingest::index::run(&site.stages, tasks).await;
+    contexture::ingest::chunk::stage::chunk_batch(&site.stages, tasks).await;
+    contexture::ingest::embed::embed_batch(&site.stages, tasks, &site.going_on()).await;
+    contexture::ingest::index::index_batch(&site.stages, tasks).await;
     let head = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
     assert_eq!(head.version.get(), 2);
-    assert_eq!(report(&site).await, Report { unsettled: 1, ..clean(1) });
+    assert_eq!(report(&site).await, AuditReport { unsettled: 1, ..clean(1) });
     let repaired = repair(&site).await;
     assert_eq!((repaired.mended, repaired.failed), (0, 0));
     let kept = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
@@ -154,10 +154,10 @@ async fn committed_first_version_is_no_orphan() {
     site.put("doc", &text("doc", 1)).await;
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
-    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
-    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
-    contexture::ingest::index::run(&site.stages, tasks).await;
-    assert_eq!(report(&site).await, Report { unsettled: 1, ..clean(0) });
+    contexture::ingest::chunk::stage::chunk_batch(&site.stages, tasks).await;
+    contexture::ingest::embed::embed_batch(&site.stages, tasks, &site.going_on()).await;
+    contexture::ingest::index::index_batch(&site.stages, tasks).await;
+    assert_eq!(report(&site).await, AuditReport { unsettled: 1, ..clean(0) });
     repair(&site).await;
     assert!(site.engines.lexical.snapshot().head(&document("doc")).unwrap().is_some());
 }
@@ -169,7 +169,7 @@ async fn what_is_fine_at_the_second_look_does_not_count() {
     let site = watched(&site, |look| Box::pin(std::future::ready(look == 1))).await;
     assert_eq!(report(&site).await, clean(1));
     let always = watched(&site, |_| Box::pin(std::future::ready(true))).await;
-    assert_eq!(report(&always).await, Report { missing: 1, ..clean(1) });
+    assert_eq!(report(&always).await, AuditReport { missing: 1, ..clean(1) });
 }
 
 /// Wrong at two looks, but the document moved while the stores were read for the second: a new version
@@ -180,18 +180,18 @@ async fn document_that_moved_between_looks_does_not_count() {
     let key = second_version(&mut site).await;
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
-    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
-    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
+    contexture::ingest::chunk::stage::chunk_batch(&site.stages, tasks).await;
+    contexture::ingest::embed::embed_batch(&site.stages, tasks, &site.going_on()).await;
     let (stages, ledger, home) = (site.stages.clone(), site.engines.ledger.clone(), site.home.clone());
     let watched = watched(&site, move |look| {
         let (stages, ledger, home, key, task) =
             (stages.clone(), ledger.clone(), home.clone(), key.clone(), task.clone());
         Box::pin(async move {
             if look == 2 {
-                contexture::ingest::index::run(&stages, &[task]).await;
-                ledger.finish(vec![(key, Ending::Visible(1))]).await.unwrap();
+                contexture::ingest::index::index_batch(&stages, &[task]).await;
+                ledger.finish(vec![(key, VersionOutcome::Visible(1))]).await.unwrap();
                 let swept = std::collections::BTreeSet::from([(home, document("doc"))]);
-                contexture::ingest::sweep::run(&stages, &swept).await.unwrap();
+                contexture::ingest::sweep::sweep_losers(&stages, &swept).await.unwrap();
             }
             look == 1
         })
@@ -209,8 +209,8 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
     let key = second_version(&mut site).await;
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
-    contexture::ingest::chunk::stage::run(&site.stages, tasks).await;
-    contexture::ingest::embed::run(&site.stages, tasks, &site.going_on()).await;
+    contexture::ingest::chunk::stage::chunk_batch(&site.stages, tasks).await;
+    contexture::ingest::embed::embed_batch(&site.stages, tasks, &site.going_on()).await;
     site.engines.vectors.delete(lost).await.unwrap();
     let first = site.engines.ledger.changes(&site.home, 0, 1).await.unwrap().remove(0).task;
     let (stages, ledger, home) = (site.stages.clone(), site.engines.ledger.clone(), site.home.clone());
@@ -218,10 +218,10 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
         let (stages, ledger, home, key, task) =
             (stages.clone(), ledger.clone(), home.clone(), key.clone(), task.clone());
         Box::pin(async move {
-            contexture::ingest::index::run(&stages, &[task]).await;
-            ledger.finish(vec![(key, Ending::Visible(1))]).await.unwrap();
+            contexture::ingest::index::index_batch(&stages, &[task]).await;
+            ledger.finish(vec![(key, VersionOutcome::Visible(1))]).await.unwrap();
             let swept = std::collections::BTreeSet::from([(home, document("doc"))]);
-            contexture::ingest::sweep::run(&stages, &swept).await.unwrap();
+            contexture::ingest::sweep::sweep_losers(&stages, &swept).await.unwrap();
         })
     });
     let vectors = Arc::new(Watched {
@@ -231,8 +231,8 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
         on_look: Box::new(|_| Box::pin(std::future::ready(false))),
     });
     let during = Site::open(Engines { vectors, ..site.engines.clone() }, false).await;
-    let wanted = Wanted { task: first, index: true, vectors: true };
-    assert!(restore::run(&during.stages, &during.open, &[wanted]).await.unwrap().is_empty());
+    let wanted = VersionToRestore { task: first, index: true, vectors: true };
+    assert!(restore::restore_versions(&during.stages, &during.open, &[wanted]).await.unwrap().is_empty());
     let head = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
     assert_eq!(head.version.get(), 2, "nor is the head taken back");
     assert_eq!(report(&site).await, clean(1));
@@ -262,7 +262,7 @@ impl Embedder for Refusing {
         self.0.tokenizer()
     }
 
-    async fn embed(&self, _: &[String], _: Purpose) -> Result<Vec<Vec<f32>>, Fault> {
+    async fn embed(&self, _: &[String], _: EmbeddingPurpose) -> Result<Vec<Vec<f32>>, Fault> {
         Err(Fault::permanent("refused", "the model is gone"))
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::jobs::audit::Report;
+use contexture::jobs::audit::AuditReport;
 use contexture::ports::clock::SystemClock;
 
 use super::{audit, clean, repair, report};
@@ -53,8 +53,8 @@ async fn traffic_is_no_alarm(engines: Engines, usual: usize) {
                 audited = &mut auditing => break audited,
             }
         };
-        let Report { documents, unsettled, .. } = audited.report;
-        assert_eq!(audited.report, Report { unsettled, ..clean(documents) }, "{:?}", audited.findings);
+        let AuditReport { documents, unsettled, .. } = audited.report;
+        assert_eq!(audited.report, AuditReport { unsettled, ..clean(documents) }, "{:?}", audited.findings);
         assert!(documents >= STILL as u64);
         audits += 1;
         compared += documents;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contexture::adapters::memory::broker::MemoryBroker;
-use contexture::domain::task::Stage;
+use contexture::domain::task::IngestStage;
 use contexture::ingest::housekeeping;
 use contexture::ports::clock::SystemClock;
 
@@ -17,14 +17,14 @@ const MINUTE: Duration = Duration::from_secs(61);
 
 async fn queued(site: &Site) -> u64 {
     let mut queued = 0;
-    for stage in Stage::ALL {
+    for stage in IngestStage::ALL {
         queued += site.engines.broker.depth(stage).await.unwrap();
     }
     queued
 }
 
 /// Takes every message of a queue for good, as a queue that is deleted does.
-async fn wipe(site: &Site, stage: Stage) {
+async fn wipe(site: &Site, stage: IngestStage) {
     while site.engines.broker.depth(stage).await.unwrap() > 0 {
         let mut consumer = site.engines.broker.consume(stage).await.unwrap();
         let taken = consumer.receive(1000, Duration::ZERO).await.unwrap();
@@ -40,12 +40,16 @@ async fn wiped_queues_are_filled_again(engines: Engines) {
     }
     let tasks: Vec<_> =
         site.engines.ledger.stuck(ALL_MS, 10).await.unwrap().into_iter().map(|(_, task)| task).collect();
-    contexture::ingest::chunk::stage::run(&site.stages, &tasks).await;
-    assert_eq!(housekeeping::requeue(&site.stages, ALL_MS, 1000).await.unwrap(), 0, "all are there");
-    wipe(&site, Stage::Chunk).await;
+    contexture::ingest::chunk::stage::chunk_batch(&site.stages, &tasks).await;
+    assert_eq!(
+        housekeeping::requeue_stuck_versions(&site.stages, ALL_MS, 1000).await.unwrap(),
+        0,
+        "all are there"
+    );
+    wipe(&site, IngestStage::Chunk).await;
     assert_eq!(queued(&site).await, 0);
-    assert_eq!(housekeeping::requeue(&site.stages, ALL_MS, 1000).await.unwrap(), 30);
-    assert_eq!(site.engines.broker.depth(Stage::Embed).await.unwrap(), 10, "each where it waits");
+    assert_eq!(housekeeping::requeue_stuck_versions(&site.stages, ALL_MS, 1000).await.unwrap(), 30);
+    assert_eq!(site.engines.broker.depth(IngestStage::Embed).await.unwrap(), 10, "each where it waits");
     site.work();
     let counts = site.settled().await;
     assert_eq!((counts.visible, counts.dead), (30, 0));
@@ -77,13 +81,17 @@ async fn lost_messages_are_sent_again_in_busy_queues() {
     clock.advance(MINUTE);
     site.put("new", "A text.").await;
     assert_eq!(queued(&site).await, 2);
-    assert!(housekeeping::round(&site.stages, false).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&site.stages, false).await.unwrap());
     assert_eq!(queued(&site).await, 2, "some queue has messages: the quick look does nothing");
     // Nobody can tell the one that waits from those that are lost; the newest has moved just now.
-    assert_eq!(housekeeping::requeue_missing(&site.stages).await.unwrap(), 6);
+    assert_eq!(housekeeping::requeue_missing_messages(&site.stages).await.unwrap(), 6);
     assert_eq!(queued(&site).await, 8);
     clock.advance(MINUTE);
-    assert_eq!(housekeeping::requeue_missing(&site.stages).await.unwrap(), 0, "each has a message now");
+    assert_eq!(
+        housekeeping::requeue_missing_messages(&site.stages).await.unwrap(),
+        0,
+        "each has a message now"
+    );
 }
 
 /// A backlog of hours is no loss.
@@ -95,6 +103,6 @@ async fn waiting_messages_are_not_sent_again() {
         site.put(&format!("doc {number}"), "A text.").await;
     }
     clock.advance(Duration::from_hours(5));
-    assert_eq!(housekeeping::requeue_missing(&site.stages).await.unwrap(), 0);
+    assert_eq!(housekeeping::requeue_missing_messages(&site.stages).await.unwrap(), 0);
     assert_eq!(queued(&site).await, 50);
 }

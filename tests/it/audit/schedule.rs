@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::adapters::memory::states::MemoryStates;
-use contexture::jobs::audit::schedule::{self, Last, Plan};
-use contexture::jobs::audit::{Pace, Report};
+use contexture::adapters::memory::shared_states::MemorySharedStates;
+use contexture::jobs::audit::schedule::{self, AuditSchedule, LastAuditResult};
+use contexture::jobs::audit::{AuditPace, AuditReport};
 use contexture::ports::clock::SystemClock;
 use tokio::sync::watch;
 
@@ -14,12 +14,12 @@ use crate::support::clock::ManualClock;
 use crate::support::site::{Engines, PATIENCE, Site, text};
 use crate::support::{TENANT, collection, document};
 
-async fn last(site: &Site) -> Option<Report> {
-    let named = schedule::last(&*site.engines.states, TENANT).await.unwrap();
+async fn last(site: &Site) -> Option<AuditReport> {
+    let named = schedule::tenant_audit_results(&*site.engines.states, TENANT).await.unwrap();
     named.into_iter().find(|(name, _)| name == "home").map(|(_, last)| last.report)
 }
 
-async fn until(site: &Site, what: impl Fn(&Report) -> bool) -> Report {
+async fn until(site: &Site, what: impl Fn(&AuditReport) -> bool) -> AuditReport {
     let looking = async {
         loop {
             match last(site).await {
@@ -38,9 +38,9 @@ async fn audits_run_by_the_clock_and_stop_when_told() {
     site.put("doc", &text("doc", 1)).await;
     site.settled().await;
     let stop = watch::Sender::new(false);
-    let plan = Plan { interval: Duration::from_millis(30), pace: PACE };
-    let running = tokio::spawn(schedule::run(site.stages.clone(), plan, stop.subscribe()));
-    assert_eq!(until(&site, |_| true).await, Report { documents: 1, ..Report::default() });
+    let plan = AuditSchedule { interval: Duration::from_millis(30), pace: PACE };
+    let running = tokio::spawn(schedule::run_scheduled_audits(site.stages.clone(), plan, stop.subscribe()));
+    assert_eq!(until(&site, |_| true).await, AuditReport { documents: 1, ..AuditReport::default() });
     site.engines.lexical.remove(vec![document("doc")]).await.unwrap();
     assert_eq!(until(&site, |report| report.wrong() > 0).await.missing, 1);
     assert!(site.open.is_lacking());
@@ -56,22 +56,22 @@ async fn audits_run_by_the_clock_and_stop_when_told() {
 #[tokio::test]
 async fn worst_result_of_an_interval_stays() {
     let clock = Arc::new(ManualClock::new());
-    let states = MemoryStates::new(clock.clone());
+    let states = MemorySharedStates::new(clock.clone());
     let (hour, home) = (Duration::from_hours(1), collection(TENANT, "home"));
-    let bad = Report { documents: 3, missing: 2, ..Report::default() };
-    let good = Report { documents: 3, ..Report::default() };
-    let last = async || schedule::last(&states, TENANT).await.unwrap();
-    schedule::keep(&states, &home, bad, hour).await.unwrap();
-    schedule::keep(&states, &collection("others", "home"), bad, hour).await.unwrap();
+    let bad = AuditReport { documents: 3, missing: 2, ..AuditReport::default() };
+    let good = AuditReport { documents: 3, ..AuditReport::default() };
+    let last = async || schedule::tenant_audit_results(&states, TENANT).await.unwrap();
+    schedule::store_audit_result(&states, &home, bad, hour).await.unwrap();
+    schedule::store_audit_result(&states, &collection("others", "home"), bad, hour).await.unwrap();
     clock.advance(hour / 2);
-    schedule::keep(&states, &home, good, hour).await.unwrap();
-    let kept = Last { at_ms: ManualClock::START_MS, report: bad };
+    schedule::store_audit_result(&states, &home, good, hour).await.unwrap();
+    let kept = LastAuditResult { at_ms: ManualClock::START_MS, report: bad };
     assert_eq!(last().await, [("home".to_owned(), kept)]);
-    schedule::keep(&states, &home, good, Duration::ZERO).await.unwrap();
+    schedule::store_audit_result(&states, &home, good, Duration::ZERO).await.unwrap();
     assert_eq!(last().await[0].1.report, good, "a repair has the last word");
-    schedule::keep(&states, &home, bad, hour).await.unwrap();
+    schedule::store_audit_result(&states, &home, bad, hour).await.unwrap();
     clock.advance(hour);
-    schedule::keep(&states, &home, good, hour).await.unwrap();
+    schedule::store_audit_result(&states, &home, good, hour).await.unwrap();
     assert_eq!(last().await[0].1.report, good, "and so has the next interval");
 }
 
@@ -89,8 +89,9 @@ async fn an_audit_keeps_its_pace() {
     site.rest().await;
     let points = site.points().await.len();
     let began = tokio::time::Instant::now();
-    let pace = Pace { entries_per_second: 50, ..PACE };
-    let audited = contexture::jobs::audit::run(&site.stages, &site.open, pace, 0, |_| {}).await.unwrap();
+    let pace = AuditPace { entries_per_second: 50, ..PACE };
+    let audited =
+        contexture::jobs::audit::audit_collection(&site.stages, &site.open, pace, 0, |_| {}).await.unwrap();
     assert_eq!(audited.report.documents, 100);
     let seconds = began.elapsed().as_secs_f64();
     let expected = f64::from(u32::try_from(200 + points).unwrap()) / 50.0;

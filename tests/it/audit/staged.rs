@@ -2,8 +2,8 @@
 
 use contexture::domain::ids::ChunkId;
 use contexture::ports::clock::SystemClock;
-use contexture::ports::generations::BuildPace;
-use contexture::ports::vectors::Point;
+use contexture::ports::generations::GenerationBuildPace;
+use contexture::ports::vectors::VectorPoint;
 
 use crate::support::site::{DIMS, Engines, Site, text};
 use crate::support::{document, epoch, unit_vector, version};
@@ -18,12 +18,15 @@ async fn what_a_dead_builder_staged_goes_with_its_version() {
         site.put(id, &text(id, 1)).await;
     }
     site.settled().await;
-    let begun =
-        site.engines.ledger.begin_generation(&site.home, "", epoch("other"), BuildPace::default()).await;
+    let begun = site
+        .engines
+        .ledger
+        .begin_generation(&site.home, "", epoch("other"), GenerationBuildPace::default())
+        .await;
     begun.unwrap();
     let staged: Vec<ChunkId> =
         (0..3).map(|number| ChunkId::from_uuid(uuid::Uuid::from_u128(number))).collect();
-    let point = |(id, of): (&ChunkId, &str)| Point {
+    let point = |(id, of): (&ChunkId, &str)| VectorPoint {
         id: *id,
         vector: unit_vector(1, DIMS),
         document_id: document(of),

@@ -1,14 +1,14 @@
 //! Bodies of every kind: what they decode to, and why some do not.
 
-use contexture::fault::{Reason, reason};
-use contexture::ingest::chunk::{Language, NormalisedText, TextFormat, decode};
+use contexture::fault::{FailureReason, reason};
+use contexture::ingest::chunk::{CodeLanguage, NormalisedText, TextFormat, decode_body};
 
-fn undeclared(body: &[u8]) -> Result<NormalisedText, Reason> {
-    decode(body, None, "it")
+fn undeclared(body: &[u8]) -> Result<NormalisedText, FailureReason> {
+    decode_body(body, None, "it")
 }
 
 fn html(body: &str) -> NormalisedText {
-    decode(body.as_bytes(), Some("text/html; charset=utf-8"), "it").unwrap()
+    decode_body(body.as_bytes(), Some("text/html; charset=utf-8"), "it").unwrap()
 }
 
 fn utf16(text: &str, mark: [u8; 2], unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
@@ -60,11 +60,11 @@ fn binary_bodies_are_unsupported_and_named() {
         (&[0xFF, 0xFE, 0, 0, b'a', 0, 0, 0], "utf-32"),
     ];
     for (body, sniffed) in bodies {
-        let refused = decode(body, Some("text/plain"), "it.txt").unwrap_err();
+        let refused = decode_body(body, Some("text/plain"), "it.txt").unwrap_err();
         assert_eq!(refused.code, reason::UNSUPPORTED_TYPE);
         assert!(refused.detail.contains(sniffed) && refused.detail.contains("text/plain"), "{refused}");
     }
-    let same = decode(b"%PDF-1.7\n", Some("Application/PDF"), "it").unwrap_err();
+    let same = decode_body(b"%PDF-1.7\n", Some("Application/PDF"), "it").unwrap_err();
     assert!(!same.detail.contains("declared"), "{same}");
 }
 
@@ -85,11 +85,11 @@ fn blank_bodies_are_empty() {
 
 #[test]
 fn the_format_follows_bytes_then_declaration_then_name_then_content() {
-    let format = |declared, id| decode(b"some text", declared, id).unwrap().format;
+    let format = |declared, id| decode_body(b"some text", declared, id).unwrap().format;
     assert_eq!(format(Some("text/markdown; charset=utf-8"), "a.txt"), TextFormat::Markdown);
     assert_eq!(format(Some("TEXT/PLAIN"), "a.md"), TextFormat::Plain);
     assert_eq!(format(None, "folder.py/a.MD"), TextFormat::Markdown);
-    assert_eq!(format(Some("application/octet-stream"), "a.tsx"), TextFormat::Code(Language::Tsx));
+    assert_eq!(format(Some("application/octet-stream"), "a.tsx"), TextFormat::Code(CodeLanguage::Tsx));
     assert_eq!(format(Some("image/png"), "a"), TextFormat::Plain);
     assert_eq!(format(None, "Makefile"), TextFormat::Plain);
     assert_eq!(undeclared(b" <!DOCTYPE html><p>x").unwrap().format, TextFormat::Html);

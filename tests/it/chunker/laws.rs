@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use contexture::domain::chunk::ChunkSpan;
 use contexture::fault::reason;
-use contexture::ingest::chunk::{ChunkLimits, NormalisedText, cut, decode};
+use contexture::ingest::chunk::{ChunkLimits, NormalisedText, decode_body, split_into_chunks};
 use proptest::prelude::*;
 
 use super::tables::difficult_text;
@@ -22,7 +22,7 @@ proptest! {
         share in 1_usize..=100,
         by_words in any::<bool>(),
     ) {
-        if let Ok(document) = decode(parts.concat().as_bytes(), Some(media_type), "it") {
+        if let Ok(document) = decode_body(parts.concat().as_bytes(), Some(media_type), "it") {
             let limits = limits(tokens_max, tokens_max * share / 100);
             if by_words {
                 cut_lawfully(&document, title.as_deref(), &Words, &limits);
@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn any_bytes_give_a_text_or_a_reason(body in prop::collection::vec(any::<u8>(), 0..400), html in any::<bool>()) {
         let declared = html.then_some("text/html");
-        if let Ok(document) = decode(&body, declared, "it") {
+        if let Ok(document) = decode_body(&body, declared, "it") {
             prop_assert!(!document.text.trim().is_empty());
             prop_assert!(!document.text.contains(['\r', '\0']));
         }
@@ -47,7 +47,7 @@ fn a_tiny_window_is_kept_or_refused() {
     let document = markdown("# Heading\n\n漢字 and 👩‍👩‍👧‍👦 words\n");
     for tokens_max in 0..40 {
         let limits = limits(tokens_max, 20);
-        match cut(&document, Some("Title of it"), &bpe(), &limits) {
+        match split_into_chunks(&document, Some("Title of it"), &bpe(), &limits) {
             Ok(_) => drop(cut_lawfully(&document, Some("Title of it"), &bpe(), &limits)),
             Err(refused) => assert!(tokens_max < 16, "{tokens_max}: {refused}"),
         }
@@ -58,7 +58,10 @@ fn a_tiny_window_is_kept_or_refused() {
 fn too_many_chunks_are_refused() {
     let document = plain(&"word and word. ".repeat(2000));
     let limits = ChunkLimits { chunks_max: 10, ..limits(64, 50) };
-    assert_eq!(cut(&document, None, &bpe(), &limits).unwrap_err().code, reason::TOO_MANY_CHUNKS);
+    assert_eq!(
+        split_into_chunks(&document, None, &bpe(), &limits).unwrap_err().code,
+        reason::TOO_MANY_CHUNKS
+    );
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn write(seed: u64) -> (Vec<String>, Vec<String>) {
 /// Chunks of the second document whose text the first does not have.
 fn changed(before: &NormalisedText, after: &NormalisedText) -> usize {
     let texts = |document: &NormalisedText| -> Vec<String> {
-        let chunks: Vec<ChunkSpan> = cut(document, None, &bpe(), &limits(256, 200)).unwrap();
+        let chunks: Vec<ChunkSpan> = split_into_chunks(document, None, &bpe(), &limits(256, 200)).unwrap();
         chunks.iter().map(|chunk| slice(document, chunk.span).to_owned()).collect()
     };
     let mut known: HashMap<String, usize> = HashMap::new();

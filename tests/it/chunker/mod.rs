@@ -5,10 +5,10 @@ mod laws;
 mod structure;
 mod tables;
 
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::domain::chunk::{ChunkSpan, Span, embedded_text};
-use contexture::ingest::chunk::{ChunkLimits, NormalisedText, cut, decode};
-use contexture::ports::tokenizer::{TokenTable, Tokenizer};
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::domain::chunk::{ChunkSpan, TextSpan, embedded_text};
+use contexture::ingest::chunk::{ChunkLimits, NormalisedText, decode_body, split_into_chunks};
+use contexture::ports::tokenizer::{TokenCountTable, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
 
 fn limits(tokens_max: usize, tokens_target: usize) -> ChunkLimits {
@@ -16,14 +16,14 @@ fn limits(tokens_max: usize, tokens_target: usize) -> ChunkLimits {
 }
 
 fn markdown(text: &str) -> NormalisedText {
-    decode(text.as_bytes(), Some("text/markdown"), "it").unwrap()
+    decode_body(text.as_bytes(), Some("text/markdown"), "it").unwrap()
 }
 
 fn plain(text: &str) -> NormalisedText {
-    decode(text.as_bytes(), Some("text/plain"), "it").unwrap()
+    decode_body(text.as_bytes(), Some("text/plain"), "it").unwrap()
 }
 
-fn slice(document: &NormalisedText, span: Span) -> &str {
+fn slice(document: &NormalisedText, span: TextSpan) -> &str {
     &document.text[span.start..span.end]
 }
 
@@ -34,8 +34,12 @@ fn cut_lawfully(
     tokenizer: &dyn Tokenizer,
     limits: &ChunkLimits,
 ) -> Vec<ChunkSpan> {
-    let chunks = cut(document, title, tokenizer, limits).unwrap();
-    assert_eq!(chunks, cut(document, title, tokenizer, limits).unwrap(), "equal input, equal chunks");
+    let chunks = split_into_chunks(document, title, tokenizer, limits).unwrap();
+    assert_eq!(
+        chunks,
+        split_into_chunks(document, title, tokenizer, limits).unwrap(),
+        "equal input, equal chunks"
+    );
     assert_eq!(chunks.first().map(|chunk| chunk.span.start), Some(0));
     assert_eq!(chunks.last().map(|chunk| chunk.span.end), Some(document.text.len()));
     assert!(chunks.windows(2).all(|pair| pair[0].span.end == pair[1].span.start), "spans tile the text");
@@ -74,13 +78,13 @@ impl Tokenizer for Words {
         text.split_whitespace().count()
     }
 
-    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
         Box::new(WordTable(text))
     }
 }
 
-impl TokenTable for WordTable<'_> {
-    fn count(&self, span: Span) -> usize {
+impl TokenCountTable for WordTable<'_> {
+    fn count(&self, span: TextSpan) -> usize {
         self.0[span.start..span.end].split_whitespace().count()
     }
 }
@@ -131,6 +135,6 @@ impl Author {
     }
 }
 
-fn bpe() -> Bpe {
-    Bpe::cl100k()
+fn bpe() -> BpeTokenizer {
+    BpeTokenizer::cl100k()
 }

@@ -1,6 +1,6 @@
 //! Cuts follow the structure of each format; hostile structure is cut all the same.
 
-use contexture::ingest::chunk::{ChunkLimits, NormalisedText, decode};
+use contexture::ingest::chunk::{ChunkLimits, NormalisedText, decode_body};
 
 use super::{Author, Words, bpe, cut_lawfully, limits, markdown, plain, slice};
 
@@ -136,7 +136,7 @@ fn code_comes_apart_between_items_with_their_comments() {
     for (id, head, item) in cases {
         let names = ["alpha", "beta", "gamma", "delta"];
         let items: String = names.iter().map(|name| item.replace("NAME", name)).collect();
-        let document = decode(format!("{head}{items}").as_bytes(), None, id).unwrap();
+        let document = decode_body(format!("{head}{items}").as_bytes(), None, id).unwrap();
         let chunks = cut_lawfully(&document, None, &bpe(), &limits(170, 120));
         let starting: Vec<_> =
             chunks.iter().filter(|chunk| slice(&document, chunk.span).contains("Doc of it")).collect();
@@ -159,7 +159,7 @@ fn members_know_their_type() {
         )
     };
     let text = format!("impl Index {{\n{}{}{}}}\n", method("open"), method("read"), method("close"));
-    let document = decode(text.as_bytes(), None, "index.rs").unwrap();
+    let document = decode_body(text.as_bytes(), None, "index.rs").unwrap();
     let chunks = cut_lawfully(&document, None, &bpe(), &limits(120, 80));
     assert!(chunks.iter().any(|chunk| chunk.heading == ["Index", "read"]), "{chunks:?}");
 }
@@ -173,7 +173,7 @@ fn broken_and_hostile_code_is_cut() {
         format!("{}{}", "{".repeat(many), "}".repeat(many)),
         "\"unclosed string ".repeat(2000),
     ] {
-        let document = decode(text.as_bytes(), None, "a.rs").unwrap();
+        let document = decode_body(text.as_bytes(), None, "a.rs").unwrap();
         cut_lawfully(&document, None, &bpe(), &limits(128, 100));
     }
 }

@@ -1,7 +1,7 @@
 //! A table counts what the tokenizer counts, for every slice.
 
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::domain::chunk::Span;
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::domain::chunk::TextSpan;
 use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 
@@ -35,10 +35,10 @@ proptest! {
         prefix in difficult_text(),
         shares in prop::collection::vec((0_usize..=1000, 0_usize..=1000), 24),
     ) {
-        for bpe in [Bpe::cl100k(), Bpe::o200k()] {
+        for bpe in [BpeTokenizer::cl100k(), BpeTokenizer::o200k()] {
             let table = bpe.table(&text);
             for &(left, right) in &shares {
-                let span = Span { start: border(&text, left.min(right)), end: border(&text, left.max(right)) };
+                let span = TextSpan { start: border(&text, left.min(right)), end: border(&text, left.max(right)) };
                 let slice = &text[span.start..span.end];
                 prop_assert_eq!(table.count(span), bpe.count(slice), "{} {:?}", bpe.name(), slice);
                 if let Some(joined) = table.count_after(&prefix, span) {
@@ -52,9 +52,9 @@ proptest! {
 
 #[test]
 fn a_table_answers_after_a_prefix_without_tokenising_all() {
-    let bpe = Bpe::cl100k();
+    let bpe = BpeTokenizer::cl100k();
     let text = "The queue holds the work. ".repeat(200);
-    let span = Span { start: 4, end: text.len() };
+    let span = TextSpan { start: 4, end: text.len() };
     let joined = bpe.table(&text).count_after("Queues > Holding\n", span);
     assert_eq!(joined, Some(bpe.count(&format!("Queues > Holding\n{}", &text[4..]))));
 }
@@ -62,7 +62,7 @@ fn a_table_answers_after_a_prefix_without_tokenising_all() {
 #[test]
 fn a_known_text_has_its_known_count() {
     // The example of OpenAI's cookbook.
-    assert_eq!(Bpe::cl100k().count("tiktoken is great!"), 6);
-    assert_eq!(Bpe::o200k().count("tiktoken is great!"), 6);
-    assert_eq!(Bpe::cl100k().count(""), 0);
+    assert_eq!(BpeTokenizer::cl100k().count("tiktoken is great!"), 6);
+    assert_eq!(BpeTokenizer::o200k().count("tiktoken is great!"), 6);
+    assert_eq!(BpeTokenizer::cl100k().count(""), 0);
 }

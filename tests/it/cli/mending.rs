@@ -208,11 +208,11 @@ fn server_audits_by_the_clock() {
 fn findings_name_what_is_nobodys() {
     let cli = filled();
     let open = || {
-        let vectors = contexture::adapters::edge::EdgeVectors::open(&cli.store("vectors"), 64);
-        std::sync::Arc::new(vectors.unwrap()) as std::sync::Arc<dyn contexture::ports::vectors::Vectors>
+        let vectors = contexture::adapters::edge::QdrantEdgeVectors::open(&cli.store("vectors"), 64);
+        std::sync::Arc::new(vectors.unwrap()) as std::sync::Arc<dyn contexture::ports::vectors::VectorStore>
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let point = contexture::ports::vectors::Point {
+    let point = contexture::ports::vectors::VectorPoint {
         id: ChunkId::from_uuid(uuid::Uuid::from_u128(7)),
         vector: vec![0.125; 64],
         document_id: crate::support::document("nobody.md"),

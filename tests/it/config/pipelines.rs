@@ -1,6 +1,6 @@
 //! The pipeline files, and the epoch that stands for one.
 
-use contexture::domain::pipeline::{ChunkTokens, EmbedderDefinition, Pipeline};
+use contexture::domain::pipeline::{ChunkTokenBounds, EmbedderDefinition, Pipeline};
 
 #[test]
 fn pipeline_files_are_valid_and_canonical() {
@@ -14,10 +14,10 @@ fn pipeline_files_are_valid_and_canonical() {
         read += 1;
     }
     assert!(read >= 2);
-    let default = Pipeline::from_toml(contexture::domain::pipeline::DEFAULT_TOML).unwrap();
+    let default = Pipeline::from_toml(contexture::domain::pipeline::DEFAULT_PIPELINE_TOML).unwrap();
     assert_eq!(default.embedder, EmbedderDefinition::Bundled {});
-    assert_eq!(default.chunk_tokens(128), Ok(ChunkTokens { max: 128, target: 128 }));
-    assert_eq!(default.chunk_tokens(512), Ok(ChunkTokens { max: 512, target: 256 }));
+    assert_eq!(default.chunk_tokens(128), Ok(ChunkTokenBounds { max: 128, target: 128 }));
+    assert_eq!(default.chunk_tokens(512), Ok(ChunkTokenBounds { max: 512, target: 256 }));
 }
 
 #[test]

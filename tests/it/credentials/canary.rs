@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use contexture::adapters::credentials::{ClientAuth, CredentialConfig, OAuth, Secret};
+use contexture::adapters::credentials::{ClientSecretPlacement, CredentialConfig, OAuthClient, SecretText};
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -44,8 +44,8 @@ async fn no_secret_is_logged() {
     for (reply, is_good) in [(Reply::json(&reply), true), (quoting, false), (Reply::new(500, CANARY), false)]
     {
         let server = ScriptedHttp::always(reply).await;
-        let basic = OAuth { client_auth: ClientAuth::Basic, ..oauth(&server) };
-        let refresh = CredentialConfig::RefreshToken(oauth(&server), Secret::new(CANARY));
+        let basic = OAuthClient { client_auth: ClientSecretPlacement::Basic, ..oauth(&server) };
+        let refresh = CredentialConfig::RefreshToken(oauth(&server), SecretText::new(CANARY));
         for config in [CredentialConfig::ClientCredentials(basic), refresh] {
             let world = World::new();
             let credential = world.open(config);

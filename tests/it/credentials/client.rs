@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use contexture::adapters::credentials::{ClientAuth, CredentialConfig, Encoding, OAuth, Secret};
+use contexture::adapters::credentials::{
+    ClientSecretPlacement, CredentialConfig, OAuthClient, SecretText, TokenRequestEncoding,
+};
 use contexture::fault::Fault;
 use serde_json::json;
 
@@ -8,7 +10,7 @@ use super::{CANARY, World, error, fault_of, fields, form, granted, oauth, quiet,
 use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
 
 /// What is sent by a client like this.
-async fn sent(change: impl FnOnce(OAuth) -> OAuth) -> Recorded {
+async fn sent(change: impl FnOnce(OAuthClient) -> OAuthClient) -> Recorded {
     let server = ScriptedHttp::always(granted("token-1", 60)).await;
     let config = CredentialConfig::ClientCredentials(change(oauth(&server)));
     assert!(!format!("{config:?}").contains(CANARY), "{config:?}");
@@ -47,7 +49,7 @@ async fn a_form_with_everything_in_it() {
 
 #[tokio::test]
 async fn scope_audience_and_other_parameters_are_sent_as_they_are() {
-    let request = sent(|oauth| OAuth {
+    let request = sent(|oauth| OAuthClient {
         scope: Some("read write".to_owned()),
         audience: Some("https://api.example/?a=b&c".to_owned()),
         extra: fields(&[("resource", "ä & ö")]),
@@ -67,8 +69,12 @@ async fn scope_audience_and_other_parameters_are_sent_as_they_are() {
 
 #[tokio::test]
 async fn json_has_the_same_parameters() {
-    let request =
-        sent(|oauth| OAuth { encoding: Encoding::Json, scope: Some("read".to_owned()), ..oauth }).await;
+    let request = sent(|oauth| OAuthClient {
+        encoding: TokenRequestEncoding::Json,
+        scope: Some("read".to_owned()),
+        ..oauth
+    })
+    .await;
     assert_eq!(request.header("content-type"), Some("application/json"));
     let expected = json!({ "grant_type": "client_credentials", "client_id": "client-7",
                            "client_secret": CANARY, "scope": "read" });
@@ -77,17 +83,19 @@ async fn json_has_the_same_parameters() {
 
 #[tokio::test]
 async fn basic_has_the_secret_in_the_header_only() {
-    let request = sent(|oauth| OAuth {
+    let request = sent(|oauth| OAuthClient {
         client_id: "a b:c".to_owned(),
-        client_secret: Some(Secret::new("p+w/d=:%")),
-        client_auth: ClientAuth::Basic,
+        client_secret: Some(SecretText::new("p+w/d=:%")),
+        client_auth: ClientSecretPlacement::Basic,
         ..oauth
     })
     .await;
     // base64 of a+b%3Ac:p%2Bw%2Fd%3D%3A%25
     assert_eq!(request.header("authorization"), Some("Basic YStiJTNBYzpwJTJCdyUyRmQlM0QlM0ElMjU="));
     assert_eq!(form(&request), fields(&[("grant_type", "client_credentials")]));
-    let public = sent(|oauth| OAuth { client_secret: None, client_auth: ClientAuth::Basic, ..oauth }).await;
+    let public =
+        sent(|oauth| OAuthClient { client_secret: None, client_auth: ClientSecretPlacement::Basic, ..oauth })
+            .await;
     assert_eq!(public.header("authorization"), None);
     assert_eq!(form(&public), fields(&[("grant_type", "client_credentials"), ("client_id", "client-7")]));
 }
@@ -95,7 +103,7 @@ async fn basic_has_the_secret_in_the_header_only() {
 #[tokio::test]
 async fn azure_is_a_client_like_others() {
     let azure = |server: &ScriptedHttp, tenant: &str| {
-        OAuth::azure(tenant, "client-7", Secret::new(CANARY), Some(&server.url("/")))
+        OAuthClient::azure(tenant, "client-7", SecretText::new(CANARY), Some(&server.url("/")))
     };
     let server = ScriptedHttp::always(granted("token-1", 3599)).await;
     let oauth = azure(&server, "c0ffee00-1111-4222-8333-444455556666").unwrap();
@@ -103,7 +111,7 @@ async fn azure_is_a_client_like_others() {
     let request = server.requests().remove(0);
     assert_eq!(request.path, "/c0ffee00-1111-4222-8333-444455556666/oauth2/v2.0/token");
     assert_eq!(form(&request)["scope"], "https://cognitiveservices.azure.com/.default");
-    let public = OAuth::azure("contoso.example", "c", Secret::new("s"), None).unwrap();
+    let public = OAuthClient::azure("contoso.example", "c", SecretText::new("s"), None).unwrap();
     assert_eq!(public.token_url, "https://login.microsoftonline.com/contoso.example/oauth2/v2.0/token");
     for tenant in ["", "..", "a/b", "a?b", "a b"] {
         assert!(matches!(azure(&server, tenant), Err(Fault::Permanent(_))), "{tenant}");
@@ -178,7 +186,7 @@ async fn basic_credentials_are_not_repeated_either() {
         error(401, &json!({ "error": "invalid_client", "error_description": header }))
     };
     let server = ScriptedHttp::start(quote).await;
-    let oauth = OAuth { client_auth: ClientAuth::Basic, ..oauth(&server) };
+    let oauth = OAuthClient { client_auth: ClientSecretPlacement::Basic, ..oauth(&server) };
     let fault = fault_of(&World::new().open(CredentialConfig::ClientCredentials(oauth))).await;
     assert!(
         matches!(&fault, Fault::Unauthorized(what) if what.ends_with("invalid_client Basic ***")),
@@ -209,7 +217,7 @@ async fn other_statuses_are_the_networks_and_kill_no_document() {
 #[tokio::test]
 async fn a_silent_endpoint_is_left_at_the_deadline() {
     let server = ScriptedHttp::always(Reply::never()).await;
-    let oauth = OAuth { call_max: Duration::from_millis(200), ..oauth(&server) };
+    let oauth = OAuthClient { call_max: Duration::from_millis(200), ..oauth(&server) };
     let fault = fault_of(&World::new().open(CredentialConfig::ClientCredentials(oauth))).await;
     assert!(matches!(fault, Fault::Transient(_)), "{fault:?}");
 }
@@ -218,16 +226,16 @@ async fn a_silent_endpoint_is_left_at_the_deadline() {
 async fn what_can_never_work_is_refused_at_once() {
     let server = ScriptedHttp::always(granted("token-1", 60)).await;
     let world = World::new();
-    let refuse = |oauth: OAuth| world.refused(CredentialConfig::ClientCredentials(oauth));
+    let refuse = |oauth: OAuthClient| world.refused(CredentialConfig::ClientCredentials(oauth));
     for url in ["", "token", "ftp://host/", &format!("http://user:{CANARY}@host/")] {
-        refuse(OAuth { token_url: url.to_owned(), ..oauth(&server) });
+        refuse(OAuthClient { token_url: url.to_owned(), ..oauth(&server) });
     }
-    refuse(OAuth { client_id: String::new(), ..oauth(&server) });
-    refuse(OAuth { client_secret: Some(Secret::new("")), ..oauth(&server) });
+    refuse(OAuthClient { client_id: String::new(), ..oauth(&server) });
+    refuse(OAuthClient { client_secret: Some(SecretText::new("")), ..oauth(&server) });
     for name in ["grant_type", "client_secret", "scope", "assertion"] {
-        refuse(OAuth { extra: fields(&[(name, CANARY)]), ..oauth(&server) });
+        refuse(OAuthClient { extra: fields(&[(name, CANARY)]), ..oauth(&server) });
     }
-    world.refused(CredentialConfig::RefreshToken(oauth(&server), Secret::new("")));
-    world.refused(CredentialConfig::RefreshToken(oauth(&server), Secret::new("a\nb")));
+    world.refused(CredentialConfig::RefreshToken(oauth(&server), SecretText::new("")));
+    world.refused(CredentialConfig::RefreshToken(oauth(&server), SecretText::new("a\nb")));
     assert!(server.requests().is_empty());
 }

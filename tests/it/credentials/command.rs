@@ -2,14 +2,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contexture::adapters::credentials::{Command, CredentialConfig};
+use contexture::adapters::credentials::{CredentialConfig, TokenCommand};
 use contexture::fault::Fault;
 use tokio::time::Instant;
 
 use super::{CANARY, PATIENCE, World, eventually, fault_of, many, quiet, text_of};
 
-fn command(program: &str, arguments: &[&str]) -> Command {
-    Command {
+fn command(program: &str, arguments: &[&str]) -> TokenCommand {
+    TokenCommand {
         program: PathBuf::from(program),
         arguments: arguments.iter().map(Into::into).collect(),
         time_max: PATIENCE,
@@ -17,17 +17,17 @@ fn command(program: &str, arguments: &[&str]) -> Command {
     }
 }
 
-fn script(text: &str) -> Command {
+fn script(text: &str) -> TokenCommand {
     command("sh", &["-c", text])
 }
 
 /// Prints `token-1`, `token-2` and so on, in this form.
-fn counting(folder: &tempfile::TempDir, printed: &str) -> Command {
+fn counting(folder: &tempfile::TempDir, printed: &str) -> TokenCommand {
     let runs = folder.path().join("runs");
     script(&format!("echo >> {0}; N=$(($(wc -l < {0}))); echo \"{printed}\"", runs.display()))
 }
 
-async fn fault_after(command: Command) -> Fault {
+async fn fault_after(command: TokenCommand) -> Fault {
     fault_of(&World::new().open(CredentialConfig::Command(command))).await
 }
 
@@ -36,7 +36,7 @@ async fn a_plain_token_is_kept_for_its_ttl() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::new();
     let ttl = Some(Duration::from_mins(10));
-    let command = Command { ttl, ..counting(&folder, " token-$N ") };
+    let command = TokenCommand { ttl, ..counting(&folder, " token-$N ") };
     let credential = world.open(CredentialConfig::Command(command));
     assert!(many(&credential).await.iter().all(|token| token.expose() == "token-1"));
     world.advance_ms(479_999);
@@ -63,7 +63,7 @@ async fn json_says_when_its_token_ends() {
         let world = World::new();
         let printed = format!(r#"{{\"{name}\":\"token-$N\",\"expires_in\":\"30\"}}"#);
         let ttl = Some(Duration::from_hours(1));
-        let command = Command { ttl, ..counting(&folder, &printed) };
+        let command = TokenCommand { ttl, ..counting(&folder, &printed) };
         let credential = world.open(CredentialConfig::Command(command));
         assert_eq!(text_of(&credential).await, "token-1");
         world.advance_ms(23_999);
@@ -88,7 +88,7 @@ async fn a_command_that_hangs_is_killed_at_its_deadline() {
     let hangs = format!("echo $$ > {}; echo {CANARY}; exec sleep 600", pid.display());
     let time_max = Duration::from_millis(1500);
     let started = Instant::now();
-    let fault = fault_after(Command { time_max, ..script(&hangs) }).await;
+    let fault = fault_after(TokenCommand { time_max, ..script(&hangs) }).await;
     assert!(matches!(fault, Fault::Transient(_)), "{fault:?}");
     assert!(started.elapsed() >= time_max && started.elapsed() < PATIENCE);
     let pid = fs::read_to_string(pid).unwrap();
@@ -138,5 +138,5 @@ async fn a_command_that_says_the_same_again_has_no_newer_token() {
 async fn a_command_needs_a_program_and_a_time() {
     let world = World::new();
     world.refused(CredentialConfig::Command(command("", &[])));
-    world.refused(CredentialConfig::Command(Command { time_max: Duration::ZERO, ..script("") }));
+    world.refused(CredentialConfig::Command(TokenCommand { time_max: Duration::ZERO, ..script("") }));
 }

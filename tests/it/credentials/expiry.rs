@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use contexture::adapters::credentials::{Credential, CredentialConfig, Token};
+use contexture::adapters::credentials::{AccessToken, Credential, CredentialConfig};
 use contexture::fault::Fault;
 use futures::FutureExt;
 
@@ -29,12 +29,12 @@ async fn fickle(expires_in: u64) -> (ScriptedHttp, Arc<AtomicBool>) {
     (server, is_up)
 }
 
-fn all_are(tokens: &[Token], text: &str) -> bool {
+fn all_are(tokens: &[AccessToken], text: &str) -> bool {
     tokens.iter().all(|token| token.expose() == text)
 }
 
 /// A token without waiting.
-fn at_once(credential: &Arc<dyn Credential>) -> Token {
+fn at_once(credential: &Arc<dyn Credential>) -> AccessToken {
     credential.token().now_or_never().expect("it had to wait").unwrap()
 }
 

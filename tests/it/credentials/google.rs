@@ -4,7 +4,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use contexture::adapters::credentials::{CredentialConfig, Secret, ServiceAccount, ServiceAccountKey};
+use contexture::adapters::credentials::{CredentialConfig, SecretText, ServiceAccount, ServiceAccountKey};
 use contexture::fault::Fault;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -62,7 +62,7 @@ async fn an_assertion_is_signed_for_the_endpoint_and_the_scope() {
     let (pem, _) = (key(&folder, "one"), key(&folder, "two"));
     let (world, server) = (World::new(), counting(3600).await);
     let url = server.url("/token");
-    let config = config(ServiceAccountKey::Text(Secret::new(account_json(&pem, &url))));
+    let config = config(ServiceAccountKey::Text(SecretText::new(account_json(&pem, &url))));
     assert!(!format!("{config:?}").contains("PRIVATE KEY"), "{config:?}");
     let credential = world.open(config);
     assert_eq!(text_of(&credential).await, "token-1");
@@ -123,7 +123,7 @@ async fn an_assertion_that_is_refused_is_not_repeated() {
     })
     .await;
     let text = account_json(&pem, &server.url("/token"));
-    let credential = World::new().open(config(ServiceAccountKey::Text(Secret::new(text))));
+    let credential = World::new().open(config(ServiceAccountKey::Text(SecretText::new(text))));
     let fault = fault_of(&credential).await;
     let Fault::Unauthorized(what) = &fault else { panic!("{fault:?}") };
     assert!(what.ends_with("invalid_grant Invalid JWT Signature: ***"), "{what}");
@@ -142,7 +142,7 @@ async fn a_key_that_cannot_sign_is_refused_at_once() {
         account_json(&format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n"), url),
         account_json("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", url),
     ] {
-        world.refused(config(ServiceAccountKey::Text(Secret::new(text))));
+        world.refused(config(ServiceAccountKey::Text(SecretText::new(text))));
     }
     world.refused(config(ServiceAccountKey::File("/nowhere/account.json".into())));
 }

@@ -1,4 +1,4 @@
-use contexture::adapters::credentials::{CredentialConfig, Secret, open};
+use contexture::adapters::credentials::{CredentialConfig, SecretText, open_credential};
 use contexture::fault::Fault;
 
 use super::{CANARY, World, quiet};
@@ -6,7 +6,7 @@ use super::{CANARY, World, quiet};
 #[tokio::test]
 async fn a_key_stays_the_same_and_there_is_no_other() {
     let world = World::new();
-    let key = world.open(CredentialConfig::Key(Secret::new(CANARY)));
+    let key = world.open(CredentialConfig::Key(SecretText::new(CANARY)));
     let token = key.token().await.unwrap();
     assert_eq!(token.expose(), CANARY);
     let fault = quiet(key.renew(&token).await.unwrap_err());
@@ -18,11 +18,11 @@ async fn a_key_stays_the_same_and_there_is_no_other() {
 async fn what_cannot_be_sent_or_named_is_refused_at_once() {
     let world = World::new();
     for key in ["", "two words", "line\nbreak", "clé"] {
-        world.refused(CredentialConfig::Key(Secret::new(key)));
+        world.refused(CredentialConfig::Key(SecretText::new(key)));
     }
     for name in ["", "line\nbreak", "n".repeat(129).as_str()] {
-        let config = CredentialConfig::Key(Secret::new("key"));
-        let fault = open(name, config, world.states.clone(), world.clock.clone()).err().unwrap();
+        let config = CredentialConfig::Key(SecretText::new("key"));
+        let fault = open_credential(name, config, world.states.clone(), world.clock.clone()).err().unwrap();
         assert!(matches!(fault, Fault::Permanent(_)), "{fault:?}");
     }
 }

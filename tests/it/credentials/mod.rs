@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use contexture::adapters::credentials::{Credential, CredentialConfig, OAuth, Secret, Token, open};
-use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::credentials::{
+    AccessToken, Credential, CredentialConfig, OAuthClient, SecretText, open_credential,
+};
+use contexture::adapters::memory::shared_states::MemorySharedStates;
 use contexture::fault::Fault;
-use contexture::ports::states::SharedStates;
+use contexture::ports::shared_states::SharedStateStore;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -32,17 +34,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The time and the states of one test.
 struct World {
     clock: Arc<ManualClock>,
-    states: Arc<dyn SharedStates>,
+    states: Arc<dyn SharedStateStore>,
 }
 
 impl World {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
-        Self { states: Arc::new(MemoryStates::new(clock.clone())), clock }
+        Self { states: Arc::new(MemorySharedStates::new(clock.clone())), clock }
     }
 
     fn try_open(&self, config: CredentialConfig) -> Result<Arc<dyn Credential>, Fault> {
-        open("provider", config, self.states.clone(), self.clock.clone())
+        open_credential("provider", config, self.states.clone(), self.clock.clone())
     }
 
     fn open(&self, config: CredentialConfig) -> Arc<dyn Credential> {
@@ -77,11 +79,14 @@ async fn text_of(credential: &Arc<dyn Credential>) -> String {
 }
 
 /// What so many callers at once are given.
-async fn many(credential: &Arc<dyn Credential>) -> Vec<Token> {
+async fn many(credential: &Arc<dyn Credential>) -> Vec<AccessToken> {
     join_all((0..50).map(|_| credential.token())).await.into_iter().map(Result::unwrap).collect()
 }
 
-async fn many_renewed(credential: &Arc<dyn Credential>, refused: &Token) -> Vec<Result<Token, Fault>> {
+async fn many_renewed(
+    credential: &Arc<dyn Credential>,
+    refused: &AccessToken,
+) -> Vec<Result<AccessToken, Fault>> {
     join_all((0..50).map(|_| credential.renew(refused))).await
 }
 
@@ -101,8 +106,8 @@ async fn arrived(server: &ScriptedHttp, requests: usize) {
     wait.await.unwrap_or_else(|_| panic!("never: {requests} requests"));
 }
 
-fn oauth(server: &ScriptedHttp) -> OAuth {
-    OAuth::new(&server.url("/oauth/token"), "client-7", Some(Secret::new(CANARY)))
+fn oauth(server: &ScriptedHttp) -> OAuthClient {
+    OAuthClient::new(&server.url("/oauth/token"), "client-7", Some(SecretText::new(CANARY)))
 }
 
 fn granted(token: &str, expires_in: u64) -> Reply {

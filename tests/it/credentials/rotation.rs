@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contexture::adapters::credentials::{Credential, CredentialConfig, OAuth, Secret, open};
+use contexture::adapters::credentials::{
+    Credential, CredentialConfig, OAuthClient, SecretText, open_credential,
+};
 use contexture::fault::Fault;
-use contexture::ports::states::{Change, SharedStates};
+use contexture::ports::shared_states::{SharedStateChange, SharedStateStore};
 use futures::future::join;
 use serde_json::json;
 
@@ -53,19 +55,19 @@ impl Issuer {
     }
 
     fn config(&self, initial: &str) -> CredentialConfig {
-        CredentialConfig::RefreshToken(oauth(&self.server), Secret::new(initial))
+        CredentialConfig::RefreshToken(oauth(&self.server), SecretText::new(initial))
     }
 }
 
 /// The store, which may be away.
 struct Shaky {
-    states: Arc<dyn SharedStates>,
+    states: Arc<dyn SharedStateStore>,
     is_up: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl SharedStates for Shaky {
-    async fn change(&self, name: &str, change: Change) -> Result<(), Fault> {
+impl SharedStateStore for Shaky {
+    async fn change(&self, name: &str, change: SharedStateChange) -> Result<(), Fault> {
         if !self.is_up.load(Ordering::SeqCst) {
             return Err(Fault::Transient("the store is away".to_owned()));
         }
@@ -155,9 +157,9 @@ async fn what_cannot_be_stored_is_not_used_and_not_lost() {
         Reply::json(&json!({ "access_token": "access-1", "refresh_token": "refresh-1" }))
     })
     .await;
-    let config = CredentialConfig::RefreshToken(oauth(&server), Secret::new(INITIAL));
+    let config = CredentialConfig::RefreshToken(oauth(&server), SecretText::new(INITIAL));
     let shaky = Arc::new(Shaky { states: world.states.clone(), is_up: is_up.clone() });
-    let credential = open("provider", config.clone(), shaky, world.clock.clone()).unwrap();
+    let credential = open_credential("provider", config.clone(), shaky, world.clock.clone()).unwrap();
     let fault = fault_of(&credential).await;
     assert!(matches!(&fault, Fault::Transient(what) if what.contains("the store is away")), "{fault:?}");
     assert!(!stored(&world).await.contains("access-1"));
@@ -176,7 +178,8 @@ async fn what_cannot_be_stored_is_not_used_and_not_lost() {
 async fn without_a_store_nothing_is_sent() {
     let (world, issuer) = (World::new(), Issuer::start().await);
     let shaky = Shaky { states: world.states.clone(), is_up: Arc::new(AtomicBool::new(false)) };
-    let credential = open("provider", issuer.config(INITIAL), Arc::new(shaky), world.clock.clone()).unwrap();
+    let credential =
+        open_credential("provider", issuer.config(INITIAL), Arc::new(shaky), world.clock.clone()).unwrap();
     assert!(matches!(fault_of(&credential).await, Fault::Transient(_)));
     assert!(issuer.sent().is_empty());
 }
@@ -192,8 +195,8 @@ async fn a_claimer_that_dies_is_followed_after_its_claim() {
         Reply::json(&json!({ "access_token": "access-2", "refresh_token": "refresh-2" }))
     })
     .await;
-    let oauth = OAuth { call_max: Duration::from_secs(5), ..oauth(&server) };
-    let config = CredentialConfig::RefreshToken(oauth, Secret::new(INITIAL));
+    let oauth = OAuthClient { call_max: Duration::from_secs(5), ..oauth(&server) };
+    let config = CredentialConfig::RefreshToken(oauth, SecretText::new(INITIAL));
 
     let process = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let dying = world.open(config.clone());
@@ -261,7 +264,7 @@ async fn a_refresh_token_that_is_not_replaced_stays() {
         super::granted(&format!("access-{}", count.fetch_add(1, Ordering::SeqCst) + 1), 3)
     })
     .await;
-    let config = CredentialConfig::RefreshToken(oauth(&server), Secret::new(INITIAL));
+    let config = CredentialConfig::RefreshToken(oauth(&server), SecretText::new(INITIAL));
     let credential: Arc<dyn Credential> = world.open(config);
     for round in 1..=3 {
         assert_eq!(text_of(&credential).await, format!("access-{round}"));
@@ -273,7 +276,7 @@ async fn a_refresh_token_that_is_not_replaced_stays() {
 #[tokio::test]
 async fn a_state_that_makes_no_sense_is_begun_anew() {
     let (world, issuer) = (World::new(), Issuer::start().await);
-    let nonsense: Change = Box::new(|_, _| Some("{\"lines\":5}".to_owned()));
+    let nonsense: SharedStateChange = Box::new(|_, _| Some("{\"lines\":5}".to_owned()));
     world.states.change("credential/provider", nonsense).await.unwrap();
     assert_eq!(text_of(&world.open(issuer.config(INITIAL))).await, "access-1");
 }

@@ -1,6 +1,6 @@
 //! What is embedded for a chunk.
 
-use contexture::domain::chunk::{CONTEXT_LINE_BYTES_MAX, Span, context_line, embedded_text};
+use contexture::domain::chunk::{CONTEXT_LINE_BYTES_MAX, TextSpan, context_line, embedded_text};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -53,7 +53,7 @@ fn embedded_text_is_line_and_span() {
 
 #[test]
 fn spans_have_a_length() {
-    assert_eq!((Span { start: 3, end: 7 }.len(), Span { start: 3, end: 3 }.is_empty()), (4, true));
+    assert_eq!((TextSpan { start: 3, end: 7 }.len(), TextSpan { start: 3, end: 3 }.is_empty()), (4, true));
 }
 
 proptest! {

@@ -1,11 +1,11 @@
 //! What producers are told: golden events, `schemas/event.v1.json`, ids that derive from content.
 
-use contexture::domain::event::{Asked, Event, Kind};
+use contexture::domain::event::{DocumentEvent, EventKind, SourceMessage};
 use contexture::domain::ids::CollectionKey;
-use contexture::domain::origin::Origin;
-use contexture::domain::producer::{Rejection, SubmitV1};
-use contexture::domain::task::{Envelope, Stage, Task};
-use contexture::fault::Reason;
+use contexture::domain::origin::MessageOrigin;
+use contexture::domain::submit_message::{MessageRejection, SubmitMessageV1};
+use contexture::domain::task::{IngestStage, IngestTask, TaskEnvelope};
+use contexture::fault::FailureReason;
 use serde_json::Value;
 
 use crate::support::schemas::{assert_valid, schema};
@@ -14,42 +14,49 @@ use crate::support::{collection, document, task, version, version_key};
 const NOW_MS: u64 = 1_795_000_000_123;
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn origin() -> Option<Origin> {
+fn origin() -> Option<MessageOrigin> {
     let text = |text: &str| Some(text.to_owned());
-    Origin::new(text("m-1"), text("c-1"), text("answers"), text(TRACE))
+    MessageOrigin::new(text("m-1"), text("c-1"), text("answers"), text(TRACE))
 }
 
 fn home() -> CollectionKey {
     collection("acme", "handbook")
 }
 
-fn asked(body: &[u8]) -> Event {
+fn asked(body: &[u8]) -> DocumentEvent {
     let origin = origin();
-    let asked = Asked { routing_key: "acme.handbook", body, origin: origin.as_ref() };
-    let rejection = SubmitV1::decode(body).unwrap_err();
-    Event::rejected(asked, Some(&home()), &rejection)
+    let asked = SourceMessage { routing_key: "acme.handbook", body, origin: origin.as_ref() };
+    let rejection = SubmitMessageV1::decode(body).unwrap_err();
+    DocumentEvent::rejected(asked, Some(&home()), &rejection)
 }
 
-fn samples() -> Vec<(&'static str, Event)> {
-    let task = Task { origin: origin(), ..task(version_key(&home(), "guides/Zürich.md", 42)) };
-    let message = Asked { routing_key: "acme.handbook", body: b"{}", origin: None }.remember();
+fn samples() -> Vec<(&'static str, DocumentEvent)> {
+    let task = IngestTask { origin: origin(), ..task(version_key(&home(), "guides/Zürich.md", 42)) };
+    let message = SourceMessage { routing_key: "acme.handbook", body: b"{}", origin: None }.remember();
     let answer = |kind, version, latest| {
-        Event::without_effect(kind, message.clone(), &home(), &document("a"), version, latest)
+        DocumentEvent::without_effect(kind, message.clone(), &home(), &document("a"), version, latest)
     };
-    let forbidden = Rejection::of_field("tenant_forbidden", "user_id", "not yours");
-    let foreign = Asked { routing_key: "other.docs", body: b"{}", origin: None };
+    let forbidden = MessageRejection::for_field("tenant_forbidden", "user_id", "not yours");
+    let foreign = SourceMessage { routing_key: "other.docs", body: b"{}", origin: None };
     vec![
-        ("accepted", Event::accepted(&task)),
-        ("visible", Event::visible(&Task { deletes: true, origin: None, ..task.clone() })),
-        ("superseded", Event::superseded(&task)),
-        ("dead", Event::dead(&task, Some(Stage::Chunk), &Reason::new("empty_document", "nothing in it"))),
-        ("duplicate", answer(Kind::Duplicate, Some(version(3)), (Some(version(3)), Some("visible")))),
-        ("conflict", answer(Kind::Conflict, Some(version(3)), (Some(version(3)), Some("chunked")))),
-        ("late", answer(Kind::Superseded, Some(version(2)), (Some(version(3)), Some("dead")))),
-        ("nothing_to_delete", answer(Kind::Duplicate, None, (None, None))),
+        ("accepted", DocumentEvent::accepted(&task)),
+        ("visible", DocumentEvent::visible(&IngestTask { deletes: true, origin: None, ..task.clone() })),
+        ("superseded", DocumentEvent::superseded(&task)),
+        (
+            "dead",
+            DocumentEvent::dead(
+                &task,
+                Some(IngestStage::Chunk),
+                &FailureReason::new("empty_document", "nothing in it"),
+            ),
+        ),
+        ("duplicate", answer(EventKind::Duplicate, Some(version(3)), (Some(version(3)), Some("visible")))),
+        ("conflict", answer(EventKind::Conflict, Some(version(3)), (Some(version(3)), Some("chunked")))),
+        ("late", answer(EventKind::Superseded, Some(version(2)), (Some(version(3)), Some("dead")))),
+        ("nothing_to_delete", answer(EventKind::Duplicate, None, (None, None))),
         ("rejected", asked(b"{\"document_id\":\n")),
         ("rejected_field", asked(b"{\"document_id\":7}")),
-        ("rejected_foreign", Event::rejected(foreign, None, &forbidden)),
+        ("rejected_foreign", DocumentEvent::rejected(foreign, None, &forbidden)),
     ]
 }
 
@@ -81,7 +88,7 @@ fn every_event_is_valid_to_its_schema() {
 
 #[test]
 fn every_kind_has_a_sample_and_a_type_of_the_schema() {
-    for kind in Kind::ALL {
+    for kind in EventKind::ALL {
         let found = samples().into_iter().find(|(_, event)| event.kind() == kind);
         let (_, event) = found.unwrap_or_else(|| panic!("no sample of {kind:?}"));
         assert_eq!(event.routing_key().rsplit('.').next(), Some(kind.name()));
@@ -96,8 +103,12 @@ fn ids_say_what_happened_and_not_when() {
     assert_eq!(asked(b"[").id(), asked(b"[").id());
     assert_ne!(asked(b"[").id(), asked(b"[ ").id(), "another message");
     let one = task(version_key(&home(), "a", 1));
-    let of_message = Task { origin: origin(), attempt: 3, accepted_ms: 99, ..one.clone() };
-    assert_eq!(Event::visible(&one).id(), Event::visible(&of_message).id(), "the same version");
+    let of_message = IngestTask { origin: origin(), attempt: 3, accepted_ms: 99, ..one.clone() };
+    assert_eq!(
+        DocumentEvent::visible(&one).id(),
+        DocumentEvent::visible(&of_message).id(),
+        "the same version"
+    );
 }
 
 #[test]
@@ -111,17 +122,17 @@ fn nobody_is_named_to_who_may_not_write() {
 fn tasks_are_valid_to_their_schema() {
     let schema = schema("task.v1.json");
     let plain = task(version_key(&home(), "a", 1));
-    for stage in Stage::ALL {
-        for task in [plain.clone(), Task { origin: origin(), ..plain.clone() }] {
-            let envelope = Envelope::new(stage, task);
+    for stage in IngestStage::ALL {
+        for task in [plain.clone(), IngestTask { origin: origin(), ..plain.clone() }] {
+            let envelope = TaskEnvelope::new(stage, task);
             let json = serde_json::to_value(&envelope).unwrap();
             assert_valid(&schema, &json);
-            assert_eq!(serde_json::from_value::<Envelope>(json.clone()).unwrap(), envelope);
+            assert_eq!(serde_json::from_value::<TaskEnvelope>(json.clone()).unwrap(), envelope);
             for field in json.as_object().unwrap().keys().filter(|field| *field != "origin") {
                 let mut broken = json.clone();
                 broken.as_object_mut().unwrap().remove(field);
                 assert!(!schema.is_valid(&broken), "without {field}");
-                assert!(serde_json::from_value::<Envelope>(broken).is_err(), "without {field}");
+                assert!(serde_json::from_value::<TaskEnvelope>(broken).is_err(), "without {field}");
             }
         }
     }

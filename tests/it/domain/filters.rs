@@ -1,65 +1,71 @@
 //! Filters: their text form and what they mean.
 
-use contexture::domain::filter::{Bounds, DEPTH_MAX, Filter, TERMS_MAX, TEXT_BYTES_MAX};
-use contexture::domain::metadata::{Metadata, Scalar};
+use contexture::domain::filter::{
+    FILTER_DEPTH_MAX, FILTER_TERMS_MAX, FILTER_TEXT_BYTES_MAX, MetadataFilter, NumericBounds,
+};
+use contexture::domain::metadata::{DocumentMetadata, MetadataScalar};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::assert_refused;
 
-fn equals(key: &str, scalar: Scalar) -> Filter {
-    Filter::Equals(key.to_owned(), scalar)
+fn equals(key: &str, scalar: MetadataScalar) -> MetadataFilter {
+    MetadataFilter::Equals(key.to_owned(), scalar)
 }
 
-fn text(text: &str) -> Scalar {
-    Scalar::Text(text.to_owned())
+fn text(text: &str) -> MetadataScalar {
+    MetadataScalar::Text(text.to_owned())
 }
 
 #[test]
 fn syntax_of_comparisons() {
-    let range = |bounds: Bounds| Filter::Range("k".to_owned(), bounds);
+    let range = |bounds: NumericBounds| MetadataFilter::Range("k".to_owned(), bounds);
     let five = Some(5.0);
     for (written, meant) in [
         ("k = \"x\"", equals("k", text("x"))),
-        ("k=5", equals("k", Scalar::Integer(5))),
-        ("k = -0.5e1", equals("k", Scalar::Float(-5.0))),
-        ("k = TRUE", equals("k", Scalar::Bool(true))),
+        ("k=5", equals("k", MetadataScalar::Integer(5))),
+        ("k = -0.5e1", equals("k", MetadataScalar::Float(-5.0))),
+        ("k = TRUE", equals("k", MetadataScalar::Bool(true))),
         ("k = \"a\\\"\\u00e9) and\"", equals("k", text("a\"é) and"))),
-        ("k != false", Filter::Not(Box::new(equals("k", Scalar::Bool(false))))),
-        ("k > 5", range(Bounds { gt: five, ..Bounds::default() })),
-        ("k>=5", range(Bounds { gte: five, ..Bounds::default() })),
-        ("k<5", range(Bounds { lt: five, ..Bounds::default() })),
-        (" k\n<=\t5 ", range(Bounds { lte: five, ..Bounds::default() })),
-        ("exists(k)", Filter::Exists("k".to_owned())),
-        ("EXISTS ( a.b-c_d )", Filter::Exists("a.b-c_d".to_owned())),
-        ("k in []", Filter::In("k".to_owned(), Vec::new())),
+        ("k != false", MetadataFilter::Not(Box::new(equals("k", MetadataScalar::Bool(false))))),
+        ("k > 5", range(NumericBounds { gt: five, ..NumericBounds::default() })),
+        ("k>=5", range(NumericBounds { gte: five, ..NumericBounds::default() })),
+        ("k<5", range(NumericBounds { lt: five, ..NumericBounds::default() })),
+        (" k\n<=\t5 ", range(NumericBounds { lte: five, ..NumericBounds::default() })),
+        ("exists(k)", MetadataFilter::Exists("k".to_owned())),
+        ("EXISTS ( a.b-c_d )", MetadataFilter::Exists("a.b-c_d".to_owned())),
+        ("k in []", MetadataFilter::In("k".to_owned(), Vec::new())),
         (
             "k in [1,\"x\", true ]",
-            Filter::In("k".to_owned(), vec![Scalar::Integer(1), text("x"), Scalar::Bool(true)]),
+            MetadataFilter::In(
+                "k".to_owned(),
+                vec![MetadataScalar::Integer(1), text("x"), MetadataScalar::Bool(true)],
+            ),
         ),
-        ("android = 1", equals("android", Scalar::Integer(1))),
-        ("notes in [1]", Filter::In("notes".to_owned(), vec![Scalar::Integer(1)])),
-        ("(k=5)", equals("k", Scalar::Integer(5))),
-        ("((k = true))", equals("k", Scalar::Bool(true))),
+        ("android = 1", equals("android", MetadataScalar::Integer(1))),
+        ("notes in [1]", MetadataFilter::In("notes".to_owned(), vec![MetadataScalar::Integer(1)])),
+        ("(k=5)", equals("k", MetadataScalar::Integer(5))),
+        ("((k = true))", equals("k", MetadataScalar::Bool(true))),
     ] {
-        assert_eq!(Filter::parse(written).unwrap(), meant, "{written}");
+        assert_eq!(MetadataFilter::parse(written).unwrap(), meant, "{written}");
     }
 }
 
 #[test]
 fn and_binds_tighter_than_or_and_not_tightest() {
-    let one = |key: &str| equals(key, Scalar::Integer(1));
-    let parsed = Filter::parse("a = 1 or b = 1 and not c = 1 and d = 1 OR not (a = 1 or b = 1)").unwrap();
-    let conjunction = Filter::And(vec![one("b"), Filter::Not(Box::new(one("c"))), one("d")]);
-    let negation = Filter::Not(Box::new(Filter::Or(vec![one("a"), one("b")])));
-    assert_eq!(parsed, Filter::Or(vec![one("a"), conjunction, negation]));
+    let one = |key: &str| equals(key, MetadataScalar::Integer(1));
+    let parsed =
+        MetadataFilter::parse("a = 1 or b = 1 and not c = 1 and d = 1 OR not (a = 1 or b = 1)").unwrap();
+    let conjunction = MetadataFilter::And(vec![one("b"), MetadataFilter::Not(Box::new(one("c"))), one("d")]);
+    let negation = MetadataFilter::Not(Box::new(MetadataFilter::Or(vec![one("a"), one("b")])));
+    assert_eq!(parsed, MetadataFilter::Or(vec![one("a"), conjunction, negation]));
 }
 
 #[test]
 fn example_of_the_documentation_parses() {
     let text = "lang = \"en\" and (year >= 2020 or not exists(draft)) and tag in [\"a\", 3]";
-    let filter = Filter::parse(text).unwrap();
-    let metadata = |json: serde_json::Value| Metadata::from_json(&json).unwrap();
+    let filter = MetadataFilter::parse(text).unwrap();
+    let metadata = |json: serde_json::Value| DocumentMetadata::from_json(&json).unwrap();
     assert!(filter.matches(&metadata(json!({"lang": "en", "year": 2021, "tag": 3, "draft": true}))));
     assert!(filter.matches(&metadata(json!({"lang": "en", "tag": ["b", "a"]}))));
     assert!(!filter.matches(&metadata(json!({"lang": "en", "draft": true, "tag": "a"}))));
@@ -112,7 +118,7 @@ fn broken_text_is_refused() {
         "\u{202e}k = 1",
         "k=01",
     ] {
-        assert_refused(Filter::parse(broken), "invalid_filter", "filter");
+        assert_refused(MetadataFilter::parse(broken), "invalid_filter", "filter");
     }
 }
 
@@ -126,37 +132,40 @@ fn what_the_credential_decides_cannot_be_filtered_on() {
         "_contexture = 1",
         "_contexture_readers in [1]",
     ] {
-        assert_refused(Filter::parse(text), "reserved_filter_key", "filter");
+        assert_refused(MetadataFilter::parse(text), "reserved_filter_key", "filter");
     }
 }
 
 #[test]
 fn limits_hold_at_their_edge() {
     let nested = |depth: usize| format!("{}k = 1{}", "(".repeat(depth - 1), " )".repeat(depth - 1));
-    assert!(Filter::parse(&nested(DEPTH_MAX)).is_ok());
-    for depth in [DEPTH_MAX + 1, 1_000, 5_000] {
-        assert_refused(Filter::parse(&nested(depth)), "filter_too_deep", "filter");
-        assert_refused(Filter::parse(&"not ".repeat(depth.min(4_000))), "filter_too_deep", "filter");
+    assert!(MetadataFilter::parse(&nested(FILTER_DEPTH_MAX)).is_ok());
+    for depth in [FILTER_DEPTH_MAX + 1, 1_000, 5_000] {
+        assert_refused(MetadataFilter::parse(&nested(depth)), "filter_too_deep", "filter");
+        assert_refused(MetadataFilter::parse(&"not ".repeat(depth.min(4_000))), "filter_too_deep", "filter");
     }
-    assert!(Filter::parse("k = 1 and ".repeat(40).trim_end_matches(" and ")).is_ok(), "wide is not deep");
+    assert!(
+        MetadataFilter::parse("k = 1 and ".repeat(40).trim_end_matches(" and ")).is_ok(),
+        "wide is not deep"
+    );
 
     let list = |values: usize| format!("k in [{}]", vec!["1"; values].join(","));
-    assert!(Filter::parse(&list(TERMS_MAX - 1)).is_ok(), "the comparison counts as one");
-    assert_refused(Filter::parse(&list(TERMS_MAX)), "filter_too_large", "filter");
+    assert!(MetadataFilter::parse(&list(FILTER_TERMS_MAX - 1)).is_ok(), "the comparison counts as one");
+    assert_refused(MetadataFilter::parse(&list(FILTER_TERMS_MAX)), "filter_too_large", "filter");
     let chain = |terms: usize| vec!["k=1"; terms].join(" or ");
-    assert!(Filter::parse(&chain(TERMS_MAX)).is_ok());
-    assert_refused(Filter::parse(&chain(TERMS_MAX + 1)), "filter_too_large", "filter");
+    assert!(MetadataFilter::parse(&chain(FILTER_TERMS_MAX)).is_ok());
+    assert_refused(MetadataFilter::parse(&chain(FILTER_TERMS_MAX + 1)), "filter_too_large", "filter");
 
     let padded = |bytes: usize| format!("{:<bytes$}", "k = 1");
-    assert!(Filter::parse(&padded(TEXT_BYTES_MAX)).is_ok());
-    assert_refused(Filter::parse(&padded(TEXT_BYTES_MAX + 1)), "filter_too_long", "filter");
+    assert!(MetadataFilter::parse(&padded(FILTER_TEXT_BYTES_MAX)).is_ok());
+    assert_refused(MetadataFilter::parse(&padded(FILTER_TEXT_BYTES_MAX + 1)), "filter_too_long", "filter");
 }
 
 #[test]
 fn meaning_of_each_filter() {
     let metadata =
         json!({"lang": "en", "year": 2024, "tags": ["a", 3, 7.5], "none": [], "flag": false, "zero": -0.0});
-    let metadata = Metadata::from_json(&metadata).unwrap();
+    let metadata = DocumentMetadata::from_json(&metadata).unwrap();
     for (text, holds) in [
         ("lang = \"en\"", true),
         ("lang = \"EN\"", false),
@@ -193,20 +202,29 @@ fn meaning_of_each_filter() {
         ("exists(missing) or exists(lang)", true),
         ("exists(missing) and exists(lang)", false),
     ] {
-        assert_eq!(Filter::parse(text).unwrap().matches(&metadata), holds, "{text}");
+        assert_eq!(MetadataFilter::parse(text).unwrap().matches(&metadata), holds, "{text}");
     }
-    assert!(Filter::And(Vec::new()).matches(&metadata));
-    assert!(!Filter::Or(Vec::new()).matches(&metadata));
-    let between = Bounds { gt: Some(3.0), lt: Some(7.0), ..Bounds::default() };
-    assert!(!Filter::Range("tags".to_owned(), between).matches(&metadata), "one value within all bounds");
-    assert!(Filter::Range("year".to_owned(), Bounds::default()).matches(&metadata), "any number");
-    assert!(!Filter::Range("lang".to_owned(), Bounds::default()).matches(&metadata), "but a number");
+    assert!(MetadataFilter::And(Vec::new()).matches(&metadata));
+    assert!(!MetadataFilter::Or(Vec::new()).matches(&metadata));
+    let between = NumericBounds { gt: Some(3.0), lt: Some(7.0), ..NumericBounds::default() };
+    assert!(
+        !MetadataFilter::Range("tags".to_owned(), between).matches(&metadata),
+        "one value within all bounds"
+    );
+    assert!(
+        MetadataFilter::Range("year".to_owned(), NumericBounds::default()).matches(&metadata),
+        "any number"
+    );
+    assert!(
+        !MetadataFilter::Range("lang".to_owned(), NumericBounds::default()).matches(&metadata),
+        "but a number"
+    );
 }
 
 proptest! {
     #[test]
     fn parsing_never_panics(text in "\\PC{0,40}|.{0,40}") {
-        let _ = Filter::parse(&text);
+        let _ = MetadataFilter::parse(&text);
     }
 
     #[test]
@@ -216,7 +234,7 @@ proptest! {
             "exists", "true", " ", "é", "\"",
         ]), 0..24)) {
         let text = tokens.concat();
-        if let Ok(filter) = Filter::parse(&text) {
+        if let Ok(filter) = MetadataFilter::parse(&text) {
             prop_assert!(!text.trim().is_empty(), "{:?}", filter);
         }
     }

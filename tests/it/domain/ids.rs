@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use contexture::domain::fence::{Verdict, decide};
 use contexture::domain::ids::{
-    ChunkId, CollectionId, ContentHash, DOCUMENT_ID_BYTES_MAX, DocumentId, Fields, NAME_BYTES_MAX, TenantId,
-    VERSION_MAX, Version, embedding_key,
+    ChunkId, CollectionId, ContentHash, DOCUMENT_ID_BYTES_MAX, DocumentId, FieldHasher, NAME_BYTES_MAX,
+    TenantId, VERSION_MAX, Version, derive_embedding_key,
 };
+use contexture::domain::version_fence::{FenceDecision, check_version_fence};
 use proptest::prelude::*;
 
 use super::assert_refused;
@@ -65,16 +65,16 @@ fn fence_table() {
     let (same, other) = (content_hash("same"), content_hash("other"));
     let head = Some((version(5), same));
     for (head, number, content, verdict) in [
-        (None, 1, same, Verdict::Apply),
-        (head, 4, same, Verdict::Superseded),
-        (head, 4, other, Verdict::Superseded),
-        (head, 5, same, Verdict::Duplicate),
-        (head, 5, other, Verdict::Conflict),
-        (head, 6, same, Verdict::Apply),
-        (head, 6, other, Verdict::Apply),
-        (head, VERSION_MAX, other, Verdict::Apply),
+        (None, 1, same, FenceDecision::Apply),
+        (head, 4, same, FenceDecision::Superseded),
+        (head, 4, other, FenceDecision::Superseded),
+        (head, 5, same, FenceDecision::Duplicate),
+        (head, 5, other, FenceDecision::Conflict),
+        (head, 6, same, FenceDecision::Apply),
+        (head, 6, other, FenceDecision::Apply),
+        (head, VERSION_MAX, other, FenceDecision::Apply),
     ] {
-        assert_eq!(decide(head, version(number), content), verdict, "{head:?} meets {number}");
+        assert_eq!(check_version_fence(head, version(number), content), verdict, "{head:?} meets {number}");
     }
 }
 
@@ -121,13 +121,13 @@ fn chunk_ids_do_not_change_between_releases() {
 #[test]
 fn fields_do_not_run_into_each_other() {
     let hash = |fields: &[&str]| {
-        let start = Fields::new("contexture test fields");
+        let start = FieldHasher::new("contexture test fields");
         fields.iter().fold(start, |hash, field| hash.field(field.as_bytes())).finish()
     };
     let lists: [&[&str]; 6] = [&[], &[""], &["", ""], &["ab"], &["a", "b"], &["", "ab"]];
     let distinct: BTreeSet<_> = lists.into_iter().map(hash).collect();
     assert_eq!(distinct.len(), lists.len());
-    assert_ne!(embedding_key("model", "text"), embedding_key("modelt", "ext"));
+    assert_ne!(derive_embedding_key("model", "text"), derive_embedding_key("modelt", "ext"));
 }
 
 #[test]

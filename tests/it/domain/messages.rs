@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use contexture::domain::ids::{ContentHash, Epoch};
-use contexture::domain::origin::Origin;
-use contexture::domain::task::{Envelope, Stage, Task};
+use contexture::domain::origin::MessageOrigin;
+use contexture::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 
 use crate::support::{collection, version_key};
 
@@ -15,10 +15,10 @@ fn golden(name: &str) -> String {
     fs::read_to_string(path).unwrap().trim_end().to_owned()
 }
 
-fn expected(document_id: &str, number: u64) -> Task {
+fn expected(document_id: &str, number: u64) -> IngestTask {
     let epoch: [u8; 32] = std::array::from_fn(|index| u8::try_from(index).unwrap());
     let hash: [u8; 32] = std::array::from_fn(|index| 0x11 * (15 - u8::try_from(index % 16).unwrap()));
-    Task {
+    IngestTask {
         key: version_key(&collection("acme", "handbook"), document_id, number),
         generation: 1,
         epoch: Epoch::from_bytes(epoch),
@@ -33,17 +33,17 @@ fn expected(document_id: &str, number: u64) -> Task {
 
 #[test]
 fn golden_messages_are_understood_and_written_alike() {
-    let chunk = Task {
+    let chunk = IngestTask {
         body_bytes: 1_024,
         accepted_ms: 1_795_000_000_000,
         ..expected("guides/Zürich \"notes\".md", 42)
     };
     let text = |text: &str| Some(text.to_owned());
     let trace = text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-    let origin = Origin::new(text("m-1"), text("c-1"), text("answers"), trace);
-    let published = Task { origin, ..chunk.clone() };
-    let embed = Task { generation: 2, attempt: 7, ..expected("a", 1) };
-    let index = Task {
+    let origin = MessageOrigin::new(text("m-1"), text("c-1"), text("answers"), trace);
+    let published = IngestTask { origin, ..chunk.clone() };
+    let embed = IngestTask { generation: 2, attempt: 7, ..expected("a", 1) };
+    let index = IngestTask {
         generation: u32::MAX,
         deletes: true,
         body_bytes: 0,
@@ -51,15 +51,15 @@ fn golden_messages_are_understood_and_written_alike() {
         ..expected("a", u64::MAX >> 1)
     };
     for (name, stage, task) in [
-        ("chunk_v1.json", Stage::Chunk, chunk),
-        ("chunk_v1_origin.json", Stage::Chunk, published),
-        ("embed_v1.json", Stage::Embed, embed),
-        ("index_v1.json", Stage::Index, index),
+        ("chunk_v1.json", IngestStage::Chunk, chunk),
+        ("chunk_v1_origin.json", IngestStage::Chunk, published),
+        ("embed_v1.json", IngestStage::Embed, embed),
+        ("index_v1.json", IngestStage::Index, index),
     ] {
         let stored = golden(name);
-        let decoded: Envelope = serde_json::from_str(&stored).unwrap();
+        let decoded: TaskEnvelope = serde_json::from_str(&stored).unwrap();
         assert_eq!(decoded.clone().open(), (stage, task.clone()), "{name}");
-        assert_eq!(Envelope::new(stage, task), decoded);
+        assert_eq!(TaskEnvelope::new(stage, task), decoded);
         assert_eq!(serde_json::to_string(&decoded).unwrap(), stored, "{name}: same bytes");
     }
 }
@@ -76,18 +76,18 @@ fn foreign_messages_are_errors() {
         ("null".to_owned(), "nothing"),
         ("[".repeat(100_000), "deep nesting"),
     ] {
-        assert!(serde_json::from_str::<Envelope>(&foreign).is_err(), "{why}");
+        assert!(serde_json::from_str::<TaskEnvelope>(&foreign).is_err(), "{why}");
     }
     let newer = known.replace("\"attempt\"", "\"added_later\":1,\"attempt\"");
-    assert!(serde_json::from_str::<Envelope>(&newer).is_ok(), "a newer worker may add fields");
+    assert!(serde_json::from_str::<TaskEnvelope>(&newer).is_ok(), "a newer worker may add fields");
 }
 
 #[test]
 fn stages_are_known_by_name() {
-    for stage in Stage::ALL {
-        assert_eq!(Stage::from_name(stage.name()), Some(stage));
+    for stage in IngestStage::ALL {
+        assert_eq!(IngestStage::from_name(stage.name()), Some(stage));
     }
     for unknown in ["", "Chunk", "chunk ", "submit"] {
-        assert_eq!(Stage::from_name(unknown), None);
+        assert_eq!(IngestStage::from_name(unknown), None);
     }
 }

@@ -1,23 +1,25 @@
 //! What producers publish: the parser and `schemas/submit.v1.json` agree, golden messages stay
 //! readable, and every refusal says where.
 
-use contexture::domain::document::{Acl, Description};
-use contexture::domain::producer::{Content, Position, Rejection, SubmitV1, VALUES_MAX, addressee};
+use contexture::domain::document::{DocumentAcl, DocumentDescription};
+use contexture::domain::submit_message::{
+    JsonPosition, MESSAGE_VALUES_MAX, MessageRejection, SubmitMessageV1, SubmittedContent, parse_routing_key,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::schemas::schema;
 use crate::support::{BODY_BYTES_MAX, document, groups, principal, version};
 
-fn decode(message: &Value) -> Result<SubmitV1, Rejection> {
-    SubmitV1::decode(&serde_json::to_vec(message).unwrap())
+fn decode(message: &Value) -> Result<SubmitMessageV1, MessageRejection> {
+    SubmitMessageV1::decode(&serde_json::to_vec(message).unwrap())
 }
 
 /// Decodes, and checks what needs a caller and a limit as well.
-fn accept(message: &Value) -> Result<(), Rejection> {
+fn accept(message: &Value) -> Result<(), MessageRejection> {
     let submit = decode(message)?;
     let submit = if submit.reference().is_some() { submit.inline("text".into()) } else { submit };
-    let home = addressee("acme.handbook").unwrap().collection;
+    let home = parse_routing_key("acme.handbook").unwrap().collection;
     submit.into_submission(&principal("acme"), home, BODY_BYTES_MAX).map(drop)
 }
 
@@ -151,7 +153,7 @@ fn what_only_the_parser_can_know_is_refused_by_it() {
 #[test]
 fn broken_json_is_refused_with_line_and_column() {
     let deep = [b"{\"a\":".as_slice(), &vec![b'['; 100_000]].concat();
-    let wide = format!("{{\n\"metadata\":{{\"a\":[{}]}}}}", "0,".repeat(VALUES_MAX));
+    let wide = format!("{{\n\"metadata\":{{\"a\":[{}]}}}}", "0,".repeat(MESSAGE_VALUES_MAX));
     for (message, code, line, column) in [
         (b"".as_slice(), "invalid_json", 1, 0),
         (b"\0", "invalid_json", 1, 1),
@@ -166,9 +168,9 @@ fn broken_json_is_refused_with_line_and_column() {
         (wide.as_bytes(), "too_many_values", 2, 131_085),
     ] {
         let shown = String::from_utf8_lossy(&message[..message.len().min(60)]).into_owned();
-        let rejection = SubmitV1::decode(message).unwrap_err();
+        let rejection = SubmitMessageV1::decode(message).unwrap_err();
         assert_eq!(rejection.code, code, "{shown}: {rejection}");
-        assert_eq!(rejection.position, Some(Position { line, column }), "{shown}: {rejection}");
+        assert_eq!(rejection.position, Some(JsonPosition { line, column }), "{shown}: {rejection}");
     }
 }
 
@@ -186,7 +188,7 @@ fn refusals_never_quote_a_value() {
         let value: Result<Value, _> = serde_json::from_str(&message);
         let rejection = match value {
             Ok(value) => accept(&value).unwrap_err(),
-            Err(_) => SubmitV1::decode(message.as_bytes()).unwrap_err(),
+            Err(_) => SubmitMessageV1::decode(message.as_bytes()).unwrap_err(),
         };
         assert!(!format!("{rejection:?}").contains(CANARY), "{rejection:?}");
     }
@@ -199,40 +201,40 @@ fn golden_messages_are_understood() {
         let bytes = std::fs::read(path).unwrap();
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         assert!(schema("submit.v1.json").is_valid(&value), "{name}");
-        SubmitV1::decode(&bytes).unwrap()
+        SubmitMessageV1::decode(&bytes).unwrap()
     };
     let full = golden("submit_v1_text.json");
     assert_eq!(full.document_id, document("guides/Zürich.md"));
     assert_eq!(full.version, Some(version(42)));
-    let Content::Inline { description, body, field } = full.content else { panic!("no body") };
+    let SubmittedContent::Inline { description, body, field } = full.content else { panic!("no body") };
     assert_eq!((&body[..], field), ("# Zürich\n\nAn \"example\".".as_bytes(), "text"));
     assert_eq!(description.title.as_deref(), Some("Zürich"));
     assert_eq!(description.media_type.as_deref(), Some("text/markdown"));
-    assert_eq!(description.acl, Acl::Groups(groups(&["board", "staff"])));
+    assert_eq!(description.acl, DocumentAcl::Groups(groups(&["board", "staff"])));
     assert_eq!(
         serde_json::to_value(&description.metadata).unwrap(),
         json!({"lang":"de","tags":["a",1,true]})
     );
     let bytes = golden("submit_v1_base64.json");
-    let inline = Content::Inline {
-        description: Description::default(),
+    let inline = SubmittedContent::Inline {
+        description: DocumentDescription::default(),
         body: b"\xff\xfeh\0i\0".as_slice().into(),
         field: "body_base64",
     };
     assert_eq!((bytes.version, bytes.content), (None, inline));
     let reference = golden("submit_v1_ref.json");
     assert_eq!(reference.reference(), Some("file:///srv/documents/a%20b.md"));
-    assert_eq!(golden("submit_v1_delete.json").content, Content::Delete);
+    assert_eq!(golden("submit_v1_delete.json").content, SubmittedContent::Delete);
 }
 
 #[test]
 fn routing_keys_name_tenant_and_collection() {
-    let key = addressee("acme.hand_book-2").unwrap();
+    let key = parse_routing_key("acme.hand_book-2").unwrap();
     assert_eq!((key.tenant.as_str(), key.collection.as_str()), ("acme", "hand_book-2"));
     for wrong in
         ["", "acme", "acme.", ".docs", "acme.docs.more", "Acme.docs", "acme.*", "_.docs", "acme/docs"]
     {
-        let rejection = addressee(wrong).unwrap_err();
+        let rejection = parse_routing_key(wrong).unwrap_err();
         assert_eq!((rejection.code, rejection.field.as_str()), ("invalid_routing_key", "routing_key"));
     }
 }
@@ -290,7 +292,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_decoded_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        if let Err(rejection) = SubmitV1::decode(&bytes) {
+        if let Err(rejection) = SubmitMessageV1::decode(&bytes) {
             prop_assert!(!rejection.code.is_empty());
         }
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use contexture::domain::document::{
-    Acl, Description, MEDIA_TYPE_BYTES_MAX, Submission, TITLE_BYTES_MAX, hash_content, reader_terms,
+    DocumentAcl, DocumentDescription, MEDIA_TYPE_BYTES_MAX, Submission, TITLE_BYTES_MAX, hash_content,
+    reader_terms,
 };
 use contexture::domain::ids::{CollectionId, TenantId};
-use contexture::domain::principal::{GROUP_BYTES_MAX, GROUPS_MAX, Principal, Scope};
+use contexture::domain::principal::{AccessScope, GROUP_BYTES_MAX, GROUPS_MAX, Principal};
 use contexture::fault::{Refusal, RefusalKind};
 
 use super::assert_refused;
@@ -15,7 +16,7 @@ use crate::support::{TENANT, deletion, document, groups, principal, submission};
 
 const BODY_BYTES_MAX: usize = 8;
 
-fn submit(description: Description, body: &[u8]) -> Result<Submission, Refusal> {
+fn submit(description: DocumentDescription, body: &[u8]) -> Result<Submission, Refusal> {
     let home = CollectionId::new("home").unwrap();
     let body = Bytes::copy_from_slice(body);
     Submission::new(&principal(TENANT), home, document("doc"), None, description, body, BODY_BYTES_MAX)
@@ -24,18 +25,26 @@ fn submit(description: Description, body: &[u8]) -> Result<Submission, Refusal> 
 #[test]
 fn bodies_at_their_limits() {
     for good in [&b"x"[..], b" ", b"\xff\0", &[b'x'; BODY_BYTES_MAX]] {
-        assert_eq!(submit(Description::default(), good).unwrap().body(), good);
+        assert_eq!(submit(DocumentDescription::default(), good).unwrap().body(), good);
     }
-    assert_refused(submit(Description::default(), b""), "empty_body", "body");
-    assert_refused(submit(Description::default(), &[b'x'; BODY_BYTES_MAX + 1]), "body_too_large", "body");
+    assert_refused(submit(DocumentDescription::default(), b""), "empty_body", "body");
+    assert_refused(
+        submit(DocumentDescription::default(), &[b'x'; BODY_BYTES_MAX + 1]),
+        "body_too_large",
+        "body",
+    );
 }
 
 #[test]
 fn titles_and_types_are_single_lines() {
-    let titled =
-        |title: &str| submit(Description { title: Some(title.to_owned()), ..Description::default() }, b"x");
+    let titled = |title: &str| {
+        submit(DocumentDescription { title: Some(title.to_owned()), ..DocumentDescription::default() }, b"x")
+    };
     let typed = |kind: &str| {
-        submit(Description { media_type: Some(kind.to_owned()), ..Description::default() }, b"x")
+        submit(
+            DocumentDescription { media_type: Some(kind.to_owned()), ..DocumentDescription::default() },
+            b"x",
+        )
     };
     assert!(titled(&"x".repeat(TITLE_BYTES_MAX)).is_ok() && typed(&"x".repeat(MEDIA_TYPE_BYTES_MAX)).is_ok());
     assert!(titled("").is_ok());
@@ -50,11 +59,11 @@ fn titles_and_types_are_single_lines() {
 #[test]
 fn content_hash_covers_body_and_description() {
     let described = [
-        Description::default(),
-        Description { title: Some("x".to_owned()), ..Description::default() },
-        Description { media_type: Some("x".to_owned()), ..Description::default() },
-        Description { acl: Acl::Groups(groups(&[])), ..Description::default() },
-        Description { acl: Acl::Groups(groups(&["x"])), ..Description::default() },
+        DocumentDescription::default(),
+        DocumentDescription { title: Some("x".to_owned()), ..DocumentDescription::default() },
+        DocumentDescription { media_type: Some("x".to_owned()), ..DocumentDescription::default() },
+        DocumentDescription { acl: DocumentAcl::Groups(groups(&[])), ..DocumentDescription::default() },
+        DocumentDescription { acl: DocumentAcl::Groups(groups(&["x"])), ..DocumentDescription::default() },
     ];
     let mut hashes: BTreeSet<_> = described.iter().map(|one| hash_content(one, b"body")).collect();
     hashes.insert(hash_content(&described[0], b"bodz"));
@@ -86,7 +95,7 @@ fn access_lists() {
         (Some(groups(&["*"])), groups(&[]), false),
         (Some(groups(&["a", "staff"])), groups(&["staff", "z"]), true),
     ] {
-        let acl = Acl::new(list.clone()).unwrap();
+        let acl = DocumentAcl::new(list.clone()).unwrap();
         assert_eq!(acl.admits(&reader), admitted, "{list:?} for {reader:?}");
         let shared = acl.terms().iter().any(|term| reader_terms(&reader).contains(term));
         assert_eq!(shared, admitted, "the terms say the same: {list:?} for {reader:?}");
@@ -97,10 +106,13 @@ fn access_lists() {
 fn groups_at_their_limits() {
     let many = |count: usize| (0..count).map(|number| format!("g{number}")).collect::<BTreeSet<_>>();
     let longest = "x".repeat(GROUP_BYTES_MAX);
-    assert!(Acl::new(Some(many(GROUPS_MAX))).is_ok() && Acl::new(Some(groups(&[&longest]))).is_ok());
-    assert_refused(Acl::new(Some(many(GROUPS_MAX + 1))), "too_many_groups", "acl");
+    assert!(
+        DocumentAcl::new(Some(many(GROUPS_MAX))).is_ok()
+            && DocumentAcl::new(Some(groups(&[&longest]))).is_ok()
+    );
+    assert_refused(DocumentAcl::new(Some(many(GROUPS_MAX + 1))), "too_many_groups", "acl");
     for bad in ["", "a\0", "a\nb", &format!("{longest}x")] {
-        assert_refused(Acl::new(Some(groups(&[bad]))), "invalid_group", "acl");
+        assert_refused(DocumentAcl::new(Some(groups(&[bad]))), "invalid_group", "acl");
         let caller = Principal::new(TenantId::new(TENANT).unwrap(), groups(&[bad]), BTreeSet::new());
         assert_refused(caller, "invalid_group", "groups");
     }
@@ -109,8 +121,8 @@ fn groups_at_their_limits() {
 #[test]
 fn writing_needs_the_scope() {
     let tenant = TenantId::new(TENANT).unwrap();
-    let reader = Principal::new(tenant, BTreeSet::new(), BTreeSet::from([Scope::Read])).unwrap();
+    let reader = Principal::new(tenant, BTreeSet::new(), BTreeSet::from([AccessScope::Read])).unwrap();
     let home = CollectionId::new("home").unwrap();
-    let refused = Submission::delete(&reader, home, document("doc"), None).unwrap_err();
+    let refused = Submission::deletion(&reader, home, document("doc"), None).unwrap_err();
     assert_eq!(refused.kind, RefusalKind::NotFound);
 }

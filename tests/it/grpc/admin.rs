@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use contexture::domain::ids::{CollectionKey, VersionKey};
-use contexture::domain::principal::Scope;
-use contexture::fault::Reason;
-use contexture::ports::generations::{BuildFailure, Generations};
-use contexture::ports::ledger::{Ending, Ledger};
+use contexture::domain::principal::AccessScope;
+use contexture::fault::FailureReason;
+use contexture::ports::generations::{GenerationBuildFailure, GenerationLedger};
+use contexture::ports::ledger::{Ledger, VersionOutcome};
 use contexture::server::grpc::proto::admin_service_client::AdminServiceClient;
 use contexture::server::grpc::proto::{
     ActivateReindexRequest, BuildPace, CollectionRequest, DropGenerationRequest, Generation, GenerationState,
@@ -50,7 +50,10 @@ impl Desk {
             keys.push(version_key(&home(), &id, 1));
         }
         ledger.store_spans(1, keys.iter().map(|key| (key.clone(), spans(1))).collect()).await.unwrap();
-        ledger.finish(keys.iter().map(|key| (key.clone(), Ending::Visible(1))).collect()).await.unwrap();
+        ledger
+            .finish(keys.iter().map(|key| (key.clone(), VersionOutcome::Visible(1))).collect())
+            .await
+            .unwrap();
         let server = Running::start(&scripted, limits(), Vec::new()).await;
         let client = AdminServiceClient::new(server.channel().await);
         Self { scripted, client, keys, _server: server }
@@ -164,7 +167,10 @@ async fn what_cannot_be_done_is_refused_with_its_reason() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "nothing_to_change"));
     let status = desk.client.rollback(docs()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "nothing_kept"));
-    let failure = BuildFailure { key: desk.keys[7].clone(), reason: Reason::new("too_many_chunks", "300") };
+    let failure = GenerationBuildFailure {
+        key: desk.keys[7].clone(),
+        reason: FailureReason::new("too_many_chunks", "300"),
+    };
     desk.scripted.admin.ledger.fail_preparing(2, vec![failure]).await.unwrap();
     desk.build(2, 300).await;
     let status = desk.client.activate_reindex(activate).await.unwrap_err();
@@ -190,9 +196,9 @@ async fn what_cannot_be_done_is_refused_with_its_reason() {
 #[tokio::test]
 async fn only_who_may_looks_after_collections() {
     let scripted = Arc::new(Scripted::default());
-    let all = [Scope::Read, Scope::Write];
+    let all = [AccessScope::Read, AccessScope::Write];
     let keys =
-        vec![key("user", "canary-user-key-1", &all), key("admin", "canary-admin-key", &[Scope::Admin])];
+        vec![key("user", "canary-user-key-1", &all), key("admin", "canary-admin-key", &[AccessScope::Admin])];
     let server = Running::start(&scripted, limits(), keys).await;
     let ledger = &scripted.admin.ledger;
     ledger.ensure_collection(&collection("acme", "docs"), "", epoch("one")).await.unwrap();

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use contexture::domain::principal::Scope;
+use contexture::domain::principal::AccessScope;
 use contexture::server::grpc::proto;
-use contexture::server::{ServeError, run};
+use contexture::server::{ServeError, run_server};
 use contexture::telemetry::{self, LogFormat};
 use tokio::net::TcpListener;
 use tonic::{Code, Request};
@@ -26,7 +26,8 @@ fn bearer<T>(message: T, key: &str) -> Request<T> {
 }
 
 async fn guarded(scripted: &Arc<Scripted>) -> Running {
-    let keys = vec![key("reader", READER, &[Scope::Read]), key("writer", WRITER, &[Scope::Write])];
+    let keys =
+        vec![key("reader", READER, &[AccessScope::Read]), key("writer", WRITER, &[AccessScope::Write])];
     Running::start(scripted, limits(), keys).await
 }
 
@@ -95,7 +96,7 @@ async fn a_scope_that_is_missing_looks_like_nothing_there() {
 async fn without_credentials_only_loopback_is_served() {
     let services = services(&Arc::new(Scripted::default()), Vec::new());
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let refused = run(listener, services, limits(), std::future::pending()).await.unwrap_err();
+    let refused = run_server(listener, services, limits(), std::future::pending()).await.unwrap_err();
     assert!(matches!(&refused, ServeError::Refused(refusal) if refusal.code == "no_credentials"));
     assert!(refused.to_string().contains("not loopback"), "{refused}");
 }
@@ -119,7 +120,7 @@ impl Write for Captured {
 async fn no_key_is_ever_logged() {
     let captured = Captured::default();
     let writer = captured.clone();
-    let subscriber = telemetry::subscriber("trace", LogFormat::Json, move || writer.clone()).unwrap();
+    let subscriber = telemetry::log_subscriber("trace", LogFormat::Json, move || writer.clone()).unwrap();
     let _guard = tracing::subscriber::set_default(subscriber);
     let server = guarded(&Arc::new(Scripted::default())).await;
     let mut client = server.context().await;

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::context::answer::{Citation, Degraded, Passage, TraceEntry, Verdict};
-use contexture::domain::chunk::Span;
-use contexture::domain::document::Acl;
+use contexture::context::answer::{AnswerDegradation, CandidateTrace, CandidateVerdict, Citation, Passage};
+use contexture::domain::chunk::TextSpan;
+use contexture::domain::document::DocumentAcl;
 use contexture::domain::ids::{
     ChunkId, CollectionId, ContentHash, DocumentId, TenantId, Version, VersionKey,
 };
-use contexture::domain::metadata::{Scalar, Value};
-use contexture::fault::{Reason, Refusal, RefusalKind};
-use contexture::ports::ledger::{Intake, Receipt, State, VersionRecord};
+use contexture::domain::metadata::{MetadataScalar, MetadataValue};
+use contexture::fault::{FailureReason, Refusal, RefusalKind};
+use contexture::ports::ledger::{IntakeDecision, SubmissionReceipt, VersionRecord, VersionState};
 use contexture::server::grpc::proto;
-use contexture::server::status::{MESSAGE_BYTES_MAX, code, from_refusal};
+use contexture::server::status::{MESSAGE_BYTES_MAX, grpc_code, status_from_refusal};
 use prost_types::value::Kind;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -51,18 +51,18 @@ fn every_kind_of_refusal_has_its_code() {
         (RefusalKind::Internal, Code::Internal),
     ];
     for (kind, expected) in table {
-        let status = from_refusal(&Refusal::new(kind, "some_code", "some.field", "said"));
-        assert_eq!((code(kind), status.code()), (expected, expected));
+        let status = status_from_refusal(&Refusal::new(kind, "some_code", "some.field", "said"));
+        assert_eq!((grpc_code(kind), status.code()), (expected, expected));
         assert_eq!(reason(&status), "some_code");
         assert_eq!(status.get_details_bad_request().is_some(), kind == RefusalKind::Invalid);
         // What went wrong inside is not told.
         let inside = matches!(kind, RefusalKind::Internal | RefusalKind::Unavailable);
         assert_eq!(status.message().contains("said"), !inside);
     }
-    let status = from_refusal(&Refusal::exhausted("full", Duration::from_millis(250), "full"));
+    let status = status_from_refusal(&Refusal::exhausted("full", Duration::from_millis(250), "full"));
     let retry = status.get_details_retry_info().unwrap();
     assert_eq!(retry.retry_delay, Some(Duration::from_millis(250)));
-    let long = from_refusal(&Refusal::invalid("long", &"f".repeat(10_000), "é".repeat(10_000)));
+    let long = status_from_refusal(&Refusal::invalid("long", &"f".repeat(10_000), "é".repeat(10_000)));
     assert!(long.message().len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
     assert!(field(&long).len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
 }
@@ -101,13 +101,16 @@ async fn a_submission_arrives_as_it_was_sent() {
     assert_eq!(description.title.as_deref(), Some("Title"));
     assert_eq!(description.media_type.as_deref(), Some("text/plain"));
     let value = |key: &str| description.metadata.get(key).unwrap().clone();
-    assert_eq!(value("year"), Value::One(Scalar::Integer(2024)));
-    assert_eq!(value("ratio"), Value::One(Scalar::Float(0.5)));
-    assert_eq!(value("draft"), Value::One(Scalar::Bool(false)));
-    assert_eq!(value("tags"), Value::Many(vec![Scalar::Text("a".to_owned()), Scalar::Integer(3)]));
-    let acls: Vec<&Acl> = seen.iter().map(|one| &one.description().acl).collect();
-    let group = Acl::Groups(BTreeSet::from(["engineering".to_owned()]));
-    assert_eq!(acls, [&Acl::Tenant, &Acl::Groups(BTreeSet::new()), &group]);
+    assert_eq!(value("year"), MetadataValue::One(MetadataScalar::Integer(2024)));
+    assert_eq!(value("ratio"), MetadataValue::One(MetadataScalar::Float(0.5)));
+    assert_eq!(value("draft"), MetadataValue::One(MetadataScalar::Bool(false)));
+    assert_eq!(
+        value("tags"),
+        MetadataValue::Many(vec![MetadataScalar::Text("a".to_owned()), MetadataScalar::Integer(3)])
+    );
+    let acls: Vec<&DocumentAcl> = seen.iter().map(|one| &one.description().acl).collect();
+    let group = DocumentAcl::Groups(BTreeSet::from(["engineering".to_owned()]));
+    assert_eq!(acls, [&DocumentAcl::Tenant, &DocumentAcl::Groups(BTreeSet::new()), &group]);
 }
 
 #[tokio::test]
@@ -145,17 +148,18 @@ async fn bad_submissions_name_their_field() {
 
 #[tokio::test]
 async fn receipts_say_how_it_was_decided() {
-    let decide = |intake: Intake| {
+    let decide = |intake: IntakeDecision| {
         Arc::new(Scripted {
             on_submit: Box::new(move |_| {
-                Ok(vec![Receipt { version: Version::new(9).unwrap(), intake, task: None }])
+                Ok(vec![SubmissionReceipt { version: Version::new(9).unwrap(), intake, task: None }])
             }),
             ..Scripted::default()
         })
     };
-    for (intake, shown) in
-        [(Intake::Duplicate, proto::Intake::Duplicate), (Intake::Superseded, proto::Intake::Superseded)]
-    {
+    for (intake, shown) in [
+        (IntakeDecision::Duplicate, proto::Intake::Duplicate),
+        (IntakeDecision::Superseded, proto::Intake::Superseded),
+    ] {
         let server = Running::start(&decide(intake), limits(), Vec::new()).await;
         let delete = proto::DeleteRequest {
             collection: "docs".to_owned(),
@@ -165,7 +169,7 @@ async fn receipts_say_how_it_was_decided() {
         let receipt = server.ingest().await.delete(delete).await.unwrap().into_inner();
         assert_eq!((receipt.version, receipt.intake()), (9, shown));
     }
-    let server = Running::start(&decide(Intake::Conflict), limits(), Vec::new()).await;
+    let server = Running::start(&decide(IntakeDecision::Conflict), limits(), Vec::new()).await;
     let status = server.ingest().await.submit(submission("a", 1)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "version_conflict"));
 }
@@ -179,8 +183,8 @@ async fn a_document_shows_its_history() {
             document_id: DocumentId::new("a").unwrap(),
             version: Version::new(2).unwrap(),
         },
-        state: State::Dead,
-        reason: Some(Reason::new("unsupported_type", "sniffed image/png")),
+        state: VersionState::Dead,
+        reason: Some(FailureReason::new("unsupported_type", "sniffed image/png")),
         deletes: false,
         content_hash: ContentHash::from_bytes([1; 32]),
         body_bytes: 5,
@@ -276,7 +280,8 @@ async fn a_query_arrives_and_its_refusal_returns() {
 fn an_answer_is_told_in_full() {
     let document_id = DocumentId::new("a").unwrap();
     let version = Version::new(2).unwrap();
-    let citation = Citation { document_id: document_id.clone(), version, span: Span { start: 1, end: 5 } };
+    let citation =
+        Citation { document_id: document_id.clone(), version, span: TextSpan { start: 1, end: 5 } };
     let chunk_id = ChunkId::derive(
         &contexture::domain::ids::Epoch::from_bytes([0; 32]),
         &VersionKey {
@@ -288,7 +293,7 @@ fn an_answer_is_told_in_full() {
         &ContentHash::from_bytes([0; 32]),
         0,
     );
-    let entry = |verdict| TraceEntry {
+    let entry = |verdict| CandidateTrace {
         chunk_id,
         citation: Some(citation.clone()),
         score: 0.5,
@@ -297,19 +302,22 @@ fn an_answer_is_told_in_full() {
         tokens: 9,
         verdict,
     };
-    let answer = contexture::context::answer::Answer {
-        degraded: vec![Degraded::Dense, Degraded::Refill],
+    let answer = contexture::context::answer::ContextAnswer {
+        degraded: vec![AnswerDegradation::Dense, AnswerDegradation::Refill],
         passages: vec![Passage {
             document_id,
             version,
-            span: Span { start: 1, end: 5 },
+            span: TextSpan { start: 1, end: 5 },
             section: "Law".to_owned(),
             heading: "A > B".to_owned(),
             score: 0.5,
             text: "text".to_owned(),
             also: vec![citation.clone()],
         }],
-        trace: vec![entry(Verdict::Kept { passage: 1 }), entry(Verdict::DuplicateOf { of: chunk_id })],
+        trace: vec![
+            entry(CandidateVerdict::Kept { passage: 1 }),
+            entry(CandidateVerdict::DuplicateOf { of: chunk_id }),
+        ],
         ..answer()
     };
 

@@ -71,7 +71,8 @@ async fn clients_of_the_older_reflection_find_the_services_too() {
 async fn health_answers_without_a_key_while_the_server_is_full() {
     let scripted = Arc::new(Scripted::holding());
     let limits = ServerLimits { requests_in_flight_max: 1, ..limits() };
-    let keys = vec![key("reader", "some-secret-key-0001", &[contexture::domain::principal::Scope::Read])];
+    let keys =
+        vec![key("reader", "some-secret-key-0001", &[contexture::domain::principal::AccessScope::Read])];
     let server = Running::start(&scripted, limits, keys).await;
     let mut client = server.context().await;
     let mut request = tonic::Request::new(question());

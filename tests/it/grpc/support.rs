@@ -9,26 +9,26 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::config::ServerLimits;
-use contexture::config::credential::ApiKey;
-use contexture::context::answer::{Answer, Ranking, Timings};
-use contexture::context::request::{Assembly, Query};
+use contexture::config::api_keys::HashedApiKey;
+use contexture::context::answer::{ContextAnswer, QueryTimings, SearchAnswer};
+use contexture::context::request::{AssemblyRequest, ContextQuery};
 use contexture::domain::document::Submission;
 use contexture::domain::ids::{CollectionId, CollectionKey, DocumentId, TenantId, Version};
-use contexture::domain::principal::{Principal, Scope};
+use contexture::domain::principal::{AccessScope, Principal};
 use contexture::fault::Refusal;
-use contexture::jobs::audit::{Progress, Report};
-use contexture::jobs::compare::{Asking, Comparison};
-use contexture::jobs::reindex::Reindexing;
-use contexture::jobs::repair::Repaired;
-use contexture::ports::clock::Clock;
-use contexture::ports::generations::BuildPace;
-use contexture::ports::ledger::{Intake, Ledger, Receipt, VersionRecord};
+use contexture::jobs::audit::{AuditProgress, AuditReport};
+use contexture::jobs::reindex::ReindexControl;
+use contexture::jobs::repair::RepairOutcome;
+use contexture::lab::compare::{ComparisonRequest, GenerationComparison};
+use contexture::ports::clock::WallClock;
+use contexture::ports::generations::GenerationBuildPace;
+use contexture::ports::ledger::{IntakeDecision, Ledger, SubmissionReceipt, VersionRecord};
 use contexture::server::auth::Authenticator;
-use contexture::server::grpc::GatedServices;
+use contexture::server::grpc::GrpcServices;
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
 use contexture::server::grpc::proto::{AssembleRequest, SubmitRequest};
-use contexture::server::{AdminApi, ContextApi, IngestApi, ServeError, Services, run};
+use contexture::server::{AdminApi, ApiServices, ContextApi, IngestApi, ServeError, run_server};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -41,9 +41,9 @@ use crate::support::epoch;
 
 pub(super) const BODY_BYTES_MAX: usize = 1000;
 
-type OnSubmit = Box<dyn Fn(&[Submission]) -> Result<Vec<Receipt>, Refusal> + Send + Sync>;
+type OnSubmit = Box<dyn Fn(&[Submission]) -> Result<Vec<SubmissionReceipt>, Refusal> + Send + Sync>;
 type OnDocument = Box<dyn Fn(&Principal) -> Result<Vec<VersionRecord>, Refusal> + Send + Sync>;
-type OnQuery = Box<dyn Fn(&Query) -> Result<(), Refusal> + Send + Sync>;
+type OnQuery = Box<dyn Fn(&ContextQuery) -> Result<(), Refusal> + Send + Sync>;
 
 /// Both services: answers as told, holds calls until let go, remembers what it saw.
 pub(super) struct Scripted {
@@ -52,7 +52,7 @@ pub(super) struct Scripted {
     pub(super) on_query: OnQuery,
     pub(super) admin: Arc<Collections>,
     pub(super) seen: Mutex<Vec<Vec<Submission>>>,
-    pub(super) queries: Mutex<Vec<Query>>,
+    pub(super) queries: Mutex<Vec<ContextQuery>>,
     pub(super) entered: watch::Sender<usize>,
     pub(super) leave: Semaphore,
 }
@@ -61,14 +61,14 @@ pub(super) struct Scripted {
 pub(super) struct Collections {
     pub(super) ledger: MemoryLedger,
     clock: Arc<ManualClock>,
-    reindexing: Reindexing,
+    reindexing: ReindexControl,
 }
 
 impl Default for Collections {
     fn default() -> Self {
         let clock = Arc::new(ManualClock::new());
         let ledger = MemoryLedger::new(clock.clone());
-        let reindexing = Reindexing::new(Arc::new(ledger.peer()), clock.clone());
+        let reindexing = ReindexControl::new(Arc::new(ledger.peer()), clock.clone());
         Self { ledger, clock, reindexing }
     }
 }
@@ -79,7 +79,7 @@ impl AdminApi for Collections {
         &self,
         collection: &CollectionKey,
         pipeline: &str,
-        pace: BuildPace,
+        pace: GenerationBuildPace,
     ) -> Result<(), Refusal> {
         self.reindexing.start(collection, pipeline, epoch(pipeline), pace).await.map(|_| ())
     }
@@ -88,25 +88,26 @@ impl AdminApi for Collections {
         &self,
         collection: &CollectionKey,
         repair: bool,
-        mut show: Box<dyn FnMut(Progress, u64) + Send>,
-    ) -> Result<Repaired, Refusal> {
+        mut show: Box<dyn FnMut(AuditProgress, u64) + Send>,
+    ) -> Result<RepairOutcome, Refusal> {
         let counts = self.ledger.counts(collection).await?;
-        show(Progress { done: 1, total: 2 }, 0);
-        let found = Report { documents: counts.documents, missing: 3, orphan: 1, ..Report::default() };
-        Ok(Repaired { found, mended: if repair { 4 } else { 0 }, ..Repaired::default() })
+        show(AuditProgress { done: 1, total: 2 }, 0);
+        let found =
+            AuditReport { documents: counts.documents, missing: 3, orphan: 1, ..AuditReport::default() };
+        Ok(RepairOutcome { found, mended: if repair { 4 } else { 0 }, ..RepairOutcome::default() })
     }
 
     async fn compare(
         &self,
         _: &Principal,
         collection: &CollectionId,
-        _: Asking,
+        _: ComparisonRequest,
         _: Box<dyn FnMut(usize, usize) + Send>,
-    ) -> Result<Comparison, Refusal> {
+    ) -> Result<GenerationComparison, Refusal> {
         Err(Refusal::not_found("no_reindex", format!("no generation of '{collection}' is being built")))
     }
 
-    fn reindexing(&self) -> &Reindexing {
+    fn reindexing(&self) -> &ReindexControl {
         &self.reindexing
     }
 
@@ -146,13 +147,13 @@ impl Scripted {
     }
 }
 
-pub(super) fn accepted(submission: &Submission) -> Receipt {
+pub(super) fn accepted(submission: &Submission) -> SubmissionReceipt {
     let version = submission.version().unwrap_or(Version::new(1).unwrap());
-    Receipt { version, intake: Intake::Accepted, task: None }
+    SubmissionReceipt { version, intake: IntakeDecision::Accepted, task: None }
 }
 
-pub(super) fn answer() -> Answer {
-    Answer {
+pub(super) fn answer() -> ContextAnswer {
+    ContextAnswer {
         context: "a context".to_owned(),
         tokens: 2,
         budget: 100,
@@ -165,13 +166,13 @@ pub(super) fn answer() -> Answer {
         continuation: String::new(),
         bound: 1.0,
         trace: Vec::new(),
-        timings: Timings::default(),
+        timings: QueryTimings::default(),
     }
 }
 
 #[async_trait]
 impl IngestApi for Scripted {
-    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Receipt>, Refusal> {
+    async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         self.pass().await;
         self.seen.lock().unwrap().push(submissions.clone());
         (self.on_submit)(&submissions)
@@ -194,18 +195,27 @@ impl IngestApi for Scripted {
 
 #[async_trait]
 impl ContextApi for Scripted {
-    async fn assemble(&self, query: Query, assembly: Assembly) -> Result<Answer, Refusal> {
+    async fn assemble(
+        &self,
+        query: ContextQuery,
+        assembly: AssemblyRequest,
+    ) -> Result<ContextAnswer, Refusal> {
         self.pass().await;
         self.queries.lock().unwrap().push(query.clone());
         (self.on_query)(&query)?;
-        Ok(Answer { budget: assembly.budget, ..answer() })
+        Ok(ContextAnswer { budget: assembly.budget, ..answer() })
     }
 
-    async fn search(&self, query: Query) -> Result<Ranking, Refusal> {
+    async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         self.pass().await;
         self.queries.lock().unwrap().push(query.clone());
         (self.on_query)(&query)?;
-        Ok(Ranking { results: Vec::new(), snapshot: 7, degraded: Vec::new(), timings: Timings::default() })
+        Ok(SearchAnswer {
+            results: Vec::new(),
+            snapshot: 7,
+            degraded: Vec::new(),
+            timings: QueryTimings::default(),
+        })
     }
 }
 
@@ -229,17 +239,21 @@ pub(super) fn limits() -> ServerLimits {
     }
 }
 
-pub(super) fn key(name: &str, secret: &str, scopes: &[Scope]) -> ApiKey {
+pub(super) fn key(name: &str, secret: &str, scopes: &[AccessScope]) -> HashedApiKey {
     let principal = Principal::new(
         TenantId::new("acme").unwrap(),
         BTreeSet::from(["engineering".to_owned()]),
         scopes.iter().copied().collect::<BTreeSet<_>>(),
     );
-    ApiKey { name: name.to_owned(), principal: principal.unwrap(), hash: blake3::hash(secret.as_bytes()) }
+    HashedApiKey {
+        name: name.to_owned(),
+        principal: principal.unwrap(),
+        hash: blake3::hash(secret.as_bytes()),
+    }
 }
 
-pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services {
-    Services {
+pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<HashedApiKey>) -> ApiServices {
+    ApiServices {
         ingest: Arc::clone(scripted) as Arc<dyn IngestApi>,
         context: Arc::clone(scripted) as Arc<dyn ContextApi>,
         admin: scripted.admin.clone(),
@@ -249,8 +263,8 @@ pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<ApiKey>) -> Services 
 }
 
 /// The services behind their gate, without a network: time can be paused.
-pub(super) fn gated(scripted: &Arc<Scripted>, limits: ServerLimits) -> GatedServices {
-    GatedServices::new(services(scripted, Vec::new()), limits)
+pub(super) fn gated(scripted: &Arc<Scripted>, limits: ServerLimits) -> GrpcServices {
+    GrpcServices::new(services(scripted, Vec::new()), limits)
 }
 
 /// A running server.
@@ -261,13 +275,17 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) async fn start(scripted: &Arc<Scripted>, limits: ServerLimits, keys: Vec<ApiKey>) -> Self {
+    pub(super) async fn start(
+        scripted: &Arc<Scripted>,
+        limits: ServerLimits,
+        keys: Vec<HashedApiKey>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, stopped) = oneshot::channel::<()>();
         let services = services(scripted, keys);
         let done = tokio::spawn(async move {
-            run(listener, services, limits, async move { stopped.await.unwrap_or(()) }).await
+            run_server(listener, services, limits, async move { stopped.await.unwrap_or(()) }).await
         });
         Self { address, shutdown, done }
     }

@@ -1,11 +1,11 @@
 //! Messages that can be accepted, and what is answered.
 
-use contexture::domain::event::Kind::{Accepted, Conflict, Duplicate, Superseded};
+use contexture::domain::event::EventKind::{Accepted, Conflict, Duplicate, Superseded};
 use contexture::domain::ids::VersionKey;
-use contexture::domain::origin::Origin;
-use contexture::domain::task::Stage;
+use contexture::domain::origin::MessageOrigin;
+use contexture::domain::task::IngestStage;
 use contexture::ports::broker::Broker;
-use contexture::ports::ledger::{Ending, Ledger};
+use contexture::ports::ledger::{Ledger, VersionOutcome};
 use serde_json::json;
 
 use super::{Desk, data, json_of, kinds, published, text};
@@ -35,8 +35,8 @@ async fn every_version_is_answered_by_the_fence() {
     assert_eq!(json!(latest), json!([null, 2, 2, 2, null, null, 9, null]));
     assert_eq!(data(&told[1])["latest_state"], "accepted");
     assert_eq!(data(&told[5])["deletes"], true);
-    assert_eq!(running.broker.depth(Stage::Chunk).await.unwrap(), 2);
-    assert_eq!(running.broker.depth(Stage::Index).await.unwrap(), 1, "a delete needs no chunks");
+    assert_eq!(running.broker.depth(IngestStage::Chunk).await.unwrap(), 2);
+    assert_eq!(running.broker.depth(IngestStage::Index).await.unwrap(), 1, "a delete needs no chunks");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +44,7 @@ async fn duplicate_says_where_the_version_stands() {
     let desk = Desk::new().await;
     let submitted = crate::support::submission(&collection(TENANT, "home"), "a", Some(1), "one");
     let task = desk.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap();
-    desk.ledger.finish(vec![(task.key, Ending::Visible(1))]).await.unwrap();
+    desk.ledger.finish(vec![(task.key, VersionOutcome::Visible(1))]).await.unwrap();
     desk.send(&text("a", Some(1), "one"));
     let (told, _) = desk.answers(1).await;
     assert_eq!((kinds(&told), data(&told[0])["latest_state"].clone()), (vec![Duplicate], json!("visible")));
@@ -80,13 +80,13 @@ async fn versions_of_a_document_stay_in_order_between_collections() {
 async fn message_is_known_to_its_answer_and_to_its_task() {
     let desk = Desk::new().await;
     let origin =
-        Origin::new(Some("m-1".to_owned()), None, Some("answers".to_owned()), Some(TRACE.to_owned()));
+        MessageOrigin::new(Some("m-1".to_owned()), None, Some("answers".to_owned()), Some(TRACE.to_owned()));
     let body = serde_json::to_vec(&text("a", Some(1), "one")).unwrap();
     desk.producers.send(published("acme.home", &body, origin.clone()));
     let (told, running) = desk.answers(1).await;
     let event = json_of(&told[0]);
     assert_eq!((event["correlationid"].clone(), event["traceparent"].clone()), (json!("m-1"), json!(TRACE)));
-    let mut chunks = running.broker.consume(Stage::Chunk).await.unwrap();
+    let mut chunks = running.broker.consume(IngestStage::Chunk).await.unwrap();
     let delivery = chunks.receive(1, std::time::Duration::ZERO).await.unwrap().remove(0);
     let (_, task) = delivery.envelope.unwrap().open();
     assert_eq!(task.origin, origin);

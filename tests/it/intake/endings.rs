@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::producers::MemoryProducers;
-use contexture::domain::event::{Event, Kind};
-use contexture::domain::origin::Origin;
-use contexture::domain::task::{Envelope, Stage, Task};
-use contexture::fault::{Fault, Reason};
+use contexture::domain::event::{DocumentEvent, EventKind};
+use contexture::domain::origin::MessageOrigin;
+use contexture::domain::task::{IngestStage, IngestTask, TaskEnvelope};
+use contexture::fault::{FailureReason, Fault};
 use contexture::ingest::worker;
-use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::ledger::{Ending, Ledger};
-use contexture::ports::producers::EventSink;
+use contexture::ports::broker::{Broker, OutgoingMessage};
+use contexture::ports::ledger::{Ledger, VersionOutcome};
+use contexture::ports::producers::ProducerEventSink;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -28,8 +28,8 @@ struct Failing {
 }
 
 #[async_trait]
-impl EventSink for Failing {
-    async fn publish(&self, events: Vec<Event>) -> Result<(), Fault> {
+impl ProducerEventSink for Failing {
+    async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault> {
         let counted =
             self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if counted.is_ok() {
@@ -40,25 +40,28 @@ impl EventSink for Failing {
 }
 
 /// Accepts a text as if a message had brought it.
-async fn accept(house: &House, version: u64, text: &str) -> Task {
+async fn accept(house: &House, version: u64, text: &str) -> IngestTask {
     let submitted = submission(&collection(TENANT, "home"), "a", Some(version), text);
     let task = house.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap();
-    Task { origin: Origin::new(Some("m-1".to_owned()), None, None, None), ..task }
+    IngestTask { origin: MessageOrigin::new(Some("m-1".to_owned()), None, None, None), ..task }
 }
 
 /// Runs the chunk stage over a task until so much is told and the queue is empty.
-async fn told(house: &House, task: Task, failures: u32, count: usize) -> Vec<Event> {
+async fn told(house: &House, task: IngestTask, failures: u32, count: usize) -> Vec<DocumentEvent> {
     let broker = Arc::new(MemoryBroker::new(house.clock.clone()));
     let producers = Arc::new(MemoryProducers::default());
     let sink = Arc::new(Failing { inner: producers.clone(), failures: AtomicU32::new(failures) });
-    broker.publish(vec![Outgoing::now(Envelope::new(Stage::Chunk, task))]).await.unwrap();
+    broker
+        .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task))])
+        .await
+        .unwrap();
     let stop = watch::Sender::new(false);
     let stages = house.stages_telling(broker.clone(), Some(sink));
-    let working = tokio::spawn(worker::run(stages, Stage::Chunk, stop.subscribe()));
+    let working = tokio::spawn(worker::run_worker(stages, IngestStage::Chunk, stop.subscribe()));
     let mut told = producers.told();
     timeout(PATIENCE, told.wait_for(|told| told.len() >= count)).await.expect("it is told").unwrap();
     let settled = async {
-        while broker.depth(Stage::Chunk).await.unwrap() > 0 {
+        while broker.depth(IngestStage::Chunk).await.unwrap() > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -73,7 +76,7 @@ async fn death_is_told_with_its_reason_to_who_sent_it() {
     let house = House::new().await;
     let task = accept(&house, 1, " \n ").await;
     let told = told(&house, task, 0, 1).await;
-    assert_eq!(kinds(&told), [Kind::Dead]);
+    assert_eq!(kinds(&told), [EventKind::Dead]);
     let reason = data(&told[0])["reason"].clone();
     assert_eq!((reason["code"].as_str(), reason["stage"].as_str()), (Some("empty_document"), Some("chunk")));
     assert_eq!(json_of(&told[0])["correlationid"], "m-1");
@@ -83,15 +86,18 @@ async fn death_is_told_with_its_reason_to_who_sent_it() {
 async fn ending_that_cannot_be_told_is_not_acknowledged_yet() {
     let house = House::new().await;
     let task = accept(&house, 1, " \n ").await;
-    assert_eq!(kinds(&told(&house, task, 3, 1).await), [Kind::Dead]);
+    assert_eq!(kinds(&told(&house, task, 3, 1).await), [EventKind::Dead]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ending_recorded_by_who_did_not_live_to_tell_is_told() {
     let cases = [
-        (Ending::Visible(1), Kind::Visible),
-        (Ending::Superseded, Kind::Superseded),
-        (Ending::Dead(Stage::Embed, Reason::new("embedder_rejected", "no")), Kind::Dead),
+        (VersionOutcome::Visible(1), EventKind::Visible),
+        (VersionOutcome::Superseded, EventKind::Superseded),
+        (
+            VersionOutcome::Dead(IngestStage::Embed, FailureReason::new("embedder_rejected", "no")),
+            EventKind::Dead,
+        ),
     ];
     for (ending, kind) in cases {
         let house = House::new().await;
@@ -99,7 +105,7 @@ async fn ending_recorded_by_who_did_not_live_to_tell_is_told() {
         house.ledger.finish(vec![(task.key.clone(), ending)]).await.unwrap();
         let told = told(&house, task, 0, 1).await;
         assert_eq!(kinds(&told), [kind]);
-        if kind == Kind::Dead {
+        if kind == EventKind::Dead {
             assert_eq!(data(&told[0])["reason"]["code"], "embedder_rejected");
         }
     }
@@ -110,6 +116,6 @@ async fn overtaken_version_is_told_as_superseded() {
     let house = House::new().await;
     let old = accept(&house, 1, "old text").await;
     let new = accept(&house, 2, "new text").await;
-    house.ledger.finish(vec![(new.key, Ending::Visible(1))]).await.unwrap();
-    assert_eq!(kinds(&told(&house, old, 0, 1).await), [Kind::Superseded]);
+    house.ledger.finish(vec![(new.key, VersionOutcome::Visible(1))]).await.unwrap();
+    assert_eq!(kinds(&told(&house, old, 0, 1).await), [EventKind::Superseded]);
 }

@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 
-use contexture::adapters::files::FileReferences;
-use contexture::domain::event::Kind;
+use contexture::adapters::file_references::FileReferences;
+use contexture::domain::event::EventKind;
 use contexture::ports::ledger::Ledger;
-use contexture::ports::producers::References;
+use contexture::ports::producers::BodyReferenceFetcher;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -116,7 +116,7 @@ async fn referred_body_is_stored_like_any_other() {
     desk.send(&referring(&url(house.path(), "root/link.md")));
     desk.send(&referring(&url(house.path(), "root/empty.md")));
     let (told, running) = desk.answers(3).await;
-    let accepted: Vec<_> = told.iter().filter(|event| event.kind() == Kind::Accepted).collect();
+    let accepted: Vec<_> = told.iter().filter(|event| event.kind() == EventKind::Accepted).collect();
     assert_eq!(accepted.len(), 1, "{:?}", kinds(&told));
     assert_eq!(codes(&told), ["body_ref_not_found", "empty_body"]);
     let key = version_key(&collection(TENANT, "home"), "a", 1);

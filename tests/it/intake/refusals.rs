@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use contexture::domain::event::Kind;
+use contexture::domain::event::EventKind;
 use contexture::fault::{Refusal, RefusalKind};
 use contexture::ports::ledger::Ledger;
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn bad_neighbours_do_not_hinder_good_ones() {
     desk.send(&text("a", None, &"x".repeat(BODY_BYTES_MAX + 1)));
     desk.send(&text("good-4", None, &"x".repeat(BODY_BYTES_MAX)));
     let (told, running) = desk.answers(11).await;
-    assert_eq!(told.iter().filter(|event| event.kind() == Kind::Accepted).count(), 4);
+    assert_eq!(told.iter().filter(|event| event.kind() == EventKind::Accepted).count(), 4);
     let mut refused = codes(&told);
     refused.sort();
     assert_eq!(
@@ -69,7 +69,7 @@ async fn tenant_is_written_only_by_its_producers() {
         message.user_id = user.map(str::to_owned);
         desk.producers.send(message);
         let (told, _) = desk.answers(1).await;
-        let expected = if admitted { Kind::Accepted } else { Kind::Rejected };
+        let expected = if admitted { EventKind::Accepted } else { EventKind::Rejected };
         assert_eq!(kinds(&told), [expected], "{users:?} {user:?} {tenant}");
         if !admitted {
             assert_eq!(codes(&told), ["tenant_forbidden"]);
@@ -100,7 +100,7 @@ async fn missing_collection_is_created_where_that_is_wanted() {
     desk.send_to("acme.new", &text("b", None, "two"));
     desk.send_to("acme.refused", &text("c", None, "three"));
     let (told, running) = desk.answers(3).await;
-    assert_eq!(kinds(&told), [Kind::Accepted, Kind::Accepted, Kind::Rejected]);
+    assert_eq!(kinds(&told), [EventKind::Accepted, EventKind::Accepted, EventKind::Rejected]);
     assert_eq!(codes(&told), ["invalid_pipeline"]);
     assert_eq!(asked.load(Ordering::SeqCst), 3, "once more for what was away, once per collection");
     assert!(running.ledger.collection(&collection("acme", "new")).await.unwrap().is_some());

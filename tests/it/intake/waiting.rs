@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::producers::MemoryProducers;
-use contexture::adapters::sqlite::{Database, SqliteLedger};
-use contexture::domain::event::{Event, Kind};
-use contexture::domain::task::Stage;
+use contexture::adapters::sqlite::{SqliteDatabase, SqliteLedger};
+use contexture::domain::event::{DocumentEvent, EventKind};
+use contexture::domain::task::IngestStage;
 use contexture::fault::Fault;
-use contexture::ingest::submit::Submitter;
-use contexture::ports::broker::{Broker, Consumer, Outgoing};
-use contexture::ports::producers::{Burial, EventSink, Producers, Submissions};
+use contexture::ingest::submit::DocumentSubmitter;
+use contexture::ports::broker::{Broker, BrokerConsumer, OutgoingMessage};
+use contexture::ports::producers::{ProducerEventSink, ProducerQueue, RejectedMessage, SubmissionConsumer};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
@@ -27,10 +27,10 @@ async fn nothing_is_lost_while_the_ledger_is_away() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let clock = Arc::new(ManualClock::new());
-    let ledger = Arc::new(SqliteLedger::new(Database::open(&path).unwrap(), clock.clone()));
+    let ledger = Arc::new(SqliteLedger::new(SqliteDatabase::open(&path).unwrap(), clock.clone()));
     let memory = Arc::new(MemoryLedger::new(clock.clone()));
     let broker = Arc::new(MemoryBroker::new(clock));
-    let submitter = || Submitter::new(ledger.clone(), broker.clone(), BODY_BYTES_MAX, BODY_BYTES_MAX);
+    let submitter = || DocumentSubmitter::new(ledger.clone(), broker.clone(), BODY_BYTES_MAX, BODY_BYTES_MAX);
     let desk = Desk::over(memory.clone(), broker.clone(), submitter(), ledger.clone()).await;
     let away = rusqlite::Connection::open(&path).unwrap();
     away.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -50,7 +50,7 @@ async fn nothing_is_lost_while_the_ledger_is_away() {
     again.intake.producers = producers.clone();
     again.intake.events = producers;
     let (told, _) = again.answers(1).await;
-    assert_eq!(kinds(&told), [Kind::Accepted]);
+    assert_eq!(kinds(&told), [EventKind::Accepted]);
 }
 
 /// Publishes only while it has a permit.
@@ -62,17 +62,17 @@ struct Gated {
 
 #[async_trait]
 impl Broker for Gated {
-    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Fault> {
+    async fn publish(&self, messages: Vec<OutgoingMessage>) -> Result<(), Fault> {
         self.waiting.notify_one();
         let _open = self.gate.acquire().await.unwrap();
         self.inner.publish(messages).await
     }
 
-    async fn consume(&self, stage: Stage) -> Result<Box<dyn Consumer>, Fault> {
+    async fn consume(&self, stage: IngestStage) -> Result<Box<dyn BrokerConsumer>, Fault> {
         self.inner.consume(stage).await
     }
 
-    async fn depth(&self, stage: Stage) -> Result<u64, Fault> {
+    async fn depth(&self, stage: IngestStage) -> Result<u64, Fault> {
         self.inner.depth(stage).await
     }
 
@@ -87,7 +87,7 @@ async fn full_intake_is_waited_for() {
     let memory = Arc::new(MemoryLedger::new(clock.clone()));
     let inner = MemoryBroker::new(clock.clone());
     let gated = Arc::new(Gated { inner, gate: Semaphore::new(0), waiting: Notify::new() });
-    let submitter = Submitter::new(memory.clone(), gated.clone(), 4096, 4096);
+    let submitter = DocumentSubmitter::new(memory.clone(), gated.clone(), 4096, 4096);
     let broker = Arc::new(MemoryBroker::new(clock));
     let desk = Desk::over(memory.clone(), broker, submitter, memory).await;
     let full = submission(&collection(TENANT, "home"), "first", None, &"x".repeat(4096));
@@ -101,7 +101,7 @@ async fn full_intake_is_waited_for() {
     assert_eq!(kinds(&running.producers.told().borrow()), []);
     gated.gate.add_permits(100);
     holding.await.unwrap().unwrap();
-    assert_eq!(kinds(&running.told(1).await), [Kind::Accepted]);
+    assert_eq!(kinds(&running.told(1).await), [EventKind::Accepted]);
     running.stop().await;
 }
 
@@ -120,21 +120,21 @@ impl Failing {
 }
 
 #[async_trait]
-impl Producers for Failing {
-    async fn submissions(&self) -> Result<Box<dyn Submissions>, Fault> {
+impl ProducerQueue for Failing {
+    async fn submissions(&self) -> Result<Box<dyn SubmissionConsumer>, Fault> {
         self.fails()?;
         self.inner.submissions().await
     }
 
-    async fn bury(&self, burials: Vec<Burial>) -> Result<(), Fault> {
+    async fn bury(&self, burials: Vec<RejectedMessage>) -> Result<(), Fault> {
         self.fails()?;
         self.inner.bury(burials).await
     }
 }
 
 #[async_trait]
-impl EventSink for Failing {
-    async fn publish(&self, events: Vec<Event>) -> Result<(), Fault> {
+impl ProducerEventSink for Failing {
+    async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault> {
         self.fails()?;
         self.inner.publish(events).await
     }
@@ -148,6 +148,6 @@ async fn broker_that_fails_is_tried_again_and_nothing_is_taken_in_twice() {
     desk.send(&text("a", Some(1), "one"));
     desk.send(&serde_json::json!([]));
     let (told, running) = desk.answers(2).await;
-    assert_eq!(kinds(&told), [Kind::Rejected, Kind::Accepted], "not a duplicate of itself");
+    assert_eq!(kinds(&told), [EventKind::Rejected, EventKind::Accepted], "not a duplicate of itself");
     assert_eq!(running.producers.buried().len(), 1);
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contexture::adapters::memory::broker::MemoryBroker;
-use contexture::adapters::sqlite::{Database, SqliteBroker};
-use contexture::domain::task::{Envelope, Stage};
-use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use contexture::adapters::sqlite::{SqliteBroker, SqliteDatabase};
+use contexture::domain::task::{IngestStage, TaskEnvelope};
+use contexture::ports::broker::{Broker, BrokerConsumer, BrokerDelivery, OutgoingMessage};
 use tokio::time::{Instant, timeout};
 
 use crate::support::clock::ManualClock;
@@ -41,25 +41,28 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     async fn publish(&self, ids: &[&str]) {
-        self.broker.publish(ids.iter().map(|id| Outgoing::now(message(id))).collect()).await.unwrap();
+        self.broker
+            .publish(ids.iter().map(|id| OutgoingMessage::immediate(message(id))).collect())
+            .await
+            .unwrap();
     }
 
     async fn publish_later(&self, id: &str, delay: Duration) {
-        self.broker.publish(vec![Outgoing { envelope: message(id), delay }]).await.unwrap();
+        self.broker.publish(vec![OutgoingMessage { envelope: message(id), delay }]).await.unwrap();
     }
 
-    async fn consumer(&self) -> Box<dyn Consumer> {
-        self.broker.consume(Stage::Chunk).await.unwrap()
+    async fn consumer(&self) -> Box<dyn BrokerConsumer> {
+        self.broker.consume(IngestStage::Chunk).await.unwrap()
     }
 
     /// Waits until the chunk stage has so many messages: a server tells late what it was told.
     async fn has_depth(&self, wanted: u64) {
-        let mut seen = self.broker.depth(Stage::Chunk).await.unwrap();
+        let mut seen = self.broker.depth(IngestStage::Chunk).await.unwrap();
         let began = Instant::now();
         while seen != wanted {
             assert!(began.elapsed() < PATIENCE, "the depth is {seen}, not {wanted}");
             tokio::task::yield_now().await;
-            seen = self.broker.depth(Stage::Chunk).await.unwrap();
+            seen = self.broker.depth(IngestStage::Chunk).await.unwrap();
         }
     }
 
@@ -85,12 +88,12 @@ impl Fixture {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message for the chunk stage about this document.
-fn message(id: &str) -> Envelope {
-    Envelope::new(Stage::Chunk, task(version_key(&collection(TENANT, "home"), id, 1)))
+fn message(id: &str) -> TaskEnvelope {
+    TaskEnvelope::new(IngestStage::Chunk, task(version_key(&collection(TENANT, "home"), id, 1)))
 }
 
 /// Exactly so many messages, in as many batches as they come in.
-async fn take(consumer: &mut Box<dyn Consumer>, messages: usize) -> Vec<Delivery> {
+async fn take(consumer: &mut Box<dyn BrokerConsumer>, messages: usize) -> Vec<BrokerDelivery> {
     let mut taken = Vec::new();
     while taken.len() < messages {
         let wanted = messages - taken.len();
@@ -102,12 +105,12 @@ async fn take(consumer: &mut Box<dyn Consumer>, messages: usize) -> Vec<Delivery
     taken
 }
 
-fn name(delivery: &Delivery) -> String {
+fn name(delivery: &BrokerDelivery) -> String {
     let (_, task) = delivery.envelope.clone().unwrap().open();
     task.key.document_id.to_string()
 }
 
-fn names(deliveries: &[Delivery]) -> Vec<String> {
+fn names(deliveries: &[BrokerDelivery]) -> Vec<String> {
     deliveries.iter().map(name).collect()
 }
 
@@ -146,7 +149,7 @@ async fn open_memory() -> Fixture {
     let clock = Arc::new(ManualClock::new());
     let broker = Arc::new(MemoryBroker::new(clock.clone()));
     let injected = broker.clone();
-    let inject: Inject = Box::new(move |bytes| injected.inject(Stage::Chunk, bytes).unwrap());
+    let inject: Inject = Box::new(move |bytes| injected.inject(IngestStage::Chunk, bytes).unwrap());
     Fixture { broker, time: Time::Manual(clock), inject: Some(inject), reopen: None, _keep: Box::new(()) }
 }
 
@@ -159,7 +162,7 @@ async fn open_sqlite() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     let clock = Arc::new(ManualClock::new());
-    let broker = SqliteBroker::new(Database::open(&path).unwrap(), clock.clone()).await.unwrap();
+    let broker = SqliteBroker::new(SqliteDatabase::open(&path).unwrap(), clock.clone()).await.unwrap();
     let foreign = rusqlite::Connection::open(&path).unwrap();
     let foreign = std::sync::Mutex::new(foreign);
     let inject: Inject = Box::new(move |bytes| {
@@ -170,7 +173,7 @@ async fn open_sqlite() -> Fixture {
     let reopen: Reopen = Box::new(move || {
         let (path, clock_again) = (path.clone(), clock_again.clone());
         Box::pin(async move {
-            let database = Database::open(&path).unwrap();
+            let database = SqliteDatabase::open(&path).unwrap();
             Arc::new(SqliteBroker::new(database, clock_again).await.unwrap()) as Arc<dyn Broker>
         })
     });

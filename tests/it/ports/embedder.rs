@@ -4,7 +4,7 @@ mod contract;
 
 use std::sync::Arc;
 
-use contexture::adapters::embedder::bundled::{self, Bundled};
+use contexture::adapters::embedder::bundled::{self, BundledEmbedder};
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::ports::embedder::Embedder;
 
@@ -36,7 +36,7 @@ async fn open_hash() -> Arc<dyn Embedder> {
 embedder_suite!(hash, open_hash);
 
 async fn open_bundled() -> Arc<dyn Embedder> {
-    Arc::new(Bundled::open().unwrap())
+    Arc::new(BundledEmbedder::open().unwrap())
 }
 
 embedder_suite!(in_the_binary, open_bundled);

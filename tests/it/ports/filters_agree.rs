@@ -4,14 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use contexture::adapters::edge::EdgeVectors;
+use contexture::adapters::edge::QdrantEdgeVectors;
 use contexture::adapters::tantivy::TantivyIndex;
-use contexture::domain::document::Description;
-use contexture::domain::filter::Filter;
+use contexture::domain::document::DocumentDescription;
+use contexture::domain::filter::MetadataFilter;
 use contexture::domain::ids::ChunkId;
-use contexture::domain::metadata::{Metadata, Scalar};
-use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
-use contexture::ports::vectors::{Point, Vectors};
+use contexture::domain::metadata::{DocumentMetadata, MetadataScalar};
+use contexture::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex};
+use contexture::ports::vectors::{VectorPoint, VectorStore};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -24,13 +24,13 @@ const TOP_K: usize = 1_000;
 const VECTOR: [f32; 2] = [1.0, 0.0];
 const WORD: &str = "heron";
 
-fn point(document: &Indexed, metadata: &Metadata) -> Point {
+fn point(document: &Indexed, metadata: &DocumentMetadata) -> VectorPoint {
     let numbers = metadata.iter().map(|(key, value)| {
-        let numbers: Vec<f64> = value.scalars().iter().filter_map(Scalar::as_number).collect();
+        let numbers: Vec<f64> = value.scalars().iter().filter_map(MetadataScalar::as_number).collect();
         (key.clone(), numbers)
     });
     let chunk = &document.chunks[0];
-    Point {
+    VectorPoint {
         id: chunk.id,
         vector: VECTOR.to_vec(),
         document_id: chunk.document_id.clone(),
@@ -41,28 +41,30 @@ fn point(document: &Indexed, metadata: &Metadata) -> Point {
     }
 }
 
-async fn found_by(vectors: &dyn Vectors, filter: &Filter) -> BTreeSet<ChunkId> {
+async fn found_by(vectors: &dyn VectorStore, filter: &MetadataFilter) -> BTreeSet<ChunkId> {
     let hits = vectors.search(VECTOR.to_vec(), Some(filter), &anyone(), TOP_K).await.unwrap();
     hits.into_iter().map(|hit| hit.id).collect()
 }
 
 async fn check(
-    edge: &EdgeVectors,
-    qdrant: &dyn Vectors,
-    documents: &[Metadata],
-    filters: &[Filter],
+    edge: &QdrantEdgeVectors,
+    qdrant: &dyn VectorStore,
+    documents: &[DocumentMetadata],
+    filters: &[MetadataFilter],
 ) -> Result<(), TestCaseError> {
-    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+    let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
     let tantivy = TantivyIndex::in_ram(&analysis).unwrap();
-    let written: Vec<(Indexed, &Metadata)> = documents
+    let written: Vec<(Indexed, &DocumentMetadata)> = documents
         .iter()
         .enumerate()
         .map(|(number, metadata)| {
-            let description = Description { metadata: metadata.clone(), ..Description::default() };
+            let description =
+                DocumentDescription { metadata: metadata.clone(), ..DocumentDescription::default() };
             (indexed(&format!("doc {number}"), 1, &description, &[WORD]), metadata)
         })
         .collect();
-    let points: Vec<Point> = written.iter().map(|(document, metadata)| point(document, metadata)).collect();
+    let points: Vec<VectorPoint> =
+        written.iter().map(|(document, metadata)| point(document, metadata)).collect();
     let ids: Vec<ChunkId> = points.iter().map(|point| point.id).collect();
     let writes = written
         .iter()
@@ -88,7 +90,7 @@ async fn check(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_engine_finds_exactly_what_matches() {
     let directory = tempfile::tempdir().unwrap();
-    let edge = EdgeVectors::open(directory.path(), VECTOR.len()).unwrap();
+    let edge = QdrantEdgeVectors::open(directory.path(), VECTOR.len()).unwrap();
     let place = Place::open();
     let qdrant = place.vectors(VECTOR.len()).await.unwrap();
     let handle = tokio::runtime::Handle::current();

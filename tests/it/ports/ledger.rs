@@ -19,11 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::adapters::sqlite::{Database, SqliteLedger};
+use contexture::adapters::sqlite::{SqliteDatabase, SqliteLedger};
 use contexture::domain::ids::{CollectionKey, VersionKey};
-use contexture::domain::task::Stage;
-use contexture::fault::{Reason, reason};
-use contexture::ports::ledger::{CACHE_BYTES_MAX, Counts, DeadFilter, Ending, Intake, Ledger, State};
+use contexture::domain::task::IngestStage;
+use contexture::fault::{FailureReason, reason};
+use contexture::ports::ledger::{
+    DeadLetterFilter, EMBEDDING_CACHE_BYTES_MAX, IntakeDecision, Ledger, VersionCounts, VersionOutcome,
+    VersionState,
+};
 
 use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, deletion, document, epoch, submission};
@@ -49,32 +52,32 @@ impl Fixture {
     /// On a ledger whose leases go by `clock`.
     async fn new(peer: Peer, clock: Arc<ManualClock>) -> Self {
         let home = collection(TENANT, "home");
-        let ledger = peer(CACHE_BYTES_MAX);
+        let ledger = peer(EMBEDDING_CACHE_BYTES_MAX);
         ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
         let passing = clock.clone();
         let pass = Arc::new(move |by| passing.advance(by));
         Self { ledger, clock, home, peer, pass, reopen: None }
     }
 
-    async fn submit(&self, id: &str, version: Option<u64>, text: &str) -> (Intake, u64) {
+    async fn submit(&self, id: &str, version: Option<u64>, text: &str) -> (IntakeDecision, u64) {
         let receipts = self.ledger.accept(vec![submission(&self.home, id, version, text)]).await.unwrap();
         assert_eq!(receipts.len(), 1);
         (receipts[0].intake, receipts[0].version.get())
     }
 
-    async fn delete(&self, id: &str, version: Option<u64>) -> (Intake, u64) {
+    async fn delete(&self, id: &str, version: Option<u64>) -> (IntakeDecision, u64) {
         let receipts = self.ledger.accept(vec![deletion(&self.home, id, version)]).await.unwrap();
         (receipts[0].intake, receipts[0].version.get())
     }
 
     async fn accepted(&self, id: &str, version: u64, text: &str) -> VersionKey {
-        assert_eq!(self.submit(id, Some(version), text).await, (Intake::Accepted, version));
+        assert_eq!(self.submit(id, Some(version), text).await, (IntakeDecision::Accepted, version));
         self.key(id, version)
     }
 
     async fn visible(&self, id: &str, version: u64, text: &str) -> VersionKey {
         let key = self.accepted(id, version, text).await;
-        self.finish(&key, Ending::Visible(1)).await;
+        self.finish(&key, VersionOutcome::Visible(1)).await;
         key
     }
 
@@ -82,7 +85,7 @@ impl Fixture {
     async fn dead(&self, id: &str, version: u64, text: &str) -> (VersionKey, u64) {
         let key = self.accepted(id, version, text).await;
         self.finish(&key, gave_up()).await;
-        let letters = self.ledger.dead(&DeadFilter::default(), usize::MAX >> 1).await.unwrap();
+        let letters = self.ledger.dead(&DeadLetterFilter::default(), usize::MAX >> 1).await.unwrap();
         let id = letters.iter().rfind(|letter| letter.key == key).unwrap().id;
         (key, id)
     }
@@ -91,28 +94,28 @@ impl Fixture {
         crate::support::version_key(&self.home, id, version)
     }
 
-    async fn finish(&self, key: &VersionKey, ending: Ending) {
+    async fn finish(&self, key: &VersionKey, ending: VersionOutcome) {
         self.ledger.finish(vec![(key.clone(), ending)]).await.unwrap();
     }
 
-    async fn state(&self, key: &VersionKey) -> State {
+    async fn state(&self, key: &VersionKey) -> VersionState {
         let history = self.ledger.history(&key.collection_key(), &key.document_id).await.unwrap();
         history.into_iter().find(|record| record.key == *key).unwrap().state
     }
 
     /// The states of a document's versions, newest first.
-    async fn states(&self, id: &str) -> Vec<(u64, State)> {
+    async fn states(&self, id: &str) -> Vec<(u64, VersionState)> {
         let history = self.ledger.history(&self.home, &document(id)).await.unwrap();
         history.into_iter().map(|record| (record.key.version.get(), record.state)).collect()
     }
 
-    async fn counts(&self) -> Counts {
+    async fn counts(&self) -> VersionCounts {
         self.ledger.counts(&self.home).await.unwrap()
     }
 }
 
-fn gave_up() -> Ending {
-    Ending::Dead(Stage::Embed, Reason::new(reason::EMBEDDER_REJECTED, "not a number"))
+fn gave_up() -> VersionOutcome {
+    VersionOutcome::Dead(IngestStage::Embed, FailureReason::new(reason::EMBEDDER_REJECTED, "not a number"))
 }
 
 macro_rules! ledger_suite {
@@ -241,7 +244,7 @@ async fn open_sqlite() -> Fixture {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let clock = Arc::new(ManualClock::new());
     let (kept, clock_again) = (directory.clone(), clock.clone());
-    let open = move || Database::open(&kept.path().join("ledger.db")).unwrap();
+    let open = move || SqliteDatabase::open(&kept.path().join("ledger.db")).unwrap();
     let (database, clock_of_peers) = (open(), clock.clone());
     let peer = move |bytes| -> Arc<dyn Ledger> {
         Arc::new(SqliteLedger::new(database.clone(), clock_of_peers.clone()).with_cache_bytes_max(bytes))

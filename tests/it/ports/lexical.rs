@@ -10,20 +10,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use contexture::adapters::tantivy::{TantivyIndex, TantivyReader};
-use contexture::domain::document::{Description, Head};
+use contexture::domain::document::{DocumentDescription, DocumentHead};
 use contexture::domain::ids::ChunkId;
 use contexture::fault::Fault;
-use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
+use contexture::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex};
 
 use crate::support::scan::ScanIndex;
 use crate::support::{Indexed, anyone, indexed};
 
 /// Opens what was committed to the same place; none where nothing outlives the process.
-type Reopen = Box<dyn Fn() -> Result<Arc<dyn Lexical>, Fault> + Send + Sync>;
+type Reopen = Box<dyn Fn() -> Result<Arc<dyn LexicalIndex>, Fault> + Send + Sync>;
 
 /// An empty index.
 pub(crate) struct Fixture {
-    index: Arc<dyn Lexical>,
+    index: Arc<dyn LexicalIndex>,
     reopen: Option<Reopen>,
     /// Opens the same place beside its writer; none where only the writer can.
     open_reader: Option<Reopen>,
@@ -51,11 +51,11 @@ impl Fixture {
 }
 
 fn plain(id: &str, version: u64, texts: &[&str]) -> Indexed {
-    indexed(id, version, &Description::default(), texts)
+    indexed(id, version, &DocumentDescription::default(), texts)
 }
 
-fn tombstone(head: &Head, version: u64) -> Head {
-    Head { version: crate::support::version(version), chunk_count: 0, deleted: true, ..head.clone() }
+fn tombstone(head: &DocumentHead, version: u64) -> DocumentHead {
+    DocumentHead { version: crate::support::version(version), chunk_count: 0, deleted: true, ..head.clone() }
 }
 
 fn ids(document: &Indexed) -> BTreeSet<ChunkId> {
@@ -110,8 +110,8 @@ async fn open_scan() -> Fixture {
 
 lexical_suite!(scan, open_scan);
 
-fn analysis() -> Analysis {
-    Analysis { language: "english".to_owned(), stem: true, stop_words: true }
+fn analysis() -> AnalyzerSettings {
+    AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true }
 }
 
 async fn open_tantivy_in_ram() -> Fixture {

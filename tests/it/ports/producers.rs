@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use contexture::adapters::memory::producers::MemoryProducers;
-use contexture::domain::event::Event;
-use contexture::domain::origin::Origin;
-use contexture::domain::task::Task;
-use contexture::ports::producers::{EventSink, Producers, Published, Submissions};
+use contexture::domain::event::DocumentEvent;
+use contexture::domain::origin::MessageOrigin;
+use contexture::domain::task::IngestTask;
+use contexture::ports::producers::{ProducerEventSink, ProducerMessage, ProducerQueue, SubmissionConsumer};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An exchange nobody has used yet.
 pub(crate) struct Fixture {
-    producers: Arc<dyn Producers>,
-    events: Arc<dyn EventSink>,
+    producers: Arc<dyn ProducerQueue>,
+    events: Arc<dyn ProducerEventSink>,
     outside: Box<dyn Outside>,
     /// What must outlive it.
     _keep: Box<dyn Any + Send + Sync>,
@@ -41,7 +41,7 @@ trait Outside: Send + Sync {
     fn answers(&self) -> String;
 
     /// Publishes as a producer does.
-    async fn publish(&self, message: Published);
+    async fn publish(&self, message: ProducerMessage);
 
     /// Everything told so far and until there are `count`, as routing key and JSON.
     async fn heard(&self, count: usize) -> Vec<(String, Value)>;
@@ -65,8 +65,8 @@ struct Buried {
 }
 
 impl Fixture {
-    fn message(&self, body: &str) -> Published {
-        Published {
+    fn message(&self, body: &str) -> ProducerMessage {
+        ProducerMessage {
             tag: 0,
             routing_key: "acme.handbook".to_owned(),
             user_id: Some(self.outside.user()),
@@ -82,19 +82,19 @@ impl Fixture {
         }
     }
 
-    async fn consumer(&self) -> Box<dyn Submissions> {
+    async fn consumer(&self) -> Box<dyn SubmissionConsumer> {
         self.producers.submissions().await.unwrap()
     }
 }
 
 /// One batch.
-async fn receive(consumer: &mut Box<dyn Submissions>, messages_max: usize) -> Vec<Published> {
+async fn receive(consumer: &mut Box<dyn SubmissionConsumer>, messages_max: usize) -> Vec<ProducerMessage> {
     let received = timeout(PATIENCE, consumer.receive(messages_max, Duration::ZERO)).await;
     received.expect("a message is missing").unwrap()
 }
 
 /// Exactly so many messages.
-async fn take(consumer: &mut Box<dyn Submissions>, messages: usize) -> Vec<Published> {
+async fn take(consumer: &mut Box<dyn SubmissionConsumer>, messages: usize) -> Vec<ProducerMessage> {
     let mut taken = Vec::new();
     while taken.len() < messages {
         taken.extend(receive(consumer, messages - taken.len()).await);
@@ -102,20 +102,20 @@ async fn take(consumer: &mut Box<dyn Submissions>, messages: usize) -> Vec<Publi
     taken
 }
 
-fn bodies(messages: &[Published]) -> Vec<String> {
+fn bodies(messages: &[ProducerMessage]) -> Vec<String> {
     messages.iter().map(|message| String::from_utf8(message.body.clone()).unwrap()).collect()
 }
 
-fn tags(messages: &[Published]) -> Vec<u64> {
+fn tags(messages: &[ProducerMessage]) -> Vec<u64> {
     messages.iter().map(|message| message.tag).collect()
 }
 
-fn task_of(id: &str, origin: Option<Origin>) -> Task {
-    Task { origin, ..task(version_key(&collection(TENANT, "handbook"), id, 1)) }
+fn task_of(id: &str, origin: Option<MessageOrigin>) -> IngestTask {
+    IngestTask { origin, ..task(version_key(&collection(TENANT, "handbook"), id, 1)) }
 }
 
-fn replying_to(queue: &str) -> Option<Origin> {
-    Origin::new(Some("m-1".to_owned()), None, Some(queue.to_owned()), None)
+fn replying_to(queue: &str) -> Option<MessageOrigin> {
+    MessageOrigin::new(Some("m-1".to_owned()), None, Some(queue.to_owned()), None)
 }
 
 macro_rules! producers_suite {
@@ -148,7 +148,7 @@ macro_rules! producers_suite {
 struct InMemory(Arc<MemoryProducers>);
 
 impl InMemory {
-    async fn told(&self, wanted: impl Fn(&Event) -> bool, count: usize) -> Vec<Event> {
+    async fn told(&self, wanted: impl Fn(&DocumentEvent) -> bool, count: usize) -> Vec<DocumentEvent> {
         let mut told = self.0.told();
         let enough = told.wait_for(|told| told.iter().filter(|event| wanted(event)).count() >= count);
         let told = timeout(PATIENCE, enough).await.expect("an event is missing").unwrap();
@@ -166,7 +166,7 @@ impl Outside for InMemory {
         "answers".to_owned()
     }
 
-    async fn publish(&self, message: Published) {
+    async fn publish(&self, message: ProducerMessage) {
         self.0.send(message);
     }
 
@@ -176,9 +176,12 @@ impl Outside for InMemory {
     }
 
     async fn replies(&self, queue: &str, count: usize) -> Vec<(Option<String>, Value)> {
-        let to = |event: &Event| event.origin().and_then(|origin| origin.reply_to.as_deref()) == Some(queue);
+        let to = |event: &DocumentEvent| {
+            event.origin().and_then(|origin| origin.reply_to.as_deref()) == Some(queue)
+        };
         let told = self.told(to, count).await;
-        let correlation = |event: &Event| event.origin().and_then(Origin::correlation).map(str::to_owned);
+        let correlation =
+            |event: &DocumentEvent| event.origin().and_then(MessageOrigin::correlation).map(str::to_owned);
         told.iter().map(|event| (correlation(event), json(event))).collect()
     }
 
@@ -197,7 +200,7 @@ impl Outside for InMemory {
     }
 }
 
-fn json(event: &Event) -> Value {
+fn json(event: &DocumentEvent) -> Value {
     serde_json::from_slice(&event.to_json(0)).unwrap()
 }
 

@@ -5,7 +5,7 @@ mod http;
 
 use std::sync::Arc;
 
-use contexture::adapters::rerank::Shape;
+use contexture::adapters::rerank::RerankApi;
 use contexture::ports::reranker::Reranker;
 
 use crate::support::rerankers::{InMemory, answer_well, client, config, shared_words};
@@ -39,20 +39,20 @@ async fn open_in_memory() -> Under {
 
 reranker_suite!(in_memory, open_in_memory);
 
-async fn open(shape: Shape) -> Under {
+async fn open(shape: RerankApi) -> Under {
     let server = ScriptedHttp::start(answer_well).await;
     let reranker = Arc::new(client(&config(server.url("/rerank"), shape, 4)));
     Under { reranker, _server: Some(server) }
 }
 
 async fn open_results() -> Under {
-    open(Shape::Results).await
+    open(RerankApi::Results).await
 }
 
 reranker_suite!(results, open_results);
 
 async fn open_tei() -> Under {
-    open(Shape::Tei).await
+    open(RerankApi::Tei).await
 }
 
 reranker_suite!(tei, open_tei);

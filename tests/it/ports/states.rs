@@ -4,16 +4,16 @@ mod contract;
 
 use std::sync::Arc;
 
-use contexture::adapters::memory::states::MemoryStates;
-use contexture::adapters::sqlite::{Database, SqliteStates};
-use contexture::ports::states::SharedStates;
+use contexture::adapters::memory::shared_states::MemorySharedStates;
+use contexture::adapters::sqlite::{SqliteDatabase, SqliteSharedStates};
+use contexture::ports::shared_states::SharedStateStore;
 
 use crate::support::clock::ManualClock;
 
 /// States, as two processes have them.
 pub(crate) struct Fixture {
-    one: Arc<dyn SharedStates>,
-    two: Arc<dyn SharedStates>,
+    one: Arc<dyn SharedStateStore>,
+    two: Arc<dyn SharedStateStore>,
     _keeps: Box<dyn std::any::Any + Send + Sync>,
 }
 
@@ -34,7 +34,7 @@ macro_rules! states_suite {
 }
 
 async fn open_memory() -> Fixture {
-    let one: Arc<dyn SharedStates> = Arc::new(MemoryStates::new(Arc::new(ManualClock::new())));
+    let one: Arc<dyn SharedStateStore> = Arc::new(MemorySharedStates::new(Arc::new(ManualClock::new())));
     Fixture { two: one.clone(), one, _keeps: Box::new(()) }
 }
 
@@ -42,8 +42,8 @@ states_suite!(memory, open_memory);
 
 async fn open_sqlite() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&directory.path().join("ledger.db")).unwrap();
-    let open = || Arc::new(SqliteStates::new(database.clone(), Arc::new(ManualClock::new())));
+    let database = SqliteDatabase::open(&directory.path().join("ledger.db")).unwrap();
+    let open = || Arc::new(SqliteSharedStates::new(database.clone(), Arc::new(ManualClock::new())));
     Fixture { one: open(), two: open(), _keeps: Box::new(directory) }
 }
 

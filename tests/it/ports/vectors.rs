@@ -10,11 +10,11 @@ mod walk;
 use std::any::Any;
 use std::sync::Arc;
 
-use contexture::adapters::edge::EdgeVectors;
+use contexture::adapters::edge::QdrantEdgeVectors;
 use contexture::adapters::memory::vectors::MemoryVectors;
-use contexture::domain::document::Description;
+use contexture::domain::document::DocumentDescription;
 use contexture::domain::ids::ChunkId;
-use contexture::ports::vectors::{Point, Vectors};
+use contexture::ports::vectors::{VectorPoint, VectorStore};
 
 use crate::support::{anyone, indexed};
 
@@ -23,13 +23,13 @@ const DIMS: usize = 4;
 
 /// An empty store.
 pub(crate) struct Fixture {
-    vectors: Arc<dyn Vectors>,
+    vectors: Arc<dyn VectorStore>,
     /// What must outlive it, such as its directory.
     _keep: Box<dyn Any + Send>,
 }
 
 impl Fixture {
-    async fn upsert(&self, points: &[Point]) {
+    async fn upsert(&self, points: &[VectorPoint]) {
         self.vectors.upsert(points.to_vec()).await.unwrap();
     }
 
@@ -40,14 +40,21 @@ impl Fixture {
 }
 
 /// A point as the embed stage stages it: chunk `ordinal` of a document's version.
-fn point(id: &str, version: u64, ordinal: usize, vector: [f32; DIMS], description: &Description) -> Point {
+fn point(
+    id: &str,
+    version: u64,
+    ordinal: usize,
+    vector: [f32; DIMS],
+    description: &DocumentDescription,
+) -> VectorPoint {
     let chunk = indexed(id, version, description, &["text"; 8]).chunks.swap_remove(ordinal);
     let metadata = &description.metadata;
     let numbers = metadata.iter().map(|(key, value)| {
-        let numbers = value.scalars().iter().filter_map(contexture::domain::metadata::Scalar::as_number);
+        let numbers =
+            value.scalars().iter().filter_map(contexture::domain::metadata::MetadataScalar::as_number);
         (key.clone(), numbers.collect::<Vec<_>>())
     });
-    Point {
+    VectorPoint {
         id: chunk.id,
         vector: vector.to_vec(),
         document_id: chunk.document_id,
@@ -59,8 +66,8 @@ fn point(id: &str, version: u64, ordinal: usize, vector: [f32; DIMS], descriptio
 }
 
 /// A point without metadata that everyone of the tenant may find.
-fn plain(id: &str, ordinal: usize, vector: [f32; DIMS]) -> Point {
-    point(id, 1, ordinal, vector, &Description::default())
+fn plain(id: &str, ordinal: usize, vector: [f32; DIMS]) -> VectorPoint {
+    point(id, 1, ordinal, vector, &DocumentDescription::default())
 }
 
 macro_rules! vectors_suite {
@@ -103,7 +110,7 @@ vectors_suite!(memory, open_memory);
 
 async fn open_edge() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
-    let vectors = Arc::new(EdgeVectors::open(directory.path(), DIMS).unwrap());
+    let vectors = Arc::new(QdrantEdgeVectors::open(directory.path(), DIMS).unwrap());
     Fixture { vectors, _keep: Box::new(directory) }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contexture::adapters::providers::ProviderEmbedder;
 use contexture::fault::{Fault, reason};
-use contexture::ports::embedder::{Embedder, Purpose};
+use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use serde_json::json;
 
 use crate::support::providers::{DIMS, KEY, Setup, answer, answer_well, refusal, vector_of};
@@ -16,7 +16,7 @@ pub(super) fn texts(count: usize) -> Vec<String> {
 }
 
 pub(super) async fn embed(embedder: &ProviderEmbedder, count: usize) -> Result<Vec<Vec<f32>>, Fault> {
-    embedder.embed(&texts(count), Purpose::Passage).await
+    embedder.embed(&texts(count), EmbeddingPurpose::Passage).await
 }
 
 /// A server that gives these answers in turn, the last one for ever.
@@ -66,7 +66,7 @@ async fn vectors_come_in_the_order_of_the_texts() {
     let request = &server.requests()[0];
     assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
     assert_eq!(request.json()["model"], "words");
-    let asked = embedder.embed(&["why".to_owned()], Purpose::Query).await.unwrap();
+    let asked = embedder.embed(&["why".to_owned()], EmbeddingPurpose::Query).await.unwrap();
     assert_eq!(asked, [unit(&vector_of("query: why"))]);
     assert_eq!(server.requests().len(), 2);
 }
@@ -216,7 +216,7 @@ async fn questions_wait_for_nothing() {
     let throttled = refusal(429, "slow down").header("retry-after", "60");
     let server = in_turn(vec![Reply::well(), throttled, Reply::well()]).await;
     let embedder = Setup::new().embedder(&server);
-    let ask = async || embedder.embed(&["why".to_owned()], Purpose::Query).await;
+    let ask = async || embedder.embed(&["why".to_owned()], EmbeddingPurpose::Query).await;
     ask().await.unwrap();
     assert!(matches!(ask().await.unwrap_err(), Fault::Throttled { .. }));
     assert!(matches!(ask().await.unwrap_err(), Fault::Throttled { .. }));
@@ -230,9 +230,11 @@ async fn too_long_a_text_is_refused_here() {
     let server = ScriptedHttp::start(answer_well).await;
     let embedder = Setup::new().embedder(&server);
     let long = vec!["word ".repeat(1000)];
-    assert!(rejected(&embedder.embed(&long, Purpose::Passage).await).contains("the model takes 512"));
+    assert!(
+        rejected(&embedder.embed(&long, EmbeddingPurpose::Passage).await).contains("the model takes 512")
+    );
     assert!(rejected(&embed(&embedder, 65).await).contains("at most 64"));
-    assert!(embedder.embed(&[], Purpose::Passage).await.unwrap().is_empty());
+    assert!(embedder.embed(&[], EmbeddingPurpose::Passage).await.unwrap().is_empty());
     assert!(server.requests().is_empty());
 }
 

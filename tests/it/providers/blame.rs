@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use contexture::adapters::http::{HeaderMap, HeaderName, HeaderValue};
-use contexture::adapters::providers::CANARY;
+use contexture::adapters::providers::CANARY_TEXT;
 use contexture::fault::Fault;
-use contexture::ports::embedder::{Embedder, Purpose};
+use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use serde_json::json;
 
 use super::answers::{embed, in_turn, rejected, texts, vectors};
@@ -18,14 +18,14 @@ const PROXY_HEADER: HeaderName = HeaderName::from_static("x-proxy");
 async fn refused_text_has_the_providers_words_without_quotes() {
     let text = texts(1)[0].clone();
     let server = ScriptedHttp::start(move |request| {
-        if texts_of(request)[0] == CANARY {
+        if texts_of(request)[0] == CANARY_TEXT {
             return answer_well(request);
         }
         refusal(400, "I do not like: canary-text number 0")
     })
     .await;
     let embedder = Setup::new().embedder(&server);
-    let made = embedder.embed(&[text], Purpose::Passage).await;
+    let made = embedder.embed(&[text], EmbeddingPurpose::Passage).await;
     let detail = rejected(&made);
     assert!(detail.contains("I do not like"), "{detail}");
     assert_eq!(server.requests().len(), 2, "one innocent text tells that it is about this one");
@@ -54,7 +54,7 @@ async fn blaming(blames: impl Fn(&[String]) -> bool + Send + Sync + 'static, rep
 }
 
 fn has_no_canary(texts: &[String]) -> bool {
-    !texts.iter().any(|text| text == CANARY)
+    !texts.iter().any(|text| text == CANARY_TEXT)
 }
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +71,7 @@ async fn a_403_about_texts_parks_nobody() {
         "an innocent text each time: credentials are refused that way, too"
     );
     assert!(embedder.waiting().is_none());
-    embedder.embed(&[CANARY.to_owned()], Purpose::Passage).await.unwrap();
+    embedder.embed(&[CANARY_TEXT.to_owned()], EmbeddingPurpose::Passage).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +88,7 @@ async fn a_403_for_every_text_parks() {
 async fn a_403_for_a_question_parks_nobody_and_a_401_may() {
     let server = blaming(|texts| texts[0].starts_with("query: "), refusal(403, "blocked")).await;
     let embedder = Setup::new().embedder(&server);
-    let asked = embedder.embed(&["why".to_owned()], Purpose::Query).await;
+    let asked = embedder.embed(&["why".to_owned()], EmbeddingPurpose::Query).await;
     assert!(matches!(asked, Err(Fault::Unauthorized(_))), "{asked:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(embedder.waiting().is_none());

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::adapters::http::{Endpoint, EndpointConfig, HeaderMap, Service};
-use contexture::adapters::providers::{Parts, ProviderEmbedder, Shape};
+use contexture::adapters::http::{HeaderMap, HttpEndpoint, HttpEndpointConfig, RemoteService};
+use contexture::adapters::providers::{ProviderApi, ProviderEmbedder, ProviderEmbedderParts};
 use contexture::fault::{Fault, reason};
-use contexture::ports::embedder::{Embedder, EmbedderInfo, Purpose};
+use contexture::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
 
 use crate::support::providers::Setup;
 use crate::support::tokenizers::Runs;
@@ -43,14 +43,14 @@ impl Server {
     }
 
     fn embedder(&self, setup: &Setup, dims: usize) -> ProviderEmbedder {
-        let service = Service { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
-        let endpoint = EndpointConfig {
-            url: Shape::OpenAi.url(&format!("{}/v1", self.url), "tiny-bert", None),
+        let service = RemoteService { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
+        let endpoint = HttpEndpointConfig {
+            url: ProviderApi::OpenAi.url(&format!("{}/v1", self.url), "tiny-bert", None),
             api_key: None,
             call_max: setup.call_max,
             answer_bytes_max: 1 << 22,
         };
-        ProviderEmbedder::new(Parts {
+        ProviderEmbedder::new(ProviderEmbedderParts {
             label: "llama/tiny-bert".to_owned(),
             info: EmbedderInfo {
                 model: "llama/tiny-bert".to_owned(),
@@ -62,14 +62,14 @@ impl Server {
                 calls_max: 4,
                 is_metered: true,
             },
-            shape: Shape::OpenAi,
+            shape: ProviderApi::OpenAi,
             model: "tiny-bert".to_owned(),
             dims_asked: None,
             input_types: None,
             passage_prefix: String::new(),
             query_prefix: String::new(),
             tokenizer: Arc::new(Runs),
-            endpoint: Endpoint::new(service, &endpoint, setup.clock.clone()).unwrap(),
+            endpoint: HttpEndpoint::new(service, &endpoint, setup.clock.clone()).unwrap(),
             call_max: setup.call_max,
             headers: HeaderMap::new(),
             authorization: None,
@@ -92,23 +92,25 @@ async fn llama_cpp_embeds_and_refuses_as_it_should() {
     let setup = Setup { call_max: Duration::from_mins(1), ..Setup::new() };
     let embedder = server.embedder(&setup, DIMS);
     let texts: Vec<String> = (0..40).map(|number| format!("a text about number {number}")).collect();
-    let vectors = embedder.embed(&texts, Purpose::Passage).await.unwrap();
+    let vectors = embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap();
     assert_eq!(vectors.len(), 40);
     for vector in &vectors {
         let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
         assert!(vector.len() == DIMS && (length - 1.0).abs() < 1e-5);
     }
     assert_ne!(vectors[0], vectors[1]);
-    let alone = embedder.embed(&texts[7..8], Purpose::Query).await.unwrap();
+    let alone = embedder.embed(&texts[7..8], EmbeddingPurpose::Query).await.unwrap();
     assert_eq!(alone[0], vectors[7], "a text has its vector, whatever stands beside it");
 
     // Wrong dimensions are seen, though the server answers 200.
-    let fault = server.embedder(&Setup::new(), 32).embed(&texts[..2], Purpose::Passage).await.unwrap_err();
+    let fault =
+        server.embedder(&Setup::new(), 32).embed(&texts[..2], EmbeddingPurpose::Passage).await.unwrap_err();
     let Fault::Permanent(why) = &fault else { panic!("{fault}") };
     assert!(why.detail.contains("64 numbers") && why.detail.contains("32"), "{why}");
     // A text beyond the window: its words come back, and nothing of the text.
     let long = vec!["word ".repeat(2000)];
-    let fault = server.embedder(&Setup::new(), DIMS).embed(&long, Purpose::Passage).await.unwrap_err();
+    let fault =
+        server.embedder(&Setup::new(), DIMS).embed(&long, EmbeddingPurpose::Passage).await.unwrap_err();
     assert!(fault.to_string().contains("too large"), "{fault}");
     drop(embedder);
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();

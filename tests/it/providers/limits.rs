@@ -4,24 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contexture::fault::Fault;
-use contexture::ports::clock::Clock;
-use contexture::ports::embedder::Deadline;
-use contexture::resilience::limiter::{self, Limiter, PATIENCE_MAX};
-use contexture::resilience::quota::{HINT_MS_MAX, LEASE_SLACK_MS, OWED_MS_MAX, PARK_MS, Quota};
-use contexture::resilience::terms::{Ask, Ended, Limits, Told, Turn, Why};
+use contexture::ports::clock::WallClock;
+use contexture::ports::embedder::TurnDeadline;
+use contexture::resilience::limiter::{self, ProviderLimiter, UNWELL_WAIT_MAX};
+use contexture::resilience::quota::{
+    CredentialQuota, LEASE_SLACK_MS, PARKED_MS, RATE_DEBT_MS_MAX, RETRY_AFTER_MS_MAX,
+};
+use contexture::resilience::quota_protocol::{
+    AdvertisedLimits, CallOutcome, ProviderLimits, TurnDecision, TurnRequest, WaitReason,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::support::providers::Setup;
 
-fn per_minute(requests: u32, calls_max: u32) -> Limits {
-    Limits { requests_per_minute: Some(requests), tokens_per_minute: None, calls_max }
+fn per_minute(requests: u32, calls_max: u32) -> ProviderLimits {
+    ProviderLimits { requests_per_minute: Some(requests), tokens_per_minute: None, calls_max }
 }
 
 /// Calls that take `call` each, from `callers` callers of each limiter, until `until`; returns when
 /// each began, in ms.
-async fn calls(limiters: &[Arc<Limiter>], callers: usize, call: Duration, until: Duration) -> Vec<u128> {
+async fn calls(
+    limiters: &[Arc<ProviderLimiter>],
+    callers: usize,
+    call: Duration,
+    until: Duration,
+) -> Vec<u128> {
     let began = Instant::now();
     let mut running = JoinSet::new();
     for limiter in limiters.iter().flat_map(|limiter| std::iter::repeat_n(limiter, callers)) {
@@ -29,10 +38,10 @@ async fn calls(limiters: &[Arc<Limiter>], callers: usize, call: Duration, until:
         running.spawn(async move {
             let mut times = Vec::new();
             while began.elapsed() < until {
-                let lease = limiter.turn(10, &Deadline::never()).await.unwrap();
+                let lease = limiter.turn(10, &TurnDeadline::never()).await.unwrap();
                 times.push(began.elapsed().as_millis());
                 tokio::time::sleep(call).await;
-                limiter.report(lease, Ended::Served(None), Told::default()).await.unwrap();
+                limiter.report(lease, CallOutcome::Served(None), AdvertisedLimits::default()).await.unwrap();
             }
             times
         });
@@ -42,7 +51,7 @@ async fn calls(limiters: &[Arc<Limiter>], callers: usize, call: Duration, until:
     times
 }
 
-fn processes(count: usize, limits: Limits) -> Vec<Arc<Limiter>> {
+fn processes(count: usize, limits: ProviderLimits) -> Vec<Arc<ProviderLimiter>> {
     let setup = Setup { limits, ..Setup::new() };
     let states = setup.states.clone();
     (0..count)
@@ -74,18 +83,18 @@ async fn one_of_four_that_has_work_gets_it_all() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_paced_like_requests_and_corrected() {
-    let limits = Limits { requests_per_minute: None, tokens_per_minute: Some(60_000), calls_max: 8 };
+    let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: Some(60_000), calls_max: 8 };
     let limiter = Setup { limits, ..Setup::new() }.limiter();
     let began = Instant::now();
     for _ in 0..10 {
         // A thousand are expected, and a hundred used: a second each becomes a tenth.
-        let lease = limiter.turn(1000, &Deadline::never()).await.unwrap();
-        limiter.report(lease, Ended::Served(Some(100)), Told::default()).await.unwrap();
+        let lease = limiter.turn(1000, &TurnDeadline::never()).await.unwrap();
+        limiter.report(lease, CallOutcome::Served(Some(100)), AdvertisedLimits::default()).await.unwrap();
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     for _ in 0..10 {
-        let lease = limiter.turn(1000, &Deadline::never()).await.unwrap();
-        limiter.report(lease, Ended::Served(None), Told::default()).await.unwrap();
+        let lease = limiter.turn(1000, &TurnDeadline::never()).await.unwrap();
+        limiter.report(lease, CallOutcome::Served(None), AdvertisedLimits::default()).await.unwrap();
     }
     let took = began.elapsed();
     assert!((Duration::from_secs(8)..Duration::from_secs(12)).contains(&took), "{took:?}");
@@ -93,28 +102,28 @@ async fn tokens_are_paced_like_requests_and_corrected() {
 
 #[tokio::test(start_paused = true)]
 async fn who_dies_gives_its_place_back() {
-    let limits = Limits { requests_per_minute: None, tokens_per_minute: None, calls_max: 2 };
+    let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 2 };
     let setup = Setup { limits, call_max: Duration::from_secs(10), ..Setup::new() };
     let limiter = setup.limiter();
     // Two that are never reported: their process is gone.
-    limiter.turn(1, &Deadline::never()).await.unwrap();
-    limiter.turn(1, &Deadline::never()).await.unwrap();
+    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
     let began = Instant::now();
-    limiter.turn(1, &Deadline::never()).await.unwrap();
+    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
     let waited = began.elapsed();
     assert!((Duration::from_secs(14)..Duration::from_secs(17)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn window_falls_when_throttled_and_grows_back() {
-    let limits = Limits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 };
+    let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 };
     let limiter = Setup { limits, ..Setup::new() }.limiter();
-    let window = |limiter: &Limiter| limiter.standing().unwrap().window;
+    let window = |limiter: &ProviderLimiter| limiter.standing().unwrap().window;
     calls(std::slice::from_ref(&limiter), 16, Duration::from_millis(50), Duration::from_secs(20)).await;
     assert_eq!(window(&limiter), 16);
     for expected in [8, 4, 2, 1, 1] {
-        let lease = limiter.turn(1, &Deadline::never()).await.unwrap();
-        limiter.report(lease, Ended::Throttled(Some(1200)), Told::default()).await.unwrap();
+        let lease = limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+        limiter.report(lease, CallOutcome::Throttled(Some(1200)), AdvertisedLimits::default()).await.unwrap();
         assert_eq!(window(&limiter), expected);
     }
     calls(std::slice::from_ref(&limiter), 16, Duration::from_millis(50), Duration::from_secs(20)).await;
@@ -127,13 +136,13 @@ async fn waits_without_a_hint_grow_and_are_spread() {
     let mut waits = Vec::new();
     for _ in 0..10 {
         let lease = loop {
-            match limiter.turn(1, &Deadline::never()).await {
+            match limiter.turn(1, &TurnDeadline::never()).await {
                 Ok(lease) => break lease,
                 Err(Fault::Throttled { retry_after, .. }) => tokio::time::sleep(retry_after).await,
                 Err(other) => panic!("{other}"),
             }
         };
-        limiter.report(lease, Ended::Throttled(None), Told::default()).await.unwrap();
+        limiter.report(lease, CallOutcome::Throttled(None), AdvertisedLimits::default()).await.unwrap();
         waits.push(limiter.standing().unwrap().wait_ms);
     }
     for (doublings, wait_ms) in waits.iter().enumerate() {
@@ -145,11 +154,14 @@ async fn waits_without_a_hint_grow_and_are_spread() {
 #[tokio::test(start_paused = true)]
 async fn others_see_why_one_waits() {
     let limiters = processes(2, per_minute(600, 16));
-    let lease = limiters[0].turn(1, &Deadline::never()).await.unwrap();
-    limiters[0].report(lease, Ended::Throttled(Some(300_000)), Told::default()).await.unwrap();
+    let lease = limiters[0].turn(1, &TurnDeadline::never()).await.unwrap();
+    limiters[0]
+        .report(lease, CallOutcome::Throttled(Some(300_000)), AdvertisedLimits::default())
+        .await
+        .unwrap();
     let began = Instant::now();
-    assert!(matches!(limiters[1].turn(1, &Deadline::never()).await, Err(Fault::Throttled { .. })));
-    assert!(began.elapsed() < PATIENCE_MAX);
+    assert!(matches!(limiters[1].turn(1, &TurnDeadline::never()).await, Err(Fault::Throttled { .. })));
+    assert!(began.elapsed() < UNWELL_WAIT_MAX);
     let waiting = limiters[1].clone();
     let parked = tokio::spawn(async move { waiting.until_open().await });
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -180,16 +192,16 @@ async fn retries_have_a_budget() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_turn_ends_at_its_deadline_and_when_the_process_stops() {
     let limiter = Setup { limits: per_minute(1, 16), ..Setup::new() }.limiter();
-    limiter.turn(1, &Deadline::never()).await.unwrap();
+    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
     let stop = watch::Sender::new(false);
     let began = Instant::now();
-    let deadline = Deadline::new(began + Duration::from_secs(7), stop.subscribe());
+    let deadline = TurnDeadline::new(began + Duration::from_secs(7), stop.subscribe());
     let Fault::Throttled { retry_after, .. } = limiter.turn(1, &deadline).await.unwrap_err() else {
         panic!()
     };
-    assert_eq!((began.elapsed(), retry_after), (Duration::from_secs(7), Deadline::AGAIN));
+    assert_eq!((began.elapsed(), retry_after), (Duration::from_secs(7), TurnDeadline::AGAIN));
 
-    let deadline = Deadline::new(began + Duration::from_mins(5), stop.subscribe());
+    let deadline = TurnDeadline::new(began + Duration::from_mins(5), stop.subscribe());
     let waiting = tokio::spawn(async move { limiter.turn(1, &deadline).await });
     tokio::time::sleep(Duration::from_secs(3)).await;
     stop.send_replace(true);
@@ -204,43 +216,43 @@ const EARLY_MS: u64 = LATE_MS - 24 * 60 * 60 * 1000;
 const CALL_MS: u64 = 30_000;
 
 /// Until when a quota lets nobody call, asked at a time.
-fn waits_until(quota: &mut Quota, limits: &Limits, now_ms: u64) -> Option<u64> {
-    let ask = Ask { holder: "one", waiting: 1, tokens: 1, call_max_ms: CALL_MS };
+fn waits_until(quota: &mut CredentialQuota, limits: &ProviderLimits, now_ms: u64) -> Option<u64> {
+    let ask = TurnRequest { holder: "one", waiting: 1, tokens: 1, call_max_ms: CALL_MS };
     match quota.ask(limits, &ask, 0, now_ms) {
-        Turn::Go { .. } => None,
-        Turn::Wait(wait) => Some(wait.until_ms),
+        TurnDecision::Go { .. } => None,
+        TurnDecision::Wait(wait) => Some(wait.until_ms),
     }
 }
 
-fn ended(quota: &mut Quota, limits: &Limits, ended: &Ended) {
+fn ended(quota: &mut CredentialQuota, limits: &ProviderLimits, ended: &CallOutcome) {
     let lease = quota.note(limits, 1, LATE_MS);
-    quota.report(limits, lease, ended, &Told::default(), 0, LATE_MS);
+    quota.report(limits, lease, ended, &AdvertisedLimits::default(), 0, LATE_MS);
 }
 
 #[test]
 fn a_clock_set_back_holds_nobody_longer_than_the_wait_itself() {
-    let none = Limits { requests_per_minute: None, tokens_per_minute: None, calls_max: 1 };
-    let waits = |ends: &[Ended]| {
-        let mut quota = Quota::default();
+    let none = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 1 };
+    let waits = |ends: &[CallOutcome]| {
+        let mut quota = CredentialQuota::default();
         for end in ends {
             ended(&mut quota, &none, end);
         }
         assert!(waits_until(&mut quota.clone(), &none, LATE_MS).is_some());
         waits_until(&mut quota, &none, EARLY_MS).map(|until_ms| until_ms - EARLY_MS)
     };
-    assert_eq!(waits(&[Ended::Throttled(Some(HINT_MS_MAX))]), Some(HINT_MS_MAX));
-    assert_eq!(waits(&[Ended::Parked("no".to_owned())]), Some(PARK_MS));
-    let failed = Ended::Failed { words: "down".to_owned(), late: false };
+    assert_eq!(waits(&[CallOutcome::Throttled(Some(RETRY_AFTER_MS_MAX))]), Some(RETRY_AFTER_MS_MAX));
+    assert_eq!(waits(&[CallOutcome::Parked("no".to_owned())]), Some(PARKED_MS));
+    let failed = CallOutcome::Failed { words: "down".to_owned(), late: false };
     assert!(waits(&vec![failed; 5]).unwrap() <= 60_000);
 
-    let slow = Limits { tokens_per_minute: Some(60), ..none };
-    let mut quota = Quota::default();
+    let slow = ProviderLimits { tokens_per_minute: Some(60), ..none };
+    let mut quota = CredentialQuota::default();
     quota.note(&slow, 1_000_000, LATE_MS);
-    let until_ms = waits_until(&mut quota, &Limits { calls_max: 16, ..slow }, EARLY_MS).unwrap();
-    assert!(until_ms - EARLY_MS <= OWED_MS_MAX, "{until_ms}");
+    let until_ms = waits_until(&mut quota, &ProviderLimits { calls_max: 16, ..slow }, EARLY_MS).unwrap();
+    assert!(until_ms - EARLY_MS <= RATE_DEBT_MS_MAX, "{until_ms}");
 
     // Whoever had the only place is gone.
-    let mut quota = Quota::default();
+    let mut quota = CredentialQuota::default();
     assert_eq!(waits_until(&mut quota, &none, LATE_MS), None);
     assert!(waits_until(&mut quota, &none, EARLY_MS).is_some());
     let gone = EARLY_MS + CALL_MS + LEASE_SLACK_MS;
@@ -250,19 +262,19 @@ fn a_clock_set_back_holds_nobody_longer_than_the_wait_itself() {
 
 #[test]
 fn a_clock_set_back_does_not_stop_budget_and_window() {
-    let limits = Limits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 };
-    let mut quota = Quota::default();
+    let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 };
+    let mut quota = CredentialQuota::default();
     while quota.retry(LATE_MS).is_ok() {}
     quota.expire(EARLY_MS);
     assert!(quota.retry(EARLY_MS).is_err());
     assert!(quota.retry(EARLY_MS + 5_000).is_ok(), "a retry comes back in five seconds");
 
-    let late = Ended::Failed { words: String::new(), late: true };
+    let late = CallOutcome::Failed { words: String::new(), late: true };
     ended(&mut quota, &limits, &late);
     assert_eq!(quota.standing(&limits, LATE_MS).window, 2);
     quota.expire(EARLY_MS);
     let lease = quota.note(&limits, 1, EARLY_MS + 2_000);
-    quota.report(&limits, lease, &late, &Told::default(), 0, EARLY_MS + 2_000);
+    quota.report(&limits, lease, &late, &AdvertisedLimits::default(), 0, EARLY_MS + 2_000);
     assert_eq!(quota.standing(&limits, EARLY_MS).window, 1);
     quota.note_waiting("gone", 3, LATE_MS);
     quota.expire(EARLY_MS);
@@ -272,7 +284,7 @@ fn a_clock_set_back_does_not_stop_budget_and_window() {
 /// Time as a person sets it.
 struct Settable(std::sync::atomic::AtomicU64);
 
-impl Clock for Settable {
+impl WallClock for Settable {
     fn now_ms(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::SeqCst)
     }
@@ -294,24 +306,27 @@ async fn a_status_goes_by_the_time_of_the_store() {
     let limiter = setup.limiter();
     limiter.park("no".to_owned()).await.unwrap();
     let known = [("other", setup.limits), ("scripted", setup.limits)];
-    let standings = limiter::standings(&*setup.states, &known).await.unwrap();
+    let standings = limiter::read_quota_statuses(&*setup.states, &known).await.unwrap();
     assert_eq!(standings.len(), 1);
     let (name, standing) = &standings[0];
-    assert_eq!((name.as_str(), standing.why, standing.wait_ms), ("scripted", Some(Why::Parked), PARK_MS));
+    assert_eq!(
+        (name.as_str(), standing.why, standing.wait_ms),
+        ("scripted", Some(WaitReason::Parked), PARKED_MS)
+    );
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let standings = limiter::standings(&*setup.states, &known).await.unwrap();
-    assert_eq!(standings[0].1.wait_ms, PARK_MS - 10_000);
+    let standings = limiter::read_quota_statuses(&*setup.states, &known).await.unwrap();
+    assert_eq!(standings[0].1.wait_ms, PARKED_MS - 10_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_says_that_nothing_is_left_is_left_alone_without_a_limit_per_minute() {
     let limiter = Setup::new().limiter();
-    let lease = limiter.turn(1, &Deadline::never()).await.unwrap();
-    let told = Told { no_requests_ms: Some(90_000), ..Told::default() };
-    limiter.report(lease, Ended::Served(None), told).await.unwrap();
-    let fault = limiter.turn(1, &Deadline::never()).await.unwrap_err();
+    let lease = limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    let told = AdvertisedLimits { no_requests_ms: Some(90_000), ..AdvertisedLimits::default() };
+    limiter.report(lease, CallOutcome::Served(None), told).await.unwrap();
+    let fault = limiter.turn(1, &TurnDeadline::never()).await.unwrap_err();
     let Fault::Throttled { retry_after, .. } = fault else { panic!("{fault}") };
     assert!(retry_after > Duration::from_secs(85), "{retry_after:?}");
     tokio::time::sleep(retry_after).await;
-    limiter.turn(1, &Deadline::never()).await.unwrap();
+    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
 }

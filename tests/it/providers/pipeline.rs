@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contexture::adapters::credentials::{self, CredentialConfig, OAuth, Secret};
-use contexture::domain::ids::embedding_key;
-use contexture::domain::task::Stage;
+use contexture::adapters::credentials::{self, CredentialConfig, OAuthClient, SecretText};
+use contexture::domain::ids::derive_embedding_key;
+use contexture::domain::task::IngestStage;
 use contexture::fault::{Fault, reason};
-use contexture::ingest::{Outcome, embed, usage};
+use contexture::ingest::{TaskOutcome, embed, usage};
 use contexture::ports::embedder::Embedder;
 use serde_json::json;
 use tokio::time::Instant;
@@ -189,11 +189,12 @@ async fn a_batch_ends_in_time_however_long_its_calls_wait() {
     let tasks: Vec<_> = cut.into_iter().map(|(_, task)| task).collect();
     assert_eq!(tasks.len(), 64);
     let began = Instant::now();
-    let outcomes = embed::run(&plant.stages, &tasks, &plant.stop.subscribe()).await;
+    let outcomes = embed::embed_batch(&plant.stages, &tasks, &plant.stop.subscribe()).await;
     let took = began.elapsed();
     assert!((Duration::from_secs(299)..Duration::from_secs(302)).contains(&took), "{took:?}");
-    let embedded = outcomes.iter().filter(|outcome| **outcome == Outcome::HandOn(Stage::Index)).count();
-    let put_off = |outcome: &&Outcome| matches!(outcome, Outcome::Failed(Fault::Throttled { .. }));
+    let embedded =
+        outcomes.iter().filter(|outcome| **outcome == TaskOutcome::HandOn(IngestStage::Index)).count();
+    let put_off = |outcome: &&TaskOutcome| matches!(outcome, TaskOutcome::Failed(Fault::Throttled { .. }));
     assert_eq!(outcomes.iter().filter(put_off).count(), 64 - embedded);
     assert!((29..=32).contains(&embedded), "{embedded}");
     assert_eq!(server.requests().len(), embedded);
@@ -212,7 +213,7 @@ async fn a_stop_ends_waits_for_turns_and_costs_no_attempt() {
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert!((3..=6).contains(&server.requests().len()), "{}", server.requests().len());
     // What was not embedded is in the queue again, as it came.
-    let mut left = stages.broker.consume(Stage::Embed).await.unwrap();
+    let mut left = stages.broker.consume(IngestStage::Embed).await.unwrap();
     let put_off = left.receive(100, Duration::from_secs(1)).await.unwrap();
     assert_eq!(put_off.len() + server.requests().len(), 20);
     for delivery in put_off {
@@ -301,10 +302,11 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
     let server = ScriptedHttp::start(move |request| answering.answer(request)).await;
     let mut setup = Setup::new();
     setup.limits.requests_per_minute = Some(600);
-    let oauth = OAuth::new(&server.url("/token"), "tests", Some(Secret::new("secret")));
+    let oauth = OAuthClient::new(&server.url("/token"), "tests", Some(SecretText::new("secret")));
     let config = CredentialConfig::ClientCredentials(oauth);
-    setup.credential =
-        Some(credentials::open("scripted", config, setup.states.clone(), setup.clock.clone()).unwrap());
+    setup.credential = Some(
+        credentials::open_credential("scripted", config, setup.states.clone(), setup.clock.clone()).unwrap(),
+    );
     setup.texts_max = 4;
     let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 3).await;
     let began = Instant::now();
@@ -365,7 +367,7 @@ async fn a_process_that_dies_loses_the_calls_that_are_open() {
     tokio::time::sleep(Duration::from_millis(8500)).await;
     let asked: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();
     let ledger = plant.kill().await;
-    let key = |text: &String| embedding_key("scripted/words", text);
+    let key = |text: &String| derive_embedding_key("scripted/words", text);
     let keys: Vec<_> = documents(64).iter().map(|(_, text)| key(text)).collect();
     let kept = ledger.cached_vectors(&keys).await.unwrap().iter().flatten().count();
     assert!(asked >= 28 && kept + 4 >= asked, "{kept} of {asked}");
@@ -379,7 +381,7 @@ async fn usage_is_counted_by_tenant_and_model() {
     plant.put(&documents(100), 1).await;
     plant.drained(LONG).await;
     let tenant = collection(TENANT, "home").tenant;
-    let used = usage::since(&*setup.states, &tenant, 1, setup.clock.now_ms()).await.unwrap();
+    let used = usage::usage_since(&*setup.states, &tenant, 1, setup.clock.now_ms()).await.unwrap();
     assert_eq!(used.len(), 1);
     let (model, usage) = &used[0];
     assert_eq!(model, "scripted/words");

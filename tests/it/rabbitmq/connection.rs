@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use contexture::adapters::rabbitmq::{AmqpUrl, RabbitBroker, RabbitConfig};
-use contexture::domain::task::Stage;
+use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig};
+use contexture::domain::task::IngestStage;
 use contexture::fault::Fault;
 use contexture::ports::broker::Broker;
 use contexture::telemetry::{self, LogFormat};
@@ -39,15 +39,15 @@ async fn password_is_in_no_error_and_no_log() {
     let writer = captured.clone();
     // The client logs from threads of its own, so this is for the whole process.
     let everything =
-        telemetry::subscriber("trace,lapin=trace,amq_protocol=trace", LogFormat::Text, move || {
+        telemetry::log_subscriber("trace,lapin=trace,amq_protocol=trace", LogFormat::Text, move || {
             writer.clone()
         });
     tracing::subscriber::set_global_default(everything.unwrap()).unwrap();
     let proxy = rabbit.through_proxy().await;
     let url = format!("amqp://guest:{CANARY}@{}/%2f", proxy.address());
-    let config = RabbitConfig { url: AmqpUrl::parse(&url).unwrap(), ..rabbit.config.clone() };
+    let config = RabbitMqConfig { url: AmqpUrl::parse(&url).unwrap(), ..rabbit.config.clone() };
     let shown = format!("{config:?} {} {:?}", config.url, config.url);
-    let fault = RabbitBroker::connect(config).await.err().unwrap();
+    let fault = RabbitMqBroker::connect(config).await.err().unwrap();
     assert!(matches!(&fault, Fault::Unauthorized(what) if what.contains("127.0.0.1")), "{fault}");
     let invalid = AmqpUrl::parse(&format!("http://guest:{CANARY}@host/")).unwrap_err();
     let hostless = AmqpUrl::parse(&format!("amqp:guest:{CANARY}")).unwrap_err();
@@ -76,9 +76,9 @@ async fn nobody_there_is_a_transient_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let mut config = RabbitConfig::new(AmqpUrl::parse(&format!("amqp://u:p@{address}/%2f")).unwrap());
+    let mut config = RabbitMqConfig::new(AmqpUrl::parse(&format!("amqp://u:p@{address}/%2f")).unwrap());
     config.hold_max = Duration::from_millis(300);
-    let fault = timeout(PATIENCE, RabbitBroker::connect(config)).await.expect("bounded").err().unwrap();
+    let fault = timeout(PATIENCE, RabbitMqBroker::connect(config)).await.expect("bounded").err().unwrap();
     assert!(matches!(&fault, Fault::Transient(what) if what.contains(&address.to_string())), "{fault}");
 }
 
@@ -87,10 +87,10 @@ async fn nobody_there_is_a_transient_fault() {
 async fn server_that_says_nothing_is_given_up_and_its_socket_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("amqp://u:p@{}/%2f", listener.local_addr().unwrap());
-    let mut config = RabbitConfig::new(AmqpUrl::parse(&url).unwrap());
+    let mut config = RabbitMqConfig::new(AmqpUrl::parse(&url).unwrap());
     config.connect_max = Duration::from_millis(300);
     config.hold_max = Duration::from_millis(1);
-    let connecting = tokio::spawn(RabbitBroker::connect(config));
+    let connecting = tokio::spawn(RabbitMqBroker::connect(config));
     let (mut silent, _) = listener.accept().await.unwrap();
     let fault = timeout(PATIENCE, connecting).await.expect("bounded").unwrap().err().unwrap();
     assert!(matches!(&fault, Fault::Transient(what) if what.contains("no answer")), "{fault}");
@@ -106,7 +106,7 @@ async fn process_has_two_connections_and_leaves_none_behind() {
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     let mut consumers = Vec::new();
-    for stage in [Stage::Chunk, Stage::Embed, Stage::Embed, Stage::Index] {
+    for stage in [IngestStage::Chunk, IngestStage::Embed, IngestStage::Embed, IngestStage::Index] {
         consumers.push(broker.consume(stage).await.unwrap());
     }
     let publish = |number: usize| {
@@ -129,7 +129,7 @@ async fn closing_ends_consumers_and_a_later_call_connects_again() {
     let Some(mut rabbit) = Rabbit::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     timeout(PATIENCE, broker.close()).await.expect("bounded");
     assert!(timeout(PATIENCE, consumer.receive(1, SOON)).await.expect("it ends").is_err());
     drop(consumer);

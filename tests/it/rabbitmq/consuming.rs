@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::domain::task::Stage;
+use contexture::domain::task::IngestStage;
 use contexture::ingest::worker::REDELIVERIES_MAX;
 use contexture::ports::broker::{Broker, SUSPECT_REDELIVERIES};
 use lapin::options::BasicRejectOptions;
@@ -29,10 +29,10 @@ async fn suspects_come_alone_and_take_turns_with_the_rest() {
     let broker = rabbit.connect().await;
     broker.publish(chunks(&["s1", "s2", "s3"])).await.unwrap();
     for _ in 0..SUSPECT_REDELIVERIES {
-        take(&mut broker.consume(Stage::Chunk).await.unwrap(), 3).await;
+        take(&mut broker.consume(IngestStage::Chunk).await.unwrap(), 3).await;
     }
     // They move to their lane when they come for the third time.
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     let first = receive(&mut consumer, 10).await;
     assert_eq!((first.len(), first[0].redeliveries), (1, SUSPECT_REDELIVERIES));
     consumer.ack(tags(&first)).await.unwrap();
@@ -58,9 +58,9 @@ async fn suspect_is_copied_without_its_history() {
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     broker.publish(chunks(&["a"])).await.unwrap();
     for _ in 0..=SUSPECT_REDELIVERIES {
-        take(&mut broker.consume(Stage::Chunk).await.unwrap(), 1).await;
+        take(&mut broker.consume(IngestStage::Chunk).await.unwrap(), 1).await;
     }
-    let suspect = beside.peek(&broker.names().suspect(Stage::Chunk)).await;
+    let suspect = beside.peek(&broker.names().suspect(IngestStage::Chunk)).await;
     let headers = suspect.properties.headers().clone().unwrap_or_default();
     let names: Vec<&str> = headers.inner().keys().map(lapin::types::ShortString::as_str).collect();
     assert!(names.iter().all(|name| name.ends_with("-count")), "only the broker's own counter: {names:?}");
@@ -74,13 +74,14 @@ async fn suspect_that_the_broker_moved_starts_afresh() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     broker.publish(chunks(&["a"])).await.unwrap();
-    let (queue, lane) = (broker.names().stage(Stage::Chunk), broker.names().suspect(Stage::Chunk));
+    let (queue, lane) =
+        (broker.names().stage(IngestStage::Chunk), broker.names().suspect(IngestStage::Chunk));
     while beside.ready(&lane).await == 0 {
         beside.peek(&queue).await.reject(BasicRejectOptions { requeue: true }).await.unwrap();
         beside.has_ready_in_all(&[&queue, &lane], 1).await;
     }
     for came_back in 0..3 {
-        let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+        let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
         let received = take(&mut consumer, 1).await;
         assert_eq!(received[0].redeliveries, SUSPECT_REDELIVERIES + came_back);
     }
@@ -91,7 +92,7 @@ async fn suspect_that_the_broker_moved_starts_afresh() {
 async fn suspect_without_end_is_moved_to_the_dead() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
-    let (lane, dead) = (broker.names().suspect(Stage::Index), broker.names().dead());
+    let (lane, dead) = (broker.names().suspect(IngestStage::Index), broker.names().dead());
     beside.publish(&lane, b"{}").await;
     let mut rejections = 0;
     while beside.ready(&dead).await == 0 {
@@ -118,7 +119,7 @@ async fn batched_acknowledgement_covers_exactly_what_was_acknowledged() {
     for order in orders {
         let ids = numbered(MESSAGES);
         broker.publish(chunks(&ids.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap();
-        let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+        let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
         let received = take(&mut consumer, MESSAGES).await;
         let mut kept: BTreeSet<String> = names(&received).into_iter().collect();
         assert_eq!(kept.len(), MESSAGES);
@@ -130,7 +131,7 @@ async fn batched_acknowledgement_covers_exactly_what_was_acknowledged() {
             consumer.ack(acked).await.unwrap();
         }
         drop(consumer);
-        assert_eq!(drain(&broker, Stage::Chunk, kept.len()).await, kept, "{order:?}");
+        assert_eq!(drain(&broker, IngestStage::Chunk, kept.len()).await, kept, "{order:?}");
     }
 }
 
@@ -141,10 +142,10 @@ async fn consumer_holds_no_more_than_its_prefetch() {
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let ids = numbered(10);
     broker.publish(chunks(&ids.iter().map(String::as_str).collect::<Vec<_>>())).await.unwrap();
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     let received = consumer.receive(10, Duration::from_mins(10)).await.unwrap();
     assert_eq!(received.len(), 3, "more cannot come, so it does not wait for more");
-    beside.has_ready(&broker.names().stage(Stage::Chunk), 7).await;
+    beside.has_ready(&broker.names().stage(IngestStage::Chunk), 7).await;
     consumer.ack(tags(&received)).await.unwrap();
     assert_eq!(take(&mut consumer, 3).await.len(), 3);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use contexture::domain::task::Stage;
+use contexture::domain::task::IngestStage;
 use contexture::fault::Fault;
 use contexture::ports::broker::Broker;
 use tokio::time::timeout;
@@ -15,11 +15,11 @@ use crate::support::rabbit::{PATIENCE, Rabbit};
 async fn queue_deleted_under_a_consumer_is_declared_and_consumed_again() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
-    beside.delete(&broker.names().stage(Stage::Chunk)).await;
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
+    beside.delete(&broker.names().stage(IngestStage::Chunk)).await;
     let fault = lost(&mut consumer).await;
     assert!(matches!(&fault, Fault::Transient(what) if what.contains("chunk")), "{fault}");
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     broker.publish(chunks(&["a"])).await.unwrap();
     assert_eq!(names(&take(&mut consumer, 1).await), ["a"]);
 }
@@ -28,12 +28,12 @@ async fn queue_deleted_under_a_consumer_is_declared_and_consumed_again() {
 async fn suspect_lane_deleted_under_a_consumer_is_declared_again() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
-    beside.delete(&broker.names().suspect(Stage::Chunk)).await;
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
+    beside.delete(&broker.names().suspect(IngestStage::Chunk)).await;
     assert!(matches!(lost(&mut consumer).await, Fault::Transient(_)));
     drop(consumer);
     broker.publish(chunks(&["a"])).await.unwrap();
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     assert_eq!(names(&take(&mut consumer, 1).await), ["a"]);
 }
 
@@ -43,13 +43,13 @@ async fn acknowledgement_on_a_lost_connection_is_a_fault() {
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     broker.publish(chunks(&["a", "b"])).await.unwrap();
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     let received = take(&mut consumer, 2).await;
     proxy.reset();
     lost(&mut consumer).await;
     let acked = timeout(PATIENCE, consumer.ack(tags(&received))).await.expect("bounded");
     assert!(matches!(acked, Err(Fault::Transient(_))), "{acked:?}");
-    let again = take(&mut broker.consume(Stage::Chunk).await.unwrap(), 2).await;
+    let again = take(&mut broker.consume(IngestStage::Chunk).await.unwrap(), 2).await;
     assert_eq!(names(&again), ["a", "b"]);
     assert!(again.iter().all(|delivery| delivery.redelivered));
 }
@@ -61,7 +61,7 @@ async fn half_open_connection_is_noticed_by_its_heartbeat() {
     rabbit.config.answer_max = SOON;
     let broker = rabbit.connect().await;
     broker.publish(chunks(&["a"])).await.unwrap();
-    let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+    let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     let held = take(&mut consumer, 1).await;
     assert_eq!(names(&held), ["a"]);
     proxy.blackhole();
@@ -70,7 +70,7 @@ async fn half_open_connection_is_noticed_by_its_heartbeat() {
     assert!(acked.is_err(), "{acked:?}");
     proxy.clear();
     // The broker notices, too, and takes back what was held.
-    let again = take(&mut broker.consume(Stage::Chunk).await.unwrap(), 1).await;
+    let again = take(&mut broker.consume(IngestStage::Chunk).await.unwrap(), 1).await;
     assert_eq!(names(&again), ["a"]);
 }
 
@@ -83,14 +83,14 @@ async fn broker_that_comes_back_is_used_again() {
     proxy.refuse(true);
     for _ in 0..3 {
         assert!(matches!(broker.publish(chunks(&["a"])).await, Err(Fault::Transient(_))));
-        assert!(matches!(broker.consume(Stage::Chunk).await.err(), Some(Fault::Transient(_))));
+        assert!(matches!(broker.consume(IngestStage::Chunk).await.err(), Some(Fault::Transient(_))));
     }
     proxy.refuse(false);
     let back = async { while broker.publish(chunks(&["b"])).await.is_err() {} };
     timeout(PATIENCE, back).await.expect("it is back");
     let opened = async {
         loop {
-            if let Ok(consumer) = broker.consume(Stage::Chunk).await {
+            if let Ok(consumer) = broker.consume(IngestStage::Chunk).await {
                 return consumer;
             }
         }
@@ -112,7 +112,7 @@ async fn connections_that_break_under_load_lose_nothing() {
         async move {
             for batch in numbered(MESSAGES).chunks(50) {
                 // An error means unknown: again, until it is confirmed.
-                let messages: Vec<_> = batch.iter().map(|id| about(Stage::Chunk, id)).collect();
+                let messages: Vec<_> = batch.iter().map(|id| about(IngestStage::Chunk, id)).collect();
                 while broker.publish(messages.clone()).await.is_err() {}
             }
         }
@@ -122,7 +122,7 @@ async fn connections_that_break_under_load_lose_nothing() {
         async move {
             let mut done = BTreeSet::new();
             while done.len() < MESSAGES {
-                let Ok(mut consumer) = broker.consume(Stage::Chunk).await else { continue };
+                let Ok(mut consumer) = broker.consume(IngestStage::Chunk).await else { continue };
                 while done.len() < MESSAGES
                     && let Ok(received) = consumer.receive(64, SOON / 100).await
                     && consumer.ack(tags(&received)).await.is_ok()
@@ -162,7 +162,7 @@ async fn consumers_that_come_and_go_leave_the_connection_alone() {
         tasks.spawn(async move {
             for turn in 0..TURNS {
                 broker.publish(chunks(&[&format!("{number} {turn}")])).await.unwrap();
-                let mut consumer = broker.consume(Stage::Chunk).await.unwrap();
+                let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
                 // Somebody else may have been faster.
                 if let Ok(received) = timeout(BRIEF, consumer.receive(4, BRIEF / 20)).await
                     && turn % 2 == 0

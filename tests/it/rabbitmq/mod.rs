@@ -10,10 +10,10 @@ mod topology;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contexture::adapters::rabbitmq::RabbitBroker;
-use contexture::domain::task::{Envelope, Stage};
+use contexture::adapters::rabbitmq::RabbitMqBroker;
+use contexture::domain::task::{IngestStage, TaskEnvelope};
 use contexture::fault::Fault;
-use contexture::ports::broker::{Broker, Consumer, Delivery, Outgoing};
+use contexture::ports::broker::{Broker, BrokerConsumer, BrokerDelivery, OutgoingMessage};
 use tokio::time::timeout;
 
 use crate::support::rabbit::PATIENCE;
@@ -24,36 +24,39 @@ const SOON: Duration = Duration::from_secs(4);
 /// Time between looks at whether there is more.
 const BRIEF: Duration = Duration::from_millis(200);
 
-fn about(stage: Stage, id: &str) -> Outgoing {
-    Outgoing::now(Envelope::new(stage, task(version_key(&collection(TENANT, "home"), id, 1))))
+fn about(stage: IngestStage, id: &str) -> OutgoingMessage {
+    OutgoingMessage::immediate(TaskEnvelope::new(
+        stage,
+        task(version_key(&collection(TENANT, "home"), id, 1)),
+    ))
 }
 
-fn chunks(ids: &[&str]) -> Vec<Outgoing> {
-    ids.iter().map(|id| about(Stage::Chunk, id)).collect()
+fn chunks(ids: &[&str]) -> Vec<OutgoingMessage> {
+    ids.iter().map(|id| about(IngestStage::Chunk, id)).collect()
 }
 
 fn numbered(messages: usize) -> Vec<String> {
     (0..messages).map(|number| format!("doc {number:05}")).collect()
 }
 
-fn later(stage: Stage, id: &str, delay: Duration) -> Outgoing {
-    Outgoing { delay, ..about(stage, id) }
+fn later(stage: IngestStage, id: &str, delay: Duration) -> OutgoingMessage {
+    OutgoingMessage { delay, ..about(stage, id) }
 }
 
-fn name(delivery: &Delivery) -> String {
+fn name(delivery: &BrokerDelivery) -> String {
     delivery.envelope.clone().unwrap().open().1.key.document_id.to_string()
 }
 
-fn names(deliveries: &[Delivery]) -> Vec<String> {
+fn names(deliveries: &[BrokerDelivery]) -> Vec<String> {
     deliveries.iter().map(name).collect()
 }
 
-fn tags(deliveries: &[Delivery]) -> Vec<u64> {
+fn tags(deliveries: &[BrokerDelivery]) -> Vec<u64> {
     deliveries.iter().map(|delivery| delivery.tag).collect()
 }
 
 /// Exactly so many messages.
-async fn take(consumer: &mut Box<dyn Consumer>, messages: usize) -> Vec<Delivery> {
+async fn take(consumer: &mut Box<dyn BrokerConsumer>, messages: usize) -> Vec<BrokerDelivery> {
     let mut taken = Vec::new();
     while taken.len() < messages {
         taken.extend(receive(consumer, messages - taken.len()).await);
@@ -62,13 +65,13 @@ async fn take(consumer: &mut Box<dyn Consumer>, messages: usize) -> Vec<Delivery
 }
 
 /// One batch.
-async fn receive(consumer: &mut Box<dyn Consumer>, messages_max: usize) -> Vec<Delivery> {
+async fn receive(consumer: &mut Box<dyn BrokerConsumer>, messages_max: usize) -> Vec<BrokerDelivery> {
     let received = timeout(PATIENCE, consumer.receive(messages_max, Duration::ZERO)).await;
     received.expect("a message is missing").unwrap()
 }
 
 /// Waits until a consumer finds out that it is lost.
-async fn lost(consumer: &mut Box<dyn Consumer>) -> Fault {
+async fn lost(consumer: &mut Box<dyn BrokerConsumer>) -> Fault {
     let noticing = async {
         loop {
             if let Err(fault) = consumer.receive(100, Duration::ZERO).await {
@@ -80,7 +83,7 @@ async fn lost(consumer: &mut Box<dyn Consumer>) -> Fault {
 }
 
 /// Takes and acknowledges until it has seen so many documents and nothing is left; returns them.
-async fn drain(broker: &RabbitBroker, stage: Stage, documents: usize) -> BTreeSet<String> {
+async fn drain(broker: &RabbitMqBroker, stage: IngestStage, documents: usize) -> BTreeSet<String> {
     let mut consumer = broker.consume(stage).await.unwrap();
     let mut seen = BTreeSet::new();
     let draining = async {

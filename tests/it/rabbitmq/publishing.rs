@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contexture::adapters::rabbitmq::{Properties, RawMessage};
-use contexture::domain::task::Stage;
+use contexture::adapters::rabbitmq::{AmqpMessage, MessageProperties};
+use contexture::domain::task::IngestStage;
 use contexture::fault::Fault;
 use contexture::ports::broker::Broker;
 use lapin::options::QueueDeclareOptions;
@@ -21,12 +21,12 @@ fn is_counter(name: &ShortString) -> bool {
     name.as_str().ends_with("-count")
 }
 
-fn raw(exchange: &str, routing_key: &str, mandatory: bool) -> RawMessage {
-    RawMessage {
+fn raw(exchange: &str, routing_key: &str, mandatory: bool) -> AmqpMessage {
+    AmqpMessage {
         exchange: exchange.to_owned(),
         routing_key: routing_key.to_owned(),
         mandatory,
-        properties: Properties::default(),
+        properties: MessageProperties::default(),
         body: b"{}".to_vec(),
     }
 }
@@ -86,12 +86,12 @@ async fn full_queue_refuses() {
 async fn deleted_queue_or_exchange_is_declared_again() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
-    beside.delete(&broker.names().stage(Stage::Embed)).await;
-    broker.publish(vec![about(Stage::Embed, "a")]).await.unwrap();
-    assert_eq!(drain(&broker, Stage::Embed, 1).await, BTreeSet::from(["a".to_owned()]));
+    beside.delete(&broker.names().stage(IngestStage::Embed)).await;
+    broker.publish(vec![about(IngestStage::Embed, "a")]).await.unwrap();
+    assert_eq!(drain(&broker, IngestStage::Embed, 1).await, BTreeSet::from(["a".to_owned()]));
     beside.delete_exchange(&broker.names().tasks()).await;
-    broker.publish(vec![about(Stage::Embed, "b")]).await.unwrap();
-    assert_eq!(drain(&broker, Stage::Embed, 1).await, BTreeSet::from(["b".to_owned()]));
+    broker.publish(vec![about(IngestStage::Embed, "b")]).await.unwrap();
+    assert_eq!(drain(&broker, IngestStage::Embed, 1).await, BTreeSet::from(["b".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +108,7 @@ async fn swallowed_confirm_is_a_fault_and_the_next_call_connects_again() {
     let again = async { while broker.publish(chunks(&["a"])).await.is_err() {} };
     timeout(PATIENCE, again).await.expect("the broker speaks again");
     assert!(proxy.connections() > before, "on another connection");
-    assert_eq!(drain(&broker, Stage::Chunk, 1).await, BTreeSet::from(["a".to_owned()]));
+    assert_eq!(drain(&broker, IngestStage::Chunk, 1).await, BTreeSet::from(["a".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,9 +123,9 @@ async fn confirms_are_not_awaited_one_by_one() {
     let ids = numbered(MESSAGES);
     let publishing = tokio::spawn({
         let broker = broker.clone();
-        async move { broker.publish(ids.iter().map(|id| about(Stage::Chunk, id)).collect()).await }
+        async move { broker.publish(ids.iter().map(|id| about(IngestStage::Chunk, id)).collect()).await }
     });
-    beside.has_ready(&broker.names().stage(Stage::Chunk), u32::try_from(MESSAGES).unwrap() + 1).await;
+    beside.has_ready(&broker.names().stage(IngestStage::Chunk), u32::try_from(MESSAGES).unwrap() + 1).await;
     assert!(!publishing.is_finished(), "all are there, none is confirmed");
     publishing.abort();
 }
@@ -150,7 +150,7 @@ async fn blocked_broker_throttles_and_comes_back() {
     proxy.inject(0, connection_unblocked());
     let back = async { while broker.publish(chunks(&["b"])).await.is_err() {} };
     timeout(PATIENCE, back).await.expect("the alarm is over");
-    assert_eq!(drain(&broker, Stage::Chunk, 2).await, BTreeSet::from(["a", "b"].map(str::to_owned)));
+    assert_eq!(drain(&broker, IngestStage::Chunk, 2).await, BTreeSet::from(["a", "b"].map(str::to_owned)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,7 +160,7 @@ async fn cut_in_mid_publish_is_unknown_and_publishing_again_completes_it() {
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     let ids = numbered(MESSAGES);
-    let all = || ids.iter().map(|id| about(Stage::Chunk, id)).collect();
+    let all = || ids.iter().map(|id| about(IngestStage::Chunk, id)).collect();
     for client_bytes in [2_000, 9_999, 40_000] {
         proxy.cut_after(client_bytes);
         let sent = broker.publish(all()).await;
@@ -168,7 +168,7 @@ async fn cut_in_mid_publish_is_unknown_and_publishing_again_completes_it() {
         assert!(matches!(sent, Err(Fault::Transient(_))), "{sent:?}");
     }
     broker.publish(all()).await.unwrap();
-    assert_eq!(drain(&broker, Stage::Chunk, ids.len()).await, ids.into_iter().collect());
+    assert_eq!(drain(&broker, IngestStage::Chunk, ids.len()).await, ids.into_iter().collect());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -176,7 +176,7 @@ async fn stage_messages_are_persistent_and_carry_only_what_is_needed() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     broker.publish([chunks(&["a"]), chunks(&["a"]), chunks(&["b"])].concat()).await.unwrap();
-    let queue = broker.names().stage(Stage::Chunk);
+    let queue = broker.names().stage(IngestStage::Chunk);
     let mut message_ids = Vec::new();
     for _ in 0..3 {
         let properties = beside.peek(&queue).await.properties;
@@ -199,7 +199,7 @@ async fn delay_is_rounded_up_to_a_tier_and_cut_to_the_longest() {
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let a_bit = Duration::from_millis(1);
     for delay in [a_bit, MINUTE, MINUTE + a_bit, 3 * MINUTE, Duration::from_hours(48)] {
-        broker.publish(vec![later(Stage::Index, "a", delay)]).await.unwrap();
+        broker.publish(vec![later(IngestStage::Index, "a", delay)]).await.unwrap();
     }
     for (tier, waiting) in [(1, 2), (2, 1), (3, 2)] {
         beside.has_ready(&broker.names().retry(tier * MINUTE), waiting).await;
@@ -211,7 +211,7 @@ async fn delay_is_rounded_up_to_a_tier_and_cut_to_the_longest() {
 async fn retried_message_finds_its_stage_and_keeps_no_trace_of_earlier_rounds() {
     let Some(rabbit) = Rabbit::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
-    for stage in Stage::ALL {
+    for stage in IngestStage::ALL {
         let mut consumer = broker.consume(stage).await.unwrap();
         for _ in 0..3 {
             broker.publish(vec![later(stage, stage.name(), TIERS[0])]).await.unwrap();
@@ -220,7 +220,7 @@ async fn retried_message_finds_its_stage_and_keeps_no_trace_of_earlier_rounds() 
             consumer.ack(tags(&received)).await.unwrap();
         }
         drop(consumer);
-        if stage == Stage::Index {
+        if stage == IngestStage::Index {
             // Nobody may look into a queue that has one consumer at a time.
             continue;
         }
@@ -242,10 +242,10 @@ async fn more_callers_than_channels_take_turns() {
     let mut calls = JoinSet::new();
     for id in ids.clone() {
         let broker = broker.clone();
-        calls.spawn(async move { broker.publish(vec![about(Stage::Chunk, &id)]).await });
+        calls.spawn(async move { broker.publish(vec![about(IngestStage::Chunk, &id)]).await });
     }
     while let Some(call) = calls.join_next().await {
         call.unwrap().unwrap();
     }
-    assert_eq!(drain(&broker, Stage::Chunk, ids.len()).await, ids.into_iter().collect());
+    assert_eq!(drain(&broker, IngestStage::Chunk, ids.len()).await, ids.into_iter().collect());
 }

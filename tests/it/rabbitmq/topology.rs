@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contexture::adapters::rabbitmq::{Names, Properties, RabbitBroker, RawMessage};
+use contexture::adapters::rabbitmq::{AmqpMessage, MessageProperties, RabbitMqBroker, TopologyNames};
 use contexture::fault::Fault;
 use contexture::resilience::backoff;
 use lapin::ExchangeKind;
@@ -15,7 +15,7 @@ use crate::support::rabbit::{PATIENCE, Rabbit};
 
 #[test]
 fn names_are_those_other_programs_hold_on_to() {
-    let names = Names::new("contexture", &backoff::TIERS);
+    let names = TopologyNames::new("contexture", &backoff::RETRY_TIERS);
     let mut exchanges = names.exchanges();
     exchanges.sort();
     assert_eq!(
@@ -75,10 +75,10 @@ async fn everything_is_there_and_declaring_it_again_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queue_or_exchange_that_differs_is_refused_loudly() {
     let Some(rabbit) = Rabbit::find() else { return };
-    let names = Names::new(&rabbit.config.prefix, &rabbit.config.retry_tiers);
+    let names = TopologyNames::new(&rabbit.config.prefix, &rabbit.config.retry_tiers);
     let beside = rabbit.beside().await;
     let refused = async |differing: &str| {
-        let fault = RabbitBroker::connect(rabbit.config.clone()).await.err().unwrap();
+        let fault = RabbitMqBroker::connect(rabbit.config.clone()).await.err().unwrap();
         let Fault::Permanent(reason) = &fault else { panic!("{fault}") };
         assert_eq!(reason.code, "topology_differs");
         assert!(reason.detail.contains(&format!("'{differing}'")), "which: {reason}");
@@ -130,7 +130,7 @@ async fn settings_that_cannot_work_are_refused_before_connecting() {
         wrong.last_mut().unwrap().retry_tiers = tiers.to_vec();
     }
     for config in wrong {
-        let fault = RabbitBroker::connect(config).await.err().unwrap();
+        let fault = RabbitMqBroker::connect(config).await.err().unwrap();
         assert!(
             matches!(&fault, Fault::Permanent(reason) if reason.code == "invalid_broker_config"),
             "{fault}"
@@ -142,11 +142,11 @@ async fn settings_that_cannot_work_are_refused_before_connecting() {
 async fn submission_comes_through_with_its_properties() {
     let Some(rabbit) = Rabbit::find() else { return };
     let broker = rabbit.connect().await;
-    let submitted = RawMessage {
+    let submitted = AmqpMessage {
         exchange: broker.names().submit(),
         routing_key: "acme.docs".to_owned(),
         mandatory: true,
-        properties: Properties {
+        properties: MessageProperties {
             content_type: Some("application/json".to_owned()),
             message_id: Some("7".to_owned()),
             correlation_id: Some("c".to_owned()),
@@ -176,8 +176,8 @@ async fn submission_comes_through_with_its_properties() {
         }
     }
     rabbit.beside().await.has_ready(&queue, 0).await;
-    let forged = Properties { user_id: Some("somebody".to_owned()), ..submitted.properties.clone() };
-    let forged = RawMessage { properties: forged, ..submitted };
+    let forged = MessageProperties { user_id: Some("somebody".to_owned()), ..submitted.properties.clone() };
+    let forged = AmqpMessage { properties: forged, ..submitted };
     assert!(broker.publish_raw(&[forged]).await.is_err(), "the broker vouches for the user");
 }
 
@@ -186,16 +186,16 @@ async fn submission_comes_through_with_its_properties() {
 async fn overlong_names_are_refused() {
     let Some(rabbit) = Rabbit::find() else { return };
     let broker = rabbit.connect().await;
-    let message = RawMessage {
+    let message = AmqpMessage {
         exchange: broker.names().events(),
         routing_key: "k".repeat(256),
         mandatory: false,
-        properties: Properties::default(),
+        properties: MessageProperties::default(),
         body: Vec::new(),
     };
-    let overlong_id = RawMessage {
+    let overlong_id = AmqpMessage {
         routing_key: "k".repeat(255),
-        properties: Properties { message_id: Some("i".repeat(256)), ..Properties::default() },
+        properties: MessageProperties { message_id: Some("i".repeat(256)), ..MessageProperties::default() },
         ..message.clone()
     };
     for message in [message, overlong_id] {
@@ -210,13 +210,13 @@ async fn bodies_of_any_size_and_content_come_through() {
     let Some(rabbit) = Rabbit::find() else { return };
     let broker = rabbit.connect().await;
     let bodies: Vec<Vec<u8>> = vec![Vec::new(), vec![0xCE; 1], vec![7; 131_065], vec![8; 3 << 20]];
-    let messages: Vec<RawMessage> = bodies
+    let messages: Vec<AmqpMessage> = bodies
         .iter()
-        .map(|body| RawMessage {
+        .map(|body| AmqpMessage {
             exchange: broker.names().tasks(),
             routing_key: "parked".to_owned(),
             mandatory: true,
-            properties: Properties::default(),
+            properties: MessageProperties::default(),
             body: body.clone(),
         })
         .collect();

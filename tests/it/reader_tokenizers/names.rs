@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::config::{Config, NAMED_FILES_MAX, NamedFile};
-use contexture::context::Tokenizers;
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::config::{ContextureConfig, NAMED_FILES_MAX, NamedFileConfig};
+use contexture::context::TokenizerRegistry;
 use contexture::fault::Refusal;
 
-fn known() -> Tokenizers {
-    let mut known = Tokenizers::default();
-    known.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap();
-    known.add("o200k_base", "", Arc::new(|| Ok(Arc::new(Bpe::o200k())))).unwrap();
+fn known() -> TokenizerRegistry {
+    let mut known = TokenizerRegistry::default();
+    known.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k())))).unwrap();
+    known.add("o200k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::o200k())))).unwrap();
     known
 }
 
-fn refusal(known: &Tokenizers, name: &str) -> Refusal {
+fn refusal(known: &TokenizerRegistry, name: &str) -> Refusal {
     known.get(name).err().unwrap_or_else(|| panic!("{name} is known"))
 }
 
@@ -38,17 +38,18 @@ fn models_of_openai_stand_for_their_vocabularies() {
 #[test]
 fn a_configured_tokenizer_wins_against_a_model_and_not_against_a_vocabulary() {
     let mut known = known();
-    known.add("gpt-4", "tokenizers[0]", Arc::new(|| Ok(Arc::new(Bpe::o200k())))).unwrap();
+    known.add("gpt-4", "tokenizers[0]", Arc::new(|| Ok(Arc::new(BpeTokenizer::o200k())))).unwrap();
     assert_eq!(known.get("gpt-4").unwrap().name(), "o200k_base");
-    let refusal =
-        known.add("o200k_base", "tokenizers[1]", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap_err();
+    let refusal = known
+        .add("o200k_base", "tokenizers[1]", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k()))))
+        .unwrap_err();
     assert_eq!((refusal.code, refusal.field.as_str()), ("tokenizer_known", "tokenizers[1]"));
 }
 
 #[test]
 fn an_unknown_tokenizer_is_refused_with_the_known_ones_and_a_way_to_add_it() {
     let mut known = known();
-    known.add("llama-3", "tokenizers[0]", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap();
+    known.add("llama-3", "tokenizers[0]", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k())))).unwrap();
     for name in ["", "abacus", "gpt-2", "/etc/hostname", "../tokenizer.json", "\0", &"x".repeat(10_000)] {
         let refusal = refusal(&known, name);
         assert_eq!((refusal.code, refusal.field.as_str()), ("unknown_tokenizer", "tokenizer"));
@@ -64,19 +65,19 @@ fn an_option_means_a_file_when_it_looks_like_a_path() {
     for text in
         ["tokenizer.json", "a/b", "./llama", "/models/x", "Tokenizer.JSON", "models/llama-3/tokenizer.json"]
     {
-        let file = NamedFile::of_option(text).unwrap_or_else(|| panic!("{text}"));
+        let file = NamedFileConfig::from_tokenizer_option(text).unwrap_or_else(|| panic!("{text}"));
         assert_eq!((file.name.as_str(), file.path.to_str()), (text, Some(text)));
     }
     for text in ["", "cl100k_base", "gpt-4.1", "json", ".json-like", "llama-3"] {
-        assert_eq!(NamedFile::of_option(text), None, "{text}");
+        assert_eq!(NamedFileConfig::from_tokenizer_option(text), None, "{text}");
     }
 }
 
-fn load(text: &str) -> Result<Config, Refusal> {
+fn load(text: &str) -> Result<ContextureConfig, Refusal> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("contexture.toml");
     std::fs::write(&path, text).unwrap();
-    Config::load(Some(&path), [])
+    ContextureConfig::load(Some(&path), [])
 }
 
 fn entry(name: &str, path: &str) -> String {

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use contexture::config::{Config, RerankShape};
+use contexture::config::{ContextureConfig, RerankShape};
 use contexture::fault::Refusal;
 
 const CANARY: &str = "canary-0a7d11c6e2f3";
 
-fn load(variables: &[(&str, &str)]) -> Result<Config, Refusal> {
+fn load(variables: &[(&str, &str)]) -> Result<ContextureConfig, Refusal> {
     let named = |(key, value): &(&str, &str)| {
         (format!("CONTEXTURE__{}", key.to_uppercase().replace('.', "__")), (*value).to_owned())
     };
-    Config::load(None, variables.iter().map(named))
+    ContextureConfig::load(None, variables.iter().map(named))
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn its_secrets_are_never_shown() {
     let text =
         "[rerank]\nurl = \"https://host/v2/rerank\"\nshape = \"tei\"\napi_key_file = \"reranker.key\"\n";
     std::fs::write(&file, text).unwrap();
-    let filed = Config::load(Some(&file), []).unwrap();
+    let filed = ContextureConfig::load(Some(&file), []).unwrap();
     let rerank = filed.rerank.as_ref().unwrap();
     assert_eq!(rerank.api_key.as_ref().unwrap().expose(), format!("{CANARY}-filed"));
     assert_eq!(rerank.shape, RerankShape::Tei);

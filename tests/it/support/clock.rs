@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use contexture::ports::clock::Clock;
+use contexture::ports::clock::WallClock;
 
 /// Starts at a round number, so that stamps are easy to read in a failure.
 pub(crate) struct ManualClock(AtomicU64);
@@ -20,7 +20,7 @@ impl ManualClock {
     }
 }
 
-impl Clock for ManualClock {
+impl WallClock for ManualClock {
     fn now_ms(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }

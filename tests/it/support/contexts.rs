@@ -1,6 +1,6 @@
 //! Reads a context back, strictly, knowing only the formats as they are documented.
 
-use contexture::context::request::Format;
+use contexture::context::request::ContextFormat;
 
 /// One passage as a reader finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +14,15 @@ pub(crate) struct Read {
 }
 
 /// All passages of a context; none when anything in it is not as documented.
-pub(crate) fn parse(context: &str, format: Format) -> Option<Vec<Read>> {
+pub(crate) fn parse(context: &str, format: ContextFormat) -> Option<Vec<Read>> {
     if context.is_empty() {
         return Some(Vec::new());
     }
     match format {
-        Format::Markdown => parse_markdown(context),
-        Format::Xml => parse_xml(context),
-        Format::Json => parse_json(context),
-        Format::Plain => parse_plain(context),
+        ContextFormat::Markdown => parse_markdown(context),
+        ContextFormat::Xml => parse_xml(context),
+        ContextFormat::Json => parse_json(context),
+        ContextFormat::Plain => parse_plain(context),
     }
 }
 

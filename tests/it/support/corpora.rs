@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use contexture::context::assemble::{AssemblyInput, Candidate, TERM_SHARE};
-use contexture::domain::chunk::{Chunk, Span};
-use contexture::domain::document::Description;
-use contexture::domain::ids::{ChunkId, DocumentId, Fields, Version};
+use contexture::context::assemble::{AssemblyInput, ContextCandidate, TERM_SHARE};
+use contexture::domain::chunk::{Chunk, TextSpan};
+use contexture::domain::document::DocumentDescription;
+use contexture::domain::ids::{ChunkId, DocumentId, FieldHasher, Version};
 use contexture::ports::lexical::QuestionTerms;
 use proptest::prelude::*;
 
@@ -121,7 +121,7 @@ fn build(raw: &[(usize, Vec<Piece>)]) -> Corpus {
             if let Some(score) = piece.3 {
                 let mut chunk = chunk(document_id.as_str(), start, &text_here);
                 chunk.heading = vec![HEADINGS[piece.1].to_owned()];
-                candidates.push(Candidate { chunk: Arc::new(chunk), score: SCORES[score] });
+                candidates.push(ContextCandidate { chunk: Arc::new(chunk), score: SCORES[score] });
             }
             start += text.len();
         }
@@ -137,8 +137,8 @@ fn build(raw: &[(usize, Vec<Piece>)]) -> Corpus {
 
 /// A chunk of version 1 of a document.
 pub(crate) fn chunk(document_id: &str, start: usize, text: &str) -> Chunk {
-    let span = Span { start, end: start + text.len() };
-    let hash = Fields::new("contexture test chunk")
+    let span = TextSpan { start, end: start + text.len() };
+    let hash = FieldHasher::new("contexture test chunk")
         .field(document_id.as_bytes())
         .field(&start.to_le_bytes())
         .field(&span.end.to_le_bytes())
@@ -153,6 +153,6 @@ pub(crate) fn chunk(document_id: &str, start: usize, text: &str) -> Chunk {
         heading: Vec::new(),
         embed_tokens: u32::try_from(text.len() / 4 + 2).unwrap(),
         text: text.to_owned(),
-        description: Description::default(),
+        description: DocumentDescription::default(),
     }
 }

@@ -29,14 +29,14 @@ pub(crate) mod tokenizers;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use contexture::domain::chunk::{Chunk, ChunkSpan, Span};
-use contexture::domain::document::{Acl, Description, Head, Submission};
+use contexture::domain::chunk::{Chunk, ChunkSpan, TextSpan};
+use contexture::domain::document::{DocumentAcl, DocumentDescription, DocumentHead, Submission};
 use contexture::domain::ids::{
-    ChunkId, CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, Fields, TenantId, Version,
+    ChunkId, CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, FieldHasher, TenantId, Version,
     VersionKey,
 };
-use contexture::domain::principal::{Principal, Scope};
-use contexture::domain::task::Task;
+use contexture::domain::principal::{AccessScope, Principal};
+use contexture::domain::task::IngestTask;
 
 /// The tenant of tests that need only one.
 pub(crate) const TENANT: &str = "acme";
@@ -49,7 +49,7 @@ pub(crate) fn groups(names: &[&str]) -> BTreeSet<String> {
 
 /// A caller of `tenant` with every scope and no group.
 pub(crate) fn principal(tenant: &str) -> Principal {
-    let scopes = BTreeSet::from([Scope::Read, Scope::Write, Scope::Admin]);
+    let scopes = BTreeSet::from([AccessScope::Read, AccessScope::Write, AccessScope::Admin]);
     Principal::new(TenantId::new(tenant).unwrap(), BTreeSet::new(), scopes).unwrap()
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn submission(
         collection.collection.clone(),
         document(id),
         number.map(version),
-        Description::default(),
+        DocumentDescription::default(),
         Bytes::copy_from_slice(text.as_bytes()),
         BODY_BYTES_MAX,
     )
@@ -91,19 +91,19 @@ pub(crate) fn submission(
 
 pub(crate) fn deletion(collection: &CollectionKey, id: &str, number: Option<u64>) -> Submission {
     let caller = principal(collection.tenant.as_str());
-    Submission::delete(&caller, collection.collection.clone(), document(id), number.map(version)).unwrap()
+    Submission::deletion(&caller, collection.collection.clone(), document(id), number.map(version)).unwrap()
 }
 
 pub(crate) fn content_hash(text: &str) -> ContentHash {
-    ContentHash::from_bytes(Fields::new("contexture test content").field(text.as_bytes()).finish())
+    ContentHash::from_bytes(FieldHasher::new("contexture test content").field(text.as_bytes()).finish())
 }
 
 pub(crate) fn epoch(label: &str) -> Epoch {
-    Epoch::from_bytes(Fields::new("contexture test epoch").field(label.as_bytes()).finish())
+    Epoch::from_bytes(FieldHasher::new("contexture test epoch").field(label.as_bytes()).finish())
 }
 
-pub(crate) fn task(key: VersionKey) -> Task {
-    Task {
+pub(crate) fn task(key: VersionKey) -> IngestTask {
+    IngestTask {
         content_hash: content_hash(key.document_id.as_str()),
         key,
         generation: 1,
@@ -118,7 +118,7 @@ pub(crate) fn task(key: VersionKey) -> Task {
 
 /// Spans that tile a text of `count` times ten bytes.
 pub(crate) fn spans(count: usize) -> Vec<ChunkSpan> {
-    let span = |ordinal: usize| Span { start: ordinal * 10, end: (ordinal + 1) * 10 };
+    let span = |ordinal: usize| TextSpan { start: ordinal * 10, end: (ordinal + 1) * 10 };
     (0..count)
         .map(|ordinal| ChunkSpan { span: span(ordinal), heading: vec!["Part".to_owned()], embed_tokens: 3 })
         .collect()
@@ -126,18 +126,18 @@ pub(crate) fn spans(count: usize) -> Vec<ChunkSpan> {
 
 /// A document as an index holds it: one chunk per text.
 pub(crate) struct Indexed {
-    pub(crate) head: Head,
+    pub(crate) head: DocumentHead,
     pub(crate) chunks: Vec<Chunk>,
 }
 
 /// What the chunk stage and the index stage would make of these texts.
-pub(crate) fn indexed(id: &str, number: u64, description: &Description, texts: &[&str]) -> Indexed {
+pub(crate) fn indexed(id: &str, number: u64, description: &DocumentDescription, texts: &[&str]) -> Indexed {
     let key = version_key(&collection(TENANT, "tests"), id, number);
     let (hash, epoch) = (content_hash(&texts.join("\n")), epoch("one"));
     let chunk_count = u32::try_from(texts.len()).unwrap();
     let mut start = 0;
     let chunks = (0_u32..).zip(texts).map(|(ordinal, text)| {
-        let span = Span { start, end: start + text.len() };
+        let span = TextSpan { start, end: start + text.len() };
         start = span.end;
         Chunk {
             id: ChunkId::derive(&epoch, &key, &hash, ordinal),
@@ -154,7 +154,7 @@ pub(crate) fn indexed(id: &str, number: u64, description: &Description, texts: &
     });
     Indexed {
         chunks: chunks.collect(),
-        head: Head {
+        head: DocumentHead {
             document_id: key.document_id.clone(),
             version: key.version,
             content_hash: hash,
@@ -167,8 +167,11 @@ pub(crate) fn indexed(id: &str, number: u64, description: &Description, texts: &
 }
 
 /// A description that lets only these groups read.
-pub(crate) fn readable_by(names: &[&str]) -> Description {
-    Description { acl: Acl::new(Some(groups(names))).unwrap(), ..Description::default() }
+pub(crate) fn readable_by(names: &[&str]) -> DocumentDescription {
+    DocumentDescription {
+        acl: DocumentAcl::new(Some(groups(names))).unwrap(),
+        ..DocumentDescription::default()
+    }
 }
 
 /// The terms of a caller without groups.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use contexture::domain::ids::CollectionKey;
 use contexture::fault::Fault;
-use contexture::ports::catalog::{Catalog, OpenCollection};
+use contexture::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture::ports::ledger::CollectionRecord;
 
 /// The collection, whatever key is asked for.
 pub(crate) struct One(pub(crate) Arc<OpenCollection>);
 
 #[async_trait]
-impl Catalog for One {
+impl CollectionCatalog for One {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(Some(self.0.clone()))
     }

@@ -6,14 +6,16 @@ use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::domain::ids::CollectionKey;
-use contexture::domain::task::{Envelope, Stage, Task};
-use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, worker};
-use contexture::ports::broker::Outgoing;
-use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
-use contexture::ports::clock::Clock;
+use contexture::domain::task::{IngestStage, IngestTask, TaskEnvelope};
+use contexture::ingest::{
+    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, StageLimits, StageResources, worker,
+};
+use contexture::ports::broker::OutgoingMessage;
+use contexture::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
+use contexture::ports::clock::WallClock;
 use contexture::ports::embedder::Embedder;
-use contexture::ports::ledger::{Counts, DeadFilter, DeadLetter, Ledger};
-use contexture::ports::states::SharedStates;
+use contexture::ports::ledger::{DeadLetter, DeadLetterFilter, Ledger, VersionCounts};
+use contexture::ports::shared_states::SharedStateStore;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,7 +36,7 @@ impl TokioClock {
     }
 }
 
-impl Clock for TokioClock {
+impl WallClock for TokioClock {
     fn now_ms(&self) -> u64 {
         Self::START_MS + u64::try_from(self.0.elapsed().as_millis()).unwrap()
     }
@@ -46,15 +48,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What processes share.
 pub(crate) struct Site {
     pub(crate) broker: Arc<MemoryBroker>,
-    pub(crate) states: Arc<dyn SharedStates>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) states: Arc<dyn SharedStateStore>,
+    pub(crate) clock: Arc<dyn WallClock>,
     vectors: Arc<MemoryVectors>,
     lexical: Arc<ScanIndex>,
     pub(crate) embed_claim_max: Duration,
 }
 
 impl Site {
-    pub(crate) fn new(states: Arc<dyn SharedStates>, clock: Arc<dyn Clock>, dims: usize) -> Self {
+    pub(crate) fn new(states: Arc<dyn SharedStateStore>, clock: Arc<dyn WallClock>, dims: usize) -> Self {
         Self {
             broker: Arc::new(MemoryBroker::new(clock.clone())),
             states,
@@ -68,7 +70,7 @@ impl Site {
 
 /// The stages of one process.
 pub(crate) struct Plant {
-    pub(crate) stages: Arc<Stages>,
+    pub(crate) stages: Arc<StageResources>,
     home: CollectionKey,
     pub(crate) stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
@@ -78,8 +80,8 @@ impl Plant {
     /// The only process: runs `embedders` embed workers and one of each other stage.
     pub(crate) async fn new(
         embedder: Arc<dyn Embedder>,
-        states: Arc<dyn SharedStates>,
-        clock: Arc<dyn Clock>,
+        states: Arc<dyn SharedStateStore>,
+        clock: Arc<dyn WallClock>,
         embedders: usize,
     ) -> Self {
         let ledger = Arc::new(MemoryLedger::new(clock.clone()));
@@ -96,14 +98,14 @@ impl Plant {
     ) -> Self {
         let home = collection(TENANT, "home");
         let record = ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
-        let parts = Parts {
+        let parts = CollectionParts {
             record,
-            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             vectors: site.vectors.clone(),
             embedder,
             lexical: Some(site.lexical.clone()),
         };
-        let stages = Arc::new(Stages {
+        let stages = Arc::new(StageResources {
             ledger,
             broker: site.broker.clone(),
             catalog: Arc::new(One(Arc::new(OpenCollection::new(parts, true)))),
@@ -119,19 +121,19 @@ impl Plant {
                 batch_body_bytes_max: 1 << 20,
                 chunks_per_document_max: 100,
             },
-            tally: Tally::default(),
-            meter: Arc::new(contexture::ports::meter::Unmetered),
-            handover: Handover::new(1 << 20),
-            flights: Flights::default(),
+            tally: IngestCounters::default(),
+            meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
+            handover: ChunkedDocumentCache::new(1 << 20),
+            flights: EmbeddingSingleFlight::default(),
             states: site.states.clone(),
             events: None,
             replicas: false,
         });
         let stop = watch::Sender::new(false);
-        let workers = [Stage::Chunk, Stage::Index]
+        let workers = [IngestStage::Chunk, IngestStage::Index]
             .into_iter()
-            .chain(std::iter::repeat_n(Stage::Embed, embedders))
-            .map(|stage| tokio::spawn(worker::run(stages.clone(), stage, stop.subscribe())))
+            .chain(std::iter::repeat_n(IngestStage::Embed, embedders))
+            .map(|stage| tokio::spawn(worker::run_worker(stages.clone(), stage, stop.subscribe())))
             .collect();
         Self { stages, home, stop, workers }
     }
@@ -141,24 +143,26 @@ impl Plant {
         let submissions =
             documents.iter().map(|(id, text)| submission(&self.home, id, Some(1), text)).collect();
         let receipts = self.stages.ledger.accept(submissions).await.unwrap();
-        let tasks: Vec<Task> = receipts.into_iter().filter_map(|receipt| receipt.task).collect();
+        let tasks: Vec<IngestTask> = receipts.into_iter().filter_map(|receipt| receipt.task).collect();
         for _ in 0..times {
-            let messages = tasks.iter().map(|task| Outgoing::now(Envelope::new(Stage::Chunk, task.clone())));
+            let messages = tasks
+                .iter()
+                .map(|task| OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task.clone())));
             self.stages.broker.publish(messages.collect()).await.unwrap();
         }
     }
 
-    pub(crate) async fn counts(&self) -> Counts {
+    pub(crate) async fn counts(&self) -> VersionCounts {
         self.stages.ledger.counts(&self.home).await.unwrap()
     }
 
     /// Waits until nothing is in flight and every queue is empty.
-    pub(crate) async fn drained(&self, within: Duration) -> Counts {
+    pub(crate) async fn drained(&self, within: Duration) -> VersionCounts {
         let draining = async {
             loop {
                 let counts = self.counts().await;
                 let mut left = 0;
-                for stage in Stage::ALL {
+                for stage in IngestStage::ALL {
                     left += self.stages.broker.depth(stage).await.unwrap();
                 }
                 if counts.in_flight == 0 && left == 0 {
@@ -171,7 +175,7 @@ impl Plant {
     }
 
     pub(crate) async fn dead(&self) -> Vec<DeadLetter> {
-        self.stages.ledger.dead(&DeadFilter::default(), 1000).await.unwrap()
+        self.stages.ledger.dead(&DeadLetterFilter::default(), 1000).await.unwrap()
     }
 
     /// As a process that is killed.

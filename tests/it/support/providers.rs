@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::adapters::credentials::{self, Credential, CredentialConfig, Secret};
-use contexture::adapters::http::{Endpoint, EndpointConfig, HeaderMap, Service};
-use contexture::adapters::memory::states::MemoryStates;
-use contexture::adapters::providers::{Authorization, Parts, ProviderEmbedder, Shape};
+use contexture::adapters::credentials::{self, Credential, CredentialConfig, SecretText};
+use contexture::adapters::http::{HeaderMap, HttpEndpoint, HttpEndpointConfig, RemoteService};
+use contexture::adapters::memory::shared_states::MemorySharedStates;
+use contexture::adapters::providers::{
+    ProviderApi, ProviderAuthorization, ProviderEmbedder, ProviderEmbedderParts,
+};
 use contexture::fault::reason;
-use contexture::ports::clock::Clock;
+use contexture::ports::clock::WallClock;
 use contexture::ports::embedder::EmbedderInfo;
-use contexture::ports::states::SharedStates;
-use contexture::resilience::limiter::Limiter;
-use contexture::resilience::terms::Limits;
+use contexture::ports::shared_states::SharedStateStore;
+use contexture::resilience::limiter::ProviderLimiter;
+use contexture::resilience::quota_protocol::ProviderLimits;
 use serde_json::{Value, json};
 
 use super::plant::TokioClock;
@@ -58,9 +60,9 @@ pub(crate) fn refusal(status: u16, words: &str) -> Reply {
 
 /// How a client of a provider is set up.
 pub(crate) struct Setup {
-    pub(crate) states: Arc<dyn SharedStates>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Limits,
+    pub(crate) states: Arc<dyn SharedStateStore>,
+    pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) limits: ProviderLimits,
     pub(crate) call_max: Duration,
     pub(crate) credential: Option<Arc<dyn Credential>>,
     pub(crate) holder: String,
@@ -72,11 +74,11 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) fn new() -> Self {
         let clock = TokioClock::new();
-        let states = Arc::new(MemoryStates::new(clock.clone()));
+        let states = Arc::new(MemorySharedStates::new(clock.clone()));
         Self {
             states,
             clock,
-            limits: Limits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 },
+            limits: ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 },
             call_max: Duration::from_secs(30),
             credential: None,
             holder: "one".to_owned(),
@@ -86,28 +88,28 @@ impl Setup {
         }
     }
 
-    pub(crate) fn limiter(&self) -> Arc<Limiter> {
+    pub(crate) fn limiter(&self) -> Arc<ProviderLimiter> {
         let (states, clock) = (self.states.clone(), self.clock.clone());
-        Arc::new(Limiter::new(states, clock, "scripted", &self.holder, self.limits, self.call_max))
+        Arc::new(ProviderLimiter::new(states, clock, "scripted", &self.holder, self.limits, self.call_max))
     }
 
     /// The static key that tests look for where it must not be.
     pub(crate) fn key(&self) -> Arc<dyn Credential> {
-        let config = CredentialConfig::Key(Secret::new(KEY));
-        credentials::open("scripted", config, self.states.clone(), self.clock.clone()).unwrap()
+        let config = CredentialConfig::Key(SecretText::new(KEY));
+        credentials::open_credential("scripted", config, self.states.clone(), self.clock.clone()).unwrap()
     }
 
     pub(crate) fn embedder(&self, server: &ScriptedHttp) -> Arc<ProviderEmbedder> {
-        let service = Service { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
-        let endpoint = EndpointConfig {
+        let service = RemoteService { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
+        let endpoint = HttpEndpointConfig {
             url: server.url("/v1/embeddings"),
             api_key: None,
             call_max: self.call_max,
             answer_bytes_max: self.answer_bytes_max,
         };
-        let (header, prefix) = Shape::OpenAi.key_header();
+        let (header, prefix) = ProviderApi::OpenAi.key_header();
         let credential = self.credential.clone().unwrap_or_else(|| self.key());
-        Arc::new(ProviderEmbedder::new(Parts {
+        Arc::new(ProviderEmbedder::new(ProviderEmbedderParts {
             label: "scripted/words".to_owned(),
             info: EmbedderInfo {
                 model: "scripted/words".to_owned(),
@@ -119,17 +121,17 @@ impl Setup {
                 calls_max: 16,
                 is_metered: true,
             },
-            shape: Shape::OpenAi,
+            shape: ProviderApi::OpenAi,
             model: "words".to_owned(),
             dims_asked: None,
             input_types: None,
             passage_prefix: String::new(),
             query_prefix: "query: ".to_owned(),
             tokenizer: Arc::new(Runs),
-            endpoint: Endpoint::new(service, &endpoint, self.clock.clone()).unwrap(),
+            endpoint: HttpEndpoint::new(service, &endpoint, self.clock.clone()).unwrap(),
             call_max: self.call_max,
             headers: self.headers.clone(),
-            authorization: Some(Authorization { header, prefix, credential }),
+            authorization: Some(ProviderAuthorization { header, prefix, credential }),
             limiter: self.limiter(),
             clock: self.clock.clone(),
         }))

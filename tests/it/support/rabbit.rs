@@ -5,8 +5,8 @@ use std::hash::BuildHasher;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use contexture::adapters::rabbitmq::{AmqpUrl, Names, RabbitBroker, RabbitConfig};
-use contexture::ports::producers::Published;
+use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig, TopologyNames};
+use contexture::ports::producers::ProducerMessage;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueBindOptions,
@@ -25,7 +25,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A prefix of its own, whose exchanges and queues are deleted in the end.
 pub(crate) struct Rabbit {
-    pub(crate) config: RabbitConfig,
+    pub(crate) config: RabbitMqConfig,
     url: String,
 }
 
@@ -39,7 +39,7 @@ impl Rabbit {
             assert!(here, "no RabbitMQ on 127.0.0.1:5672: `make test` starts one, {VARIABLE} names another");
             DEFAULT_URL.to_owned()
         });
-        let mut config = RabbitConfig::new(AmqpUrl::parse(&url).unwrap());
+        let mut config = RabbitMqConfig::new(AmqpUrl::parse(&url).unwrap());
         config.prefix = format!("test-{:016x}", RandomState::new().hash_one(std::process::id()));
         config.retry_tiers = TIERS.to_vec();
         config.answer_max = PATIENCE;
@@ -48,8 +48,8 @@ impl Rabbit {
         Some(Self { config, url })
     }
 
-    pub(crate) async fn connect(&self) -> RabbitBroker {
-        RabbitBroker::connect(self.config.clone()).await.unwrap()
+    pub(crate) async fn connect(&self) -> RabbitMqBroker {
+        RabbitMqBroker::connect(self.config.clone()).await.unwrap()
     }
 
     /// Puts a proxy in between.
@@ -115,7 +115,7 @@ impl Beside {
     }
 
     /// Publishes to an exchange as a producer does.
-    pub(crate) async fn submit(&self, exchange: &str, message: &Published) {
+    pub(crate) async fn submit(&self, exchange: &str, message: &ProducerMessage) {
         let mut properties = BasicProperties::default();
         if let Some(user_id) = &message.user_id {
             properties = properties.with_user_id(user_id.as_str().into());
@@ -233,7 +233,7 @@ fn listens(address: &str) -> bool {
 impl Drop for Rabbit {
     fn drop(&mut self) {
         let (url, prefix) = (self.url.clone(), self.config.prefix.clone());
-        let names = Names::new(&prefix, &self.config.retry_tiers);
+        let names = TopologyNames::new(&prefix, &self.config.retry_tiers);
         let delete = async move {
             let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
             for queue in names.queues() {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contexture::adapters::http::EndpointConfig;
-use contexture::adapters::rerank::{HttpReranker, RerankConfig, Shape};
+use contexture::adapters::http::HttpEndpointConfig;
+use contexture::adapters::rerank::{HttpReranker, HttpRerankerConfig, RerankApi};
 use contexture::fault::Fault;
 use contexture::ports::reranker::{Reranker, RerankerInfo};
 use serde_json::{Value, json};
@@ -52,9 +52,9 @@ impl Reranker for InMemory {
 }
 
 /// A client of `url`.
-pub(crate) fn config(url: String, shape: Shape, texts_max: usize) -> RerankConfig {
-    RerankConfig {
-        endpoint: EndpointConfig {
+pub(crate) fn config(url: String, shape: RerankApi, texts_max: usize) -> HttpRerankerConfig {
+    HttpRerankerConfig {
+        endpoint: HttpEndpointConfig {
             url,
             api_key: None,
             call_max: Duration::from_secs(30),
@@ -66,7 +66,7 @@ pub(crate) fn config(url: String, shape: Shape, texts_max: usize) -> RerankConfi
     }
 }
 
-pub(crate) fn client(config: &RerankConfig) -> HttpReranker {
+pub(crate) fn client(config: &HttpRerankerConfig) -> HttpReranker {
     HttpReranker::new(config, Arc::new(ManualClock::new())).unwrap()
 }
 

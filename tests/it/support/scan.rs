@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use crate::support::terms::WordTerms;
 use async_trait::async_trait;
 use contexture::domain::chunk::Chunk;
-use contexture::domain::document::Head;
-use contexture::domain::filter::Filter;
+use contexture::domain::document::DocumentHead;
+use contexture::domain::filter::MetadataFilter;
 use contexture::domain::ids::{ChunkId, DocumentId};
 use contexture::fault::Fault;
 use contexture::ports::lexical::{
-    DocumentWrite, Holding, IndexCounts, Lexical, LexicalHit, QuestionTerms, Snapshot,
+    DocumentWrite, IndexCounts, IndexedDocument, LexicalHit, LexicalIndex, LexicalSnapshot, QuestionTerms,
 };
 
 #[derive(Default)]
@@ -22,11 +22,11 @@ pub(crate) struct ScanIndex(Mutex<Arc<ScanSnapshot>>);
 struct ScanSnapshot {
     commits: u64,
     position: u64,
-    documents: BTreeMap<DocumentId, (Head, Vec<Arc<Chunk>>)>,
+    documents: BTreeMap<DocumentId, (DocumentHead, Vec<Arc<Chunk>>)>,
 }
 
 #[async_trait]
-impl Lexical for ScanIndex {
+impl LexicalIndex for ScanIndex {
     async fn commit(&self, writes: Vec<DocumentWrite>, position: u64) -> Result<(), Fault> {
         let mut newest = self.0.lock().unwrap();
         let mut next = ScanSnapshot::clone(&newest);
@@ -40,7 +40,7 @@ impl Lexical for ScanIndex {
         Ok(())
     }
 
-    fn snapshot(&self) -> Arc<dyn Snapshot> {
+    fn snapshot(&self) -> Arc<dyn LexicalSnapshot> {
         self.0.lock().unwrap().clone()
     }
 
@@ -67,7 +67,7 @@ impl ScanSnapshot {
     }
 }
 
-impl Snapshot for ScanSnapshot {
+impl LexicalSnapshot for ScanSnapshot {
     fn id(&self) -> u64 {
         self.commits
     }
@@ -79,7 +79,7 @@ impl Snapshot for ScanSnapshot {
     fn search(
         &self,
         question: &str,
-        filter: Option<&Filter>,
+        filter: Option<&MetadataFilter>,
         readers: &[String],
         top_k: usize,
     ) -> Result<Vec<LexicalHit>, Fault> {
@@ -113,13 +113,13 @@ impl Snapshot for ScanSnapshot {
         Ok(chunks.filter(|chunk| (first..=last).contains(&chunk.ordinal)).cloned().collect())
     }
 
-    fn head(&self, document_id: &DocumentId) -> Result<Option<Head>, Fault> {
+    fn head(&self, document_id: &DocumentId) -> Result<Option<DocumentHead>, Fault> {
         Ok(self.documents.get(document_id).map(|(head, _)| head.clone()))
     }
 
-    fn holding(&self, document_id: &DocumentId) -> Result<Holding, Fault> {
+    fn holding(&self, document_id: &DocumentId) -> Result<IndexedDocument, Fault> {
         let held = self.documents.get(document_id);
-        Ok(held.map_or_else(Holding::default, |(head, chunks)| Holding {
+        Ok(held.map_or_else(IndexedDocument::default, |(head, chunks)| IndexedDocument {
             head: Some(head.clone()),
             chunks: chunks.iter().map(|chunk| chunk.id).collect(),
         }))

@@ -6,16 +6,16 @@ use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::adapters::tantivy::TantivyIndex;
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::context::answer::{Answer, Ranking};
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::context::answer::{ContextAnswer, SearchAnswer};
 use contexture::context::fuse::RELATIVE_WEIGHTS;
-use contexture::context::request::{Assembly, Query, RawQuery};
-use contexture::context::{ContextEngine, Tokenizers};
-use contexture::domain::document::Description;
+use contexture::context::request::{AssemblyRequest, ContextQuery, RawContextQuery};
+use contexture::context::{ContextEngine, TokenizerRegistry};
+use contexture::domain::document::DocumentDescription;
 use contexture::fault::Refusal;
-use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
+use contexture::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
 use contexture::ports::ledger::Ledger;
-use contexture::ports::lexical::{Analysis, DocumentWrite, Lexical};
+use contexture::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex};
 
 use super::clock::ManualClock;
 use super::one::One;
@@ -32,46 +32,46 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     pub(crate) async fn new() -> Self {
-        let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+        let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
         let index = Arc::new(TantivyIndex::in_ram(&analysis).unwrap());
         let ledger = MemoryLedger::new(Arc::new(ManualClock::new()));
         let record = ledger.ensure_collection(&collection(TENANT, "shelf"), "", epoch("one")).await.unwrap();
-        let parts = Parts {
+        let parts = CollectionParts {
             record,
-            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             embedder: Arc::new(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap()),
             vectors: Arc::new(MemoryVectors::new(DIMS)),
             lexical: Some(index.clone()),
         };
         let catalog = Arc::new(One(Arc::new(OpenCollection::new(parts, true))));
-        let mut tokenizers = Tokenizers::default();
-        tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(Bpe::cl100k())))).unwrap();
+        let mut tokenizers = TokenizerRegistry::default();
+        tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k())))).unwrap();
         Self { index, engine: ContextEngine::new(catalog, tokenizers, RELATIVE_WEIGHTS) }
     }
 
     /// Puts a version of a document, a chunk for each text.
-    pub(crate) async fn put(&self, id: &str, version: u64, described: &Description, texts: &[&str]) {
+    pub(crate) async fn put(&self, id: &str, version: u64, described: &DocumentDescription, texts: &[&str]) {
         let Indexed { head, chunks } = indexed(id, version, described, texts);
         self.index.commit(vec![DocumentWrite { head, chunks }], 1).await.unwrap();
     }
 
     /// Leaves a tombstone.
     pub(crate) async fn delete(&self, id: &str, version: u64) {
-        let Indexed { mut head, .. } = indexed(id, version, &Description::default(), &[]);
+        let Indexed { mut head, .. } = indexed(id, version, &DocumentDescription::default(), &[]);
         head.deleted = true;
         self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }], 1).await.unwrap();
     }
 
-    pub(crate) async fn ask(&self, raw: &RawQuery) -> Result<Answer, Refusal> {
-        let raw = RawQuery { collection: "shelf".to_owned(), ..raw.clone() };
-        let assembly = Assembly::new(&raw)?;
-        self.engine.assemble(Query::new(principal(TENANT), &raw)?, assembly).await
+    pub(crate) async fn ask(&self, raw: &RawContextQuery) -> Result<ContextAnswer, Refusal> {
+        let raw = RawContextQuery { collection: "shelf".to_owned(), ..raw.clone() };
+        let assembly = AssemblyRequest::new(&raw)?;
+        self.engine.assemble(ContextQuery::new(principal(TENANT), &raw)?, assembly).await
     }
 
     /// Ranks chunks, with or without what they gain from their neighbours.
-    pub(crate) async fn rank(&self, raw: &RawQuery, support: bool) -> Result<Ranking, Refusal> {
-        let raw = RawQuery { collection: "shelf".to_owned(), ..raw.clone() };
-        let query = Query::new(principal(TENANT), &raw)?;
-        self.engine.search(Query { support, ..query }).await
+    pub(crate) async fn rank(&self, raw: &RawContextQuery, support: bool) -> Result<SearchAnswer, Refusal> {
+        let raw = RawContextQuery { collection: "shelf".to_owned(), ..raw.clone() };
+        let query = ContextQuery::new(principal(TENANT), &raw)?;
+        self.engine.search(ContextQuery { support, ..query }).await
     }
 }

@@ -4,26 +4,29 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::adapters::edge::EdgeVectors;
+use contexture::adapters::edge::QdrantEdgeVectors;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::memory::shared_states::MemorySharedStates;
 use contexture::adapters::memory::vectors::MemoryVectors;
-use contexture::adapters::sqlite::{Database, SqliteBroker, SqliteLedger, SqliteStates};
+use contexture::adapters::sqlite::{SqliteBroker, SqliteDatabase, SqliteLedger, SqliteSharedStates};
 use contexture::adapters::tantivy::TantivyIndex;
 use contexture::domain::ids::{ChunkId, CollectionKey};
-use contexture::domain::task::Stage;
-use contexture::ingest::submit::Submitter;
-use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally, housekeeping, worker};
+use contexture::domain::task::IngestStage;
+use contexture::ingest::submit::DocumentSubmitter;
+use contexture::ingest::{
+    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, StageLimits, StageResources, housekeeping,
+    worker,
+};
 use contexture::ports::broker::Broker;
-use contexture::ports::catalog::{ChunkSizes, OpenCollection, Parts};
-use contexture::ports::clock::{Clock, SystemClock};
+use contexture::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
+use contexture::ports::clock::{SystemClock, WallClock};
 use contexture::ports::embedder::Embedder;
-use contexture::ports::ledger::{Counts, Ledger};
-use contexture::ports::lexical::{Analysis, Lexical};
-use contexture::ports::states::SharedStates;
-use contexture::ports::vectors::{StoredPoint, Vectors};
+use contexture::ports::ledger::{Ledger, VersionCounts};
+use contexture::ports::lexical::{AnalyzerSettings, LexicalIndex};
+use contexture::ports::shared_states::SharedStateStore;
+use contexture::ports::vectors::{StoredVectorPoint, VectorStore};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -43,27 +46,27 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) struct Engines {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) broker: Arc<dyn Broker>,
-    pub(crate) states: Arc<dyn SharedStates>,
-    pub(crate) vectors: Arc<dyn Vectors>,
-    pub(crate) lexical: Arc<dyn Lexical>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) states: Arc<dyn SharedStateStore>,
+    pub(crate) vectors: Arc<dyn VectorStore>,
+    pub(crate) lexical: Arc<dyn LexicalIndex>,
+    pub(crate) clock: Arc<dyn WallClock>,
     /// What must outlive them.
     pub(crate) _keep: Arc<dyn Any + Send + Sync>,
 }
 
 /// An empty index in memory.
-pub(crate) fn empty_index() -> Arc<dyn Lexical> {
-    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+pub(crate) fn empty_index() -> Arc<dyn LexicalIndex> {
+    let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
     Arc::new(TantivyIndex::in_ram(&analysis).unwrap())
 }
 
 impl Engines {
     /// All in memory.
-    pub(crate) fn memory(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn memory(clock: Arc<dyn WallClock>) -> Self {
         Self {
             ledger: Arc::new(MemoryLedger::new(clock.clone())),
             broker: Arc::new(MemoryBroker::new(clock.clone())),
-            states: Arc::new(MemoryStates::new(clock.clone())),
+            states: Arc::new(MemorySharedStates::new(clock.clone())),
             vectors: Arc::new(MemoryVectors::new(DIMS)),
             lexical: empty_index(),
             clock,
@@ -75,12 +78,12 @@ impl Engines {
     pub(crate) async fn embedded() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock);
-        let database = Database::open(&directory.path().join("ledger.sqlite")).unwrap();
+        let database = SqliteDatabase::open(&directory.path().join("ledger.sqlite")).unwrap();
         Self {
             ledger: Arc::new(SqliteLedger::new(database.clone(), clock.clone())),
             broker: Arc::new(SqliteBroker::new(database.clone(), clock.clone()).await.unwrap()),
-            states: Arc::new(SqliteStates::new(database, clock.clone())),
-            vectors: Arc::new(EdgeVectors::open(&directory.path().join("vectors"), DIMS).unwrap()),
+            states: Arc::new(SqliteSharedStates::new(database, clock.clone())),
+            vectors: Arc::new(QdrantEdgeVectors::open(&directory.path().join("vectors"), DIMS).unwrap()),
             lexical: empty_index(),
             clock,
             _keep: Arc::new(directory),
@@ -107,10 +110,10 @@ impl Engines {
 
 /// One collection and the stages of one process.
 pub(crate) struct Site {
-    pub(crate) stages: Arc<Stages>,
+    pub(crate) stages: Arc<StageResources>,
     pub(crate) open: Arc<OpenCollection>,
     pub(crate) home: CollectionKey,
-    submitter: Submitter,
+    submitter: DocumentSubmitter,
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
     /// Last, so that what the stores stand on outlives them.
@@ -128,15 +131,15 @@ impl Site {
     pub(crate) async fn open_with(engines: Engines, replicas: bool, embedder: Arc<dyn Embedder>) -> Self {
         let home = collection(TENANT, "home");
         let record = engines.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
-        let parts = Parts {
+        let parts = CollectionParts {
             record,
-            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             embedder,
             vectors: engines.vectors.clone(),
             lexical: Some(engines.lexical.clone()),
         };
         let open = Arc::new(OpenCollection::new(parts, true));
-        let stages = Arc::new(Stages {
+        let stages = Arc::new(StageResources {
             ledger: engines.ledger.clone(),
             broker: engines.broker.clone(),
             catalog: Arc::new(One(open.clone())),
@@ -152,25 +155,30 @@ impl Site {
                 chunks_per_document_max: 100,
                 embed_claim_max: Duration::from_secs(30),
             },
-            tally: Tally::default(),
-            meter: Arc::new(contexture::ports::meter::Unmetered),
-            handover: Handover::new(1 << 20),
-            flights: Flights::default(),
+            tally: IngestCounters::default(),
+            meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
+            handover: ChunkedDocumentCache::new(1 << 20),
+            flights: EmbeddingSingleFlight::default(),
             states: engines.states.clone(),
             events: None,
             replicas,
         });
         let submitter =
-            Submitter::new(engines.ledger.clone(), engines.broker.clone(), BODY_BYTES_MAX, 64 << 20);
+            DocumentSubmitter::new(engines.ledger.clone(), engines.broker.clone(), BODY_BYTES_MAX, 64 << 20);
         Self { stages, open, home, submitter, stop: watch::Sender::new(false), workers: Vec::new(), engines }
     }
 
     /// Starts the stages and the housekeeping.
     pub(crate) fn work(&mut self) {
-        for stage in [Stage::Chunk, Stage::Embed, Stage::Embed, Stage::Index] {
-            self.workers.push(tokio::spawn(worker::run(self.stages.clone(), stage, self.stop.subscribe())));
+        for stage in [IngestStage::Chunk, IngestStage::Embed, IngestStage::Embed, IngestStage::Index] {
+            self.workers.push(tokio::spawn(worker::run_worker(
+                self.stages.clone(),
+                stage,
+                self.stop.subscribe(),
+            )));
         }
-        self.workers.push(tokio::spawn(housekeeping::run(self.stages.clone(), self.stop.subscribe())));
+        self.workers
+            .push(tokio::spawn(housekeeping::run_housekeeping(self.stages.clone(), self.stop.subscribe())));
     }
 
     /// For a stage that is run by hand.
@@ -197,7 +205,7 @@ impl Site {
     }
 
     /// Waits until nothing is in flight and everything is swept.
-    pub(crate) async fn settled(&self) -> Counts {
+    pub(crate) async fn settled(&self) -> VersionCounts {
         let settling = async {
             loop {
                 let counts = self.engines.ledger.counts(&self.home).await.unwrap();
@@ -211,8 +219,8 @@ impl Site {
     }
 
     /// Every point there is.
-    pub(crate) async fn points(&self) -> Vec<StoredPoint> {
-        let mut all: Vec<StoredPoint> = Vec::new();
+    pub(crate) async fn points(&self) -> Vec<StoredVectorPoint> {
+        let mut all: Vec<StoredVectorPoint> = Vec::new();
         loop {
             let last: Option<ChunkId> = all.last().map(|point| point.id);
             let page = self.engines.vectors.page(last, 1000).await.unwrap();

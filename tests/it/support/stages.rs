@@ -6,16 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::memory::shared_states::MemorySharedStates;
 use contexture::adapters::memory::vectors::MemoryVectors;
 use contexture::domain::ids::CollectionKey;
-use contexture::domain::task::Task;
+use contexture::domain::task::IngestTask;
 use contexture::fault::Fault;
-use contexture::ingest::{Flights, Handover, StageLimits, Stages, Tally};
+use contexture::ingest::{
+    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, StageLimits, StageResources,
+};
 use contexture::ports::broker::Broker;
-use contexture::ports::catalog::{Catalog, ChunkSizes, OpenCollection, Parts};
-use contexture::ports::ledger::{DeadFilter, Ledger};
-use contexture::ports::producers::EventSink;
+use contexture::ports::catalog::{CollectionCatalog, CollectionParts, EmbedderChunkSizes, OpenCollection};
+use contexture::ports::ledger::{DeadLetterFilter, Ledger};
+use contexture::ports::producers::ProducerEventSink;
 use tokio::sync::Notify;
 
 use super::clock::ManualClock;
@@ -46,13 +48,13 @@ impl House {
     }
 
     /// Accepts a document; returns its first message.
-    pub(crate) async fn accept(&self, home: &str, id: &str) -> Task {
+    pub(crate) async fn accept(&self, home: &str, id: &str) -> IngestTask {
         let text = format!("The text of {id}.");
         let submitted = submission(&collection(TENANT, home), id, Some(1), &text);
         self.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap()
     }
 
-    pub(crate) fn stages(&self, broker: Arc<dyn Broker>) -> Arc<Stages> {
+    pub(crate) fn stages(&self, broker: Arc<dyn Broker>) -> Arc<StageResources> {
         self.stages_telling(broker, None)
     }
 
@@ -60,9 +62,9 @@ impl House {
     pub(crate) fn stages_telling(
         &self,
         broker: Arc<dyn Broker>,
-        events: Option<Arc<dyn EventSink>>,
-    ) -> Arc<Stages> {
-        Arc::new(Stages {
+        events: Option<Arc<dyn ProducerEventSink>>,
+    ) -> Arc<StageResources> {
+        Arc::new(StageResources {
             ledger: self.ledger.clone(),
             broker,
             catalog: Arc::new(Deadly { ledger: self.ledger.clone(), killed: self.killed.clone() }),
@@ -78,11 +80,11 @@ impl House {
                 batch_body_bytes_max: 1 << 20,
                 chunks_per_document_max: 100,
             },
-            tally: Tally::default(),
-            meter: Arc::new(contexture::ports::meter::Unmetered),
-            handover: Handover::new(1 << 20),
-            flights: Flights::default(),
-            states: Arc::new(MemoryStates::new(self.clock.clone())),
+            tally: IngestCounters::default(),
+            meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
+            handover: ChunkedDocumentCache::new(1 << 20),
+            flights: EmbeddingSingleFlight::default(),
+            states: Arc::new(MemorySharedStates::new(self.clock.clone())),
             events,
             replicas: false,
         })
@@ -95,20 +97,20 @@ struct Deadly {
 }
 
 #[async_trait]
-impl Catalog for Deadly {
+impl CollectionCatalog for Deadly {
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         const DIMS: usize = 8;
         // Who sweeps up after the dead survives.
-        let buried = !self.ledger.dead(&DeadFilter::default(), 1).await?.is_empty();
+        let buried = !self.ledger.dead(&DeadLetterFilter::default(), 1).await?.is_empty();
         if key.collection.as_str() == DEADLY && !buried {
             self.killed.notify_one();
             std::future::pending::<()>().await;
         }
         let Some(record) = self.ledger.collection(key).await? else { return Ok(None) };
         let embedder = HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap();
-        let parts = Parts {
+        let parts = CollectionParts {
             record,
-            sizes: ChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             embedder: Arc::new(embedder),
             vectors: Arc::new(MemoryVectors::new(DIMS)),
             lexical: Some(Arc::new(ScanIndex::default())),

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use contexture::adapters::tokenizer::bpe::Bpe;
-use contexture::adapters::tokenizer::wordpiece::WordPiece;
-use contexture::domain::chunk::Span;
-use contexture::ports::tokenizer::{TokenTable, Tokenizer};
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::adapters::tokenizer::hugging_face::HuggingFaceTokenizer;
+use contexture::domain::chunk::TextSpan;
+use contexture::ports::tokenizer::{TokenCountTable, Tokenizer};
 
 use super::tokenizer_files;
 
@@ -22,21 +22,21 @@ pub(crate) struct Runs;
 pub(crate) struct Superlinear;
 
 /// From a file: bytes cut at words.
-static BYTE_LEVEL: LazyLock<WordPiece> =
+static BYTE_LEVEL: LazyLock<HuggingFaceTokenizer> =
     LazyLock::new(|| from_file(&tokenizer_files::byte_level(tokenizer_files::LLAMA_3)));
 /// From a file: a token may hold two words.
-static SPACES_AS_LETTERS: LazyLock<WordPiece> =
+static SPACES_AS_LETTERS: LazyLock<HuggingFaceTokenizer> =
     LazyLock::new(|| from_file(&tokenizer_files::spaces_as_letters()));
 
 pub(crate) fn all() -> [&'static dyn Tokenizer; 6] {
     [&Cl100k, &O200k, &Runs, &Superlinear, &*BYTE_LEVEL, &*SPACES_AS_LETTERS]
 }
 
-fn from_file(file: &serde_json::Value) -> WordPiece {
-    WordPiece::from_json("from a file", &tokenizer_files::bytes(file)).unwrap()
+fn from_file(file: &serde_json::Value) -> HuggingFaceTokenizer {
+    HuggingFaceTokenizer::from_json("from a file", &tokenizer_files::bytes(file)).unwrap()
 }
 
-fn checked(program: &Bpe, vocabulary: &bpe_openai::Tokenizer, text: &str) -> usize {
+fn checked(program: &BpeTokenizer, vocabulary: &bpe_openai::Tokenizer, text: &str) -> usize {
     let tokens = program.count(text);
     assert_eq!(tokens, vocabulary.count(text), "{}: {text:?}", program.name());
     tokens
@@ -48,14 +48,14 @@ impl Tokenizer for Cl100k {
     }
 
     fn count(&self, text: &str) -> usize {
-        checked(&Bpe::cl100k(), bpe_openai::cl100k_base(), text)
+        checked(&BpeTokenizer::cl100k(), bpe_openai::cl100k_base(), text)
     }
 
     fn splits_words(&self) -> bool {
         true
     }
 
-    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
         Box::new(Slices(self, text))
     }
 }
@@ -66,14 +66,14 @@ impl Tokenizer for O200k {
     }
 
     fn count(&self, text: &str) -> usize {
-        checked(&Bpe::o200k(), bpe_openai::o200k_base(), text)
+        checked(&BpeTokenizer::o200k(), bpe_openai::o200k_base(), text)
     }
 
     fn splits_words(&self) -> bool {
         true
     }
 
-    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
         Box::new(Slices(self, text))
     }
 }
@@ -101,7 +101,7 @@ impl Tokenizer for Runs {
         true
     }
 
-    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
         Box::new(Slices(self, text))
     }
 }
@@ -116,15 +116,15 @@ impl Tokenizer for Superlinear {
         length + length * length / 512
     }
 
-    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenTable + 'a> {
+    fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
         Box::new(Slices(self, text))
     }
 }
 
 struct Slices<'a>(&'a dyn Tokenizer, &'a str);
 
-impl TokenTable for Slices<'_> {
-    fn count(&self, span: Span) -> usize {
+impl TokenCountTable for Slices<'_> {
+    fn count(&self, span: TextSpan) -> usize {
         self.0.count(&self.1[span.start..span.end])
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{begin_svg, real};
-use crate::jobs::compare::Comparison;
-use crate::jobs::compare::report::Compared;
+use super::{begin_svg, count_to_f64};
+use contexture_lab::compare::GenerationComparison;
+use contexture_lab::compare::report::QuestionComparison;
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 320.0;
@@ -16,7 +16,7 @@ const BOTTOM: f64 = 264.0;
 const BINS: usize = 11;
 
 /// Draws a bar for each tenth.
-pub(super) fn draw(page: &mut String, answered: &[&Compared], comparison: &Comparison) {
+pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparison: &GenerationComparison) {
     let overlaps = answered.iter().filter_map(|one| Some(one.answered()?.0.overlap));
     let bins = binned(overlaps);
     let most = bins.iter().copied().max().unwrap_or(0).max(1);
@@ -24,12 +24,12 @@ pub(super) fn draw(page: &mut String, answered: &[&Compared], comparison: &Compa
     let _ =
         writeln!(page, "<figure>\n<figcaption>Questions by the share of documents they keep</figcaption>");
     begin_svg(page, "Distribution of the overlap of documents per question", WIDTH, HEIGHT);
-    let step = (RIGHT - LEFT) / real(BINS);
+    let step = (RIGHT - LEFT) / count_to_f64(BINS);
     for (bin, count) in bins.into_iter().enumerate() {
-        let left = LEFT + step * real(bin);
+        let left = LEFT + step * count_to_f64(bin);
         let middle = left + step / 2.0;
-        let height = (BOTTOM - TOP) * real(count) / real(most);
-        let share = real(bin) / 10.0;
+        let height = (BOTTOM - TOP) * count_to_f64(count) / count_to_f64(most);
+        let share = count_to_f64(bin) / 10.0;
         if count > 0 {
             let _ = writeln!(
                 page,

@@ -4,74 +4,74 @@
 //! and in light. At most [`CHANGED_MAX`] questions are shown with their documents, those that changed
 //! most; the figures of all are in the JSON.
 
-mod changed;
-mod dots;
+mod changed_questions;
 mod histogram;
+mod ndcg_chart;
 mod scatter;
 
 use std::fmt::Write as _;
 
-use crate::cli::eval::picture::escaped;
-use crate::cli::table;
-use crate::jobs::compare::Comparison;
-use crate::jobs::compare::report::{Compared, Outcome, Pair};
-use crate::jobs::measure::bootstrap::Interval;
+use crate::cli::eval::recall_plot::escape_xml;
+use crate::cli::text_format;
+use contexture_lab::compare::GenerationComparison;
+use contexture_lab::compare::report::{GenerationPair, QuestionComparison, QuestionOutcome};
+use contexture_lab::measure::bootstrap::BootstrapInterval;
 
 /// Questions that are shown with their documents.
 const CHANGED_MAX: usize = 20;
 /// Failed questions that are shown.
 const FAILED_MAX: usize = 20;
-const STYLE: &str = include_str!("page.css");
+const PAGE_STYLE: &str = include_str!("page.css");
 
 /// The page of a comparison.
-pub(super) fn page(comparison: &Comparison) -> String {
-    let Comparison { generations: Pair { a, b }, collection, .. } = comparison;
-    let title = format!("Generation {b} against {a} of {}", escaped(collection.as_str()));
+pub(super) fn comparison_page(comparison: &GenerationComparison) -> String {
+    let GenerationComparison { generations: GenerationPair { a, b }, collection, .. } = comparison;
+    let title = format!("Generation {b} against {a} of {}", escape_xml(collection.as_str()));
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <title>{title}</title>\n<style>\n{PAGE_STYLE}</style>\n</head>\n<body>\n\
          <h1><span class=\"b\">Generation {b}</span> against <span class=\"a\">{a}</span> of {}</h1>\n",
-        escaped(collection.as_str())
+        escape_xml(collection.as_str())
     );
-    summary(&mut page, comparison);
-    requirements(&mut page, comparison);
-    tiles(&mut page, comparison);
-    let answered: Vec<&Compared> =
+    write_summary(&mut page, comparison);
+    write_requirements(&mut page, comparison);
+    write_tiles(&mut page, comparison);
+    let answered: Vec<&QuestionComparison> =
         comparison.per_question.iter().filter(|one| one.answered().is_some()).collect();
     page.push_str("<div class=\"pair\">\n");
     histogram::draw(&mut page, &answered, comparison);
     scatter::draw(&mut page, &answered, comparison);
     page.push_str("</div>\n");
     if comparison.judged.is_some() {
-        dots::draw(&mut page, &answered, comparison);
+        ndcg_chart::draw(&mut page, &answered, comparison);
     }
-    figures(&mut page, comparison);
-    changed::list(&mut page, &answered, comparison);
-    failed(&mut page, comparison);
+    write_figures(&mut page, comparison);
+    changed_questions::list_changed_questions(&mut page, &answered, comparison);
+    write_failures(&mut page, comparison);
     page.push_str(DEFINITIONS);
     page.push_str("</body>\n</html>\n");
     page
 }
 
-fn summary(page: &mut String, comparison: &Comparison) {
+fn write_summary(page: &mut String, comparison: &GenerationComparison) {
     let judged = comparison.judged.as_ref().map_or(0, |judged| judged.questions);
     let _ = writeln!(
         page,
         "<p class=\"soft\">{}, {} of them judged, {} failed. The first {} documents and contexts of {} tokens \
          ({}) were compared, in {:.1} s.</p>",
-        table::counted(comparison.questions as u64, "question"),
-        table::count(judged as u64),
-        table::count(comparison.failed as u64),
+        text_format::count_with_noun(comparison.questions as u64, "question"),
+        text_format::count(judged as u64),
+        text_format::count(comparison.failed as u64),
         comparison.top_k,
-        table::count(comparison.budget as u64),
-        escaped(&comparison.tokenizer),
+        text_format::count(comparison.budget as u64),
+        escape_xml(&comparison.tokenizer),
         comparison.seconds
     );
 }
 
-fn requirements(page: &mut String, comparison: &Comparison) {
+fn write_requirements(page: &mut String, comparison: &GenerationComparison) {
     if comparison.requirements.is_empty() {
         return;
     }
@@ -90,13 +90,13 @@ fn requirements(page: &mut String, comparison: &Comparison) {
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td class=\"number\">{value}</td><td class=\"{class}\">{holds}</td></tr>",
-            escaped(&checked.requirement)
+            escape_xml(&checked.requirement)
         );
     }
     page.push_str("</table>\n");
 }
 
-fn tiles(page: &mut String, comparison: &Comparison) {
+fn write_tiles(page: &mut String, comparison: &GenerationComparison) {
     let Some(likeness) = &comparison.likeness else { return };
     let depth = comparison.top_k;
     let mut tiles = vec![
@@ -115,8 +115,8 @@ fn tiles(page: &mut String, comparison: &Comparison) {
     page.push_str("</ul>\n");
 }
 
-fn figures(page: &mut String, comparison: &Comparison) {
-    let Pair { a, b } = comparison.generations;
+fn write_figures(page: &mut String, comparison: &GenerationComparison) {
+    let GenerationPair { a, b } = comparison.generations;
     let depth = comparison.top_k;
     let _ = writeln!(
         page,
@@ -132,7 +132,8 @@ fn figures(page: &mut String, comparison: &Comparison) {
         );
     };
     if let Some(judged) = &comparison.judged {
-        let change = |delta: &Interval| format!("{:+.4} [{:+.4}, {:+.4}]", delta.mean, delta.low, delta.high);
+        let change =
+            |delta: &BootstrapInterval| format!("{:+.4} [{:+.4}, {:+.4}]", delta.mean, delta.low, delta.high);
         let figures =
             [("nDCG", &judged.ndcg, &judged.ndcg_delta), ("recall", &judged.recall, &judged.recall_delta)];
         for (name, figure, delta) in figures {
@@ -151,12 +152,12 @@ fn figures(page: &mut String, comparison: &Comparison) {
         let (a, b) = (format!("{of_a:.1} ms"), format!("{of_b:.1} ms"));
         row(&format!("a context at {name}"), a, b, format!("× {ratio:.2}"));
     }
-    let Pair { a, b } = comparison.degraded;
-    row("degraded answers", table::count(a as u64), table::count(b as u64), String::new());
+    let GenerationPair { a, b } = comparison.degraded;
+    row("degraded answers", text_format::count(a as u64), text_format::count(b as u64), String::new());
     page.push_str("</table>\n");
 }
 
-fn failed(page: &mut String, comparison: &Comparison) {
+fn write_failures(page: &mut String, comparison: &GenerationComparison) {
     if comparison.failed == 0 {
         return;
     }
@@ -164,17 +165,17 @@ fn failed(page: &mut String, comparison: &Comparison) {
         "<h2>Failed questions</h2>\n<table>\n<tr><th>question</th><th>generation</th><th>why</th></tr>\n",
     );
     let failures = comparison.per_question.iter().filter_map(|one| match &one.outcome {
-        Outcome::Failed { error } => Some((one, error)),
-        Outcome::Answered { .. } => None,
+        QuestionOutcome::Failed { error } => Some((one, error)),
+        QuestionOutcome::Answered { .. } => None,
     });
     for (question, error) in failures.take(FAILED_MAX) {
         let generation = if error.side == "a" { comparison.generations.a } else { comparison.generations.b };
         let _ = writeln!(
             page,
             "<tr><td class=\"question\">{}</td><td>{generation}</td><td>{} ({})</td></tr>",
-            named(question),
-            escaped(&error.message),
-            escaped(error.code)
+            question_html(question),
+            escape_xml(&error.message),
+            escape_xml(error.code)
         );
     }
     page.push_str("</table>\n");
@@ -184,9 +185,9 @@ fn failed(page: &mut String, comparison: &Comparison) {
 }
 
 /// A question with its name, escaped.
-fn named(question: &Compared) -> String {
-    let text = escaped(&table::snippet(&question.question, QUESTION_CHARS_MAX));
-    format!("<small class=\"soft\">{}</small> {text}", escaped(&table::snippet(&question.id, 40)))
+fn question_html(question: &QuestionComparison) -> String {
+    let text = escape_xml(&text_format::snippet(&question.question, QUESTION_CHARS_MAX));
+    format!("<small class=\"soft\">{}</small> {text}", escape_xml(&text_format::snippet(&question.id, 40)))
 }
 
 /// Characters of a question that are shown.
@@ -197,12 +198,12 @@ fn begin_svg(page: &mut String, name: &str, width: f64, height: f64) {
     let _ = writeln!(
         page,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
-        escaped(name)
+        escape_xml(name)
     );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of questions and rows")]
-fn real(count: usize) -> f64 {
+fn count_to_f64(count: usize) -> f64 {
     count as f64
 }
 
@@ -221,33 +222,39 @@ are means of paired differences with 95 % bootstrap intervals.</dd>\n\
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
-    use super::page;
-    use crate::domain::ids::CollectionId;
-    use crate::jobs::compare::Comparison;
-    use crate::jobs::compare::report::{Compared, Failed, Latency, Outcome, Pair};
+    use super::comparison_page;
+    use contexture_core::domain::ids::CollectionId;
+    use contexture_lab::compare::GenerationComparison;
+    use contexture_lab::compare::report::{
+        GenerationPair, LatencyPercentiles, QuestionComparison, QuestionFailure, QuestionOutcome,
+    };
 
     #[test]
     fn where_every_question_fails_the_page_says_why() {
-        let none = Latency { p50: 0.0, p95: 0.0, p99: 0.0 };
-        let failed = |number: usize| Compared {
+        let none = LatencyPercentiles { p50: 0.0, p95: 0.0, p99: 0.0 };
+        let failed = |number: usize| QuestionComparison {
             id: number.to_string(),
             question: "why <b>?".to_owned(),
-            outcome: Outcome::Failed {
-                error: Failed { side: "b", code: "deadline_exceeded", message: "too late & lost".to_owned() },
+            outcome: QuestionOutcome::Failed {
+                error: QuestionFailure {
+                    side: "b",
+                    code: "deadline_exceeded",
+                    message: "too late & lost".to_owned(),
+                },
             },
         };
-        let page = page(&Comparison {
+        let page = comparison_page(&GenerationComparison {
             collection: CollectionId::new("c").unwrap(),
-            generations: Pair { a: 3, b: 7 },
+            generations: GenerationPair { a: 3, b: 7 },
             top_k: 10,
             budget: 2000,
             tokenizer: "cl100k_base".to_owned(),
             questions: 30,
             failed: 30,
-            degraded: Pair { a: 0, b: 0 },
+            degraded: GenerationPair { a: 0, b: 0 },
             likeness: None,
             judged: None,
-            latency_ms: Pair { a: none, b: none },
+            latency_ms: GenerationPair { a: none, b: none },
             latency_ratio: none,
             seconds: 1.0,
             requirements: Vec::new(),

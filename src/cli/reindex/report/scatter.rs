@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 
 use super::begin_svg;
-use crate::cli::eval::picture::escaped;
-use crate::cli::table;
-use crate::jobs::compare::Comparison;
-use crate::jobs::compare::report::{Compared, Pair};
+use crate::cli::eval::recall_plot::escape_xml;
+use crate::cli::text_format;
+use contexture_lab::compare::GenerationComparison;
+use contexture_lab::compare::report::{GenerationPair, QuestionComparison};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 320.0;
@@ -22,25 +22,25 @@ const POINTS_MAX: usize = 2000;
 const MS_MIN: f64 = 0.01;
 
 /// Both axes.
-struct Scale {
+struct LatencyScale {
     low: f64,
     high: f64,
 }
 
 /// Draws a point for each question and a mark for each percentile.
-pub(super) fn draw(page: &mut String, answered: &[&Compared], comparison: &Comparison) {
-    let times: Vec<(Pair<f64>, &Compared)> = answered
+pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparison: &GenerationComparison) {
+    let times: Vec<(GenerationPair<f64>, &QuestionComparison)> = answered
         .iter()
         .filter_map(|one| {
             let (_, sides) = one.answered()?;
-            Some((Pair { a: sides.a.ms.max(MS_MIN), b: sides.b.ms.max(MS_MIN) }, *one))
+            Some((GenerationPair { a: sides.a.ms.max(MS_MIN), b: sides.b.ms.max(MS_MIN) }, *one))
         })
         .collect();
     if times.is_empty() {
         return;
     }
-    let scale = Scale::of(times.iter().flat_map(|(ms, _)| [ms.a, ms.b]));
-    let Pair { a, b } = comparison.generations;
+    let scale = LatencyScale::from_times(times.iter().flat_map(|(ms, _)| [ms.a, ms.b]));
+    let GenerationPair { a, b } = comparison.generations;
     let _ = writeln!(page, "<figure>\n<figcaption>Time of a context, question by question</figcaption>");
     begin_svg(page, "Latency of both generations per question", WIDTH, HEIGHT);
     for tick in scale.ticks() {
@@ -65,12 +65,12 @@ pub(super) fn draw(page: &mut String, answered: &[&Compared], comparison: &Compa
             "<circle class=\"point\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{}: {:.1} ms, {:.1} ms</title></circle>",
             scale.across(ms.a),
             scale.down(ms.b),
-            escaped(&table::snippet(&question.question, 80)),
+            escape_xml(&text_format::snippet(&question.question, 80)),
             ms.a,
             ms.b
         );
     }
-    let Pair { a: of_a, b: of_b } = &comparison.latency_ms;
+    let GenerationPair { a: of_a, b: of_b } = &comparison.latency_ms;
     for (name, a, b) in
         [("p50", of_a.p50, of_b.p50), ("p95", of_a.p95, of_b.p95), ("p99", of_a.p99, of_b.p99)]
     {
@@ -95,9 +95,9 @@ pub(super) fn draw(page: &mut String, answered: &[&Compared], comparison: &Compa
     );
 }
 
-impl Scale {
+impl LatencyScale {
     /// From a little below the least to a little above the most.
-    fn of(times: impl Iterator<Item = f64> + Clone) -> Self {
+    fn from_times(times: impl Iterator<Item = f64> + Clone) -> Self {
         let low = times.clone().fold(f64::INFINITY, f64::min);
         let high = times.fold(MS_MIN, f64::max);
         Self { low: low / 1.25, high: high * 1.25 }
@@ -129,11 +129,11 @@ impl Scale {
 
 #[cfg(test)]
 mod tests {
-    use super::{BOTTOM, LEFT, RIGHT, Scale, TOP};
+    use super::{BOTTOM, LEFT, LatencyScale, RIGHT, TOP};
 
     #[test]
     fn times_stay_within_the_picture() {
-        let scale = Scale::of([3.0, 40.0, 7.0].into_iter());
+        let scale = LatencyScale::from_times([3.0, 40.0, 7.0].into_iter());
         assert_eq!(scale.ticks(), [5.0, 10.0, 20.0, 50.0]);
         for ms in [0.0001, 3.0, 7.0, 40.0, 1e9] {
             assert!((LEFT..=RIGHT).contains(&scale.across(ms)), "{ms}");
@@ -144,13 +144,13 @@ mod tests {
 
     #[test]
     fn one_time_has_a_scale_too() {
-        let scale = Scale::of([5.0].into_iter());
+        let scale = LatencyScale::from_times([5.0].into_iter());
         assert!((scale.across(5.0) - f64::midpoint(LEFT, RIGHT)).abs() < 1e-6);
     }
 
     #[test]
     fn many_decades_have_few_numbers() {
-        let scale = Scale::of([0.01, 10_000.0].into_iter());
+        let scale = LatencyScale::from_times([0.01, 10_000.0].into_iter());
         assert!(scale.ticks().len() <= 9, "{:?}", scale.ticks());
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use contexture::domain::task::{Envelope, Stage};
-use contexture::ports::broker::{Outgoing, SUSPECT_REDELIVERIES};
+use contexture::domain::task::{IngestStage, TaskEnvelope};
+use contexture::ports::broker::{OutgoingMessage, SUSPECT_REDELIVERIES};
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
@@ -30,10 +30,10 @@ pub(super) async fn message_arrives_as_it_was_published(fixture: Fixture) {
 
 pub(super) async fn each_stage_has_its_own_queue(fixture: Fixture) {
     let about = |id: &str| task(version_key(&collection(TENANT, "home"), id, 1));
-    let mixed = [Stage::Index, Stage::Chunk, Stage::Embed]
-        .map(|stage| Outgoing::now(Envelope::new(stage, about(stage.name()))));
+    let mixed = [IngestStage::Index, IngestStage::Chunk, IngestStage::Embed]
+        .map(|stage| OutgoingMessage::immediate(TaskEnvelope::new(stage, about(stage.name()))));
     fixture.broker.publish(mixed.to_vec()).await.unwrap();
-    for stage in Stage::ALL {
+    for stage in IngestStage::ALL {
         let mut consumer = fixture.broker.consume(stage).await.unwrap();
         assert_eq!(names(&take(&mut consumer, 1).await), [stage.name()]);
     }
@@ -232,7 +232,7 @@ pub(super) async fn depth_counts_ready_delayed_and_handed_out(fixture: Fixture) 
     let [.., long] = fixture.delays();
     fixture.publish(&["a", "b"]).await;
     fixture.has_depth(2).await;
-    assert_eq!(fixture.broker.depth(Stage::Index).await.unwrap(), 0, "each stage by itself");
+    assert_eq!(fixture.broker.depth(IngestStage::Index).await.unwrap(), 0, "each stage by itself");
     fixture.publish_later("c", long).await;
     fixture.has_depth(3).await;
     let mut consumer = fixture.consumer().await;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use contexture::adapters::rabbitmq::RabbitBroker;
-use contexture::domain::task::Stage;
+use contexture::adapters::rabbitmq::RabbitMqBroker;
+use contexture::domain::task::IngestStage;
 use contexture::ports::broker::Broker;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -15,7 +15,7 @@ async fn open_rabbitmq() -> Option<Fixture> {
     let mut rabbit = Rabbit::find()?;
     let proxy = Arc::new(rabbit.through_proxy().await);
     let broker = rabbit.connect().await;
-    let (queue, beside) = (broker.names().stage(Stage::Chunk), rabbit.beside().await);
+    let (queue, beside) = (broker.names().stage(IngestStage::Chunk), rabbit.beside().await);
     let inject: Inject = Box::new(move |bytes| {
         block_in_place(|| Handle::current().block_on(beside.publish(&queue, &bytes)));
     });
@@ -25,7 +25,7 @@ async fn open_rabbitmq() -> Option<Fixture> {
         Box::pin(async move {
             // What the process held is taken back when its connections break.
             wires.reset();
-            Arc::new(RabbitBroker::connect(config).await.unwrap()) as Arc<dyn Broker>
+            Arc::new(RabbitMqBroker::connect(config).await.unwrap()) as Arc<dyn Broker>
         })
     });
     Some(Fixture {

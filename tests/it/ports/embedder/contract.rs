@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use contexture::domain::chunk::Span;
+use contexture::domain::chunk::TextSpan;
 use contexture::fault::Fault;
-use contexture::ports::embedder::{Embedder, Purpose};
+use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use proptest::prelude::*;
 
 use crate::support::strategies::runner;
@@ -17,7 +17,7 @@ const CASES: u32 = 64;
 
 async fn embed(embedder: &Under, texts: &[&str]) -> Vec<Vec<f32>> {
     let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-    embedder.embed(&texts, Purpose::Passage).await.unwrap()
+    embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap()
 }
 
 fn dot(left: &[f32], right: &[f32]) -> f32 {
@@ -45,7 +45,7 @@ pub(super) async fn order_is_kept_and_batches_do_not_matter(embedder: Under) {
     let texts: Vec<String> = (0..embedder.info().batch_texts_max.min(16))
         .map(|number| format!("{} heron", "lake ".repeat(number)))
         .collect();
-    let together = embedder.embed(&texts, Purpose::Passage).await.unwrap();
+    let together = embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap();
     for (text, batched) in texts.iter().zip(&together) {
         let alone = embed(&embedder, &[text]).await.remove(0);
         assert!(dot(&alone, batched) > SAME_COSINE_MIN, "{text:?} changed in company");
@@ -89,7 +89,7 @@ pub(super) async fn longest_text_is_embedded_and_a_longer_one_refused(embedder: 
     while tokenizer.count(&"lake ".repeat(words)) <= room {
         words += 1;
     }
-    let refused = embedder.embed(&["lake ".repeat(words)], Purpose::Passage).await.unwrap_err();
+    let refused = embedder.embed(&["lake ".repeat(words)], EmbeddingPurpose::Passage).await.unwrap_err();
     assert!(matches!(refused, Fault::Permanent(_)), "cut or retried: {refused:?}");
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn tables_count_like_the_tokenizer(embedder: Under) {
         .run(&cases, |(text, left, right)| {
             let border = |at: u16| text.floor_char_boundary(usize::from(at) % (text.len() + 1));
             let (start, end) = (border(left).min(border(right)), border(left).max(border(right)));
-            let counted = tokenizer.table(&text).count(Span { start, end });
+            let counted = tokenizer.table(&text).count(TextSpan { start, end });
             prop_assert_eq!(counted, tokenizer.count(&text[start..end]), "{:?}[{}..{}]", &text, start, end);
             Ok(())
         })

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use contexture::domain::ids::VersionKey;
-use contexture::ports::ledger::{Counts, DeadFilter, Ending, Intake, State};
+use contexture::ports::ledger::{
+    DeadLetterFilter, IntakeDecision, VersionCounts, VersionOutcome, VersionState,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -24,7 +26,7 @@ enum Step {
     Submit { document: usize, version: Option<u64>, content: Content },
     Chunk(usize),
     Embed(usize),
-    Finish(usize, Ending),
+    Finish(usize, VersionOutcome),
     Replay(usize),
     Drop(usize),
 }
@@ -33,8 +35,7 @@ enum Step {
 type Content = Option<u8>;
 
 fn step() -> impl Strategy<Value = Step> {
-    let ending =
-        prop_oneof![4 => Just(Ending::Visible(1)), 1 => Just(Ending::Superseded), 2 => Just(gave_up())];
+    let ending = prop_oneof![4 => Just(VersionOutcome::Visible(1)), 1 => Just(VersionOutcome::Superseded), 2 => Just(gave_up())];
     let submit = (0..DOCUMENTS.len(), option::of(1..8_u64), option::weighted(0.8, 0..3_u8));
     prop_oneof![
         4 => submit.prop_map(|(document, version, content)| Step::Submit { document, version, content }),
@@ -49,40 +50,40 @@ fn step() -> impl Strategy<Value = Step> {
 /// What the port's contract says, on plain maps.
 #[derive(Default)]
 struct Model {
-    versions: BTreeMap<(usize, u64), (Content, State)>,
+    versions: BTreeMap<(usize, u64), (Content, VersionState)>,
 }
 
 impl Model {
-    fn latest(&self, document: usize) -> Option<(u64, Content, State)> {
+    fn latest(&self, document: usize) -> Option<(u64, Content, VersionState)> {
         let mut versions = self.versions.range((document, 0)..=(document, u64::MAX));
         versions.next_back().map(|((_, version), (content, state))| (*version, *content, *state))
     }
 
-    fn submit(&mut self, document: usize, version: Option<u64>, content: Content) -> (Intake, u64) {
+    fn submit(&mut self, document: usize, version: Option<u64>, content: Content) -> (IntakeDecision, u64) {
         let latest = self.latest(document);
         let decided = match (version, latest) {
-            (None, None) if content.is_none() => (Intake::Duplicate, 1),
-            (None, None) => (Intake::Accepted, 1),
-            (None, Some((latest, same, state))) if same == content && state != State::Dead => {
-                (Intake::Duplicate, latest)
+            (None, None) if content.is_none() => (IntakeDecision::Duplicate, 1),
+            (None, None) => (IntakeDecision::Accepted, 1),
+            (None, Some((latest, same, state))) if same == content && state != VersionState::Dead => {
+                (IntakeDecision::Duplicate, latest)
             }
-            (None, Some((latest, ..))) => (Intake::Accepted, latest + 1),
+            (None, Some((latest, ..))) => (IntakeDecision::Accepted, latest + 1),
             (Some(version), latest) => match self.versions.get(&(document, version)) {
-                Some((stored, _)) if *stored == content => (Intake::Duplicate, version),
-                Some(_) => (Intake::Conflict, version),
+                Some((stored, _)) if *stored == content => (IntakeDecision::Duplicate, version),
+                Some(_) => (IntakeDecision::Conflict, version),
                 None => match latest {
-                    Some((latest, ..)) if latest > version => (Intake::Superseded, latest),
-                    _ => (Intake::Accepted, version),
+                    Some((latest, ..)) if latest > version => (IntakeDecision::Superseded, latest),
+                    _ => (IntakeDecision::Accepted, version),
                 },
             },
         };
-        if decided.0 == Intake::Accepted {
-            self.versions.insert((document, decided.1), (content, State::Accepted));
+        if decided.0 == IntakeDecision::Accepted {
+            self.versions.insert((document, decided.1), (content, VersionState::Accepted));
         }
         decided
     }
 
-    fn advance(&mut self, place: (usize, u64), to: State, from: &[State]) {
+    fn advance(&mut self, place: (usize, u64), to: VersionState, from: &[VersionState]) {
         let (_, state) = self.versions.get_mut(&place).unwrap();
         if from.contains(state) {
             *state = to;
@@ -91,40 +92,42 @@ impl Model {
 
     fn overtaken(&self, (document, version): (usize, u64)) -> bool {
         let mut newer = self.versions.range((document, version + 1)..=(document, u64::MAX));
-        newer.any(|(_, (_, state))| *state == State::Visible)
+        newer.any(|(_, (_, state))| *state == VersionState::Visible)
     }
 
-    fn finish(&mut self, place: (usize, u64), ending: &Ending) {
+    fn finish(&mut self, place: (usize, u64), ending: &VersionOutcome) {
         if self.versions[&place].1.is_terminal() {
             return;
         }
         let end = match ending {
-            Ending::Visible(_) if self.overtaken(place) => State::Superseded,
-            Ending::Visible(_) => State::Visible,
-            Ending::Superseded => State::Superseded,
-            Ending::Dead(..) => State::Dead,
+            VersionOutcome::Visible(_) if self.overtaken(place) => VersionState::Superseded,
+            VersionOutcome::Visible(_) => VersionState::Visible,
+            VersionOutcome::Superseded => VersionState::Superseded,
+            VersionOutcome::Dead(..) => VersionState::Dead,
         };
-        if end == State::Visible {
+        if end == VersionState::Visible {
             for (_, (_, older)) in self.versions.range_mut((place.0, 0)..place) {
-                if *older == State::Visible {
-                    *older = State::Superseded;
+                if *older == VersionState::Visible {
+                    *older = VersionState::Superseded;
                 }
             }
         }
         self.versions.get_mut(&place).unwrap().1 = end;
     }
 
-    fn counts(&self) -> Counts {
-        let count = |wanted: &[State]| {
+    fn counts(&self) -> VersionCounts {
+        let count = |wanted: &[VersionState]| {
             self.versions.values().filter(|(_, state)| wanted.contains(state)).count() as u64
         };
-        let live = |(content, state): &&(Content, State)| content.is_some() && *state == State::Visible;
-        Counts {
+        let live = |(content, state): &&(Content, VersionState)| {
+            content.is_some() && *state == VersionState::Visible
+        };
+        VersionCounts {
             accepted: self.versions.len() as u64,
-            in_flight: count(&[State::Accepted, State::Chunked, State::Embedded]),
-            visible: count(&[State::Visible]),
-            superseded: count(&[State::Superseded]),
-            dead: count(&[State::Dead]),
+            in_flight: count(&[VersionState::Accepted, VersionState::Chunked, VersionState::Embedded]),
+            visible: count(&[VersionState::Visible]),
+            superseded: count(&[VersionState::Superseded]),
+            dead: count(&[VersionState::Dead]),
             documents: self.versions.values().filter(live).count() as u64,
         }
     }
@@ -184,12 +187,12 @@ async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), Tes
         Step::Chunk(pick) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
             there.ledger.store_spans(1, vec![(key(place), spans(1))]).await.unwrap();
-            model.advance(place, State::Chunked, &[State::Accepted]);
+            model.advance(place, VersionState::Chunked, &[VersionState::Accepted]);
         }
         Step::Embed(pick) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
             there.ledger.mark_embedded(&[key(place)]).await.unwrap();
-            model.advance(place, State::Embedded, &[State::Accepted, State::Chunked]);
+            model.advance(place, VersionState::Embedded, &[VersionState::Accepted, VersionState::Chunked]);
         }
         Step::Finish(pick, ending) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
@@ -197,7 +200,8 @@ async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), Tes
             model.finish(place, ending);
         }
         Step::Replay(pick) | Step::Drop(pick) => {
-            let filter = DeadFilter { collection: Some(there.home.clone()), ..DeadFilter::default() };
+            let filter =
+                DeadLetterFilter { collection: Some(there.home.clone()), ..DeadLetterFilter::default() };
             let letters = there.ledger.dead(&filter, 100).await.unwrap();
             let Some(letter) = pick.checked_rem(letters.len()).map(|wanted| &letters[wanted]) else {
                 return Ok(());
@@ -209,8 +213,8 @@ async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), Tes
             let document = DOCUMENTS.iter().position(|id| *id == letter.key.document_id.as_str()).unwrap();
             let place = (document, letter.key.version.get());
             let overtaken = model.overtaken(place);
-            let end = if overtaken { State::Superseded } else { State::Accepted };
-            model.advance(place, end, &[State::Dead]);
+            let end = if overtaken { VersionState::Superseded } else { VersionState::Accepted };
+            model.advance(place, end, &[VersionState::Dead]);
             let tasks = there.ledger.replay(&[letter.id]).await.unwrap();
             prop_assert_eq!(tasks.len(), usize::from(!overtaken));
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::domain::ids::{EmbeddingKey, embedding_key};
-use contexture::ports::ledger::{CACHE_PERIOD_MS, Ledger, cache_cost};
+use contexture::domain::ids::{EmbeddingKey, derive_embedding_key};
+use contexture::ports::ledger::{EMBEDDING_CACHE_USE_PERIOD_MS, Ledger, embedding_cache_cost};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -12,17 +12,17 @@ use super::Fixture;
 use crate::support::strategies::runner;
 
 const VECTOR: [f32; 4] = [0.5, -0.25, 1.0, 0.0];
-const PERIOD: Duration = Duration::from_millis(CACHE_PERIOD_MS);
+const PERIOD: Duration = Duration::from_millis(EMBEDDING_CACHE_USE_PERIOD_MS);
 /// Names a run of keys.
 type Range = std::ops::Range<usize>;
 
 /// What so many entries cost.
 fn room_for(entries: u64) -> u64 {
-    entries * cache_cost(&VECTOR)
+    entries * embedding_cache_cost(&VECTOR)
 }
 
 fn keys(range: Range) -> Vec<EmbeddingKey> {
-    range.map(|number| embedding_key("model", &number.to_string())).collect()
+    range.map(|number| derive_embedding_key("model", &number.to_string())).collect()
 }
 
 async fn add(ledger: &Arc<dyn Ledger>, range: Range) {
@@ -91,7 +91,7 @@ pub(super) async fn lowered_bound_is_reached(fixture: Fixture) {
 pub(super) async fn vector_past_the_bound_is_left_out(fixture: Fixture) {
     let cache = (fixture.peer)(room_for(4));
     add(&cache, 0..4).await;
-    let large = embedding_key("model", "large");
+    let large = derive_embedding_key("model", "large");
     cache.cache_vectors(vec![(large, vec![1.0; 1000])]).await.unwrap();
     assert_eq!(cache.cached_vectors(&[large]).await.unwrap(), [None]);
     assert_eq!(kept(&cache, 0..4).await, 4, "and takes nobody's place");

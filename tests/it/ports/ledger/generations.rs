@@ -1,24 +1,25 @@
 //! Generations side by side, and what a builder asks of them.
 
-use contexture::domain::ids::{Generation, VersionKey};
-use contexture::fault::Reason;
+use contexture::domain::ids::{GenerationNumber, VersionKey};
+use contexture::fault::FailureReason;
 use contexture::ports::generations::{
-    Begun, BuildFailure, BuildPace, GenerationChange, GenerationRecord, GenerationState, LogSize,
+    BeginBuildOutcome, ChangeLogSize, GenerationBuildFailure, GenerationBuildPace, GenerationChange,
+    GenerationRecord, GenerationState,
 };
-use contexture::ports::ledger::{Ending, Loser};
+use contexture::ports::ledger::{UnsweptVersion, VersionOutcome};
 
 use super::Fixture;
 use crate::support::{document, epoch, spans};
 
 impl Fixture {
-    async fn begin(&self, name: &str) -> Begun {
-        let pace = BuildPace { documents_per_second: Some(7), provider_percent: 30 };
+    async fn begin(&self, name: &str) -> BeginBuildOutcome {
+        let pace = GenerationBuildPace { documents_per_second: Some(7), provider_percent: 30 };
         self.ledger.begin_generation(&self.home, name, epoch(name), pace).await.unwrap()
     }
 
-    async fn started(&self, name: &str) -> Generation {
+    async fn started(&self, name: &str) -> GenerationNumber {
         match self.begin(name).await {
-            Begun::Started(record) => record.home.generation,
+            BeginBuildOutcome::Started(record) => record.home.generation,
             other => panic!("{other:?}"),
         }
     }
@@ -27,31 +28,31 @@ impl Fixture {
         self.ledger.generations(Some(&self.home)).await.unwrap()
     }
 
-    async fn record(&self, generation: Generation) -> GenerationRecord {
+    async fn record(&self, generation: GenerationNumber) -> GenerationRecord {
         self.records().await.into_iter().find(|record| record.home.generation == generation).unwrap()
     }
 
-    async fn states_of_generations(&self) -> Vec<(Generation, GenerationState)> {
+    async fn states_of_generations(&self) -> Vec<(GenerationNumber, GenerationState)> {
         self.records().await.into_iter().map(|record| (record.home.generation, record.state)).collect()
     }
 
-    async fn change(&self, generation: Generation, change: GenerationChange) -> bool {
+    async fn change(&self, generation: GenerationNumber, change: GenerationChange) -> bool {
         self.ledger.change_generation(&self.home, generation, change).await.unwrap()
     }
 
     /// The ids of the documents that a generation lacks after a position.
-    async fn lacks(&self, generation: Generation, after: u64, limit: usize) -> Vec<String> {
+    async fn lacks(&self, generation: GenerationNumber, after: u64, limit: usize) -> Vec<String> {
         let found = self.ledger.unprepared(&self.home, generation, after, limit).await.unwrap();
         let ids = found.changes.iter().map(|change| change.task.key.document_id.to_string());
         ids.collect()
     }
 
-    async fn prepare(&self, generation: Generation, keys: &[VersionKey], chunks: usize) -> Vec<bool> {
+    async fn prepare(&self, generation: GenerationNumber, keys: &[VersionKey], chunks: usize) -> Vec<bool> {
         let all = keys.iter().map(|key| (key.clone(), spans(chunks))).collect();
         self.ledger.prepared(generation, all).await.unwrap()
     }
 
-    async fn lost(&self, id: &str) -> Vec<Loser> {
+    async fn lost(&self, id: &str) -> Vec<UnsweptVersion> {
         self.ledger.losers(&[(self.home.clone(), document(id))]).await.unwrap()
     }
 }
@@ -67,13 +68,15 @@ pub(super) async fn first_generation_is_active(fixture: Fixture) {
 }
 
 pub(super) async fn one_generation_is_built_at_a_time(fixture: Fixture) {
-    let Begun::Started(started) = fixture.begin("two").await else { panic!("it is the first") };
+    let BeginBuildOutcome::Started(started) = fixture.begin("two").await else { panic!("it is the first") };
     assert_eq!((started.home.generation, started.home.pipeline.as_str()), (2, "two"));
-    assert_eq!(started.pace, BuildPace { documents_per_second: Some(7), provider_percent: 30 });
+    assert_eq!(started.pace, GenerationBuildPace { documents_per_second: Some(7), provider_percent: 30 });
     assert_eq!((started.state, started.activated_ms), (GenerationState::Building, None));
-    assert_eq!(fixture.begin("three").await, Begun::Busy(started.clone()));
-    assert_eq!(fixture.begin("two").await, Begun::Known(started));
-    assert!(matches!(fixture.begin("one").await, Begun::Known(record) if record.home.generation == 1));
+    assert_eq!(fixture.begin("three").await, BeginBuildOutcome::Busy(started.clone()));
+    assert_eq!(fixture.begin("two").await, BeginBuildOutcome::Known(started));
+    assert!(
+        matches!(fixture.begin("one").await, BeginBuildOutcome::Known(record) if record.home.generation == 1)
+    );
     let active = fixture.ledger.collection(&fixture.home).await.unwrap().unwrap();
     assert_eq!((active.generation, active.epoch), (1, epoch("one")), "it serves nothing yet");
     // A number is not used again, not even by the same pipeline.
@@ -88,7 +91,7 @@ pub(super) async fn of_many_begun_at_once_one_is_built(fixture: Fixture) {
     });
     let mut started = 0;
     for begun in begun.collect::<Vec<_>>() {
-        started += u32::from(matches!(begun.await.unwrap(), Begun::Started(_)));
+        started += u32::from(matches!(begun.await.unwrap(), BeginBuildOutcome::Started(_)));
     }
     assert_eq!((started, fixture.records().await.len()), (1, 2));
 }
@@ -128,7 +131,7 @@ pub(super) async fn changes_fit_the_state(fixture: Fixture) {
     let second = fixture.started("two").await;
     assert!(fixture.change(second, GenerationChange::Pause).await);
     assert!(fixture.record(second).await.is_paused);
-    let pace = BuildPace { documents_per_second: None, provider_percent: 100 };
+    let pace = GenerationBuildPace { documents_per_second: None, provider_percent: 100 };
     assert!(fixture.change(second, GenerationChange::Pace(pace)).await);
     assert!(fixture.change(second, GenerationChange::Resume).await);
     let record = fixture.record(second).await;
@@ -147,7 +150,7 @@ pub(super) async fn builder_gets_what_a_generation_lacks(fixture: Fixture) {
     }
     fixture.accepted("in flight", 1, "text").await;
     assert_eq!(fixture.delete("doc 4", Some(2)).await.1, 2);
-    fixture.finish(&fixture.key("doc 4", 2), Ending::Visible(1)).await;
+    fixture.finish(&fixture.key("doc 4", 2), VersionOutcome::Visible(1)).await;
     let second = fixture.started("two").await;
     assert_eq!(fixture.lacks(second, 0, 10).await, ["doc 1", "doc 2", "doc 3"], "tombstones need nothing");
     assert_eq!(fixture.lacks(second, 0, 2).await, ["doc 1", "doc 2"]);
@@ -184,7 +187,7 @@ pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixt
     let second = fixture.started("two").await;
     // One process has learnt that another generation serves and begins again, another has not.
     fixture.ledger.store_spans(second, vec![(key.clone(), spans(3))]).await.unwrap();
-    fixture.finish(&key, Ending::Visible(1)).await;
+    fixture.finish(&key, VersionOutcome::Visible(1)).await;
     assert_eq!(fixture.ledger.spans(1, all).await.unwrap(), [Some(spans(2))]);
     assert_eq!(fixture.ledger.spans(second, all).await.unwrap(), [None]);
     assert_eq!(fixture.lacks(second, 0, 10).await, ["doc"], "its vectors may not be staged there");
@@ -193,7 +196,7 @@ pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixt
     assert_eq!(fixture.ledger.spans(second, all).await.unwrap(), [None]);
     assert_eq!(fixture.prepare(second, all, 4).await, [true]);
     fixture.ledger.store_spans(second, vec![(key.clone(), spans(3))]).await.unwrap();
-    fixture.finish(&key, Ending::Visible(1)).await;
+    fixture.finish(&key, VersionOutcome::Visible(1)).await;
     assert_eq!(fixture.ledger.spans(second, all).await.unwrap(), [Some(spans(4))]);
     assert_eq!(fixture.lacks(second, 0, 10).await, [] as [&str; 0]);
 }
@@ -201,7 +204,7 @@ pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixt
 pub(super) async fn losers_are_swept_from_every_live_generation(fixture: Fixture) {
     let old = fixture.accepted("doc", 1, "old").await;
     fixture.ledger.store_spans(1, vec![(old.clone(), spans(2))]).await.unwrap();
-    fixture.finish(&old, Ending::Visible(1)).await;
+    fixture.finish(&old, VersionOutcome::Visible(1)).await;
     let second = fixture.started("two").await;
     assert_eq!(fixture.prepare(second, std::slice::from_ref(&old), 5).await, [true]);
     fixture.visible("doc", 2, "new").await;
@@ -223,7 +226,8 @@ pub(super) async fn failures_are_noted_as_long_as_the_version_serves(fixture: Fi
     let good = fixture.visible("good", 1, "text").await;
     let bad = fixture.visible("bad", 1, "text").await;
     let second = fixture.started("two").await;
-    let failure = BuildFailure { key: bad, reason: Reason::new("too_many_chunks", "far too many") };
+    let failure =
+        GenerationBuildFailure { key: bad, reason: FailureReason::new("too_many_chunks", "far too many") };
     fixture.ledger.fail_preparing(second, vec![failure.clone()]).await.unwrap();
     fixture.ledger.fail_preparing(second, vec![failure.clone()]).await.unwrap();
     fixture.ledger.fail_preparing(second, Vec::new()).await.unwrap();
@@ -248,12 +252,12 @@ pub(super) async fn cursor_moves_forward_only(fixture: Fixture) {
 }
 
 pub(super) async fn log_is_measured(fixture: Fixture) {
-    assert_eq!(fixture.ledger.log_size(&fixture.home, 0).await.unwrap(), LogSize::default());
+    assert_eq!(fixture.ledger.log_size(&fixture.home, 0).await.unwrap(), ChangeLogSize::default());
     for number in 1..=3 {
         fixture.visible(&format!("doc {number}"), 1, "text").await;
     }
     fixture.visible("doc 1", 2, "other").await;
-    let size = |entries, after| LogSize { entries, after };
+    let size = |entries, after| ChangeLogSize { entries, after };
     assert_eq!(fixture.ledger.log_size(&fixture.home, 0).await.unwrap(), size(3, 3));
     assert_eq!(fixture.ledger.log_size(&fixture.home, 2).await.unwrap(), size(3, 2));
     assert_eq!(fixture.ledger.log_size(&fixture.home, 4).await.unwrap(), size(3, 0));

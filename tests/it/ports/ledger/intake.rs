@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use contexture::domain::document::{Description, Submission};
+use contexture::domain::document::{DocumentDescription, Submission};
 use contexture::domain::ids::VERSION_MAX;
 use contexture::fault::Fault;
-use contexture::ports::ledger::{Counts, Ending, Intake};
+use contexture::ports::ledger::{IntakeDecision, VersionCounts, VersionOutcome};
 
 use super::Fixture;
 use crate::support::{BODY_BYTES_MAX, collection, deletion, document, epoch, principal, submission, version};
@@ -14,7 +14,7 @@ use crate::support::{BODY_BYTES_MAX, collection, deletion, document, epoch, prin
 pub(super) async fn first_version_is_accepted_with_its_task(fixture: Fixture) {
     let submitted = submission(&fixture.home, "doc", Some(7), "text");
     let receipt = fixture.ledger.accept(vec![submitted.clone()]).await.unwrap().remove(0);
-    assert_eq!((receipt.intake, receipt.version.get()), (Intake::Accepted, 7));
+    assert_eq!((receipt.intake, receipt.version.get()), (IntakeDecision::Accepted, 7));
     let task = receipt.task.unwrap();
     assert_eq!(task.key, fixture.key("doc", 7));
     assert_eq!((task.generation, task.epoch), (1, epoch("one")));
@@ -25,32 +25,35 @@ pub(super) async fn first_version_is_accepted_with_its_task(fixture: Fixture) {
 
 pub(super) async fn missing_version_is_assigned_from_one_upwards(fixture: Fixture) {
     for number in 1..=3 {
-        assert_eq!(fixture.submit("doc", None, &format!("text {number}")).await, (Intake::Accepted, number));
+        assert_eq!(
+            fixture.submit("doc", None, &format!("text {number}")).await,
+            (IntakeDecision::Accepted, number)
+        );
     }
 }
 
 pub(super) async fn equal_content_without_version_is_a_duplicate(fixture: Fixture) {
     fixture.accepted("doc", 4, "text").await;
-    assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Duplicate, 4));
-    fixture.finish(&fixture.key("doc", 4), Ending::Visible(1)).await;
-    assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Duplicate, 4));
+    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 4));
+    fixture.finish(&fixture.key("doc", 4), VersionOutcome::Visible(1)).await;
+    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 4));
     assert_eq!(fixture.counts().await.accepted, 1);
 }
 
 pub(super) async fn old_content_without_version_is_a_new_version(fixture: Fixture) {
     fixture.accepted("doc", 1, "old").await;
     fixture.accepted("doc", 2, "new").await;
-    assert_eq!(fixture.submit("doc", None, "old").await, (Intake::Accepted, 3));
+    assert_eq!(fixture.submit("doc", None, "old").await, (IntakeDecision::Accepted, 3));
 }
 
 pub(super) async fn fence_against_the_latest_version(fixture: Fixture) {
     fixture.accepted("doc", 5, "five").await;
     for (number, text, expected) in [
-        (4, "four", (Intake::Superseded, 5)),
-        (4, "five", (Intake::Superseded, 5)),
-        (5, "five", (Intake::Duplicate, 5)),
-        (5, "other", (Intake::Conflict, 5)),
-        (6, "five", (Intake::Accepted, 6)),
+        (4, "four", (IntakeDecision::Superseded, 5)),
+        (4, "five", (IntakeDecision::Superseded, 5)),
+        (5, "five", (IntakeDecision::Duplicate, 5)),
+        (5, "other", (IntakeDecision::Conflict, 5)),
+        (6, "five", (IntakeDecision::Accepted, 6)),
     ] {
         assert_eq!(fixture.submit("doc", Some(number), text).await, expected, "version {number}, {text}");
     }
@@ -60,16 +63,16 @@ pub(super) async fn fence_against_the_latest_version(fixture: Fixture) {
 pub(super) async fn fence_against_an_older_version(fixture: Fixture) {
     fixture.accepted("doc", 2, "two").await;
     fixture.accepted("doc", 9, "nine").await;
-    assert_eq!(fixture.submit("doc", Some(2), "two").await, (Intake::Duplicate, 2));
-    assert_eq!(fixture.submit("doc", Some(2), "other").await, (Intake::Conflict, 2));
-    assert_eq!(fixture.submit("doc", Some(3), "three").await, (Intake::Superseded, 9));
+    assert_eq!(fixture.submit("doc", Some(2), "two").await, (IntakeDecision::Duplicate, 2));
+    assert_eq!(fixture.submit("doc", Some(2), "other").await, (IntakeDecision::Conflict, 2));
+    assert_eq!(fixture.submit("doc", Some(3), "three").await, (IntakeDecision::Superseded, 9));
 }
 
 pub(super) async fn assigned_version_follows_a_given_one(fixture: Fixture) {
     fixture.accepted("doc", 41, "given").await;
-    assert_eq!(fixture.submit("doc", None, "assigned").await, (Intake::Accepted, 42));
-    assert_eq!(fixture.submit("doc", Some(42), "assigned").await, (Intake::Duplicate, 42));
-    assert_eq!(fixture.submit("doc", Some(42), "other").await, (Intake::Conflict, 42));
+    assert_eq!(fixture.submit("doc", None, "assigned").await, (IntakeDecision::Accepted, 42));
+    assert_eq!(fixture.submit("doc", Some(42), "assigned").await, (IntakeDecision::Duplicate, 42));
+    assert_eq!(fixture.submit("doc", Some(42), "other").await, (IntakeDecision::Conflict, 42));
 }
 
 pub(super) async fn no_version_follows_the_highest(fixture: Fixture) {
@@ -79,25 +82,26 @@ pub(super) async fn no_version_follows_the_highest(fixture: Fixture) {
         submission(&fixture.home, "neighbour", None, "text"),
     ];
     let receipts = fixture.ledger.accept(batch).await.unwrap();
-    assert_eq!((receipts[0].intake, receipts[0].version.get()), (Intake::Conflict, VERSION_MAX));
-    assert_eq!(receipts[1].intake, Intake::Accepted);
+    assert_eq!((receipts[0].intake, receipts[0].version.get()), (IntakeDecision::Conflict, VERSION_MAX));
+    assert_eq!(receipts[1].intake, IntakeDecision::Accepted);
 }
 
 pub(super) async fn dead_content_resubmitted_gets_a_new_version(fixture: Fixture) {
     fixture.dead("doc", 3, "text").await;
-    assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Accepted, 4));
-    assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Duplicate, 4));
+    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Accepted, 4));
+    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 4));
 }
 
 pub(super) async fn dead_version_resubmitted_by_number_is_a_duplicate(fixture: Fixture) {
     fixture.dead("doc", 3, "text").await;
-    assert_eq!(fixture.submit("doc", Some(3), "text").await, (Intake::Duplicate, 3));
-    assert_eq!(fixture.submit("doc", Some(3), "other").await, (Intake::Conflict, 3));
+    assert_eq!(fixture.submit("doc", Some(3), "text").await, (IntakeDecision::Duplicate, 3));
+    assert_eq!(fixture.submit("doc", Some(3), "other").await, (IntakeDecision::Conflict, 3));
 }
 
 pub(super) async fn description_is_part_of_the_content(fixture: Fixture) {
     let titled = |title: &str| {
-        let description = Description { title: Some(title.to_owned()), ..Description::default() };
+        let description =
+            DocumentDescription { title: Some(title.to_owned()), ..DocumentDescription::default() };
         let caller = principal(fixture.home.tenant.as_str());
         let (home, body) = (fixture.home.collection.clone(), Bytes::from_static(b"text"));
         Submission::new(&caller, home, document("doc"), None, description, body, BODY_BYTES_MAX).unwrap()
@@ -105,45 +109,45 @@ pub(super) async fn description_is_part_of_the_content(fixture: Fixture) {
     let batch = vec![titled("one"), titled("one"), titled("two")];
     let receipts = fixture.ledger.accept(batch).await.unwrap();
     let intakes: Vec<_> = receipts.iter().map(|receipt| receipt.intake).collect();
-    assert_eq!(intakes, [Intake::Accepted, Intake::Duplicate, Intake::Accepted]);
+    assert_eq!(intakes, [IntakeDecision::Accepted, IntakeDecision::Duplicate, IntakeDecision::Accepted]);
 }
 
 pub(super) async fn delete_without_version_follows_the_latest(fixture: Fixture) {
     fixture.visible("doc", 7, "text").await;
     let receipt = fixture.ledger.accept(vec![deletion(&fixture.home, "doc", None)]).await.unwrap().remove(0);
-    assert_eq!((receipt.intake, receipt.version.get()), (Intake::Accepted, 8));
+    assert_eq!((receipt.intake, receipt.version.get()), (IntakeDecision::Accepted, 8));
     assert!(receipt.task.unwrap().deletes);
 }
 
 pub(super) async fn delete_beats_a_late_lower_version(fixture: Fixture) {
     fixture.accepted("doc", 1, "one").await;
-    assert_eq!(fixture.delete("doc", Some(5)).await, (Intake::Accepted, 5));
-    assert_eq!(fixture.submit("doc", Some(4), "late").await, (Intake::Superseded, 5));
-    assert_eq!(fixture.submit("doc", Some(5), "same number").await, (Intake::Conflict, 5));
-    assert_eq!(fixture.delete("doc", Some(3)).await, (Intake::Superseded, 5));
+    assert_eq!(fixture.delete("doc", Some(5)).await, (IntakeDecision::Accepted, 5));
+    assert_eq!(fixture.submit("doc", Some(4), "late").await, (IntakeDecision::Superseded, 5));
+    assert_eq!(fixture.submit("doc", Some(5), "same number").await, (IntakeDecision::Conflict, 5));
+    assert_eq!(fixture.delete("doc", Some(3)).await, (IntakeDecision::Superseded, 5));
 }
 
 pub(super) async fn delete_with_version_may_come_before_its_document(fixture: Fixture) {
-    assert_eq!(fixture.delete("doc", Some(5)).await, (Intake::Accepted, 5));
-    assert_eq!(fixture.submit("doc", Some(4), "late").await, (Intake::Superseded, 5));
+    assert_eq!(fixture.delete("doc", Some(5)).await, (IntakeDecision::Accepted, 5));
+    assert_eq!(fixture.submit("doc", Some(4), "late").await, (IntakeDecision::Superseded, 5));
 }
 
 pub(super) async fn deleted_document_is_recreated_by_a_higher_version(fixture: Fixture) {
     fixture.visible("doc", 1, "text").await;
-    assert_eq!(fixture.delete("doc", None).await, (Intake::Accepted, 2));
-    assert_eq!(fixture.submit("doc", None, "text").await, (Intake::Accepted, 3));
-    assert_eq!(fixture.delete("doc", Some(4)).await, (Intake::Accepted, 4));
-    assert_eq!(fixture.submit("doc", Some(5), "text").await, (Intake::Accepted, 5));
+    assert_eq!(fixture.delete("doc", None).await, (IntakeDecision::Accepted, 2));
+    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Accepted, 3));
+    assert_eq!(fixture.delete("doc", Some(4)).await, (IntakeDecision::Accepted, 4));
+    assert_eq!(fixture.submit("doc", Some(5), "text").await, (IntakeDecision::Accepted, 5));
 }
 
 pub(super) async fn deleting_nothing_is_a_duplicate(fixture: Fixture) {
-    assert_eq!(fixture.delete("never was", None).await, (Intake::Duplicate, 1));
-    assert_eq!(fixture.counts().await, Counts::default());
+    assert_eq!(fixture.delete("never was", None).await, (IntakeDecision::Duplicate, 1));
+    assert_eq!(fixture.counts().await, VersionCounts::default());
     fixture.visible("doc", 6, "text").await;
-    assert_eq!(fixture.delete("doc", None).await, (Intake::Accepted, 7));
-    assert_eq!(fixture.delete("doc", None).await, (Intake::Duplicate, 7));
-    assert_eq!(fixture.delete("doc", Some(7)).await, (Intake::Duplicate, 7));
-    assert_eq!(fixture.delete("doc", Some(8)).await, (Intake::Accepted, 8));
+    assert_eq!(fixture.delete("doc", None).await, (IntakeDecision::Accepted, 7));
+    assert_eq!(fixture.delete("doc", None).await, (IntakeDecision::Duplicate, 7));
+    assert_eq!(fixture.delete("doc", Some(7)).await, (IntakeDecision::Duplicate, 7));
+    assert_eq!(fixture.delete("doc", Some(8)).await, (IntakeDecision::Accepted, 8));
 }
 
 pub(super) async fn receipts_follow_the_order_of_one_batch(fixture: Fixture) {
@@ -162,19 +166,19 @@ pub(super) async fn receipts_follow_the_order_of_one_batch(fixture: Fixture) {
     let receipts = fixture.ledger.accept(batch).await.unwrap();
     let decided: Vec<_> = receipts.iter().map(|receipt| (receipt.intake, receipt.version.get())).collect();
     let expected = [
-        (Intake::Accepted, 1),
-        (Intake::Accepted, 3),
-        (Intake::Duplicate, 1),
-        (Intake::Accepted, 2),
-        (Intake::Superseded, 3),
-        (Intake::Accepted, 3),
-        (Intake::Duplicate, 3),
-        (Intake::Duplicate, 1),
-        (Intake::Conflict, 3),
+        (IntakeDecision::Accepted, 1),
+        (IntakeDecision::Accepted, 3),
+        (IntakeDecision::Duplicate, 1),
+        (IntakeDecision::Accepted, 2),
+        (IntakeDecision::Superseded, 3),
+        (IntakeDecision::Accepted, 3),
+        (IntakeDecision::Duplicate, 3),
+        (IntakeDecision::Duplicate, 1),
+        (IntakeDecision::Conflict, 3),
     ];
     assert_eq!(decided, expected);
     let has_task: Vec<_> = receipts.iter().map(|receipt| receipt.task.is_some()).collect();
-    assert_eq!(has_task, expected.map(|(intake, _)| intake == Intake::Accepted));
+    assert_eq!(has_task, expected.map(|(intake, _)| intake == IntakeDecision::Accepted));
 }
 
 pub(super) async fn unknown_collection_refuses_the_whole_batch(fixture: Fixture) {
@@ -185,13 +189,13 @@ pub(super) async fn unknown_collection_refuses_the_whole_batch(fixture: Fixture)
     ];
     let refused = fixture.ledger.accept(batch).await.unwrap_err();
     assert!(matches!(refused, Fault::Permanent(_)), "{refused:?}");
-    assert_eq!(fixture.counts().await, Counts::default(), "one transaction: nothing was stored");
+    assert_eq!(fixture.counts().await, VersionCounts::default(), "one transaction: nothing was stored");
 }
 
 pub(super) async fn equal_submissions_at_once_store_one_version(fixture: Fixture) {
     let intakes = submit_at_once(&fixture, |_| "text".to_owned()).await;
-    let accepted = intakes.iter().filter(|(intake, _)| *intake == Intake::Accepted).count();
-    let duplicates = intakes.iter().filter(|(intake, _)| *intake == Intake::Duplicate).count();
+    let accepted = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Accepted).count();
+    let duplicates = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Duplicate).count();
     assert_eq!((accepted, duplicates), (1, 99));
     assert!(intakes.iter().all(|(_, number)| *number == 1));
 }
@@ -199,11 +203,11 @@ pub(super) async fn equal_submissions_at_once_store_one_version(fixture: Fixture
 pub(super) async fn different_submissions_at_once_get_different_versions(fixture: Fixture) {
     let mut intakes = submit_at_once(&fixture, |number| format!("text {number}")).await;
     intakes.sort_by_key(|(_, number)| *number);
-    let expected: Vec<_> = (1..=100).map(|number| (Intake::Accepted, number)).collect();
+    let expected: Vec<_> = (1..=100).map(|number| (IntakeDecision::Accepted, number)).collect();
     assert_eq!(intakes, expected);
 }
 
-async fn submit_at_once(fixture: &Fixture, text: impl Fn(usize) -> String) -> Vec<(Intake, u64)> {
+async fn submit_at_once(fixture: &Fixture, text: impl Fn(usize) -> String) -> Vec<(IntakeDecision, u64)> {
     let calls: Vec<_> = (0..100)
         .map(|number| {
             let ledger = Arc::clone(&fixture.ledger);
@@ -229,9 +233,9 @@ pub(super) async fn collections_and_tenants_do_not_meet(fixture: Fixture) {
     for key in [&other_tenant, &other_collection] {
         assert_eq!(fixture.ledger.history(key, &document("doc")).await.unwrap(), []);
         let receipt = fixture.ledger.accept(vec![submission(key, "doc", None, "text")]).await.unwrap();
-        assert_eq!((receipt[0].intake, receipt[0].version), (Intake::Accepted, version(1)));
+        assert_eq!((receipt[0].intake, receipt[0].version), (IntakeDecision::Accepted, version(1)));
         let counts = fixture.ledger.counts(key).await.unwrap();
-        assert_eq!(counts, Counts { accepted: 1, in_flight: 1, ..Counts::default() });
+        assert_eq!(counts, VersionCounts { accepted: 1, in_flight: 1, ..VersionCounts::default() });
     }
     assert_eq!(fixture.counts().await.accepted, 1);
 }

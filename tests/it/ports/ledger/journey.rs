@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use contexture::domain::document::{Description, Submission};
-use contexture::domain::ids::embedding_key;
-use contexture::domain::task::{Stage, Task};
-use contexture::ports::clock::Clock;
-use contexture::ports::ledger::{Counts, Ending, State};
+use contexture::domain::document::{DocumentDescription, Submission};
+use contexture::domain::ids::derive_embedding_key;
+use contexture::domain::task::{IngestStage, IngestTask};
+use contexture::ports::clock::WallClock;
+use contexture::ports::ledger::{VersionCounts, VersionOutcome, VersionState};
 
 use super::{Fixture, gave_up};
 use crate::support::{BODY_BYTES_MAX, document, principal, readable_by, spans, submission};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn names(tasks: &[Task]) -> Vec<&str> {
+fn names(tasks: &[IngestTask]) -> Vec<&str> {
     tasks.iter().map(|task| task.key.document_id.as_str()).collect()
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn outbox_forgets_what_moved_on(fixture: Fixture) {
 }
 
 pub(super) async fn body_comes_back_as_it_was_accepted(fixture: Fixture) {
-    let description = Description {
+    let description = DocumentDescription {
         title: Some("Title".to_owned()),
         media_type: Some("text/markdown".to_owned()),
         ..readable_by(&["staff"])
@@ -65,7 +65,7 @@ pub(super) async fn body_comes_back_as_it_was_accepted(fixture: Fixture) {
     assert!(bodies[0].is_none() && bodies[2].is_none());
     let stored = bodies.swap_remove(1).unwrap();
     assert_eq!((stored.body, stored.description), (body.to_vec(), description));
-    assert_eq!((stored.content_hash, stored.state), (submitted.content_hash(), State::Accepted));
+    assert_eq!((stored.content_hash, stored.state), (submitted.content_hash(), VersionState::Accepted));
 }
 
 pub(super) async fn spans_come_back_and_move_to_chunked(fixture: Fixture) {
@@ -75,7 +75,10 @@ pub(super) async fn spans_come_back_and_move_to_chunked(fixture: Fixture) {
     let keys = [two.clone(), fixture.key("unknown", 1), one.clone()];
     let found = fixture.ledger.spans(1, &keys).await.unwrap();
     assert_eq!(found, [Some(Vec::new()), None, Some(spans(3))]);
-    assert_eq!((fixture.state(&one).await, fixture.state(&two).await), (State::Chunked, State::Chunked));
+    assert_eq!(
+        (fixture.state(&one).await, fixture.state(&two).await),
+        (VersionState::Chunked, VersionState::Chunked)
+    );
     fixture.ledger.store_spans(1, vec![(one.clone(), spans(2))]).await.unwrap();
     assert_eq!(fixture.ledger.spans(1, &[one]).await.unwrap(), [Some(spans(2))], "stored again, replaced");
 }
@@ -100,62 +103,65 @@ pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
     assert_eq!(ledger.losers(&[]).await.unwrap(), []);
     assert_eq!(ledger.cached_vectors(&[]).await.unwrap(), Vec::<Option<Vec<f32>>>::new());
     assert_eq!((ledger.replay(&[]).await.unwrap(), ledger.drop_dead(&[]).await.unwrap()), (Vec::new(), 0));
-    assert_eq!(fixture.state(&key).await, State::Dead);
+    assert_eq!(fixture.state(&key).await, VersionState::Dead);
 }
 
 pub(super) async fn states_move_only_forward(fixture: Fixture) {
     let key = fixture.accepted("doc", 1, "text").await;
-    assert_eq!(fixture.state(&key).await, State::Accepted);
+    assert_eq!(fixture.state(&key).await, VersionState::Accepted);
     fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
-    assert_eq!(fixture.state(&key).await, State::Chunked);
+    assert_eq!(fixture.state(&key).await, VersionState::Chunked);
     fixture.ledger.mark_embedded(std::slice::from_ref(&key)).await.unwrap();
-    assert_eq!(fixture.state(&key).await, State::Embedded);
+    assert_eq!(fixture.state(&key).await, VersionState::Embedded);
     fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
-    assert_eq!(fixture.state(&key).await, State::Embedded, "a redelivered message chunks again");
-    fixture.finish(&key, Ending::Visible(1)).await;
-    assert_eq!(fixture.state(&key).await, State::Visible);
+    assert_eq!(fixture.state(&key).await, VersionState::Embedded, "a redelivered message chunks again");
+    fixture.finish(&key, VersionOutcome::Visible(1)).await;
+    assert_eq!(fixture.state(&key).await, VersionState::Visible);
 }
 
 pub(super) async fn terminal_states_do_not_move(fixture: Fixture) {
-    for (number, first) in (0..).zip([Ending::Visible(1), Ending::Superseded, gave_up()]) {
+    for (number, first) in (0..).zip([VersionOutcome::Visible(1), VersionOutcome::Superseded, gave_up()]) {
         let key = fixture.accepted(&format!("doc {number}"), 1, "text").await;
         fixture.finish(&key, first).await;
         let (ended, counts) = (fixture.state(&key).await, fixture.counts().await);
         fixture.clock.advance(SECOND);
         fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
         fixture.ledger.mark_embedded(std::slice::from_ref(&key)).await.unwrap();
-        for later in [Ending::Visible(1), Ending::Superseded, gave_up()] {
+        for later in [VersionOutcome::Visible(1), VersionOutcome::Superseded, gave_up()] {
             fixture.finish(&key, later.clone()).await;
             assert_eq!(fixture.state(&key).await, ended, "{ended:?} then {later:?}");
         }
         assert_eq!(fixture.counts().await, counts);
     }
-    let letters = fixture.ledger.dead(&super::DeadFilter::default(), 10).await.unwrap();
+    let letters = fixture.ledger.dead(&super::DeadLetterFilter::default(), 10).await.unwrap();
     assert_eq!(letters.len(), 1, "only the first ending leaves a letter");
 }
 
 pub(super) async fn finish_is_idempotent(fixture: Fixture) {
     fixture.visible("doc", 1, "one").await;
     let key = fixture.accepted("doc", 2, "two").await;
-    let twice = vec![(key.clone(), Ending::Visible(1)), (key.clone(), Ending::Visible(1))];
+    let twice = vec![(key.clone(), VersionOutcome::Visible(1)), (key.clone(), VersionOutcome::Visible(1))];
     fixture.ledger.finish(twice).await.unwrap();
     let (history, counts) = (fixture.states("doc").await, fixture.counts().await);
-    fixture.finish(&key, Ending::Visible(1)).await;
+    fixture.finish(&key, VersionOutcome::Visible(1)).await;
     assert_eq!((fixture.states("doc").await, fixture.counts().await), (history, counts));
 }
 
 pub(super) async fn unknown_versions_change_nothing(fixture: Fixture) {
     let key = fixture.visible("doc", 1, "text").await;
     for unknown in [fixture.key("doc", 2), fixture.key("never was", 1)] {
-        for ending in [Ending::Visible(1), Ending::Superseded, gave_up()] {
+        for ending in [VersionOutcome::Visible(1), VersionOutcome::Superseded, gave_up()] {
             fixture.finish(&unknown, ending).await;
         }
         fixture.ledger.store_spans(1, vec![(unknown.clone(), spans(1))]).await.unwrap();
         fixture.ledger.mark_embedded(std::slice::from_ref(&unknown)).await.unwrap();
         fixture.ledger.mark_swept(&[unknown]).await.unwrap();
     }
-    assert_eq!(fixture.state(&key).await, State::Visible);
-    assert_eq!(fixture.counts().await, Counts { accepted: 1, visible: 1, documents: 1, ..Counts::default() });
+    assert_eq!(fixture.state(&key).await, VersionState::Visible);
+    assert_eq!(
+        fixture.counts().await,
+        VersionCounts { accepted: 1, visible: 1, documents: 1, ..VersionCounts::default() }
+    );
 }
 
 pub(super) async fn visible_yields_to_a_newer_one(fixture: Fixture) {
@@ -163,19 +169,24 @@ pub(super) async fn visible_yields_to_a_newer_one(fixture: Fixture) {
     fixture.dead("doc", 2, "two").await;
     let newer = fixture.accepted("doc", 3, "three").await;
     fixture.finish(&newer, gave_up()).await;
-    fixture.finish(&newer, Ending::Visible(1)).await;
-    let expected = [(3, State::Dead), (2, State::Dead), (1, State::Visible)];
+    fixture.finish(&newer, VersionOutcome::Visible(1)).await;
+    let expected = [(3, VersionState::Dead), (2, VersionState::Dead), (1, VersionState::Visible)];
     assert_eq!(fixture.states("doc").await, expected, "a dead version beats nothing");
     fixture.visible("doc", 4, "four").await;
-    let expected = [(4, State::Visible), (3, State::Dead), (2, State::Dead), (1, State::Superseded)];
+    let expected = [
+        (4, VersionState::Visible),
+        (3, VersionState::Dead),
+        (2, VersionState::Dead),
+        (1, VersionState::Superseded),
+    ];
     assert_eq!(fixture.states("doc").await, expected);
 }
 
 pub(super) async fn visible_too_late_is_superseded(fixture: Fixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     fixture.visible("doc", 2, "two").await;
-    fixture.finish(&older, Ending::Visible(1)).await;
-    assert_eq!(fixture.states("doc").await, [(2, State::Visible), (1, State::Superseded)]);
+    fixture.finish(&older, VersionOutcome::Visible(1)).await;
+    assert_eq!(fixture.states("doc").await, [(2, VersionState::Visible), (1, VersionState::Superseded)]);
 }
 
 pub(super) async fn overtaken_is_told_with_the_body(fixture: Fixture) {
@@ -187,7 +198,7 @@ pub(super) async fn overtaken_is_told_with_the_body(fixture: Fixture) {
         bodies.into_iter().map(|body| body.unwrap().overtaken).collect::<Vec<_>>()
     };
     assert_eq!(overtaken().await, [false, false], "accepted is not yet visible");
-    fixture.finish(&newer, Ending::Visible(1)).await;
+    fixture.finish(&newer, VersionOutcome::Visible(1)).await;
     assert_eq!(overtaken().await, [true, false]);
 }
 
@@ -209,11 +220,11 @@ pub(super) async fn stuck_names_the_stage_that_has_to_move(fixture: Fixture) {
         let found = fixture.ledger.stuck(before_ms, limit).await.unwrap();
         found.into_iter().map(|(stage, task)| (stage, task.key.document_id.to_string())).collect::<Vec<_>>()
     };
-    let named = |stage: Stage| (stage, stage.name().to_owned());
+    let named = |stage: IngestStage| (stage, stage.name().to_owned());
     let now_ms = fixture.clock.now_ms();
-    assert_eq!(stuck(now_ms, 10).await, Stage::ALL.map(named), "oldest move first");
-    assert_eq!(stuck(now_ms, 1).await, [named(Stage::Chunk)]);
-    assert_eq!(stuck(now_ms - 1_500, 10).await, [named(Stage::Chunk), named(Stage::Embed)]);
+    assert_eq!(stuck(now_ms, 10).await, IngestStage::ALL.map(named), "oldest move first");
+    assert_eq!(stuck(now_ms, 1).await, [named(IngestStage::Chunk)]);
+    assert_eq!(stuck(now_ms - 1_500, 10).await, [named(IngestStage::Chunk), named(IngestStage::Embed)]);
     assert_eq!(stuck(now_ms - 10_000, 10).await, []);
 }
 
@@ -229,9 +240,9 @@ pub(super) async fn history_tells_the_whole_story(fixture: Fixture) {
     assert_eq!(history.len(), 2);
     let (newest, oldest) = (&history[0], &history[1]);
     assert_eq!((newest.key.version.get(), newest.deletes, newest.body_bytes), (4, true, 0));
-    assert_eq!((newest.state, newest.chunk_count, &newest.reason), (State::Accepted, None, &None));
+    assert_eq!((newest.state, newest.chunk_count, &newest.reason), (VersionState::Accepted, None, &None));
     assert_eq!((&oldest.key, oldest.deletes, oldest.body_bytes), (&key, false, 4));
-    assert_eq!((oldest.state, oldest.chunk_count), (State::Dead, Some(2)));
+    assert_eq!((oldest.state, oldest.chunk_count), (VersionState::Dead, Some(2)));
     assert_eq!(oldest.reason.as_ref().unwrap().code, "embedder_rejected");
     assert_eq!((oldest.accepted_ms, oldest.updated_ms), (accepted_ms, accepted_ms + 2_000));
     assert_eq!(fixture.ledger.history(&fixture.home, &document("never was")).await.unwrap(), []);
@@ -241,20 +252,21 @@ pub(super) async fn documents_without_tombstones_are_counted(fixture: Fixture) {
     fixture.visible("a", 1, "text").await;
     fixture.visible("b", 1, "text").await;
     fixture.delete("b", None).await;
-    fixture.finish(&fixture.key("b", 2), Ending::Visible(1)).await;
+    fixture.finish(&fixture.key("b", 2), VersionOutcome::Visible(1)).await;
     fixture.accepted("c", 1, "text").await;
-    let expected = Counts { accepted: 4, in_flight: 1, visible: 2, superseded: 1, dead: 0, documents: 1 };
+    let expected =
+        VersionCounts { accepted: 4, in_flight: 1, visible: 2, superseded: 1, dead: 0, documents: 1 };
     assert_eq!(fixture.counts().await, expected);
     let nowhere = crate::support::collection("globex", "nowhere");
-    assert_eq!(fixture.ledger.counts(&nowhere).await.unwrap(), Counts::default());
+    assert_eq!(fixture.ledger.counts(&nowhere).await.unwrap(), VersionCounts::default());
 }
 
 pub(super) async fn vectors_are_cached_by_key(fixture: Fixture) {
-    let key = |text: &str| embedding_key("model", text);
+    let key = |text: &str| derive_embedding_key("model", text);
     let exact = vec![0.1, -0.0, f32::MIN_POSITIVE / 2.0, f32::MAX];
     fixture.ledger.cache_vectors(vec![(key("a"), exact.clone()), (key("b"), vec![1.0])]).await.unwrap();
     fixture.ledger.cache_vectors(vec![(key("b"), vec![1.0])]).await.unwrap();
     let found = fixture.ledger.cached_vectors(&[key("b"), key("c"), key("a"), key("b")]).await.unwrap();
     assert_eq!(found, [Some(vec![1.0]), None, Some(exact), Some(vec![1.0])]);
-    assert_eq!(fixture.ledger.cached_vectors(&[embedding_key("other", "a")]).await.unwrap(), [None]);
+    assert_eq!(fixture.ledger.cached_vectors(&[derive_embedding_key("other", "a")]).await.unwrap(), [None]);
 }

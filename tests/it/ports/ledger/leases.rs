@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::ports::ledger::{CACHE_BYTES_MAX, Ledger};
+use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger};
 
 use super::Fixture;
 
@@ -12,7 +12,7 @@ const ROLE: &str = "housekeeping";
 
 impl Fixture {
     fn another(&self) -> Arc<dyn Ledger> {
-        (self.peer)(CACHE_BYTES_MAX)
+        (self.peer)(EMBEDDING_CACHE_BYTES_MAX)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The log of visible versions, which replicas follow.
 
-use contexture::ports::ledger::Ending;
+use contexture::ports::ledger::VersionOutcome;
 
 use super::{Fixture, gave_up};
 use crate::support::{TENANT, collection, epoch, submission};
@@ -8,7 +8,7 @@ use crate::support::{TENANT, collection, epoch, submission};
 /// Document, version and position of every change after a position.
 async fn changes(fixture: &Fixture, after: u64, limit: usize) -> Vec<(String, u64, u64)> {
     let changes = fixture.ledger.changes(&fixture.home, after, limit).await.unwrap();
-    let brief = |change: contexture::ports::ledger::Change| {
+    let brief = |change: contexture::ports::ledger::ChangeLogEntry| {
         (change.task.key.document_id.to_string(), change.task.key.version.get(), change.position)
     };
     changes.into_iter().map(brief).collect()
@@ -22,10 +22,10 @@ pub(super) async fn changes_come_in_the_order_they_became_visible(fixture: Fixtu
     assert_eq!(changes(&fixture, 0, 10).await, []);
     let first = fixture.accepted("accepted first", 1, "a").await;
     fixture.visible("visible first", 1, "b").await;
-    fixture.finish(&first, Ending::Visible(1)).await;
+    fixture.finish(&first, VersionOutcome::Visible(1)).await;
     let expected = [row("visible first", 1, 1), row("accepted first", 1, 2)];
     assert_eq!(changes(&fixture, 0, 10).await, expected);
-    fixture.finish(&first, Ending::Visible(1)).await;
+    fixture.finish(&first, VersionOutcome::Visible(1)).await;
     assert_eq!(changes(&fixture, 0, 10).await, expected, "the same ending again changes nothing");
 }
 
@@ -44,9 +44,9 @@ pub(super) async fn log_holds_tombstones_and_nothing_that_never_served(fixture: 
     fixture.accepted("in flight", 1, "text").await;
     let late = fixture.accepted("overtaken", 1, "text").await;
     fixture.visible("overtaken", 2, "text two").await;
-    fixture.finish(&late, Ending::Visible(1)).await;
+    fixture.finish(&late, VersionOutcome::Visible(1)).await;
     assert_eq!(fixture.delete("gone", Some(2)).await.1, 2);
-    fixture.finish(&fixture.key("gone", 2), Ending::Visible(1)).await;
+    fixture.finish(&fixture.key("gone", 2), VersionOutcome::Visible(1)).await;
     let found = fixture.ledger.changes(&fixture.home, 0, 10).await.unwrap();
     let brief: Vec<_> =
         found.iter().map(|change| (change.task.key.document_id.as_str(), change.task.deletes)).collect();
@@ -80,7 +80,7 @@ pub(super) async fn collections_have_logs_of_their_own(fixture: Fixture) {
     fixture.visible("doc", 1, "text").await;
     let receipts = fixture.ledger.accept(vec![submission(&away, "other", Some(1), "text")]).await.unwrap();
     let key = receipts[0].task.clone().unwrap().key;
-    fixture.ledger.finish(vec![(key.clone(), Ending::Visible(1))]).await.unwrap();
+    fixture.ledger.finish(vec![(key.clone(), VersionOutcome::Visible(1))]).await.unwrap();
     assert_eq!(changes(&fixture, 0, 10).await, [row("doc", 1, 1)]);
     let elsewhere = fixture.ledger.changes(&away, 0, 10).await.unwrap();
     assert_eq!(elsewhere.iter().map(|change| &change.task.key).collect::<Vec<_>>(), [&key]);

@@ -1,7 +1,7 @@
 //! What outlives the process. Adapters that keep nothing do not run these.
 
-use contexture::domain::ids::embedding_key;
-use contexture::ports::ledger::{DeadFilter, Ending};
+use contexture::domain::ids::derive_embedding_key;
+use contexture::ports::ledger::{DeadLetterFilter, VersionOutcome};
 
 use super::Fixture;
 use crate::support::{document, spans};
@@ -14,8 +14,8 @@ pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fi
     fixture.visible("beaten", 2, "two").await;
     fixture.dead("dead", 1, "text").await;
     fixture.delete("moving", None).await;
-    fixture.finish(&fixture.key("moving", 3), Ending::Visible(1)).await;
-    let key = embedding_key("model", "text");
+    fixture.finish(&fixture.key("moving", 3), VersionOutcome::Visible(1)).await;
+    let key = derive_embedding_key("model", "text");
     fixture.ledger.cache_vectors(vec![(key, vec![0.5, 0.25])]).await.unwrap();
 
     let before = told(&fixture).await;
@@ -37,6 +37,6 @@ async fn told(fixture: &Fixture) -> Vec<String> {
     }
     told.push(format!("{:?}", ledger.unpublished(10).await));
     told.push(format!("{:?}", ledger.stuck(u64::MAX >> 1, 10).await));
-    told.push(format!("{:?}", ledger.dead(&DeadFilter::default(), 10).await));
+    told.push(format!("{:?}", ledger.dead(&DeadLetterFilter::default(), 10).await));
     told
 }

@@ -1,14 +1,14 @@
 //! What the ledger says of documents whose stores are compared with it.
 
 use contexture::domain::ids::DocumentId;
-use contexture::ports::ledger::{Ending, State};
-use contexture::ports::standing::LogExtent;
+use contexture::ports::collection_state::ChangeLogExtent;
+use contexture::ports::ledger::{VersionOutcome, VersionState};
 
 use super::Fixture;
 use crate::support::{TENANT, collection, document, spans};
 
 impl Fixture {
-    async fn standing(&self, id: &str) -> Vec<(u64, State, Option<u32>)> {
+    async fn standing(&self, id: &str) -> Vec<(u64, VersionState, Option<u32>)> {
         let mut standings = self.ledger.standings(&self.home, 1, &[document(id)]).await.unwrap();
         assert_eq!(standings.len(), 1);
         let records = standings.remove(0).into_iter();
@@ -19,25 +19,25 @@ impl Fixture {
 pub(super) async fn standing_is_what_may_have_something_in_a_store(fixture: Fixture) {
     let first = fixture.accepted("doc", 1, "one").await;
     fixture.ledger.store_spans(1, vec![(first.clone(), spans(3))]).await.unwrap();
-    assert_eq!(fixture.standing("doc").await, [(1, State::Chunked, Some(3))]);
-    fixture.finish(&first, Ending::Visible(1)).await;
+    assert_eq!(fixture.standing("doc").await, [(1, VersionState::Chunked, Some(3))]);
+    fixture.finish(&first, VersionOutcome::Visible(1)).await;
     let second = fixture.accepted("doc", 2, "two").await;
     fixture.ledger.store_spans(1, vec![(second.clone(), spans(2))]).await.unwrap();
     fixture.ledger.mark_embedded(std::slice::from_ref(&second)).await.unwrap();
-    let in_flight = [(1, State::Visible, Some(3)), (2, State::Embedded, Some(2))];
+    let in_flight = [(1, VersionState::Visible, Some(3)), (2, VersionState::Embedded, Some(2))];
     assert_eq!(fixture.standing("doc").await, in_flight);
-    fixture.finish(&second, Ending::Visible(1)).await;
-    let won = (2, State::Visible, Some(2));
-    assert_eq!(fixture.standing("doc").await, [(1, State::Superseded, Some(3)), won]);
+    fixture.finish(&second, VersionOutcome::Visible(1)).await;
+    let won = (2, VersionState::Visible, Some(2));
+    assert_eq!(fixture.standing("doc").await, [(1, VersionState::Superseded, Some(3)), won]);
     fixture.ledger.mark_swept(std::slice::from_ref(&first)).await.unwrap();
     assert_eq!(fixture.standing("doc").await, [won], "what was swept left nothing");
 
     let (dead, _) = fixture.dead("doc", 3, "three").await;
-    assert_eq!(fixture.standing("doc").await, [won, (3, State::Dead, None)]);
+    assert_eq!(fixture.standing("doc").await, [won, (3, VersionState::Dead, None)]);
     fixture.ledger.mark_swept(std::slice::from_ref(&dead)).await.unwrap();
     assert_eq!(fixture.standing("doc").await, [won]);
     let history = fixture.ledger.history(&fixture.home, &document("doc")).await.unwrap();
-    let visible = history.into_iter().find(|record| record.state == State::Visible).unwrap();
+    let visible = history.into_iter().find(|record| record.state == VersionState::Visible).unwrap();
     let standings = fixture.ledger.standings(&fixture.home, 1, &[document("doc")]).await.unwrap();
     assert_eq!(standings, [[visible]], "the same record as in its history");
 }
@@ -59,18 +59,22 @@ pub(super) async fn standings_follow_the_documents_asked_for(fixture: Fixture) {
 
 pub(super) async fn log_extent_follows_the_log(fixture: Fixture) {
     let extent = async || fixture.ledger.log_extent(&fixture.home).await.unwrap();
-    assert_eq!(extent().await, LogExtent::default());
+    assert_eq!(extent().await, ChangeLogExtent::default());
     fixture.accepted("in flight", 1, "text").await;
     fixture.visible("a", 1, "one").await;
     fixture.visible("b", 1, "one").await;
-    assert_eq!(extent().await, LogExtent { documents: 2, end: 2 });
+    assert_eq!(extent().await, ChangeLogExtent { documents: 2, end: 2 });
     fixture.visible("a", 2, "two").await;
-    assert_eq!(extent().await, LogExtent { documents: 2, end: 3 });
+    assert_eq!(extent().await, ChangeLogExtent { documents: 2, end: 3 });
     fixture.delete("b", None).await;
-    fixture.finish(&fixture.key("b", 2), Ending::Visible(1)).await;
-    assert_eq!(extent().await, LogExtent { documents: 2, end: 4 }, "a tombstone is a document of the log");
+    fixture.finish(&fixture.key("b", 2), VersionOutcome::Visible(1)).await;
+    assert_eq!(
+        extent().await,
+        ChangeLogExtent { documents: 2, end: 4 },
+        "a tombstone is a document of the log"
+    );
     let changes = fixture.ledger.changes(&fixture.home, 0, 10).await.unwrap();
     assert_eq!(changes.last().map(|change| change.position), Some(4));
     let nowhere = collection(TENANT, "nowhere");
-    assert_eq!(fixture.ledger.log_extent(&nowhere).await.unwrap(), LogExtent::default());
+    assert_eq!(fixture.ledger.log_extent(&nowhere).await.unwrap(), ChangeLogExtent::default());
 }

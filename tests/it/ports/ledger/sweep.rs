@@ -1,13 +1,13 @@
 //! What losing versions leave behind, and when it goes.
 
 use contexture::domain::ids::{CollectionKey, DocumentId, VersionKey};
-use contexture::ports::ledger::{Ending, Loser};
+use contexture::ports::ledger::{UnsweptVersion, VersionOutcome};
 
 use super::{Fixture, gave_up};
 use crate::support::{document, epoch, spans};
 
 impl Fixture {
-    async fn losers(&self, id: &str) -> Vec<Loser> {
+    async fn losers(&self, id: &str) -> Vec<UnsweptVersion> {
         self.ledger.losers(&[(self.home.clone(), document(id))]).await.unwrap()
     }
 
@@ -19,7 +19,7 @@ impl Fixture {
 pub(super) async fn superseded_versions_are_losers_until_swept(fixture: Fixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     fixture.ledger.store_spans(1, vec![(older.clone(), spans(3))]).await.unwrap();
-    fixture.finish(&older, Ending::Visible(1)).await;
+    fixture.finish(&older, VersionOutcome::Visible(1)).await;
     assert_eq!(fixture.losers("doc").await, [], "what serves has not lost");
     let newer = fixture.visible("doc", 2, "two").await;
 
@@ -39,7 +39,7 @@ pub(super) async fn superseded_versions_are_losers_until_swept(fixture: Fixture)
 pub(super) async fn never_chunked_losers_release_their_bodies(fixture: Fixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     fixture.visible("doc", 2, "two").await;
-    fixture.finish(&older, Ending::Superseded).await;
+    fixture.finish(&older, VersionOutcome::Superseded).await;
     let losers = fixture.losers("doc").await;
     assert_eq!((&losers[0].key, losers[0].chunk_count), (&older, 0));
     fixture.ledger.mark_swept(std::slice::from_ref(&older)).await.unwrap();
@@ -63,7 +63,7 @@ pub(super) async fn sweeping_spares_what_serves_or_moves(fixture: Fixture) {
     let moving = fixture.accepted("doc", 2, "two").await;
     fixture.ledger.mark_swept(&[serving.clone(), moving.clone()]).await.unwrap();
     assert!(fixture.has_body(&serving).await && fixture.has_body(&moving).await);
-    fixture.finish(&moving, Ending::Visible(1)).await;
+    fixture.finish(&moving, VersionOutcome::Visible(1)).await;
     let lost: Vec<_> = fixture.losers("doc").await.into_iter().map(|loser| loser.key).collect();
     assert_eq!(lost, [serving], "a sweep before its end does not count");
 }

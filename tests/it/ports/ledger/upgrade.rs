@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::adapters::sqlite::{Database, SqliteBroker, SqliteLedger};
-use contexture::domain::ids::embedding_key;
-use contexture::domain::task::{Envelope, Stage};
+use contexture::adapters::sqlite::{SqliteBroker, SqliteDatabase, SqliteLedger};
+use contexture::domain::ids::derive_embedding_key;
+use contexture::domain::task::{IngestStage, TaskEnvelope};
 use contexture::fault::Fault;
-use contexture::ports::broker::{Broker, Outgoing};
-use contexture::ports::ledger::{Ledger, cache_cost};
+use contexture::ports::broker::{Broker, OutgoingMessage};
+use contexture::ports::ledger::{Ledger, embedding_cache_cost};
 
 use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, task, version_key};
 
 macro_rules! migration {
     ($name:literal) => {
-        include_str!(concat!("../../../../src/adapters/sqlite/migrations/", $name, ".sql"))
+        include_str!(concat!("../../../../crates/adapters/src/sqlite/migrations/", $name, ".sql"))
     };
 }
 
@@ -38,18 +38,18 @@ async fn sqlite_cache_without_a_bound_gets_one() {
     old.execute_batch(FIRST_SCHEMA).unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
     let (vector, bytes) = (vec![1.0_f32, 2.0], [1.0_f32.to_le_bytes(), 2.0_f32.to_le_bytes()].concat());
-    let keys: Vec<_> = (0..8).map(|number| embedding_key("model", &number.to_string())).collect();
+    let keys: Vec<_> = (0..8).map(|number| derive_embedding_key("model", &number.to_string())).collect();
     for key in &keys {
         old.execute("INSERT INTO embedding_cache VALUES (?1, ?2)", (key.as_bytes().as_slice(), &bytes))
             .unwrap();
     }
     drop(old);
 
-    let database = Database::open(&path).unwrap();
+    let database = SqliteDatabase::open(&path).unwrap();
     let ledger = SqliteLedger::new(database, Arc::new(ManualClock::new()))
-        .with_cache_bytes_max(8 * cache_cost(&vector));
+        .with_cache_bytes_max(8 * embedding_cache_cost(&vector));
     assert_eq!(ledger.cached_vectors(&keys).await.unwrap(), vec![Some(vector.clone()); 8]);
-    let new = embedding_key("model", "new");
+    let new = derive_embedding_key("model", "new");
     ledger.cache_vectors(vec![(new, vector.clone())]).await.unwrap();
     let kept = ledger.cached_vectors(&keys).await.unwrap().into_iter().flatten().count();
     assert!((6..8).contains(&kept), "{kept}: what was there counts");
@@ -67,19 +67,19 @@ async fn sqlite_messages_of_an_older_program_are_delivered() {
     }
     old.pragma_update(None, "user_version", ONE_TABLE_OF_MESSAGES.len()).unwrap();
     let home = collection(TENANT, "home");
-    let envelope = |stage: Stage, id: &str| Envelope::new(stage, task(version_key(&home, id, 1)));
+    let envelope = |stage: IngestStage, id: &str| TaskEnvelope::new(stage, task(version_key(&home, id, 1)));
     for number in 0..4 {
-        for stage in Stage::ALL {
+        for stage in IngestStage::ALL {
             let body = serde_json::to_vec(&envelope(stage, &format!("old {number}"))).unwrap();
             old.execute("INSERT INTO messages (queue, body) VALUES (?1, ?2)", (stage.name(), body)).unwrap();
         }
     }
     drop(old);
 
-    let database = Database::open(&path).unwrap();
+    let database = SqliteDatabase::open(&path).unwrap();
     let broker = SqliteBroker::new(database, Arc::new(ManualClock::new())).await.unwrap();
-    for stage in Stage::ALL {
-        broker.publish(vec![Outgoing::now(envelope(stage, "new"))]).await.unwrap();
+    for stage in IngestStage::ALL {
+        broker.publish(vec![OutgoingMessage::immediate(envelope(stage, "new"))]).await.unwrap();
         let mut consumer = broker.consume(stage).await.unwrap();
         let received = consumer.receive(10, Duration::ZERO).await.unwrap();
         let told: Vec<_> = received
@@ -101,9 +101,11 @@ async fn sqlite_messages_of_an_older_program_are_delivered() {
 fn sqlite_of_a_newer_program_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
-    drop(Database::open(&path).unwrap());
+    drop(SqliteDatabase::open(&path).unwrap());
     let newer = rusqlite::Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 1000).unwrap();
-    let Err(Fault::Permanent(reason)) = Database::open(&path).map(drop) else { panic!("must be refused") };
+    let Err(Fault::Permanent(reason)) = SqliteDatabase::open(&path).map(drop) else {
+        panic!("must be refused")
+    };
     assert_eq!(reason.code, "ledger_too_new");
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use contexture::domain::document::{Acl, Description};
+use contexture::domain::document::{DocumentAcl, DocumentDescription};
 use contexture::domain::ids::ChunkId;
-use contexture::domain::metadata::Metadata;
+use contexture::domain::metadata::DocumentMetadata;
 use contexture::ports::lexical::IndexCounts;
 
 use super::{Fixture, ids, plain, tombstone};
@@ -104,11 +104,11 @@ pub(super) async fn deleted_document_comes_back_with_a_higher_version(fixture: F
 
 pub(super) async fn chunks_come_back_as_they_were_written(fixture: Fixture) {
     let json = serde_json::json!({"lang": "en", "year": [2019, 2024.5], "draft": false, "none": []});
-    let description = Description {
+    let description = DocumentDescription {
         title: Some("Títle\u{202e}".to_owned()),
         media_type: Some("text/markdown".to_owned()),
-        metadata: Metadata::from_json(&json).unwrap(),
-        acl: Acl::new(Some(groups(&["staff", "*"]))).unwrap(),
+        metadata: DocumentMetadata::from_json(&json).unwrap(),
+        acl: DocumentAcl::new(Some(groups(&["staff", "*"]))).unwrap(),
     };
     let texts = ["# heron\n\n`code`", " \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f}\0", "日本語"];
     let written = indexed("dir/ünï code.md", u64::MAX >> 1, &description, &texts);

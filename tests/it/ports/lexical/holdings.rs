@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use contexture::domain::ids::{ChunkId, DocumentId};
-use contexture::ports::lexical::{Holding, IndexCounts, Snapshot};
+use contexture::ports::lexical::{IndexCounts, IndexedDocument, LexicalSnapshot};
 
 use super::{Fixture, ids, plain, tombstone};
 use crate::support::document;
 
-fn held(snapshot: &dyn Snapshot, limit: usize) -> Vec<DocumentId> {
+fn held(snapshot: &dyn LexicalSnapshot, limit: usize) -> Vec<DocumentId> {
     let mut all: Vec<DocumentId> = Vec::new();
     loop {
         let page = snapshot.held(all.last(), limit).unwrap();
@@ -31,9 +31,9 @@ pub(super) async fn holding_is_all_of_a_document(fixture: Fixture) {
 
     fixture.bury(&one, 3).await;
     let buried = fixture.index.snapshot().holding(&document("one")).unwrap();
-    assert_eq!(buried, Holding { head: Some(tombstone(&one.head, 3)), chunks: Vec::new() });
+    assert_eq!(buried, IndexedDocument { head: Some(tombstone(&one.head, 3)), chunks: Vec::new() });
     let nothing = fixture.index.snapshot().holding(&document("never was")).unwrap();
-    assert_eq!(nothing, Holding::default());
+    assert_eq!(nothing, IndexedDocument::default());
 }
 
 pub(super) async fn held_documents_come_once_in_the_order_of_ids(fixture: Fixture) {

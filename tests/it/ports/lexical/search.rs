@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use contexture::domain::document::{Description, reader_terms};
-use contexture::domain::filter::Filter;
-use contexture::domain::metadata::Metadata;
+use contexture::domain::document::{DocumentDescription, reader_terms};
+use contexture::domain::filter::MetadataFilter;
+use contexture::domain::metadata::DocumentMetadata;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -14,8 +14,11 @@ use crate::support::{Indexed, anyone, document, groups, indexed, readable_by};
 
 const CASES: u32 = 48;
 
-fn described(json: &serde_json::Value) -> Description {
-    Description { metadata: Metadata::from_json(json).unwrap(), ..Description::default() }
+fn described(json: &serde_json::Value) -> DocumentDescription {
+    DocumentDescription {
+        metadata: DocumentMetadata::from_json(json).unwrap(),
+        ..DocumentDescription::default()
+    }
 }
 
 pub(super) async fn words_find_their_chunks(fixture: Fixture) {
@@ -88,17 +91,17 @@ pub(super) async fn readers_follow_a_rewritten_document(fixture: Fixture) {
 
 pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
     let english = described(&serde_json::json!({"lang": "en", "year": [2019, 2024]}));
-    let sealed = Description { acl: readable_by(&["staff"]).acl, ..english.clone() };
+    let sealed = DocumentDescription { acl: readable_by(&["staff"]).acl, ..english.clone() };
     let wanted = indexed("wanted", 1, &english, &["heron"]);
     let hidden = indexed("hidden", 1, &sealed, &["heron"]);
     fixture.commit(&[&wanted, &hidden, &plain("plain", 1, &["heron"])]).await;
     let snapshot = fixture.index.snapshot();
     for text in ["lang = \"en\"", "year > 2020", "year in [2019]", "exists(lang) and not year < 2019"] {
-        let filter = Filter::parse(text).unwrap();
+        let filter = MetadataFilter::parse(text).unwrap();
         let hits = snapshot.search("heron", Some(&filter), &anyone(), 10).unwrap();
         assert_eq!(hits.iter().map(|hit| hit.id).collect::<BTreeSet<_>>(), ids(&wanted), "{text}");
     }
-    let filter = Filter::parse("lang = \"en\"").unwrap();
+    let filter = MetadataFilter::parse("lang = \"en\"").unwrap();
     assert_eq!(snapshot.search("badger", Some(&filter), &anyone(), 10).unwrap(), [], "words decide, too");
 }
 
@@ -158,12 +161,17 @@ pub(super) async fn random_filters_are_exact(fixture: Fixture) {
     .unwrap();
 }
 
-async fn compare(fixture: &Fixture, documents: &[Metadata], filters: &[Filter]) -> Result<(), TestCaseError> {
+async fn compare(
+    fixture: &Fixture,
+    documents: &[DocumentMetadata],
+    filters: &[MetadataFilter],
+) -> Result<(), TestCaseError> {
     let written: Vec<Indexed> = documents
         .iter()
         .enumerate()
         .map(|(number, metadata)| {
-            let description = Description { metadata: metadata.clone(), ..Description::default() };
+            let description =
+                DocumentDescription { metadata: metadata.clone(), ..DocumentDescription::default() };
             indexed(&format!("doc {number}"), 1, &description, &["heron"])
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use contexture::adapters::tantivy::TantivyIndex;
-use contexture::ports::lexical::{Analysis, Lexical, QuestionTerms};
+use contexture::ports::lexical::{AnalyzerSettings, LexicalIndex, QuestionTerms};
 use proptest::prelude::*;
 
 const QUESTION: &str = "How do Queues commit naïve größe 数据库 v2 and übers Straße?";
@@ -30,7 +30,7 @@ const WORDS: [&str; 18] = [
 const BETWEEN: [&str; 8] = [" ", ", ", "\n\n", "-", ". ", " (", "\u{a0}", " — "];
 
 static TERMS: LazyLock<Arc<dyn QuestionTerms>> = LazyLock::new(|| {
-    let analysis = Analysis { language: "english".to_owned(), stem: true, stop_words: true };
+    let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
     let index = TantivyIndex::in_ram(&analysis).unwrap();
     index.snapshot().question_terms(QUESTION).unwrap().unwrap()
 });

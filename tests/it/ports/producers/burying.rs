@@ -1,19 +1,22 @@
 //! Where messages go that cannot be accepted.
 
-use contexture::domain::origin::Origin;
-use contexture::domain::producer::{Rejection, SubmitV1};
-use contexture::ports::producers::{Burial, Published};
+use contexture::domain::origin::MessageOrigin;
+use contexture::domain::submit_message::{MessageRejection, SubmitMessageV1};
+use contexture::ports::producers::{ProducerMessage, RejectedMessage};
 
 use super::{Buried, Fixture, bodies, take};
 
 pub(super) async fn buried_message_is_kept_with_its_reason(fixture: Fixture) {
-    let origin = Origin::new(Some("m-1".to_owned()), None, None, None);
-    let broken = Published { origin, ..fixture.message("{\n \"text\":}") };
-    let foreign = Published { routing_key: "nowhere".to_owned(), ..fixture.message("{}") };
-    let rejection = SubmitV1::decode(&broken.body).unwrap_err();
-    let misrouted = Rejection::of_field("invalid_routing_key", "routing_key", "must be tenant.collection");
-    let burials =
-        vec![Burial { message: broken, rejection }, Burial { message: foreign, rejection: misrouted }];
+    let origin = MessageOrigin::new(Some("m-1".to_owned()), None, None, None);
+    let broken = ProducerMessage { origin, ..fixture.message("{\n \"text\":}") };
+    let foreign = ProducerMessage { routing_key: "nowhere".to_owned(), ..fixture.message("{}") };
+    let rejection = SubmitMessageV1::decode(&broken.body).unwrap_err();
+    let misrouted =
+        MessageRejection::for_field("invalid_routing_key", "routing_key", "must be tenant.collection");
+    let burials = vec![
+        RejectedMessage { message: broken, rejection },
+        RejectedMessage { message: foreign, rejection: misrouted },
+    ];
     fixture.producers.bury(burials).await.unwrap();
     let buried = fixture.outside.buried(2).await;
     let expected = [
@@ -41,8 +44,8 @@ pub(super) async fn burying_does_not_acknowledge(fixture: Fixture) {
     fixture.publish(&["{"]).await;
     let mut consumer = fixture.consumer().await;
     let message = take(&mut consumer, 1).await.remove(0);
-    let rejection = SubmitV1::decode(&message.body).unwrap_err();
-    fixture.producers.bury(vec![Burial { message, rejection }]).await.unwrap();
+    let rejection = SubmitMessageV1::decode(&message.body).unwrap_err();
+    fixture.producers.bury(vec![RejectedMessage { message, rejection }]).await.unwrap();
     drop(consumer);
     assert_eq!(bodies(&take(&mut fixture.consumer().await, 1).await), ["{"]);
 }

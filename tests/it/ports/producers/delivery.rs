@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use contexture::domain::origin::Origin;
-use contexture::ports::producers::Published;
+use contexture::domain::origin::MessageOrigin;
+use contexture::ports::producers::ProducerMessage;
 use tokio::time::timeout;
 
 use super::{Fixture, bodies, receive, tags, take};
@@ -14,11 +14,11 @@ const BRIEF: Duration = Duration::from_millis(200);
 
 pub(super) async fn message_arrives_as_it_was_published(fixture: Fixture) {
     let text = |text: &str| Some(text.to_owned());
-    let origin = Origin::new(text("m-1"), text("c-1"), text("answers"), text(TRACE));
-    let sent = Published { origin, body: vec![0, 255, 7], ..fixture.message("") };
+    let origin = MessageOrigin::new(text("m-1"), text("c-1"), text("answers"), text(TRACE));
+    let sent = ProducerMessage { origin, body: vec![0, 255, 7], ..fixture.message("") };
     fixture.outside.publish(sent.clone()).await;
     let got = receive(&mut fixture.consumer().await, 10).await.remove(0);
-    assert_eq!(Published { tag: 0, ..got }, sent);
+    assert_eq!(ProducerMessage { tag: 0, ..got }, sent);
 }
 
 pub(super) async fn messages_come_in_their_order(fixture: Fixture) {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use contexture::adapters::rabbitmq::producers::headers;
-use contexture::adapters::rabbitmq::{Names, RabbitProducers};
-use contexture::domain::event::Event;
+use contexture::adapters::rabbitmq::{RabbitMqProducers, TopologyNames};
+use contexture::domain::event::DocumentEvent;
 use contexture::ports::clock::SystemClock;
-use contexture::ports::producers::{EventSink, Published};
+use contexture::ports::producers::{ProducerEventSink, ProducerMessage};
 use lapin::message::Delivery;
 use lapin::types::AMQPValue;
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::support::clock::ManualClock;
 use crate::support::rabbit::{Beside, Rabbit};
 
 struct AtRabbit {
-    names: Names,
+    names: TopologyNames,
     beside: Beside,
     events: String,
     answers: String,
@@ -25,7 +25,7 @@ struct AtRabbit {
 }
 
 impl AtRabbit {
-    async fn open(rabbit: &Rabbit, names: Names) -> Self {
+    async fn open(rabbit: &Rabbit, names: TopologyNames) -> Self {
         let beside = rabbit.beside().await;
         let events = beside.listen(&names.events(), "#").await;
         let answers = beside.answer_queue().await;
@@ -51,7 +51,7 @@ impl Outside for AtRabbit {
         self.answers.clone()
     }
 
-    async fn publish(&self, message: Published) {
+    async fn publish(&self, message: ProducerMessage) {
         self.beside.submit(&self.names.submit(), &message).await;
     }
 
@@ -96,7 +96,7 @@ async fn open_rabbitmq() -> Option<Fixture> {
     let rabbit = Rabbit::find()?;
     let broker = rabbit.connect().await;
     let outside = AtRabbit::open(&rabbit, broker.names().clone()).await;
-    let producers = Arc::new(RabbitProducers::new(broker, Arc::new(SystemClock), 128));
+    let producers = Arc::new(RabbitMqProducers::new(broker, Arc::new(SystemClock), 128));
     Some(Fixture {
         producers: producers.clone(),
         events: producers,
@@ -112,13 +112,13 @@ async fn reply_never_goes_to_a_queue_of_ours() {
     let Some(rabbit) = Rabbit::find() else { return };
     let broker = rabbit.connect().await;
     let (names, beside) = (broker.names().clone(), rabbit.beside().await);
-    let producers = RabbitProducers::new(broker, Arc::new(ManualClock::new()), 1);
+    let producers = RabbitMqProducers::new(broker, Arc::new(ManualClock::new()), 1);
     let answers = beside.answer_queue().await;
     let events = names
         .queues()
         .iter()
-        .map(|queue| Event::visible(&task_of(queue, replying_to(queue))))
-        .chain([Event::visible(&task_of("a", replying_to(&answers)))])
+        .map(|queue| DocumentEvent::visible(&task_of(queue, replying_to(queue))))
+        .chain([DocumentEvent::visible(&task_of("a", replying_to(&answers)))])
         .collect();
     producers.publish(events).await.unwrap();
     beside.has_ready(&answers, 1).await;

@@ -1,15 +1,15 @@
 //! What is told, to whom.
 
-use contexture::domain::event::Event;
-use contexture::fault::Reason;
+use contexture::domain::event::DocumentEvent;
+use contexture::fault::FailureReason;
 
 use super::{Fixture, replying_to, task_of};
 
 pub(super) async fn events_reach_whoever_listens(fixture: Fixture) {
     let task = task_of("a", None);
-    let dead = Event::dead(&task, None, &Reason::new("empty_document", "nothing in it"));
-    fixture.events.publish(vec![Event::accepted(&task), dead]).await.unwrap();
-    fixture.events.publish(vec![Event::visible(&task_of("b", None))]).await.unwrap();
+    let dead = DocumentEvent::dead(&task, None, &FailureReason::new("empty_document", "nothing in it"));
+    fixture.events.publish(vec![DocumentEvent::accepted(&task), dead]).await.unwrap();
+    fixture.events.publish(vec![DocumentEvent::visible(&task_of("b", None))]).await.unwrap();
     let heard = fixture.outside.heard(3).await;
     let keys: Vec<&str> = heard.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["acme.handbook.accepted", "acme.handbook.dead", "acme.handbook.visible"]);
@@ -20,7 +20,7 @@ pub(super) async fn events_reach_whoever_listens(fixture: Fixture) {
 
 pub(super) async fn event_told_again_keeps_its_id(fixture: Fixture) {
     for _ in 0..2 {
-        fixture.events.publish(vec![Event::visible(&task_of("a", None))]).await.unwrap();
+        fixture.events.publish(vec![DocumentEvent::visible(&task_of("a", None))]).await.unwrap();
     }
     let heard = fixture.outside.heard(2).await;
     assert_eq!(heard[0].1["id"], heard[1].1["id"]);
@@ -29,7 +29,11 @@ pub(super) async fn event_told_again_keeps_its_id(fixture: Fixture) {
 pub(super) async fn reply_reaches_its_queue(fixture: Fixture) {
     let answers = fixture.outside.answers();
     let (asking, silent) = (task_of("a", replying_to(&answers)), task_of("b", None));
-    let events = vec![Event::accepted(&silent), Event::accepted(&asking), Event::visible(&asking)];
+    let events = vec![
+        DocumentEvent::accepted(&silent),
+        DocumentEvent::accepted(&asking),
+        DocumentEvent::visible(&asking),
+    ];
     fixture.events.publish(events).await.unwrap();
     let replies = fixture.outside.replies(&answers, 2).await;
     let types: Vec<_> = replies.iter().map(|(_, event)| event["type"].as_str().unwrap()).collect();
@@ -40,7 +44,7 @@ pub(super) async fn reply_reaches_its_queue(fixture: Fixture) {
 
 pub(super) async fn reply_to_a_queue_that_is_gone_is_no_failure(fixture: Fixture) {
     for queue in ["no-such-queue", "amq.rabbitmq.reply-to", "amq.rabbitmq.reply-to.forged", "amq.gen-x"] {
-        let event = Event::visible(&task_of(queue, replying_to(queue)));
+        let event = DocumentEvent::visible(&task_of(queue, replying_to(queue)));
         fixture.events.publish(vec![event]).await.unwrap_or_else(|fault| panic!("{queue}: {fault}"));
     }
     assert_eq!(fixture.outside.heard(4).await.len(), 4);

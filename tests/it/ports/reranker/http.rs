@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use contexture::adapters::http::EndpointConfig;
-use contexture::adapters::rerank::{HttpReranker, REJECTED, RerankConfig, Shape};
+use contexture::adapters::http::HttpEndpointConfig;
+use contexture::adapters::rerank::{HttpReranker, HttpRerankerConfig, RERANKER_REJECTED, RerankApi};
 use contexture::fault::Fault;
 use contexture::ports::reranker::Reranker;
 use serde_json::json;
@@ -18,21 +18,24 @@ const SECRET_TEXT: &str = "canary-text-2b9e";
 /// Long enough for an answer on a busy machine, when one is to come.
 const SHORT: Duration = Duration::from_millis(300);
 
-fn with_key(url: String) -> RerankConfig {
-    let config = config(url, Shape::Results, 100);
-    RerankConfig { endpoint: EndpointConfig { api_key: Some(KEY.to_owned()), ..config.endpoint }, ..config }
+fn with_key(url: String) -> HttpRerankerConfig {
+    let config = config(url, RerankApi::Results, 100);
+    HttpRerankerConfig {
+        endpoint: HttpEndpointConfig { api_key: Some(KEY.to_owned()), ..config.endpoint },
+        ..config
+    }
 }
 
-fn in_short(url: String) -> RerankConfig {
+fn in_short(url: String) -> HttpRerankerConfig {
     let config = with_key(url);
-    RerankConfig { endpoint: EndpointConfig { call_max: SHORT, ..config.endpoint }, ..config }
+    HttpRerankerConfig { endpoint: HttpEndpointConfig { call_max: SHORT, ..config.endpoint }, ..config }
 }
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{SECRET_TEXT} {number}")).collect()
 }
 
-async fn fault_of(config: &RerankConfig) -> Fault {
+async fn fault_of(config: &HttpRerankerConfig) -> Fault {
     let fault = client(config).rerank(SECRET_TEXT, &texts(2)).await.unwrap_err();
     let told = format!("{fault} {fault:?} {config:?}");
     assert!(!told.contains(KEY) && !told.contains(SECRET_TEXT), "{told}");
@@ -48,25 +51,26 @@ async fn fault_after(reply: Reply) -> Fault {
 }
 
 fn is_rejected(fault: &Fault) -> bool {
-    matches!(fault, Fault::Permanent(reason) if reason.code == REJECTED)
+    matches!(fault, Fault::Permanent(reason) if reason.code == RERANKER_REJECTED)
 }
 
 #[tokio::test]
 async fn each_shape_is_sent_as_its_servers_want_it() {
     let server = ScriptedHttp::start(answer_well).await;
     let ask = async |shape, model: &str| {
-        let config = RerankConfig { model: model.to_owned(), ..config(server.url("/v2/rerank"), shape, 9) };
+        let config =
+            HttpRerankerConfig { model: model.to_owned(), ..config(server.url("/v2/rerank"), shape, 9) };
         client(&config).rerank("why", &["a".to_owned(), "b".to_owned()]).await.unwrap();
         server.requests().pop().unwrap()
     };
-    let sent = ask(Shape::Results, "m").await;
+    let sent = ask(RerankApi::Results, "m").await;
     assert_eq!((sent.method.as_str(), sent.path.as_str()), ("POST", "/v2/rerank"));
     assert_eq!(sent.json(), json!({ "model": "m", "query": "why", "documents": ["a", "b"], "top_n": 2 }));
     assert_eq!(sent.header("content-type"), Some("application/json"));
     assert_eq!(sent.header("authorization"), None);
-    let unnamed = ask(Shape::Results, "").await;
+    let unnamed = ask(RerankApi::Results, "").await;
     assert_eq!(unnamed.json(), json!({ "query": "why", "documents": ["a", "b"], "top_n": 2 }));
-    let tei = ask(Shape::Tei, "m").await;
+    let tei = ask(RerankApi::Tei, "m").await;
     assert_eq!(
         tei.json(),
         json!({ "query": "why", "texts": ["a", "b"], "raw_scores": false, "truncate": true })
@@ -79,7 +83,7 @@ async fn both_answers_are_read_whatever_was_sent() {
                                       { "index": 0, "relevance_score": -3 }], "meta": {} });
     let list = json!([{ "index": 1, "score": 0.9 }, { "index": 0, "score": -3.0, "text": "a" }]);
     for answer in [results, list] {
-        for shape in [Shape::Results, Shape::Tei] {
+        for shape in [RerankApi::Results, RerankApi::Tei] {
             let server = ScriptedHttp::always(Reply::json(&answer)).await;
             let scores = client(&config(server.url("/"), shape, 9)).rerank("?", &texts(2)).await;
             assert_eq!(scores, Ok(vec![-3.0, 0.9]), "{shape:?} {answer}");
@@ -99,7 +103,7 @@ async fn the_key_is_sent_and_never_shown() {
 #[tokio::test]
 async fn texts_go_in_calls_of_the_size_that_the_server_takes() {
     let server = ScriptedHttp::start(answer_well).await;
-    let reranker = client(&config(server.url("/rerank"), Shape::Tei, 4));
+    let reranker = client(&config(server.url("/rerank"), RerankApi::Tei, 4));
     let texts: Vec<String> = (0..10).map(|number| format!("word{number}")).collect();
     let scores = reranker.rerank("word7", &texts).await.unwrap();
     let best: Vec<usize> = (0..10).filter(|index| scores[*index] > 0.0).collect();
@@ -232,7 +236,7 @@ async fn the_first_fault_ends_all_calls() {
         if request.json()["documents"][0] == "bad" { Reply::new(401, "") } else { Reply::never() }
     })
     .await;
-    let reranker = client(&config(server.url("/rerank"), Shape::Results, 1));
+    let reranker = client(&config(server.url("/rerank"), RerankApi::Results, 1));
     let texts: Vec<String> = ["good", "bad", "good"].map(str::to_owned).to_vec();
     let fault = reranker.rerank("?", &texts).await.unwrap_err();
     assert!(matches!(fault, Fault::Unauthorized(_)), "{fault:?}");
@@ -241,9 +245,9 @@ async fn the_first_fault_ends_all_calls() {
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_at_once() {
     let refuse = |url: &str, key: Option<&str>, texts_max: usize| {
-        let config = config(url.to_owned(), Shape::Results, texts_max);
-        let endpoint = EndpointConfig { api_key: key.map(str::to_owned), ..config.endpoint };
-        let config = RerankConfig { endpoint, ..config };
+        let config = config(url.to_owned(), RerankApi::Results, texts_max);
+        let endpoint = HttpEndpointConfig { api_key: key.map(str::to_owned), ..config.endpoint };
+        let config = HttpRerankerConfig { endpoint, ..config };
         let clock = std::sync::Arc::new(contexture::ports::clock::SystemClock);
         HttpReranker::new(&config, clock).err().unwrap_or_else(|| panic!("accepted {url} {key:?}"))
     };

@@ -3,16 +3,16 @@
 use std::sync::{Arc, Mutex};
 
 use contexture::fault::Fault;
-use contexture::ports::states::{STATE_BYTES_MAX, STATE_NAME_BYTES_MAX, SharedStates};
+use contexture::ports::shared_states::{STATE_BYTES_MAX, STATE_NAME_BYTES_MAX, SharedStateStore};
 
 use super::Fixture;
 
-async fn put(states: &Arc<dyn SharedStates>, name: &str, state: &str) -> Result<(), Fault> {
+async fn put(states: &Arc<dyn SharedStateStore>, name: &str, state: &str) -> Result<(), Fault> {
     let state = state.to_owned();
     states.change(name, Box::new(move |_, _| Some(state.clone()))).await
 }
 
-async fn get(states: &Arc<dyn SharedStates>, name: &str) -> Option<String> {
+async fn get(states: &Arc<dyn SharedStateStore>, name: &str) -> Option<String> {
     let seen = Arc::new(Mutex::new(None));
     let out = seen.clone();
     let look = move |state: Option<&str>, _: u64| {

@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use contexture::adapters::edge::EdgeVectors;
-use contexture::domain::document::Description;
+use contexture::adapters::edge::QdrantEdgeVectors;
+use contexture::domain::document::DocumentDescription;
 use contexture::domain::ids::ChunkId;
-use contexture::ports::vectors::{Point, Vectors};
+use contexture::ports::vectors::{VectorPoint, VectorStore};
 
 use super::point;
 use crate::support::{anyone, document, unit_vector};
@@ -45,12 +45,12 @@ fn name(number: usize) -> String {
     format!("note-{number}")
 }
 
-fn staged(number: usize, ordinal: usize) -> Point {
+fn staged(number: usize, ordinal: usize) -> VectorPoint {
     let vector = unit_vector(number * CHUNKS + ordinal, DIMS);
-    Point { vector, ..point(&name(number), 1, ordinal, [0.0; 4], &Description::default()) }
+    VectorPoint { vector, ..point(&name(number), 1, ordinal, [0.0; 4], &DocumentDescription::default()) }
 }
 
-fn batch(number: usize) -> Vec<Point> {
+fn batch(number: usize) -> Vec<VectorPoint> {
     let documents = number * BATCH_DOCUMENTS..((number + 1) * BATCH_DOCUMENTS).min(DOCUMENTS);
     documents.flat_map(|document| (0..CHUNKS).map(move |ordinal| staged(document, ordinal))).collect()
 }
@@ -61,8 +61,8 @@ fn noted(place: &Path) -> BTreeSet<usize> {
 }
 
 /// Stages what is not noted, two batches at once, as two workers do.
-async fn stage(place: &Path, mut is_noted: impl FnMut() -> bool) -> EdgeVectors {
-    let vectors = EdgeVectors::open(&place.join("vectors"), DIMS).unwrap();
+async fn stage(place: &Path, mut is_noted: impl FnMut() -> bool) -> QdrantEdgeVectors {
+    let vectors = QdrantEdgeVectors::open(&place.join("vectors"), DIMS).unwrap();
     let known = noted(place);
     let mut notes = std::fs::OpenOptions::new().append(true).create(true).open(place.join("notes")).unwrap();
     let batches = (0..DOCUMENTS.div_ceil(BATCH_DOCUMENTS)).filter(|number| !known.contains(number));

@@ -4,9 +4,9 @@ mod faults;
 mod opening;
 mod volume;
 
-use contexture::domain::document::Description;
+use contexture::domain::document::DocumentDescription;
 use contexture::fault::Fault;
-use contexture::ports::vectors::{Point, Vectors};
+use contexture::ports::vectors::{VectorPoint, VectorStore};
 
 use super::{DIMS, plain, point};
 use crate::support::qdrant::Place;
@@ -15,12 +15,12 @@ use crate::support::{anyone, document};
 const EAST: [f32; DIMS] = [1.0, 0.0, 0.0, 0.0];
 
 /// Point number `number`: one of many, each of a document of its own.
-fn one_of_many(number: usize, vector: Vec<f32>) -> Point {
-    Point { vector, ..point(&format!("doc {number}"), 1, 0, EAST, &Description::default()) }
+fn one_of_many(number: usize, vector: Vec<f32>) -> VectorPoint {
+    VectorPoint { vector, ..point(&format!("doc {number}"), 1, 0, EAST, &DocumentDescription::default()) }
 }
 
 /// One call of each kind, and what it says.
-async fn every_call(vectors: &dyn Vectors) -> Vec<Result<(), Fault>> {
+async fn every_call(vectors: &dyn VectorStore) -> Vec<Result<(), Fault>> {
     vec![
         vectors.upsert(vec![plain("doc", 0, EAST)]).await,
         vectors.delete(vec![plain("doc", 0, EAST).id]).await,

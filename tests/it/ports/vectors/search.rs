@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use contexture::domain::document::{Description, reader_terms};
-use contexture::domain::filter::{Bounds, Filter};
-use contexture::domain::metadata::Metadata;
+use contexture::domain::document::{DocumentDescription, reader_terms};
+use contexture::domain::filter::{MetadataFilter, NumericBounds};
+use contexture::domain::metadata::DocumentMetadata;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -16,8 +16,11 @@ use crate::support::{anyone, groups, readable_by};
 const EAST: [f32; DIMS] = [1.0, 0.0, 0.0, 0.0];
 const CASES: u32 = 48;
 
-fn described(json: &serde_json::Value) -> Description {
-    Description { metadata: Metadata::from_json(json).unwrap(), ..Description::default() }
+fn described(json: &serde_json::Value) -> DocumentDescription {
+    DocumentDescription {
+        metadata: DocumentMetadata::from_json(json).unwrap(),
+        ..DocumentDescription::default()
+    }
 }
 
 pub(super) async fn nearest_come_first_with_their_cosine(fixture: Fixture) {
@@ -77,12 +80,12 @@ pub(super) async fn nobody_finds_what_nobody_may_read(fixture: Fixture) {
 
 pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
     let english = described(&serde_json::json!({"lang": "en", "year": [2019, 2024]}));
-    let sealed = Description { acl: readable_by(&["staff"]).acl, ..english.clone() };
+    let sealed = DocumentDescription { acl: readable_by(&["staff"]).acl, ..english.clone() };
     let wanted = point("wanted", 1, 0, EAST, &english);
     let points = [wanted.clone(), point("sealed", 1, 0, EAST, &sealed), plain("plain", 0, EAST)];
     fixture.upsert(&points).await;
     for text in ["lang = \"en\"", "year > 2020", "year in [2019]", "exists(lang) and not year < 2019"] {
-        let filter = Filter::parse(text).unwrap();
+        let filter = MetadataFilter::parse(text).unwrap();
         let hits = fixture.vectors.search(EAST.to_vec(), Some(&filter), &anyone(), 10).await.unwrap();
         assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), [wanted.id], "{text}");
     }
@@ -93,13 +96,13 @@ pub(super) async fn empty_lists_match_nothing_or_everything(fixture: Fixture) {
     let empty = point("empty", 1, 0, EAST, &described(&serde_json::json!({"tag": []})));
     fixture.upsert(&[tagged.clone(), empty.clone()]).await;
     let (nothing, everything) = (Vec::new(), vec![tagged.id, empty.id]);
-    let unbounded = Filter::Range("year".to_owned(), Bounds::default());
+    let unbounded = MetadataFilter::Range("year".to_owned(), NumericBounds::default());
     for (filter, expected) in [
-        (Filter::In("tag".to_owned(), Vec::new()), nothing.clone()),
-        (Filter::Or(Vec::new()), nothing),
-        (Filter::And(Vec::new()), everything.clone()),
-        (Filter::Not(Box::new(Filter::Or(Vec::new()))), everything.clone()),
-        (Filter::Exists("tag".to_owned()), everything),
+        (MetadataFilter::In("tag".to_owned(), Vec::new()), nothing.clone()),
+        (MetadataFilter::Or(Vec::new()), nothing),
+        (MetadataFilter::And(Vec::new()), everything.clone()),
+        (MetadataFilter::Not(Box::new(MetadataFilter::Or(Vec::new()))), everything.clone()),
+        (MetadataFilter::Exists("tag".to_owned()), everything),
         (unbounded, vec![tagged.id]),
     ] {
         let hits = fixture.vectors.search(EAST.to_vec(), Some(&filter), &anyone(), 10).await.unwrap();
@@ -125,11 +128,11 @@ pub(super) async fn random_filters_leave_no_match_out(fixture: Fixture) {
 async fn compare(
     fixture: &Fixture,
     round: u32,
-    documents: &[Metadata],
-    filters: &[Filter],
+    documents: &[DocumentMetadata],
+    filters: &[MetadataFilter],
 ) -> Result<(), TestCaseError> {
     let described = documents.iter().cloned().enumerate().map(|(number, metadata)| {
-        let description = Description { metadata, ..Description::default() };
+        let description = DocumentDescription { metadata, ..DocumentDescription::default() };
         point(&format!("doc {round} {number}"), 1, 0, EAST, &description)
     });
     let points: Vec<_> = described.collect();

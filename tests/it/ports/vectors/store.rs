@@ -1,6 +1,6 @@
 //! Storing and removing points.
 
-use contexture::domain::document::Description;
+use contexture::domain::document::DocumentDescription;
 use contexture::fault::Fault;
 
 use super::{Fixture, plain, point};
@@ -60,8 +60,8 @@ pub(super) async fn wrong_dimensions_are_permanent_and_store_nothing(fixture: Fi
 }
 
 pub(super) async fn documents_list_their_points_with_versions(fixture: Fixture) {
-    let old = point("doc", 1, 0, EAST, &Description::default());
-    let new = point("doc", 2, 0, NORTH, &Description::default());
+    let old = point("doc", 1, 0, EAST, &DocumentDescription::default());
+    let new = point("doc", 2, 0, NORTH, &DocumentDescription::default());
     fixture.upsert(&[old.clone(), new.clone(), plain("other", 0, EAST)]).await;
     let mut ids = fixture.vectors.ids_of(&document("doc")).await.unwrap();
     ids.sort_by_key(|(_, number)| *number);

@@ -1,16 +1,16 @@
 //! Looking at every point, in pages.
 
 use contexture::domain::ids::ChunkId;
-use contexture::ports::vectors::StoredPoint;
+use contexture::ports::vectors::StoredVectorPoint;
 
 use super::{Fixture, plain, point};
 use crate::support::{document, version};
-use contexture::domain::document::Description;
+use contexture::domain::document::DocumentDescription;
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
-async fn walk(fixture: &Fixture, limit: usize) -> Vec<StoredPoint> {
-    let mut all: Vec<StoredPoint> = Vec::new();
+async fn walk(fixture: &Fixture, limit: usize) -> Vec<StoredVectorPoint> {
+    let mut all: Vec<StoredVectorPoint> = Vec::new();
     loop {
         let page = fixture.vectors.page(all.last().map(|point| point.id), limit).await.unwrap();
         assert!(page.len() <= limit);
@@ -56,14 +56,14 @@ pub(super) async fn walk_sees_what_stays_while_others_come_and_go(fixture: Fixtu
 
 pub(super) async fn stored_points_say_whose_they_are(fixture: Fixture) {
     let (old, new) = (
-        point("doc", 1, 0, EAST, &Description::default()),
-        point("doc", 2, 0, EAST, &Description::default()),
+        point("doc", 1, 0, EAST, &DocumentDescription::default()),
+        point("doc", 2, 0, EAST, &DocumentDescription::default()),
     );
     fixture.upsert(&[old.clone(), new.clone(), plain("other", 0, EAST)]).await;
     let unknown = plain("never was", 0, EAST).id;
     let mut found = fixture.vectors.stored(&[new.id, unknown, old.id]).await.unwrap();
     found.sort_by_key(|point| point.owner.clone());
-    let owned = |id, number| StoredPoint { id, owner: Some((document("doc"), version(number))) };
+    let owned = |id, number| StoredVectorPoint { id, owner: Some((document("doc"), version(number))) };
     assert_eq!(found, [owned(old.id, 1), owned(new.id, 2)]);
     assert_eq!(fixture.vectors.stored(&[]).await.unwrap(), []);
     let owners: Vec<_> = walk(&fixture, 2).await.into_iter().filter_map(|point| point.owner).collect();

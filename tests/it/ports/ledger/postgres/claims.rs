@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::adapters::memory::states::MemoryStates;
+use contexture::adapters::memory::shared_states::MemorySharedStates;
 use contexture::adapters::postgres::PostgresLedger;
-use contexture::domain::ids::{EmbeddingKey, embedding_key};
+use contexture::domain::ids::{EmbeddingKey, derive_embedding_key};
 use contexture::ingest::housekeeping;
 use contexture::ports::ledger::Ledger;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -20,7 +20,7 @@ const TTL: Duration = Duration::from_secs(10);
 const ROWS: &str = "SELECT count(*) FROM embedding_claims";
 
 fn keys(names: &str) -> Vec<EmbeddingKey> {
-    names.chars().map(|name| embedding_key("model", &name.to_string())).collect()
+    names.chars().map(|name| derive_embedding_key("model", &name.to_string())).collect()
 }
 
 /// Which of the keys a handle gets, or has already.
@@ -80,7 +80,7 @@ async fn what_the_dead_left_is_removed() {
     let server = ScriptedHttp::start(answer_well).await;
     let site = Site::new(setup.states.clone(), setup.clock.clone(), DIMS);
     let plant = Plant::at(&site, ledger.clone(), setup.embedder(&server), 0).await;
-    assert!(housekeeping::round(&plant.stages, false).await.unwrap());
+    assert!(housekeeping::run_housekeeping_round(&plant.stages, false).await.unwrap());
     assert_eq!(number(&mut beside, ROWS).await, 1, "the last is in use");
     plant.stop().await;
 }
@@ -122,7 +122,7 @@ impl Processes {
         let schema = Schema::new().await?;
         let mut setup = Setup { texts_max: 4, ..Setup::new() };
         setup.limits.requests_per_minute = Some(requests_per_minute);
-        setup.states = Arc::new(MemoryStates::new(setup.clock.clone()));
+        setup.states = Arc::new(MemorySharedStates::new(setup.clock.clone()));
         let mut site = Site::new(setup.states.clone(), setup.clock.clone(), DIMS);
         site.embed_claim_max = embed_claim_max;
         Some(Self { schema, setup, site })

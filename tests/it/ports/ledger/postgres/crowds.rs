@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::domain::ids::{CollectionKey, embedding_key};
-use contexture::domain::task::Stage;
-use contexture::fault::{Reason, reason};
-use contexture::ports::ledger::{Ending, Intake, Ledger};
+use contexture::domain::ids::{CollectionKey, derive_embedding_key};
+use contexture::domain::task::IngestStage;
+use contexture::fault::{FailureReason, reason};
+use contexture::ports::ledger::{IntakeDecision, Ledger, VersionOutcome};
 use sqlx::Row;
 
 use super::support::{PATIENCE, Schema, number, rows, until};
@@ -25,7 +25,7 @@ async fn processes(schema: &Schema) -> (Vec<Arc<dyn Ledger>>, CollectionKey) {
 }
 
 /// 100 submissions of one document at once, spread over the processes.
-async fn submit_at_once(schema: &Schema, text: impl Fn(usize) -> String) -> Vec<(Intake, u64)> {
+async fn submit_at_once(schema: &Schema, text: impl Fn(usize) -> String) -> Vec<(IntakeDecision, u64)> {
     let (ledgers, home) = processes(schema).await;
     let calls: Vec<_> = (0..100)
         .map(|number| {
@@ -46,8 +46,8 @@ async fn submit_at_once(schema: &Schema, text: impl Fn(usize) -> String) -> Vec<
 async fn equal_submissions_to_many_processes_store_one_version() {
     let Some(schema) = Schema::new().await else { return };
     let intakes = submit_at_once(&schema, |_| "text".to_owned()).await;
-    let accepted = intakes.iter().filter(|(intake, _)| *intake == Intake::Accepted).count();
-    let duplicates = intakes.iter().filter(|(intake, _)| *intake == Intake::Duplicate).count();
+    let accepted = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Accepted).count();
+    let duplicates = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Duplicate).count();
     assert_eq!((accepted, duplicates), (1, 99));
     assert!(intakes.iter().all(|(_, number)| *number == 1));
     let mut beside = schema.connection().await;
@@ -60,7 +60,7 @@ async fn different_submissions_to_many_processes_get_different_versions() {
     let Some(schema) = Schema::new().await else { return };
     let mut intakes = submit_at_once(&schema, |number| format!("text {number}")).await;
     intakes.sort_by_key(|(_, number)| *number);
-    let expected: Vec<_> = (1..=100).map(|number| (Intake::Accepted, number)).collect();
+    let expected: Vec<_> = (1..=100).map(|number| (IntakeDecision::Accepted, number)).collect();
     assert_eq!(intakes, expected);
 }
 
@@ -105,7 +105,7 @@ async fn opposite_batches_of_many_processes_do_not_block_each_other() {
                 let text = format!("{process} {round}");
                 let batch = ids.iter().map(|id| submission(&home, id, None, &text)).collect();
                 let receipts = ledger.accept(batch).await.unwrap();
-                assert!(receipts.iter().all(|receipt| receipt.intake == Intake::Accepted));
+                assert!(receipts.iter().all(|receipt| receipt.intake == IntakeDecision::Accepted));
                 let keys: Vec<_> = receipts
                     .iter()
                     .zip(&ids)
@@ -115,9 +115,11 @@ async fn opposite_batches_of_many_processes_do_not_block_each_other() {
                 let chunked = keys.iter().map(|key| (key.clone(), spans(2))).collect();
                 ledger.store_spans(1, chunked).await.unwrap();
                 ledger.mark_embedded(&keys).await.unwrap();
-                let gave_up = || Ending::Dead(Stage::Embed, Reason::new(reason::CONFLICT, "made up"));
+                let gave_up = || {
+                    VersionOutcome::Dead(IngestStage::Embed, FailureReason::new(reason::CONFLICT, "made up"))
+                };
                 let endings = keys.iter().enumerate().map(|(place, key)| {
-                    (key.clone(), if place % 5 == round % 5 { gave_up() } else { Ending::Visible(1) })
+                    (key.clone(), if place % 5 == round % 5 { gave_up() } else { VersionOutcome::Visible(1) })
                 });
                 ledger.finish(endings.collect()).await.unwrap();
                 let documents: Vec<_> = ids.iter().map(|id| (home.clone(), document(id))).collect();
@@ -165,7 +167,7 @@ async fn deadlock_with_a_stranger_is_survived() {
 
     let receipts = tokio::time::timeout(PATIENCE, call).await.unwrap().unwrap().unwrap();
     let decided: Vec<_> = receipts.iter().map(|receipt| (receipt.intake, receipt.version.get())).collect();
-    assert_eq!(decided, [(Intake::Accepted, 2), (Intake::Accepted, 2)]);
+    assert_eq!(decided, [(IntakeDecision::Accepted, 2), (IntakeDecision::Accepted, 2)]);
 }
 
 /// Whether somebody in the schema waits for a lock.
@@ -189,7 +191,7 @@ async fn cache_total_is_what_a_recount_finds() {
         running.push(tokio::spawn(async move {
             for step in 0..20 {
                 let key = |number: usize| {
-                    contexture::domain::ids::embedding_key(
+                    contexture::domain::ids::derive_embedding_key(
                         "model",
                         &(process * 15 + step * 5 + number).to_string(),
                     )
@@ -220,7 +222,7 @@ async fn claimed_texts_are_left_to_who_claimed_them() {
     const TTL: Duration = Duration::from_mins(1);
     let Some(schema) = Schema::new().await else { return };
     let (one, two) = (schema.ledger().await, schema.ledger().await);
-    let key = |text: &str| embedding_key("model", text);
+    let key = |text: &str| derive_embedding_key("model", text);
     let (first, second) = ([key("a"), key("b"), key("a")], [key("b"), key("c")]);
     assert_eq!(one.claim_texts(&first, TTL).await.unwrap(), [true, true, true]);
     assert_eq!(two.claim_texts(&second, TTL).await.unwrap(), [false, true]);
@@ -235,7 +237,7 @@ async fn claimed_texts_are_left_to_who_claimed_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_claim_at_once_each_text_has_one() {
     let Some(schema) = Schema::new().await else { return };
-    let keys: Vec<_> = (0..200).map(|number| embedding_key("model", &number.to_string())).collect();
+    let keys: Vec<_> = (0..200).map(|number| derive_embedding_key("model", &number.to_string())).collect();
     let mut claiming = tokio::task::JoinSet::new();
     for turn in 0..4 {
         let (ledger, mut keys) = (schema.ledger().await, keys.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contexture::domain::ids::CollectionKey;
 use contexture::fault::Fault;
-use contexture::ports::ledger::{Intake, Ledger};
+use contexture::ports::ledger::{IntakeDecision, Ledger};
 use sqlx::PgConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,7 +56,7 @@ async fn statement_ends_at_its_deadline() {
     assert!(matches!(fault, Fault::Transient(_)), "{fault}");
     rows(&mut stranger, "COMMIT").await;
     let receipts = ledger.accept(vec![submission(&home, "doc", None, "two")]).await.unwrap();
-    assert_eq!((receipts[0].intake, receipts[0].version.get()), (Intake::Accepted, 2));
+    assert_eq!((receipts[0].intake, receipts[0].version.get()), (IntakeDecision::Accepted, 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +74,7 @@ async fn wait_for_a_connection_ends_at_its_deadline() {
     let fault = ledger.counts(&home).await.unwrap_err();
     assert!(matches!(fault, Fault::Transient(_)), "{fault}");
     rows(&mut stranger, "COMMIT").await;
-    assert_eq!(call.await.unwrap().unwrap()[0].intake, Intake::Accepted);
+    assert_eq!(call.await.unwrap().unwrap()[0].intake, IntakeDecision::Accepted);
 }
 
 /// Who no longer waits for an answer gives the connection up: the only one, here.
@@ -113,7 +113,7 @@ async fn connections_lost_while_idle_are_replaced() {
         ledger.accept(vec![submission(&home, &id, None, "text")])
     });
     for receipts in futures::future::join_all(calls).await {
-        assert_eq!(receipts.unwrap()[0].intake, Intake::Accepted);
+        assert_eq!(receipts.unwrap()[0].intake, IntakeDecision::Accepted);
     }
 }
 
@@ -132,7 +132,7 @@ async fn connection_lost_before_the_commit_is_no_failure() {
     until_waiting(&mut watcher, &schema).await;
     rows(&mut stranger, "COMMIT").await;
     let receipts = tokio::time::timeout(PATIENCE, call).await.unwrap().unwrap().unwrap();
-    assert_eq!((receipts[0].intake, receipts[0].version.get()), (Intake::Accepted, 2));
+    assert_eq!((receipts[0].intake, receipts[0].version.get()), (IntakeDecision::Accepted, 2));
     assert_eq!(ledger.history(&home, &document("doc")).await.unwrap().len(), 2);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
 use contexture::fault::Fault;
-use contexture::ports::ledger::Ending;
+use contexture::ports::ledger::VersionOutcome;
 
 use super::support::{Schema, number, rows};
 use crate::support::clock::ManualClock;
@@ -74,10 +74,10 @@ async fn nul_in_a_reason_is_replaced() {
     let home = collection(TENANT, "home");
     ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
     ledger.accept(vec![submission(&home, "doc", Some(1), "text")]).await.unwrap();
-    let reason = contexture::fault::Reason::new("embedder_rejected", "byte \0 at 3");
-    let ending = Ending::Dead(contexture::domain::task::Stage::Embed, reason);
+    let reason = contexture::fault::FailureReason::new("embedder_rejected", "byte \0 at 3");
+    let ending = VersionOutcome::Dead(contexture::domain::task::IngestStage::Embed, reason);
     ledger.finish(vec![(version_key(&home, "doc", 1), ending)]).await.unwrap();
-    let filter = contexture::ports::ledger::DeadFilter::default();
+    let filter = contexture::ports::ledger::DeadLetterFilter::default();
     let letters = ledger.dead(&filter, 10).await.unwrap();
     assert_eq!(letters[0].reason.detail, "byte \u{fffd} at 3");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
 use contexture::fault::Fault;
-use contexture::ports::ledger::{CACHE_BYTES_MAX, Ledger};
+use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
@@ -65,7 +65,7 @@ fn config(url: String) -> PostgresConfig {
         connections_max: 1,
         acquire_timeout: Duration::from_secs(2),
         statement_timeout: Duration::from_secs(2),
-        cache_bytes_max: CACHE_BYTES_MAX,
+        cache_bytes_max: EMBEDDING_CACHE_BYTES_MAX,
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use contexture::adapters::postgres::{PostgresConfig, PostgresLedger, PostgresStates};
-use contexture::ports::ledger::{CACHE_BYTES_MAX, Ledger};
+use contexture::adapters::postgres::{PostgresConfig, PostgresLedger, PostgresSharedStates};
+use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -49,7 +49,7 @@ impl Schema {
             connections_max: 4,
             acquire_timeout: PATIENCE,
             statement_timeout: PATIENCE,
-            cache_bytes_max: CACHE_BYTES_MAX,
+            cache_bytes_max: EMBEDDING_CACHE_BYTES_MAX,
         }
     }
 
@@ -148,15 +148,15 @@ pub(in super::super) async fn open_postgres() -> Option<Fixture> {
     let connect = Arc::new(connect);
     let again = connect.clone();
     let fixture = Fixture::new(connect, clock).await;
-    let reopen = Arc::new(move || again(CACHE_BYTES_MAX));
+    let reopen = Arc::new(move || again(EMBEDDING_CACHE_BYTES_MAX));
     Some(Fixture { pass: Arc::new(pass), reopen: Some(reopen), ..fixture })
 }
 
 /// A ledger in a new schema, stamped by `clock`, and its shared states; the schema lives as long as
 /// the last value.
 pub(crate) async fn postgres_ledger(
-    clock: Arc<dyn contexture::ports::clock::Clock>,
-) -> (PostgresLedger, PostgresStates, Arc<dyn std::any::Any + Send + Sync>) {
+    clock: Arc<dyn contexture::ports::clock::WallClock>,
+) -> (PostgresLedger, PostgresSharedStates, Arc<dyn std::any::Any + Send + Sync>) {
     let schema = Schema::new().await.unwrap();
     let ledger = PostgresLedger::connect(&schema.config(), clock).await.unwrap();
     let states = ledger.states();
@@ -165,8 +165,8 @@ pub(crate) async fn postgres_ledger(
 
 /// The shared states of a new schema, as two processes have them; the schema lives as long as the
 /// last value.
-pub(crate) async fn postgres_states() -> (PostgresStates, PostgresStates, Arc<dyn std::any::Any + Send + Sync>)
-{
+pub(crate) async fn postgres_states()
+-> (PostgresSharedStates, PostgresSharedStates, Arc<dyn std::any::Any + Send + Sync>) {
     let schema = Schema::new().await.unwrap();
     let connect =
         async || PostgresLedger::connect(&schema.config(), Arc::new(ManualClock::new())).await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use contexture::adapters::qdrant::COLLECTION_MISSING;
 use contexture::fault::Fault;
-use contexture::ports::vectors::Vectors;
+use contexture::ports::vectors::VectorStore;
 use qdrant_client::qdrant::UpdateStatus;
 use tonic::{Code, Status};
 

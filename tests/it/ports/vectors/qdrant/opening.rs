@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use contexture::adapters::qdrant::{QdrantConfig, QdrantVectors, REFUSED, collection_name};
+use contexture::adapters::qdrant::{QDRANT_REFUSED, QdrantConfig, QdrantVectors, collection_name};
 use contexture::fault::Fault;
-use contexture::ports::vectors::Vectors;
+use contexture::ports::vectors::VectorStore;
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, UpdateStatus, VectorParamsBuilder};
 use tonic::Status;
 
@@ -62,7 +62,7 @@ async fn other_distance_is_refused() {
     let creation = CreateCollectionBuilder::new(&place.collection).vectors_config(vectors);
     client(&place.config).create_collection(creation).await.unwrap();
     let fault = refused(&place).await;
-    assert_eq!(code(&fault), REFUSED);
+    assert_eq!(code(&fault), QDRANT_REFUSED);
     assert!(fault.to_string().contains("Dot"), "{fault}");
 }
 
@@ -136,7 +136,7 @@ async fn malformed_configurations_are_refused_without_a_call() {
         with(&|config| config.timeout = std::time::Duration::ZERO),
     ] {
         let fault = QdrantVectors::open(&config, "any", DIMS, PLAIN).await.map(drop).unwrap_err();
-        assert_eq!(code(&fault), REFUSED, "{config:?}");
+        assert_eq!(code(&fault), QDRANT_REFUSED, "{config:?}");
         assert!(!fault.to_string().contains(KEY), "{fault}");
     }
 }

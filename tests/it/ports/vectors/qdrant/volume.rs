@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use contexture::adapters::qdrant::{CollectionOptions, DELETE_IDS_MAX, UPSERT_POINTS_MAX};
-use contexture::domain::document::Description;
+use contexture::domain::document::DocumentDescription;
 use contexture::domain::ids::ChunkId;
-use contexture::ports::vectors::{DenseHit, Point, Vectors};
+use contexture::ports::vectors::{DenseHit, VectorPoint, VectorStore};
 
 use super::{DIMS, EAST, Place, one_of_many, point};
 use crate::support::qdrant::PLAIN;
@@ -16,7 +16,7 @@ async fn ten_thousand_points_go_in_batches() {
     const POINTS: usize = 10_000;
     let mut place = Place::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
-    let points: Vec<Point> =
+    let points: Vec<VectorPoint> =
         (0..POINTS).map(|number| one_of_many(number, unit_vector(number, DIMS))).collect();
     let ids: Vec<ChunkId> = points.iter().map(|point| point.id).collect();
     vectors.upsert(points).await.unwrap();
@@ -40,7 +40,7 @@ async fn large_points_go_in_smaller_batches() {
     let vectors = place.vectors(DIMS).await.unwrap();
     let points = (0..POINTS).map(|number| {
         let facets = (0..100).map(|key| format!("key{key}\u{1f}=s{}", "v".repeat(1_000))).collect();
-        Point { facets, ..one_of_many(number, EAST.to_vec()) }
+        VectorPoint { facets, ..one_of_many(number, EAST.to_vec()) }
     });
     vectors.upsert(points.collect()).await.unwrap();
     assert_eq!(vectors.count().await.unwrap(), POINTS as u64);
@@ -53,9 +53,9 @@ async fn long_documents_are_listed_page_by_page() {
     const POINTS: u32 = 2_500;
     let mut place = Place::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
-    let first = point("long", 3, 0, EAST, &Description::default());
-    let points: Vec<Point> = (0..POINTS)
-        .map(|ordinal| Point { id: one_of_many(ordinal as usize, Vec::new()).id, ..first.clone() })
+    let first = point("long", 3, 0, EAST, &DocumentDescription::default());
+    let points: Vec<VectorPoint> = (0..POINTS)
+        .map(|ordinal| VectorPoint { id: one_of_many(ordinal as usize, Vec::new()).id, ..first.clone() })
         .collect();
     let ids: BTreeSet<ChunkId> = points.iter().map(|point| point.id).collect();
     vectors.upsert(points).await.unwrap();
@@ -76,7 +76,7 @@ async fn int8_copy_finds_the_same_with_the_same_scores() {
     let mut int8 = Place::in_process();
     let exact = plain.vectors_with(NUMBERS, PLAIN).await.unwrap();
     let copied = int8.vectors_with(NUMBERS, CollectionOptions { int8: true, ..PLAIN }).await.unwrap();
-    let points: Vec<Point> =
+    let points: Vec<VectorPoint> =
         (0..POINTS).map(|number| one_of_many(number, unit_vector(number, NUMBERS))).collect();
     exact.upsert(points.clone()).await.unwrap();
     copied.upsert(points).await.unwrap();

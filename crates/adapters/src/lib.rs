@@ -1,0 +1,20 @@
+//! The outside world: one file or folder per system, the only place its crate is imported.
+
+pub mod credentials;
+pub mod edge;
+pub mod embedder;
+pub mod file_references;
+pub mod http;
+pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+pub mod providers;
+#[cfg(feature = "qdrant")]
+pub mod qdrant;
+mod qdrant_payload;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
+pub mod rerank;
+pub mod sqlite;
+pub mod tantivy;
+pub mod tokenizer;

@@ -1,0 +1,280 @@
+//! What the memory ledger writes down: one history of versions per document.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use super::generations::CollectionGenerations;
+use contexture_core::domain::chunk::ChunkSpan;
+use contexture_core::domain::document::{DocumentDescription, Submission};
+use contexture_core::domain::ids::{
+    CollectionKey, ContentHash, DocumentId, GenerationNumber, Version, VersionKey,
+};
+use contexture_core::domain::task::{IngestStage, IngestTask};
+use contexture_core::domain::version_fence::{FenceDecision, check_version_fence};
+use contexture_core::fault::{FailureReason, Fault};
+use contexture_core::ports::ledger::{
+    ChangeLogEntry, CollectionRecord, DeadLetter, DeadLetterFilter, IntakeDecision, StoredBody,
+    UnsweptVersion, VersionCounts, VersionRecord, VersionState,
+};
+
+/// The versions of one document.
+pub(super) type VersionHistory = BTreeMap<Version, VersionEntry>;
+
+/// One collection and its documents.
+pub(super) struct MemoryCollection {
+    pub(super) builds: CollectionGenerations,
+    pub(super) documents: BTreeMap<DocumentId, VersionHistory>,
+    /// Documents by the position of their last change.
+    pub(super) log: BTreeMap<u64, DocumentId>,
+    pub(super) log_position: u64,
+}
+
+/// One version.
+pub(super) struct VersionEntry {
+    pub(super) content_hash: ContentHash,
+    pub(super) deletes: bool,
+    pub(super) description: DocumentDescription,
+    /// None for a delete, and once it was swept.
+    pub(super) body: Option<Bytes>,
+    pub(super) body_bytes: u64,
+    /// By generation.
+    pub(super) spans: BTreeMap<GenerationNumber, Vec<ChunkSpan>>,
+    pub(super) state: VersionState,
+    pub(super) reason: Option<FailureReason>,
+    pub(super) swept: bool,
+    pub(super) accepted_ms: u64,
+    pub(super) updated_ms: u64,
+}
+
+impl VersionEntry {
+    pub(super) fn new(submission: &Submission, now_ms: u64) -> Self {
+        Self {
+            content_hash: submission.content_hash(),
+            deletes: submission.deletes(),
+            description: submission.description().clone(),
+            body: (!submission.deletes()).then(|| submission.body().clone()),
+            body_bytes: submission.body().len() as u64,
+            spans: BTreeMap::new(),
+            state: VersionState::Accepted,
+            reason: None,
+            swept: false,
+            accepted_ms: now_ms,
+            updated_ms: now_ms,
+        }
+    }
+
+    /// Keeps the spans of a version in flight.
+    pub(super) fn chunk(&mut self, generation: GenerationNumber, spans: Vec<ChunkSpan>, now_ms: u64) {
+        if self.state.is_terminal() {
+            return;
+        }
+        self.spans.insert(generation, spans);
+        if self.state == VersionState::Accepted {
+            self.enter(VersionState::Chunked, now_ms);
+        }
+    }
+
+    pub(super) fn enter(&mut self, state: VersionState, now_ms: u64) {
+        self.state = state;
+        self.updated_ms = now_ms;
+    }
+
+    /// Its task in a generation of its collection.
+    pub(super) fn task(&self, key: VersionKey, home: &CollectionRecord) -> IngestTask {
+        IngestTask {
+            key,
+            generation: home.generation,
+            epoch: home.epoch,
+            content_hash: self.content_hash,
+            deletes: self.deletes,
+            body_bytes: self.body_bytes,
+            attempt: 0,
+            accepted_ms: self.accepted_ms,
+            origin: None,
+        }
+    }
+
+    /// The stage that has to move it on; none when nothing has to. A delete has no text, so
+    /// it goes straight to the index.
+    pub(super) fn waits_for(&self) -> Option<IngestStage> {
+        match self.state {
+            VersionState::Accepted if self.deletes => Some(IngestStage::Index),
+            VersionState::Accepted => Some(IngestStage::Chunk),
+            VersionState::Chunked => Some(IngestStage::Embed),
+            VersionState::Embedded => Some(IngestStage::Index),
+            VersionState::Visible | VersionState::Superseded | VersionState::Dead => None,
+        }
+    }
+
+    pub(super) fn is_unswept_loser(&self) -> bool {
+        matches!(self.state, VersionState::Superseded | VersionState::Dead) && !self.swept
+    }
+
+    pub(super) fn stored_body(&self, overtaken: bool) -> Option<StoredBody> {
+        self.body.as_ref().map(|body| StoredBody {
+            body: body.to_vec(),
+            description: self.description.clone(),
+            content_hash: self.content_hash,
+            state: self.state,
+            overtaken,
+        })
+    }
+
+    pub(super) fn version_record(&self, key: VersionKey, generation: GenerationNumber) -> VersionRecord {
+        VersionRecord {
+            key,
+            state: self.state,
+            reason: self.reason.clone(),
+            deletes: self.deletes,
+            content_hash: self.content_hash,
+            body_bytes: self.body_bytes,
+            chunk_count: self.chunk_count(generation),
+            accepted_ms: self.accepted_ms,
+            updated_ms: self.updated_ms,
+        }
+    }
+
+    pub(super) fn chunk_count(&self, generation: GenerationNumber) -> Option<u32> {
+        self.spans.get(&generation).map(|spans| u32::try_from(spans.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// The version fence at intake: the version to store under, or why not and which version won.
+pub(super) fn decide_version(
+    history: &VersionHistory,
+    submission: &Submission,
+) -> Result<Version, (IntakeDecision, Version)> {
+    let latest = history.last_key_value().map(|(version, entry)| (*version, entry));
+    let Some(version) = submission.version() else {
+        return assign_version(latest, submission);
+    };
+    let head = latest.map(|(latest, entry)| (latest, entry.content_hash));
+    match (check_version_fence(head, version, submission.content_hash()), history.get(&version), head) {
+        (FenceDecision::Apply, _, _) => Ok(version),
+        (FenceDecision::Duplicate, _, _) => Err((IntakeDecision::Duplicate, version)),
+        (FenceDecision::Superseded, None, Some((latest, _))) => Err((IntakeDecision::Superseded, latest)),
+        (FenceDecision::Superseded, Some(stored), _) if stored.content_hash == submission.content_hash() => {
+            Err((IntakeDecision::Duplicate, version))
+        }
+        (FenceDecision::Superseded | FenceDecision::Conflict, _, _) => {
+            Err((IntakeDecision::Conflict, version))
+        }
+    }
+}
+
+/// Without a producer's version: the next one, unless there is nothing to do. There is none
+/// after the highest possible version, so other content conflicts with it.
+fn assign_version(
+    latest: Option<(Version, &VersionEntry)>,
+    submission: &Submission,
+) -> Result<Version, (IntakeDecision, Version)> {
+    match latest {
+        None if submission.deletes() => Err((IntakeDecision::Duplicate, Version::FIRST)),
+        None => Ok(Version::FIRST),
+        Some((latest, entry))
+            if entry.content_hash == submission.content_hash() && entry.state != VersionState::Dead =>
+        {
+            Err((IntakeDecision::Duplicate, latest))
+        }
+        Some((latest, _)) => Version::new(latest.get() + 1).map_err(|_| (IntakeDecision::Conflict, latest)),
+    }
+}
+
+/// What served before stops serving. Versions still on their way meet their own end.
+pub(super) fn supersede_older_versions(history: &mut VersionHistory, winner: Version, now_ms: u64) {
+    for (_, older) in history.range_mut(..winner) {
+        if older.state == VersionState::Visible {
+            older.enter(VersionState::Superseded, now_ms);
+        }
+    }
+}
+
+/// The fault of a submission to nowhere.
+pub(super) fn unknown_collection(submission: &Submission) -> Fault {
+    Fault::permanent("unknown_collection", format!("no collection '{}'", submission.collection().collection))
+}
+
+/// Whether a dead letter is one of those asked for.
+pub(super) fn matches_dead_filter(filter: &DeadLetterFilter, letter: &DeadLetter) -> bool {
+    (filter.ids.is_empty() || filter.ids.contains(&letter.id))
+        && filter.collection.as_ref().is_none_or(|collection| *collection == letter.key.collection_key())
+        && filter.reason.as_ref().is_none_or(|code| *code == letter.reason.code)
+        && filter.stage.is_none_or(|stage| stage == letter.stage)
+        && filter.since_ms.is_none_or(|since_ms| letter.died_ms >= since_ms)
+}
+
+/// Whether a newer version is visible.
+pub(super) fn is_overtaken(history: &VersionHistory, version: Version) -> bool {
+    let newer = (Bound::Excluded(version), Bound::Unbounded);
+    history.range(newer).any(|(_, entry)| entry.state == VersionState::Visible)
+}
+
+impl MemoryCollection {
+    /// The collection, and its active generation.
+    pub(super) fn record(&self) -> &CollectionRecord {
+        self.builds.active()
+    }
+
+    /// What is to be swept of a version that lost: per live generation with chunks, or once.
+    pub(super) fn losers(&self, key: &VersionKey, entry: &VersionEntry) -> Vec<UnsweptVersion> {
+        let live = self.builds.live().filter_map(|home| Some((home, entry.chunk_count(home.generation)?)));
+        let loser = |(home, chunk_count): (&CollectionRecord, u32)| UnsweptVersion {
+            key: key.clone(),
+            content_hash: entry.content_hash,
+            chunk_count,
+            generation: home.generation,
+            epoch: home.epoch,
+        };
+        let losers: Vec<UnsweptVersion> = live.map(loser).collect();
+        if losers.is_empty() { vec![loser((self.record(), 0))] } else { losers }
+    }
+
+    /// Moves a document to the end of the log.
+    pub(super) fn append_to_log(&mut self, document_id: &DocumentId) {
+        self.log.retain(|_, logged| logged != document_id);
+        self.log_position += 1;
+        self.log.insert(self.log_position, document_id.clone());
+    }
+
+    pub(super) fn changes(&self, after: u64) -> impl Iterator<Item = ChangeLogEntry> {
+        self.log.range((Bound::Excluded(after), Bound::Unbounded)).filter_map(|(position, document_id)| {
+            let mut versions = self.documents.get(document_id)?.iter();
+            let (version, entry) = versions.rfind(|(_, entry)| entry.state == VersionState::Visible)?;
+            let task = entry.task(self.key(document_id, *version), self.record());
+            Some(ChangeLogEntry { position: *position, task })
+        })
+    }
+
+    pub(super) fn key(&self, document_id: &DocumentId, version: Version) -> VersionKey {
+        let CollectionKey { tenant, collection } = self.record().key.clone();
+        VersionKey { tenant, collection, document_id: document_id.clone(), version }
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (VersionKey, &VersionEntry)> {
+        self.documents.iter().flat_map(|(document_id, history)| {
+            history.iter().map(|(version, entry)| (self.key(document_id, *version), entry))
+        })
+    }
+
+    /// Counts from scratch, so that no running total can hide a wrong move.
+    pub(super) fn counts(&self) -> VersionCounts {
+        let mut counts = VersionCounts::default();
+        for (_, entry) in self.entries() {
+            counts.accepted += 1;
+            match entry.state {
+                VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
+                    counts.in_flight += 1
+                }
+                VersionState::Visible => {
+                    counts.visible += 1;
+                    counts.documents += u64::from(!entry.deletes);
+                }
+                VersionState::Superseded => counts.superseded += 1,
+                VersionState::Dead => counts.dead += 1,
+            }
+        }
+        counts
+    }
+}

@@ -1,0 +1,67 @@
+//! The log of visible versions.
+
+use sqlx::postgres::PgBindIterExt;
+use sqlx::{PgConnection, query};
+
+use super::PostgresError;
+use super::rows::{self, read_u64, sql_bigint};
+use contexture_core::domain::ids::CollectionKey;
+use contexture_core::ports::ledger::ChangeLogEntry;
+
+/// Moves documents to the end of their collections' logs, in this order.
+pub(super) async fn append_documents(
+    connection: &mut PgConnection,
+    documents: &[i64],
+) -> Result<(), PostgresError> {
+    if documents.is_empty() {
+        return Ok(());
+    }
+    query(
+        "WITH appeared AS MATERIALIZED (SELECT a.document_ref, d.collection_ref, \
+             row_number() OVER (PARTITION BY d.collection_ref ORDER BY a.place) AS nth, \
+             count(*) OVER (PARTITION BY d.collection_ref) AS added \
+           FROM UNNEST($1::bigint[]) WITH ORDINALITY AS a (document_ref, place) \
+           JOIN documents d ON d.document_ref = a.document_ref), \
+         moved AS (UPDATE collections c SET log_position = c.log_position + a.added \
+           FROM (SELECT DISTINCT collection_ref, added FROM appeared) a \
+           WHERE c.collection_ref = a.collection_ref \
+           RETURNING c.collection_ref, c.log_position - a.added AS before) \
+         UPDATE documents d SET log_position = m.before + a.nth \
+         FROM appeared a JOIN moved m ON m.collection_ref = a.collection_ref \
+         WHERE d.document_ref = a.document_ref",
+    )
+    .bind(documents.iter().copied().bind_iter())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn read_changes(
+    connection: &mut PgConnection,
+    collection: &CollectionKey,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<ChangeLogEntry>, PostgresError> {
+    let found = query(
+        "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, v.accepted_ms, \
+         c.active_generation, g.epoch, v.state, v.body_bytes, d.log_position \
+         FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \
+         JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
+         CROSS JOIN LATERAL (SELECT document_ref, document_id, log_position FROM documents \
+           WHERE collection_ref = c.collection_ref AND log_position > $3 \
+           ORDER BY log_position LIMIT $4) d \
+         CROSS JOIN LATERAL (SELECT * FROM versions \
+           WHERE document_ref = d.document_ref AND state = 3 LIMIT 1) v \
+         WHERE t.name = $1 AND c.name = $2 ORDER BY d.log_position",
+    )
+    .bind(collection.tenant.as_str())
+    .bind(collection.collection.as_str())
+    .bind(sql_bigint(after))
+    .bind(sql_bigint(limit as u64))
+    .fetch_all(connection)
+    .await?;
+    found
+        .iter()
+        .map(|row| Ok(ChangeLogEntry { position: read_u64(row, 11)?, task: rows::read_task(row)?.0 }))
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! What the ledger knows of documents whose stores are being looked at.
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use sqlx::postgres::PgBindIterExt;
+use sqlx::{PgConnection, query};
+
+use super::rows::{self, read_column, read_u64};
+use super::{PostgresError, PostgresLedger};
+use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber};
+use contexture_core::fault::Fault;
+use contexture_core::ports::collection_state::{ChangeLogExtent, CollectionStateLedger};
+use contexture_core::ports::ledger::VersionRecord;
+
+#[async_trait]
+impl CollectionStateLedger for PostgresLedger {
+    async fn standings(
+        &self,
+        collection: &CollectionKey,
+        generation: GenerationNumber,
+        documents: &[DocumentId],
+    ) -> Result<Vec<Vec<VersionRecord>>, Fault> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database()
+            .run((collection, generation, documents), |(collection, generation, documents), db| {
+                read_documents_versions(db, collection, *generation, documents).boxed()
+            })
+            .await
+    }
+
+    async fn log_extent(&self, collection: &CollectionKey) -> Result<ChangeLogExtent, Fault> {
+        self.database().run(collection, |collection, db| read_log_extent(db, collection).boxed()).await
+    }
+}
+
+async fn read_documents_versions(
+    connection: &mut PgConnection,
+    collection: &CollectionKey,
+    generation: GenerationNumber,
+    documents: &[DocumentId],
+) -> Result<Vec<Vec<VersionRecord>>, PostgresError> {
+    let sql = "WITH wanted AS MATERIALIZED (SELECT k.place, d.document_ref, d.document_id \
+           FROM UNNEST($4::text[]) WITH ORDINALITY AS k (document_id, place) \
+           CROSS JOIN LATERAL (SELECT c.collection_ref FROM tenants t \
+             JOIN collections c ON c.tenant_ref = t.tenant_ref \
+             WHERE t.name = $1 AND c.name = $2 LIMIT 1) c \
+           CROSS JOIN LATERAL (SELECT document_ref, document_id FROM documents \
+             WHERE collection_ref = c.collection_ref AND document_id = k.document_id LIMIT 1) d) \
+         SELECT $1, $2, w.document_id, v.version, v.state, v.deletes, v.content_hash, v.body_bytes, \
+         s.chunk_count, v.accepted_ms, v.updated_ms, w.place \
+         FROM wanted w JOIN versions v ON v.document_ref = w.document_ref \
+         LEFT JOIN LATERAL (SELECT chunk_count FROM spans WHERE document_ref = v.document_ref \
+           AND version = v.version AND generation = $3 LIMIT 1) s ON true \
+         WHERE v.state <= 3 OR EXISTS (SELECT 1 FROM unswept u \
+           WHERE u.document_ref = v.document_ref AND u.version = v.version) \
+         ORDER BY w.place, v.version";
+    let found = query(sql)
+        .bind(collection.tenant.as_str())
+        .bind(collection.collection.as_str())
+        .bind(i32::try_from(generation).unwrap_or(i32::MAX))
+        .bind(documents.iter().map(DocumentId::as_str).bind_iter())
+        .fetch_all(connection)
+        .await?;
+    let mut standings = vec![Vec::new(); documents.len()];
+    for row in &found {
+        let place = usize::try_from(read_u64(row, 11)?).unwrap_or(usize::MAX);
+        let standing = place.checked_sub(1).and_then(|place| standings.get_mut(place));
+        let standing = standing.ok_or_else(|| rows::corrupt_ledger("place", "not of this batch"))?;
+        let chunk_count: Option<i32> = read_column(row, 8)?;
+        standing.push(VersionRecord {
+            key: rows::read_version_key(row)?,
+            state: rows::read_state(row, 4)?,
+            reason: None,
+            deletes: read_column(row, 5)?,
+            content_hash: rows::read_content_hash(row, 6)?,
+            body_bytes: read_u64(row, 7)?,
+            chunk_count: chunk_count.map(|_| rows::read_u32(row, 8)).transpose()?,
+            accepted_ms: read_u64(row, 9)?,
+            updated_ms: read_u64(row, 10)?,
+        });
+    }
+    Ok(standings)
+}
+
+async fn read_log_extent(
+    connection: &mut PgConnection,
+    collection: &CollectionKey,
+) -> Result<ChangeLogExtent, PostgresError> {
+    let found = query(
+        "SELECT (SELECT COUNT(*) FROM documents d WHERE d.collection_ref = c.collection_ref \
+           AND d.log_position IS NOT NULL), c.log_position \
+         FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref WHERE t.name = $1 AND c.name = $2",
+    )
+    .bind(collection.tenant.as_str())
+    .bind(collection.collection.as_str())
+    .fetch_optional(connection)
+    .await?;
+    let extent = |row| Ok(ChangeLogExtent { documents: read_u64(row, 0)?, end: read_u64(row, 1)? });
+    found.as_ref().map_or(Ok(ChangeLogExtent::default()), extent)
+}

@@ -1,0 +1,369 @@
+//! Collections, and the intake of submissions.
+//!
+//! A batch is taken in this order: collections; rows of documents that are new, in order of
+//! their ids; locks of those that were there; what they hold; the decisions, in memory; what
+//! was accepted. Nobody waits for a lock while he still makes rows, so batches cannot deadlock.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::{PgConnection, query};
+
+use super::intake_decision::DocumentHistory;
+use super::rows::{self, corrupt_ledger, read_column, sql_bigint, sql_version};
+use super::{PostgresError, STATEMENT_BYTES_MAX};
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{CollectionKey, Epoch, Version};
+use contexture_core::domain::task::IngestTask;
+use contexture_core::fault::Fault;
+use contexture_core::ports::ledger::{CollectionRecord, IntakeDecision, SubmissionReceipt};
+
+/// Starts a query whose rows [`collection_from_row`] reads.
+macro_rules! select_collections {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.name, c.name, g.pipeline, c.active_generation, g.epoch, c.collection_ref \
+             FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+             JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation ",
+            $rest
+        )
+    };
+}
+
+pub(super) async fn ensure_collection(
+    connection: &mut PgConnection,
+    key: &CollectionKey,
+    pipeline: &str,
+    epoch: Epoch,
+    now_ms: u64,
+) -> Result<CollectionRecord, PostgresError> {
+    if let Some(record) = find_collection(connection, key).await? {
+        return Ok(record);
+    }
+    query("INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING")
+        .bind(key.tenant.as_str())
+        .execute(&mut *connection)
+        .await?;
+    query(
+        "INSERT INTO collections (tenant_ref, name, active_generation) \
+         SELECT tenant_ref, $2, 1 FROM tenants WHERE name = $1 ON CONFLICT DO NOTHING",
+    )
+    .bind(key.tenant.as_str())
+    .bind(key.collection.as_str())
+    .execute(&mut *connection)
+    .await?;
+    query(
+        "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, created_ms, activated_ms) \
+         SELECT c.collection_ref, 1, $3, 'active', $4, $5, $5 FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+         WHERE t.name = $1 AND c.name = $2 ON CONFLICT DO NOTHING",
+    )
+    .bind(key.tenant.as_str())
+    .bind(key.collection.as_str())
+    .bind(epoch.as_bytes().as_slice())
+    .bind(pipeline)
+    .bind(sql_bigint(now_ms))
+    .execute(&mut *connection)
+    .await?;
+    let record = find_collection(connection, key).await?;
+    record.ok_or_else(|| corrupt_ledger("collections", "a row just written is missing").into())
+}
+
+pub(super) async fn find_collection(
+    connection: &mut PgConnection,
+    key: &CollectionKey,
+) -> Result<Option<CollectionRecord>, PostgresError> {
+    let found = query(select_collections!("WHERE t.name = $1 AND c.name = $2"))
+        .bind(key.tenant.as_str())
+        .bind(key.collection.as_str())
+        .fetch_optional(connection)
+        .await?;
+    found.as_ref().map(collection_from_row).transpose()
+}
+
+pub(super) async fn list_collections(
+    connection: &mut PgConnection,
+) -> Result<Vec<CollectionRecord>, PostgresError> {
+    let found = query(select_collections!("ORDER BY t.name, c.name")).fetch_all(connection).await?;
+    found.iter().map(collection_from_row).collect()
+}
+
+fn collection_from_row(row: &PgRow) -> Result<CollectionRecord, PostgresError> {
+    Ok(CollectionRecord {
+        key: rows::read_collection_key(row)?,
+        pipeline: read_column(row, 2)?,
+        generation: rows::read_u32(row, 3)?,
+        epoch: rows::read_epoch(row, 4)?,
+    })
+}
+
+/// A document of a batch: its collection's number, and its id. Sorts in the order of all.
+type BatchDocument<'s> = (i64, &'s str);
+/// A version to store.
+struct NewVersion<'s> {
+    document_ref: i64,
+    version: Version,
+    submission: &'s Submission,
+}
+
+pub(super) async fn accept_submissions(
+    connection: &mut PgConnection,
+    submissions: &[Submission],
+    now_ms: u64,
+) -> Result<Vec<SubmissionReceipt>, PostgresError> {
+    if submissions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let homes = find_batch_collections(connection, submissions).await?;
+    let home = |submission: &Submission| {
+        let found = homes.get(submission.collection());
+        found.ok_or_else(|| PostgresError::Fault(unknown_collection(submission)))
+    };
+    let mut wanted: Vec<(BatchDocument<'_>, &Submission)> = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        wanted.push(((home(submission)?.0, submission.document_id().as_str()), submission));
+    }
+    let mut histories = insert_new_documents(connection, &wanted).await?;
+    lock_known_documents(connection, &mut histories).await?;
+    read_versions(connection, &wanted, &mut histories).await?;
+
+    let mut receipts = Vec::with_capacity(submissions.len());
+    let mut news = Vec::with_capacity(submissions.len());
+    for (place, submission) in wanted {
+        let history = histories.entry(place).or_default();
+        let (intake, version) = history.take(submission)?;
+        if intake != IntakeDecision::Accepted {
+            receipts.push(SubmissionReceipt { version, intake, task: None });
+            continue;
+        }
+        let document_ref = history
+            .document_ref
+            .ok_or_else(|| corrupt_ledger("documents", "a row just written is missing"))?;
+        news.push(NewVersion { document_ref, version, submission });
+        let task = accepted_task(submission, version, &home(submission)?.1, now_ms);
+        receipts.push(SubmissionReceipt { version, intake, task: Some(task) });
+    }
+    store_versions(connection, &news, &histories, now_ms).await?;
+    Ok(receipts)
+}
+
+fn accepted_task(
+    submission: &Submission,
+    version: Version,
+    home: &CollectionRecord,
+    now_ms: u64,
+) -> IngestTask {
+    IngestTask {
+        key: submission.key(version),
+        generation: home.generation,
+        epoch: home.epoch,
+        content_hash: submission.content_hash(),
+        deletes: submission.deletes(),
+        body_bytes: submission.body().len() as u64,
+        attempt: 0,
+        accepted_ms: now_ms,
+        origin: None,
+    }
+}
+
+fn unknown_collection(submission: &Submission) -> Fault {
+    let name = &submission.collection().collection;
+    Fault::permanent("unknown_collection", format!("collection '{name}' does not exist"))
+}
+
+/// The collections of a batch, with their numbers.
+async fn find_batch_collections(
+    connection: &mut PgConnection,
+    submissions: &[Submission],
+) -> Result<BTreeMap<CollectionKey, (i64, CollectionRecord)>, PostgresError> {
+    let mut keys: Vec<&CollectionKey> = submissions.iter().map(Submission::collection).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let found = query(select_collections!(
+        "JOIN UNNEST($1::text[], $2::text[]) AS k (tenant, collection) ON k.tenant = t.name AND k.collection = c.name"
+    ))
+    .bind(keys.iter().map(|key| key.tenant.as_str()).bind_iter())
+    .bind(keys.iter().map(|key| key.collection.as_str()).bind_iter())
+    .fetch_all(connection)
+    .await?;
+    let home = |row| {
+        let record = collection_from_row(row)?;
+        Ok((record.key.clone(), (read_column(row, 5)?, record)))
+    };
+    found.iter().map(home).collect()
+}
+
+/// Makes the rows of documents that have none and will get a version. Of the others nothing is
+/// known yet.
+async fn insert_new_documents<'s>(
+    connection: &mut PgConnection,
+    wanted: &[(BatchDocument<'s>, &'s Submission)],
+) -> Result<BTreeMap<BatchDocument<'s>, DocumentHistory>, PostgresError> {
+    let mut presumed: BTreeMap<BatchDocument<'s>, DocumentHistory> = BTreeMap::new();
+    for (place, submission) in wanted {
+        presumed.entry(*place).or_default().take(submission)?;
+    }
+    let new = presumed.iter().filter_map(|(place, history)| Some((place, history.latest?)));
+    let made = query(
+        "INSERT INTO documents (collection_ref, document_id, latest_version) \
+         SELECT k.collection_ref, k.document_id, k.version \
+         FROM UNNEST($1::bigint[], $2::text[], $3::bigint[]) AS k (collection_ref, document_id, version) \
+         WHERE NOT EXISTS (SELECT 1 FROM documents d \
+           WHERE d.collection_ref = k.collection_ref AND d.document_id = k.document_id) \
+         ORDER BY k.collection_ref, k.document_id COLLATE \"C\" \
+         ON CONFLICT DO NOTHING RETURNING collection_ref, document_id, document_ref",
+    )
+    .bind(new.clone().map(|(place, _)| place.0).bind_iter())
+    .bind(new.clone().map(|(place, _)| place.1).bind_iter())
+    .bind(new.map(|(_, version)| sql_version(version)).bind_iter())
+    .fetch_all(connection)
+    .await?;
+    let made =
+        made.iter().map(|row| Ok(((read_column(row, 0)?, read_column(row, 1)?), read_column(row, 2)?)));
+    let made: BTreeMap<BatchDocument<'_>, i64> = made.collect::<Result<_, PostgresError>>()?;
+    let history = |(place, presumed): (BatchDocument<'s>, DocumentHistory)| {
+        let document_ref = made.get(&place).copied();
+        let named = document_ref.and(presumed.latest);
+        (place, DocumentHistory { document_ref, named, ..DocumentHistory::default() })
+    };
+    Ok(presumed.into_iter().map(history).collect())
+}
+
+/// Locks the documents that were there, and reads their latest versions.
+async fn lock_known_documents(
+    connection: &mut PgConnection,
+    histories: &mut BTreeMap<BatchDocument<'_>, DocumentHistory>,
+) -> Result<(), PostgresError> {
+    let others = histories.iter().filter(|(_, history)| history.document_ref.is_none());
+    let others: Vec<BatchDocument<'_>> = others.map(|(place, _)| *place).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let locked = query(
+        "SELECT collection_ref, document_id, document_ref, latest_version FROM documents \
+         WHERE document_ref = ANY (ARRAY ( \
+           SELECT d.document_ref FROM UNNEST($1::bigint[], $2::text[]) AS k (collection_ref, document_id) \
+           CROSS JOIN LATERAL (SELECT document_ref FROM documents \
+             WHERE collection_ref = k.collection_ref AND document_id = k.document_id LIMIT 1) d)) \
+         ORDER BY document_ref FOR NO KEY UPDATE",
+    )
+    .bind(others.iter().map(|place| place.0).bind_iter())
+    .bind(others.iter().map(|place| place.1).bind_iter())
+    .fetch_all(connection)
+    .await?;
+    let locked = locked.iter().map(|row| {
+        Ok((
+            (read_column(row, 0)?, read_column(row, 1)?),
+            (read_column(row, 2)?, rows::read_version(row, 3)?),
+        ))
+    });
+    let locked: BTreeMap<BatchDocument<'_>, (i64, Version)> = locked.collect::<Result<_, PostgresError>>()?;
+    for (place, history) in histories {
+        if let Some((document_ref, latest)) = locked.get(place) {
+            history.document_ref = Some(*document_ref);
+            (history.named, history.latest) = (Some(*latest), Some(*latest));
+        }
+    }
+    Ok(())
+}
+
+/// Reads of the locked documents what the decisions need: a statement of its own, so that it
+/// sees what was committed before the locks were had.
+async fn read_versions<'s>(
+    connection: &mut PgConnection,
+    wanted: &[(BatchDocument<'s>, &'s Submission)],
+    histories: &mut BTreeMap<BatchDocument<'s>, DocumentHistory>,
+) -> Result<(), PostgresError> {
+    let mut documents: BTreeMap<i64, BatchDocument<'s>> = BTreeMap::new();
+    let mut asked: Vec<(i64, i64)> = Vec::new();
+    for (place, submission) in wanted {
+        let Some(history) = histories.get(place) else { continue };
+        let (Some(document_ref), Some(latest)) = (history.document_ref, history.latest) else { continue };
+        if documents.insert(document_ref, *place).is_none() {
+            asked.push((document_ref, sql_version(latest)));
+        }
+        asked.extend(submission.version().map(|version| (document_ref, sql_version(version))));
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let found = query(
+        "SELECT v.document_ref, v.version, v.content_hash, v.state \
+         FROM UNNEST($1::bigint[], $2::bigint[]) AS k (document_ref, version) \
+         JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version",
+    )
+    .bind(asked.iter().map(|(document_ref, _)| *document_ref).bind_iter())
+    .bind(asked.iter().map(|(_, version)| *version).bind_iter())
+    .fetch_all(connection)
+    .await?;
+    for row in &found {
+        let place = documents.get(&read_column(row, 0)?);
+        if let Some(history) = place.and_then(|place| histories.get_mut(place)) {
+            let stored = (rows::read_content_hash(row, 2)?, rows::read_state(row, 3)?);
+            history.versions.insert(rows::read_version(row, 1)?, stored);
+        }
+    }
+    Ok(())
+}
+
+async fn store_versions(
+    connection: &mut PgConnection,
+    news: &[NewVersion<'_>],
+    histories: &BTreeMap<BatchDocument<'_>, DocumentHistory>,
+    now_ms: u64,
+) -> Result<(), PostgresError> {
+    if news.is_empty() {
+        return Ok(());
+    }
+    let moved = histories.values().filter(|history| history.latest != history.named);
+    let moved = moved.filter_map(|history| Some((history.document_ref?, history.latest?)));
+    query(
+        "WITH news AS MATERIALIZED (SELECT * \
+           FROM UNNEST($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::boolean[]) \
+           AS news (document_ref, version, content_hash, body_bytes, deletes)), \
+         moved AS (UPDATE documents d SET latest_version = m.version \
+           FROM UNNEST($6::bigint[], $7::bigint[]) AS m (document_ref, version) \
+           WHERE d.document_ref = m.document_ref), \
+         waiting AS (INSERT INTO in_flight (document_ref, version, accepted_ms, published) \
+           SELECT document_ref, version, $8, false FROM news) \
+         INSERT INTO versions \
+           (document_ref, version, content_hash, body_bytes, deletes, state, accepted_ms, updated_ms) \
+         SELECT document_ref, version, content_hash, body_bytes, deletes, 0, $8, $8 FROM news",
+    )
+    .bind(news.iter().map(|news| news.document_ref).bind_iter())
+    .bind(news.iter().map(|news| sql_version(news.version)).bind_iter())
+    .bind(news.iter().map(|news| *news.submission.content_hash().as_bytes()).bind_iter())
+    .bind(news.iter().map(|news| sql_bigint(news.submission.body().len() as u64)).bind_iter())
+    .bind(news.iter().map(|news| news.submission.deletes()).bind_iter())
+    .bind(moved.clone().map(|(document_ref, _)| document_ref).bind_iter())
+    .bind(moved.map(|(_, version)| sql_version(version)).bind_iter())
+    .bind(sql_bigint(now_ms))
+    .execute(&mut *connection)
+    .await?;
+    store_bodies(connection, news).await
+}
+
+async fn store_bodies(connection: &mut PgConnection, news: &[NewVersion<'_>]) -> Result<(), PostgresError> {
+    let mut bodies = Vec::with_capacity(news.len());
+    for one in news.iter().filter(|news| !news.submission.deletes()) {
+        let description = serde_json::to_string(one.submission.description())
+            .map_err(|error| corrupt_ledger("description", &error.to_string()))?;
+        bodies.push((one, description));
+    }
+    let weight =
+        |(one, description): &(&NewVersion<'_>, String)| one.submission.body().len() + description.len();
+    for run in rows::split_by_bytes(&bodies, STATEMENT_BYTES_MAX, weight) {
+        // Set-returning functions in the target list go row by row; in FROM they would be
+        // collected first.
+        query(
+            "INSERT INTO bodies (document_ref, version, description, body) \
+             SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::bytea[])",
+        )
+        .bind(run.iter().map(|(one, _)| one.document_ref).bind_iter())
+        .bind(run.iter().map(|(one, _)| sql_version(one.version)).bind_iter())
+        .bind(run.iter().map(|(_, description)| description.as_str()).bind_iter())
+        .bind(run.iter().map(|(one, _)| one.submission.body().as_ref()).bind_iter())
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! The ledger port on Postgres: each call is one transaction, or one statement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+
+use super::{
+    PostgresConfig, PostgresDatabase, PostgresSharedStates, change_log, claims, embedding_cache, endings,
+    intake, leases, stages, version_queries,
+};
+use contexture_core::domain::chunk::ChunkSpan;
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{
+    CollectionKey, DocumentId, EmbeddingKey, Epoch, GenerationNumber, VersionKey,
+};
+use contexture_core::domain::task::{IngestStage, IngestTask};
+use contexture_core::fault::Fault;
+use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::ledger::{
+    ChangeLogEntry, CollectionRecord, DeadLetter, DeadLetterFilter, Ledger, StoredBody, SubmissionReceipt,
+    UnsweptVersion, VersionCounts, VersionOutcome, VersionRecord,
+};
+
+/// A handle on the ledger in a Postgres schema; its clones share connections, leases and claims.
+#[derive(Clone)]
+pub struct PostgresLedger {
+    database: PostgresDatabase,
+    clock: Arc<dyn WallClock>,
+    /// What leases and claims are held under.
+    holder: String,
+    cache_bytes_max: u64,
+}
+
+impl PostgresLedger {
+    /// Connects and brings the schema up to date; stamps by `clock`.
+    pub async fn connect(config: &PostgresConfig, clock: Arc<dyn WallClock>) -> Result<Self, Fault> {
+        let database = PostgresDatabase::connect(config).await?;
+        let holder = database.run((), |(), db| leases::create_holder_id(db).boxed()).await?;
+        Ok(Self { database, clock, holder, cache_bytes_max: config.cache_bytes_max })
+    }
+
+    pub(super) fn database(&self) -> &PostgresDatabase {
+        &self.database
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// The states that processes share beside this ledger.
+    pub fn states(&self) -> PostgresSharedStates {
+        PostgresSharedStates(self.database.clone())
+    }
+}
+
+#[async_trait]
+impl Ledger for PostgresLedger {
+    async fn ensure_collection(
+        &self,
+        key: &CollectionKey,
+        pipeline: &str,
+        epoch: Epoch,
+    ) -> Result<CollectionRecord, Fault> {
+        let now_ms = self.clock.now_ms();
+        self.database
+            .write((key, pipeline, epoch, now_ms), |(key, pipeline, epoch, now_ms), db| {
+                intake::ensure_collection(db, key, pipeline, *epoch, *now_ms).boxed()
+            })
+            .await
+    }
+
+    async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
+        self.database.run(key, |key, db| intake::find_collection(db, key).boxed()).await
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
+        self.database.run((), |(), db| intake::list_collections(db).boxed()).await
+    }
+
+    async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Fault> {
+        let now_ms = self.clock.now_ms();
+        self.database
+            .write((&submissions, now_ms), |(submissions, now_ms), db| {
+                intake::accept_submissions(db, submissions, *now_ms).boxed()
+            })
+            .await
+    }
+
+    async fn mark_published(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.database.write(keys, |keys, db| stages::mark_published(db, keys).boxed()).await
+    }
+
+    async fn unpublished(&self, limit: usize) -> Result<Vec<IngestTask>, Fault> {
+        self.database.run(limit, |limit, db| stages::read_unpublished_tasks(db, *limit).boxed()).await
+    }
+
+    async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(IngestStage, IngestTask)>, Fault> {
+        self.database
+            .run((before_ms, limit), |(before_ms, limit), db| {
+                stages::read_stuck_tasks(db, *before_ms, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database.run(keys, |keys, db| stages::read_bodies(db, keys).boxed()).await
+    }
+
+    async fn store_spans(
+        &self,
+        generation: GenerationNumber,
+        spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
+    ) -> Result<(), Fault> {
+        if spans.is_empty() {
+            return Ok(());
+        }
+        let now_ms = self.clock.now_ms();
+        self.database
+            .write((generation, &spans, now_ms), |(generation, spans, now_ms), db| {
+                stages::store_spans(db, *generation, spans, *now_ms).boxed()
+            })
+            .await
+    }
+
+    async fn spans(
+        &self,
+        generation: GenerationNumber,
+        keys: &[VersionKey],
+    ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database
+            .run((generation, keys), |(generation, keys), db| {
+                stages::read_spans(db, *generation, keys).boxed()
+            })
+            .await
+    }
+
+    async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let now_ms = self.clock.now_ms();
+        self.database
+            .write((keys, now_ms), |(keys, now_ms), db| stages::mark_embedded(db, keys, *now_ms).boxed())
+            .await
+    }
+
+    async fn finish(&self, endings: Vec<(VersionKey, VersionOutcome)>) -> Result<(), Fault> {
+        if endings.is_empty() {
+            return Ok(());
+        }
+        let now_ms = self.clock.now_ms();
+        self.database
+            .write((&endings, now_ms), |(endings, now_ms), db| {
+                endings::finish_versions(db, endings, *now_ms).boxed()
+            })
+            .await
+    }
+
+    async fn changes(
+        &self,
+        collection: &CollectionKey,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<ChangeLogEntry>, Fault> {
+        self.database
+            .run((collection, after, limit), |(collection, after, limit), db| {
+                change_log::read_changes(db, collection, *after, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<UnsweptVersion>, Fault> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database.run(documents, |documents, db| endings::read_losers(db, documents).boxed()).await
+    }
+
+    async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
+        self.database.run(limit, |limit, db| endings::read_unswept_documents(db, *limit).boxed()).await
+    }
+
+    async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.database.write(keys, |keys, db| endings::mark_swept(db, keys).boxed()).await
+    }
+
+    async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
+        if self.cache_bytes_max == 0 || keys.is_empty() {
+            return Ok(vec![None; keys.len()]);
+        }
+        let now_ms = self.clock.now_ms();
+        let embedding_cache::PostgresCacheLookup { vectors, stale } = self
+            .database
+            .run((keys, now_ms), |(keys, now_ms), db| {
+                embedding_cache::read_cached_vectors(db, keys, *now_ms).boxed()
+            })
+            .await?;
+        if !stale.is_empty() {
+            self.database
+                .run((&stale, now_ms), |(stale, now_ms), db| {
+                    embedding_cache::mark_entries_used(db, stale, *now_ms).boxed()
+                })
+                .await?;
+        }
+        Ok(vectors)
+    }
+
+    async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault> {
+        if vectors.is_empty() {
+            return Ok(());
+        }
+        let (bytes_max, now_ms) = (self.cache_bytes_max, self.clock.now_ms());
+        self.database
+            .write((&vectors, bytes_max, now_ms), |(vectors, bytes_max, now_ms), db| {
+                embedding_cache::cache_vectors(db, vectors, *bytes_max, *now_ms).boxed()
+            })
+            .await
+    }
+
+    async fn claim_texts(&self, keys: &[EmbeddingKey], ttl: Duration) -> Result<Vec<bool>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database
+            .run((keys, &self.holder, ttl), |(keys, holder, ttl), db| {
+                claims::claim_texts(db, keys, holder, *ttl).boxed()
+            })
+            .await
+    }
+
+    async fn release_texts(&self, keys: &[EmbeddingKey]) -> Result<(), Fault> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.database
+            .run((keys, &self.holder), |(keys, holder), db| claims::release_claims(db, keys, holder).boxed())
+            .await
+    }
+
+    async fn forget_claims(&self, ended: Duration) -> Result<u64, Fault> {
+        self.database.run(ended, |ended, db| claims::delete_ended_claims(db, *ended).boxed()).await
+    }
+
+    async fn history(
+        &self,
+        collection: &CollectionKey,
+        document_id: &DocumentId,
+    ) -> Result<Vec<VersionRecord>, Fault> {
+        self.database
+            .run((collection, document_id), |(collection, document_id), db| {
+                version_queries::read_history(db, collection, document_id).boxed()
+            })
+            .await
+    }
+
+    async fn counts(&self, collection: &CollectionKey) -> Result<VersionCounts, Fault> {
+        self.database
+            .write(collection, |collection, db| version_queries::read_counts(db, collection).boxed())
+            .await
+    }
+
+    async fn dead(&self, filter: &DeadLetterFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault> {
+        self.database
+            .run((filter, limit), |(filter, limit), db| {
+                endings::read_dead_letters(db, filter, *limit).boxed()
+            })
+            .await
+    }
+
+    async fn replay(&self, ids: &[u64]) -> Result<Vec<IngestTask>, Fault> {
+        let now_ms = self.clock.now_ms();
+        self.database
+            .write((ids, now_ms), |(ids, now_ms), db| endings::replay_dead_letters(db, ids, *now_ms).boxed())
+            .await
+    }
+
+    async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
+        self.database.write(ids, |ids, db| endings::drop_dead_letters(db, ids).boxed()).await
+    }
+
+    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        self.database
+            .run((role, &self.holder, ttl), |(role, holder, ttl), db| {
+                leases::acquire_lease(db, role, holder, *ttl).boxed()
+            })
+            .await
+    }
+
+    async fn resign(&self, role: &str) -> Result<(), Fault> {
+        self.database
+            .run((role, &self.holder), |(role, holder), db| leases::release_lease(db, role, holder).boxed())
+            .await
+    }
+}

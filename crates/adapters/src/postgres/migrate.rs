@@ -1,0 +1,93 @@
+//! Brings the schema up to date: all of it in one transaction, by one process at a time.
+//!
+//! Many processes may start at once: the first holds an advisory lock named after the schema,
+//! the others wait and find the work done. A schema that exists and is current needs no right
+//! to create anything.
+
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_scalar};
+
+use super::PostgresError;
+use contexture_core::domain::ids::FieldHasher;
+use contexture_core::fault::Fault;
+
+/// The migrations, in order; the table `migrations` says which a schema has seen.
+const MIGRATIONS: [&str; 5] = [
+    include_str!("migrations/0001_ledger.sql"),
+    include_str!("migrations/0002_log.sql"),
+    include_str!("migrations/0003_states.sql"),
+    include_str!("migrations/0004_generations.sql"),
+    include_str!("migrations/0005_claim_holders.sql"),
+];
+/// How long to wait for another process, and how long one statement may take.
+pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// `schema` is a checked name.
+pub(super) async fn apply_migrations(
+    connection: &mut PgConnection,
+    schema: &str,
+) -> Result<(), PostgresError> {
+    let mut transaction = connection.begin().await?;
+    query("SELECT set_config('statement_timeout', $1, true)")
+        .bind(MIGRATION_TIMEOUT.as_millis().to_string())
+        .execute(&mut *transaction)
+        .await?;
+    query("SELECT pg_advisory_xact_lock($1)")
+        .bind(advisory_lock_number(schema))
+        .execute(&mut *transaction)
+        .await?;
+    let seen = ensure_schema_version(&mut transaction, schema).await?;
+    if seen > MIGRATIONS.len() {
+        return Err(schema_too_new(seen).into());
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(seen) {
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        query("INSERT INTO migrations (number) VALUES ($1)")
+            .bind(i32::try_from(index + 1).unwrap_or(i32::MAX))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// How many migrations the schema has seen; makes what is needed to remember them.
+async fn ensure_schema_version(connection: &mut PgConnection, schema: &str) -> Result<usize, PostgresError> {
+    let exists: bool =
+        query_scalar("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1)")
+            .bind(schema)
+            .fetch_one(&mut *connection)
+            .await?;
+    if !exists {
+        query(AssertSqlSafe(format!("CREATE SCHEMA \"{schema}\""))).execute(&mut *connection).await?;
+    }
+    let started: bool =
+        query_scalar("SELECT to_regclass('migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
+    if !started {
+        query(
+            "CREATE TABLE migrations \
+             (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    let highest: i32 =
+        query_scalar("SELECT COALESCE(MAX(number), 0) FROM migrations").fetch_one(&mut *connection).await?;
+    Ok(usize::try_from(highest).unwrap_or(usize::MAX))
+}
+
+fn schema_too_new(seen: usize) -> Fault {
+    Fault::permanent(
+        "ledger_too_new",
+        format!("the ledger has schema {seen}, this program knows {}; use a newer program", MIGRATIONS.len()),
+    )
+}
+
+/// Advisory locks are numbers: ours is the start of a hash, so that no other program's is near.
+fn advisory_lock_number(schema: &str) -> i64 {
+    let hash = FieldHasher::new("contexture postgres migration lock").field(schema.as_bytes()).finish();
+    let mut number = [0_u8; 8];
+    number.copy_from_slice(&hash[..8]);
+    i64::from_le_bytes(number)
+}

@@ -1,0 +1,266 @@
+//! How domain types stand in columns, and how a batch of versions is addressed.
+//!
+//! A batch goes to the server as one array per column. `known_keys!` opens a statement with the
+//! table `keys`: for each version asked for its place in the batch, its document's number and
+//! its collection's active generation; unknown documents are left out. A writing call first
+//! turns keys into [`VersionRef`]s by [`lock_documents`].
+//!
+//! `LATERAL … LIMIT 1` fixes the way of a join: from the keys to the row, by the index. Without
+//! statistics the planner may think a collection has few documents, and walk all of them.
+
+use sqlx::postgres::{PgArguments, PgBindIterExt, PgRow};
+use sqlx::query::Query;
+use sqlx::{Decode, PgConnection, Postgres, Row, Type, query};
+
+use super::PostgresError;
+use contexture_core::domain::document::DocumentDescription;
+use contexture_core::domain::ids::{
+    CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
+};
+use contexture_core::domain::task::{IngestStage, IngestTask};
+use contexture_core::fault::{Fault, Refusal};
+use contexture_core::ports::ledger::VersionState;
+
+/// The table `keys`, for the binds of [`bind_version_keys`].
+macro_rules! known_keys {
+    ($($rest:literal),+) => {
+        concat!(
+            "WITH keys AS MATERIALIZED (SELECT k.place, d.document_ref, k.version, c.active_generation \
+             FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY \
+               AS k (tenant, collection, document_id, version, place) \
+             CROSS JOIN LATERAL (SELECT c.collection_ref, c.active_generation \
+               FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \
+               WHERE t.name = k.tenant AND c.name = k.collection LIMIT 1) c \
+             CROSS JOIN LATERAL (SELECT document_ref FROM documents \
+               WHERE collection_ref = c.collection_ref AND document_id = k.document_id LIMIT 1) d) ",
+            $($rest),+
+        )
+    };
+}
+
+/// Joins each row of versions `v` with its document `d` and its collection's `home`.
+macro_rules! home_of_version {
+    () => {
+        "CROSS JOIN LATERAL (SELECT collection_ref, document_id FROM documents \
+           WHERE document_ref = v.document_ref LIMIT 1) d \
+         CROSS JOIN LATERAL (SELECT t.name AS tenant, c.name AS collection, c.active_generation, g.epoch \
+           FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+           JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation \
+           WHERE c.collection_ref = d.collection_ref LIMIT 1) home "
+    };
+}
+
+/// Selects what [`read_task`] reads from versions `v`, for a given `FROM`.
+macro_rules! select_tasks {
+    ($from:literal, $rest:literal) => {
+        concat!(
+            "SELECT home.tenant, home.collection, d.document_id, v.version, v.content_hash, v.deletes, \
+             v.accepted_ms, home.active_generation, home.epoch, v.state, v.body_bytes FROM ",
+            $from,
+            " ",
+            $crate::postgres::rows::home_of_version!(),
+            $rest
+        )
+    };
+}
+
+pub(super) use {home_of_version, known_keys, select_tasks};
+
+/// A version by numbers: its document's, and its own.
+pub(super) type VersionRef = (i64, i64);
+
+/// Binds $1 to $4 of `known_keys!`.
+pub(super) fn bind_version_keys<'k>(
+    sql: &'static str,
+    keys: impl Iterator<Item = &'k VersionKey> + Clone,
+) -> Query<'static, Postgres, PgArguments> {
+    query(sql)
+        .bind(keys.clone().map(|key| key.tenant.as_str()).bind_iter())
+        .bind(keys.clone().map(|key| key.collection.as_str()).bind_iter())
+        .bind(keys.clone().map(|key| key.document_id.as_str()).bind_iter())
+        .bind(keys.map(|key| sql_version(key.version)).bind_iter())
+}
+
+/// Locks the documents of these versions until the transaction ends, in the order of all. The
+/// versions by numbers, in order; none where a document is unknown.
+pub(super) async fn lock_documents<'k>(
+    connection: &mut PgConnection,
+    keys: impl Iterator<Item = &'k VersionKey> + Clone,
+) -> Result<Vec<Option<VersionRef>>, PostgresError> {
+    let sql = known_keys!(
+        ", locked AS MATERIALIZED (SELECT document_ref FROM documents \
+           WHERE document_ref = ANY (ARRAY (SELECT document_ref FROM keys)) \
+           ORDER BY document_ref FOR NO KEY UPDATE) \
+         SELECT place, document_ref, version FROM keys WHERE (SELECT COUNT(*) FROM locked) > 0"
+    );
+    let mut numbers = vec![None; keys.clone().count()];
+    for row in bind_version_keys(sql, keys).fetch_all(connection).await? {
+        *batch_slot(&mut numbers, &row)? = Some((read_column(&row, 1)?, read_column(&row, 2)?));
+    }
+    Ok(numbers)
+}
+
+/// Binds versions by numbers as two arrays.
+pub(super) fn bind_version_refs<'n>(
+    sql: &'static str,
+    numbers: impl Iterator<Item = &'n VersionRef> + Clone,
+) -> Query<'static, Postgres, PgArguments> {
+    query(sql)
+        .bind(numbers.clone().map(|(document_ref, _)| *document_ref).bind_iter())
+        .bind(numbers.map(|(_, version)| *version).bind_iter())
+}
+
+/// The slot of a batch that a row with its place in column 0 belongs to.
+pub(super) fn batch_slot<'s, T>(slots: &'s mut [T], row: &PgRow) -> Result<&'s mut T, PostgresError> {
+    let place: i64 = read_column(row, 0)?;
+    let slot = usize::try_from(place - 1).ok().and_then(|place| slots.get_mut(place));
+    slot.ok_or_else(|| corrupt_ledger("place", "not of this batch").into())
+}
+
+/// Cuts items into runs of at most `bytes_max`, by what each weighs; a heavier one goes alone.
+pub(super) fn split_by_bytes<T>(
+    mut items: &[T],
+    bytes_max: usize,
+    bytes_of: impl Fn(&T) -> usize,
+) -> Vec<&[T]> {
+    let mut runs = Vec::new();
+    while !items.is_empty() {
+        let mut bytes = 0;
+        let within = items.iter().take_while(|item| {
+            bytes += bytes_of(item);
+            bytes <= bytes_max
+        });
+        let (run, rest) = items.split_at(within.count().max(1));
+        runs.push(run);
+        items = rest;
+    }
+    runs
+}
+
+pub(super) fn state_to_number(state: VersionState) -> i16 {
+    match state {
+        VersionState::Accepted => 0,
+        VersionState::Chunked => 1,
+        VersionState::Embedded => 2,
+        VersionState::Visible => 3,
+        VersionState::Superseded => 4,
+        VersionState::Dead => 5,
+    }
+}
+
+pub(super) fn read_state(row: &PgRow, index: usize) -> Result<VersionState, PostgresError> {
+    Ok(match read_column::<i16>(row, index)? {
+        0 => VersionState::Accepted,
+        1 => VersionState::Chunked,
+        2 => VersionState::Embedded,
+        3 => VersionState::Visible,
+        4 => VersionState::Superseded,
+        5 => VersionState::Dead,
+        other => return Err(corrupt_ledger("versions.state", &other.to_string()).into()),
+    })
+}
+
+/// The stage a version in this state waits for.
+pub(super) fn waiting_stage(state: VersionState, deletes: bool) -> IngestStage {
+    match state {
+        VersionState::Accepted if !deletes => IngestStage::Chunk,
+        VersionState::Chunked => IngestStage::Embed,
+        _ => IngestStage::Index,
+    }
+}
+
+/// Reads a row of `select_tasks!`.
+pub(super) fn read_task(row: &PgRow) -> Result<(IngestTask, VersionState), PostgresError> {
+    let task = IngestTask {
+        key: read_version_key(row)?,
+        generation: read_u32(row, 7)?,
+        epoch: read_epoch(row, 8)?,
+        content_hash: read_content_hash(row, 4)?,
+        deletes: read_column(row, 5)?,
+        body_bytes: read_u64(row, 10)?,
+        attempt: 0,
+        accepted_ms: read_u64(row, 6)?,
+        origin: None,
+    };
+    Ok((task, read_state(row, 9)?))
+}
+
+/// Reads tenant, collection, document and version from the first four columns.
+pub(super) fn read_version_key(row: &PgRow) -> Result<VersionKey, PostgresError> {
+    let CollectionKey { tenant, collection } = read_collection_key(row)?;
+    Ok(VersionKey { tenant, collection, document_id: read_document_id(row)?, version: read_version(row, 3)? })
+}
+
+/// Reads tenant and collection from the first two columns.
+pub(super) fn read_collection_key(row: &PgRow) -> Result<CollectionKey, PostgresError> {
+    Ok(CollectionKey {
+        tenant: require_valid(TenantId::new(read_column(row, 0)?))?,
+        collection: require_valid(CollectionId::new(read_column(row, 1)?))?,
+    })
+}
+
+/// Reads a document id from the third column.
+pub(super) fn read_document_id(row: &PgRow) -> Result<DocumentId, PostgresError> {
+    require_valid(DocumentId::new(read_column(row, 2)?))
+}
+
+pub(super) fn read_version(row: &PgRow, index: usize) -> Result<Version, PostgresError> {
+    require_valid(Version::new(read_u64(row, index)?))
+}
+
+pub(super) fn read_content_hash(row: &PgRow, index: usize) -> Result<ContentHash, PostgresError> {
+    let hash = ContentHash::from_slice(read_column(row, index)?);
+    hash.ok_or_else(|| corrupt_ledger("versions.content_hash", "not 32 bytes").into())
+}
+
+pub(super) fn read_epoch(row: &PgRow, index: usize) -> Result<Epoch, PostgresError> {
+    Epoch::from_slice(read_column(row, index)?)
+        .ok_or_else(|| corrupt_ledger("generations.epoch", "not 32 bytes").into())
+}
+
+pub(super) fn parse_description(json: &str) -> Result<DocumentDescription, PostgresError> {
+    serde_json::from_str(json)
+        .map_err(|error| corrupt_ledger("bodies.description", &error.to_string()).into())
+}
+
+pub(super) fn read_column<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
+    row: &'r PgRow,
+    index: usize,
+) -> Result<T, PostgresError> {
+    row.try_get(index).map_err(PostgresError::Sql)
+}
+
+/// A `bigint` that is never negative.
+pub(super) fn read_u64(row: &PgRow, index: usize) -> Result<u64, PostgresError> {
+    let number: i64 = read_column(row, index)?;
+    u64::try_from(number).map_err(|_| corrupt_ledger("a number", "negative").into())
+}
+
+/// An `integer` that is never negative.
+pub(super) fn read_u32(row: &PgRow, index: usize) -> Result<u32, PostgresError> {
+    let number: i32 = read_column(row, index)?;
+    u32::try_from(number).map_err(|_| corrupt_ledger("a number", "negative").into())
+}
+
+pub(super) fn require_valid<T>(checked: Result<T, Refusal>) -> Result<T, PostgresError> {
+    checked.map_err(|refusal| corrupt_ledger(refusal.code, &refusal.message).into())
+}
+
+pub(super) fn corrupt_ledger(column: &str, detail: &str) -> Fault {
+    Fault::permanent("ledger_corrupt", format!("{column}: {detail}"))
+}
+
+/// A version as the server stores it; [`Version`] never exceeds the signed range.
+pub(super) fn sql_version(version: Version) -> i64 {
+    sql_bigint(version.get())
+}
+
+/// A number as the server stores it; times and limits far beyond its range become its end.
+pub(super) fn sql_bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The server stores no NUL in text.
+pub(super) fn sql_text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,93 @@
+//! What is sent to a `/rerank`, and how its answer is read.
+//!
+//! Sources: Cohere's API v2 and vLLM's `RerankRequest` for [`RerankApi::Results`]; the OpenAPI file
+//! of text-embeddings-inference 1.x for [`RerankApi::Tei`]. Nothing of an answer is quoted.
+
+use serde::{Deserialize, Serialize};
+
+use super::RerankApi;
+use contexture_core::fault::Fault;
+
+#[derive(Serialize)]
+struct ResultsRerankRequest<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    model: &'a str,
+    query: &'a str,
+    documents: &'a [String],
+    top_n: usize,
+}
+
+#[derive(Serialize)]
+struct TeiRerankRequest<'a> {
+    query: &'a str,
+    texts: &'a [String],
+    raw_scores: bool,
+    truncate: bool,
+}
+
+/// Both forms of answer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RerankResponse {
+    Results { results: Vec<RerankScoreEntry> },
+    List(Vec<RerankScoreEntry>),
+}
+
+#[derive(Deserialize)]
+struct RerankScoreEntry {
+    index: usize,
+    #[serde(alias = "score")]
+    relevance_score: f32,
+}
+
+/// The body of a call.
+pub(super) fn build_request(
+    shape: RerankApi,
+    model: &str,
+    question: &str,
+    texts: &[String],
+) -> Result<Vec<u8>, Fault> {
+    let encoded = match shape {
+        RerankApi::Results => serde_json::to_vec(&ResultsRerankRequest {
+            model,
+            query: question,
+            documents: texts,
+            top_n: texts.len(),
+        }),
+        RerankApi::Tei => serde_json::to_vec(&TeiRerankRequest {
+            query: question,
+            texts,
+            raw_scores: false,
+            truncate: true,
+        }),
+    };
+    encoded.map_err(Fault::transient)
+}
+
+/// The scores of an answer by the order of the texts; else why it is not believed, in words that
+/// continue "the answer".
+pub(super) fn read_scores(answer: &[u8], texts: usize) -> Result<Vec<f32>, String> {
+    let entries = match serde_json::from_slice(answer) {
+        Ok(RerankResponse::Results { results }) => results,
+        Ok(RerankResponse::List(list)) => list,
+        Err(error) if error.is_syntax() || error.is_eof() => return Err("is not JSON".to_owned()),
+        Err(_) => return Err("is no list of indexes and finite scores".to_owned()),
+    };
+    if entries.len() != texts {
+        return Err(format!("scores {} texts of {texts}", entries.len()));
+    }
+    let mut scores = vec![None; texts];
+    for RerankScoreEntry { index, relevance_score } in entries {
+        let Some(place) = scores.get_mut(index) else {
+            return Err(format!("scores text {index} of {texts}"));
+        };
+        if !relevance_score.is_finite() {
+            return Err(format!("scores text {index} with no finite number"));
+        }
+        if place.replace(relevance_score).is_some() {
+            return Err(format!("scores text {index} twice"));
+        }
+    }
+    // As many as there are texts, in range and none twice: so none is missing.
+    Ok(scores.into_iter().flatten().collect())
+}

@@ -1,0 +1,154 @@
+//! What a builder reads and writes of a generation.
+
+use rusqlite::{Connection, params};
+
+use super::rows::{self, DocumentRefLookup, corrupt_ledger, find_collection_ref, sql_version};
+use super::sql_fault;
+use contexture_core::domain::chunk::ChunkSpan;
+use contexture_core::domain::ids::{CollectionKey, Epoch, GenerationNumber, VersionKey};
+use contexture_core::fault::{FailureReason, Fault};
+use contexture_core::ports::generations::{GenerationBuildFailure, UnpreparedVersions};
+use contexture_core::ports::ledger::ChangeLogEntry;
+
+/// What a version of a generation must not be, to be prepared for it: prepared, or failed.
+const NEITHER_PREPARED_NOR_FAILED: &str = "NOT EXISTS (SELECT 1 FROM spans s WHERE s.document_ref = v.document_ref \
+       AND s.version = v.version AND s.generation = ?3) \
+     AND NOT EXISTS (SELECT 1 FROM build_failures f WHERE f.collection_ref = d.collection_ref \
+       AND f.generation = ?3 AND f.document_ref = v.document_ref AND f.version = v.version)";
+
+pub(super) fn read_unprepared(
+    connection: &Connection,
+    key: &CollectionKey,
+    generation: GenerationNumber,
+    after: u64,
+    limit: usize,
+) -> Result<UnpreparedVersions, Fault> {
+    let none = UnpreparedVersions { changes: Vec::new(), end: after };
+    let Some(number) = find_collection_ref(connection, key)? else { return Ok(none) };
+    // First the end: what comes later stands behind it, in the log, too.
+    let (end, epoch): (u64, Vec<u8>) = connection
+        .prepare_cached(
+            "SELECT c.log_position, g.epoch FROM collections c JOIN generations g \
+             ON g.collection_ref = c.collection_ref AND g.generation = ?2 WHERE c.collection_ref = ?1",
+        )
+        .and_then(|mut end| end.query_row(params![number, generation], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(sql_fault)?;
+    let epoch = rows::parse_fingerprint(&epoch, Epoch::from_slice, "generations.epoch")?;
+    let sql = format!(
+        "SELECT {}, d.log_position FROM {} WHERE d.collection_ref = ?1 AND d.log_position > ?2 \
+         AND v.state = 3 AND v.deletes = 0 AND {NEITHER_PREPARED_NOR_FAILED} ORDER BY d.log_position LIMIT ?4",
+        rows::TASK_COLUMNS,
+        rows::TASK_JOINS
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found = statement.query(params![number, after, generation, limit]).map_err(sql_fault)?;
+    let mut changes = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        let mut task = rows::read_task(row)?.0;
+        (task.generation, task.epoch) = (generation, epoch);
+        changes.push(ChangeLogEntry { position: rows::read_column(row, 11)?, task });
+    }
+    Ok(UnpreparedVersions { changes, end })
+}
+
+pub(super) fn store_prepared(
+    connection: &Connection,
+    generation: GenerationNumber,
+    all: &[(VersionKey, Vec<ChunkSpan>)],
+) -> Result<Vec<bool>, Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    let mut stored = Vec::with_capacity(all.len());
+    for (key, spans) in all {
+        let Some(document_ref) = documents.of(key)? else {
+            stored.push(false);
+            continue;
+        };
+        let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
+        let written = connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
+                 SELECT v.document_ref, v.version, g.generation, ?4, ?5 FROM versions v \
+                 JOIN documents d ON d.document_ref = v.document_ref \
+                 JOIN generations g ON g.collection_ref = d.collection_ref AND g.generation = ?3 \
+                   AND g.state <> 'dropped' \
+                 WHERE v.document_ref = ?1 AND v.version = ?2 AND v.state = 3",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![document_ref, sql_version(key.version), generation, spans.len(), json])
+            })
+            .map_err(sql_fault)?;
+        stored.push(written > 0);
+    }
+    Ok(stored)
+}
+
+pub(super) fn store_failures(
+    connection: &Connection,
+    generation: GenerationNumber,
+    failures: &[GenerationBuildFailure],
+) -> Result<(), Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    for GenerationBuildFailure { key, reason } in failures {
+        let (Some(document_ref), Some(collection)) = (documents.of(key)?, documents.collection_of(key)?)
+        else {
+            continue;
+        };
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO build_failures (collection_ref, generation, document_ref, version, code, detail) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )
+            .and_then(|mut insert| {
+                let version = sql_version(key.version);
+                insert.execute(params![collection, generation, document_ref, version, reason.code, reason.detail])
+            })
+            .map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_failures(
+    connection: &Connection,
+    key: &CollectionKey,
+    generation: GenerationNumber,
+    limit: usize,
+) -> Result<Vec<GenerationBuildFailure>, Fault> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT t.name, c.name, d.document_id, f.version, f.code, f.detail FROM build_failures f \
+             JOIN versions v ON v.document_ref = f.document_ref AND v.version = f.version AND v.state = 3 \
+             JOIN documents d ON d.document_ref = f.document_ref \
+             JOIN collections c ON c.collection_ref = d.collection_ref \
+             JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+             WHERE t.name = ?1 AND c.name = ?2 AND f.collection_ref = c.collection_ref AND f.generation = ?3 \
+             ORDER BY d.document_id LIMIT ?4",
+        )
+        .map_err(sql_fault)?;
+    let mut found = statement
+        .query(params![key.tenant.as_str(), key.collection.as_str(), generation, limit])
+        .map_err(sql_fault)?;
+    let mut failures = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        let reason = FailureReason { code: rows::read_column(row, 4)?, detail: rows::read_column(row, 5)? };
+        failures.push(GenerationBuildFailure { key: rows::read_version_key(row)?, reason });
+    }
+    Ok(failures)
+}
+
+pub(super) fn advance_cursor(
+    connection: &Connection,
+    key: &CollectionKey,
+    generation: GenerationNumber,
+    cursor: u64,
+    prepared: u64,
+) -> Result<(), Fault> {
+    let Some(number) = find_collection_ref(connection, key)? else { return Ok(()) };
+    connection
+        .prepare_cached(
+            "UPDATE generations SET cursor_position = MAX(cursor_position, ?3), prepared = prepared + ?4 \
+             WHERE collection_ref = ?1 AND generation = ?2",
+        )
+        .and_then(|mut update| update.execute(params![number, generation, cursor, prepared]))
+        .map_err(sql_fault)?;
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! Collections, and the decision about a submission.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, corrupt_ledger, require_valid, sql_version};
+use super::sql_fault;
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{
+    CollectionId, CollectionKey, ContentHash, Epoch, TenantId, VERSION_MAX, Version,
+};
+use contexture_core::domain::task::IngestTask;
+use contexture_core::fault::Fault;
+use contexture_core::ports::ledger::{CollectionRecord, IntakeDecision, SubmissionReceipt, VersionState};
+
+const SELECT_COLLECTIONS: &str = "SELECT t.name, c.name, g.pipeline, c.active_generation, g.epoch \
+     FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+     JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation";
+
+pub(super) fn ensure_collection(
+    connection: &Connection,
+    key: &CollectionKey,
+    pipeline: &str,
+    epoch: Epoch,
+    now_ms: u64,
+) -> Result<CollectionRecord, Fault> {
+    if let Some(record) = find_collection(connection, key)? {
+        return Ok(record);
+    }
+    let insert = || {
+        connection.execute("INSERT OR IGNORE INTO tenants (name) VALUES (?1)", [key.tenant.as_str()])?;
+        connection.execute(
+            "INSERT INTO collections (tenant_ref, name, active_generation) \
+             SELECT tenant_ref, ?2, 1 FROM tenants WHERE name = ?1",
+            params![key.tenant.as_str(), key.collection.as_str()],
+        )?;
+        connection.execute(
+            "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, created_ms, activated_ms) \
+             VALUES (?1, 1, ?2, 'active', ?3, ?4, ?4)",
+            params![connection.last_insert_rowid(), epoch.as_bytes().as_slice(), pipeline, now_ms],
+        )
+    };
+    insert().map_err(sql_fault)?;
+    find_collection(connection, key)?
+        .ok_or_else(|| corrupt_ledger("collections", "a row just written is missing"))
+}
+
+pub(super) fn find_collection(
+    connection: &Connection,
+    key: &CollectionKey,
+) -> Result<Option<CollectionRecord>, Fault> {
+    let sql = format!("{SELECT_COLLECTIONS} WHERE t.name = ?1 AND c.name = ?2");
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found =
+        statement.query(params![key.tenant.as_str(), key.collection.as_str()]).map_err(sql_fault)?;
+    found.next().map_err(sql_fault)?.map(collection_from_row).transpose()
+}
+
+pub(super) fn list_collections(connection: &Connection) -> Result<Vec<CollectionRecord>, Fault> {
+    let sql = format!("{SELECT_COLLECTIONS} ORDER BY t.name, c.name");
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found = statement.query([]).map_err(sql_fault)?;
+    let mut records = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        records.push(collection_from_row(row)?);
+    }
+    Ok(records)
+}
+
+fn collection_from_row(row: &rusqlite::Row<'_>) -> Result<CollectionRecord, Fault> {
+    Ok(CollectionRecord {
+        key: CollectionKey {
+            tenant: require_valid(TenantId::new(&rows::read_column::<String>(row, 0)?))?,
+            collection: require_valid(CollectionId::new(&rows::read_column::<String>(row, 1)?))?,
+        },
+        pipeline: rows::read_column(row, 2)?,
+        generation: rows::read_column(row, 3)?,
+        epoch: rows::parse_fingerprint(
+            &rows::read_column::<Vec<u8>>(row, 4)?,
+            Epoch::from_slice,
+            "generations.epoch",
+        )?,
+    })
+}
+
+pub(super) fn accept_submissions(
+    connection: &Connection,
+    submissions: &[Submission],
+    now_ms: u64,
+) -> Result<Vec<SubmissionReceipt>, Fault> {
+    let mut known: Option<(i64, CollectionRecord)> = None;
+    let mut receipts = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let key = submission.collection();
+        if known.as_ref().is_none_or(|(_, record)| record.key != *key) {
+            let unknown = || {
+                Fault::permanent(
+                    "unknown_collection",
+                    format!("collection '{}' does not exist", key.collection),
+                )
+            };
+            let number = rows::find_collection_ref(connection, key)?.ok_or_else(unknown)?;
+            known = Some((number, find_collection(connection, key)?.ok_or_else(unknown)?));
+        }
+        let Some((number, record)) = &known else { continue };
+        receipts.push(accept_submission(connection, *number, record, submission, now_ms)?);
+    }
+    Ok(receipts)
+}
+
+/// What the ledger holds of the version that a submission has to beat.
+struct LatestVersion {
+    document_ref: i64,
+    version: Version,
+    content_hash: ContentHash,
+    state: VersionState,
+}
+
+fn accept_submission(
+    connection: &Connection,
+    collection_ref: i64,
+    record: &CollectionRecord,
+    submission: &Submission,
+    now_ms: u64,
+) -> Result<SubmissionReceipt, Fault> {
+    let latest = find_latest_version(connection, collection_ref, submission)?;
+    let (intake, version) = decide_intake(connection, latest.as_ref(), submission)?;
+    if intake != IntakeDecision::Accepted {
+        return Ok(SubmissionReceipt { version, intake, task: None });
+    }
+    store_version(connection, collection_ref, latest.as_ref(), submission, version, now_ms)?;
+    let task = IngestTask {
+        key: submission.key(version),
+        generation: record.generation,
+        epoch: record.epoch,
+        content_hash: submission.content_hash(),
+        deletes: submission.deletes(),
+        body_bytes: submission.body().len() as u64,
+        attempt: 0,
+        accepted_ms: now_ms,
+        origin: None,
+    };
+    Ok(SubmissionReceipt { version, intake, task: Some(task) })
+}
+
+fn decide_intake(
+    connection: &Connection,
+    latest: Option<&LatestVersion>,
+    submission: &Submission,
+) -> Result<(IntakeDecision, Version), Fault> {
+    let Some(latest) = latest else {
+        let version = submission.version().map_or_else(|| require_valid(Version::new(1)), Ok)?;
+        let nothing_to_delete = submission.deletes() && submission.version().is_none();
+        return Ok((
+            if nothing_to_delete { IntakeDecision::Duplicate } else { IntakeDecision::Accepted },
+            version,
+        ));
+    };
+    let same = |hash: ContentHash| {
+        if hash == submission.content_hash() { IntakeDecision::Duplicate } else { IntakeDecision::Conflict }
+    };
+    match submission.version() {
+        None if latest.content_hash == submission.content_hash() && latest.state != VersionState::Dead => {
+            Ok((IntakeDecision::Duplicate, latest.version))
+        }
+        None if latest.version.get() == VERSION_MAX => Ok((IntakeDecision::Conflict, latest.version)),
+        None => Ok((IntakeDecision::Accepted, require_valid(Version::new(latest.version.get() + 1))?)),
+        Some(version) if version > latest.version => Ok((IntakeDecision::Accepted, version)),
+        Some(version) if version == latest.version => Ok((same(latest.content_hash), version)),
+        Some(version) => match find_content_hash(connection, latest.document_ref, version)? {
+            Some(hash) => Ok((same(hash), version)),
+            None => Ok((IntakeDecision::Superseded, latest.version)),
+        },
+    }
+}
+
+fn find_latest_version(
+    connection: &Connection,
+    collection_ref: i64,
+    submission: &Submission,
+) -> Result<Option<LatestVersion>, Fault> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT d.document_ref, v.version, v.content_hash, v.state FROM documents d \
+             JOIN versions v ON v.document_ref = d.document_ref AND v.version = d.latest_version \
+             WHERE d.collection_ref = ?1 AND d.document_id = ?2",
+        )
+        .map_err(sql_fault)?;
+    let mut found =
+        statement.query(params![collection_ref, submission.document_id().as_str()]).map_err(sql_fault)?;
+    let Some(row) = found.next().map_err(sql_fault)? else {
+        return Ok(None);
+    };
+    Ok(Some(LatestVersion {
+        document_ref: rows::read_column(row, 0)?,
+        version: require_valid(Version::new(rows::read_column(row, 1)?))?,
+        content_hash: rows::parse_fingerprint(
+            &rows::read_column::<Vec<u8>>(row, 2)?,
+            ContentHash::from_slice,
+            "versions.content_hash",
+        )?,
+        state: rows::state_from_number(rows::read_column(row, 3)?)?,
+    }))
+}
+
+fn find_content_hash(
+    connection: &Connection,
+    document_ref: i64,
+    version: Version,
+) -> Result<Option<ContentHash>, Fault> {
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT content_hash FROM versions WHERE document_ref = ?1 AND version = ?2")
+        .and_then(|mut statement| {
+            statement.query_row(params![document_ref, sql_version(version)], |row| row.get(0)).optional()
+        })
+        .map_err(sql_fault)?;
+    bytes
+        .map(|bytes| rows::parse_fingerprint(&bytes, ContentHash::from_slice, "versions.content_hash"))
+        .transpose()
+}
+
+fn store_version(
+    connection: &Connection,
+    collection_ref: i64,
+    latest: Option<&LatestVersion>,
+    submission: &Submission,
+    version: Version,
+    now_ms: u64,
+) -> Result<(), Fault> {
+    let description = serde_json::to_string(submission.description())
+        .map_err(|error| corrupt_ledger("description", &error.to_string()))?;
+    let write = || -> rusqlite::Result<()> {
+        let document_ref = if let Some(latest) = latest {
+            connection
+                .prepare_cached("UPDATE documents SET latest_version = ?2 WHERE document_ref = ?1")?
+                .execute(params![latest.document_ref, sql_version(version)])?;
+            latest.document_ref
+        } else {
+            connection
+                .prepare_cached(
+                    "INSERT INTO documents (collection_ref, document_id, latest_version) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![collection_ref, submission.document_id().as_str(), sql_version(version)])?;
+            connection.last_insert_rowid()
+        };
+        connection
+            .prepare_cached(
+                "INSERT INTO versions (document_ref, version, content_hash, description, body_bytes, deletes, \
+                 state, published, swept, accepted_ms, updated_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, 0, ?7, ?7)",
+            )?
+            .execute(params![
+                document_ref,
+                sql_version(version),
+                submission.content_hash().as_bytes().as_slice(),
+                description,
+                submission.body().len(),
+                submission.deletes(),
+                now_ms,
+            ])?;
+        if !submission.deletes() {
+            connection
+                .prepare_cached("INSERT INTO bodies (document_ref, version, body) VALUES (?1, ?2, ?3)")?
+                .execute(params![document_ref, sql_version(version), submission.body().as_ref()])?;
+        }
+        Ok(())
+    };
+    write().map_err(sql_fault)
+}

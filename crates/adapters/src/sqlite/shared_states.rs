@@ -1,0 +1,62 @@
+//! Shared states in the ledger's file: one process owns it, and they outlive the process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{OptionalExtension, params};
+
+use super::{SqliteDatabase, sql_fault};
+use contexture_core::fault::Fault;
+use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::shared_states::{SharedStateChange, SharedStateStore, check_state_size};
+
+/// States beside the ledger.
+pub struct SqliteSharedStates {
+    database: SqliteDatabase,
+    clock: Arc<dyn WallClock>,
+}
+
+impl SqliteSharedStates {
+    /// The states of an open file; `clock` is their time.
+    pub fn new(database: SqliteDatabase, clock: Arc<dyn WallClock>) -> Self {
+        Self { database, clock }
+    }
+}
+
+#[async_trait]
+impl SharedStateStore for SqliteSharedStates {
+    async fn change(&self, name: &str, mut change: SharedStateChange) -> Result<(), Fault> {
+        let (name, clock) = (name.to_owned(), self.clock.clone());
+        self.database
+            .write(move |db| {
+                let known: Option<String> = db
+                    .prepare_cached("SELECT state FROM shared_states WHERE name = ?1")
+                    .and_then(|mut known| known.query_row([&name], |row| row.get(0)).optional())
+                    .map_err(sql_fault)?;
+                let Some(state) = change(known.as_deref(), clock.now_ms()) else { return Ok(()) };
+                check_state_size(&name, &state)?;
+                db.prepare_cached("INSERT OR REPLACE INTO shared_states (name, state) VALUES (?1, ?2)")
+                    .and_then(|mut put| put.execute(params![name, state]))
+                    .map_err(sql_fault)?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
+        let prefix = prefix.to_owned();
+        self.database
+            .read(move |db| {
+                let mut known = db
+                    .prepare_cached("SELECT name, state FROM shared_states WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name")
+                    .map_err(sql_fault)?;
+                let rows = known.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql_fault)?;
+                rows.collect::<Result<_, _>>().map_err(sql_fault)
+            })
+            .await
+    }
+
+    async fn now_ms(&self) -> Result<u64, Fault> {
+        Ok(self.clock.now_ms())
+    }
+}

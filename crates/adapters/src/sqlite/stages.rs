@@ -1,0 +1,187 @@
+//! What the stages read and write between intake and the end.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{self, DocumentRefLookup, corrupt_ledger, sql_version};
+use super::sql_fault;
+use contexture_core::domain::chunk::ChunkSpan;
+use contexture_core::domain::ids::{ContentHash, GenerationNumber, Version, VersionKey};
+use contexture_core::domain::task::{IngestStage, IngestTask};
+use contexture_core::fault::Fault;
+use contexture_core::ports::ledger::StoredBody;
+
+/// Moves a version forward: never back, and never out of a terminal state.
+const ADVANCE_STATE: &str = "UPDATE versions SET state = ?3, updated_ms = ?4 \
+     WHERE document_ref = ?1 AND version = ?2 AND state < ?3 AND state < 3";
+
+pub(super) fn mark_embedded(connection: &Connection, keys: &[VersionKey], now_ms: u64) -> Result<(), Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    for key in keys {
+        let Some(document_ref) = documents.of(key)? else { continue };
+        advance_state(connection, document_ref, key.version, 2, now_ms).map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+fn advance_state(
+    connection: &Connection,
+    document_ref: i64,
+    version: Version,
+    state: i64,
+    now_ms: u64,
+) -> rusqlite::Result<()> {
+    connection.prepare_cached(ADVANCE_STATE)?.execute(params![
+        document_ref,
+        sql_version(version),
+        state,
+        now_ms
+    ])?;
+    Ok(())
+}
+
+pub(super) fn mark_published(connection: &Connection, keys: &[VersionKey]) -> Result<(), Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    for key in keys {
+        let Some(document_ref) = documents.of(key)? else { continue };
+        connection
+            .prepare_cached("UPDATE versions SET published = 1 WHERE document_ref = ?1 AND version = ?2")
+            .and_then(|mut statement| statement.execute(params![document_ref, sql_version(key.version)]))
+            .map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_unpublished_tasks(
+    connection: &Connection,
+    limit: usize,
+) -> Result<Vec<IngestTask>, Fault> {
+    let sql = format!(
+        "SELECT {} FROM {} WHERE v.published = 0 AND v.state = 0 ORDER BY v.accepted_ms, v.document_ref, v.version LIMIT ?1",
+        rows::TASK_COLUMNS,
+        rows::TASK_JOINS
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found = statement.query([limit]).map_err(sql_fault)?;
+    let mut tasks = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        tasks.push(rows::read_task(row)?.0);
+    }
+    Ok(tasks)
+}
+
+pub(super) fn read_stuck_tasks(
+    connection: &Connection,
+    before_ms: u64,
+    limit: usize,
+) -> Result<Vec<(IngestStage, IngestTask)>, Fault> {
+    let sql = format!(
+        "SELECT {} FROM {} WHERE v.state < 3 AND v.updated_ms < ?1 ORDER BY v.updated_ms, v.document_ref, v.version LIMIT ?2",
+        rows::TASK_COLUMNS,
+        rows::TASK_JOINS
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
+    let mut found = statement.query(params![before_ms, limit]).map_err(sql_fault)?;
+    let mut stuck = Vec::new();
+    while let Some(row) = found.next().map_err(sql_fault)? {
+        let (task, state) = rows::read_task(row)?;
+        stuck.push((rows::waiting_stage(state, task.deletes), task));
+    }
+    Ok(stuck)
+}
+
+pub(super) fn read_bodies(
+    connection: &Connection,
+    keys: &[VersionKey],
+) -> Result<Vec<Option<StoredBody>>, Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    keys.iter().map(|key| read_body(connection, &mut documents, key)).collect()
+}
+
+fn read_body(
+    connection: &Connection,
+    documents: &mut DocumentRefLookup<'_>,
+    key: &VersionKey,
+) -> Result<Option<StoredBody>, Fault> {
+    let Some(document_ref) = documents.of(key)? else {
+        return Ok(None);
+    };
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT b.body, v.description, v.content_hash, v.state, EXISTS (SELECT 1 FROM versions newer \
+             WHERE newer.document_ref = v.document_ref AND newer.version > v.version AND newer.state = 3) \
+             FROM versions v JOIN bodies b ON b.document_ref = v.document_ref AND b.version = v.version \
+             WHERE v.document_ref = ?1 AND v.version = ?2",
+        )
+        .map_err(sql_fault)?;
+    let mut found = statement.query(params![document_ref, sql_version(key.version)]).map_err(sql_fault)?;
+    let Some(row) = found.next().map_err(sql_fault)? else {
+        return Ok(None);
+    };
+    Ok(Some(StoredBody {
+        body: rows::read_column(row, 0)?,
+        description: rows::parse_description(&rows::read_column::<String>(row, 1)?)?,
+        content_hash: rows::parse_fingerprint(
+            &rows::read_column::<Vec<u8>>(row, 2)?,
+            ContentHash::from_slice,
+            "versions.content_hash",
+        )?,
+        state: rows::state_from_number(rows::read_column(row, 3)?)?,
+        overtaken: rows::read_column(row, 4)?,
+    }))
+}
+
+pub(super) fn store_spans(
+    connection: &Connection,
+    generation: GenerationNumber,
+    all: &[(VersionKey, Vec<ChunkSpan>)],
+    now_ms: u64,
+) -> Result<(), Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    for (key, spans) in all {
+        let Some(document_ref) = documents.of(key)? else { continue };
+        let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
+                 SELECT document_ref, version, ?3, ?4, ?5 FROM versions \
+                 WHERE document_ref = ?1 AND version = ?2 AND state < 3",
+            )
+            .and_then(|mut statement| {
+                let version = sql_version(key.version);
+                statement.execute(params![document_ref, version, generation, spans.len(), json])
+            })
+            .map_err(sql_fault)?;
+        advance_state(connection, document_ref, key.version, 1, now_ms).map_err(sql_fault)?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_spans(
+    connection: &Connection,
+    generation: GenerationNumber,
+    keys: &[VersionKey],
+) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
+    let mut documents = DocumentRefLookup::new(connection);
+    keys.iter()
+        .map(|key| {
+            let Some(document_ref) = documents.of(key)? else {
+                return Ok(None);
+            };
+            let json: Option<Vec<u8>> = connection
+                .prepare_cached(
+                    "SELECT spans FROM spans WHERE document_ref = ?1 AND version = ?2 AND generation = ?3",
+                )
+                .and_then(|mut statement| {
+                    let version = sql_version(key.version);
+                    statement
+                        .query_row(params![document_ref, version, generation], |row| row.get(0))
+                        .optional()
+                })
+                .map_err(sql_fault)?;
+            json.map(|json| {
+                serde_json::from_slice(&json).map_err(|error| corrupt_ledger("spans", &error.to_string()))
+            })
+            .transpose()
+        })
+        .collect()
+}

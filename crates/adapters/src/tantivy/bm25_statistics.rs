@@ -1,0 +1,79 @@
+//! What BM25 knows of the whole index, counted over what is alive.
+//!
+//! The engine's own figures count deleted documents until a merge drops them, so equal contents
+//! would score differently after other histories: a replica built today and a writer that has
+//! seen every update would disagree. Lengths are the rounded ones that scoring uses (one byte per
+//! chunk), so a merge does not change their sum either. Cost: one pass over those bytes per
+//! commit, and one over the postings of a question's words in segments that have deletes.
+
+use tantivy::query::Bm25StatisticsProvider;
+use tantivy::schema::{Field, IndexRecordOption};
+use tantivy::{DocSet, Searcher, TERMINATED, Term};
+
+/// Figures of one snapshot.
+pub(super) struct LiveBm25Statistics {
+    documents: u64,
+    /// Tokens of each scored field.
+    tokens: Vec<(Field, u64)>,
+}
+
+impl LiveBm25Statistics {
+    /// Counts once.
+    pub(super) fn count_live(searcher: &Searcher, fields: &[Field]) -> tantivy::Result<Self> {
+        let documents = searcher.segment_readers().iter().map(|segment| u64::from(segment.num_docs())).sum();
+        let mut tokens = Vec::with_capacity(fields.len());
+        for field in fields {
+            let mut sum = 0;
+            for segment in searcher.segment_readers() {
+                let lengths = segment.get_fieldnorms_reader(*field)?;
+                sum += segment.doc_ids_alive().map(|doc| u64::from(lengths.fieldnorm(doc))).sum::<u64>();
+            }
+            tokens.push((*field, sum));
+        }
+        Ok(Self { documents, tokens })
+    }
+
+    /// With the searcher that the words of a question are looked up in.
+    pub(super) fn in_searcher<'a>(&'a self, searcher: &'a Searcher) -> LiveBm25Provider<'a> {
+        LiveBm25Provider { statistics: self, searcher }
+    }
+}
+
+/// What is alive in a snapshot.
+pub(super) struct LiveBm25Provider<'a> {
+    statistics: &'a LiveBm25Statistics,
+    searcher: &'a Searcher,
+}
+
+impl Bm25StatisticsProvider for LiveBm25Provider<'_> {
+    fn total_num_tokens(&self, field: Field) -> tantivy::Result<u64> {
+        let found = self.statistics.tokens.iter().find(|(counted, _)| *counted == field);
+        match found {
+            Some((_, tokens)) => Ok(*tokens),
+            None => Bm25StatisticsProvider::total_num_tokens(self.searcher, field),
+        }
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.statistics.documents)
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        let mut frequency = 0;
+        for segment in self.searcher.segment_readers() {
+            let inverted = segment.inverted_index(term.field())?;
+            let Some(alive) = segment.alive_bitset() else {
+                frequency += u64::from(inverted.doc_freq(term)?);
+                continue;
+            };
+            let Some(mut postings) = inverted.read_postings(term, IndexRecordOption::Basic)? else {
+                continue;
+            };
+            while postings.doc() != TERMINATED {
+                frequency += u64::from(alive.is_alive(postings.doc()));
+                postings.advance();
+            }
+        }
+        Ok(frequency)
+    }
+}

@@ -1,0 +1,174 @@
+//! The index schema, and how heads and chunks stand in it.
+//!
+//! Heads and chunks are Tantivy documents that share the field `document`, so one delete by
+//! that term removes everything the index holds of a document.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use tantivy::schema::{
+    Field, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value,
+};
+use tantivy::{TantivyDocument, TantivyError};
+
+use super::analyzer;
+use contexture_core::domain::chunk::{Chunk, TextSpan};
+use contexture_core::domain::document::{DocumentDescription, DocumentHead};
+use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
+
+/// What a Tantivy document is; the values of the field `kind`.
+pub(super) mod kind {
+    pub(crate) const HEAD: &str = "head";
+    pub(crate) const TOMBSTONE: &str = "tombstone";
+    pub(crate) const CHUNK: &str = "chunk";
+}
+
+/// The fields by name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IndexSchemaFields {
+    pub(super) kind: Field,
+    pub(super) document: Field,
+    pub(super) head: Field,
+    pub(super) chunk_id: Field,
+    pub(super) id_high: Field,
+    pub(super) id_low: Field,
+    pub(super) ordinal: Field,
+    pub(super) text: Field,
+    pub(super) heading: Field,
+    pub(super) facets: Field,
+    pub(super) readers: Field,
+    pub(super) record: Field,
+}
+
+pub(super) fn build_schema() -> Schema {
+    let analysed =
+        |option| TextFieldIndexing::default().set_tokenizer(analyzer::ANALYZER_NAME).set_index_option(option);
+    // Positions, for pairs of words.
+    let text = analysed(IndexRecordOption::WithFreqsAndPositions);
+    let heading = analysed(IndexRecordOption::WithFreqs);
+    let mut schema = Schema::builder();
+    schema.add_text_field("kind", STRING);
+    schema.add_text_field("document", STRING);
+    schema.add_text_field("head", STRING);
+    schema.add_bytes_field("chunk_id", tantivy::schema::INDEXED);
+    let fast = NumericOptions::default().set_fast();
+    schema.add_u64_field("id_high", fast.clone());
+    schema.add_u64_field("id_low", fast.clone());
+    schema.add_u64_field("ordinal", fast);
+    schema.add_text_field("text", TextOptions::default().set_indexing_options(text).set_stored());
+    schema.add_text_field("heading", TextOptions::default().set_indexing_options(heading));
+    schema.add_text_field("facets", STRING);
+    schema.add_text_field("readers", STRING);
+    schema.add_bytes_field("record", STORED);
+    schema.build()
+}
+
+/// What is stored of a chunk beside its text.
+#[derive(Serialize, Deserialize)]
+struct StoredChunkRecord<'a> {
+    document_id: Cow<'a, DocumentId>,
+    version: Version,
+    ordinal: u32,
+    chunk_count: u32,
+    span: TextSpan,
+    heading: Cow<'a, [String]>,
+    embed_tokens: u32,
+    description: Cow<'a, DocumentDescription>,
+}
+
+impl IndexSchemaFields {
+    pub(super) fn resolve(schema: &Schema) -> tantivy::Result<Self> {
+        Ok(Self {
+            kind: schema.get_field("kind")?,
+            document: schema.get_field("document")?,
+            head: schema.get_field("head")?,
+            chunk_id: schema.get_field("chunk_id")?,
+            id_high: schema.get_field("id_high")?,
+            id_low: schema.get_field("id_low")?,
+            ordinal: schema.get_field("ordinal")?,
+            text: schema.get_field("text")?,
+            heading: schema.get_field("heading")?,
+            facets: schema.get_field("facets")?,
+            readers: schema.get_field("readers")?,
+            record: schema.get_field("record")?,
+        })
+    }
+
+    pub(super) fn head_document(&self, head: &DocumentHead) -> tantivy::Result<TantivyDocument> {
+        let mut document = TantivyDocument::new();
+        document.add_text(self.kind, if head.deleted { kind::TOMBSTONE } else { kind::HEAD });
+        document.add_text(self.document, head.document_id.as_str());
+        document.add_text(self.head, head.document_id.as_str());
+        document.add_bytes(self.record, &encode_record(head)?);
+        Ok(document)
+    }
+
+    pub(super) fn chunk_document(&self, chunk: &Chunk) -> tantivy::Result<TantivyDocument> {
+        let record = StoredChunkRecord {
+            document_id: Cow::Borrowed(&chunk.document_id),
+            version: chunk.version,
+            ordinal: chunk.ordinal,
+            chunk_count: chunk.chunk_count,
+            span: chunk.span,
+            heading: Cow::Borrowed(&chunk.heading),
+            embed_tokens: chunk.embed_tokens,
+            description: Cow::Borrowed(&chunk.description),
+        };
+        let (high, low) = chunk.id.as_uuid().as_u64_pair();
+        let mut document = TantivyDocument::new();
+        document.add_text(self.kind, kind::CHUNK);
+        document.add_text(self.document, chunk.document_id.as_str());
+        document.add_bytes(self.chunk_id, chunk.id.as_uuid().as_bytes());
+        document.add_u64(self.id_high, high);
+        document.add_u64(self.id_low, low);
+        document.add_u64(self.ordinal, chunk.ordinal.into());
+        document.add_text(self.text, &chunk.text);
+        if let Some(title) = &chunk.description.title {
+            document.add_text(self.heading, title);
+        }
+        for heading in &chunk.heading {
+            document.add_text(self.heading, heading);
+        }
+        for facet in chunk.description.metadata.facets() {
+            document.add_text(self.facets, facet);
+        }
+        for reader in chunk.description.acl.terms() {
+            document.add_text(self.readers, reader);
+        }
+        document.add_bytes(self.record, &encode_record(&record)?);
+        Ok(document)
+    }
+
+    pub(super) fn read_head(&self, document: &TantivyDocument) -> tantivy::Result<DocumentHead> {
+        decode_record(self.record_of(document))
+    }
+
+    pub(super) fn read_chunk(&self, id: ChunkId, document: &TantivyDocument) -> tantivy::Result<Chunk> {
+        let record: StoredChunkRecord<'_> = decode_record(self.record_of(document))?;
+        let text = document.get_first(self.text).and_then(|value| value.as_str()).unwrap_or_default();
+        Ok(Chunk {
+            id,
+            document_id: record.document_id.into_owned(),
+            version: record.version,
+            ordinal: record.ordinal,
+            chunk_count: record.chunk_count,
+            span: record.span,
+            heading: record.heading.into_owned(),
+            embed_tokens: record.embed_tokens,
+            text: text.to_owned(),
+            description: record.description.into_owned(),
+        })
+    }
+
+    fn record_of<'a>(&self, document: &'a TantivyDocument) -> &'a [u8] {
+        document.get_first(self.record).and_then(|value| value.as_bytes()).unwrap_or_default()
+    }
+}
+
+fn encode_record(value: &impl Serialize) -> tantivy::Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|error| TantivyError::InternalError(error.to_string()))
+}
+
+fn decode_record<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> tantivy::Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| TantivyError::InternalError(error.to_string()))
+}

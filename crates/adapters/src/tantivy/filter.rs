@@ -1,0 +1,70 @@
+//! Filters as Tantivy queries over facet terms; none of them changes a score.
+
+use std::ops::Bound;
+
+use tantivy::Term;
+use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, Occur, Query, RangeQuery, TermQuery, TermSetQuery};
+use tantivy::schema::{Field, IndexRecordOption};
+
+use super::fields::IndexSchemaFields;
+use contexture_core::domain::filter::{MetadataFilter, NumericBounds};
+use contexture_core::domain::metadata::{equals_facet, exists_facet, ordered_facet};
+
+/// What follows every ordered facet of a key, and what ends them.
+const ORDERED_FACETS_START: &str = "\u{1f}#";
+const ORDERED_FACETS_END: &str = "\u{1f}$";
+
+pub(super) fn build_filter_query(fields: &IndexSchemaFields, filter: &MetadataFilter) -> Box<dyn Query> {
+    match filter {
+        MetadataFilter::Equals(key, scalar) => build_term_query(fields.facets, &equals_facet(key, scalar)),
+        MetadataFilter::Exists(key) => build_term_query(fields.facets, &exists_facet(key)),
+        MetadataFilter::In(_, scalars) if scalars.is_empty() => Box::new(EmptyQuery),
+        MetadataFilter::In(key, scalars) => Box::new(TermSetQuery::new(
+            scalars.iter().map(|scalar| Term::from_field_text(fields.facets, &equals_facet(key, scalar))),
+        )),
+        MetadataFilter::Range(key, bounds) => build_range_query(fields.facets, key, bounds),
+        MetadataFilter::And(parts) if parts.is_empty() => Box::new(AllQuery),
+        MetadataFilter::And(parts) => combine_filters(fields, Occur::Must, parts),
+        MetadataFilter::Or(parts) if parts.is_empty() => Box::new(EmptyQuery),
+        MetadataFilter::Or(parts) => combine_filters(fields, Occur::Should, parts),
+        MetadataFilter::Not(part) => Box::new(BooleanQuery::new(vec![
+            (Occur::Must, Box::new(AllQuery)),
+            (Occur::MustNot, build_filter_query(fields, part)),
+        ])),
+    }
+}
+
+/// Documents that one of these reader terms may see.
+pub(super) fn build_readers_query(fields: &IndexSchemaFields, readers: &[String]) -> Box<dyn Query> {
+    Box::new(TermSetQuery::new(readers.iter().map(|reader| Term::from_field_text(fields.readers, reader))))
+}
+
+fn build_term_query(field: Field, text: &str) -> Box<dyn Query> {
+    Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
+}
+
+fn combine_filters(fields: &IndexSchemaFields, occur: Occur, parts: &[MetadataFilter]) -> Box<dyn Query> {
+    Box::new(BooleanQuery::new(parts.iter().map(|part| (occur, build_filter_query(fields, part))).collect()))
+}
+
+fn build_range_query(field: Field, key: &str, bounds: &NumericBounds) -> Box<dyn Query> {
+    let term = |text: String| Term::from_field_text(field, &text);
+    let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+    let first = || Bound::Included(term(format!("{key}{ORDERED_FACETS_START}")));
+    let end = || Bound::Excluded(term(format!("{key}{ORDERED_FACETS_END}")));
+    let at = |number: f64| term(ordered_facet(key, number));
+    let lower = match (bounds.gt, bounds.gte) {
+        (Some(gt), Some(gte)) if gte > gt => Bound::Included(at(gte)),
+        (Some(gt), _) => Bound::Excluded(at(gt)),
+        (None, Some(gte)) => Bound::Included(at(gte)),
+        (None, None) => first(),
+    };
+    let upper = match (bounds.lt, bounds.lte) {
+        (Some(lt), Some(lte)) if lte < lt => Bound::Included(at(lte)),
+        (Some(lt), _) => Bound::Excluded(at(lt)),
+        (None, Some(lte)) => Bound::Included(at(lte)),
+        (None, None) => end(),
+    };
+    parts.push((Occur::Must, Box::new(RangeQuery::new(lower, upper))));
+    Box::new(BooleanQuery::new(parts))
+}

@@ -1,0 +1,380 @@
+//! One committed state, pinned.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tantivy::collector::{Count, DocSetCollector, TopDocs};
+use tantivy::query::{
+    BooleanQuery, BoostQuery, ConstScoreQuery, EnableScoring, Occur, PhraseQuery, Query, RangeQuery, Scorer,
+    TermQuery,
+};
+use tantivy::schema::{Field, IndexRecordOption, Value};
+use tantivy::tokenizer::TextAnalyzer;
+use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
+
+use super::bm25_statistics::LiveBm25Statistics;
+use super::fields::{IndexSchemaFields, kind};
+use super::question_terms::IndexQuestionTerms;
+use super::{CommitStamp, analyzer, filter, index_fault, indexed_documents, relevance_feedback, stop_words};
+use contexture_core::domain::chunk::Chunk;
+use contexture_core::domain::document::DocumentHead;
+use contexture_core::domain::filter::MetadataFilter;
+use contexture_core::domain::ids::{ChunkId, DocumentId};
+use contexture_core::fault::Fault;
+use contexture_core::ports::lexical::{
+    IndexCounts, IndexedDocument, LexicalHit, LexicalSnapshot, QUESTION_TERMS_MAX, QuestionTerms,
+};
+
+/// Weight of a match in a title or heading, next to 1 for a match in the text.
+const HEADING_WEIGHT: f32 = 0.3;
+/// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`.
+const FEEDBACK_POOL_FACTOR: usize = 3;
+/// Weight of two words of the question that stand together in the text, next to 1 for a word:
+/// the ordered-window feature of Metzler and Croft, "A Markov random field model for term
+/// dependencies" (SIGIR 2005).
+const WORD_PAIR_WEIGHT: f32 = 0.2;
+/// Distances of the two words of a pair, in words. Each is an exact phrase of its own: the
+/// engine's phrases with slop count matches differently when the other word is the rarer one of
+/// a segment, so scores would depend on how commits were cut.
+const WORD_PAIR_DISTANCES: [usize; 2] = [1, 2];
+/// Most pairs of a question that are searched.
+const WORD_PAIRS_MAX: usize = 64;
+/// Scores are rounded to this step: sums in another order give the same score.
+const SCORE_STEPS: f32 = 4096.0;
+
+pub(super) struct TantivySnapshot {
+    searcher: Searcher,
+    fields: IndexSchemaFields,
+    index: Index,
+    stamp: CommitStamp,
+    statistics: LiveBm25Statistics,
+    /// Whether every chunk is open to its whole tenant, so that readers need no check here.
+    all_open: bool,
+}
+
+impl TantivySnapshot {
+    pub(super) fn new(
+        index: &Index,
+        fields: IndexSchemaFields,
+        searcher: Searcher,
+        stamp: CommitStamp,
+    ) -> Result<Self, Fault> {
+        let frequency = |field: Field, text: &str| {
+            searcher.doc_freq(&Term::from_field_text(field, text)).map_err(index_fault)
+        };
+        let all_open = frequency(fields.readers, "*")? == frequency(fields.kind, kind::CHUNK)?;
+        let statistics =
+            LiveBm25Statistics::count_live(&searcher, &[fields.text, fields.heading]).map_err(index_fault)?;
+        Ok(Self { index: index.clone(), fields, searcher, stamp, statistics, all_open })
+    }
+
+    fn analyzer(&self) -> Result<TextAnalyzer, Fault> {
+        self.index
+            .tokenizers()
+            .get(analyzer::ANALYZER_NAME)
+            .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))
+    }
+
+    /// The words of a question in order, as terms. Words that every question has are left out,
+    /// unless there are no others.
+    fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
+        let mut analyzer = self.analyzer()?;
+        let words = analyze_words(&mut analyzer, &stop_words::remove_stop_words(question));
+        Ok(if words.is_empty() { analyze_words(&mut analyzer, question) } else { words })
+    }
+
+    /// The question as it was asked: its words in the text or in title and headings, and pairs of
+    /// its words that stand together.
+    fn as_asked(&self, words: &[String]) -> Vec<Box<dyn Query>> {
+        let mut clauses: Vec<Box<dyn Query>> = Vec::with_capacity(words.len() * 3);
+        for word in take_distinct(words.iter(), QUESTION_TERMS_MAX) {
+            clauses.push(weighted_term_query(self.fields.text, word, 1.0));
+            clauses.push(weighted_term_query(self.fields.heading, word, HEADING_WEIGHT));
+        }
+        let pairs = words.windows(2).filter(|pair| pair[0] != pair[1]);
+        for pair in take_distinct(pairs, WORD_PAIRS_MAX) {
+            let term = |word: &str| Term::from_field_text(self.fields.text, word);
+            for distance in WORD_PAIR_DISTANCES {
+                let together =
+                    PhraseQuery::new_with_offset(vec![(0, term(&pair[0])), (distance, term(&pair[1]))]);
+                clauses.push(Box::new(BoostQuery::new(Box::new(together), WORD_PAIR_WEIGHT)));
+            }
+        }
+        clauses
+    }
+
+    /// The best chunks by any of the clauses, under all of the conditions; ties by id. A full
+    /// list ends before the score at which its end would depend on the order of segments.
+    fn best(
+        &self,
+        clauses: Vec<Box<dyn Query>>,
+        conditions: Vec<Box<dyn Query>>,
+        limit: usize,
+    ) -> Result<Vec<ScoredChunkHit>, Fault> {
+        let mut query = any_clause_query(clauses);
+        if !conditions.is_empty() {
+            let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, query)];
+            for condition in conditions {
+                all.push((Occur::Must, Box::new(ConstScoreQuery::new(condition, 0.0))));
+            }
+            query = Box::new(BooleanQuery::new(all));
+        }
+        let collector = TopDocs::with_limit(limit).order_by_score();
+        let alive = self.statistics.in_searcher(&self.searcher);
+        let found = self
+            .searcher
+            .search_with_statistics_provider(&*query, &collector, &alive)
+            .map_err(index_fault)?;
+        let full = found.len() == limit;
+        let mut hits = found
+            .into_iter()
+            .map(|(score, address)| {
+                Ok(ScoredChunkHit { score: round_score(score), id: self.chunk_id_at(address)?, address })
+            })
+            .collect::<Result<Vec<_>, Fault>>()?;
+        sort_hits(&mut hits);
+        if let (true, Some(lowest)) = (full, hits.last().map(|hit| hit.score)) {
+            let above = hits.partition_point(|hit| hit.score > lowest);
+            if above > 0 {
+                hits.truncate(above);
+            }
+        }
+        Ok(hits)
+    }
+
+    /// The score of each of these hits under other clauses, 0 where none matches; in order.
+    fn scores(&self, clauses: Vec<Box<dyn Query>>, hits: &[ScoredChunkHit]) -> Result<Vec<f32>, Fault> {
+        let alive = self.statistics.in_searcher(&self.searcher);
+        let scoring = EnableScoring::enabled_from_statistics_provider(&alive, &self.searcher);
+        let weight = any_clause_query(clauses).weight(scoring).map_err(index_fault)?;
+        let mut order: Vec<usize> = (0..hits.len()).collect();
+        order.sort_by_key(|index| hits[*index].address);
+        let mut found = vec![0.0; hits.len()];
+        let mut current: Option<(u32, Box<dyn Scorer>)> = None;
+        for index in order {
+            let DocAddress { segment_ord, doc_id } = hits[index].address;
+            if current.as_ref().is_none_or(|(segment, _)| *segment != segment_ord) {
+                let reader = self.searcher.segment_reader(segment_ord);
+                current = Some((segment_ord, weight.scorer(reader, 1.0).map_err(index_fault)?));
+            }
+            let Some((_, scorer)) = &mut current else { continue };
+            if scorer.doc() < doc_id {
+                scorer.seek(doc_id);
+            }
+            if scorer.doc() == doc_id {
+                found[index] = round_score(scorer.score());
+            }
+        }
+        Ok(found)
+    }
+
+    fn text_at(&self, address: DocAddress) -> Result<String, Fault> {
+        let document: TantivyDocument = self.searcher.doc(address).map_err(index_fault)?;
+        Ok(document
+            .get_first(self.fields.text)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+            .to_owned())
+    }
+
+    fn chunk_id_at(&self, address: DocAddress) -> Result<ChunkId, Fault> {
+        let segment = self.searcher.segment_reader(address.segment_ord).fast_fields();
+        let read = |name: &str| {
+            let column = segment.u64(name).map_err(index_fault)?;
+            column
+                .first(address.doc_id)
+                .ok_or_else(|| Fault::permanent("index_corrupt", format!("a chunk without {name}")))
+        };
+        Ok(ChunkId::from_uuid(uuid::Uuid::from_u64_pair(read("id_high")?, read("id_low")?)))
+    }
+
+    /// The live document that carries a term, if any.
+    fn address_of(&self, term: &Term) -> Result<Option<DocAddress>, Fault> {
+        for (ordinal, segment) in (0_u32..).zip(self.searcher.segment_readers()) {
+            let inverted = segment.inverted_index(term.field()).map_err(index_fault)?;
+            let postings = inverted
+                .read_postings(term, IndexRecordOption::Basic)
+                .map_err(|error| Fault::Transient(format!("lexical index: {error}")))?;
+            let Some(mut postings) = postings else { continue };
+            let mut doc = postings.doc();
+            while doc != tantivy::TERMINATED {
+                if segment.alive_bitset().is_none_or(|alive| alive.is_alive(doc)) {
+                    return Ok(Some(DocAddress::new(ordinal, doc)));
+                }
+                doc = postings.advance();
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_chunk(&self, id: ChunkId, address: DocAddress) -> Result<Arc<Chunk>, Fault> {
+        let document = self.searcher.doc(address).map_err(index_fault)?;
+        self.fields.read_chunk(id, &document).map(Arc::new).map_err(index_fault)
+    }
+
+    fn count_kind(&self, kind: &str) -> Result<u64, Fault> {
+        let query = TermQuery::new(Term::from_field_text(self.fields.kind, kind), IndexRecordOption::Basic);
+        Ok(self.searcher.search(&query, &Count).map_err(index_fault)? as u64)
+    }
+}
+
+impl LexicalSnapshot for TantivySnapshot {
+    fn id(&self) -> u64 {
+        self.stamp.commits
+    }
+
+    fn position(&self) -> u64 {
+        self.stamp.position
+    }
+
+    fn search(
+        &self,
+        question: &str,
+        filter: Option<&MetadataFilter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<LexicalHit>, Fault> {
+        let words = self.words(question)?;
+        if words.is_empty() || top_k == 0 {
+            return Ok(Vec::new());
+        }
+        let mut conditions = Vec::new();
+        if let Some(filter) = filter {
+            conditions.push(filter::build_filter_query(&self.fields, filter));
+        }
+        if !self.all_open {
+            conditions.push(filter::build_readers_query(&self.fields, readers));
+        }
+        let mut found = self.best(self.as_asked(&words), conditions, top_k * FEEDBACK_POOL_FACTOR)?;
+        let firsts = found
+            .iter()
+            .take(relevance_feedback::FEEDBACK_HITS)
+            .map(|hit| Ok((hit.score, self.text_at(hit.address)?)))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        let asked: Vec<String> = take_distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
+        let expanded = relevance_feedback::expand_question(&asked, &firsts, &mut self.analyzer()?);
+        let expanded = expanded
+            .iter()
+            .map(|(word, weight)| weighted_term_query(self.fields.text, word, *weight))
+            .collect();
+        let second = self.scores(expanded, &found)?;
+        relevance_feedback::add_feedback_scores(&mut found, &second);
+        sort_hits(&mut found);
+        found.truncate(top_k);
+        Ok(found.into_iter().map(|hit| LexicalHit { id: hit.id, score: hit.score }).collect())
+    }
+
+    fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault> {
+        let words = self.words(question)?;
+        let asked: Vec<String> = take_distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(IndexQuestionTerms::new(asked, self.analyzer()?))))
+    }
+
+    fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault> {
+        ids.iter()
+            .map(|id| {
+                let term = Term::from_field_bytes(self.fields.chunk_id, id.as_uuid().as_bytes());
+                self.address_of(&term)?.map(|address| self.read_chunk(*id, address)).transpose()
+            })
+            .collect()
+    }
+
+    fn chunk_range(&self, document_id: &DocumentId, first: u32, last: u32) -> Result<Vec<Arc<Chunk>>, Fault> {
+        let of_document = TermQuery::new(
+            Term::from_field_text(self.fields.document, document_id.as_str()),
+            IndexRecordOption::Basic,
+        );
+        let bound = |ordinal: u32| {
+            std::ops::Bound::Included(Term::from_field_u64(self.fields.ordinal, ordinal.into()))
+        };
+        let query = BooleanQuery::new(vec![
+            (Occur::Must, Box::new(of_document)),
+            (Occur::Must, Box::new(RangeQuery::new(bound(first), bound(last)))),
+        ]);
+        let found = self.searcher.search(&query, &DocSetCollector).map_err(index_fault)?;
+        let mut chunks = found
+            .into_iter()
+            .map(|address| self.read_chunk(self.chunk_id_at(address)?, address))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        chunks.sort_by_key(|chunk| chunk.ordinal);
+        Ok(chunks)
+    }
+
+    fn head(&self, document_id: &DocumentId) -> Result<Option<DocumentHead>, Fault> {
+        let term = Term::from_field_text(self.fields.head, document_id.as_str());
+        let Some(address) = self.address_of(&term)? else {
+            return Ok(None);
+        };
+        let document = self.searcher.doc(address).map_err(index_fault)?;
+        self.fields.read_head(&document).map(Some).map_err(index_fault)
+    }
+
+    fn holding(&self, document_id: &DocumentId) -> Result<IndexedDocument, Fault> {
+        indexed_documents::read_indexed_document(&self.searcher, &self.fields, document_id)
+    }
+
+    fn held(&self, after: Option<&DocumentId>, limit: usize) -> Result<Vec<DocumentId>, Fault> {
+        indexed_documents::list_indexed_documents(&self.searcher, &self.fields, after, limit)
+    }
+
+    fn holds(&self, ids: &[ChunkId]) -> Result<Vec<bool>, Fault> {
+        let holds = |id: &ChunkId| {
+            let term = Term::from_field_bytes(self.fields.chunk_id, id.as_uuid().as_bytes());
+            Ok(self.address_of(&term)?.is_some())
+        };
+        ids.iter().map(holds).collect()
+    }
+
+    fn counts(&self) -> Result<IndexCounts, Fault> {
+        Ok(IndexCounts {
+            documents: self.count_kind(kind::HEAD)?,
+            tombstones: self.count_kind(kind::TOMBSTONE)?,
+            chunks: self.count_kind(kind::CHUNK)?,
+        })
+    }
+}
+
+/// A chunk that was found.
+pub(super) struct ScoredChunkHit {
+    pub(super) score: f32,
+    id: ChunkId,
+    address: DocAddress,
+}
+
+fn sort_hits(hits: &mut [ScoredChunkHit]) {
+    hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
+}
+
+fn round_score(score: f32) -> f32 {
+    (score * SCORE_STEPS).round() / SCORE_STEPS
+}
+
+fn any_clause_query(clauses: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    Box::new(BooleanQuery::new(clauses.into_iter().map(|clause| (Occur::Should, clause)).collect()))
+}
+
+fn analyze_words(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut stream = analyzer.token_stream(text);
+    while stream.advance() {
+        words.push(stream.token().text.clone());
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn take_distinct<T: Copy + Eq + std::hash::Hash>(
+    items: impl Iterator<Item = T>,
+    most: usize,
+) -> impl Iterator<Item = T> {
+    let mut seen = HashSet::new();
+    items.filter(move |item| seen.insert(*item)).take(most)
+}
+
+fn weighted_term_query(field: Field, word: &str, weight: f32) -> Box<dyn Query> {
+    let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
+    Box::new(BoostQuery::new(Box::new(term), weight))
+}

@@ -1,0 +1,58 @@
+//! JSON (RFC 8259): one object, compact, documents with their passages.
+
+use std::fmt::Write as _;
+
+use super::hidden_characters::visible_line;
+use super::{DocumentHeader, PassageLabel};
+
+pub(super) const OPEN: &str = "{\"documents\":[";
+pub(super) const CLOSE: &str = "]}";
+pub(super) const CLOSE_DOCUMENT: &str = "]}";
+pub(super) const CLOSE_PASSAGE: &str = "\"}";
+
+pub(super) fn open_document(out: &mut String, header: &DocumentHeader) {
+    if !header.first {
+        out.push(',');
+    }
+    out.push_str("{\"id\":\"");
+    escape(out, &visible_line(header.id));
+    let _ = write!(out, "\",\"version\":{},", header.version);
+    if !header.section.is_empty() {
+        out.push_str("\"section\":\"");
+        escape(out, &visible_line(header.section));
+        out.push_str("\",");
+    }
+    out.push_str("\"passages\":[");
+}
+
+pub(super) fn open_passage(out: &mut String, label: &PassageLabel) {
+    let PassageLabel { number, span, heading, first, .. } = label;
+    if !first {
+        out.push(',');
+    }
+    let _ = write!(out, "{{\"n\":{number},\"span\":[{},{}],", span.start, span.end);
+    if !heading.is_empty() {
+        out.push_str("\"heading\":\"");
+        escape(out, &visible_line(heading));
+        out.push_str("\",");
+    }
+    out.push_str("\"text\":\"");
+}
+
+/// The inside of a string; of the control characters only line feed and tab can occur.
+pub(super) fn escape(out: &mut String, text: &str) {
+    let mut copied = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let replacement = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            b'\t' => "\\t",
+            _ => continue,
+        };
+        out.push_str(&text[copied..at]);
+        out.push_str(replacement);
+        copied = at + 1;
+    }
+    out.push_str(&text[copied..]);
+}

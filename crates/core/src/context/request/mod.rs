@@ -1,0 +1,210 @@
+//! What may be asked, checked once: raw fields in, trusted requests out.
+
+mod assembly;
+mod output_format;
+mod sections;
+
+use std::time::Duration;
+
+use crate::domain::filter::MetadataFilter;
+use crate::domain::ids::{CollectionId, CollectionKey, DocumentId, Version};
+use crate::domain::principal::{AccessScope, Principal};
+use crate::fault::Refusal;
+
+pub use assembly::AssemblyRequest;
+pub use output_format::{ContextFormat, PassageOrder};
+pub use sections::{ContextSection, RawContextSection, SECTION_NAME_BYTES_MAX, SECTIONS_MAX};
+
+/// Longest question, in bytes.
+pub const QUESTION_BYTES_MAX: usize = 16 * 1024;
+/// Most chunks a query may consider.
+pub const TOP_K_MAX: usize = 1000;
+/// Chunks considered when the caller does not say.
+pub const TOP_K_DEFAULT: usize = 100;
+/// Largest budget, in tokens.
+pub const BUDGET_TOKENS_MAX: usize = 1_000_000;
+/// Longest deadline.
+pub const DEADLINE_MAX: Duration = Duration::from_mins(1);
+/// Deadline when the caller does not say.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
+/// Most `min_version` conditions.
+pub const MIN_VERSIONS_MAX: usize = 64;
+/// The tokenizer when the caller does not say.
+pub const TOKENIZER_DEFAULT: &str = "cl100k_base";
+
+/// How the two legs' lists become one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum FusionMethod {
+    /// Relative scores, the default.
+    #[default]
+    RelativeScore,
+    /// Reciprocal rank fusion with constant k.
+    Rrf {
+        /// Rank offset; 60 in the paper.
+        k: f32,
+    },
+    /// Reciprocal rank fusion with weights per leg.
+    WeightedRrf {
+        /// Rank offset.
+        k: f32,
+        /// Weight of the lexical leg.
+        lexical: f32,
+        /// Weight of the dense leg.
+        dense: f32,
+    },
+}
+
+/// What a caller sends, as it came.
+#[derive(Debug, Clone, Default)]
+pub struct RawContextQuery {
+    /// The collection's name.
+    pub collection: String,
+    /// The question.
+    pub question: String,
+    /// Tokens the context may have; required to assemble, ignored by search.
+    pub budget: Option<i64>,
+    /// The reading model's tokenizer.
+    pub tokenizer: Option<String>,
+    /// The output format.
+    pub format: Option<String>,
+    /// The order of passages.
+    pub order: Option<String>,
+    /// Share of the best relevance below which nothing is taken.
+    pub cutoff: Option<f64>,
+    /// Most passages of one document.
+    pub passages_per_document_max: Option<i64>,
+    /// Tokens of the budget that are left for the answer.
+    pub reserve_answer: Option<i64>,
+    /// Whether the question's tokens are left, too.
+    pub reserve_question: bool,
+    /// Parts of the context, each with its own question, filter and share of the budget.
+    pub sections: Vec<RawContextSection>,
+    /// Whether to return a continuation.
+    pub continuable: bool,
+    /// The continuation of the answer that the context goes on from.
+    pub previous: Option<String>,
+    /// Chunks to consider.
+    pub top_k: Option<i64>,
+    /// A filter in text form.
+    pub filter: Option<String>,
+    /// `relative`, `rrf` or `weighted_rrf`.
+    pub fusion: Option<String>,
+    /// Whether to rerank; wherever a reranker is configured when the caller does not say.
+    pub rerank: Option<bool>,
+    /// Documents and the versions the answer must have seen.
+    pub min_versions: Vec<(String, u64)>,
+    /// Whether to return the trace.
+    pub explain: bool,
+    /// How long the caller waits.
+    pub deadline: Option<Duration>,
+}
+
+/// A checked query.
+#[derive(Debug, Clone)]
+pub struct ContextQuery {
+    /// Who asks.
+    pub principal: Principal,
+    /// What is searched; its tenant is the principal's.
+    pub collection: CollectionKey,
+    /// The question.
+    pub question: String,
+    /// Chunks to consider.
+    pub top_k: usize,
+    /// The filter.
+    pub filter: Option<MetadataFilter>,
+    /// How lists are fused.
+    pub fusion: FusionMethod,
+    /// Whether chunks gain from their neighbours; only an evaluation that compares goes without.
+    pub support: bool,
+    /// Whether to rerank; if possible when none.
+    pub rerank: Option<bool>,
+    /// Parts of the context; none if it is of one piece.
+    pub sections: Vec<ContextSection>,
+    /// Versions the answer must have seen.
+    pub min_versions: Vec<(DocumentId, Version)>,
+    /// How long the caller waits.
+    pub deadline: Duration,
+}
+
+impl ContextQuery {
+    /// Checks a search.
+    pub fn new(principal: Principal, raw: &RawContextQuery) -> Result<Self, Refusal> {
+        principal.require(AccessScope::Read)?;
+        let collection = CollectionId::new(&raw.collection)?;
+        if raw.question.trim().is_empty() {
+            return Err(Refusal::invalid("empty_question", "question", "question is empty"));
+        }
+        if raw.question.len() > QUESTION_BYTES_MAX {
+            return Err(Refusal::invalid(
+                "question_too_long",
+                "question",
+                format!("question has {} bytes; at most {QUESTION_BYTES_MAX} are read", raw.question.len()),
+            ));
+        }
+        let top_k = match raw.top_k {
+            None => TOP_K_DEFAULT,
+            Some(top_k) => usize::try_from(top_k)
+                .ok()
+                .filter(|top_k| (1..=TOP_K_MAX).contains(top_k))
+                .ok_or_else(|| {
+                    Refusal::invalid(
+                        "invalid_top_k",
+                        "top_k",
+                        format!("top_k must be between 1 and {TOP_K_MAX}"),
+                    )
+                })?,
+        };
+        if raw.min_versions.len() > MIN_VERSIONS_MAX {
+            return Err(Refusal::invalid(
+                "too_many_min_versions",
+                "min_version",
+                format!("at most {MIN_VERSIONS_MAX} documents can be awaited"),
+            ));
+        }
+        let min_versions = raw
+            .min_versions
+            .iter()
+            .map(|(document, version)| Ok((DocumentId::new(document)?, Version::new(*version)?)))
+            .collect::<Result<_, Refusal>>()?;
+        let deadline = raw.deadline.unwrap_or(DEADLINE_DEFAULT);
+        if deadline.is_zero() {
+            return Err(Refusal::new(
+                crate::fault::RefusalKind::Deadline,
+                "deadline_passed",
+                "deadline",
+                "the deadline passed before the query began",
+            ));
+        }
+        Ok(Self {
+            collection: CollectionKey { tenant: principal.tenant().clone(), collection },
+            principal,
+            question: raw.question.replace('\0', " "),
+            top_k,
+            filter: raw
+                .filter
+                .as_deref()
+                .filter(|text| !text.trim().is_empty())
+                .map(MetadataFilter::parse)
+                .transpose()?,
+            fusion: parse_fusion(raw.fusion.as_deref())?,
+            sections: sections::check_sections(&raw.sections)?,
+            support: true,
+            rerank: raw.rerank,
+            min_versions,
+            deadline: deadline.min(DEADLINE_MAX),
+        })
+    }
+}
+
+fn parse_fusion(name: Option<&str>) -> Result<FusionMethod, Refusal> {
+    match name {
+        None | Some("relative") => Ok(FusionMethod::RelativeScore),
+        Some("rrf") => Ok(FusionMethod::Rrf { k: 60.0 }),
+        Some("weighted_rrf") => Ok(FusionMethod::WeightedRrf { k: 10.0, lexical: 2.0, dense: 1.0 }),
+        Some(other) => Err(Refusal::invalid(
+            "unknown_fusion",
+            "fusion",
+            format!("unknown fusion '{other}'; known: relative, rrf, weighted_rrf"),
+        )),
+    }
+}

@@ -1,0 +1,128 @@
+//! The structure of Markdown: headings, blocks, items and rows from pulldown-cmark's event
+//! offsets, lines from `prose`.
+//!
+//! Only headings outside of quotes and lists open sections. An unclosed fence runs to the end
+//! of the text, as `CommonMark` says, and is then cut by lines like any code.
+
+use std::ops::Range;
+
+use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+
+use super::boundary::{BoundaryLevel, ROOT_SECTION, TextOutline};
+use super::prose;
+
+/// Adds the cuts and sections of a Markdown text.
+pub(super) fn scan_markdown(text: &str, outline: &mut TextOutline) {
+    let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
+    let mut scan = MarkdownScanner {
+        text,
+        outline,
+        open: Vec::new(),
+        containers: 0,
+        heading: None,
+        code: Vec::new(),
+        line: (0, 0),
+    };
+    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        match event {
+            Event::Start(tag) => scan.start(&tag, range),
+            Event::End(tag) => scan.end(tag),
+            Event::Text(piece) | Event::Code(piece) => scan.title(&piece),
+            Event::SoftBreak => scan.title(" "),
+            Event::Rule => scan.block(range.start),
+            _ => {}
+        }
+    }
+    let code = std::mem::take(&mut scan.code);
+    prose::scan_lines(text, &code, outline);
+}
+
+struct MarkdownScanner<'a> {
+    text: &'a str,
+    outline: &'a mut TextOutline,
+    /// Sections from the outermost to the one in force, with the depth of their heading.
+    open: Vec<(HeadingLevel, usize)>,
+    /// Quotes, items and notes around the current place.
+    containers: usize,
+    heading: Option<OpenHeading>,
+    /// Where lines stand for themselves.
+    code: Vec<Range<usize>>,
+    /// Start of the line of the last cut, and how far it is known to reach.
+    line: (usize, usize),
+}
+
+struct OpenHeading {
+    level: HeadingLevel,
+    at: usize,
+    title: String,
+}
+
+impl MarkdownScanner<'_> {
+    fn start(&mut self, tag: &Tag<'_>, range: Range<usize>) {
+        match tag {
+            Tag::Heading { level, .. } if self.containers == 0 => {
+                let at = self.cut(range.start, BoundaryLevel::Heading(*level as u8));
+                self.heading = Some(OpenHeading { level: *level, at, title: String::new() });
+            }
+            Tag::CodeBlock(_) | Tag::HtmlBlock | Tag::MetadataBlock(_) => {
+                self.block(range.start);
+                self.code.push(range);
+            }
+            Tag::Heading { .. } | Tag::Paragraph | Tag::Table(_) | Tag::List(_) => self.block(range.start),
+            Tag::TableHead | Tag::TableRow => {
+                self.cut(range.start, BoundaryLevel::Item);
+            }
+            Tag::Item => {
+                // Only the outermost item counts as one; what it holds is inside of it.
+                self.cut(
+                    range.start,
+                    if self.containers == 0 { BoundaryLevel::Item } else { BoundaryLevel::Inner },
+                );
+                self.containers += 1;
+            }
+            Tag::BlockQuote(_) | Tag::FootnoteDefinition(_) => {
+                self.block(range.start);
+                self.containers += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Heading(_) => self.end_heading(),
+            TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::FootnoteDefinition => self.containers -= 1,
+            _ => {}
+        }
+    }
+
+    fn end_heading(&mut self) {
+        let Some(heading) = self.heading.take() else { return };
+        while self.open.last().is_some_and(|(level, _)| *level >= heading.level) {
+            self.open.pop();
+        }
+        let parent = self.open.last().map_or(ROOT_SECTION, |&(_, section)| section);
+        let section = self.outline.enter(heading.at, &heading.title, parent);
+        self.open.push((heading.level, section));
+    }
+
+    fn title(&mut self, piece: &str) {
+        if let Some(heading) = &mut self.heading {
+            heading.title.push_str(piece);
+        }
+    }
+
+    fn block(&mut self, start: usize) {
+        self.cut(start, if self.containers == 0 { BoundaryLevel::Block } else { BoundaryLevel::Inner });
+    }
+
+    /// Cuts before the line of `start`; starts never go back, so no byte is searched twice.
+    fn cut(&mut self, start: usize, level: BoundaryLevel) -> usize {
+        let (line_start, known) = self.line;
+        let unknown = &self.text.as_bytes()[known.min(start)..start];
+        let at = memchr::memrchr(b'\n', unknown).map_or(line_start, |line_end| known + line_end + 1);
+        self.line = (at, known.max(start));
+        self.outline.cut(at, level);
+        at
+    }
+}

@@ -1,0 +1,139 @@
+//! The chunk stage: body to spans.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+
+use crate::domain::document::{DocumentDescription, hash_content};
+use crate::domain::task::{IngestStage, IngestTask};
+use crate::fault::{FailureReason, Fault, reason};
+use crate::ingest::chunked_document_cache::ChunkedDocument;
+use crate::ingest::{StageResources, TaskOutcome};
+use crate::ports::catalog::OpenCollection;
+use crate::ports::ledger::{StoredBody, VersionOutcome};
+
+use super::{ChunkLimits, NormalisedText, decode_body, split_into_chunks};
+
+/// Cuts each task's body and stores the spans; one outcome each, in order.
+pub async fn chunk_batch(stages: &StageResources, tasks: &[IngestTask]) -> Vec<TaskOutcome> {
+    stages
+        .by_collection(tasks, |stages, open, tasks| chunk_collection_batch(stages, open, tasks).boxed())
+        .await
+}
+
+async fn chunk_collection_batch(
+    stages: &StageResources,
+    open: Arc<OpenCollection>,
+    tasks: &[IngestTask],
+) -> Result<Vec<TaskOutcome>, Fault> {
+    let generation = open.record.generation;
+    let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
+    let bodies = stages.ledger.bodies(&keys).await?;
+    let chunks_max = stages.limits.chunks_per_document_max;
+    let owned: Vec<IngestTask> = tasks.to_vec();
+    let cut_all = move || -> Vec<Result<ChunkedDocument, TaskOutcome>> {
+        owned.iter().zip(bodies).map(|(task, body)| chunk_task_body(&open, chunks_max, task, body)).collect()
+    };
+    let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)?;
+    let mut outcomes = Vec::with_capacity(keys.len());
+    let mut spans = Vec::with_capacity(keys.len());
+    let mut documents = Vec::with_capacity(keys.len());
+    for ((key, task), cut) in keys.into_iter().zip(tasks).zip(cuts) {
+        outcomes.push(match cut {
+            Ok(document) => {
+                spans.push((key, document.spans.clone()));
+                documents.push((task, document));
+                TaskOutcome::HandOn(IngestStage::Embed)
+            }
+            Err(outcome) => outcome,
+        });
+    }
+    if !spans.is_empty() {
+        stages.ledger.store_spans(generation, spans).await?;
+    }
+    for (task, document) in documents {
+        stages.handover.keep(task, document);
+    }
+    Ok(outcomes)
+}
+
+fn chunk_task_body(
+    open: &OpenCollection,
+    chunks_max: usize,
+    task: &IngestTask,
+    body: Option<StoredBody>,
+) -> Result<ChunkedDocument, TaskOutcome> {
+    let stored = check_stored_body(task, body)?;
+    let died = |reason| TaskOutcome::Ended {
+        ending: VersionOutcome::Dead(IngestStage::Chunk, reason),
+        sweep: false,
+    };
+    chunk_stored_body(open, chunks_max, task, stored).map_err(died)
+}
+
+/// The text of a stored body, and its chunks as this generation has them.
+pub(in crate::ingest) fn chunk_stored_body(
+    open: &OpenCollection,
+    chunks_max: usize,
+    task: &IngestTask,
+    stored: StoredBody,
+) -> Result<ChunkedDocument, FailureReason> {
+    let (text, description) = decode_stored_body(task, stored)?;
+    let limits = ChunkLimits {
+        tokens_max: open.sizes.tokens_max,
+        tokens_target: open.sizes.tokens_target,
+        tokens_reserved: open.sizes.tokens_reserved,
+        chunks_max,
+    };
+    let tokenizer = open.embedder.tokenizer();
+    let spans = split_into_chunks(&text, description.title.as_deref(), &*tokenizer, &limits)?;
+    Ok(ChunkedDocument { text, description, spans })
+}
+
+/// The text of a sound body, and what is known of it: with the title found in the text, if the
+/// producer gave none.
+pub(in crate::ingest) fn decode_stored_body(
+    task: &IngestTask,
+    stored: StoredBody,
+) -> Result<(NormalisedText, DocumentDescription), FailureReason> {
+    let StoredBody { body, mut description, .. } = stored;
+    let text = decode_body(&body, description.media_type.as_deref(), task.key.document_id.as_str())?;
+    if description.title.is_none() {
+        description.title.clone_from(&text.title);
+    }
+    Ok((text, description))
+}
+
+/// The body a task is about, unless the version has ended, was overtaken, or is damaged.
+pub(in crate::ingest) fn check_stored_body(
+    task: &IngestTask,
+    body: Option<StoredBody>,
+) -> Result<StoredBody, TaskOutcome> {
+    let corrupt = |detail: &str| TaskOutcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail));
+    let Some(stored) = body else {
+        return Err(corrupt("the ledger holds no body for this version"));
+    };
+    if stored.state.is_terminal() {
+        return Err(TaskOutcome::AlreadyEnded);
+    }
+    if stored.overtaken {
+        return Err(TaskOutcome::Ended { ending: VersionOutcome::Superseded, sweep: true });
+    }
+    if !matches_accepted_hash(task, &stored) {
+        return Err(corrupt("the stored body does not match the hash it was accepted with"));
+    }
+    Ok(stored)
+}
+
+/// Whether a body is what was accepted.
+pub(in crate::ingest) fn matches_accepted_hash(task: &IngestTask, stored: &StoredBody) -> bool {
+    hash_content(&stored.description, &stored.body) == task.content_hash
+}
+
+/// A panic in a blocking task is the batch's; the worker finds out whose it was.
+pub(in crate::ingest) fn fault_from_join_error(error: tokio::task::JoinError) -> Fault {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(cancelled) => Fault::transient(cancelled),
+    }
+}

@@ -1,0 +1,88 @@
+//! How a stage gets its documents: from the stage before it in this process, or from the ledger.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::chunk::stage::{check_stored_body, decode_stored_body, fault_from_join_error};
+use super::chunked_document_cache::ChunkedDocument;
+use super::{StageResources, TaskOutcome};
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::task::{IngestStage, IngestTask};
+use crate::fault::Fault;
+use crate::ports::ledger::StoredBody;
+
+/// Documents by the place of their task, or the outcome of a task whose document cannot be had.
+pub(super) type FoundDocuments = HashMap<usize, Result<Arc<ChunkedDocument>, TaskOutcome>>;
+
+/// How what the ledger holds of a task becomes its document.
+pub(super) type DocumentReadFn =
+    fn(&IngestTask, Option<StoredBody>, Option<Vec<ChunkSpan>>) -> Result<ChunkedDocument, TaskOutcome>;
+
+/// The documents of the tasks at `wanted` that are in flight.
+pub(super) async fn read_documents_in_flight(
+    stages: &StageResources,
+    tasks: &[IngestTask],
+    wanted: &[usize],
+) -> Result<FoundDocuments, Fault> {
+    let mut found = FoundDocuments::with_capacity(wanted.len());
+    let mut missing = Vec::new();
+    for index in wanted {
+        match stages.handover.get(&tasks[*index]) {
+            Some(document) => drop(found.insert(*index, Ok(document))),
+            None => missing.push(*index),
+        }
+    }
+    if !missing.is_empty() {
+        found.extend(read_stored_documents(stages, tasks, &missing, read_document_in_flight).await?);
+    }
+    Ok(found)
+}
+
+/// The documents of the tasks at `wanted`, all of one generation, as `read` makes them of what the
+/// ledger holds.
+pub(super) async fn read_stored_documents(
+    stages: &StageResources,
+    tasks: &[IngestTask],
+    wanted: &[usize],
+    read: DocumentReadFn,
+) -> Result<FoundDocuments, Fault> {
+    let Some(generation) = wanted.first().map(|index| tasks[*index].generation) else {
+        return Ok(FoundDocuments::new());
+    };
+    let keys: Vec<_> = wanted.iter().map(|index| tasks[*index].key.clone()).collect();
+    let (bodies, spans) =
+        tokio::try_join!(stages.ledger.bodies(&keys), stages.ledger.spans(generation, &keys))?;
+    let jobs: Vec<_> = wanted
+        .iter()
+        .zip(bodies.into_iter().zip(spans))
+        .map(|(index, (body, spans))| (*index, tasks[*index].clone(), body, spans))
+        .collect();
+    let read_all = move || {
+        let read = |(index, task, body, spans)| (index, read(&task, body, spans).map(Arc::new));
+        jobs.into_iter().map(read).collect()
+    };
+    tokio::task::spawn_blocking(read_all).await.map_err(fault_from_join_error)
+}
+
+/// The text and spans of a task in flight, as the chunk stage saw them.
+fn read_document_in_flight(
+    task: &IngestTask,
+    body: Option<StoredBody>,
+    spans: Option<Vec<ChunkSpan>>,
+) -> Result<ChunkedDocument, TaskOutcome> {
+    chunked_document_from_spans(task, check_stored_body(task, body)?, spans)
+}
+
+/// The text of a sound body, and its spans.
+pub(super) fn chunked_document_from_spans(
+    task: &IngestTask,
+    stored: StoredBody,
+    spans: Option<Vec<ChunkSpan>>,
+) -> Result<ChunkedDocument, TaskOutcome> {
+    let Some(spans) = spans else {
+        return Err(TaskOutcome::HandOn(IngestStage::Chunk));
+    };
+    let (text, description) =
+        decode_stored_body(task, stored).map_err(|reason| TaskOutcome::Failed(Fault::Permanent(reason)))?;
+    Ok(ChunkedDocument { text, description, spans })
+}

@@ -1,0 +1,237 @@
+//! The embed stage: spans to vectors, staged in the vector store.
+//!
+//! A text is embedded once: texts are collected across documents ([`vectors`]), what the cache
+//! knows is not computed again, and what another worker computes is waited for: [`single_flight`] says
+//! what is under way in this process, [`ledger_claims`] in others. So an unchanged chunk of a new version
+//! costs no call. A fault is the fault of the documents whose texts it hit, and of no other; a
+//! document that failed [`ALONE_ATTEMPTS`] times shares no call with others. Work proceeds in slices
+//! of [`SLICE_CHUNKS_MAX`], so a document of any length needs the memory of one slice, and for
+//! [`EMBED_BATCH_TIME_MAX`], so a message is never held for long, nor does the process stop late: calls that wait
+//! then are given up, the rest comes back without an attempt spent, and what was embedded is in the
+//! cache by then.
+
+mod ledger_claims;
+pub mod single_flight;
+mod vectors;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::domain::chunk::embedded_text;
+use crate::domain::document::DocumentDescription;
+use crate::domain::ids::{ChunkId, EmbeddingKey, derive_embedding_key};
+use crate::domain::metadata::DocumentMetadata;
+use crate::domain::task::{IngestStage, IngestTask};
+use crate::fault::Fault;
+use crate::ports::catalog::OpenCollection;
+use crate::ports::embedder::TurnDeadline;
+use crate::ports::vectors::VectorPoint;
+
+use super::chunked_document_cache::ChunkedDocument;
+use super::usage::{self, ModelUsage};
+use super::{IngestCounters, StageResources, TaskOutcome, document_reader};
+use vectors::{KnownVectors, TextToEmbed, UncachedVectors};
+
+/// Chunks that are embedded and staged at once.
+pub const SLICE_CHUNKS_MAX: usize = 4096;
+/// Attempts after which a document's texts are embedded by themselves: what makes a model fail may
+/// stand in them, and its neighbours would fail with it.
+pub const ALONE_ATTEMPTS: u32 = 2;
+/// How long a batch is worked on; a broker takes messages back that are held for half an hour.
+const EMBED_BATCH_TIME_MAX: Duration = Duration::from_mins(5);
+
+/// A document that is ready to be embedded.
+pub(super) struct DocumentToEmbed {
+    /// The place of its task.
+    pub(super) index: usize,
+    pub(super) document: Arc<ChunkedDocument>,
+}
+
+/// Embeds and stages each task's chunks; one outcome each, in order. Once `stop` is true, no call
+/// begins any more.
+pub async fn embed_batch(
+    stages: &StageResources,
+    tasks: &[IngestTask],
+    stop: &watch::Receiver<bool>,
+) -> Vec<TaskOutcome> {
+    stages
+        .by_collection(tasks, |stages, open, tasks| embed_collection_batch(stages, open, tasks, stop).boxed())
+        .await
+}
+
+async fn embed_collection_batch(
+    stages: &StageResources,
+    open: Arc<OpenCollection>,
+    tasks: &[IngestTask],
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<TaskOutcome>, Fault> {
+    if tasks.iter().any(|task| task.attempt > 0) {
+        open.embedder.begin_retry().await?;
+    }
+    let (ready, mut outcomes) = find_documents_to_embed(stages, tasks).await?;
+    for (index, fault) in stage_documents(stages, &open, tasks, &ready, &stages.tally, stop).await?.failed {
+        outcomes[index] = Some(TaskOutcome::Failed(fault));
+    }
+    let embedded: Vec<_> = ready
+        .iter()
+        .filter(|ready| outcomes[ready.index].is_none())
+        .map(|ready| tasks[ready.index].key.clone())
+        .collect();
+    stages.ledger.mark_embedded(&embedded).await?;
+    Ok(outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or(TaskOutcome::HandOn(IngestStage::Index)))
+        .collect())
+}
+
+/// What became of documents that were to be staged.
+#[derive(Debug, Default)]
+pub(super) struct StagingResult {
+    /// The tasks that lack a vector, and why. The points of all others are in the store.
+    pub(super) failed: BTreeMap<usize, Fault>,
+    /// What was asked of the model.
+    pub(super) spent: ModelUsage,
+}
+
+/// Embeds documents and stages their vectors in `open`; counts in `tally`. Once `stop` is true, no
+/// call begins any more.
+pub(super) async fn stage_documents(
+    stages: &StageResources,
+    open: &OpenCollection,
+    tasks: &[IngestTask],
+    ready: &[DocumentToEmbed],
+    tally: &IngestCounters,
+    stop: &watch::Receiver<bool>,
+) -> Result<StagingResult, Fault> {
+    let deadline = TurnDeadline::new(Instant::now() + EMBED_BATCH_TIME_MAX, stop.clone());
+    let StagingResult { mut failed, mut spent } = StagingResult::default();
+    let places: Vec<(usize, usize)> = ready
+        .iter()
+        .enumerate()
+        .flat_map(|(document, ready)| (0..ready.document.spans.len()).map(move |ordinal| (document, ordinal)))
+        .collect();
+    for slice in places.chunks(SLICE_CHUNKS_MAX) {
+        let wanted: Vec<(usize, usize)> = slice
+            .iter()
+            .copied()
+            .filter(|(document, _)| !failed.contains_key(&ready[*document].index))
+            .collect();
+        if deadline.has_passed() {
+            failed.extend(wanted.into_iter().map(|(document, _)| (ready[document].index, deadline.fault())));
+            continue;
+        }
+        let (without, asked) = embed_slice(stages, open, tasks, ready, &wanted, tally, &deadline).await?;
+        spent = spent.plus(asked);
+        failed.extend(without.into_iter().map(|(document, fault)| (ready[document].index, fault)));
+    }
+    Ok(StagingResult { failed, spent })
+}
+
+/// Finds the documents; an outcome stands where a task ends or goes back here already.
+async fn find_documents_to_embed(
+    stages: &StageResources,
+    tasks: &[IngestTask],
+) -> Result<(Vec<DocumentToEmbed>, Vec<Option<TaskOutcome>>), Fault> {
+    let all: Vec<usize> = (0..tasks.len()).collect();
+    let mut found = document_reader::read_documents_in_flight(stages, tasks, &all).await?;
+    let mut ready = Vec::with_capacity(tasks.len());
+    let mut outcomes = vec![None; tasks.len()];
+    for index in all {
+        match found.remove(&index) {
+            Some(Ok(document)) => ready.push(DocumentToEmbed { index, document }),
+            Some(Err(outcome)) => outcomes[index] = Some(outcome),
+            None => {}
+        }
+    }
+    Ok((ready, outcomes))
+}
+
+/// Embeds and stages the chunks at `places`; returns the documents that lack a vector, and why, and
+/// what was asked of the model.
+async fn embed_slice(
+    stages: &StageResources,
+    open: &OpenCollection,
+    tasks: &[IngestTask],
+    ready: &[DocumentToEmbed],
+    places: &[(usize, usize)],
+    tally: &IngestCounters,
+    deadline: &TurnDeadline,
+) -> Result<(Vec<(usize, Fault)>, ModelUsage), Fault> {
+    let model = &open.embedder.info().model;
+    let mut texts: BTreeMap<EmbeddingKey, TextToEmbed> = BTreeMap::new();
+    let mut keys = Vec::with_capacity(places.len());
+    for (place, ordinal) in places {
+        let document = &ready[*place].document;
+        let span = &document.spans[*ordinal];
+        let slice = &document.text.text[span.span.start..span.span.end];
+        let text = embedded_text(document.description.title.as_deref(), &span.heading, slice);
+        let key = derive_embedding_key(model, &text);
+        keys.push(key);
+        let alone = (tasks[ready[*place].index].attempt >= ALONE_ATTEMPTS).then_some(*place);
+        let entry = texts.entry(key);
+        let known =
+            entry.or_insert(TextToEmbed { embedded: text, tokens: span.embed_tokens as usize, alone });
+        known.alone = known.alone.and(alone);
+    }
+    let (KnownVectors { vectors, failed: without, spent }, fresh) =
+        vectors::resolve_vectors(stages, open, texts, places.len(), tally, deadline).await?;
+    let mut failed: Vec<(usize, Fault)> = Vec::new();
+    let mut points = Vec::with_capacity(places.len());
+    for ((document, ordinal), key) in places.iter().zip(&keys) {
+        match (vectors.get(key), without.get(key)) {
+            (Some(vector), _) => {
+                let DocumentToEmbed { index, document } = &ready[*document];
+                points.push(vector_point(&tasks[*index], &document.description, *ordinal, vector));
+            }
+            (None, Some(fault)) => failed.push((*document, fault.clone())),
+            (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
+        }
+    }
+    let UncachedVectors { vectors: computed, _claim } = fresh;
+    let cache = stages.ledger.cache_vectors(computed);
+    let count = usage::add_usage(stages, &open.record.key.tenant, model, spent);
+    tokio::try_join!(open.vectors.upsert(points), cache, count)?;
+    Ok((failed, spent))
+}
+
+fn vector_point(
+    task: &IngestTask,
+    description: &DocumentDescription,
+    ordinal: usize,
+    vector: &[f32],
+) -> VectorPoint {
+    let metadata = &description.metadata;
+    VectorPoint {
+        id: ChunkId::derive(
+            &task.epoch,
+            &task.key,
+            &task.content_hash,
+            u32::try_from(ordinal).unwrap_or(u32::MAX),
+        ),
+        vector: vector.to_vec(),
+        document_id: task.key.document_id.clone(),
+        version: task.key.version,
+        facets: metadata.facets().into_iter().collect(),
+        numbers: numeric_metadata(metadata),
+        readers: description.acl.terms(),
+    }
+}
+
+fn numeric_metadata(metadata: &DocumentMetadata) -> Vec<(String, Vec<f64>)> {
+    metadata
+        .iter()
+        .filter_map(|(key, value)| {
+            let numbers: Vec<f64> = value
+                .scalars()
+                .iter()
+                .filter_map(crate::domain::metadata::MetadataScalar::as_number)
+                .collect();
+            (!numbers.is_empty()).then(|| (key.clone(), numbers))
+        })
+        .collect()
+}

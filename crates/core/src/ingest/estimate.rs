@@ -1,0 +1,166 @@
+//! What ingesting documents would cost, without doing it: the same decoding, cutting and keys as the
+//! stages have, and nothing written but the note that a cached vector was looked at.
+//!
+//! Tokens are those that the real run counts. Requests are a lower bound: how texts share calls
+//! depends on when their documents arrive.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::domain::chunk::embedded_text;
+use crate::domain::document::{DocumentDescription, Submission, hash_content};
+use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, VersionKey, derive_embedding_key};
+use crate::fault::{FailureReason, Fault};
+use crate::ports::catalog::EmbedderChunkSizes;
+use crate::ports::embedder::Embedder;
+use crate::ports::ledger::{Ledger, StoredBody, VersionState};
+
+use super::chunk::{ChunkLimits, decode_body, split_into_chunks};
+
+/// What a run would do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IngestEstimate {
+    /// Documents that would be processed.
+    pub documents: u64,
+    /// Documents whose newest version is this very content.
+    pub unchanged: u64,
+    /// Documents that would die.
+    pub dead: u64,
+    /// Chunks of those processed.
+    pub chunks: u64,
+    /// Chunks whose vector is known, or that stand for a text counted already.
+    pub cached: u64,
+    /// Texts to embed.
+    pub texts: u64,
+    /// Their tokens.
+    pub tokens: u64,
+    /// Calls to the model, at least.
+    pub requests: u64,
+}
+
+/// Adds up what documents would cost.
+pub struct IngestEstimator {
+    ledger: Arc<dyn Ledger>,
+    collection: CollectionKey,
+    embedder: Arc<dyn Embedder>,
+    limits: ChunkLimits,
+    texts_max: u64,
+    tokens_max: u64,
+    seen: HashSet<EmbeddingKey>,
+    sofar: IngestEstimate,
+}
+
+/// How a model would be called.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbedBatchLimits {
+    /// Texts of one call.
+    pub texts_max: usize,
+    /// Tokens of one call.
+    pub tokens_max: usize,
+    /// Most chunks of one document.
+    pub chunks_max: usize,
+}
+
+impl IngestEstimator {
+    /// An estimator for documents of a collection, which need not exist yet.
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        collection: CollectionKey,
+        embedder: Arc<dyn Embedder>,
+        sizes: EmbedderChunkSizes,
+        batching: EmbedBatchLimits,
+    ) -> Self {
+        let info = embedder.info();
+        let texts_max = batching.texts_max.min(info.batch_texts_max).max(1) as u64;
+        let tokens_max = batching.tokens_max.min(info.batch_tokens_max).max(1) as u64;
+        let limits = ChunkLimits {
+            tokens_max: sizes.tokens_max,
+            tokens_target: sizes.tokens_target,
+            tokens_reserved: sizes.tokens_reserved,
+            chunks_max: batching.chunks_max,
+        };
+        let (seen, sofar) = (HashSet::new(), IngestEstimate::default());
+        Self { ledger, collection, embedder, limits, texts_max, tokens_max, seen, sofar }
+    }
+
+    /// Adds a document.
+    pub async fn add(&mut self, submission: &Submission) -> Result<(), Fault> {
+        let hash = hash_content(submission.description(), submission.body());
+        let history = self.ledger.history(&self.collection, submission.document_id()).await?;
+        let same = |newest: &crate::ports::ledger::VersionRecord| {
+            newest.content_hash == hash && newest.state != VersionState::Dead && !newest.deletes
+        };
+        if history.first().is_some_and(same) {
+            self.sofar.unchanged += 1;
+            return Ok(());
+        }
+        let texts = self.texts(
+            submission.document_id().clone(),
+            submission.description().clone(),
+            submission.body().clone(),
+        );
+        self.count(texts.await?).await
+    }
+
+    /// Adds a document that is visible already, and would be built anew.
+    pub async fn add_visible(&mut self, key: &VersionKey, stored: StoredBody) -> Result<(), Fault> {
+        let texts = self.texts(key.document_id.clone(), stored.description, stored.body.into()).await?;
+        self.count(texts).await
+    }
+
+    async fn count(&mut self, texts: Result<Vec<(EmbeddingKey, u64)>, FailureReason>) -> Result<(), Fault> {
+        let Ok(texts) = texts else {
+            self.sofar.dead += 1;
+            return Ok(());
+        };
+        self.sofar.documents += 1;
+        self.sofar.chunks += texts.len() as u64;
+        let unseen: Vec<(EmbeddingKey, u64)> =
+            texts.iter().filter(|(key, _)| self.seen.insert(*key)).copied().collect();
+        let keys: Vec<EmbeddingKey> = unseen.iter().map(|(key, _)| *key).collect();
+        let cached = self.ledger.cached_vectors(&keys).await?;
+        let missing = unseen.iter().zip(cached).filter(|(_, cached)| cached.is_none());
+        let (mut count, mut tokens) = (0, 0);
+        for ((_, text_tokens), _) in missing {
+            count += 1;
+            tokens += text_tokens;
+        }
+        self.sofar.cached += texts.len() as u64 - count;
+        self.sofar.texts += count;
+        self.sofar.tokens += tokens;
+        Ok(())
+    }
+
+    /// What all of them would cost.
+    pub fn finish(self) -> IngestEstimate {
+        let by_texts = self.sofar.texts.div_ceil(self.texts_max);
+        let by_tokens = self.sofar.tokens.div_ceil(self.tokens_max);
+        IngestEstimate { requests: by_texts.max(by_tokens), ..self.sofar }
+    }
+
+    /// The keys and tokens of a document's chunks; the reason why it would die.
+    async fn texts(
+        &self,
+        document_id: DocumentId,
+        description: DocumentDescription,
+        body: Bytes,
+    ) -> Result<Result<Vec<(EmbeddingKey, u64)>, FailureReason>, Fault> {
+        let (limits, embedder) = (self.limits, self.embedder.clone());
+        let read = move || {
+            let media_type = description.media_type.as_deref();
+            let text = decode_body(&body, media_type, document_id.as_str())?;
+            let title = description.title.as_deref().or(text.title.as_deref());
+            let spans = split_into_chunks(&text, title, &*embedder.tokenizer(), &limits)?;
+            let keyed = |span: &crate::domain::chunk::ChunkSpan| {
+                let slice = &text.text[span.span.start..span.span.end];
+                let key =
+                    derive_embedding_key(&embedder.info().model, &embedded_text(title, &span.heading, slice));
+                (key, u64::from(span.embed_tokens))
+            };
+            Ok(spans.iter().map(keyed).collect())
+        };
+        tokio::task::spawn_blocking(read).await.map_err(super::chunk::stage::fault_from_join_error)
+    }
+}

@@ -1,0 +1,272 @@
+//! Followers: an index that holds what the ledger's log of visible versions says.
+//!
+//! Where several processes share a ledger, each holds an index of its own, and a version that any
+//! of them made visible reaches the others through the log, in its order. Generations that do not
+//! serve are filled the same way in every process: one that is being built, and one that is kept
+//! for a rollback. What is in the log is content, not history: a document appears once, with the
+//! version that serves. So an index that starts from nothing, or comes back after a week, reads
+//! from the position stored in its last commit and ends where all others are. Bodies come from the
+//! ledger; vectors are shared. A version that is not prepared for a generation yet
+//! ([`super::prepare_documents`]) holds its index up; one that cannot be is there without text.
+//!
+//! Once the active generation is another than the one that serves here, that one goes on serving
+//! until the index of the new one holds what it held when it was activated.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::ids::{CollectionKey, VersionKey};
+use crate::domain::task::{IngestStage, IngestTask};
+use crate::domain::version_fence::{FenceDecision, check_version_fence};
+use crate::fault::{Fault, reason};
+use crate::ports::catalog::OpenCollection;
+use crate::ports::generations::{GenerationRecord, GenerationState};
+use crate::ports::ledger::{StoredBody, VersionState};
+use crate::ports::lexical::{DocumentWrite, LexicalSnapshot};
+
+use super::chunk::stage::matches_accepted_hash;
+use super::chunked_document_cache::ChunkedDocument;
+use super::document_reader::{self, FoundDocuments, chunked_document_from_spans};
+use super::index::{build_writes, indices_with_document, write_without_chunks};
+use super::{StageResources, TaskOutcome, tasks_within_bytes};
+
+/// Documents read and committed at once.
+const PAGE_DOCUMENTS_MAX: usize = 512;
+/// Time between two looks at the log.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+/// The same for a generation that does not serve: nobody waits for it, and its commits and merges
+/// take time and the disk from live documents.
+const IDLE_FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
+/// Failures of a generation that are looked at.
+const FAILURES_MAX: usize = 100_000;
+
+/// Follows collections until `stop` is true: with `all`, every one of the ledger, otherwise those
+/// that are open.
+pub async fn follow_ledger(stages: Arc<StageResources>, all: bool, mut stop: watch::Receiver<bool>) {
+    let mut idle_looked: Option<Instant> = None;
+    while !*stop.borrow() {
+        let with_idle = idle_looked.is_none_or(|looked| looked.elapsed() >= IDLE_FOLLOW_INTERVAL);
+        if let Err(fault) = follow_collections(&stages, all, with_idle).await {
+            tracing::warn!(%fault, "the index cannot follow the ledger; it tries again");
+        }
+        if with_idle {
+            idle_looked = Some(Instant::now());
+        }
+        let _ = tokio::time::timeout(FOLLOW_INTERVAL, stop.wait_for(|stop| *stop)).await;
+    }
+}
+
+/// Brings every generation that is followed here to the end of its log, and lets active ones serve
+/// as soon as they can. One that cannot be opened or filled holds up no other.
+pub async fn follow_once(stages: &StageResources, all: bool) -> Result<(), Fault> {
+    follow_collections(stages, all, true).await
+}
+
+/// The same, of generations that do not serve only `with_idle`.
+async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool) -> Result<(), Fault> {
+    let mut collections: Vec<Vec<GenerationRecord>> = Vec::new();
+    for record in stages.ledger.generations(None).await? {
+        match collections.last_mut() {
+            Some(records) if records[0].home.key == record.home.key => records.push(record),
+            _ => collections.push(vec![record]),
+        }
+    }
+    let opened: BTreeSet<CollectionKey> =
+        stages.catalog.opened().await.into_iter().map(|open| open.record.key.clone()).collect();
+    for records in collections {
+        let key = &records[0].home.key;
+        if !all && !opened.contains(key) {
+            continue;
+        }
+        let live = records.iter().filter(|record| record.state != GenerationState::Dropped);
+        // Who alone writes the only generation there ever was has nothing to learn from the log. Where others
+        // were dropped, what was committed to them may have come too late to be followed before.
+        let is_followed = stages.replicas || records.len() > 1;
+        for record in live.filter(|record| with_idle || record.state == GenerationState::Active) {
+            let done = if is_followed {
+                follow_generation(stages, record).await
+            } else {
+                serve_activated_generation(stages, record).await
+            };
+            if let Err(fault) = done {
+                tracing::warn!(
+                    tenant = %key.tenant, collection = %key.collection, generation = record.home.generation, %fault,
+                    "a generation cannot be followed"
+                );
+            }
+        }
+        for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
+            stages.let_go_of(record).await;
+        }
+    }
+    Ok(())
+}
+
+/// Brings one generation to the end of its log, or to where its builder is.
+pub async fn bring_index_up_to_date(stages: &StageResources, open: &OpenCollection) -> Result<(), Fault> {
+    let _writing = open.writing.lock().await;
+    catch_up_with_log(stages, open).await
+}
+
+async fn follow_generation(stages: &StageResources, record: &GenerationRecord) -> Result<(), Fault> {
+    let open = stages.catalog.open_generation(&record.home).await?;
+    {
+        let _writing = open.writing.lock().await;
+        catch_up_with_log(stages, &open).await?;
+        // Where it stands has to be known after a restart, too, before it serves.
+        if open.followed() >= record.activated_at
+            && open.lexical()?.snapshot().position() < record.activated_at
+        {
+            open.lexical()?.commit(Vec::new(), open.followed()).await?;
+        }
+    }
+    serve_activated_generation(stages, record).await
+}
+
+/// Lets an active generation serve here, if it holds what it has to.
+async fn serve_activated_generation(stages: &StageResources, record: &GenerationRecord) -> Result<(), Fault> {
+    if record.state != GenerationState::Active {
+        return Ok(());
+    }
+    let serving = stages.catalog.open(&record.home.key).await?;
+    if serving.is_some_and(|open| open.record.generation == record.home.generation) {
+        return Ok(());
+    }
+    let open = stages.catalog.open_generation(&record.home).await?;
+    if open.followed() >= record.activated_at {
+        let key = &record.home.key;
+        tracing::info!(
+            tenant = %key.tenant, collection = %key.collection, generation = record.home.generation,
+            "another generation serves from now on"
+        );
+        stages.catalog.serve(&open).await;
+    }
+    Ok(())
+}
+
+/// Brings a generation's index to the end of the log, or to where its builder is; the caller holds
+/// `open.writing`.
+pub(super) async fn catch_up_with_log(stages: &StageResources, open: &OpenCollection) -> Result<(), Fault> {
+    let lexical = open.lexical()?;
+    loop {
+        let mut changes =
+            stages.ledger.changes(&open.record.key, open.followed(), PAGE_DOCUMENTS_MAX).await?;
+        let bytes_max = stages.limits.batch_body_bytes_max;
+        let fitting = tasks_within_bytes(changes.iter().map(|change| &change.task), bytes_max);
+        changes.truncate(fitting);
+        for change in &mut changes {
+            (change.task.generation, change.task.epoch) = (open.record.generation, open.record.epoch);
+        }
+        let tasks: Vec<IngestTask> = changes.iter().map(|change| change.task.clone()).collect();
+        let LogPageWrites { writes, prepared } =
+            prepare_log_page(stages, open, &*lexical.snapshot(), &tasks).await?;
+        let Some(last) = changes[..prepared].last() else {
+            open.set_ready();
+            return Ok(());
+        };
+        if !writes.is_empty() {
+            lexical.commit(writes, last.position).await?;
+        }
+        open.follow_to(last.position);
+        if prepared < changes.len() {
+            open.set_ready();
+            return Ok(());
+        }
+    }
+}
+
+/// What is to be written for a page of the log.
+struct LogPageWrites {
+    writes: Vec<DocumentWrite>,
+    /// Entries from the first on that are prepared, or have failed.
+    prepared: usize,
+}
+
+async fn prepare_log_page(
+    stages: &StageResources,
+    open: &OpenCollection,
+    snapshot: &dyn LexicalSnapshot,
+    tasks: &[IngestTask],
+) -> Result<LogPageWrites, Fault> {
+    let mut news = tasks_not_indexed(snapshot, tasks)?;
+    let mut found: FoundDocuments = document_reader::read_stored_documents(
+        stages,
+        tasks,
+        &indices_with_document(tasks, &news),
+        read_visible_document,
+    )
+    .await?;
+    let is_unprepared = |found: &FoundDocuments, index: &usize| {
+        matches!(found.get(index), Some(Err(TaskOutcome::HandOn(IngestStage::Chunk))))
+    };
+    let mut failed = Vec::new();
+    let mut prepared = tasks.len();
+    if news.iter().any(|index| is_unprepared(&found, index)) {
+        let (key, generation) = (&open.record.key, open.record.generation);
+        let failures = stages.ledger.failures(key, generation, FAILURES_MAX).await?;
+        let failures: BTreeSet<VersionKey> = failures.into_iter().map(|failure| failure.key).collect();
+        for index in news.iter().filter(|index| is_unprepared(&found, index)) {
+            if !failures.contains(&tasks[*index].key) {
+                prepared = *index;
+                break;
+            }
+            failed.push(*index);
+        }
+    }
+    news.retain(|index| *index < prepared && !failed.contains(index));
+    found.retain(|index, _| *index < prepared && !failed.contains(index));
+    let (mut writes, missing) = build_writes(tasks, &news, found).await?;
+    if let Some((index, outcome)) = missing.iter().find(|(_, outcome)| **outcome != TaskOutcome::AlreadyEnded)
+    {
+        return Err(unreadable_document(&tasks[*index], outcome));
+    }
+    writes.extend(failed.into_iter().map(|index| write_without_chunks(&tasks[index], false)));
+    Ok(LogPageWrites { writes, prepared })
+}
+
+/// The tasks that the index does not hold yet.
+fn tasks_not_indexed(snapshot: &dyn LexicalSnapshot, tasks: &[IngestTask]) -> Result<Vec<usize>, Fault> {
+    let mut news = Vec::new();
+    for (index, task) in tasks.iter().enumerate() {
+        let head = snapshot.head(&task.key.document_id)?.map(|head| (head.version, head.content_hash));
+        if check_version_fence(head, task.key.version, task.content_hash) == FenceDecision::Apply {
+            news.push(index);
+        }
+    }
+    Ok(news)
+}
+
+/// The document of a visible version. One that was superseded since it was listed is left out:
+/// the version that won stands further on in the log.
+pub(super) fn read_visible_document(
+    task: &IngestTask,
+    body: Option<StoredBody>,
+    spans: Option<Vec<ChunkSpan>>,
+) -> Result<ChunkedDocument, TaskOutcome> {
+    match body {
+        Some(stored) if stored.state == VersionState::Visible => {
+            if !matches_accepted_hash(task, &stored) {
+                let detail = "the stored body does not match the hash it was accepted with";
+                return Err(TaskOutcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail)));
+            }
+            chunked_document_from_spans(task, stored, spans)
+        }
+        _ => Err(TaskOutcome::AlreadyEnded),
+    }
+}
+
+fn unreadable_document(task: &IngestTask, outcome: &TaskOutcome) -> Fault {
+    let why = match outcome {
+        TaskOutcome::Failed(fault) => fault.to_string(),
+        _ => "its spans are not stored".to_owned(),
+    };
+    Fault::Transient(format!(
+        "version {} of '{}' is visible but cannot be read from the ledger: {why}",
+        task.key.version, task.key.document_id
+    ))
+}

@@ -1,0 +1,138 @@
+//! The lexical index: the read model, and the commit point of every document version.
+//!
+//! Contract: `commit` publishes all writes of one call together or not at all, durable when it
+//! returns, and later snapshots see them. A write replaces everything the index holds of its
+//! document: old chunks and old head go, new head and chunks come. A [`LexicalSnapshot`] never
+//! changes. There is one writer: opening a second one fails. User text never reaches a query
+//! parser; it is analysed into terms. Beside its documents a commit stores a position: how far
+//! the index holds the ledger's log of visible versions ([`super::ledger::Ledger::changes`]).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::chunk::Chunk;
+use crate::domain::document::DocumentHead;
+use crate::domain::filter::MetadataFilter;
+use crate::domain::ids::{ChunkId, DocumentId};
+use crate::fault::Fault;
+
+/// How text becomes terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnalyzerSettings {
+    /// English name of the language, such as `english`.
+    pub language: String,
+    /// Whether words are reduced to their stems.
+    pub stem: bool,
+    /// Whether the language's stop words are left out.
+    pub stop_words: bool,
+}
+
+/// One document's new state: a head, and its chunks (none for a tombstone).
+#[derive(Debug, Clone)]
+pub struct DocumentWrite {
+    /// The head.
+    pub head: DocumentHead,
+    /// The chunks, by ordinal.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A BM25 hit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LexicalHit {
+    /// The chunk.
+    pub id: ChunkId,
+    /// BM25 score.
+    pub score: f32,
+}
+
+/// All that an index holds of a document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IndexedDocument {
+    /// Its head, tombstones included.
+    pub head: Option<DocumentHead>,
+    /// Its chunks, in any order.
+    pub chunks: Vec<ChunkId>,
+}
+
+/// Counts of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IndexCounts {
+    /// Documents with a live head.
+    pub documents: u64,
+    /// Tombstones.
+    pub tombstones: u64,
+    /// Chunks.
+    pub chunks: u64,
+}
+
+/// One collection generation's index, with its single writer.
+#[async_trait]
+pub trait LexicalIndex: Send + Sync {
+    /// Publishes writes of different documents, and the position, in one durable step. A position
+    /// below the stored one leaves that as it is.
+    async fn commit(&self, writes: Vec<DocumentWrite>, position: u64) -> Result<(), Fault>;
+
+    /// The newest committed state.
+    fn snapshot(&self) -> Arc<dyn LexicalSnapshot>;
+
+    /// Removes all that it holds of these documents, heads included, in one durable step. For
+    /// documents that the ledger does not know: one that was deleted keeps its tombstone.
+    async fn remove(&self, documents: Vec<DocumentId>) -> Result<(), Fault>;
+}
+
+/// The words of a question as the index analyses them, found in texts.
+pub trait QuestionTerms: Send + Sync {
+    /// Distinct terms, at most [`QUESTION_TERMS_MAX`].
+    fn count(&self) -> usize;
+
+    /// Calls back for every occurrence, in order: number of the text, byte in it, number of the
+    /// term.
+    fn find(&self, texts: &[&str], found: &mut dyn FnMut(usize, usize, usize));
+}
+
+/// Most distinct words of a question that are searched.
+pub const QUESTION_TERMS_MAX: usize = 512;
+
+/// An immutable committed state. Calls block briefly on memory-mapped files.
+pub trait LexicalSnapshot: Send + Sync {
+    /// A number that grows with every commit.
+    fn id(&self) -> u64;
+
+    /// Everything up to here in the ledger's log of visible versions is in it.
+    fn position(&self) -> u64;
+
+    /// The best `top_k` chunks by BM25 for the words of `question`, within filter and readers.
+    fn search(
+        &self,
+        question: &str,
+        filter: Option<&MetadataFilter>,
+        readers: &[String],
+        top_k: usize,
+    ) -> Result<Vec<LexicalHit>, Fault>;
+
+    /// The words of a question, to be found in texts; none when it has none to find.
+    fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault>;
+
+    /// The chunks of these ids, in order; none for an id that is not in this snapshot.
+    fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Arc<Chunk>>>, Fault>;
+
+    /// The chunks of a document with ordinals in `first..=last`, by ordinal.
+    fn chunk_range(&self, document_id: &DocumentId, first: u32, last: u32) -> Result<Vec<Arc<Chunk>>, Fault>;
+
+    /// The head of a document, tombstones included.
+    fn head(&self, document_id: &DocumentId) -> Result<Option<DocumentHead>, Fault>;
+
+    /// All that the snapshot holds of a document.
+    fn holding(&self, document_id: &DocumentId) -> Result<IndexedDocument, Fault>;
+
+    /// Documents of which it holds anything, in the order of their ids, those after `after`, at most
+    /// `limit`; none is the end.
+    fn held(&self, after: Option<&DocumentId>, limit: usize) -> Result<Vec<DocumentId>, Fault>;
+
+    /// Whether it holds the chunks of these ids, in order.
+    fn holds(&self, ids: &[ChunkId]) -> Result<Vec<bool>, Fault>;
+
+    /// Totals.
+    fn counts(&self) -> Result<IndexCounts, Fault>;
+}

@@ -1,0 +1,99 @@
+//! How many calls may be open at once: additive increase, multiplicative decrease (Chiu and
+//! Jain, 1989), as TCP does it.
+//!
+//! A call that was served while the window was in use widens it by one per window; one that
+//! was throttled or timed out halves it, at most once per [`CUT_PAUSE_MS`], for the calls that were
+//! under way say the same thing once more.
+
+use serde::{Deserialize, Serialize};
+
+/// Calls at once before anything is known.
+const INITIAL_CALLS: f64 = 4.0;
+/// Shortest time between two cuts.
+pub const CUT_PAUSE_MS: u64 = 1000;
+
+/// Calls that may be open at once.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ConcurrencyWindow {
+    size: f64,
+    cut_ms: u64,
+}
+
+impl Default for ConcurrencyWindow {
+    fn default() -> Self {
+        Self { size: INITIAL_CALLS, cut_ms: 0 }
+    }
+}
+
+impl ConcurrencyWindow {
+    /// Its size in whole calls, at least one, at most `calls_max`.
+    pub fn calls(&self, calls_max: u32) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
+        let calls = self.size.floor() as usize;
+        calls.clamp(1, (calls_max as usize).max(1))
+    }
+
+    /// A call was served while so many were open, itself included.
+    pub fn served(&mut self, open: usize, calls_max: u32) {
+        let in_use = open * 2 >= self.calls(calls_max);
+        if in_use {
+            self.size = (self.size + 1.0 / self.size).min(f64::from(calls_max.max(1)));
+        }
+    }
+
+    /// A call was throttled or timed out.
+    pub fn cut(&mut self, now_ms: u64) {
+        if now_ms >= self.cut_ms + CUT_PAUSE_MS {
+            self.size = (self.size / 2.0).max(1.0);
+            self.cut_ms = now_ms;
+        }
+    }
+
+    /// The clock says so little: no cut was later.
+    pub fn rewind(&mut self, now_ms: u64) {
+        self.cut_ms = self.cut_ms.min(now_ms);
+    }
+
+    /// One call at a time from here on, until calls are served again.
+    pub fn shut(&mut self) {
+        self.size = 1.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_by_one_per_window_while_it_is_used() {
+        let mut window = ConcurrencyWindow::default();
+        for _ in 0..4 {
+            window.served(4, 32);
+        }
+        assert_eq!(window.calls(32), 4, "a little less than one: each call sees what others added");
+        window.served(4, 32);
+        assert_eq!(window.calls(32), 5);
+        for _ in 0..100 {
+            window.served(1, 32);
+        }
+        assert_eq!(window.calls(32), 5, "who does not use it learns nothing");
+        for _ in 0..10_000 {
+            window.served(32, 32);
+        }
+        assert_eq!(window.calls(32), 32);
+        assert_eq!(window.calls(8), 8);
+    }
+
+    #[test]
+    fn a_burst_of_refusals_cuts_once() {
+        let mut window = ConcurrencyWindow { size: 16.0, cut_ms: 0 };
+        for _ in 0..16 {
+            window.cut(5000);
+        }
+        assert_eq!(window.calls(32), 8);
+        for second in 6..30 {
+            window.cut(second * 1000);
+        }
+        assert_eq!(window.calls(32), 1);
+    }
+}

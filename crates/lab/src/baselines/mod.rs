@@ -1,0 +1,147 @@
+//! The packers others use, to measure the assembler against.
+//!
+//! A baseline is an order of the candidates and a rule of filling. All of them get what the
+//! assembler gets: the same candidates, the same renderer, the same budget with framing counted
+//! in the reader's tokenizer; none exceeds it. All of them leave out blank chunks and exact
+//! duplicates (ASCII white space folded), cut white space at both ends of a chunk, put chunks of
+//! one document under one header in document order, and the document of the best chunk first.
+//! What none of them does: join touching chunks, see near duplicates, weigh gain against cost
+//! as a whole.
+//!
+//! Whether a chunk fits is told by the sum of the pieces while there is plenty of room or none,
+//! and by a count of the whole context in between; the finished context is counted, and while
+//! it is over, what came last goes. MMR compares all pairs: it takes time in the
+//! square of the candidates.
+
+mod budget_filler;
+mod mmr;
+
+use std::collections::HashSet;
+
+use budget_filler::BudgetFiller;
+use contexture_core::context::answer::Passage;
+use contexture_core::context::assemble::{ContextCandidate, chunk_heading};
+use contexture_core::context::request::ContextFormat;
+use contexture_core::domain::chunk::TextSpan;
+use contexture_core::ports::tokenizer::Tokenizer;
+
+/// Chunks of [`BaselinePacker::TopFive`].
+const TOP_CHUNKS: usize = 5;
+
+/// How to fill a context, as others do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaselinePacker {
+    /// By rank until the first chunk that does not fit.
+    RankPrefix,
+    /// By rank; what does not fit is skipped.
+    GreedySkip,
+    /// By maximal marginal relevance (Carbonell and Goldstein, 1998, λ = 0.7); what does not fit
+    /// is skipped.
+    Mmr,
+    /// The first five by rank; while they are over budget, the last is dropped.
+    TopFive,
+    /// By score for each token of the chunk; what does not fit is skipped.
+    ScorePerToken,
+}
+
+impl BaselinePacker {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::RankPrefix, Self::GreedySkip, Self::Mmr, Self::TopFive, Self::ScorePerToken];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RankPrefix => "rank-prefix",
+            Self::GreedySkip => "greedy-skip",
+            Self::Mmr => "mmr",
+            Self::TopFive => "top-5",
+            Self::ScorePerToken => "score-per-token",
+        }
+    }
+}
+
+/// A filled context.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BaselineContext {
+    /// The passages, as numbered in the text; of overlapping chunks both are there.
+    pub passages: Vec<Passage>,
+    /// The rendered text; empty when nothing fits.
+    pub context: String,
+    /// Its tokens, counted; never more than the budget.
+    pub tokens: usize,
+}
+
+/// Fills a budget of tokens from candidates, which come best first.
+pub fn pack_baseline(
+    baseline: BaselinePacker,
+    candidates: &[ContextCandidate],
+    budget: usize,
+    format: ContextFormat,
+    tokenizer: &dyn Tokenizer,
+) -> BaselineContext {
+    let passages = distinct_passages(candidates);
+    let by_rank = 0..passages.len();
+    let mut fill = BudgetFiller::new(&passages, budget, format, tokenizer);
+    match baseline {
+        BaselinePacker::RankPrefix => fill.offer_until_refused(by_rank),
+        BaselinePacker::GreedySkip => fill.offer_each(by_rank),
+        BaselinePacker::Mmr => fill.offer_each(mmr::order(&passages)),
+        BaselinePacker::TopFive => fill.force(by_rank.take(TOP_CHUNKS)),
+        BaselinePacker::ScorePerToken => {
+            let order = order_by_score_per_token(&passages, &mut fill);
+            fill.offer_each(order);
+        }
+    }
+    fill.finish()
+}
+
+/// Candidates that are not blank and say something new, as passages by rank.
+fn distinct_passages(candidates: &[ContextCandidate]) -> Vec<Passage> {
+    let mut seen: HashSet<Vec<&str>> = HashSet::new();
+    let mut passages = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let words: Vec<&str> = candidate.chunk.text.split_ascii_whitespace().collect();
+        if !candidate.chunk.text.trim().is_empty() && seen.insert(words) {
+            passages.push(candidate_passage(candidate));
+        }
+    }
+    passages
+}
+
+/// A chunk without blank lines before and white space after; the first line keeps its indent.
+fn candidate_passage(candidate: &ContextCandidate) -> Passage {
+    let chunk = &candidate.chunk;
+    let text = chunk.text.trim_end();
+    let blank = text.len() - text.trim_start().len();
+    let cut = text[..blank].rfind('\n').map_or(0, |line_feed| line_feed + 1);
+    let start = chunk.span.start + cut;
+    let text = text[cut..].to_owned();
+    Passage {
+        document_id: chunk.document_id.clone(),
+        version: chunk.version,
+        span: TextSpan { start, end: start + text.len() },
+        heading: chunk_heading(chunk),
+        score: candidate.score,
+        text,
+        also: Vec::new(),
+        section: String::new(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+fn order_by_score_per_token(passages: &[Passage], fill: &mut BudgetFiller) -> Vec<usize> {
+    let mut priced: Vec<(usize, f64)> = passages
+        .iter()
+        .enumerate()
+        .map(|(index, passage)| (index, passage_relevance(passage) / fill.text_tokens(index).max(1) as f64))
+        .collect();
+    // Stable: ties stay by rank.
+    priced.sort_by(|(_, left), (_, right)| right.total_cmp(left));
+    priced.into_iter().map(|(index, _)| index).collect()
+}
+
+/// The score, 0 where it is not a positive number.
+fn passage_relevance(passage: &Passage) -> f64 {
+    if passage.score > 0.0 { f64::from(passage.score.min(f32::MAX)) } else { 0.0 }
+}

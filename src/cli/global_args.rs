@@ -1,0 +1,140 @@
+//! The options every command takes, and what they open.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::CommandFailure;
+use crate::config::ContextureConfig;
+use crate::telemetry;
+use crate::wiring::{ProcessRole, ServiceStack, is_local_ledger_absent};
+use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::domain::pipeline::{PIPELINE_TOML_BYTES_MAX, Pipeline};
+use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::ports::ledger::CollectionRecord;
+
+/// The level of `config/default.toml`.
+const LEVEL_DEFAULT: &str = "info";
+
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Where everything is kept [default: ./contexture-data, or `CONTEXTURE_DATA_DIR`]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file, laid over the defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+impl GlobalArgs {
+    /// The configuration that this command line asks for; `overlay` holds variables that win
+    /// against those of the environment.
+    pub(crate) fn config_with(&self, overlay: &[(&str, String)]) -> Result<ContextureConfig, Refusal> {
+        let inherited = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| overlay.iter().all(|(laid, _)| laid != name));
+        let laid = overlay.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let mut config = ContextureConfig::load(self.config.as_deref(), inherited.chain(laid))?;
+        if let Some(data) = &self.data {
+            config.data_dir = std::path::absolute(data).map_err(|error| {
+                Refusal::invalid("invalid_data_dir", "data", format!("--data {}: {error}", data.display()))
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// The configuration of a command that runs once, with logging started.
+    pub(crate) fn config(&self) -> Result<ContextureConfig, Refusal> {
+        let config = self.config_with(&[])?;
+        // A command reports what happened by itself; logs come when they were asked for, and a program
+        // that reads stderr finds one object there, or nothing.
+        let level = match (config.log.level == LEVEL_DEFAULT, self.json) {
+            (false, _) => &config.log.level,
+            (true, false) => "error",
+            (true, true) => "off",
+        };
+        telemetry::init_logging(level, config.log.format)?;
+        Ok(config)
+    }
+
+    /// Opens what is stored; not found when nothing ever was, so that asking creates nothing.
+    pub(crate) async fn open_existing(
+        &self,
+        roles: ProcessRole,
+    ) -> Result<(ContextureConfig, ServiceStack), Refusal> {
+        self.open_reading_for(roles, None).await
+    }
+
+    /// The same, with the tokenizer that an option names among the known ones, if it is a file.
+    pub(crate) async fn open_reading_for(
+        &self,
+        roles: ProcessRole,
+        tokenizer: Option<&str>,
+    ) -> Result<(ContextureConfig, ServiceStack), Refusal> {
+        let config = self.config()?.reading_for(tokenizer);
+        if is_local_ledger_absent(&config) {
+            return Err(Refusal::not_found(
+                "data_dir_not_found",
+                format!(
+                    "there is no ledger in {}; ingest something first, or give --data",
+                    config.data_dir.display()
+                ),
+            ));
+        }
+        let stack = ServiceStack::open(&config, roles).await?;
+        Ok((config, stack))
+    }
+}
+
+/// The key of a collection of the local caller.
+pub(crate) fn collection_key(stack: &ServiceStack, collection: &CollectionId) -> CollectionKey {
+    CollectionKey { tenant: stack.principal.tenant().clone(), collection: collection.clone() }
+}
+
+/// The record of a collection; refused as not found when there is none.
+pub(crate) async fn existing_collection(
+    stack: &ServiceStack,
+    collection: &CollectionId,
+) -> Result<CollectionRecord, CommandFailure> {
+    let key = collection_key(stack, collection);
+    let record = stack.ledger.collection(&key).await?;
+    Ok(record.ok_or_else(|| {
+        Refusal::new(
+            RefusalKind::NotFound,
+            "unknown_collection",
+            "collection",
+            format!("there is no collection '{collection}'; 'contexture status' lists those that exist"),
+        )
+    })?)
+}
+
+/// The local caller's collections, by name: the named one, or all of them.
+pub(crate) async fn list_collections(
+    stack: &ServiceStack,
+    name: Option<&str>,
+) -> Result<Vec<CollectionRecord>, CommandFailure> {
+    if let Some(name) = name {
+        return Ok(vec![existing_collection(stack, &CollectionId::new(name)?).await?]);
+    }
+    let mut records = stack.ledger.collections().await?;
+    records.retain(|record| record.key.tenant == *stack.principal.tenant());
+    records.sort_by(|first, second| first.key.cmp(&second.key));
+    Ok(records)
+}
+
+/// Reads a pipeline file, if one is named.
+pub(crate) fn read_pipeline(path: Option<&Path>) -> Result<Option<Pipeline>, Refusal> {
+    let Some(path) = path else { return Ok(None) };
+    let refuse = |why: String| {
+        Refusal::invalid("invalid_pipeline_file", "pipeline", format!("pipeline {}: {why}", path.display()))
+    };
+    let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
+    if bytes > PIPELINE_TOML_BYTES_MAX as u64 {
+        return Err(refuse(format!("{bytes} bytes; at most {PIPELINE_TOML_BYTES_MAX} are read")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    Pipeline::from_toml(&text).map(Some)
+}

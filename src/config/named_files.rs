@@ -1,0 +1,76 @@
+//! Files that are asked for by name: tokenizers of reading models, and templates of contexts.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use figment::value::magic::RelativePathBuf;
+use serde::{Deserialize, Serialize};
+
+use super::refuse_key;
+use contexture_core::fault::Refusal;
+
+/// Most entries of `tokenizers`, and of `templates`.
+pub const NAMED_FILES_MAX: usize = 64;
+/// Longest name of an entry, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// An entry of `tokenizers` or `templates`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNamedFile {
+    name: String,
+    #[serde(serialize_with = "RelativePathBuf::serialize_relative")]
+    path: RelativePathBuf,
+}
+
+/// A file and the name to ask for it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFileConfig {
+    /// What it is asked for by.
+    pub name: String,
+    /// Where it is; read when it is first asked for, or checked.
+    pub path: PathBuf,
+    /// What to blame when it cannot be read: a key of the configuration, or an option.
+    pub field: String,
+}
+
+impl NamedFileConfig {
+    /// The file that the `--tokenizer` of a command line means, if it means one: a name that ends
+    /// in `.json` or holds a path separator.
+    pub fn from_tokenizer_option(text: &str) -> Option<Self> {
+        let path = Path::new(text);
+        let is_file = text.contains(std::path::is_separator)
+            || path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        is_file.then(|| Self { name: text.to_owned(), path: path.to_owned(), field: "tokenizer".to_owned() })
+    }
+}
+
+/// Checks all entries; names are unique, and none looks like a path.
+pub(super) fn validate_named_files(key: &str, raw: &[RawNamedFile]) -> Result<Vec<NamedFileConfig>, Refusal> {
+    if raw.len() > NAMED_FILES_MAX {
+        let why = format!("has {} entries; at most {NAMED_FILES_MAX} are kept", raw.len());
+        return Err(refuse_key(key, &why));
+    }
+    let mut names = BTreeSet::new();
+    let mut files = Vec::with_capacity(raw.len());
+    for (index, entry) in raw.iter().enumerate() {
+        let field = format!("{key}[{index}]");
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=NAME_BYTES_MAX).contains(&entry.name.len())
+            || !entry.name.bytes().all(sound)
+            || NamedFileConfig::from_tokenizer_option(&entry.name).is_some()
+        {
+            let why = format!(
+                "needs a name of 1 to {NAME_BYTES_MAX} letters, digits, '.', '-' and '_', which does not end in .json"
+            );
+            return Err(refuse_key(&field, &why));
+        }
+        if !names.insert(&entry.name) {
+            return Err(refuse_key(&field, &format!("({}) has the name of another entry", entry.name)));
+        }
+        let path = std::path::absolute(entry.path.relative())
+            .map_err(|error| refuse_key(&field, &format!("({}) has no usable path: {error}", entry.name)))?;
+        files.push(NamedFileConfig { name: entry.name.clone(), path, field });
+    }
+    Ok(files)
+}

@@ -1,0 +1,197 @@
+//! One `SubmitStream`: reads a window of submissions, stores it, sends its results, repeats.
+//!
+//! The window holds what has arrived, at most `stream_window_submissions_max` submissions, and
+//! none more once it has `stream_window_bytes_max` bytes; nothing further is read until its
+//! results are with the transport, so HTTP/2 holds back the producer. A stream that stalls, by
+//! sending nothing or by reading no results for `stream_idle_max`, ends. On shutdown the
+//! window in work is answered and then the stream ends UNAVAILABLE.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use prost::Message;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::call_admission::{
+    CallDeadline, deadline_passed_refusal, panicked_refusal, shutting_down_refusal, wait_for_deadline,
+    wait_for_phase,
+};
+use super::ingest::receipt_missing_refusal;
+use super::proto::submit_result::Outcome;
+use super::proto::{SubmitRequest, SubmitResult};
+use super::{ServerPhase, convert};
+use crate::config::ServerLimits;
+use crate::server::IngestApi;
+use crate::server::limits::RequestTicket;
+use crate::server::status::{refusal_from_transport, status_from_refusal};
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::principal::Principal;
+use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::ports::ledger::SubmissionReceipt;
+
+/// Results between this stream and the transport.
+const RESULTS_MAX: usize = 16;
+
+/// A stream and what it needs.
+pub(super) struct SubmitStreamSession {
+    pub(super) api: Arc<dyn IngestApi>,
+    pub(super) principal: Principal,
+    pub(super) limits: Arc<ServerLimits>,
+    pub(super) ticket: Arc<RequestTicket>,
+    pub(super) deadline: Option<CallDeadline>,
+    pub(super) phases: watch::Receiver<ServerPhase>,
+    pub(super) incoming: Streaming<SubmitRequest>,
+}
+
+type SubmitResultSender = mpsc::Sender<Result<SubmitResult, Status>>;
+
+/// How reading a window ended.
+enum WindowReadEnd {
+    GoOn,
+    Finish,
+    Fail(Status),
+}
+
+impl SubmitStreamSession {
+    /// Runs the stream in a task of its own, which ends with it.
+    pub(super) fn start(mut self) -> ReceiverStream<Result<SubmitResult, Status>> {
+        let (results, receiver) = mpsc::channel(RESULTS_MAX);
+        tokio::spawn(async move {
+            let (deadline, phases) = (self.deadline, self.phases.clone());
+            let ended = tokio::select! {
+                biased;
+                ended = AssertUnwindSafe(self.run(&results)).catch_unwind() => {
+                    ended.unwrap_or_else(|_| Err(status_from_refusal(&panicked_refusal("SubmitStream"))))
+                }
+                () = results.closed() => Ok(()),
+                () = wait_for_deadline(deadline) => Err(status_from_refusal(&deadline_passed_refusal())),
+                () = wait_for_phase(phases, ServerPhase::Cut) => Err(status_from_refusal(&shutting_down_refusal())),
+            };
+            if let Err(status) = ended {
+                // A peer that takes no results within the limit gets no farewell either.
+                let _ = tokio::time::timeout(self.limits.stream_idle_max, results.send(Err(status))).await;
+            }
+        });
+        ReceiverStream::new(receiver)
+    }
+
+    async fn run(&mut self, results: &SubmitResultSender) -> Result<(), Status> {
+        loop {
+            let (window, then) = self.read_window().await;
+            for result in self.store(window).await {
+                let sent = tokio::time::timeout(self.limits.stream_idle_max, results.send(Ok(result))).await;
+                match sent {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_gone)) => return Ok(()),
+                    Err(_elapsed) => return Err(status_from_refusal(&stalled_refusal("takes no results"))),
+                }
+            }
+            self.ticket.release();
+            match then {
+                WindowReadEnd::GoOn => {}
+                WindowReadEnd::Finish => return Ok(()),
+                WindowReadEnd::Fail(status) => return Err(status),
+            }
+        }
+    }
+
+    async fn read_window(&mut self) -> (Vec<SubmitRequest>, WindowReadEnd) {
+        let mut window = Vec::new();
+        let mut bytes = 0;
+        let first = tokio::select! {
+            biased;
+            () = wait_for_phase(self.phases.clone(), ServerPhase::Draining) => {
+                return (window, WindowReadEnd::Fail(status_from_refusal(&shutting_down_refusal())));
+            }
+            read = tokio::time::timeout(self.limits.stream_idle_max, self.incoming.message()) => read,
+        };
+        let Ok(mut read) = first else {
+            return (window, WindowReadEnd::Fail(status_from_refusal(&stalled_refusal("sends nothing"))));
+        };
+        loop {
+            match read {
+                Ok(Some(request)) => {
+                    bytes += request.encoded_len();
+                    window.push(request);
+                }
+                Ok(None) => return (window, WindowReadEnd::Finish),
+                Err(status) => return (window, WindowReadEnd::Fail(translate_stream_error(status))),
+            }
+            let full = window.len() >= self.limits.stream_window_submissions_max
+                || bytes >= self.limits.stream_window_bytes_max;
+            if full {
+                return (window, WindowReadEnd::GoOn);
+            }
+            match self.incoming.message().now_or_never() {
+                Some(next) => read = next,
+                None => return (window, WindowReadEnd::GoOn),
+            }
+        }
+    }
+
+    async fn store(&self, window: Vec<SubmitRequest>) -> Vec<SubmitResult> {
+        let body_bytes_max = self.api.body_bytes_max();
+        let checked: Vec<Result<Submission, Refusal>> = window
+            .into_iter()
+            .map(|request| convert::submission_from_request(&self.principal, request, body_bytes_max))
+            .collect();
+        let good: Vec<Submission> = checked.iter().flatten().cloned().collect();
+        let mut decided = self.decide(good).await.into_iter();
+        checked
+            .into_iter()
+            .map(|one| {
+                let outcome = one.and_then(|submission| {
+                    let receipt = decided.next().unwrap_or_else(|| Err(receipt_missing_refusal()))?;
+                    convert::receipt_message(submission.document_id(), &receipt)
+                });
+                SubmitResult {
+                    outcome: Some(match outcome {
+                        Ok(receipt) => Outcome::Receipt(receipt),
+                        Err(refusal) => Outcome::Error(convert::error_message(&refusal)),
+                    }),
+                }
+            })
+            .collect()
+    }
+
+    /// Decides submissions together. When one is to blame for a refusal, each is tried alone,
+    /// so that only that one is refused; when the service is, all are.
+    async fn decide(&self, submissions: Vec<Submission>) -> Vec<Result<SubmissionReceipt, Refusal>> {
+        if submissions.is_empty() {
+            return Vec::new();
+        }
+        let count = submissions.len();
+        let refusal = match self.api.submit(submissions.clone()).await {
+            Ok(receipts) => return receipts.into_iter().map(Ok).collect(),
+            Err(refusal) => refusal,
+        };
+        let blames_one = matches!(
+            refusal.kind,
+            RefusalKind::Invalid | RefusalKind::NotFound | RefusalKind::Conflict | RefusalKind::Precondition
+        );
+        if count == 1 || !blames_one {
+            return vec![Err(refusal); count];
+        }
+        let mut decided = Vec::with_capacity(count);
+        for submission in submissions {
+            let alone = self.api.submit(vec![submission]).await;
+            decided.push(
+                alone.and_then(|receipts| receipts.into_iter().next().ok_or_else(receipt_missing_refusal)),
+            );
+        }
+        decided
+    }
+}
+
+fn stalled_refusal(how: &str) -> Refusal {
+    Refusal::new(RefusalKind::Deadline, "stream_idle", "", format!("the stream {how} for too long"))
+}
+
+/// Replaces an error that the transport made while it read a message.
+fn translate_stream_error(status: Status) -> Status {
+    refusal_from_transport(status.code(), !status.details().is_empty())
+        .map_or(status, |refusal| status_from_refusal(&refusal))
+}

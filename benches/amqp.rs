@@ -40,8 +40,8 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, Queu
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::json;
 
-use amqp::Client;
-use support::{COLLECTION, Generator, NULL_PIPELINE, median};
+use amqp::ConfirmingClient;
+use support::{COLLECTION, DocumentGenerator, NULL_PIPELINE, median};
 
 const DOCUMENTS: usize = 4000;
 const DOCUMENT_BYTES: usize = 2048;
@@ -77,10 +77,10 @@ fn main() {
 }
 
 async fn compare() {
-    let mut generator = Generator::new(1);
+    let mut generator = DocumentGenerator::new(1);
     let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
-    let documents: Arc<Vec<straight::Document>> = Arc::new(
-        texts.iter().enumerate().map(|(number, text)| straight::Document::cut(number, text)).collect(),
+    let documents: Arc<Vec<straight::StraightDocument>> = Arc::new(
+        texts.iter().enumerate().map(|(number, text)| straight::StraightDocument::cut(number, text)).collect(),
     );
     let (mut through, mut embedded, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPEATS {
@@ -114,7 +114,7 @@ async fn through_the_broker(texts: &[String]) -> f64 {
     let directory = tempfile::tempdir().unwrap();
     let prefix = amqp::prefix("through");
     let stack = open(directory.path(), &prefix).await;
-    let client = Client::connect().await;
+    let client = ConfirmingClient::connect().await;
     let mut progress = stack.progress();
     let messages: Vec<Vec<u8>> =
         texts.iter().enumerate().map(|(number, text)| message(number, text)).collect();
@@ -152,9 +152,9 @@ fn variables(directory: &Path, prefix: &str) -> [(String, String); 3] {
 }
 
 /// The same messages through as many queues, and the same chunks into the engines, side by side.
-async fn bare_engines(texts: &[String], documents: Arc<Vec<straight::Document>>) -> f64 {
+async fn bare_engines(texts: &[String], documents: Arc<Vec<straight::StraightDocument>>) -> f64 {
     let prefix = amqp::prefix("bare");
-    let client = Client::connect().await;
+    let client = ConfirmingClient::connect().await;
     let queues: Vec<String> = (0..QUEUES).map(|number| format!("{prefix}.{number}")).collect();
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
@@ -186,7 +186,7 @@ async fn bare_engines(texts: &[String], documents: Arc<Vec<straight::Document>>)
 
 /// Consumes a queue and publishes a stage message to the next one for each.
 async fn hop(from: String, to: Option<String>) {
-    let client = Client::connect().await;
+    let client = ConfirmingClient::connect().await;
     client.channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.unwrap();
     let consuming = client.channel.basic_consume(
         from.as_str().into(),
@@ -221,20 +221,20 @@ async fn queued(messages: usize) {
     println!("speed, long to short queue: {:.2}", short.seconds / long.seconds);
 }
 
-struct Drained {
+struct DrainMeasurement {
     seconds: f64,
     peak_mib: f64,
 }
 
 /// A process of its own on a queue that is kept at `queued` messages until `total` were published.
-async fn worked_on(queued: usize, total: usize) -> Drained {
+async fn worked_on(queued: usize, total: usize) -> DrainMeasurement {
     const TOP_UP: usize = 100;
     let directory = tempfile::tempdir().unwrap();
     let prefix = amqp::prefix(&format!("queued-{queued}"));
     open(directory.path(), &prefix).await.shutdown().await;
-    let client = Client::connect().await;
+    let client = ConfirmingClient::connect().await;
     let (exchange, key) = (format!("{prefix}.submit"), format!("local.{COLLECTION}"));
-    let mut generator = Generator::new(7);
+    let mut generator = DocumentGenerator::new(7);
     let mut next = 0;
     let mut some = |count: usize| -> Vec<Vec<u8>> {
         let first = next;
@@ -265,7 +265,7 @@ async fn worked_on(queued: usize, total: usize) -> Drained {
     let text = String::from_utf8(printed.stdout).unwrap();
     let figures: Vec<f64> = text.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
     client.delete_all(&prefix).await;
-    Drained { seconds: figures[0], peak_mib: figures[1] }
+    DrainMeasurement { seconds: figures[0], peak_mib: figures[1] }
 }
 
 /// The process that works: every role until so many documents are done, then seconds and MiB.

@@ -86,22 +86,22 @@ const WORDS: [&str; 48] = [
 ];
 
 /// A linear congruential generator (Knuth, MMIX): the same inputs in every run.
-struct Numbers(u64);
+struct LinearCongruentialGenerator(u64);
 
-impl Numbers {
+impl LinearCongruentialGenerator {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
 
-struct Input {
+struct PackingInput {
     lexical: Vec<LexicalHit>,
     dense: Vec<DenseHit>,
     candidates: AssemblyInput,
 }
 
-fn text(numbers: &mut Numbers) -> String {
+fn text(numbers: &mut LinearCongruentialGenerator) -> String {
     let mut text = String::new();
     let words = TOKENS_PER_CHUNK as u64 * 5 / 6;
     for at in 0..words {
@@ -126,15 +126,15 @@ fn terms() -> Arc<dyn QuestionTerms> {
     found.unwrap_or_else(|| panic!("the question has terms"))
 }
 
-fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> Input {
+fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> PackingInput {
     let documents = candidates_count as u64 / 8;
-    let mut numbers = Numbers(seed);
+    let mut numbers = LinearCongruentialGenerator(seed);
     let mut candidates = Vec::new();
     let (mut lexical, mut dense) = (Vec::new(), Vec::new());
     let mut score = 1.0_f32;
     for _ in 0..candidates_count {
         let (document, ordinal) = (numbers.below(documents), numbers.below(CHUNKS_PER_DOCUMENT));
-        let text = text(&mut Numbers(document * CHUNKS_PER_DOCUMENT + ordinal));
+        let text = text(&mut LinearCongruentialGenerator(document * CHUNKS_PER_DOCUMENT + ordinal));
         let start = usize::try_from(ordinal).unwrap_or(0) * 2000;
         let id = ChunkId::from_uuid(uuid::Uuid::from_u64_pair(document, ordinal));
         let chunk = Chunk {
@@ -155,7 +155,7 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
         candidates.push(ContextCandidate { chunk: Arc::new(chunk), score });
         score *= 1.0 - 3.0 / f32::from(u16::try_from(candidates_count).unwrap_or(u16::MAX));
     }
-    Input {
+    PackingInput {
         lexical,
         dense,
         candidates: AssemblyInput {
@@ -169,7 +169,7 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
 
 /// What a packer took and held, over all rounds.
 #[derive(Default)]
-struct Filled {
+struct PackerMeasurement {
     times: Vec<Duration>,
     passages: usize,
     tokens: usize,
@@ -210,7 +210,7 @@ fn growth(budget: usize, terms: &Arc<dyn QuestionTerms>) {
     let (assembly, tokenizer) = (assembly_of(budget), BpeTokenizer::cl100k());
     println!("{:<12} {:>10} {:>14} {:>22}", "candidates", "p50", "of each", "of each, by log2 n");
     for count in GROWTH {
-        let inputs: Vec<Input> = (0..6).map(|seed| input(seed, count, terms)).collect();
+        let inputs: Vec<PackingInput> = (0..6).map(|seed| input(seed, count, terms)).collect();
         let mut times = Vec::new();
         for round in 0..GROWTH_ROUNDS {
             let input = &inputs[round % inputs.len()];
@@ -225,10 +225,10 @@ fn growth(budget: usize, terms: &Arc<dyn QuestionTerms>) {
 }
 
 fn beside_others(candidates: usize, budget: usize, p99_max: Duration, terms: &Arc<dyn QuestionTerms>) {
-    let inputs: Vec<Input> = (0..INPUTS as u64).map(|seed| input(seed, candidates, terms)).collect();
+    let inputs: Vec<PackingInput> = (0..INPUTS as u64).map(|seed| input(seed, candidates, terms)).collect();
     let (assembly, tokenizer) = (assembly_of(budget), BpeTokenizer::cl100k());
     let [mut fusing, mut assembling, mut rendering, mut counting] = [const { Vec::<Duration>::new() }; 4];
-    let mut baselines = BaselinePacker::ALL.map(|baseline| (baseline, Filled::default()));
+    let mut baselines = BaselinePacker::ALL.map(|baseline| (baseline, PackerMeasurement::default()));
     let (mut passages, mut used) = (0, 0);
     for round in 0..ROUNDS {
         let input = &inputs[round % INPUTS];

@@ -20,7 +20,7 @@ use contexture::domain::ids::{CollectionId, CollectionKey, VersionKey};
 use contexture::domain::pipeline::Pipeline;
 use contexture::ports::generations::{GenerationBuildPace, GenerationState};
 use contexture::wiring::{ProcessRole, ServiceStack};
-use support::{Generator, NULL_PIPELINE, percentile, submission};
+use support::{DocumentGenerator, NULL_PIPELINE, percentile, submission};
 
 /// Documents under the null embedder, and under the bundled model, which is slower.
 const DOCUMENTS: [usize; 2] = [10_000, 1_200];
@@ -46,14 +46,14 @@ async fn main() {
     let documents_max = DOCUMENTS[usize::from(is_bundled)];
     let pipeline = Pipeline::from_toml(model).unwrap();
     stack.ensure_collection(&collection, Some(&pipeline)).await.unwrap();
-    let mut generator = Generator::new(5);
+    let mut generator = DocumentGenerator::new(5);
     let documents: Vec<String> = (0..documents_max).map(|_| generator.document(DOCUMENT_BYTES)).collect();
     support::ingest(&stack, &collection, documents.into_iter()).await;
     let key = CollectionKey { tenant: stack.principal.tenant().clone(), collection: collection.clone() };
     println!("{documents_max} documents of {DOCUMENT_BYTES} bytes; one submission each {PAUSE:?}");
 
     let reindexing = stack.reindexing();
-    let mut live = Live { stack: &stack, collection, key: key.clone(), generator, sent: documents_max };
+    let mut live = LiveTrafficMeasurement { stack: &stack, collection, key: key.clone(), generator, sent: documents_max };
     let (mut without, mut during) = (Vec::new(), Vec::new());
     tokio::task::spawn_blocking(support::wait_until_idle).await.unwrap();
     for _ in 0..ROUNDS {
@@ -100,15 +100,15 @@ async fn prepared(stack: &ServiceStack, key: &CollectionKey) -> u64 {
 }
 
 /// Live documents.
-struct Live<'a> {
+struct LiveTrafficMeasurement<'a> {
     stack: &'a ServiceStack,
     collection: CollectionId,
     key: CollectionKey,
-    generator: Generator,
+    generator: DocumentGenerator,
     sent: usize,
 }
 
-impl Live<'_> {
+impl LiveTrafficMeasurement<'_> {
     /// Submits a round of new documents, one each [`PAUSE`]; how long each took to be visible.
     async fn round(&mut self) -> Vec<Duration> {
         let mut progress = self.stack.progress();

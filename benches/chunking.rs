@@ -1,4 +1,5 @@
-//! Chunking against encoding the same text once, and against text-splitter.
+//! Chunking against encoding the same text once, and against text-splitter: with our tokenizer and with
+//! its own tiktoken sizer, which the recursive chunker stands beside.
 //!
 //! `cargo bench --bench chunking -- FOLDER` reads the files of a folder; without one it makes
 //! documents of that kind. Repeats are interleaved and medians compared, on one thread.
@@ -12,7 +13,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use contexture::adapters::tokenizer::bpe::BpeTokenizer;
-use contexture::ingest::chunk::{ChunkLimits, decode_body, split_into_chunks};
+use contexture::ingest::chunk::{ChunkLimits, decode_body, split_into_chunks, split_recursively};
 use contexture::ports::tokenizer::Tokenizer;
 use text_splitter::{ChunkConfig, ChunkSizer, MarkdownSplitter};
 
@@ -34,17 +35,30 @@ fn main() {
     });
     let bytes: usize = documents.iter().map(|(_, text)| text.len()).sum();
     println!("{} documents, {bytes} bytes; chunks of at most {TOKENS_MAX} tokens", documents.len());
-    measure("cl100k_base", BpeTokenizer::cl100k(), bpe_openai::cl100k_base(), &documents, bytes);
-    measure("o200k_base", BpeTokenizer::o200k(), bpe_openai::o200k_base(), &documents, bytes);
+    measure(
+        "cl100k_base",
+        BpeTokenizer::cl100k(),
+        bpe_openai::cl100k_base(),
+        tiktoken_rs::cl100k_base_singleton(),
+        &documents,
+    );
+    measure(
+        "o200k_base",
+        BpeTokenizer::o200k(),
+        bpe_openai::o200k_base(),
+        tiktoken_rs::o200k_base_singleton(),
+        &documents,
+    );
 }
 
 fn measure(
     name: &str,
     bpe: BpeTokenizer,
     reference: &'static bpe_openai::Tokenizer,
+    tiktoken: &'static tiktoken_rs::CoreBPE,
     documents: &[(String, String)],
-    bytes: usize,
 ) {
+    let bytes: usize = documents.iter().map(|(_, text)| text.len()).sum();
     let limits = ChunkLimits {
         tokens_max: TOKENS_MAX,
         tokens_target: TOKENS_TARGET,
@@ -52,7 +66,9 @@ fn measure(
         chunks_max: 1 << 20,
     };
     let (mut encode, mut table, mut ours, mut splitter) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut recursive, mut by_tiktoken) = (Vec::new(), Vec::new());
     let (mut chunks, mut tokens, mut splitter_chunks) = (0, 0, 0);
+    let (mut recursive_chunks, mut tiktoken_chunks) = (0, 0);
     for repeat in 0..REPEATS {
         encode.push(seconds(|| {
             for (_, text) in documents {
@@ -73,10 +89,25 @@ fn measure(
                 tokens += spans.iter().map(|chunk| chunk.embed_tokens as usize).sum::<usize>();
             }
         }));
+        recursive_chunks = 0;
+        recursive.push(seconds(|| {
+            for (id, text) in documents {
+                let decoded = decode_body(text.as_bytes(), Some("text/markdown"), id).unwrap();
+                recursive_chunks += split_recursively(&decoded, None, &bpe, &limits).unwrap().len();
+            }
+        }));
         if repeat < SPLITTER_REPEATS {
+            tiktoken_chunks = 0;
+            by_tiktoken.push(seconds(|| {
+                let splitter = MarkdownSplitter::new(ChunkConfig::new(TOKENS_TARGET).with_sizer(tiktoken));
+                for (_, text) in documents {
+                    tiktoken_chunks += splitter.chunks(text).count();
+                }
+            }));
             splitter_chunks = 0;
             splitter.push(seconds(|| {
-                let by_tokens = MarkdownSplitter::new(ChunkConfig::new(TOKENS_MAX).with_sizer(Sized(bpe)));
+                let by_tokens =
+                    MarkdownSplitter::new(ChunkConfig::new(TOKENS_MAX).with_sizer(BpeChunkSizer(bpe)));
                 for (_, text) in documents {
                     splitter_chunks += by_tokens.chunks(text).count();
                 }
@@ -96,15 +127,22 @@ fn measure(
     row("table of token counts", median(&mut table));
     row("decode and cut", ours);
     row("text-splitter, same tokenizer", median(&mut splitter));
+    let (recursive, by_tiktoken) = (median(&mut recursive), median(&mut by_tiktoken));
+    row("decode and cut, recursive", recursive);
+    row("text-splitter, its tiktoken sizer", by_tiktoken);
+    println!(
+        "  recursive is {:.1} times as fast; {recursive_chunks} chunks, text-splitter {tiktoken_chunks}",
+        by_tiktoken / recursive
+    );
     println!(
         "  {chunks} chunks of {:.0} tokens on average; text-splitter makes {splitter_chunks}",
         tokens as f64 / f64::from(u32::try_from(chunks).unwrap())
     );
 }
 
-struct Sized(BpeTokenizer);
+struct BpeChunkSizer(BpeTokenizer);
 
-impl ChunkSizer for Sized {
+impl ChunkSizer for BpeChunkSizer {
     fn size(&self, chunk: &str) -> usize {
         self.0.count(chunk)
     }

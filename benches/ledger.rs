@@ -26,7 +26,7 @@ use contexture::ports::clock::SystemClock;
 use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger, VersionOutcome};
 use futures::stream::{StreamExt, iter};
 use sqlx::Connection;
-use support::{Generator, median};
+use support::{DocumentGenerator, median};
 
 const VERSIONS: usize = 10_000;
 const BODY_BYTES: usize = 2048;
@@ -40,7 +40,7 @@ const STEPS: [&str; 6] = ["accept", "published", "spans", "embedded", "visible",
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut generator = Generator::new(1);
+        let mut generator = DocumentGenerator::new(1);
         let texts: Vec<String> = (0..VERSIONS).map(|_| generator.document(BODY_BYTES)).collect();
         for lanes in [1, 4] {
             compare(&texts, lanes).await;
@@ -82,10 +82,10 @@ async fn journey(ledger: &Arc<dyn Ledger>, texts: &[String], lanes: usize) -> [f
     };
     let epoch = Epoch::from_bytes(FieldHasher::new("bench").finish());
     ledger.ensure_collection(&key, "", epoch).await.unwrap();
-    let batches: Vec<Batch> = texts
+    let batches: Vec<LedgerBatch> = texts
         .chunks(BATCH)
         .enumerate()
-        .map(|(number, texts)| Batch::new(&key, number * BATCH, texts))
+        .map(|(number, texts)| LedgerBatch::new(&key, number * BATCH, texts))
         .collect();
     let begin = Instant::now();
     let mut seconds = [0.0; STEPS.len()];
@@ -100,12 +100,12 @@ async fn journey(ledger: &Arc<dyn Ledger>, texts: &[String], lanes: usize) -> [f
     seconds
 }
 
-struct Batch {
+struct LedgerBatch {
     submissions: Vec<Submission>,
     keys: Vec<VersionKey>,
 }
 
-impl Batch {
+impl LedgerBatch {
     fn new(key: &CollectionKey, first: usize, texts: &[String]) -> Self {
         let scopes = BTreeSet::from([AccessScope::Write]);
         let caller = Principal::new(key.tenant.clone(), BTreeSet::new(), scopes).unwrap();

@@ -17,8 +17,8 @@ mod support;
 
 use std::time::Instant;
 
-use straight::Document;
-use support::{Generator, median};
+use straight::StraightDocument;
+use support::{DocumentGenerator, median};
 
 /// Documents and their bytes.
 const SHAPES: [(usize, usize); 4] = [(4000, 2048), (16_000, 2048), (125, 64 * 1024), (500, 64 * 1024)];
@@ -36,7 +36,7 @@ fn main() {
     } else if let Some(bytes) = number_after("--memory-engines") {
         memory_of_the_engines(bytes);
     } else if let Some(count) = number_after("--ingest") {
-        let mut generator = Generator::new(1);
+        let mut generator = DocumentGenerator::new(1);
         let texts: Vec<String> = (0..count).map(|_| generator.document(SHAPES[0].1)).collect();
         for _ in 0..REPEATS {
             seconds(|directory| ingest(directory, texts.iter().cloned()));
@@ -49,10 +49,10 @@ fn main() {
 }
 
 fn compare(count: usize, bytes: usize) {
-    let mut generator = Generator::new(1);
+    let mut generator = DocumentGenerator::new(1);
     let texts: Vec<String> = (0..count).map(|_| generator.document(bytes)).collect();
-    let documents: Vec<Document> =
-        texts.iter().enumerate().map(|(number, text)| Document::cut(number, text)).collect();
+    let documents: Vec<StraightDocument> =
+        texts.iter().enumerate().map(|(number, text)| StraightDocument::cut(number, text)).collect();
     let chunks: usize = documents.iter().map(|document| document.chunks.len()).sum();
     let (mut ours, mut engines) = (Vec::new(), Vec::new());
     for _ in 0..REPEATS {
@@ -68,7 +68,7 @@ fn compare(count: usize, bytes: usize) {
 }
 
 fn memory_of_the_pipeline(bytes: usize) {
-    let mut generator = Generator::new(1);
+    let mut generator = DocumentGenerator::new(1);
     let began = Instant::now();
     seconds(|directory| {
         let texts = (0..bytes / LARGE_DOCUMENT_BYTES).map(|_| generator.document(LARGE_DOCUMENT_BYTES));
@@ -78,11 +78,11 @@ fn memory_of_the_pipeline(bytes: usize) {
 }
 
 fn memory_of_the_engines(bytes: usize) {
-    let mut generator = Generator::new(1);
+    let mut generator = DocumentGenerator::new(1);
     let began = Instant::now();
     seconds(|directory| {
         let documents = (0..bytes / LARGE_DOCUMENT_BYTES)
-            .map(|number| Document::cut(number, &generator.document(LARGE_DOCUMENT_BYTES)));
+            .map(|number| StraightDocument::cut(number, &generator.document(LARGE_DOCUMENT_BYTES)));
         straight::run_each(directory, documents);
     });
     report("the engines alone", bytes, began.elapsed().as_secs_f64());

@@ -25,6 +25,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::http::{HeaderMap, HttpEndpoint, HttpEndpointConfig, RemoteService};
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -46,10 +47,10 @@ use contexture::ports::ledger::{CollectionRecord, EMBEDDING_CACHE_BYTES_MAX, Led
 use contexture::resilience::limiter::ProviderLimiter;
 use contexture::resilience::quota_protocol::ProviderLimits;
 use contexture::server::auth::local_principal;
-use one::One;
-use provider::{DIMS, PER_MINUTE, Provider};
+use one::SingleCollectionCatalog;
+use provider::{DIMS, PER_MINUTE, BenchProvider};
 use sqlx::Connection;
-use support::{COLLECTION, Generator, submission};
+use support::{COLLECTION, DocumentGenerator, submission};
 use tokio::sync::watch;
 
 const PROCESSES: usize = 4;
@@ -70,7 +71,7 @@ fn main() {
 async fn compare(told: bool) {
     println!("a provider of {PER_MINUTE} calls a minute, {PROCESSES} processes, {} s", MEASURED.as_secs());
     let shared = shared(told).await;
-    let provider = Provider::start().await;
+    let provider = BenchProvider::start().await;
     let plain =
         run(&provider, |number| vec!["--plain".to_owned(), provider.url().to_owned(), number.to_string()])
             .await;
@@ -85,7 +86,7 @@ async fn compare(told: bool) {
 }
 
 /// Runs the processes; the share of the limit that was used, and of calls that were refused.
-async fn run(provider: &Provider, arguments: impl Fn(usize) -> Vec<String>) -> (f64, f64) {
+async fn run(provider: &BenchProvider, arguments: impl Fn(usize) -> Vec<String>) -> (f64, f64) {
     let mut children: Vec<Child> = (0..PROCESSES)
         .map(|number| Command::new(std::env::current_exe().unwrap()).args(arguments(number)).spawn().unwrap())
         .collect();
@@ -106,12 +107,12 @@ async fn shared(told: bool) -> (f64, f64, u64) {
     let prefix = amqp::prefix("providers");
     let ledger = ledger().await;
     let record = queue_all(&ledger, &broker(&prefix).await).await;
-    let provider = Provider::start().await;
+    let provider = BenchProvider::start().await;
     let told = if told { "told" } else { "untold" };
     let (used, refused) =
         run(&provider, |_| ["--worker", provider.url(), &prefix, told].map(str::to_owned).to_vec()).await;
     let dead = ledger.counts(&record.key).await.unwrap().dead;
-    amqp::Client::connect().await.delete_all(&prefix).await;
+    amqp::ConfirmingClient::connect().await.delete_all(&prefix).await;
     drop_schema().await;
     (used, refused, dead)
 }
@@ -159,14 +160,14 @@ async fn work(url: &str, prefix: &str, told: bool) {
         limiter: Arc::new(limiter),
         clock: clock.clone(),
     }));
-    let sizes = EmbedderChunkSizes { tokens_max: 256, tokens_target: 256, tokens_reserved: 0 };
+    let sizes = EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 256, tokens_target: 256, tokens_reserved: 0 };
     let vectors = Arc::new(MemoryVectors::new(DIMS));
     let collection = Collection { record, sizes, embedder, vectors, lexical: None };
     let stages = Arc::new(StageResources {
         states: Arc::new(ledger.states()),
         ledger,
         broker: Arc::new(broker(prefix).await),
-        catalog: Arc::new(One(Arc::new(OpenCollection::new(collection, true)))),
+        catalog: Arc::new(SingleCollectionCatalog(Arc::new(OpenCollection::new(collection, true)))),
         clock,
         limits: StageLimits {
             chunk_batch_documents_max: 64,
@@ -179,10 +180,10 @@ async fn work(url: &str, prefix: &str, told: bool) {
             batch_body_bytes_max: 32 << 20,
             chunks_per_document_max: 1000,
         },
-        tally: IngestCounters::default(),
+        counters: IngestCounters::default(),
         meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
-        handover: ChunkedDocumentCache::new(0),
-        flights: EmbeddingSingleFlight::default(),
+        chunked_documents: ChunkedDocumentCache::new(0),
+        single_flight: EmbeddingSingleFlight::default(),
         events: None,
         replicas: false,
     });
@@ -198,7 +199,7 @@ async fn queue_all(ledger: &PostgresLedger, broker: &RabbitMqBroker) -> Collecti
     let (principal, collection) = (local_principal().unwrap(), CollectionId::new(COLLECTION).unwrap());
     let key = CollectionKey { tenant: TenantId::new("local").unwrap(), collection: collection.clone() };
     let record = ledger.ensure_collection(&key, "", Epoch::from_bytes([1; 32])).await.unwrap();
-    let mut generator = Generator::new(3);
+    let mut generator = DocumentGenerator::new(3);
     let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(256)).collect();
     let numbered = texts.iter().enumerate();
     let submissions =

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use contexture::context::render::render_passages;
 use contexture::context::request::{AssemblyRequest, ContextFormat, ContextQuery, RawContextQuery};
-use support::{COLLECTION, Generator, percentile};
+use support::{COLLECTION, DocumentGenerator, percentile};
 
 const CHUNKS: u64 = 100_000;
 const QUERIES: usize = 1000;
@@ -24,7 +24,7 @@ const BATCH_DOCUMENTS: usize = 500;
 async fn main() {
     let directory = tempfile::tempdir().unwrap();
     let (stack, collection) = support::open(directory.path()).await;
-    let mut generator = Generator::new(2);
+    let mut generator = DocumentGenerator::new(2);
     let mut sent = 0;
     while stack.progress().borrow().chunks < CHUNKS {
         let first = sent;

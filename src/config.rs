@@ -1,18 +1,16 @@
-//! Configuration: what the user wrote becomes what the program can trust.
+//! Configuration: layers of raw values are merged and validated once.
 //!
-//! Layers, each winning against the one before: `config/default.toml` (compiled in), the
-//! variable `CONTEXTURE_DATA_DIR`, a file, variables `CONTEXTURE__SECTION__KEY`. Their sum is
-//! raw: known keys, right types, nothing else. [`ContextureConfig`] is trusted: every bound of
-//! [`limits::LIMITS`] holds, paths are absolute, keys are reduced to hashes. Nothing here
-//! reads the process environment by itself. No message and no output contains a key, a password,
-//! nor any value that stands under `auth`.
+//! Layers, each overriding the one before: `config/default.toml` (compiled in), the variable
+//! `CONTEXTURE_DATA_DIR`, a file, variables `CONTEXTURE__SECTION__KEY`. The merged layers are raw:
+//! the keys are known and the types are right, nothing more. [`ContextureConfig`] is validated: every
+//! range of [`limits::LIMITS`] holds, paths are absolute, API keys are reduced to hashes. The caller
+//! passes the environment; nothing here reads it from the process. No message and no output
+//! contains a key, a password, or a value under `auth`.
 
 pub mod api_keys;
-mod audit;
 mod backends;
 mod layers;
 pub mod limits;
-mod metrics;
 mod named_files;
 mod producers;
 mod providers;
@@ -24,7 +22,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use self::api_keys::HashedApiKey;
-pub use self::audit::AuditConfig;
 pub use self::backends::{
     BackendsConfig, BrokerConfig, ConfigSecret, LedgerConfig, Quantization, VectorsConfig,
 };
@@ -37,16 +34,16 @@ pub use self::providers::{
 use self::raw::RawConfig;
 pub use self::rerank::{RerankConfig, RerankShape};
 pub use self::sections::{
-    DocumentLimits, LoggingConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig,
+    AuditConfig, DocumentLimits, LoggingConfig, RetrievalConfig, SUBMISSION_OVERHEAD_BYTES_MAX, ServerConfig,
     ServerLimits, WorkerConfig,
 };
 use crate::telemetry;
 use contexture_core::fault::Refusal;
 
-/// The commented defaults.
+/// The default configuration with its comments, which document every key.
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 
-/// Trusted configuration.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct ContextureConfig {
     /// Where the embedded stack keeps its files; absolute.
@@ -59,29 +56,29 @@ pub struct ContextureConfig {
     pub workers: WorkerConfig,
     /// Weights of fusion.
     pub retrieval: RetrievalConfig,
-    /// The reranker; none means that candidates stay in fused order.
+    /// The reranker; none: candidates stay in fused order.
     pub rerank: Option<RerankConfig>,
-    /// Tokenizers of reading models, beside those that are built in.
+    /// Tokenizers of reading models, besides the built-in ones.
     pub tokenizers: Vec<NamedFileConfig>,
-    /// Templates of contexts, beside the formats that are built in.
+    /// Templates of contexts, besides the built-in formats.
     pub templates: Vec<NamedFileConfig>,
     /// Providers of embeddings.
     pub providers: Vec<ProviderConfig>,
-    /// The engines beside this process.
+    /// The external engines.
     pub backends: BackendsConfig,
-    /// How stores are compared with the ledger.
+    /// How the stores are compared with the ledger.
     pub audit: AuditConfig,
-    /// Where metrics are read; none: nowhere.
+    /// Address at which metrics are served; none: they are not.
     pub metrics: Option<SocketAddr>,
-    /// Credentials; none means loopback only.
+    /// API keys; without any, only loopback is served.
     pub keys: Vec<HashedApiKey>,
-    /// Level and form of logs.
+    /// Level and format of logs.
     pub log: LoggingConfig,
     effective: RawConfig,
 }
 
 impl ContextureConfig {
-    /// Reads and checks all layers; `environment` is what [`std::env::vars`] yields.
+    /// Reads and validates all layers. `environment` is what [`std::env::vars`] yields.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -93,10 +90,10 @@ impl ContextureConfig {
             layers.add_file(path)?;
         }
         layers.add_variables(&environment)?;
-        Self::from_raw(layers.sum()?, &environment).map_err(|refusal| layers.name_origin(refusal))
+        Self::from_raw(layers.merged()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }
 
-    /// The same with all engines in this process, under `data_dir`: for what is thrown away after.
+    /// Returns the configuration with all engines embedded, under `data_dir`: for temporary stacks.
     #[must_use]
     pub fn embedded_in(self, data_dir: PathBuf) -> Self {
         let cache_bytes_max = self.backends.cache_bytes_max;
@@ -104,7 +101,7 @@ impl ContextureConfig {
         Self { data_dir, backends, ..self }
     }
 
-    /// The same with the file that a `--tokenizer` means, if it means one.
+    /// Adds the file that a `--tokenizer` option names, if it names one.
     #[must_use]
     pub fn reading_for(mut self, tokenizer: Option<&str>) -> Self {
         self.tokenizers.extend(tokenizer.and_then(NamedFileConfig::from_tokenizer_option));
@@ -114,6 +111,7 @@ impl ContextureConfig {
     /// The configuration as TOML, with every secret replaced by `***`.
     pub fn masked_toml(&self) -> String {
         let mut shown = self.effective.clone();
+        // The raw form is shown: it has the keys of the file.
         shown.data_dir = self.data_dir.as_path().into();
         for key in &mut shown.auth.keys {
             key.mask();
@@ -127,6 +125,7 @@ impl ContextureConfig {
     }
 
     fn from_raw(raw: RawConfig, environment: &[(String, String)]) -> Result<Self, Refusal> {
+        // Ranges first: the conversions below rely on them.
         limits::check_ranges(&raw)?;
         telemetry::check_log_level(&raw.log.level)?;
         let config = Self {
@@ -136,13 +135,13 @@ impl ContextureConfig {
             limits: DocumentLimits::from_raw(&raw.limits),
             workers: WorkerConfig::from_raw(&raw.workers),
             retrieval: RetrievalConfig::from_raw(&raw.retrieval)?,
-            rerank: raw.rerank.trust()?,
+            rerank: raw.rerank.validate()?,
             tokenizers: named_files::validate_named_files("tokenizers", &raw.tokenizers)?,
             templates: named_files::validate_named_files("templates", &raw.templates)?,
             providers: providers::validate_providers(&raw.providers, environment)?,
             backends: backends::validate_backends(&raw.broker, &raw.ledger, &raw.vectors)?,
-            audit: raw.audit.trust(),
-            metrics: raw.metrics.trust()?,
+            audit: AuditConfig::from_raw(&raw.audit),
+            metrics: sections::metrics_address(&raw.metrics)?,
             keys: api_keys::validate_api_keys(&raw.auth.keys, environment)?,
             log: LoggingConfig { level: raw.log.level.clone(), format: raw.log.format },
             effective: raw,
@@ -154,7 +153,7 @@ impl ContextureConfig {
         Ok(config)
     }
 
-    /// Without credentials nothing is served but on loopback.
+    /// Without API keys only loopback may be served.
     fn check_bound(&self, key: &str, listen: SocketAddr) -> Result<(), Refusal> {
         if !self.keys.is_empty() || listen.ip().is_loopback() {
             return Ok(());
@@ -169,7 +168,7 @@ impl ContextureConfig {
     }
 }
 
-/// A refusal of one key; `why` continues a sentence that begins with the key.
+/// Refuses one key. `why` continues a sentence that begins with the key.
 fn refuse_key(key: &str, why: &str) -> Refusal {
     Refusal::invalid("invalid_config", key, format!("{key} {why}"))
 }

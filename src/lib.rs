@@ -1,29 +1,34 @@
-//! Contexture takes documents in through a queue and gives prompts their context back.
+//! Contexture ingests documents from a queue and answers questions with context for prompts.
 //!
 //! # The picture
 //!
 //! ```text
-//! main.rs        the command: hands over to cli
-//! cli/           one file per command
-//! wiring/        the composition root: the only place that sees adapters and server
-//! server/        gRPC, the page of metrics, authentication, the one map from refusals to codes
-//! ingest/        a document's way: intake · submit · chunk · embed · index, settled in one place
-//! context/       a query's way: retrieve · fuse · rerank · assemble · render
-//! jobs/          whole collections: build, re-index, compare, audit, repair
-//! resilience/    backoff; rate · window · breaker · budget · quota, and the limiter over them
-//! ports/         the seams to everything outside, each with its contract in prose
-//! adapters/      one folder per outside system; only here is its crate imported
-//! domain/        what we talk about; pure: no I/O, clock, randomness
-//! config/        beside config.rs: what the user wrote becomes what the program can trust
-//! fault.rs       the single vocabulary of failure
-//! telemetry/     beside telemetry.rs, which is logs: metrics, every name in one place
+//! contexture          the command and the server, in src/
+//!   main.rs           hands over to cli
+//!   cli/              one file per command
+//!   wiring/           the composition root: the only folder that imports adapters and server
+//!   server/           gRPC, the page of metrics, authentication, the map from refusals to status codes
+//!   config/           config.rs and this folder: untrusted text becomes a checked configuration
+//!   telemetry/        telemetry.rs sets up logs; the folder holds the metrics, with every name in one place
+//! contexture-lab      in crates/lab
+//!   lab/              retrieval metrics, baselines, the comparison of two generations
+//! contexture-adapters in crates/adapters
+//!   adapters/         one folder per external system; only here is its crate imported
+//! contexture-core     in crates/core
+//!   jobs/             whole collections: build, re-index, audit, repair
+//!   ingest/           the path of a document: intake · submit · chunk · embed · index
+//!   context/          the path of a query: retrieve · fuse · rerank · assemble · render
+//!   resilience/       rate limit, window, circuit breaker, quota, retry, and the limiter over them
+//!   ports/            the interfaces to everything outside, each with its contract in prose
+//!   domain/           the vocabulary; pure: no I/O, no clock, no randomness
+//!   fault.rs          the one vocabulary of failure
 //! ```
 //!
-//! Arrows: `main → cli → wiring → server → jobs → {ingest, context} → resilience → ports
+//! Arrows: `main → cli → wiring → server → lab → jobs → {ingest, context} → resilience → ports
 //! → {domain, fault}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
-//! never import each other. `tests/layers.rs` proves it.
+//! never import each other. `tests/layers.rs` checks this.
 //!
-//! # The two ways
+//! # The two paths
 //!
 //! ```text
 //! producer ─▶ submit ─▶ [chunk] ─▶ chunk ─▶ [embed] ─▶ embed ─▶ [index] ─▶ index ─▶ visible
@@ -36,24 +41,24 @@
 //!
 //! # The promises
 //!
-//! * Accepted means stored. Delivery is at least once, the effect per document version exactly
-//!   once, the last version wins, and a delete is a version ([`domain::version_fence`]).
-//! * The lexical index is the manifest. One commit publishes a document's old chunks' removal,
-//!   its head and its new chunks; vectors carry no authority, and a dense hit that is not in
-//!   the pinned snapshot is dropped. So no reader sees half a document, two versions of one, a
-//!   deleted one, or one that is not its to read.
-//! * Every accepted version ends visible, superseded or dead with a reason, and at all times
+//! * An accepted document is stored. Delivery is at least once. The effect per document version is exactly
+//!   once. The last version wins, and a deletion is a version ([`domain::version_fence`]).
+//! * The lexical index is the manifest. One commit removes the old chunks of a document and publishes its
+//!   head and its new chunks. Vectors have no authority: a dense hit that is not in the pinned snapshot is
+//!   dropped. So no reader sees half a document, two versions of one, a deleted one, or one that it may not
+//!   read.
+//! * Every accepted version ends visible, superseded or dead with a reason. At all times
 //!   `accepted = in flight + visible + superseded + dead` ([`ports::ledger`]).
 //! * Where processes share a ledger, each index follows its log of visible versions
-//!   ([`ingest::log_follower`]): it is a function of the ledger, so any of them can be lost.
-//! * What is lost of an index, of the vectors or of the queues is found by comparing them with the
-//!   ledger, and put back from it ([`jobs::audit`], [`jobs::repair`]).
-//! * A crash between any two effects re-executes to the same state: ids derive from content and
-//!   epoch, never from time, randomness or delivery ([`domain::ids`]).
-//! * All callers of a provider's credential share one limiter. While a provider throttles, is away or
-//!   refuses its credential, no attempt is spent ([`resilience::quota`], [`ingest::embed`]).
-//! * The rendered context never exceeds its budget, framing included, in the tokenizer asked
-//!   for; retrieved text stands inside a fence that it cannot forge ([`context::render`]).
+//!   ([`ingest::log_follower`]). An index is a function of the ledger, so any of them may be lost.
+//! * An audit finds what an index, the vectors or the queues have lost, by comparison with the ledger. A
+//!   repair restores it from there ([`jobs::audit`], [`jobs::repair`]).
+//! * After a crash between any two effects, repeating them leads to the same state: ids derive from content
+//!   and epoch, never from time, randomness or delivery ([`domain::ids`]).
+//! * All callers of a provider credential share one limiter. While a provider throttles, is down or rejects
+//!   its credential, no attempt is spent ([`resilience::quota`], [`ingest::embed`]).
+//! * The rendered context never exceeds its budget, framing included, counted with the requested tokenizer.
+//!   Retrieved text stands inside a fence that it cannot forge ([`context::render`]).
 //!
 //! # Reading order
 //!

@@ -1,4 +1,4 @@
-//! The `contexture` command.
+//! The `contexture` command. Everything is in [`contexture::cli`].
 
 use std::process::ExitCode;
 

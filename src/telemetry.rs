@@ -1,10 +1,10 @@
-//! Logs: to stderr, as text or JSON, at a level that dependencies cannot drown. Metrics: [`metrics`].
+//! Logs: to stderr, as text or JSON, with dependencies limited to warnings. Metrics: [`metrics`].
 //!
-//! Levels mean what an operator does: INFO once per lifecycle, WARN healed itself, ERROR needs
-//! a person. Texts of documents, questions and credentials are never logged. Without
-//! directives of their own, dependencies log from WARN up; the storage engine, which warns
-//! about itself on every start, and the AMQP client, which prints messages that come back, from
-//! ERROR up. Its TRACE prints frames, the password among them: no directive switches that on.
+//! Levels say what an operator has to do: INFO once per lifecycle, WARN for what healed itself, ERROR for what
+//! needs a person. Texts of documents, questions and credentials are never logged. Without directives of their own,
+//! dependencies log from WARN up. The storage engine, which warns about itself on every start, and the AMQP client,
+//! which prints returned messages, log from ERROR up. TRACE of the AMQP client prints frames with the password; no
+//! directive enables it.
 
 pub mod metrics;
 
@@ -17,7 +17,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use contexture_core::fault::{Refusal, RefusalKind};
 
-/// The levels that stand for the whole of Contexture.
+/// Levels that apply to all of Contexture.
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// The form of log lines.
@@ -31,7 +31,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Refuses what is neither a level nor directives.
+/// Refuses a string that is neither a level nor directives.
 pub fn check_log_level(level: &str) -> Result<(), Refusal> {
     log_filter(level).map(|_| ())
 }
@@ -44,7 +44,7 @@ pub fn init_logging(level: &str, format: LogFormat) -> Result<(), Refusal> {
     log_subscriber(level, format, std::io::stderr)?.try_init().map_err(|error| refuse(&error))
 }
 
-/// The subscriber [`init_logging`] installs, writing elsewhere.
+/// Builds the subscriber that [`init_logging`] installs, with another writer.
 pub fn log_subscriber<W>(
     level: &str,
     format: LogFormat,
@@ -55,9 +55,11 @@ where
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     let layer: Box<dyn Layer<_> + Send + Sync> = match format {
+        // Colours would be noise in files and collectors.
         LogFormat::Text => Box::new(layer.with_ansi(false)),
         LogFormat::Json => Box::new(layer.json().flatten_event(true)),
     };
+    // A filter of its own, so that no directive can switch it off.
     let layer = layer.with_filter(filter_fn(|event| !shows_amqp_frames(event)));
     Ok(tracing_subscriber::registry().with(log_filter(level)?).with(layer))
 }
@@ -72,6 +74,7 @@ fn log_filter(level: &str) -> Result<EnvFilter, Refusal> {
         let others = if level == "off" || level == "error" { level.as_str() } else { "warn" };
         format!("{others},contexture={level},{}", quiet_directives())
     } else {
+        // The operator's directives come last and may override the defaults.
         format!("warn,{},{level}", quiet_directives())
     };
     EnvFilter::builder().parse(&directives).map_err(|error| {

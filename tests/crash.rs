@@ -17,9 +17,9 @@ const KILLS: usize = 10;
 const LIFE_MS_MAX: u64 = 900;
 const PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 128\n";
 
-struct Random(u64);
+struct KillSchedule(u64);
 
-impl Random {
+impl KillSchedule {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
@@ -45,7 +45,7 @@ fn write_documents(folder: &Path) {
         "citation",
         "tombstone",
     ];
-    let mut random = Random(7);
+    let mut random = KillSchedule(7);
     for number in 0..DOCUMENTS {
         let mut text = format!("# Note {number}\n\n");
         for _ in 0..12 {
@@ -141,7 +141,7 @@ fn killed_ten_times_it_ends_as_if_undisturbed() {
 
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
-    let mut random = Random(seed);
+    let mut random = KillSchedule(seed);
     let stormy = place.path().join("stormy");
     for _ in 0..KILLS {
         let life = Duration::from_millis(random.below(LIFE_MS_MAX));

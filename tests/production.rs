@@ -27,18 +27,18 @@ mod world;
 use std::time::Duration;
 
 use contexture::ports::ledger::ChangeLogEntry;
-use oracle::Truth;
-use producer::{Message, Producer};
+use oracle::ExpectedState;
+use producer::{ProducedMessage, StormProducer};
 use tokio::time::Instant;
-use world::{World, run};
+use world::{StormWorld, run};
 
 /// Longest time from the last message to quiet, in which retries of a minute may lie.
 const QUIET_MAX: Duration = Duration::from_mins(4);
 const LOOK: Duration = Duration::from_millis(250);
 
-struct Random(u64);
+struct StormSchedule(u64);
 
-impl Random {
+impl StormSchedule {
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % bound
@@ -47,9 +47,9 @@ impl Random {
 
 /// Documents of which a fifth is updated and a twentieth deleted; every message up to three times,
 /// all shuffled; and what must come of them.
-fn storm(documents: usize, random: &mut Random) -> (Vec<Message>, Truth) {
+fn storm(documents: usize, random: &mut StormSchedule) -> (Vec<ProducedMessage>, ExpectedState) {
     const WORDS: [&str; 8] = ["queue", "worker", "index", "commit", "snapshot", "retry", "budget", "ledger"];
-    let (mut messages, mut truth) = (Vec::new(), Truth::new());
+    let (mut messages, mut truth) = (Vec::new(), ExpectedState::new());
     truth.insert("seed.md".to_owned(), (1, Some("# Seed\n\nThe first document of all.\n".to_owned())));
     for number in 0..documents {
         let id = format!("note-{number:05}.md");
@@ -59,13 +59,13 @@ fn storm(documents: usize, random: &mut Random) -> (Vec<Message>, Truth) {
             let words: Vec<&str> = (0..60).map(|_| WORDS[random.below(WORDS.len())]).collect();
             let body =
                 format!("# Note {number}\n\nVersion {version} of case{number}: {}.\n", words.join(" "));
-            messages.push(Message { id: id.clone(), version, text: Some(body.clone()) });
+            messages.push(ProducedMessage { id: id.clone(), version, text: Some(body.clone()) });
             text = Some(body);
         }
         if random.below(20) == 0 {
             last += 1;
             text = None;
-            messages.push(Message { id: id.clone(), version: last, text: None });
+            messages.push(ProducedMessage { id: id.clone(), version: last, text: None });
         }
         truth.insert(id, (last, text));
     }
@@ -81,11 +81,11 @@ fn storm(documents: usize, random: &mut Random) -> (Vec<Message>, Truth) {
 }
 
 /// What a process works on, and the folder it has its files in.
-type Part = (&'static str, &'static [&'static str]);
+type ProcessPart = (&'static str, &'static [&'static str]);
 
 /// Whether the ledger serves exactly these versions.
-async fn serves(world: &World, truth: &Truth) -> bool {
-    let visible = world.ledger.changes(&World::collection(), 0, truth.len() + 1).await.unwrap();
+async fn serves(world: &StormWorld, truth: &ExpectedState) -> bool {
+    let visible = world.ledger.changes(&StormWorld::collection(), 0, truth.len() + 1).await.unwrap();
     let is_true = |change: &ChangeLogEntry| {
         let key = &change.task.key;
         truth.get(key.document_id.as_str()).is_some_and(|(version, _)| *version == key.version.get())
@@ -94,10 +94,10 @@ async fn serves(world: &World, truth: &Truth) -> bool {
 }
 
 /// Waits until every message was taken in and nothing is in flight.
-async fn quiet(world: &World, producer: &Producer, truth: &Truth) {
+async fn quiet(world: &StormWorld, producer: &StormProducer, truth: &ExpectedState) {
     let deadline = Instant::now() + QUIET_MAX;
     loop {
-        let counts = world.ledger.counts(&World::collection()).await.unwrap();
+        let counts = world.ledger.counts(&StormWorld::collection()).await.unwrap();
         let waiting = producer.waiting(world).await;
         // What a worker has in hand, or lost when it was killed, is in neither.
         if waiting == 0 && counts.in_flight == 0 && serves(world, truth).await {
@@ -125,10 +125,10 @@ async fn storm_of_deliveries_and_kills_ends_in_one_truth() {
         .map_or(u64::from(std::process::id()), |seed| seed.parse().unwrap());
     let (documents, kills, restarts) = sizes();
     println!("seed {seed}, {documents} documents, {kills} kills, {restarts} broker restarts");
-    let mut random = Random(seed);
-    let mut world = World::new("storm").await;
+    let mut random = StormSchedule(seed);
+    let mut world = StormWorld::new("storm").await;
     let (messages, truth) = storm(documents, &mut random);
-    let parts: [Part; 5] = [
+    let parts: [ProcessPart; 5] = [
         ("front", &["submit", "chunk"]),
         ("embed-1", &["embed"]),
         ("embed-2", &["chunk", "embed"]),
@@ -136,7 +136,7 @@ async fn storm_of_deliveries_and_kills_ends_in_one_truth() {
         ("index-2", &["index"]),
     ];
     let mut workers: Vec<_> = parts.iter().map(|(data, stages)| world.worker(data, stages)).collect();
-    let producer = Producer::new(&world);
+    let producer = StormProducer::new(&world);
     let blows = kills + if world.node.is_private() { restarts } else { 0 };
     let batch = messages.len().div_ceil(blows + 1);
     for (blow, batch) in messages.chunks(batch).enumerate() {
@@ -185,15 +185,15 @@ async fn storm_of_deliveries_and_kills_ends_in_one_truth() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standby_takes_over_when_the_writer_is_killed() {
-    let world = World::new("standby").await;
+    let world = StormWorld::new("standby").await;
     let _front = world.worker("front", &["submit", "chunk", "embed"]);
     let mut writers = vec![world.worker("index-1", &["index"])];
-    let producer = Producer::new(&world);
-    let (messages, truth) = storm(40, &mut Random(3));
+    let producer = StormProducer::new(&world);
+    let (messages, truth) = storm(40, &mut StormSchedule(3));
     producer.publish(&world, &messages[..messages.len() / 2]).await;
     let written = async |at_least: u64| {
         let deadline = Instant::now() + QUIET_MAX;
-        while world.ledger.counts(&World::collection()).await.unwrap().visible < at_least {
+        while world.ledger.counts(&StormWorld::collection()).await.unwrap().visible < at_least {
             assert!(Instant::now() < deadline, "{}", world.complaints());
             tokio::time::sleep(LOOK).await;
         }

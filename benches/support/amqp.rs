@@ -24,12 +24,12 @@ pub fn prefix(name: &str) -> String {
 }
 
 /// A connection and a channel that confirms.
-pub struct Client {
+pub struct ConfirmingClient {
     pub connection: Connection,
     pub channel: Channel,
 }
 
-impl Client {
+impl ConfirmingClient {
     /// Connects.
     pub async fn connect() -> Self {
         let connection = Connection::connect(&url(), ConnectionProperties::default()).await.unwrap();

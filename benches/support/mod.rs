@@ -19,9 +19,9 @@ pub const NULL_PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 384\ntokens
 pub const COLLECTION: &str = "bench";
 
 /// A small generator, so that every run sees the same documents.
-pub struct Generator(u64);
+pub struct DocumentGenerator(u64);
 
-impl Generator {
+impl DocumentGenerator {
     /// Starts at a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)

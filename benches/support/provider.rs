@@ -25,7 +25,7 @@ const PLAIN_WAIT: Duration = Duration::from_secs(1);
 
 /// What it has seen.
 #[derive(Default)]
-struct Seen {
+struct ProviderRecord {
     served_at: Mutex<VecDeque<Instant>>,
     served: AtomicU64,
     refused: AtomicU64,
@@ -34,17 +34,17 @@ struct Seen {
 }
 
 /// The provider; serves as long as the runtime lives.
-pub struct Provider {
+pub struct BenchProvider {
     url: String,
-    seen: Arc<Seen>,
+    seen: Arc<ProviderRecord>,
 }
 
-impl Provider {
+impl BenchProvider {
     /// Starts one on a free port of loopback.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/v1/embeddings", listener.local_addr().unwrap());
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(ProviderRecord::default());
         let answering = seen.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -77,7 +77,7 @@ impl Provider {
     }
 }
 
-impl Seen {
+impl ProviderRecord {
     fn admits(&self) -> bool {
         let mut served_at = self.served_at.lock().unwrap();
         let now = Instant::now();
@@ -92,7 +92,7 @@ impl Seen {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: Arc<Seen>) {
+async fn serve(mut stream: TcpStream, seen: Arc<ProviderRecord>) {
     stream.set_nodelay(true).unwrap();
     let mut bytes = Vec::new();
     loop {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::shared_states::MemorySharedStates;
@@ -29,9 +30,9 @@ use contexture::ports::tokenizer::Tokenizer;
 use contexture::server::auth::local_principal;
 use tokio::sync::watch;
 
-use super::amqp::{self, Client};
-use super::one::One;
-use super::support::{COLLECTION, Generator, median, submission};
+use super::amqp::{self, ConfirmingClient};
+use super::one::SingleCollectionCatalog;
+use super::support::{COLLECTION, DocumentGenerator, median, submission};
 
 const DOCUMENTS: usize = 12_800;
 const DOCUMENT_BYTES: usize = 256;
@@ -73,13 +74,13 @@ async fn embedded_by(workers: usize) -> f64 {
         stages.push(Arc::new(StageResources {
             ledger: ledger.clone(),
             broker: Arc::new(broker),
-            catalog: Arc::new(One(open.clone())),
+            catalog: Arc::new(SingleCollectionCatalog(open.clone())),
             clock: Arc::new(SystemClock),
             limits: limits(),
-            tally: IngestCounters::default(),
+            counters: IngestCounters::default(),
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
-            handover: ChunkedDocumentCache::new(0),
-            flights: EmbeddingSingleFlight::default(),
+            chunked_documents: ChunkedDocumentCache::new(0),
+            single_flight: EmbeddingSingleFlight::default(),
             states: Arc::new(MemorySharedStates::new(Arc::new(SystemClock))),
             events: None,
             replicas: false,
@@ -90,7 +91,7 @@ async fn embedded_by(workers: usize) -> f64 {
         .iter()
         .map(|stages| tokio::spawn(worker::run_worker(stages.clone(), IngestStage::Embed, stop.subscribe())))
         .collect();
-    let (client, index) = (Client::connect().await, format!("{prefix}.index"));
+    let (client, index) = (ConfirmingClient::connect().await, format!("{prefix}.index"));
     while (client.ready(&index).await as usize) < DOCUMENTS {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -109,7 +110,7 @@ async fn queue_all(ledger: &SqliteLedger, broker: &RabbitMqBroker) -> Arc<OpenCo
     let collection = CollectionId::new(COLLECTION).unwrap();
     let key = CollectionKey { tenant: TenantId::new("local").unwrap(), collection: collection.clone() };
     let record = ledger.ensure_collection(&key, "", Epoch::from_bytes([1; 32])).await.unwrap();
-    let mut generator = Generator::new(3);
+    let mut generator = DocumentGenerator::new(3);
     let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
     for (batch, texts) in texts.chunks(BATCH).enumerate() {
         let numbered = (batch * BATCH..).zip(texts);
@@ -127,8 +128,8 @@ async fn queue_all(ledger: &SqliteLedger, broker: &RabbitMqBroker) -> Arc<OpenCo
         broker.publish(messages).await.unwrap();
     }
     let tokenizer = Arc::new(bundled::tokenizer().unwrap());
-    let embedder = Arc::new(Slow(HashEmbedder::new(tokenizer, DIMS, 256).unwrap()));
-    let sizes = EmbedderChunkSizes { tokens_max: 256, tokens_target: 256, tokens_reserved: 2 };
+    let embedder = Arc::new(SlowEmbedder(HashEmbedder::new(tokenizer, DIMS, 256).unwrap()));
+    let sizes = EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 256, tokens_target: 256, tokens_reserved: 2 };
     let vectors = Arc::new(MemoryVectors::new(DIMS));
     Arc::new(OpenCollection::new(CollectionParts { record, sizes, embedder, vectors, lexical: None }, true))
 }
@@ -152,10 +153,10 @@ fn limits() -> StageLimits {
 }
 
 /// An embedder that lets its callers wait.
-struct Slow(HashEmbedder);
+struct SlowEmbedder(HashEmbedder);
 
 #[async_trait]
-impl Embedder for Slow {
+impl Embedder for SlowEmbedder {
     fn info(&self) -> &EmbedderInfo {
         self.0.info()
     }

@@ -28,7 +28,7 @@ use tantivy::{Index, TantivyDocument};
 const BATCH_POINTS: usize = 256;
 
 /// A document and its chunks.
-pub struct Document {
+pub struct StraightDocument {
     /// Its id.
     pub id: String,
     /// Its text.
@@ -37,7 +37,7 @@ pub struct Document {
     pub chunks: Vec<String>,
 }
 
-impl Document {
+impl StraightDocument {
     /// The chunks that the pipeline cuts for the null embedder.
     pub fn cut(number: usize, text: &str) -> Self {
         static TOKENIZER: LazyLock<HuggingFaceTokenizer> = LazyLock::new(|| bundled::tokenizer().unwrap());
@@ -53,12 +53,12 @@ impl Document {
 }
 
 /// Puts all documents into the engines under `directory`.
-pub fn run(directory: &Path, documents: &[Document]) {
+pub fn run(directory: &Path, documents: &[StraightDocument]) {
     run_each(directory, documents.iter());
 }
 
 /// The same, one document at a time.
-pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Document>>) {
+pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<StraightDocument>>) {
     let tokenizer = bundled::tokenizer().unwrap();
     let embedder = HashEmbedder::new(std::sync::Arc::new(tokenizer), 384, 256).unwrap();
     let tokenizer = embedder.tokenizer();
@@ -94,7 +94,7 @@ pub fn run_each(directory: &Path, documents: impl Iterator<Item = impl Borrow<Do
     let mut tokens = 0;
     let mut number = 0_u128;
     for document in documents {
-        let document: &Document = document.borrow();
+        let document: &StraightDocument = document.borrow();
         tokens += tokenizer.count(&document.text);
         let all_vectors = document
             .chunks

@@ -1,4 +1,6 @@
-//! `contexture audit`: do index and vectors hold what the ledger says?
+//! `contexture audit`: compares the index and the vectors with the ledger.
+//!
+//! It changes nothing. It fails with `stores_differ` when it finds a difference.
 
 use clap::Args;
 use serde::Serialize;
@@ -23,7 +25,7 @@ pub(crate) struct AuditArgs {
     limit: usize,
 }
 
-/// One collection, compared.
+/// The result of one collection.
 #[derive(Debug, Serialize)]
 pub(crate) struct AuditedCollection {
     pub(crate) collection: CollectionId,
@@ -33,6 +35,7 @@ pub(crate) struct AuditedCollection {
     pub(crate) findings: Vec<FindingSummary>,
 }
 
+/// What the command prints for a program.
 #[derive(Debug, Serialize)]
 struct AuditSummary {
     #[serde(flatten)]
@@ -40,7 +43,7 @@ struct AuditSummary {
     collections: Vec<AuditedCollection>,
 }
 
-/// Compares, prints, and fails where something is wrong.
+/// Audits the collections and prints the result. Fails if any difference was found.
 pub(crate) async fn run(
     arguments: AuditArgs,
     global: &GlobalArgs,
@@ -49,12 +52,14 @@ pub(crate) async fn run(
     let (config, stack) = global.open_existing(ProcessRole::Ask { awaits: false }).await?;
     let name = arguments.collection.as_deref();
     let compared = audit_collections(&stack, config.audit, name, arguments.limit, console).await;
+    // Shut down before `?`, so that the stores are closed in order after an error, too.
     stack.shutdown().await;
     let sum = sum_reports(compared?);
     console.result(&sum, |sum| audit_text(&sum.collections))?;
     if sum.report.wrong() == 0 {
         return Ok(CommandExitCode::Done);
     }
+    // The hint repeats the option, so that the suggested command covers the same collections.
     let of = name.map_or_else(String::new, |name| format!(" --collection {name}"));
     let wrong = text_format::count_with_noun(sum.report.wrong(), "difference");
     Err(CommandFailure::failed(
@@ -90,7 +95,7 @@ fn sum_reports(collections: Vec<AuditedCollection>) -> AuditSummary {
     AuditSummary { report, collections }
 }
 
-/// A meter whose total is known once work has begun.
+/// A progress meter that is created on the first update, because only then the total is known.
 pub(crate) struct LazyProgressMeter {
     label: &'static str,
     console: ConsoleOutput,
@@ -110,7 +115,7 @@ impl LazyProgressMeter {
     }
 }
 
-/// Counts by collection, and what was found.
+/// A table of counts per collection. A table of findings follows if there are any.
 pub(crate) fn audit_text(collections: &[AuditedCollection]) -> String {
     let mut columns = vec![("collection", ColumnAlignment::Left)];
     columns.extend(

@@ -1,7 +1,7 @@
-//! Hands submissions to intake in bounded batches, and waits where intake asks for patience.
+//! Sends submissions to intake in bounded batches, and retries when intake sheds load.
 //!
-//! A batch holds at most [`BATCH_BYTES_MAX`] bytes of bodies (one body may be larger by
-//! itself) and [`BATCH_DOCUMENTS_MAX`] documents, so memory does not grow with the corpus.
+//! A batch holds at most [`BATCH_BYTES_MAX`] bytes of bodies and [`BATCH_DOCUMENTS_MAX`] documents.
+//! A single larger body forms a batch of its own. So memory does not grow with the corpus.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use contexture_core::domain::document::Submission;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::ledger::{IntakeDecision, SubmissionReceipt};
 
-/// Most bytes of bodies in one batch.
+/// Maximum bytes of bodies in one batch.
 pub(crate) const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Most documents in one batch.
+/// Maximum documents in one batch.
 pub(crate) const BATCH_DOCUMENTS_MAX: usize = 256;
-/// How long intake may have no room while nothing ends.
+/// How long intake may be full without any version ending before the command gives up.
 const STALL_MAX: Duration = Duration::from_mins(10);
-/// How long to wait when intake has no room and does not say for how long.
+/// Time before a retry when intake is full and names no time itself.
 const RETRY_DEFAULT: Duration = Duration::from_secs(1);
 
-/// How intake decided, so far.
+/// Decisions of intake so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct IntakeTally {
-    /// Stored; will be processed.
+    /// Stored, and will be processed.
     pub(crate) accepted: u64,
-    /// Nothing to do.
+    /// Stored already with the same content.
     pub(crate) unchanged: u64,
-    /// Beaten by a version that somebody gave a number of their own.
+    /// Beaten by a version with an explicit number.
     pub(crate) outrun: u64,
 }
 
@@ -45,7 +45,7 @@ impl IntakeTally {
     }
 }
 
-/// Collects submissions and sends them batch by batch.
+/// Collects submissions and sends them in batches.
 pub(crate) struct BatchSubmitter<'a> {
     stack: &'a ServiceStack,
     batch: Vec<Submission>,
@@ -54,14 +54,15 @@ pub(crate) struct BatchSubmitter<'a> {
 }
 
 impl<'a> BatchSubmitter<'a> {
-    /// An empty feed into this stack's intake.
+    /// An empty batch for this stack's intake.
     pub(crate) fn new(stack: &'a ServiceStack) -> Self {
         Self { stack, batch: Vec::new(), batch_bytes: 0, tally: IntakeTally::default() }
     }
 
-    /// Adds one, sending what has collected when the batch is full.
+    /// Adds one submission. Sends the batch first if this one would exceed its bytes, or after it when full.
     pub(crate) async fn push(&mut self, submission: Submission) -> Result<(), CommandFailure> {
         let bytes = submission.body().len();
+        // Flushing before the push keeps the bound. A body above it by itself still goes, alone.
         if self.batch_bytes + bytes > BATCH_BYTES_MAX {
             self.flush().await?;
         }
@@ -73,24 +74,25 @@ impl<'a> BatchSubmitter<'a> {
         Ok(())
     }
 
-    /// Sends what has collected.
+    /// Sends the collected submissions.
     pub(crate) async fn flush(&mut self) -> Result<(), CommandFailure> {
         if self.batch.is_empty() {
             return Ok(());
         }
+        debug_assert!(self.batch.len() <= BATCH_DOCUMENTS_MAX);
         self.batch_bytes = 0;
         let receipts = submit_with_retry(self.stack, std::mem::take(&mut self.batch)).await?;
         self.tally.add(&receipts);
         Ok(())
     }
 
-    /// What intake has decided of what was sent.
+    /// The decisions about everything that was sent.
     pub(crate) fn tally(&self) -> IntakeTally {
         self.tally
     }
 }
 
-/// Submits, again and again while intake sheds load and versions go on ending.
+/// Submits, and retries while intake sheds load. Fails with `stalled` if no version ends for [`STALL_MAX`].
 async fn submit_with_retry(
     stack: &ServiceStack,
     batch: Vec<Submission>,
@@ -99,10 +101,12 @@ async fn submit_with_retry(
     let mut settled = progress.borrow().settled;
     let mut moved = Instant::now();
     loop {
+        // Sending the same batch again is safe: what was stored after all is decided as a duplicate.
         let shed = match stack.submitter.submit(batch.clone()).await {
             Err(refusal) if refusal.kind == RefusalKind::Exhausted => refusal,
             decided => return decided,
         };
+        // Any version that ended makes room sooner or later, so only a standstill counts towards the limit.
         let settled_now = progress.borrow().settled;
         if settled_now != settled {
             settled = settled_now;

@@ -1,4 +1,6 @@
-//! Where words go: results to stdout, notes for a person to stderr.
+//! Output of commands: results go to stdout, notes for a person go to stderr.
+//!
+//! With `--json`, stdout has one JSON object and notes are dropped.
 
 use std::io::{self, Write};
 
@@ -6,24 +8,24 @@ use serde::Serialize;
 
 use super::exit::CommandFailure;
 
-/// Writes results and notes; prose is silent with `--json`.
+/// Writes results and notes. With `--json` it writes no prose.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConsoleOutput {
     json: bool,
 }
 
 impl ConsoleOutput {
-    /// A console for a person, or with `json` for a program.
+    /// With `json` the output is for a program, else for a person.
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Whether a program reads.
+    /// Whether output is JSON for a program.
     pub(crate) fn is_json(self) -> bool {
         self.json
     }
 
-    /// Prints a result: `value` for a program, `text` for a person.
+    /// Prints a result: `value` as JSON for a program, or `text` for a person.
     pub(crate) fn result<T: Serialize>(
         self,
         value: &T,
@@ -38,15 +40,15 @@ impl ConsoleOutput {
         print_to_stdout(&line)
     }
 
-    /// Prints lines for a person to stdout.
+    /// Prints text for a person to stdout; nothing with `--json`.
     pub(crate) fn say(self, text: &str) -> Result<(), CommandFailure> {
         if self.json { Ok(()) } else { print_to_stdout(text) }
     }
 
-    /// Prints a line for a person to stderr.
+    /// Prints a line for a person to stderr; nothing with `--json`.
     pub(crate) fn note(self, text: &str) {
         if !self.json {
-            // A closed stderr leaves nobody to tell.
+            // If stderr is closed, the error has nowhere to go.
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
@@ -57,5 +59,6 @@ fn print_to_stdout(text: &str) -> Result<(), CommandFailure> {
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| if text.ends_with('\n') { Ok(()) } else { stdout.write_all(b"\n") });
+    // Flushed here, because an error at exit would be lost.
     written.and_then(|()| stdout.flush()).map_err(|error| CommandFailure::from_stdout(&error))
 }

@@ -1,4 +1,4 @@
-//! `contexture dead`: documents that were given up, and what to do about them.
+//! `contexture dead`: lists, shows, replays and drops dead letters.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use contexture_core::fault::Refusal;
 use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::ledger::{DeadLetter, DeadLetterFilter};
 
-/// Most letters handled in one step of the ledger.
+/// Dead letters dropped in one transaction of the ledger.
 const PAGE_LETTERS_MAX: usize = 1000;
-/// Most letters of one command.
+/// Maximum dead letters of one command; all of them are held in memory.
 const LETTERS_MAX: usize = 1_000_000;
-/// Letters listed when `--limit` does not say.
+/// Dead letters listed when `--limit` does not say.
 const LIST_DEFAULT: usize = 100;
 
 /// What `dead` takes.
@@ -86,12 +86,14 @@ struct DeadLetterSelection {
     ids: Vec<u64>,
 }
 
+/// The earliest time of death that is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SinceFilter {
     Ago(Duration),
     EpochMs(u64),
 }
 
+/// One dead letter. The field names of this and the next types are a contract.
 #[derive(Debug, Serialize)]
 struct DeadLetterRow {
     id: u64,
@@ -129,6 +131,7 @@ pub(crate) async fn run(
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let workers = matches!(arguments.action, DeadLetterCommand::Replay { dry_run: false, .. });
+    // A replay runs the stages here to process the versions; the others only read or change the ledger.
     let roles = if workers { ProcessRole::Change } else { ProcessRole::Look };
     let (_, stack) = global.open_existing(roles).await?;
     let outcome = run_command(&stack, arguments.action, console).await;
@@ -180,6 +183,7 @@ fn parse_since(text: &str) -> Result<SinceFilter, String> {
         return Ok(SinceFilter::EpochMs(ms));
     }
     let expected = || "expected 30s, 10m, 2h or 7d, or milliseconds since 1970".to_owned();
+    // All units are one byte. The last character may be longer, but then it is refused before the text is cut.
     let unit = text.chars().next_back().ok_or_else(expected)?;
     let seconds_per_unit = match unit {
         's' => 1,
@@ -200,6 +204,7 @@ async fn list_letters(
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let limit = limit.min(LETTERS_MAX);
+    // One more than asked for tells whether there are more.
     let mut letters = stack.ledger.dead(filter, limit + 1).await?;
     let more = letters.len() > limit;
     letters.truncate(limit);
@@ -233,6 +238,7 @@ async fn show_letter(
             letter.version,
             letter.stage.name(),
             letter.reason.code(),
+            // Without a limit: only for its cleaning, since a detail may quote a document.
             text_format::snippet(letter.reason.detail(), usize::MAX),
             text_format::utc_time(letter.died_ms)
         )
@@ -248,10 +254,12 @@ async fn replay_letters(
 ) -> Result<CommandExitCode, CommandFailure> {
     let letters = stack.ledger.dead(filter, LETTERS_MAX).await?;
     let matched = letters.len() as u64;
+    // The letters are read before the replay, because afterwards they are no longer dead.
     let mut replayed = ReplayOutcome { matched, replayed: 0, dead: 0 };
     if !dry_run && matched > 0 {
         let collections: BTreeSet<CollectionKey> =
             letters.iter().map(|letter| letter.key.collection_key()).collect();
+        // Versions that die again are found by their time of death, so it is taken before the replay.
         let started_ms = SystemClock.now_ms();
         replayed.replayed = stack.replay(filter).await?;
         for collection in collections {
@@ -294,7 +302,7 @@ async fn drop_letters(
     let mut dropped = DropOutcome { matched: ids.len() as u64, dropped: 0 };
     if !dry_run {
         for page in ids.chunks(PAGE_LETTERS_MAX) {
-            dropped.dropped += stack.ledger.drop_dead(page).await?;
+            dropped.dropped += stack.ledger.drop_dead_letters(page).await?;
         }
     }
     console.result(&dropped, |dropped| {

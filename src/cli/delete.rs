@@ -1,4 +1,6 @@
-//! `contexture delete`: documents out, and the wait until no query returns them.
+//! `contexture delete`: deletes documents, and waits until no query returns them.
+//!
+//! Unknown ids do not stop the others from being deleted; they are reported at the end.
 
 use std::collections::BTreeSet;
 
@@ -33,13 +35,14 @@ struct DeleteSummary {
     not_found: Vec<DocumentId>,
 }
 
-/// Deletes what exists, then says what did not.
+/// Deletes the documents that exist. Fails with `document_not_found` if some did not.
 pub(crate) async fn run(
     arguments: DeleteArgs,
     global: &GlobalArgs,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let collection = CollectionId::new(&arguments.collection)?;
+    // A set, so that an id that is named twice is deleted and counted once.
     let ids: BTreeSet<DocumentId> =
         arguments.document_ids.iter().map(|id| DocumentId::new(id)).collect::<Result<_, _>>()?;
     let (_, stack) = global.open_existing(ProcessRole::Change).await?;
@@ -69,21 +72,23 @@ async fn delete_documents(
     ids: BTreeSet<DocumentId>,
 ) -> Result<DeleteSummary, CommandFailure> {
     let key = existing_collection(stack, collection).await?.key;
-    let mut feed = BatchSubmitter::new(stack);
+    let mut submitter = BatchSubmitter::new(stack);
     let mut not_found = Vec::new();
     for id in ids {
+        // Looked up first, because a delete of an unknown document is no error for intake.
         if document_exists(&stack.ledger.history(&key, &id).await?) {
-            feed.push(Submission::deletion(&stack.principal, collection.clone(), id, None)?).await?;
+            submitter.push(Submission::deletion(&stack.principal, collection.clone(), id, None)?).await?;
         } else {
             not_found.push(id);
         }
     }
-    feed.flush().await?;
+    submitter.flush().await?;
     drain::wait_until_drained(stack, &key, None, |_, _, _| {}).await?;
-    Ok(DeleteSummary { deleted: feed.tally().accepted, not_found })
+    Ok(DeleteSummary { deleted: submitter.tally().accepted, not_found })
 }
 
-/// Whether the newest version that was not given up is content.
+/// Whether the newest version that is not dead is content rather than a delete.
 fn document_exists(history: &[VersionRecord]) -> bool {
+    // The history is sorted from the newest version. A dead one never changed what queries find.
     history.iter().find(|record| record.state != VersionState::Dead).is_some_and(|record| !record.deletes)
 }

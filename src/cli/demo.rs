@@ -1,6 +1,6 @@
-//! `contexture demo`: the whole way once, with documents that are compiled in.
+//! `contexture demo`: ingests compiled-in documents, asks one question and prints the context.
 //!
-//! Needs nothing but a temporary directory, which it removes; works from any folder.
+//! It needs only a temporary directory, which it removes. It works from any folder.
 
 use bytes::Bytes;
 use clap::Args;
@@ -28,7 +28,7 @@ macro_rules! documents {
     ($($path:literal),* $(,)?) => { [$(($path, include_str!(concat!("../../", $path)))),*] };
 }
 
-/// The documents, by their path in the project.
+/// The documents: path in the project and text.
 const DOCUMENTS: [(&str, &str); 14] = documents![
     "README.md",
     "demo/backups.md",
@@ -67,7 +67,7 @@ struct DemoReport {
     answer: ContextAnswer,
 }
 
-/// Ingests, asks, prints, and cleans up.
+/// Ingests, asks, prints, and removes the temporary directory.
 pub(crate) async fn run(
     arguments: DemoArgs,
     global: &GlobalArgs,
@@ -90,6 +90,7 @@ pub(crate) async fn run(
         text_format::count(bytes)
     ))?;
     let stack = ServiceStack::open(&config, ProcessRole::Change).await?;
+    // When interrupted, the stack is still shut down and the directory removed.
     let outcome = tokio::select! {
         report = ingest_and_ask(&stack, &raw, assembly, bytes, config.limits.body_bytes_max, console) => report,
         () = shutdown_signal() => Err(CommandFailure::failed("interrupted", "interrupted; the demo left nothing behind")),
@@ -140,24 +141,25 @@ async fn ingest_and_ask(
     })
 }
 
-/// Ingests the documents and returns how many are visible.
+/// Ingests the documents and returns how many are visible. Fails if one is dead.
 async fn ingest_demo_documents(stack: &ServiceStack, body_bytes_max: usize) -> Result<u64, CommandFailure> {
     let collection = CollectionId::new(COLLECTION)?;
     stack.ensure_collection(&collection, None).await?;
-    let mut feed = BatchSubmitter::new(stack);
+    let mut submitter = BatchSubmitter::new(stack);
     for (path, text) in DOCUMENTS {
-        feed.push(Submission::new(
-            &stack.principal,
-            collection.clone(),
-            DocumentId::new(path)?,
-            None,
-            DocumentDescription::default(),
-            Bytes::from_static(text.as_bytes()),
-            body_bytes_max,
-        )?)
-        .await?;
+        submitter
+            .push(Submission::new(
+                &stack.principal,
+                collection.clone(),
+                DocumentId::new(path)?,
+                None,
+                DocumentDescription::default(),
+                Bytes::from_static(text.as_bytes()),
+                body_bytes_max,
+            )?)
+            .await?;
     }
-    feed.flush().await?;
+    submitter.flush().await?;
     let counts =
         drain::wait_until_drained(stack, &collection_key(stack, &collection), None, |_, _, _| {}).await?;
     if counts.dead > 0 {

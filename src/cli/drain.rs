@@ -1,4 +1,4 @@
-//! Waits until every accepted version of a collection has ended.
+//! Waits until no version of a collection is in flight: each is visible, superseded or dead.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::embedder::EmbedderWaitStatus;
 use contexture_core::ports::ledger::VersionCounts;
 
-/// Longest time between two looks at the ledger; an ending is noticed sooner.
+/// Longest time between two polls of the ledger. A version that ends in this process wakes it earlier.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// Shortest time between two looks: counting is not free.
+/// Shortest time between two polls, because counting costs a query.
 const POLL_PAUSE: Duration = Duration::from_millis(20);
-/// Longest time the counters may follow behind the ledger.
+/// Longest time to wait for the counters to catch up with the ledger.
 const COUNTER_LAG_MAX: Duration = Duration::from_secs(5);
 
-/// Returns the counts once nothing of the collection is in flight; refused when `deadline`
-/// passes first. `show` is called whenever something may have moved, with what the model waits for.
+/// Returns the counts once nothing of the collection is in flight. Refuses with `still_in_flight` when
+/// `deadline` passes first. `show` is called after each poll, also with what the model waits for.
 pub(crate) async fn wait_until_drained(
     stack: &ServiceStack,
     collection: &CollectionKey,
@@ -29,6 +29,7 @@ pub(crate) async fn wait_until_drained(
 ) -> Result<VersionCounts, CommandFailure> {
     let mut progress = stack.progress();
     loop {
+        // The ledger decides, not the counters: other processes may do the work.
         let counts = stack.ledger.counts(collection).await?;
         let waits = waiting_suffix(stack, collection).await;
         show(*progress.borrow_and_update(), &counts, &waits);
@@ -39,14 +40,15 @@ pub(crate) async fn wait_until_drained(
             return Err(still_in_flight(collection, counts.in_flight).into());
         }
         tokio::time::sleep(POLL_PAUSE).await;
-        // Whichever comes first; a closed channel must not turn this into a busy loop.
+        // Wakes on a change or after the interval. A closed channel reports an error at once, so that case
+        // sleeps by itself instead of looping without pause.
         if let Ok(Err(_)) = timeout(POLL_INTERVAL, progress.changed()).await {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// What the collection's model lets its callers wait for, to stand behind the progress.
+/// What the collection's model makes its callers wait for, as a suffix of the progress line.
 async fn waiting_suffix(stack: &ServiceStack, collection: &CollectionKey) -> String {
     match stack.waiting(collection).await {
         Some(waiting) => format!("; {}", waiting_text(&waiting)),
@@ -54,7 +56,7 @@ async fn waiting_suffix(stack: &ServiceStack, collection: &CollectionKey) -> Str
     }
 }
 
-/// A wait in words.
+/// A wait as text: model, reason, time and parked workers.
 pub(crate) fn waiting_text(waiting: &EmbedderWaitStatus) -> String {
     let parked = match waiting.workers {
         0 => String::new(),
@@ -64,15 +66,15 @@ pub(crate) fn waiting_text(waiting: &EmbedderWaitStatus) -> String {
     format!("limited by {}: {}, {wait}{parked}", waiting.model, waiting.why)
 }
 
-/// The counters of this process once they tell of `settled` endings: they follow the ledger a
-/// moment later, when what lost has been swept.
+/// The counters of this process once they show `settled` ended versions. They lag behind the ledger,
+/// because a version is counted after its losers have been swept.
 pub(crate) async fn counters_after(stack: &ServiceStack, settled: u64) -> IngestProgress {
     let mut progress = stack.progress();
     if stack.is_shared() {
-        // Other processes do the work, and count it.
+        // Other processes do the work and count it, so there is nothing to wait for.
         return *progress.borrow();
     }
-    // Late counters make a summary low, not wrong about what is visible.
+    // A timeout is ignored: late counters make chunk counts too low, but what is visible comes from the ledger.
     let _ = timeout(COUNTER_LAG_MAX, progress.wait_for(|progress| progress.settled >= settled)).await;
     *progress.borrow()
 }

@@ -1,4 +1,6 @@
-//! `contexture ingest --dry-run`: what it would cost, without doing it.
+//! `contexture ingest --dry-run`: estimates the cost of an ingest without doing it.
+//!
+//! It reads the files and the ledger, and writes nothing.
 
 use std::time::Duration;
 
@@ -6,7 +8,7 @@ use serde::Serialize;
 
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
-use super::ingest::{IngestRun, read_file_batch};
+use super::ingest_run::{IngestRun, read_file_batch};
 use super::scan::DocumentScan;
 use super::scratch::ScratchDirectory;
 use super::text_format;
@@ -17,7 +19,7 @@ use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::ingest::estimate::IngestEstimate;
 use contexture_core::ports::embedder::ProviderThroughput;
 
-/// Says what a run would cost. Where nothing was ever stored, nothing is created either.
+/// Prints what a run would cost. Creates no data directory if there is none.
 pub(super) async fn run(
     config: &ContextureConfig,
     collection: &CollectionId,
@@ -26,6 +28,7 @@ pub(super) async fn run(
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let scratch = ScratchDirectory::new("dry-run")?;
+    // Opening a stack creates its files. Without a ledger it opens one in a temporary directory instead.
     let config = if is_local_ledger_absent(config) {
         config.clone().embedded_in(scratch.path().to_owned())
     } else {
@@ -50,6 +53,7 @@ pub(super) async fn run(
         }
         let pace = embedder.pace().await?;
         let IngestRun { scan, meter, .. } = run;
+        // A bar would overwrite the notes.
         drop(meter);
         scan.skips.lines().for_each(|line| console.note(&line));
         let (skipped, refused) = (scan.skips.total(), scan.refused.len() as u64);
@@ -60,7 +64,7 @@ pub(super) async fn run(
     outcome
 }
 
-/// Says what a re-index would cost.
+/// Prints what a re-index would cost.
 pub(super) fn show_reindex_forecast(
     model: &str,
     estimate: IngestEstimate,
@@ -70,7 +74,7 @@ pub(super) fn show_reindex_forecast(
     CostForecast::new(model, estimate, pace, 0, 0).show(console)
 }
 
-/// What a run would do; the field names are a contract.
+/// The estimate. The field names are a contract.
 #[derive(Debug, Serialize)]
 struct CostForecast {
     dry_run: bool,
@@ -83,7 +87,7 @@ struct CostForecast {
     texts: u64,
     tokens: u64,
     requests: u64,
-    /// At the provider's limits; none where it has none that is known.
+    /// Time at the provider's limits; none if no limit is known.
     seconds: Option<u64>,
     skipped: u64,
     refused: u64,
@@ -99,6 +103,7 @@ impl CostForecast {
     ) -> Self {
         let IngestEstimate { documents, unchanged, dead, chunks, cached, texts, tokens, requests } = estimate;
         let seconds = |units: u64, per_minute: Option<u32>| {
+            // A limit of 0 must not divide by zero.
             per_minute.map(|limit| (units * 60).div_ceil(u64::from(limit.max(1))))
         };
         Self {
@@ -112,13 +117,14 @@ impl CostForecast {
             texts,
             tokens,
             requests,
+            // The tighter of both limits decides. `None` orders before `Some`, so one known limit is enough.
             seconds: seconds(requests, pace.requests_per_minute).max(seconds(tokens, pace.tokens_per_minute)),
             skipped,
             refused,
         }
     }
 
-    /// Prints it.
+    /// Prints the estimate.
     fn show(&self, console: ConsoleOutput) -> Result<CommandExitCode, CommandFailure> {
         console.result(self, Self::text)?;
         Ok(CommandExitCode::Done)

@@ -1,4 +1,4 @@
-//! How a command ends: exit codes, and errors on one line or as one object.
+//! How a command ends: exit codes, and errors as one line or one JSON object.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use contexture_core::fault::{Fault, Refusal, RefusalKind};
 
-/// The exit codes that scripts may rely on.
+/// Exit codes. They are a contract for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommandExitCode {
     /// Done.
@@ -19,7 +19,7 @@ pub(crate) enum CommandExitCode {
     Usage = 2,
     /// Not found.
     NotFound = 3,
-    /// Not yet: a deadline passed.
+    /// Not yet: a deadline passed, or a precondition does not hold yet.
     NotYet = 4,
 }
 
@@ -29,19 +29,19 @@ impl From<CommandExitCode> for ExitCode {
     }
 }
 
-/// Why a command did not end well.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum CommandFailure {
-    /// The service said no.
+    /// The service refused the request.
     Refused(Refusal),
-    /// The command did its work and the result is bad, or something around it broke.
+    /// The command ran and its result is bad, or something around it broke.
     Failed {
         /// Stable, `snake_case`.
         code: &'static str,
         /// One line: what, where and what to do.
         message: String,
     },
-    /// Whoever read stdout has left; nothing to report.
+    /// The reader closed stdout, as `head` does. Not an error.
     ReaderGone,
 }
 
@@ -85,7 +85,7 @@ fn exit_code_of_refusal(refusal: &Refusal) -> CommandExitCode {
     }
 }
 
-/// Says why on stderr and returns the exit code.
+/// Prints the error on stderr and returns the exit code.
 pub(crate) fn report_failure(failure: &CommandFailure, json: bool) -> CommandExitCode {
     match failure {
         CommandFailure::Refused(refusal) => {
@@ -101,17 +101,18 @@ pub(crate) fn report_failure(failure: &CommandFailure, json: bool) -> CommandExi
 }
 
 fn print_error(code: &str, field: &str, message: &str, json: bool) {
+    // Messages from libraries may have several lines; the contract is one line.
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = if json {
         json!({"error": {"code": code, "field": field, "message": line}}).to_string()
     } else {
         format!("contexture: {line} [{code}]")
     };
-    // A closed stderr leaves nobody to tell.
+    // If stderr is closed, the error has nowhere to go; the exit code still tells.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Reports what the parser has to say: help and version on stdout, the rest as an error.
+/// Prints the result of a failed parse: help and version on stdout, anything else as an error.
 pub(crate) fn report_parser_error(error: &clap::Error, json: bool) -> CommandExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = write!(io::stdout().lock(), "{}", error.render());
@@ -121,6 +122,7 @@ pub(crate) fn report_parser_error(error: &clap::Error, json: bool) -> CommandExi
         print_error("usage", "", "a command is missing; see 'contexture --help'", json);
         return CommandExitCode::Usage;
     }
+    // clap's text goes on with usage and tips after an empty line; only the first paragraph is kept.
     let rendered = error.render().to_string();
     let first = rendered.split("\n\n").next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first);

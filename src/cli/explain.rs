@@ -1,4 +1,4 @@
-//! The trace of an answer as a table for a person.
+//! The trace of an answer as text: which candidates were kept or left out, and why.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -7,11 +7,12 @@ use super::text_format::{self, ColumnAlignment, TextTable};
 use contexture_core::context::answer::{CandidateTrace, CandidateVerdict, ContextAnswer, QueryTimings};
 use contexture_core::domain::ids::ChunkId;
 
-/// Candidates left out that are listed; of the others only the reasons are counted.
+/// Maximum left-out candidates that are listed. The reasons of all are counted.
 const LEFT_OUT_MAX: usize = 20;
 
-/// What is in the context, what was left out and why, and how long each step took.
+/// Tables of kept and left-out candidates, the reasons with counts, and the time of each step.
 pub(crate) fn trace_text(answer: &ContextAnswer) -> String {
+    // Verdicts name other candidates by chunk id; the tables show row numbers of the whole trace.
     let rows: HashMap<ChunkId, usize> =
         answer.trace.iter().enumerate().map(|(index, entry)| (entry.chunk_id, index + 1)).collect();
     let (kept, left_out): (Vec<_>, Vec<_>) =
@@ -69,6 +70,7 @@ fn candidate_table(entries: &[(&CandidateTrace, usize)], rows: &HashMap<ChunkId,
     ]);
     for (entry, row) in entries {
         let place = entry.citation.as_ref();
+        // A candidate without a citation has no span; the share is then computed with 1 byte.
         let bytes = place.map_or(0, |place| place.span.len());
         listed.row([
             row.to_string(),
@@ -89,13 +91,14 @@ fn kept_share(kept: usize, bytes: usize) -> String {
     if kept == 0 { "-".to_owned() } else { format!("{} %", kept * 100 / bytes.max(1)) }
 }
 
-/// How many were left out for each reason.
+/// Counts per reason, the most frequent first.
 fn reason_counts(left_out: &[(&CandidateTrace, usize)]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (entry, _) in left_out {
         *counts.entry(left_out_reason(entry.verdict)).or_default() += 1;
     }
     let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    // By count, then by text, so that equal counts have one order.
     counts.sort_by(|left, right| right.1.cmp(&left.1).then(left.0.cmp(right.0)));
     let counts: Vec<String> = counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     counts.join(", ")

@@ -1,4 +1,4 @@
-//! The options every command takes, and what they open.
+//! The options that every command takes, and what commands open with them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use contexture_core::domain::pipeline::{PIPELINE_TOML_BYTES_MAX, Pipeline};
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::ledger::CollectionRecord;
 
-/// The level of `config/default.toml`.
+/// The log level of `config/default.toml`.
 const LEVEL_DEFAULT: &str = "info";
 
 #[derive(Debug, Args)]
@@ -30,8 +30,7 @@ pub(crate) struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// The configuration that this command line asks for; `overlay` holds variables that win
-    /// against those of the environment.
+    /// The configuration of this command line. Variables in `overlay` replace those of the environment.
     pub(crate) fn config_with(&self, overlay: &[(&str, String)]) -> Result<ContextureConfig, Refusal> {
         let inherited = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -39,6 +38,7 @@ impl GlobalArgs {
         let laid = overlay.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let mut config = ContextureConfig::load(self.config.as_deref(), inherited.chain(laid))?;
         if let Some(data) = &self.data {
+            // Absolute, so that messages name the place without the working directory.
             config.data_dir = std::path::absolute(data).map_err(|error| {
                 Refusal::invalid("invalid_data_dir", "data", format!("--data {}: {error}", data.display()))
             })?;
@@ -46,11 +46,11 @@ impl GlobalArgs {
         Ok(config)
     }
 
-    /// The configuration of a command that runs once, with logging started.
+    /// The configuration of a one-shot command. Also starts logging.
     pub(crate) fn config(&self) -> Result<ContextureConfig, Refusal> {
         let config = self.config_with(&[])?;
-        // A command reports what happened by itself; logs come when they were asked for, and a program
-        // that reads stderr finds one object there, or nothing.
+        // A command reports its result itself, so logs appear only when a level was configured. A program
+        // that reads stderr must find one JSON object there or nothing, so `--json` turns logs off.
         let level = match (config.log.level == LEVEL_DEFAULT, self.json) {
             (false, _) => &config.log.level,
             (true, false) => "error",
@@ -60,7 +60,8 @@ impl GlobalArgs {
         Ok(config)
     }
 
-    /// Opens what is stored; not found when nothing ever was, so that asking creates nothing.
+    /// Opens the existing data directory. Refuses with `data_dir_not_found` if there is no ledger, so that a
+    /// reading command creates nothing.
     pub(crate) async fn open_existing(
         &self,
         roles: ProcessRole,
@@ -68,7 +69,7 @@ impl GlobalArgs {
         self.open_reading_for(roles, None).await
     }
 
-    /// The same, with the tokenizer that an option names among the known ones, if it is a file.
+    /// Like [`Self::open_existing`]. If `tokenizer` is the path of a file, it is loaded, too.
     pub(crate) async fn open_reading_for(
         &self,
         roles: ProcessRole,
@@ -89,12 +90,12 @@ impl GlobalArgs {
     }
 }
 
-/// The key of a collection of the local caller.
+/// The key of a collection of the local principal.
 pub(crate) fn collection_key(stack: &ServiceStack, collection: &CollectionId) -> CollectionKey {
     CollectionKey { tenant: stack.principal.tenant().clone(), collection: collection.clone() }
 }
 
-/// The record of a collection; refused as not found when there is none.
+/// The record of a collection. Refuses with `unknown_collection` if there is none.
 pub(crate) async fn existing_collection(
     stack: &ServiceStack,
     collection: &CollectionId,
@@ -111,7 +112,7 @@ pub(crate) async fn existing_collection(
     })?)
 }
 
-/// The local caller's collections, by name: the named one, or all of them.
+/// The collections of the local principal, sorted by name: the named one, or all.
 pub(crate) async fn list_collections(
     stack: &ServiceStack,
     name: Option<&str>,
@@ -120,17 +121,19 @@ pub(crate) async fn list_collections(
         return Ok(vec![existing_collection(stack, &CollectionId::new(name)?).await?]);
     }
     let mut records = stack.ledger.collections().await?;
+    // A shared ledger may hold other tenants' collections.
     records.retain(|record| record.key.tenant == *stack.principal.tenant());
     records.sort_by(|first, second| first.key.cmp(&second.key));
     Ok(records)
 }
 
-/// Reads a pipeline file, if one is named.
+/// Reads the pipeline file, if one is named.
 pub(crate) fn read_pipeline(path: Option<&Path>) -> Result<Option<Pipeline>, Refusal> {
     let Some(path) = path else { return Ok(None) };
     let refuse = |why: String| {
         Refusal::invalid("invalid_pipeline_file", "pipeline", format!("pipeline {}: {why}", path.display()))
     };
+    // Checked before reading, so that a wrong path to a huge file costs nothing.
     let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
     if bytes > PIPELINE_TOML_BYTES_MAX as u64 {
         return Err(refuse(format!("{bytes} bytes; at most {PIPELINE_TOML_BYTES_MAX} are read")));

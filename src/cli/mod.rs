@@ -1,14 +1,12 @@
 //! The command line: one file per command.
 //!
-//! A contract that other people's scripts hold on to. Exit codes: 0 done, 1 failed, 2 wrong
-//! usage or input, 3 not found, 4 not yet. Results go to stdout; progress and notes to stderr.
-//! An error is one line on stderr that says what, where and what to do. With `--json`, stdout
-//! is one JSON object, stderr holds no prose, and an error is
-//! `{"error":{"code","field","message"}}`. A reader that closes the pipe is not an error.
+//! Its behaviour is a contract for scripts. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not
+//! found, 4 not yet. Results go to stdout; progress and notes go to stderr. An error is one line on stderr
+//! that says what, where and what to do. With `--json`, stdout is one JSON object, stderr has no prose,
+//! and an error is `{"error":{"code","field","message"}}`. A reader that closes the pipe is no error.
 
 mod audit;
 mod batch_submitter;
-mod check_config;
 mod console;
 mod dead_letters;
 mod delete;
@@ -20,7 +18,9 @@ mod exit;
 mod explain;
 mod global_args;
 mod ingest;
+mod ingest_run;
 mod listen;
+mod markup;
 mod progress_meter;
 mod query;
 mod reindex;
@@ -38,10 +38,13 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use console::ConsoleOutput;
 use exit::{CommandExitCode, CommandFailure};
 use global_args::GlobalArgs;
+
+use crate::wiring;
 
 /// Documents in, context for prompts out: within budget, with citations.
 #[derive(Debug, Parser)]
@@ -91,6 +94,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command_line = match CommandLine::try_parse_from(&arguments) {
         Ok(command_line) => command_line,
         Err(error) => {
+            // The parser failed, so the flag is looked for by hand: a program expects JSON here, too.
             let json = arguments.iter().any(|argument| argument == "--json");
             return exit::report_parser_error(&error, json).into();
         }
@@ -126,8 +130,30 @@ async fn dispatch(
         CliCommand::Eval(arguments) => eval::run(arguments, &global, console).await,
         CliCommand::Serve(arguments) => serve::run(arguments, &global, console).await,
         CliCommand::Work(arguments) => work::run(arguments, &global, console).await,
-        CliCommand::CheckConfig => check_config::run(&global, console).await,
+        CliCommand::CheckConfig => check_config(&global, console).await,
     }
+}
+
+/// What `check-config` prints for a program.
+#[derive(Serialize)]
+struct CheckedConfig {
+    config: toml::Table,
+}
+
+/// `contexture check-config`: prints the sum of all configuration layers, with secrets masked.
+async fn check_config(
+    global: &GlobalArgs,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let config = global.config()?;
+    wiring::check_named_resources(&config).await?;
+    // Only masked text leaves; the JSON is made from it, so no secret can slip through.
+    let shown = config.masked_toml();
+    let config = shown
+        .parse()
+        .map_err(|error| CommandFailure::failed("output_failed", format!("cannot read back: {error}")))?;
+    console.result(&CheckedConfig { config }, |_| shown.clone())?;
+    Ok(CommandExitCode::Done)
 }
 
 #[cfg(test)]

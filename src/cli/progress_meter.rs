@@ -1,4 +1,4 @@
-//! Shows how far long work is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of long work on stderr: a bar on a terminal, else a line every [`LINE_INTERVAL`].
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::console::ConsoleOutput;
 use super::text_format;
 
-/// Time between two lines where there is no terminal.
+/// Minimum time between two lines when stderr is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
 /// Time between two redraws of a bar that has not moved.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The progress of one run, on stderr.
+/// The progress of one piece of work.
 pub(crate) struct ProgressMeter {
     label: &'static str,
     noun: &'static str,
@@ -30,7 +30,7 @@ enum MeterDisplay {
 }
 
 impl ProgressMeter {
-    /// A meter for `total` things; silent for a program that reads no terminal.
+    /// A meter for `total` items. Silent if there are none, or with `--json` and no terminal.
     pub(crate) fn new(label: &'static str, noun: &'static str, total: u64, console: ConsoleOutput) -> Self {
         let started = Instant::now();
         let display = if total == 0 {
@@ -45,8 +45,9 @@ impl ProgressMeter {
         Self { label, noun, total, started, display }
     }
 
-    /// Shows that `done` of them are through; `detail` is a few words more.
+    /// Shows that `done` items are finished. `detail` is appended to the line.
     pub(crate) fn update(&mut self, done: u64, detail: &str) {
+        // Work may be found while it goes on; a bar must not exceed its end.
         let done = done.min(self.total);
         match &mut self.display {
             MeterDisplay::Bar(bar) => {
@@ -57,7 +58,7 @@ impl ProgressMeter {
                 *printed = Instant::now();
                 let line =
                     progress_line(self.label, self.noun, done, self.total, self.started.elapsed(), detail);
-                // A closed stderr leaves nobody to tell.
+                // If stderr is closed, progress is lost, which harms nothing.
                 let _ = writeln!(io::stderr().lock(), "{line}");
             }
             MeterDisplay::Lines { .. } | MeterDisplay::Silent => {}
@@ -67,6 +68,7 @@ impl ProgressMeter {
 
 impl Drop for ProgressMeter {
     fn drop(&mut self) {
+        // The bar is removed, so that results do not stand behind a stale one.
         if let MeterDisplay::Bar(bar) = &self.display {
             bar.finish_and_clear();
         }

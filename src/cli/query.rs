@@ -1,6 +1,6 @@
-//! `contexture query`: a context for a question, within a budget.
+//! `contexture query`: assembles a context for a question, within a token budget.
 //!
-//! The context alone goes to stdout, so that it can be piped; what it cost goes to stderr.
+//! Only the context goes to stdout, so that it can be piped. Its cost goes to stderr.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) struct RetrievalArgs {
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
-    asking: RetrievalArgs,
+    retrieval: RetrievalArgs,
     /// Tokens the context may have, framing included
     #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
     budget: Option<i64>,
@@ -120,7 +120,7 @@ impl PackingArgs {
     }
 }
 
-/// The continuation of an answer that a file holds.
+/// Reads the continuation out of the file of an earlier answer.
 fn read_continuation(path: &Path) -> Result<String, Refusal> {
     #[derive(Deserialize)]
     struct PreviousAnswer {
@@ -132,12 +132,14 @@ fn read_continuation(path: &Path) -> Result<String, Refusal> {
     };
     let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
     let before: Result<PreviousAnswer, _> = serde_json::from_str(&text);
+    // The parser's own message would tell about JSON, not about what to do.
     let no_answer = "it is not what `query --json --continuable` printed";
     before.map(|before| before.continuation).map_err(|_| refuse(&no_answer))
 }
 
 /// Reads `NAME[=SHARE][:QUESTION]`.
 fn parse_section(text: &str) -> Result<RawContextSection, String> {
+    // The colon is looked for first, so that a question may contain `=`.
     let (head, question) = match text.split_once(':') {
         Some((head, question)) => (head, Some(question.to_owned())),
         None => (text, None),
@@ -153,13 +155,14 @@ fn parse_section(text: &str) -> Result<RawContextSection, String> {
 }
 
 impl RetrievalArgs {
-    /// The request, unchecked.
+    /// The unchecked request.
     pub(crate) fn into_raw(self) -> RawContextQuery {
         RawContextQuery {
             collection: self.collection,
             question: self.question.join(" "),
             filter: self.filter,
             fusion: self.fusion,
+            // Without the flag the request leaves it open, and the configuration decides.
             rerank: self.no_rerank.then_some(false),
             min_versions: self.min_version,
             deadline: self.timeout.map(Duration::from_secs),
@@ -169,17 +172,18 @@ impl RetrievalArgs {
 }
 
 fn parse_min_version(text: &str) -> Result<(String, u64), String> {
+    // From the right: a document id may contain `=`, a number may not.
     let (document, version) = text.rsplit_once('=').ok_or("expected DOCUMENT_ID=VERSION")?;
     let version = version.parse().map_err(|_| format!("'{version}' is not a version number"))?;
     Ok((document.to_owned(), version))
 }
 
-/// The stages run only where an answer may have to wait for them.
+/// The role for a query. Stages run only if the answer may have to wait for a version.
 pub(crate) fn roles_for_query(raw: &RawContextQuery) -> ProcessRole {
     ProcessRole::Ask { awaits: !raw.min_versions.is_empty() }
 }
 
-/// Asks and prints the context.
+/// Assembles and prints the context.
 pub(crate) async fn run(
     arguments: QueryArgs,
     global: &GlobalArgs,
@@ -191,9 +195,10 @@ pub(crate) async fn run(
         format: arguments.format,
         top_k: arguments.top_k,
         explain: arguments.explain,
-        ..arguments.asking.into_raw()
+        ..arguments.retrieval.into_raw()
     };
     let raw = arguments.packing.into_raw(raw)?;
+    // Checked before the stack is opened, so that a bad option fails fast.
     let mut assembly = AssemblyRequest::new(&raw)?;
     if let Some(path) = &arguments.template {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -215,10 +220,11 @@ pub(crate) async fn run(
     Ok(CommandExitCode::Done)
 }
 
-/// One line about an answer: tokens, passages, what was missing.
+/// One line about an answer: tokens, passages, snapshot, and what was missing.
 pub(crate) fn answer_summary(answer: &ContextAnswer) -> String {
     let mut documents: Vec<&str> =
         answer.passages.iter().map(|passage| passage.document_id.as_str()).collect();
+    // Sorted, because `dedup` only removes neighbours.
     documents.sort_unstable();
     documents.dedup();
     let found = if answer.passages.is_empty() {
@@ -245,7 +251,7 @@ pub(crate) fn answer_summary(answer: &ContextAnswer) -> String {
     )
 }
 
-/// How much of the context before was kept, in words.
+/// How much of the previous context was kept, as text.
 fn kept_prefix_text(prefix: Option<ReusedPrefix>) -> String {
     let Some(prefix) = prefix else { return String::new() };
     let kept = text_format::count_with_noun(prefix.passages as u64, "passage");
@@ -264,7 +270,7 @@ fn kept_prefix_text(prefix: Option<ReusedPrefix>) -> String {
     format!("; {kept} kept from before ({} tokens{broken})", text_format::count(prefix.tokens as u64))
 }
 
-/// What an answer had to do without, in words.
+/// What was unavailable for an answer, as text.
 pub(crate) fn degraded_text(degraded: &[AnswerDegradation]) -> String {
     let words: Vec<&str> = degraded
         .iter()

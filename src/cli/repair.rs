@@ -1,4 +1,4 @@
-//! `contexture repair`: what an audit would find, mended from the ledger.
+//! `contexture repair`: audits collections and repairs differences from the ledger.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use contexture_core::jobs::audit::AuditReport;
 use contexture_core::jobs::repair::RepairOutcome;
 use contexture_core::ports::ledger::CollectionRecord;
 
-/// As fast as it goes: nothing is compared beside traffic to find a reason for alarm.
+/// No rate limit. The limit is for scheduled audits beside traffic; this one was asked for by a person.
 const UNBOUNDED_AUDIT: AuditConfig = AuditConfig { interval: None, entries_per_second_max: 0 };
 
 /// What `repair` takes.
@@ -33,16 +33,17 @@ pub(crate) struct RepairArgs {
     dry_run: bool,
 }
 
+/// The result. The field names are a contract.
 #[derive(Debug, Serialize)]
 struct RepairSummary {
     #[serde(flatten)]
     repaired: RepairOutcome,
-    /// Versions in flight that had lost their message.
+    /// Versions in flight whose message was lost and has been sent again.
     requeued: u64,
     seconds: f64,
 }
 
-/// Mends what can be mended, and says what could not.
+/// Repairs what it can, and fails with `not_mended` if something is left.
 pub(crate) async fn run(
     arguments: RepairArgs,
     global: &GlobalArgs,
@@ -83,7 +84,9 @@ async fn repair_collections(
             repaired.found.add(&stack.audit(&record.key, UNBOUNDED_AUDIT, 0, show).await?.report);
         }
     } else {
+        // Lost messages go first, so that their versions have ended when the stores are compared.
         requeued = stack.requeue().await? as u64;
+        // With a shared ledger other processes do this work, in their own time.
         if requeued > 0 && !stack.is_shared() {
             wait_for_requeued(stack, &records, console).await?;
         }
@@ -102,7 +105,7 @@ async fn repair_collections(
     Ok(RepairSummary { repaired, requeued, seconds: text_format::rounded_seconds(began.elapsed()) })
 }
 
-/// Lets what was sent again come to its end, in this process.
+/// Waits until the requeued versions have ended in this process.
 async fn wait_for_requeued(
     stack: &ServiceStack,
     records: &[CollectionRecord],

@@ -1,11 +1,12 @@
 //! Finds the documents under files and folders.
 //!
-//! Folders are walked in sorted order, so the same tree gives the same list. Names that begin
-//! with a dot and symbolic links inside folders are skipped and reported; so links cannot loop
-//! or lead outside. An argument itself may be hidden or a link: it was asked for. A document's
-//! id is its path relative to the argument it was found under, with `/` between the parts; a
-//! file argument's id is its name. Two different files with one id are refused. At most
-//! [`FILES_MAX`] files, [`DEPTH_MAX`] folders deep.
+//! Folders are walked in sorted order, so the same tree gives the same list. Inside folders, names that
+//! begin with a dot and symbolic links are skipped and reported; so links cannot loop or lead outside. An
+//! argument itself may be hidden or a link, because it was named explicitly.
+//!
+//! A document's id is its path relative to its argument, with `/` between the parts. A file argument's id
+//! is its name. Two different files with one id are refused. Limits: [`FILES_MAX`] files, [`DEPTH_MAX`]
+//! nested folders.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -15,21 +16,21 @@ use std::path::{Path, PathBuf};
 use contexture_core::domain::ids::DocumentId;
 use contexture_core::fault::Refusal;
 
-/// Most files of one run: their paths are held in memory.
+/// Maximum files of one run, because their paths are held in memory.
 pub(crate) const FILES_MAX: usize = 1_000_000;
-/// Deepest folder below an argument.
+/// Maximum depth of folders below an argument.
 pub(crate) const DEPTH_MAX: usize = 128;
 
 /// A file to ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FoundFile {
-    /// Where it is.
+    /// Its path.
     pub(crate) path: PathBuf,
-    /// The id it gets.
+    /// The id of its document.
     pub(crate) id: DocumentId,
 }
 
-/// Why an entry of a folder was left out without being an error.
+/// Why an entry of a folder was skipped. Not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SkipReason {
     /// Its name begins with a dot.
@@ -53,22 +54,22 @@ impl SkipReason {
     }
 }
 
-/// What was left out: how many of each kind, and one example.
+/// Skipped entries: a count and one example per reason.
 #[derive(Debug, Default)]
 pub(crate) struct SkippedEntries(BTreeMap<SkipReason, (u64, PathBuf)>);
 
 impl SkippedEntries {
-    /// Notes one.
+    /// Records one.
     pub(crate) fn add(&mut self, skip: SkipReason, path: &Path) {
         self.0.entry(skip).or_insert_with(|| (0, path.to_owned())).0 += 1;
     }
 
-    /// How many there are.
+    /// The number of all skipped entries.
     pub(crate) fn total(&self) -> u64 {
         self.0.values().map(|(number, _)| number).sum()
     }
 
-    /// One line per kind.
+    /// One line per reason.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(skip, (number, example))| {
             let more = if *number > 1 { ", and others" } else { "" };
@@ -80,15 +81,15 @@ impl SkippedEntries {
 /// The files of one run.
 #[derive(Debug, Default)]
 pub(crate) struct DocumentScan {
-    /// What to ingest, by argument, then by path.
+    /// Files to ingest, ordered by argument, then by path.
     pub(crate) files: Vec<FoundFile>,
-    /// What was left out.
+    /// Entries that were skipped.
     pub(crate) skips: SkippedEntries,
-    /// What cannot be ingested, and why.
+    /// Files that cannot be ingested, with the reason.
     pub(crate) refused: Vec<(PathBuf, String)>,
 }
 
-/// Lists the documents under these paths; a path that does not exist is refused.
+/// Lists the documents under these paths. Refuses a path that does not exist.
 pub(crate) fn scan_paths(paths: &[PathBuf]) -> Result<DocumentScan, Refusal> {
     let mut scan = DocumentScan::default();
     for path in paths {
@@ -114,9 +115,11 @@ fn path_refusal(code: &'static str, path: &Path, why: &str) -> Refusal {
 
 impl DocumentScan {
     fn walk(&mut self, root: &Path) -> Result<(), Refusal> {
-        let mut waiting = vec![(PathBuf::new(), 0)];
-        while let Some((relative, depth)) = waiting.pop() {
+        // A stack instead of recursion, so that a deep tree cannot overflow the thread's stack.
+        let mut pending = vec![(PathBuf::new(), 0)];
+        while let Some((relative, depth)) = pending.pop() {
             let path = root.join(&relative);
+            // The argument itself may be a link, so only what is below is looked at without following links.
             let kind = if depth == 0 {
                 Ok(FolderEntryKind::Folder)
             } else {
@@ -130,7 +133,8 @@ impl DocumentScan {
                 }
                 Ok(FolderEntryKind::Folder) => match self.entries(&path) {
                     Ok(names) => {
-                        waiting.extend(names.into_iter().rev().map(|name| (relative.join(name), depth + 1)));
+                        // Reversed, because the stack pops the last one first.
+                        pending.extend(names.into_iter().rev().map(|name| (relative.join(name), depth + 1)));
                     }
                     Err(error) if depth == 0 => {
                         return Err(path_refusal("path_not_readable", &path, &error.to_string()));
@@ -145,7 +149,7 @@ impl DocumentScan {
         Ok(())
     }
 
-    /// The names in a folder that are not hidden, sorted.
+    /// The names in a folder that are not hidden, in sorted order.
     fn entries(&mut self, folder: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(folder)? {
@@ -179,7 +183,7 @@ impl DocumentScan {
         Ok(())
     }
 
-    /// Drops files that were named twice, and refuses different files with the same id.
+    /// Removes files that were found twice. Refuses different files with the same id.
     fn check_ids(&mut self) -> Result<(), Refusal> {
         let mut seen: HashMap<&DocumentId, &Path> = HashMap::with_capacity(self.files.len());
         let mut repeated = Vec::new();
@@ -204,6 +208,7 @@ impl DocumentScan {
                 }
             }
         }
+        // From the end, so that the earlier indices stay valid.
         for index in repeated.into_iter().rev() {
             self.files.remove(index);
         }
@@ -211,6 +216,7 @@ impl DocumentScan {
     }
 }
 
+/// Whether both paths lead to the same file. Links are resolved only if the paths differ.
 fn is_same_file(first: &Path, second: &Path) -> bool {
     first == second
         || matches!((first.canonicalize(), second.canonicalize()), (Ok(first), Ok(second)) if first == second)

@@ -1,24 +1,26 @@
-//! A directory for the length of one command, removed when it goes out of scope.
+//! A temporary directory of one command. Dropping it removes it.
 
 use std::path::{Path, PathBuf};
 
 use contexture_core::fault::{Refusal, RefusalKind};
 
-/// Most names that are tried before giving up.
+/// Maximum names to try.
 const ATTEMPTS_MAX: u32 = 100;
 
-/// A temporary directory of this process.
+/// A temporary directory that only this process uses.
 #[derive(Debug)]
 pub(crate) struct ScratchDirectory(PathBuf);
 
 impl ScratchDirectory {
-    /// Creates an empty directory that nobody else uses or can read.
+    /// Creates an empty directory that only the current user can read.
     pub(crate) fn new(purpose: &str) -> Result<Self, Refusal> {
         let refuse =
             |why: String| Err(Refusal::new(RefusalKind::Unavailable, "no_temporary_directory", "", why));
         let parent = std::env::temp_dir();
         for attempt in 0..ATTEMPTS_MAX {
             let path = parent.join(format!("contexture-{purpose}-{}-{attempt}", std::process::id()));
+            // `create` fails on an existing name, also on a link that somebody else put there. So the
+            // directory is always our own.
             match create_private(&path) {
                 Ok(()) => return Ok(Self(path)),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -28,7 +30,7 @@ impl ScratchDirectory {
         refuse(format!("{} holds {ATTEMPTS_MAX} directories of ours already", parent.display()))
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -43,7 +45,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 
 impl Drop for ScratchDirectory {
     fn drop(&mut self) {
-        // What cannot be removed is in the temporary directory, where it may stay.
+        // An error is ignored: what is left stays in the system's temporary directory.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

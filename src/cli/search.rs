@@ -1,4 +1,4 @@
-//! `contexture search`: ranked chunks, without packing them.
+//! `contexture search`: ranks chunks for a question, without assembling a context.
 
 use clap::Args;
 
@@ -11,14 +11,14 @@ use contexture_core::context::answer::SearchAnswer;
 use contexture_core::context::request::{ContextQuery, RawContextQuery};
 use contexture_core::fault::Refusal;
 
-/// Characters of a chunk's text that are shown.
+/// Maximum characters of a chunk's text that are shown.
 const SNIPPET_CHARS_MAX: usize = 200;
 
 /// What `search` takes.
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
     #[command(flatten)]
-    asking: RetrievalArgs,
+    retrieval: RetrievalArgs,
     /// Chunks to return
     #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true)]
     top_k: i64,
@@ -30,7 +30,7 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let raw = RawContextQuery { top_k: Some(arguments.top_k), ..arguments.asking.into_raw() };
+    let raw = RawContextQuery { top_k: Some(arguments.top_k), ..arguments.retrieval.into_raw() };
     let (_, stack) = global.open_existing(roles_for_query(&raw)).await?;
     let ranking: Result<SearchAnswer, Refusal> = async {
         let query = ContextQuery::new(stack.principal.clone(), &raw)?;

@@ -1,4 +1,6 @@
-//! `contexture serve`: the API and, unless told otherwise, all stages, until asked to stop.
+//! `contexture serve`: serves the API and, unless `--no-workers` is given, runs all stages.
+//!
+//! It runs until SIGINT or SIGTERM.
 
 use std::net::SocketAddr;
 
@@ -13,7 +15,7 @@ use super::signals::shutdown_signal;
 use crate::telemetry;
 use crate::wiring::{ProcessRole, ServiceStack};
 
-/// The variable that `--listen` stands for; so the same checks apply to both.
+/// The variable that `--listen` sets, so that the same checks apply to both.
 const LISTEN_VARIABLE: &str = "CONTEXTURE__SERVER__LISTEN";
 
 /// What `serve` takes.
@@ -27,6 +29,7 @@ pub(crate) struct ServeArgs {
     listen: Option<SocketAddr>,
 }
 
+/// What is printed once everything is ready.
 #[derive(Serialize)]
 struct ServeReadyReport {
     listening: SocketAddr,
@@ -35,7 +38,7 @@ struct ServeReadyReport {
     metrics: Option<SocketAddr>,
 }
 
-/// Serves until Ctrl-C or SIGTERM, then ends what is in work.
+/// Serves until it is asked to stop, then finishes the work at hand.
 pub(crate) async fn run(
     arguments: ServeArgs,
     global: &GlobalArgs,
@@ -45,15 +48,19 @@ pub(crate) async fn run(
         arguments.listen.iter().map(|address| (LISTEN_VARIABLE, address.to_string())).collect();
     let config = global.config_with(&overlay)?;
     telemetry::init_logging(&config.log.level, config.log.format)?;
+    // The port is bound first: a used one must fail before indexes are opened. Connections wait in the
+    // backlog until the stack is ready.
     let (listener, listening) = bind_listener(config.server.listen).await?;
     let metrics = MetricsListener::bind(&config).await?;
     let ready = ServeReadyReport { listening, workers: !arguments.no_workers, metrics: metrics.address() };
     let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: ready.workers }).await?;
+    // Installed before the ready line is printed, because a supervisor may react to that line at once.
     let stopped = shutdown_signal();
     let served = match console.result(&ready, ready_text) {
         Ok(()) => {
             let serving = async { Ok(stack.serve(&config, listener, stopped).await?) };
-            Box::pin(metrics.beside(&stack, &config, serving)).await
+            // Boxed, because the future of a whole server is large for the stack of its caller.
+            Box::pin(metrics.serve_while(&stack, &config, serving)).await
         }
         Err(failure) => Err(failure),
     };

@@ -1,9 +1,9 @@
-//! The wish to stop: Ctrl-C, or SIGTERM from a supervisor.
+//! The shutdown signal: Ctrl-C (SIGINT), or SIGTERM from a supervisor.
 
 use std::future::Future;
 
-/// Resolves when the process is asked to stop. It listens from this call on, not from the first time
-/// it is awaited: whoever reads that a process is ready may stop it at once.
+/// Resolves when the process is asked to stop. Handlers are installed by this call, not by the first poll:
+/// a supervisor may stop the process as soon as it has printed that it is ready.
 pub(crate) fn shutdown_signal() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
     {
@@ -11,7 +11,7 @@ pub(crate) fn shutdown_signal() -> impl Future<Output = ()> + Send {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate()).ok(), signal(SignalKind::interrupt()).ok());
         async move {
-            // Where signals cannot be heard, nobody has asked to stop.
+            // If a handler could not be installed, this branch never resolves.
             let heard = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
                 Some(signal) => {
                     signal.recv().await;

@@ -1,4 +1,4 @@
-//! `contexture status`: what is where.
+//! `contexture status`: counts of collections, the history of a document, providers and usage.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,12 +31,13 @@ pub(crate) struct StatusArgs {
     document_id: Option<String>,
 }
 
+/// One collection. The field names of this and the next types are a contract.
 #[derive(Debug, Serialize)]
 struct CollectionStatus {
     collection: CollectionId,
     #[serde(flatten)]
     counts: VersionCounts,
-    /// What the last audit found.
+    /// The result of the last audit.
     #[serde(skip_serializing_if = "Option::is_none")]
     audit: Option<LastAuditResult>,
 }
@@ -44,13 +45,13 @@ struct CollectionStatus {
 #[derive(Debug, Serialize)]
 struct StatusOverview {
     collections: Vec<CollectionStatus>,
-    /// Providers that were ever called.
+    /// Providers that have been called.
     providers: Vec<ProviderStatus>,
-    /// What embedding cost in [`USAGE_DAYS`] days.
+    /// Usage of embedding models in the last [`USAGE_DAYS`] days.
     usage: Vec<ModelUsageStatus>,
 }
 
-/// Days before today whose usage is shown.
+/// Days of usage that are shown.
 const USAGE_DAYS: u64 = 30;
 
 #[derive(Debug, Serialize)]
@@ -88,7 +89,7 @@ struct VersionStatus {
     updated_ms: u64,
 }
 
-/// A reason in JSON.
+/// The reason of a dead version, for JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct ReasonStatus {
     code: String,
@@ -101,7 +102,7 @@ impl ReasonStatus {
         &self.code
     }
 
-    /// The sentence for a person.
+    /// The text for a person.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
@@ -129,7 +130,7 @@ impl From<VersionRecord> for VersionStatus {
     }
 }
 
-/// Prints counts, or a document's versions, newest first.
+/// Prints counts, or the versions of a document, the newest first.
 pub(crate) async fn run(
     arguments: StatusArgs,
     global: &GlobalArgs,
@@ -139,6 +140,7 @@ pub(crate) async fn run(
     let document_id = arguments.document_id.as_deref().map(DocumentId::new).transpose()?;
     let (_, stack) = global.open_existing(ProcessRole::Look).await?;
     let shown = match (collection, document_id) {
+        // The parser refuses a document id without a collection.
         (None, _) => show_all(&stack, console).await,
         (Some(collection), None) => show_counts(&stack, collection, console).await,
         (Some(collection), Some(document_id)) => show_history(&stack, collection, document_id, console).await,
@@ -149,6 +151,7 @@ pub(crate) async fn run(
 
 async fn show_all(stack: &ServiceStack, console: ConsoleOutput) -> Result<(), CommandFailure> {
     let records = stack.ledger.collections().await?;
+    // A shared ledger has the collections of other tenants, too.
     let own = records.into_iter().filter(|record| record.key.tenant == *stack.principal.tenant());
     let mut audits: BTreeMap<String, LastAuditResult> = stack.last_audits().await?.into_iter().collect();
     let mut collections = Vec::new();
@@ -177,6 +180,7 @@ async fn show_counts(
     let audits = stack.last_audits().await?;
     let audit = audits.into_iter().find(|(name, _)| name == collection.as_str()).map(|(_, last)| last);
     let status = CollectionStatus { collection, counts, audit };
+    // The same table as for all collections, with one row.
     console.result(&status, |one| counts_text(std::slice::from_ref(one)))
 }
 
@@ -218,6 +222,7 @@ fn overview_text(all: &StatusOverview) -> String {
     }
     if !all.usage.is_empty() {
         let numbers = ["requests", "texts", "tokens"].map(|name| (name, ColumnAlignment::Right));
+        // The number in this header has to follow `USAGE_DAYS`.
         let mut columns = vec![("embedded in 30 days with", ColumnAlignment::Left)];
         columns.extend(numbers);
         let mut lines = TextTable::new(&columns);

@@ -1,20 +1,20 @@
-//! Text for reading: aligned tables, numbers with units, times.
+//! Text for people: aligned tables, numbers with units, times.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use contexture_core::domain::calendar::format_date_and_time;
 
-/// Which side a column leans to.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnAlignment {
-    /// Words.
+    /// For words.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// Rows under a header, in aligned columns two spaces apart.
+/// A header and rows in aligned columns, two spaces apart.
 pub(crate) struct TextTable {
     columns: Vec<ColumnAlignment>,
     rows: Vec<Vec<String>>,
@@ -31,11 +31,15 @@ impl TextTable {
 
     /// Adds a row.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        let row: Vec<String> = cells.into_iter().collect();
+        // A short row would move its cells under wrong headers.
+        debug_assert_eq!(row.len(), self.columns.len());
+        self.rows.push(row);
     }
 
-    /// The table as lines.
+    /// The table as lines of text.
     pub(crate) fn render(&self) -> String {
+        // Characters, not bytes: names and ids may be in any script.
         let width_of = |column: usize| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
         };
@@ -45,11 +49,13 @@ impl TextTable {
         for row in &self.rows {
             let mut line = String::new();
             for ((cell, width), align) in row.iter().zip(&widths).zip(&self.columns) {
+                // Writing to a string cannot fail.
                 let _ = match align {
                     ColumnAlignment::Left => write!(line, "{cell:<width$}  "),
                     ColumnAlignment::Right => write!(line, "{cell:>width$}  "),
                 };
             }
+            // The last cell is padded, too; the padding must not reach the output.
             text.push_str(line.trim_end());
             text.push('\n');
         }
@@ -57,7 +63,7 @@ impl TextTable {
     }
 }
 
-/// A number of bytes in the largest unit that it fills: `1.5 MiB`.
+/// Bytes in the largest unit that they fill: `1.5 MiB`.
 #[expect(clippy::cast_precision_loss, reason = "for reading")]
 pub(crate) fn bytes(number: u64) -> String {
     if number < 1024 {
@@ -74,7 +80,7 @@ pub(crate) fn bytes(number: u64) -> String {
     }
 }
 
-/// A whole number with separators: `1,234,567`.
+/// A whole number with thousands separators: `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -87,7 +93,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A number of things with its noun: `1 document`, `2 documents`.
+/// A number with its noun in singular or plural: `1 document`, `2 documents`.
 pub(crate) fn count_with_noun(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
@@ -104,7 +110,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Seconds with three decimals, for JSON.
+/// Seconds rounded to three decimals, for JSON.
 pub(crate) fn rounded_seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
@@ -115,8 +121,8 @@ pub(crate) fn utc_time(ms_since_epoch: u64) -> String {
     format!("{date} {time}Z")
 }
 
-/// The beginning of a text on one line, at most `chars_max` characters, nothing that could
-/// steer a terminal.
+/// The beginning of a text on one line, at most `chars_max` characters. Control characters are replaced, so
+/// it cannot steer a terminal.
 pub(crate) fn snippet(text: &str, chars_max: usize) -> String {
     let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control());
     let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");

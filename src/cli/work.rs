@@ -1,7 +1,7 @@
-//! `contexture work`: some stages, until asked to stop; for scaling out.
+//! `contexture work`: runs some stages until it is asked to stop; for scaling out.
 //!
-//! Any number of processes may run `chunk` and `embed`. `index` in several processes: one works,
-//! the others stand by with their indexes up to date.
+//! Any number of processes may run `chunk` and `embed`. Of several processes with `index`, one works and
+//! the others are standbys that keep their indexes up to date.
 
 use std::net::SocketAddr;
 
@@ -50,6 +50,7 @@ impl WorkStage {
     }
 }
 
+/// What is printed once everything is ready.
 #[derive(Serialize)]
 struct WorkReadyReport {
     working: Vec<WorkStage>,
@@ -57,7 +58,7 @@ struct WorkReadyReport {
     metrics: Option<SocketAddr>,
 }
 
-/// Works until Ctrl-C or SIGTERM, then finishes the batch at hand.
+/// Works until it is asked to stop, then finishes the batch at hand.
 pub(crate) async fn run(
     arguments: WorkArgs,
     global: &GlobalArgs,
@@ -65,10 +66,11 @@ pub(crate) async fn run(
 ) -> Result<CommandExitCode, CommandFailure> {
     let config = global.config_with(&[])?;
     telemetry::init_logging(&config.log.level, config.log.format)?;
-    let mut parts = arguments.stages;
-    parts.sort_by_key(|part| *part as u8);
-    parts.dedup();
-    let submit = parts.contains(&WorkStage::Submit);
+    let mut work_stages = arguments.stages;
+    // Sorted and unique: a stage that is named twice must run once.
+    work_stages.sort_by_key(|work_stage| *work_stage as u8);
+    work_stages.dedup();
+    let submit = work_stages.contains(&WorkStage::Submit);
     if submit && config.backends.broker.is_none() {
         return Err(Refusal::invalid(
             "no_producers_here",
@@ -77,23 +79,25 @@ pub(crate) async fn run(
         )
         .into());
     }
-    let stages = parts.iter().filter_map(|part| part.stage()).collect();
+    let stages = work_stages.iter().filter_map(|work_stage| work_stage.stage()).collect();
     let metrics = MetricsListener::bind(&config).await?;
-    let working = WorkReadyReport { working: parts, metrics: metrics.address() };
+    let working = WorkReadyReport { working: work_stages, metrics: metrics.address() };
     let stack = ServiceStack::open(&config, ProcessRole::Work { submit, stages }).await?;
+    // Installed before the ready line is printed, because a supervisor may react to that line at once.
     let stopped = shutdown_signal();
     let said = console.result(&working, |working| {
         let names: Vec<String> =
-            working.working.iter().map(|part| format!("{part:?}").to_lowercase()).collect();
+            working.working.iter().map(|work_stage| format!("{work_stage:?}").to_lowercase()).collect();
         format!("working on {}\n{}", names.join(", "), metrics_text(working.metrics))
     });
     let worked = match said {
         Ok(()) => {
+            // The stages run in tasks of the stack; here is nothing to do but to wait.
             let working = async {
                 stopped.await;
                 Ok(())
             };
-            metrics.beside(&stack, &config, working).await
+            metrics.serve_while(&stack, &config, working).await
         }
         Err(failure) => Err(failure),
     };

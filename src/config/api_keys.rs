@@ -1,7 +1,7 @@
-//! API keys of the configuration: whom each one stands for, and its hash.
+//! API keys: the principal of each key, and the key's hash.
 //!
-//! A key itself is read from a file or a variable, hashed at once and forgotten. Keys are
-//! random and long, so a plain BLAKE3 hash does not give them away.
+//! A key is read from a file or a variable, hashed at once and dropped. Keys are random and have at
+//! least [`API_KEY_BYTES_MIN`] bytes, so a plain BLAKE3 hash cannot be reversed by guessing.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,24 +14,24 @@ use contexture_core::domain::ids::TenantId;
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::fault::Refusal;
 
-/// Most keys.
+/// Most API keys.
 pub const API_KEYS_MAX: usize = 1000;
 /// Shortest key, in bytes.
 pub const API_KEY_BYTES_MIN: usize = 16;
 /// Longest key, in bytes.
 pub const API_KEY_BYTES_MAX: usize = 4096;
 
-/// What stands in place of a secret.
+/// Shown in place of a secret.
 pub(super) const SECRET_MASK: &str = "***";
 
-/// A credential: whoever brings the key of this hash is this principal.
+/// An API key by its hash. Whoever presents the key is the principal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HashedApiKey {
     /// Its name, for logs.
     pub name: String,
-    /// Whom it stands for.
+    /// Whom it authenticates.
     pub principal: Principal,
-    /// BLAKE3 of the key; compares in constant time.
+    /// BLAKE3 hash of the key; compares in constant time.
     pub hash: blake3::Hash,
 }
 
@@ -97,14 +97,14 @@ pub(super) fn serialize_path<S: serde::Serializer>(
 }
 
 impl RawKey {
-    /// Removes what must not be shown; the names of files and variables may.
+    /// Masks the hash. The names of files and variables may be shown.
     pub(super) fn mask(&mut self) {
         if self.hash.is_some() {
             self.hash = Some(SECRET_MASK.to_owned());
         }
     }
 
-    fn trust(&self, field: &str, environment: &[(String, String)]) -> Result<HashedApiKey, Refusal> {
+    fn validate(&self, field: &str, environment: &[(String, String)]) -> Result<HashedApiKey, Refusal> {
         if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
             return Err(refuse_key(field, "needs a name of 1 to 128 bytes without control characters"));
         }
@@ -124,6 +124,7 @@ impl RawKey {
     fn hash(&self, field: &str, environment: &[(String, String)]) -> Result<blake3::Hash, Refusal> {
         let refuse = |why: &str| refuse_key(field, &format!("({}): {why}", self.name));
         let key = match (&self.hash, &self.key_file, &self.key_env) {
+            // Only a hash is in the file: whoever reads the configuration cannot use it as a key.
             (Some(hash), None, None) => {
                 return blake3::Hash::from_hex(hash)
                     .map_err(|_| refuse("hash must be 64 hexadecimal digits: BLAKE3 of the key"));
@@ -139,6 +140,7 @@ impl RawKey {
                 .ok_or_else(|| refuse(&format!("key_env {variable} is not set")))?,
             _ => return Err(refuse("needs exactly one of hash, key_file and key_env")),
         };
+        // Files and variables often end in a line break, which is no part of the key.
         let key = key.trim();
         if !(API_KEY_BYTES_MIN..=API_KEY_BYTES_MAX).contains(&key.len()) {
             return Err(refuse(&format!(
@@ -149,7 +151,7 @@ impl RawKey {
     }
 }
 
-/// Checks all entries; names and keys are unique.
+/// Validates all entries. Names and keys must be unique.
 pub(super) fn validate_api_keys(
     raw: &[RawKey],
     environment: &[(String, String)],
@@ -165,7 +167,8 @@ pub(super) fn validate_api_keys(
     let mut keys = Vec::with_capacity(raw.len());
     for (index, entry) in raw.iter().enumerate() {
         let field = format!("auth.keys[{index}]");
-        let key = entry.trust(&field, environment)?;
+        let key = entry.validate(&field, environment)?;
+        // Two keys with one hash would make it a matter of order who the caller is.
         if !names.insert(key.name.clone()) || !hashes.insert(*key.hash.as_bytes()) {
             return Err(refuse_key(
                 &field,

@@ -1,8 +1,8 @@
-//! Where queues, ledger and vectors are: in this process, or on the engines of a company.
+//! Backends: queues, ledger and vectors are embedded or on external engines.
 //!
-//! An empty URL means embedded. A URL with a password, and the API key, are secrets: they come
-//! from the environment (`CONTEXTURE__LEDGER__URL`) or from a file (`url_file`), and are shown
-//! as `***`. A Postgres ledger is shared by processes, so it needs RabbitMQ and Qdrant, too.
+//! An empty URL means embedded. URLs with a password, and API keys, are secrets. They come from the
+//! environment (`CONTEXTURE__LEDGER__URL`) or from a file (`url_file`), and are shown as `***`.
+//! Processes share a Postgres ledger, so it also needs RabbitMQ and Qdrant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -65,6 +65,7 @@ pub(super) struct RawVectors {
     pub(super) connect_ms_max: u64,
 }
 
+// A derived `Debug` would print the secrets as they were written.
 macro_rules! without_secrets {
     ($($raw:ident),*) => {$(
         impl fmt::Debug for $raw {
@@ -86,7 +87,7 @@ pub enum Quantization {
     Int8,
 }
 
-/// A text that is never printed.
+/// A secret text. Its `Debug` output is a mask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigSecret(String);
 
@@ -107,7 +108,7 @@ impl fmt::Debug for ConfigSecret {
     }
 }
 
-/// The engines this process works with; none means embedded.
+/// The external engines; none: embedded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackendsConfig {
     /// RabbitMQ.
@@ -116,7 +117,7 @@ pub struct BackendsConfig {
     pub ledger: Option<LedgerConfig>,
     /// Qdrant.
     pub vectors: Option<VectorsConfig>,
-    /// Bound of the embedding cache in bytes, whichever ledger it is in; 0 keeps nothing.
+    /// Largest size of the embedding cache in bytes, in either ledger; 0 disables it.
     pub cache_bytes_max: u64,
 }
 
@@ -125,17 +126,17 @@ pub struct BackendsConfig {
 pub struct BrokerConfig {
     /// `amqp[s]://user:password@host:port/vhost`.
     pub url: ConfigSecret,
-    /// What every exchange and queue is named after.
+    /// Prefix of the name of every exchange and queue.
     pub prefix: String,
-    /// Messages a consumer holds at once.
+    /// Most unacknowledged messages of a consumer.
     pub prefetch_messages_max: u32,
-    /// Messages of producers that the intake holds at once.
+    /// Most unacknowledged messages of producers at the intake.
     pub submit_prefetch_messages_max: u32,
-    /// Whether the intake creates a collection that is not there.
+    /// Whether the intake creates missing collections.
     pub create_collections: bool,
-    /// Folders from which bodies are read by reference; none switches it off.
+    /// Folders from which bodies may be read by reference; empty: none may.
     pub body_roots: Vec<PathBuf>,
-    /// Which broker user may write for which tenants; none: any user, for the local tenant.
+    /// The tenants that each broker user may write for; empty: every user, for the local tenant.
     pub producers: BTreeMap<String, BTreeSet<TenantId>>,
 }
 
@@ -144,9 +145,9 @@ pub struct BrokerConfig {
 pub struct LedgerConfig {
     /// `postgres://user:password@host:port/database`.
     pub url: ConfigSecret,
-    /// The schema that is the ledger.
+    /// The schema that holds the ledger.
     pub schema: String,
-    /// Connections of this process.
+    /// Most connections of this process.
     pub connections_max: u32,
     /// Longest wait for a connection.
     pub acquire_max: Duration,
@@ -159,7 +160,7 @@ pub struct LedgerConfig {
 pub struct VectorsConfig {
     /// `http[s]://host:6334`.
     pub url: String,
-    /// Sent with every call.
+    /// API key, sent with every call.
     pub api_key: Option<ConfigSecret>,
     /// How new collections keep vectors in memory.
     pub quantization: Quantization,
@@ -175,9 +176,9 @@ pub(super) fn validate_backends(
     vectors: &RawVectors,
 ) -> Result<BackendsConfig, Refusal> {
     let backends = BackendsConfig {
-        broker: broker.trust()?,
-        ledger: ledger.trust()?,
-        vectors: vectors.trust()?,
+        broker: broker.validate()?,
+        ledger: ledger.validate()?,
+        vectors: vectors.validate()?,
         cache_bytes_max: ledger.cache_bytes_max,
     };
     if backends.ledger.is_some() && (backends.broker.is_none() || backends.vectors.is_none()) {
@@ -195,7 +196,7 @@ impl RawBroker {
         self.url = mask_url(&self.url);
     }
 
-    fn trust(&self) -> Result<Option<BrokerConfig>, Refusal> {
+    fn validate(&self) -> Result<Option<BrokerConfig>, Refusal> {
         let (body_roots, producers) =
             (producers::absolute_body_roots(&self.body_roots)?, producers::tenants_by_user(&self.producers)?);
         let Some(url) = resolve_url("broker", &self.url, self.url_file.as_ref(), &["amqp", "amqps"])? else {
@@ -218,7 +219,7 @@ impl RawLedger {
         self.url = mask_url(&self.url);
     }
 
-    fn trust(&self) -> Result<Option<LedgerConfig>, Refusal> {
+    fn validate(&self) -> Result<Option<LedgerConfig>, Refusal> {
         let Some(url) =
             resolve_url("ledger", &self.url, self.url_file.as_ref(), &["postgres", "postgresql"])?
         else {
@@ -242,7 +243,7 @@ impl RawVectors {
         }
     }
 
-    fn trust(&self) -> Result<Option<VectorsConfig>, Refusal> {
+    fn validate(&self) -> Result<Option<VectorsConfig>, Refusal> {
         let Some(url) = resolve_url("vectors", &self.url, None, &["http", "https"])? else {
             return Ok(None);
         };
@@ -257,6 +258,7 @@ impl RawVectors {
     }
 }
 
+/// Returns the URL of a section, which must have one of the schemes; none if it is empty.
 pub(super) fn resolve_url(
     section: &str,
     text: &str,
@@ -274,7 +276,7 @@ pub(super) fn resolve_url(
     Ok(Some(ConfigSecret(url)))
 }
 
-/// The secret of a key, or of the file beside it; none when neither is given.
+/// Returns the secret from a key or from the file named beside it; none if neither is given.
 pub(super) fn resolve_secret(
     key: &str,
     text: &str,
@@ -293,6 +295,7 @@ pub(super) fn resolve_secret(
 
 fn read_secret_file(key: &str, path: &Path) -> Result<String, Refusal> {
     let refuse = |why: String| refuse_key(key, &format!("{}: {why}", path.display()));
+    // The size is checked before reading: a wrong path may name something huge.
     let bytes = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?.len();
     if bytes > SECRET_FILE_BYTES_MAX {
         return Err(refuse(format!("has {bytes} bytes; at most {SECRET_FILE_BYTES_MAX} are read")));
@@ -304,13 +307,15 @@ fn read_secret_file(key: &str, path: &Path) -> Result<String, Refusal> {
     }
 }
 
-/// A URL whose password is not shown, nor its query, where a password may stand as well.
+/// Masks the password of a URL, and its query, which may contain a password as well.
 pub(super) fn mask_url(url: &str) -> String {
     let url =
         url.split_once('?').map_or_else(|| url.to_owned(), |(before, _)| format!("{before}?{SECRET_MASK}"));
+    // Without a scheme it is no URL, and any part of it may be the secret: nothing is shown.
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.is_empty() { url } else { SECRET_MASK.to_owned() };
     };
+    // The last `@`: a password may contain one unescaped.
     match rest.rsplit_once('@') {
         Some((user, host)) => {
             let name = user.split(':').next().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The layers of the configuration and where each value comes from.
+//! The layers of the configuration and the origin of each value.
 //!
-//! Layers are added one at a time and the sum is read after each, so an error belongs to the
-//! layer that was just added and is reported with that layer's name. Values are never quoted:
-//! a secret may stand where it does not belong.
+//! Layers are added one at a time, and all are read after each addition. So an error belongs to the
+//! layer that was just added and is reported with its name. Messages never quote values: a secret
+//! may have been written under the wrong key.
 
 use std::path::Path;
 
@@ -36,6 +36,7 @@ impl ConfigLayers {
 
     pub(super) fn add_file(&mut self, path: &Path) -> Result<(), Refusal> {
         let shown = path.display().to_string();
+        // figment treats a missing file as an empty one.
         std::fs::File::open(path).map_err(|error| {
             Refusal::invalid("config_unreadable", "", format!("{shown}: cannot be read: {error}"))
         })?;
@@ -50,6 +51,7 @@ impl ConfigLayers {
                 Some((name.as_str(), key, value.as_str()))
             })
             .collect();
+        // The order of an environment is arbitrary; sorted, the first error is always the same.
         ours.sort_unstable();
         for (name, key, text) in ours {
             // Like figment's own `Env`: numbers, booleans, lists and tables in TOML's manner,
@@ -60,13 +62,14 @@ impl ConfigLayers {
         Ok(())
     }
 
-    /// The sum of all layers.
-    pub(super) fn sum(&self) -> Result<RawConfig, Refusal> {
+    /// All layers merged.
+    pub(super) fn merged(&self) -> Result<RawConfig, Refusal> {
         self.read("the configuration")
     }
 
-    /// Adds to a refusal which layer the value of its key came from.
+    /// Adds the layer that the key's value came from to a refusal.
     pub(super) fn name_origin(&self, refusal: Refusal) -> Refusal {
+        // figment's paths have no brackets: the list stands for its entries.
         let key = refusal.field.split('[').next().unwrap_or_default();
         let Some(metadata) = self.figment.find_metadata(key) else { return refusal };
         let origin = match &metadata.source {
@@ -103,7 +106,8 @@ fn refuse_layer(layer: &str, error: &figment::Error) -> Refusal {
         }
         Kind::InvalidLength(_, expected) => ("invalid_config", format!("must have {expected}")),
         Kind::UnknownVariant(_, known) => ("invalid_config", format!("must be one of: {}", known.join(", "))),
-        // The parser's message ends with the reason; between, it quotes the line.
+        // The parser's message starts with the place and ends with the reason. Between, it quotes the line,
+        // which may hold a secret.
         Kind::Message(message) => ("invalid_config", first_and_last_line(message)),
         _ => ("invalid_config", "cannot be read".to_owned()),
     };
@@ -111,6 +115,7 @@ fn refuse_layer(layer: &str, error: &figment::Error) -> Refusal {
     Refusal::invalid(code, &key, format!("{layer}: {place}{why}"))
 }
 
+/// Says which keys are known in place of an unknown one.
 fn describe_unknown_key(known: &[&str]) -> String {
     if known.is_empty() {
         return "is not a configuration key".to_owned();
@@ -124,7 +129,7 @@ fn first_and_last_line(message: &str) -> String {
     lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {last}"))
 }
 
-/// One variable of the environment as a layer of its own.
+/// One environment variable as a layer of its own.
 struct EnvVariableLayer {
     name: String,
     nested: Dict,

@@ -1,4 +1,4 @@
-//! The table of every limit: its key, whose name ends in its unit, and the range it accepts.
+//! The table of all limits: the key, whose name ends in its unit, and the accepted range.
 
 use super::raw::RawConfig;
 use contexture_core::fault::Refusal;
@@ -65,7 +65,7 @@ pub const LIMITS: [ConfigLimit; 37] = [
     limit("audit.entries_per_second_max", 0, 1_000_000, |raw| raw.audit.entries_per_second_max),
 ];
 
-/// Refuses the first limit that is out of its range.
+/// Refuses the first limit that is out of range.
 pub(super) fn check_ranges(raw: &RawConfig) -> Result<(), Refusal> {
     for limit in &LIMITS {
         let value = (limit.read)(raw);

@@ -1,4 +1,4 @@
-//! Files that are asked for by name: tokenizers of reading models, and templates of contexts.
+//! Files that requests ask for by name: tokenizers of reading models and templates of contexts.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,20 +23,20 @@ pub(super) struct RawNamedFile {
     path: RelativePathBuf,
 }
 
-/// A file and the name to ask for it by.
+/// A file and the name by which requests ask for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedFileConfig {
-    /// What it is asked for by.
+    /// The name in requests.
     pub name: String,
-    /// Where it is; read when it is first asked for, or checked.
+    /// Its path. The file is read on first use, or when the configuration is checked.
     pub path: PathBuf,
-    /// What to blame when it cannot be read: a key of the configuration, or an option.
+    /// What to blame if it cannot be read: a key of the configuration, or an option.
     pub field: String,
 }
 
 impl NamedFileConfig {
-    /// The file that the `--tokenizer` of a command line means, if it means one: a name that ends
-    /// in `.json` or holds a path separator.
+    /// Returns the file that a `--tokenizer` option names, if it names one: the text ends in `.json` or
+    /// contains a path separator.
     pub fn from_tokenizer_option(text: &str) -> Option<Self> {
         let path = Path::new(text);
         let is_file = text.contains(std::path::is_separator)
@@ -45,7 +45,7 @@ impl NamedFileConfig {
     }
 }
 
-/// Checks all entries; names are unique, and none looks like a path.
+/// Validates all entries. Names must be unique, and none may look like a path.
 pub(super) fn validate_named_files(key: &str, raw: &[RawNamedFile]) -> Result<Vec<NamedFileConfig>, Refusal> {
     if raw.len() > NAMED_FILES_MAX {
         let why = format!("has {} entries; at most {NAMED_FILES_MAX} are kept", raw.len());
@@ -58,6 +58,7 @@ pub(super) fn validate_named_files(key: &str, raw: &[RawNamedFile]) -> Result<Ve
         let sound = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if !(1..=NAME_BYTES_MAX).contains(&entry.name.len())
             || !entry.name.bytes().all(sound)
+            // A name that looks like a path would be shadowed by the command line's option.
             || NamedFileConfig::from_tokenizer_option(&entry.name).is_some()
         {
             let why = format!(

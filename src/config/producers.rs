@@ -1,4 +1,4 @@
-//! Who may publish documents to the broker, and from which folders bodies may come.
+//! Producers: who may publish documents to the broker, and the folders that bodies may be read from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use contexture_core::fault::Refusal;
 
 /// Most entries of `broker.producers`.
 const PRODUCERS_MAX: usize = 1000;
-/// Longest name of a broker user, in bytes: what an AMQP property holds.
+/// Longest name of a broker user, in bytes: an AMQP short string.
 const USER_BYTES_MAX: usize = 255;
 
 /// An entry of `broker.producers`.
@@ -23,7 +23,7 @@ pub(super) struct RawProducer {
     tenants: BTreeSet<String>,
 }
 
-/// Tenants by user; each user stands once.
+/// Validates all entries and returns the tenants of each user. A user occurs once.
 pub(super) fn tenants_by_user(raw: &[RawProducer]) -> Result<BTreeMap<String, BTreeSet<TenantId>>, Refusal> {
     if raw.len() > PRODUCERS_MAX {
         let why = format!("has {} entries; at most {PRODUCERS_MAX} are kept", raw.len());
@@ -48,8 +48,9 @@ pub(super) fn tenants_by_user(raw: &[RawProducer]) -> Result<BTreeMap<String, BT
     Ok(users)
 }
 
-/// Absolute folders; whether they are there is seen when they are opened.
+/// Makes the folders absolute. Whether they exist is found out when they are opened.
 pub(super) fn absolute_body_roots(raw: &[RelativePathBuf]) -> Result<Vec<PathBuf>, Refusal> {
+    // Relative to the file that names them, as figment resolved them.
     let absolute = |path: &RelativePathBuf| {
         let path = path.relative();
         std::path::absolute(&path)

@@ -1,7 +1,7 @@
-//! Providers of embeddings: where they are, how calls are authorised, what they bear.
+//! Embedding providers: their endpoints, credentials and limits.
 //!
-//! Secrets come from variables of the environment and from files, never from here. What a file
-//! holds is read when it is needed, and again when it changes.
+//! Secrets come from environment variables and from files, never from the configuration itself. A
+//! file is read when its secret is needed, and again after it changes.
 
 mod raw;
 
@@ -17,11 +17,11 @@ pub(super) use raw::{RawProvider, validate_providers};
 /// Most entries of `providers`.
 pub const PROVIDERS_MAX: usize = 64;
 
-/// Whose API it has.
+/// The API of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// `OpenAI` and what speaks like it: vLLM, Ollama, LM Studio, text-embeddings-inference.
+    /// `OpenAI` and compatible servers: vLLM, Ollama, LM Studio, text-embeddings-inference.
     OpenAi,
     /// Azure `OpenAI`.
     Azure,
@@ -33,9 +33,10 @@ pub enum ProviderKind {
     Gemini,
 }
 
-/// How a token is asked for.
+/// The OAuth 2 grant by which a token is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+// The text keeps the message that users know: serde would name the Rust type.
+#[serde(rename_all = "snake_case", expecting = "enum Grant")]
 pub enum OAuthGrantType {
     /// With the client's own credential.
     ClientCredentials,
@@ -43,20 +44,20 @@ pub enum OAuthGrantType {
     RefreshToken,
 }
 
-/// How a token request is written.
+/// The encoding of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", expecting = "enum Encoding")]
 pub enum OAuthRequestEncoding {
-    /// As RFC 6749 has it.
+    /// Form encoded, as RFC 6749 demands.
     #[default]
     Form,
-    /// As some servers want it.
+    /// JSON, which some servers demand.
     Json,
 }
 
-/// Where the client's credential stands in a token request.
+/// Where a token request carries the client's credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", expecting = "enum ClientAuth")]
 pub enum OAuthClientAuth {
     /// In the body.
     #[default]
@@ -65,14 +66,14 @@ pub enum OAuthClientAuth {
     Basic,
 }
 
-/// A provider.
+/// An embedding provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderConfig {
-    /// What pipelines call it.
+    /// Its name in pipelines.
     pub name: String,
-    /// Whose API it has.
+    /// Its API.
     pub kind: ProviderKind,
-    /// Where it is, if not where its kind usually is.
+    /// Its base URL; none: the default of its kind.
     pub base_url: Option<String>,
     /// Azure's version of the API.
     pub api_version: Option<String>,
@@ -80,30 +81,30 @@ pub struct ProviderConfig {
     pub credential: CredentialSource,
     /// Sent with every call.
     pub headers: BTreeMap<String, String>,
-    /// Calls per minute; none: as the provider says.
+    /// Calls per minute; none: the limits that the provider reports.
     pub requests_per_minute: Option<u32>,
-    /// Tokens per minute; none: as the provider says.
+    /// Tokens per minute; none: the limits that the provider reports.
     pub tokens_per_minute: Option<u32>,
-    /// Calls at once, of all processes.
+    /// Concurrent calls of all processes.
     pub calls_max: u32,
     /// Longest time of one call.
     pub call_max: Duration,
-    /// Texts of one call; none: what its kind takes.
+    /// Texts of one call; none: the limit of its kind.
     pub texts_max: Option<usize>,
-    /// Tokens of one call; none: what its kind takes.
+    /// Tokens of one call; none: the limit of its kind.
     pub tokens_max: Option<usize>,
 }
 
 /// What authorises calls to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// Nothing: the provider asks for nothing.
+    /// Nothing: the provider needs no credential.
     None,
     /// A key.
     Key(ConfigSecret),
-    /// A key in a file that may change.
+    /// A key in a file, which may be rotated.
     File(PathBuf),
-    /// What a program prints.
+    /// The token that a program prints.
     Command {
         /// The program.
         program: PathBuf,
@@ -111,7 +112,7 @@ pub enum CredentialSource {
         arguments: Vec<String>,
         /// Longest time it may take.
         time_max: Duration,
-        /// How long its token is used if it says nothing.
+        /// Lifetime of its token if the program states none.
         ttl: Duration,
     },
     /// Tokens of an OAuth 2 server.
@@ -124,14 +125,14 @@ pub enum CredentialSource {
         client_id: String,
         /// Its secret.
         client_secret: ConfigSecret,
-        /// The server, if not the public cloud's.
+        /// The server; none: the public cloud's.
         authority: Option<String>,
     },
     /// Tokens of Google for a service account.
     Google {
-        /// Its key, as Google gives it.
+        /// Its key file, as Google issues it.
         file: PathBuf,
-        /// What the token is for.
+        /// The scope of the token.
         scope: String,
     },
 }
@@ -139,22 +140,22 @@ pub enum CredentialSource {
 /// An OAuth 2 client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuthClientConfig {
-    /// How tokens are asked for.
+    /// The grant.
     pub grant: OAuthGrantType,
-    /// Where.
+    /// The token endpoint.
     pub token_url: String,
-    /// As whom.
+    /// The client's id.
     pub client_id: String,
-    /// With what, if anything.
+    /// The client's secret, if it has one.
     pub client_secret: Option<ConfigSecret>,
     /// The first refresh token, for its grant.
     pub refresh_token: Option<ConfigSecret>,
-    /// What for; may be empty.
+    /// The scope; may be empty.
     pub scope: String,
-    /// For whom; may be empty.
+    /// The audience; may be empty.
     pub audience: String,
-    /// How a request is written.
+    /// The encoding of requests.
     pub encoding: OAuthRequestEncoding,
-    /// Where the client's credential stands.
+    /// Where a request carries the client's credential.
     pub client_auth: OAuthClientAuth,
 }

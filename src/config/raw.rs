@@ -1,12 +1,12 @@
-//! The configuration as it was written: one field per key of `config/default.toml`.
+//! The configuration as written: one field for each key of `config/default.toml`.
+//!
+//! The names of these types are part of messages: serde says "must be struct `RawServer`".
 
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::api_keys::RawKey;
-use super::audit::RawAudit;
 use super::backends::{RawBroker, RawLedger, RawVectors};
-use super::metrics::RawMetrics;
 use super::named_files::RawNamedFile;
 use super::providers::RawProvider;
 use super::rerank::RawRerank;
@@ -93,4 +93,19 @@ pub(super) struct RawAuth {
 pub(super) struct RawLog {
     pub(super) level: String,
     pub(super) format: LogFormat,
+}
+
+/// `[audit]` as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAudit {
+    pub(super) interval_ms: u64,
+    pub(super) entries_per_second_max: u64,
+}
+
+/// `[metrics]` as written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) listen: String,
 }

@@ -1,6 +1,6 @@
-//! Where candidates are reranked, if anywhere.
+//! The reranker of the configuration.
 //!
-//! An empty URL means nowhere. Its query, and the API key, are secrets, as those of the engines.
+//! An empty URL means that there is none. The query of the URL and the API key are secrets.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,32 +35,32 @@ impl fmt::Debug for RawRerank {
     }
 }
 
-/// What a reranker is sent.
+/// The request format of a reranker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RerankShape {
-    /// As Cohere v2, Jina and vLLM have it.
+    /// The format of Cohere v2, Jina and vLLM.
     Results,
-    /// As text-embeddings-inference has it.
+    /// The format of text-embeddings-inference.
     Tei,
 }
 
 /// A reranker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RerankConfig {
-    /// The whole URL that is posted to.
+    /// The full URL to which requests are posted.
     pub url: ConfigSecret,
-    /// What is posted.
+    /// The format of requests.
     pub shape: RerankShape,
-    /// The model to ask for; may be empty.
+    /// The model to request; may be empty.
     pub model: String,
-    /// Sent with every call.
+    /// API key, sent with every call.
     pub api_key: Option<ConfigSecret>,
     /// Longest time of one call, and of reranking one query.
     pub time_max: Duration,
-    /// Candidates that are reranked.
+    /// Most candidates that are reranked.
     pub candidates_max: usize,
-    /// Texts of one call.
+    /// Most texts of one call.
     pub texts_max: usize,
 }
 
@@ -72,7 +72,7 @@ impl RawRerank {
         }
     }
 
-    pub(super) fn trust(&self) -> Result<Option<RerankConfig>, Refusal> {
+    pub(super) fn validate(&self) -> Result<Option<RerankConfig>, Refusal> {
         let Some(url) = resolve_url("rerank", &self.url, None, &["http", "https"])? else {
             return Ok(None);
         };
@@ -81,6 +81,7 @@ impl RawRerank {
             return Err(refuse_key("rerank.url", "must not hold a user or a password; give rerank.api_key"));
         }
         let api_key = resolve_secret("rerank.api_key", &self.api_key, self.api_key_file.as_ref())?;
+        // The key goes into an HTTP header, which takes nothing else.
         if api_key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(refuse_key("rerank.api_key", "must be visible ASCII without spaces"));
         }

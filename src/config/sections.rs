@@ -1,25 +1,25 @@
-//! The sections of the trusted configuration, and the bounds that hold between two keys.
+//! The validated sections of the configuration, and the conditions between two keys.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::raw::{RawConfig, RawLimits, RawRetrieval, RawWorkers};
+use super::raw::{RawAudit, RawConfig, RawLimits, RawMetrics, RawRetrieval, RawWorkers};
 use super::refuse_key;
 use crate::telemetry::LogFormat;
 use contexture_core::fault::Refusal;
 
-/// Room for everything of a submission but its body, in bytes.
+/// Most bytes of a submission besides its body.
 pub const SUBMISSION_OVERHEAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Weights may miss a sum of 1 by this much, for the sake of decimal fractions.
+/// Largest deviation of the weights' sum from 1: decimal fractions are not exact.
 const WEIGHT_SUM_TOLERANCE: f32 = 1e-3;
 
 /// The API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where it listens.
+    /// The address it listens on.
     pub listen: SocketAddr,
-    /// What it lets in.
+    /// Its limits.
     pub limits: ServerLimits,
 }
 
@@ -30,7 +30,7 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// Concurrent calls of one connection.
     pub streams_per_connection_max: u32,
-    /// Calls in work, of all connections.
+    /// Calls in progress, of all connections.
     pub requests_in_flight_max: usize,
     /// Bytes of requests in memory, of all connections.
     pub request_bytes_in_flight_max: usize,
@@ -38,13 +38,13 @@ pub struct ServerLimits {
     pub message_bytes_max: usize,
     /// Bytes of a call's metadata.
     pub metadata_bytes_max: u32,
-    /// Deadline of a call that brings none.
+    /// Deadline of a call that sets none.
     pub request_deadline: Duration,
     /// Longest deadline.
     pub request_deadline_max: Duration,
-    /// What a refused caller is asked to wait.
+    /// How long a refused caller should wait before retrying.
     pub retry_after: Duration,
-    /// Longest silence of a submit stream.
+    /// Longest time without a message on a submit stream.
     pub stream_idle_max: Duration,
     /// Submissions read ahead of a stream's results.
     pub stream_window_submissions_max: usize,
@@ -54,11 +54,11 @@ pub struct ServerLimits {
     pub keepalive_interval: Duration,
     /// Time to answer a ping.
     pub keepalive_timeout: Duration,
-    /// Time for calls in work to end on shutdown.
+    /// Time for calls in progress to finish on shutdown.
     pub drain_max: Duration,
 }
 
-/// Bounds on documents.
+/// Limits of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentLimits {
     /// Largest body, in bytes.
@@ -80,20 +80,20 @@ pub struct WorkerConfig {
     pub embed_batch_tokens_max: usize,
     /// Documents per index commit.
     pub index_commit_documents_max: usize,
-    /// Longest wait of a document for its index commit.
+    /// Longest time that a document waits for its index commit.
     pub index_commit_interval_max: Duration,
     /// Bytes of text per index commit.
     pub index_commit_bytes_max: usize,
 }
 
-/// Weights of fusion by relative scores, which sum to 1, and what is kept of questions.
+/// Weights of fusion by relative scores, which sum to 1, and the number of sampled questions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetrievalConfig {
-    /// Of the lexical list.
+    /// Weight of the lexical list.
     pub lexical_weight: f32,
-    /// Of the dense list.
+    /// Weight of the dense list.
     pub dense_weight: f32,
-    /// Questions that are kept of each collection; none unless wanted.
+    /// Questions that are sampled of each collection; 0: none.
     pub sample_questions: usize,
 }
 
@@ -102,8 +102,17 @@ pub struct RetrievalConfig {
 pub struct LoggingConfig {
     /// Level or directives.
     pub level: String,
-    /// The form of lines.
+    /// The format of lines.
     pub format: LogFormat,
+}
+
+/// How often the stores are compared with the ledger, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// Time between two audits of a collection; none: only on request.
+    pub interval: Option<Duration>,
+    /// Documents, heads and points per second; 0 is no limit.
+    pub entries_per_second_max: u32,
 }
 
 impl ServerConfig {
@@ -136,6 +145,7 @@ impl ServerConfig {
 
 impl ServerLimits {
     fn check_together(&self) -> Result<(), Refusal> {
+        // One request of the largest size must be able to enter, or it could never be accepted.
         if self.request_bytes_in_flight_max < self.message_bytes_max {
             return Err(refuse_key(
                 "server.request_bytes_in_flight_max",
@@ -184,6 +194,7 @@ impl RetrievalConfig {
                 return Err(refuse_key(key, &format!("is {weight}; it must be between 0 and 1")));
             }
         }
+        // A sum other than 1 would put fused scores on another scale than 0 to 1.
         let sum = raw.lexical_weight + raw.dense_weight;
         if (sum - 1.0).abs() > WEIGHT_SUM_TOLERANCE {
             return Err(refuse_key(
@@ -199,12 +210,34 @@ impl RetrievalConfig {
     }
 }
 
-/// A checked limit; every range in [`super::limits::LIMITS`] fits a 64-bit size.
+impl AuditConfig {
+    pub(super) fn from_raw(raw: &RawAudit) -> Self {
+        Self {
+            interval: (raw.interval_ms > 0).then(|| Duration::from_millis(raw.interval_ms)),
+            entries_per_second_max: limit_as_u32(raw.entries_per_second_max),
+        }
+    }
+}
+
+/// The address at which metrics are served; none if the key is empty.
+pub(super) fn metrics_address(raw: &RawMetrics) -> Result<Option<SocketAddr>, Refusal> {
+    if raw.listen.is_empty() {
+        return Ok(None);
+    }
+    let unreadable = |_| {
+        refuse_key("metrics.listen", "must be an IP address and a port, such as 127.0.0.1:9464, or empty")
+    };
+    raw.listen.parse().map(Some).map_err(unreadable)
+}
+
+/// Converts a checked limit. Every range in [`super::limits::LIMITS`] fits a 64-bit `usize`.
 pub(super) fn limit_as_usize(limit: u64) -> usize {
+    // Never saturates on 64 bits; on 32 bits a limit beyond the address space is none.
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// A checked limit whose range fits 32 bits.
+/// Converts a checked limit whose range fits 32 bits.
 pub(super) fn limit_as_u32(limit: u64) -> u32 {
+    // Never saturates: the caller picks keys whose range ends below 2^32.
     u32::try_from(limit).unwrap_or(u32::MAX)
 }

@@ -1,10 +1,9 @@
-//! Who calls: the one place that makes a [`Principal`] from a credential.
+//! Authentication: the only place that makes a [`Principal`] from a credential.
 //!
-//! A key comes as `authorization: Bearer <key>` or `x-api-key: <key>`. It is hashed and the
-//! hash is compared with every configured one in constant time, so neither the answer nor its
-//! timing tells which part of a key was right. A missing key and a wrong one are answered alike.
-//! No key is ever logged. Without any configured credential there is one principal, tenant
-//! `local` with all scopes, and only loopback is served.
+//! A key comes as `authorization: Bearer <key>` or `x-api-key: <key>`. Its hash is compared with every configured
+//! hash in constant time, so neither answer nor timing reveals which part of a key was right. A missing key and
+//! a wrong one get the same answer. No key is ever logged. Without any configured credential there is one
+//! principal, tenant `local` with all scopes, and only loopback is served.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,10 +15,10 @@ use contexture_core::domain::ids::TenantId;
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::fault::{Refusal, RefusalKind};
 
-/// The tenant of the principal without a credential.
+/// The tenant of callers when no credential is configured.
 pub const LOCAL_TENANT: &str = "local";
 
-/// Knows all credentials.
+/// Authenticates callers by API key.
 #[derive(Debug)]
 pub struct Authenticator {
     keys: Vec<HashedApiKey>,
@@ -27,13 +26,14 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator of these keys; of none, one that lets everybody in as `local`.
+    /// Creates an authenticator for these keys. Without keys it admits every caller as `local`.
     pub fn new(keys: Vec<HashedApiKey>) -> Result<Self, Refusal> {
         Ok(Self { keys, local: local_principal()? })
     }
 
-    /// Refuses to serve an address that others reach while no credential is configured.
+    /// Refuses an address that others can reach while no credential is configured.
     pub fn check_bind(&self, address: SocketAddr) -> Result<(), Refusal> {
+        // Without keys every caller is `local` with all scopes, so only this machine may connect.
         if !self.keys.is_empty() || address.ip().is_loopback() {
             return Ok(());
         }
@@ -47,7 +47,7 @@ impl Authenticator {
         ))
     }
 
-    /// Whom a call's headers stand for.
+    /// Returns the principal of a call's headers.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Refusal> {
         if self.keys.is_empty() {
             return Ok(self.local.clone());
@@ -64,6 +64,7 @@ impl Authenticator {
 
     fn owner(&self, key: &[u8]) -> Option<Principal> {
         let hash = blake3::hash(key);
+        // No early exit: the time must not tell which key matched. `blake3::Hash` compares in constant time.
         let mut owner = None;
         for candidate in &self.keys {
             if candidate.hash == hash {
@@ -74,7 +75,7 @@ impl Authenticator {
     }
 }
 
-/// The principal of a caller that needs no credential.
+/// Returns the principal of a caller when no credential is configured.
 pub fn local_principal() -> Result<Principal, Refusal> {
     Principal::new(
         TenantId::new(LOCAL_TENANT)?,
@@ -85,6 +86,7 @@ pub fn local_principal() -> Result<Principal, Refusal> {
 
 fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     let key = match headers.get("authorization") {
+        // A malformed `authorization` is refused; the other header is not tried instead.
         Some(value) => {
             let (scheme, key) = value.as_bytes().split_at_checked("bearer ".len())?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)?
@@ -92,5 +94,6 @@ fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
         None => headers.get("x-api-key")?.as_bytes(),
     };
     let key = key.trim_ascii();
+    // No key is longer, so longer input is not worth hashing.
     (key.len() <= API_KEY_BYTES_MAX).then_some(key)
 }

@@ -1,4 +1,4 @@
-//! Accepted connections, counted: one over the maximum waits in the socket's backlog.
+//! Accepts connections up to a maximum. Further ones wait in the backlog of the socket.
 
 use std::io;
 use std::pin::Pin;
@@ -12,22 +12,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::server::Connected;
 
-/// Pause after a failed accept: out of file descriptors, it would fail again at once.
+/// Pause after a failed accept. Without it, a lack of file descriptors would cause a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A connection that holds its place until it is closed.
+/// A connection that counts against the maximum until it is dropped.
 pub(super) struct CountedConnection {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
 }
 
-/// Accepts for ever, at most `connections_max` at a time.
+/// Accepts connections for ever, at most `connections_max` at a time.
 pub(super) fn accept_connections(
     listener: TcpListener,
     connections_max: usize,
 ) -> impl Stream<Item = io::Result<CountedConnection>> {
     let places = Arc::new(Semaphore::new(connections_max));
     futures::stream::unfold((listener, places), |(listener, places)| async move {
+        // The place is taken before the accept, so that a connection without a place stays in the backlog.
         let place = Arc::clone(&places).acquire_owned().await.ok()?;
         let stream = accept_connection(&listener).await;
         Some((Ok(CountedConnection { stream, _place: place }), (listener, places)))
@@ -38,6 +39,7 @@ async fn accept_connection(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                // Answers are small; Nagle's algorithm would delay them. Failure only costs latency.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "no TCP_NODELAY");
                 }
@@ -45,6 +47,7 @@ async fn accept_connection(listener: &TcpListener) -> TcpStream {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                // The listener stays usable after a failed accept, so the server goes on.
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -1,7 +1,7 @@
-//! Room: how many calls are in work, and how many bytes of them are in memory.
+//! Limits of the server: running calls, and bytes of requests in memory.
 //!
-//! Both are refused at once when there is no room, never queued: the caller holds the queue.
-//! A [`RequestTicket`] is one admitted call; dropping it gives everything back.
+//! A call or frame beyond a limit is refused at once and never queued: the caller keeps the queue. A
+//! [`RequestTicket`] is one admitted call. Dropping it gives its room back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::ServerLimits;
 use contexture_core::fault::Refusal;
 
-/// Lets calls in while there is room.
+/// Admits calls while there is room.
 #[derive(Debug)]
 pub struct InFlightLimiter {
     requests: Arc<Semaphore>,
@@ -38,7 +38,7 @@ pub struct RequestTicket {
 }
 
 impl InFlightLimiter {
-    /// Room as the limits say.
+    /// Creates a limiter with the configured limits.
     pub fn new(limits: &ServerLimits) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(limits.requests_in_flight_max)),
@@ -51,8 +51,9 @@ impl InFlightLimiter {
         }
     }
 
-    /// Admits a call, or refuses it at once.
+    /// Admits a call or refuses it at once.
     pub fn admit(&self) -> Result<RequestTicket, Refusal> {
+        // `try`: waiting here would be a hidden queue without a bound.
         let permit = Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
             Refusal::exhausted(
                 "requests_in_flight",
@@ -68,21 +69,23 @@ impl InFlightLimiter {
         })
     }
 
-    /// Calls in work.
+    /// Returns the number of running calls.
     pub fn requests_in_flight(&self) -> usize {
         self.requests_max - self.requests.available_permits()
     }
 
-    /// Bytes of requests in memory.
+    /// Returns the bytes of requests in memory.
     pub fn bytes_in_flight(&self) -> usize {
         self.bytes.used.load(Ordering::Relaxed)
     }
 }
 
 impl RequestTicket {
-    /// Charges bytes that have arrived, or refuses them.
+    /// Charges bytes that have arrived or refuses them.
     pub fn charge(&self, bytes: usize) -> Result<(), Refusal> {
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.bytes.max);
+        // Check and addition are one atomic step, so concurrent calls cannot exceed the maximum together.
+        // `Relaxed` suffices: the number guards no other memory.
         if self.bytes.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             return Err(Refusal::exhausted(
                 "bytes_in_flight",
@@ -94,10 +97,12 @@ impl RequestTicket {
         Ok(())
     }
 
-    /// Gives back all that was charged: what had arrived is dealt with.
+    /// Gives back everything charged so far, because it has been processed.
     pub fn release(&self) {
+        // The swap makes a second release, such as that of `Drop`, give back nothing twice.
         let charged = self.charged.swap(0, Ordering::Relaxed);
-        self.bytes.used.fetch_sub(charged, Ordering::Relaxed);
+        let used = self.bytes.used.fetch_sub(charged, Ordering::Relaxed);
+        debug_assert!(used >= charged, "a ticket gives back only what it charged");
     }
 }
 

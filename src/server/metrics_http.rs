@@ -1,8 +1,8 @@
-//! The page of metrics, over HTTP: `GET /metrics`, nothing else.
+//! Serves the metrics page over HTTP: `GET /metrics` and nothing else.
 //!
-//! Without configured credentials it is served on loopback only; with them, to a key with the scope
-//! `metrics`. A connection carries one request and lives for [`CONNECTION_MAX`] at most; there are
-//! [`CONNECTIONS_MAX`] of them.
+//! Without configured credentials it is served on loopback only; with them, it needs a key with the scope
+//! `metrics`. A connection carries one request and lives at most [`CONNECTION_MAX`]. At most
+//! [`CONNECTIONS_MAX`] are open.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,23 +24,23 @@ use super::connection::{self, CountedConnection};
 use crate::telemetry::metrics;
 use contexture_core::domain::principal::AccessScope;
 
-/// Connections at once; one more waits in the socket's backlog.
+/// Most open connections; further ones wait in the backlog of the socket.
 const CONNECTIONS_MAX: usize = 16;
-/// How long a connection may take for its one request.
+/// Longest life of a connection, which carries one request.
 const CONNECTION_MAX: Duration = Duration::from_secs(30);
-/// How long a request's head may take.
+/// Longest time until the head of a request has arrived.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 /// Largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Where the page comes from.
+/// Renders the metrics page.
 #[async_trait]
 pub trait MetricsPageApi: Send + Sync {
-    /// The page as it is now.
+    /// Returns the current page.
     async fn page(&self) -> String;
 }
 
-/// Serves the page for as long as it is awaited.
+/// Serves the page until its future is dropped.
 pub async fn serve_metrics(
     listener: TcpListener,
     api: Arc<dyn MetricsPageApi>,
@@ -51,6 +51,7 @@ pub async fn serve_metrics(
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
+            // Ended connections are joined at once, or the set would grow for ever.
             Some(_) = open.join_next() => continue,
             accepted = incoming.next() => accepted,
         };
@@ -69,11 +70,14 @@ async fn serve_connection(
         async move { Ok::<_, Infallible>(answer_metrics_request(&request, &*api, &authenticator).await) }
     });
     let conversation = http1::Builder::new()
+        // One request per connection, so that an idle reader keeps no place.
         .keep_alive(false)
+        // hyper panics on a header timeout without a timer.
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(connection), service);
+    // Bounds slow readers of the answer, too; the header timeout does not.
     match tokio::time::timeout(CONNECTION_MAX, conversation).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a reader of metrics went away"),
@@ -86,6 +90,7 @@ async fn answer_metrics_request(
     api: &dyn MetricsPageApi,
     authenticator: &Authenticator,
 ) -> Response<String> {
+    // Before authentication: these two answers reveal nothing.
     if request.uri().path() != "/metrics" {
         return plain_response(StatusCode::NOT_FOUND, "metrics are at /metrics\n");
     }

@@ -1,4 +1,4 @@
-//! The one map from a [`Refusal`] to a gRPC status.
+//! The only map from a [`Refusal`] to a gRPC status.
 //!
 //! | refusal | status | details |
 //! |---|---|---|
@@ -9,10 +9,10 @@
 //! | exhausted | `RESOURCE_EXHAUSTED` | `ErrorInfo`, `RetryInfo` |
 //! | deadline | `DEADLINE_EXCEEDED` | `ErrorInfo` |
 //! | unauthenticated | `UNAUTHENTICATED` | `ErrorInfo` |
-//! | unavailable, internal | `UNAVAILABLE`, `INTERNAL` | `ErrorInfo`; what happened is logged, not told |
+//! | unavailable, internal | `UNAVAILABLE`, `INTERNAL` | `ErrorInfo`; the cause is logged, not sent |
 //!
-//! `ErrorInfo.reason` is the refusal's code. A message has at most [`MESSAGE_BYTES_MAX`] bytes:
-//! statuses travel in headers, and a message may quote what the caller sent.
+//! `ErrorInfo.reason` is the code of the refusal. A message has at most [`MESSAGE_BYTES_MAX`] bytes, because
+//! statuses travel in headers and a message may quote what the caller sent.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub const ERROR_DOMAIN: &str = "contexture";
 /// Longest message and field path, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
 
-/// The status of a refusal; logs what a caller must not see.
+/// Returns the status of a refusal. Logs what the caller must not see.
 pub fn status_from_refusal(refusal: &Refusal) -> Status {
     let message = public_message(refusal);
     let mut details = ErrorDetails::new();
@@ -40,7 +40,7 @@ pub fn status_from_refusal(refusal: &Refusal) -> Status {
     Status::with_error_details(grpc_code(refusal.kind), message, details)
 }
 
-/// The gRPC code of a class of refusals.
+/// Returns the gRPC code of a kind of refusal.
 pub fn grpc_code(kind: RefusalKind) -> Code {
     match kind {
         RefusalKind::Invalid => Code::InvalidArgument,
@@ -55,7 +55,7 @@ pub fn grpc_code(kind: RefusalKind) -> Code {
     }
 }
 
-/// A code's name in the protocol.
+/// Returns the name of a code in the protocol.
 pub(super) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -78,16 +78,19 @@ pub(super) fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// The refusal in the place of an error that the transport made by itself while it read a
-/// message; none if the error is the peer's or already one of ours.
+/// Returns the refusal that replaces an error which the transport made while it read a message. `None` if the
+/// error comes from the peer or is already one of ours.
 pub(super) fn refusal_from_transport(code: Code, has_details: bool) -> Option<Refusal> {
     match code {
+        // Only our own statuses carry details.
         _ if has_details => None,
+        // tonic's code for a message above the size limit.
         Code::OutOfRange => Some(Refusal::invalid(
             "message_too_large",
             "",
             "the request is larger than limits.body_bytes_max allows, with 8 MiB beside the body",
         )),
+        // tonic's code for bytes that prost cannot decode; our own INTERNAL has details.
         Code::Internal => Some(Refusal::invalid(
             "undecodable_message",
             "",
@@ -97,10 +100,11 @@ pub(super) fn refusal_from_transport(code: Code, has_details: bool) -> Option<Re
     }
 }
 
-/// What a caller is told.
+/// Returns the message that the caller sees.
 pub(super) fn public_message(refusal: &Refusal) -> String {
     match refusal.kind {
         RefusalKind::Internal => {
+            // The detail is for the operator, so only the log gets it.
             tracing::error!(code = refusal.code, detail = refusal.message, "request failed");
             "a defect of the server; its log says more".to_owned()
         }

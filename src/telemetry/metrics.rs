@@ -1,10 +1,9 @@
-//! Metrics, in the `OpenMetrics` text format. Every name stands here.
+//! Metrics in the `OpenMetrics` text format. This file and `shared` define every name.
 //!
-//! Names are `contexture_<noun>_<unit>`; labels come from closed lists (stages, methods, codes, states)
-//! or are what the operator's own configuration names (providers, models), never a tenant, a
-//! collection, a document or anything a caller sends. Two kinds: what this process did since it
-//! started, which is added up over processes, and what all processes share ([`SharedMeasurements`]), which every
-//! process shows alike.
+//! Names are `contexture_<noun>_<unit>`. Labels come from closed lists (stages, methods, codes, states) or from the
+//! operator's configuration (providers, models). They never name a tenant, a collection, a document or anything
+//! that a caller sends. There are two kinds: counts of this process, to be summed over processes, and values that
+//! all processes share ([`SharedMeasurements`]) and each reports alike.
 
 mod shared;
 
@@ -20,24 +19,20 @@ use prometheus_client::registry::{Registry, Unit};
 use contexture_core::domain::task::IngestStage;
 use contexture_core::ports::meter::{EmbeddingCallCounts, IngestMeter, StageMessageOutcome};
 
-use shared::SharedMetricFamilies;
 pub use shared::{AuditMeasurements, ProviderMeasurements, SharedMeasurements};
+use shared::{ConfiguredLabel, SharedMetricFamilies, StaticLabels};
 
-/// The format of [`ProcessMetrics::page`], as HTTP names it.
+/// Content type of [`ProcessMetrics::page`].
 pub const OPENMETRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Labels from closed lists.
-type StaticLabels<const N: usize> = [(&'static str, &'static str); N];
-/// A label that the configuration names.
-type ConfiguredLabel = [(&'static str, String); 1];
 type HistogramFamily = Family<StaticLabels<1>, Histogram, fn() -> Histogram>;
 
-/// From a millisecond to about half a minute, by a factor of two.
+/// Buckets from a millisecond to about half a minute, by a factor of two.
 fn fast_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 16))
 }
 
-/// From ten milliseconds to about a day, by a factor of four.
+/// Buckets from ten milliseconds to about two days, by a factor of four.
 fn slow_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.01, 4.0, 13))
 }
@@ -79,6 +74,7 @@ impl Default for ProcessMetrics {
             context_tokens: Counter::default(),
             context_budget_tokens: Counter::default(),
             shared: SharedMetricFamilies::new(&mut registry),
+            // A placeholder: the registry in use is moved in below, after all metrics are registered.
             registry: Registry::default(),
         };
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
@@ -138,6 +134,7 @@ impl Default for ProcessMetrics {
             "Tokens that assembled contexts might have had",
             metrics.context_budget_tokens.clone(),
         );
+        // Series that exist from the start show a zero; otherwise the first increment would look like no change.
         for stage in IngestStage::ALL {
             for fate in StageMessageOutcome::ALL {
                 let _ = metrics.messages.get_or_create(&[("stage", stage.name()), ("fate", fate.name())]);
@@ -148,28 +145,28 @@ impl Default for ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    /// A call of the API was answered with a gRPC code.
+    /// Counts a call of the API that was answered with a gRPC code.
     pub fn called(&self, method: &'static str, code: &'static str, took: Duration) {
         self.calls.get_or_create(&[("method", method), ("code", code)]).inc();
         self.call_seconds.get_or_create(&[("method", method)]).observe(took.as_secs_f64());
     }
 
-    /// A question was answered without something.
+    /// Counts an answer that lacks something.
     pub fn degraded(&self, without: &'static str) {
         self.degraded.get_or_create(&[("without", without)]).inc();
     }
 
-    /// A context of so many tokens was assembled, which might have had the budget's.
+    /// Counts the tokens and the budget of an assembled context.
     pub fn assembled(&self, tokens: u64, budget: u64) {
         self.context_tokens.inc_by(tokens);
         self.context_budget_tokens.inc_by(budget);
     }
 
-    /// The page, with what all processes share; none where the ledger does not answer.
+    /// Renders the page with the shared values; `None` when the ledger does not answer.
     pub fn page(&self, shared: Option<&SharedMeasurements>) -> String {
         match shared {
             Some(shared) => self.shared.set(shared),
-            None => self.shared.away(),
+            None => self.shared.set_ledger_down(),
         }
         let mut page = String::new();
         if encode(&mut page, &self.registry).is_err() {

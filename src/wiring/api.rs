@@ -1,11 +1,15 @@
-//! The two ways through the house, and whole collections, as the server calls them.
+//! The implementation of the server's API: ingest, context and administration.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::net::TcpListener;
 
-use crate::config::AuditConfig;
-use crate::server::{AdminApi, ContextApi, IngestApi};
+use crate::config::{AuditConfig, ContextureConfig};
+use crate::server::auth::Authenticator;
+use crate::server::{self, AdminApi, ApiServices, ContextApi, IngestApi, ServeError};
 use crate::telemetry::metrics::ProcessMetrics;
 use contexture_core::context::ContextEngine;
 use contexture_core::context::answer::{AnswerDegradation, ContextAnswer, SearchAnswer};
@@ -26,10 +30,15 @@ use contexture_core::ports::generations::GenerationBuildPace;
 use contexture_core::ports::ledger::{SubmissionReceipt, VersionRecord};
 use contexture_lab::compare::{ComparisonRequest, GenerationComparison};
 
+use super::audit_and_repair;
+use super::background_tasks::audit_pace;
 use super::catalog::CollectionStoreCatalog;
-use super::{GenerationComparer, ServiceStack, audit_and_repair};
+use super::comparison::GenerationComparer;
+use super::metrics::MetricsPageSource;
+use super::service_stack::ServiceStack;
 
-pub(super) struct IngestApiService(pub(super) Arc<DocumentSubmitter>);
+/// Accepts documents over the API.
+struct IngestApiService(Arc<DocumentSubmitter>);
 
 #[async_trait]
 impl IngestApi for IngestApiService {
@@ -51,10 +60,11 @@ impl IngestApi for IngestApiService {
     }
 }
 
-pub(super) struct ContextApiService {
-    pub(super) engine: Arc<ContextEngine>,
-    pub(super) sampler: Option<Arc<QuestionSampler>>,
-    pub(super) metrics: Arc<ProcessMetrics>,
+/// Answers queries over the API. It also counts them, and samples their questions.
+struct ContextApiService {
+    engine: Arc<ContextEngine>,
+    sampler: Option<Arc<QuestionSampler>>,
+    metrics: Arc<ProcessMetrics>,
 }
 
 #[async_trait]
@@ -64,18 +74,19 @@ impl ContextApi for ContextApiService {
         query: ContextQuery,
         assembly: AssemblyRequest,
     ) -> Result<ContextAnswer, Refusal> {
-        let asked = self.asked(&query);
+        // The engine consumes the query, and only an answered question is sampled.
+        let asked = self.sampled_question(&query);
         let answer = self.engine.assemble(query, assembly).await?;
-        self.note(asked);
+        self.sample(asked);
         self.metrics.assembled(answer.tokens as u64, answer.budget as u64);
         self.count(&answer.degraded);
         Ok(answer)
     }
 
     async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
-        let asked = self.asked(&query);
+        let asked = self.sampled_question(&query);
         let ranking = self.engine.search(query).await?;
-        self.note(asked);
+        self.sample(asked);
         self.count(&ranking.degraded);
         Ok(ranking)
     }
@@ -83,25 +94,26 @@ impl ContextApi for ContextApiService {
 
 impl ContextApiService {
     fn count(&self, degraded: &[AnswerDegradation]) {
-        for without in degraded {
-            self.metrics.degraded(without.name());
+        for degradation in degraded {
+            self.metrics.degraded(degradation.name());
         }
     }
 
-    /// What is to be noted of a query, if anything is.
-    fn asked(&self, query: &ContextQuery) -> Option<(CollectionKey, String)> {
+    /// The question of a query, copied before the query moves; none where nothing is sampled.
+    fn sampled_question(&self, query: &ContextQuery) -> Option<(CollectionKey, String)> {
         self.sampler.as_ref().map(|_| (query.collection.clone(), query.question.clone()))
     }
 
-    /// Notes a question that was answered: of one that was not, the collection may not exist.
-    fn note(&self, asked: Option<(CollectionKey, String)>) {
+    /// Samples a question that was answered. The collection of one that failed may not exist.
+    fn sample(&self, asked: Option<(CollectionKey, String)>) {
         if let (Some(sampler), Some((collection, question))) = (&self.sampler, asked) {
             sampler.note(&collection, &question);
         }
     }
 }
 
-pub(super) struct AdminApiService {
+/// Re-indexes, audits and compares collections over the API.
+struct AdminApiService {
     reindexing: ReindexControl,
     comparing: GenerationComparer,
     catalog: Arc<CollectionStoreCatalog>,
@@ -110,13 +122,13 @@ pub(super) struct AdminApiService {
 }
 
 impl AdminApiService {
-    pub(super) fn new(stack: &ServiceStack, audit: AuditConfig) -> Self {
+    fn new(stack: &ServiceStack, audit: AuditConfig) -> Self {
         Self {
             reindexing: stack.reindexing(),
             comparing: stack.comparing(),
             catalog: stack.catalog.clone(),
             stages: stack.stages.clone(),
-            pace: audit_and_repair::audit_pace(audit.entries_per_second_max, stack.shared),
+            pace: audit_pace(audit.entries_per_second_max, stack.shared),
         }
     }
 }
@@ -145,8 +157,10 @@ impl AdminApi for AdminApiService {
             Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
         })?;
         if repair {
+            // A repair ignores the pace, see `AuditPace::UNBOUNDED`.
             return Ok(audit_and_repair::repair_and_record(&self.stages, &open, show).await?);
         }
+        // An audit repairs nothing, so the second number is always 0. Nor does the API show single findings.
         let show = move |progress| show(progress, 0);
         let audited = audit_and_repair::audit_and_record(&self.stages, &open, self.pace, 0, show).await?;
         Ok(RepairOutcome { found: audited.report, ..RepairOutcome::default() })
@@ -156,10 +170,10 @@ impl AdminApi for AdminApiService {
         &self,
         principal: &Principal,
         collection: &CollectionId,
-        asking: ComparisonRequest,
+        request: ComparisonRequest,
         show: Box<dyn FnMut(usize, usize) + Send>,
     ) -> Result<GenerationComparison, Refusal> {
-        self.comparing.run(principal, collection, asking, show).await
+        self.comparing.run(principal, collection, request, show).await
     }
 
     fn reindexing(&self) -> &ReindexControl {
@@ -168,5 +182,44 @@ impl AdminApi for AdminApiService {
 
     fn now_ms(&self) -> u64 {
         self.stages.clock.now_ms()
+    }
+}
+
+impl ServiceStack {
+    /// Serves the API until `shutdown` ends.
+    pub async fn serve(
+        &self,
+        config: &ContextureConfig,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), Refusal> {
+        let services = ApiServices {
+            ingest: Arc::new(IngestApiService(self.submitter.clone())),
+            context: Arc::new(ContextApiService {
+                engine: self.engine.clone(),
+                sampler: self.sampler.clone(),
+                metrics: self.metrics.clone(),
+            }),
+            admin: Arc::new(AdminApiService::new(self, config.audit)),
+            authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
+            metrics: self.metrics.clone(),
+        };
+        server::run_server(listener, services, config.server.limits.clone(), shutdown).await.map_err(
+            |error| match error {
+                ServeError::Refused(refusal) => refusal,
+                other => Refusal::new(RefusalKind::Unavailable, "server_failed", "", other.to_string()),
+            },
+        )
+    }
+
+    /// Serves the page of metrics. Never returns; the caller drops the future to stop it.
+    pub async fn serve_metrics(
+        &self,
+        config: &ContextureConfig,
+        listener: TcpListener,
+    ) -> Result<Infallible, Refusal> {
+        let page = MetricsPageSource::new(self.metrics.clone(), self.stages.clone(), self.embedders.clone());
+        let authenticator = Arc::new(Authenticator::new(config.keys.clone())?);
+        Ok(server::metrics_http::serve_metrics(listener, Arc::new(page), authenticator).await)
     }
 }

@@ -1,50 +1,23 @@
-//! Work on whole collections, as commands and the clock ask for it.
+//! Audits and repairs of whole collections. Each result is stored, so that `status` can show it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
-use super::roles::StartupPlan;
-use super::{ServiceStack, background_tasks};
-use crate::config::{AuditConfig, ContextureConfig};
+use super::background_tasks::audit_pace;
+use super::service_stack::ServiceStack;
+use crate::config::AuditConfig;
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ingest::{StageResources, housekeeping};
-use contexture_core::jobs::audit::schedule::{self, AuditSchedule, LastAuditResult};
+use contexture_core::jobs::audit::schedule::{self, LastAuditResult};
 use contexture_core::jobs::audit::{self, AuditOutcome, AuditPace, AuditProgress, AuditReport};
 use contexture_core::jobs::repair::{self, RepairOutcome};
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
 
-/// Time before what looks wrong is looked at again.
-const RECHECK_PAUSE: Duration = Duration::from_millis(500);
-/// The same where an index follows the ledger, which it looks at every 200 ms.
-const RECHECK_PAUSE_FOLLOWING: Duration = Duration::from_secs(2);
-/// Versions that one repair sends on their way again.
+/// Most versions that one repair requeues.
 const REQUEUED_MAX: usize = 100_000;
 
-/// Starts audits by the clock, in a process that lasts and holds indexes.
-pub(super) fn start_scheduled_audits(
-    stages: &Arc<StageResources>,
-    config: &ContextureConfig,
-    duties: &StartupPlan,
-    stop: &watch::Sender<bool>,
-) -> Option<JoinHandle<()>> {
-    let AuditConfig { interval, entries_per_second_max } = config.audit;
-    let interval = interval.filter(|_| duties.follow_all)?;
-    let plan = AuditSchedule { interval, pace: audit_pace(entries_per_second_max, duties.shared) };
-    let stages = stages.clone();
-    Some(background_tasks::spawn_restarting("audit", stop, move |stop| {
-        schedule::run_scheduled_audits(stages.clone(), plan, stop)
-    }))
-}
-
-pub(super) fn audit_pace(entries_per_second: u32, shared: bool) -> AuditPace {
-    AuditPace { entries_per_second, pause: if shared { RECHECK_PAUSE_FOLLOWING } else { RECHECK_PAUSE } }
-}
-
-/// Compares a collection's stores with the ledger, and keeps the result for `status`.
+/// Compares the stores of a collection with the ledger, and stores the result for `status`.
 pub(super) async fn audit_and_record(
     stages: &StageResources,
     open: &Arc<OpenCollection>,
@@ -57,13 +30,14 @@ pub(super) async fn audit_and_record(
     Ok(audited)
 }
 
-/// Mends a collection's stores, and keeps what is left for `status`.
+/// Repairs the stores of a collection, and stores what is left for `status`.
 pub(super) async fn repair_and_record(
     stages: &StageResources,
     open: &Arc<OpenCollection>,
     show: impl FnMut(AuditProgress, u64) + Send,
 ) -> Result<RepairOutcome, Fault> {
     let repaired = repair::repair_collection(stages, open, show).await?;
+    // What was repaired is right again. What failed counts as missing.
     let left = AuditReport {
         documents: repaired.found.documents,
         missing: repaired.failed,
@@ -74,8 +48,8 @@ pub(super) async fn repair_and_record(
 }
 
 impl ServiceStack {
-    /// Compares a collection's stores with the ledger, and keeps the result for `status`. Where nobody else
-    /// works with the ledger it goes as fast as it can.
+    /// Compares the stores of a collection with the ledger, and stores the result for `status`. Runs without
+    /// a pace where no other process shares the ledger.
     pub async fn audit(
         &self,
         collection: &CollectionKey,
@@ -84,12 +58,13 @@ impl ServiceStack {
         show: impl FnMut(AuditProgress) + Send,
     ) -> Result<AuditOutcome, Refusal> {
         let open = self.opened(collection).await?;
+        // Alone on the ledger, a fast audit disturbs nobody.
         let entries_per_second = if self.shared { config.entries_per_second_max } else { 0 };
         let pace = audit_pace(entries_per_second, self.shared);
         Ok(audit_and_record(&self.stages, &open, pace, shown_max, show).await?)
     }
 
-    /// Mends a collection's stores, and keeps what is left for `status`.
+    /// Repairs the stores of a collection, and stores what is left for `status`.
     pub async fn repair(
         &self,
         collection: &CollectionKey,
@@ -99,7 +74,7 @@ impl ServiceStack {
         Ok(repair_and_record(&self.stages, &open, show).await?)
     }
 
-    /// Sends versions in flight again whose messages are lost; returns how many.
+    /// Requeues versions in flight whose messages are lost. Returns how many.
     pub async fn requeue(&self) -> Result<usize, Refusal> {
         Ok(housekeeping::requeue_lost_messages_now(&self.stages, REQUEUED_MAX).await?)
     }

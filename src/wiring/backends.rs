@@ -1,4 +1,7 @@
-//! The engines that a configuration names: embedded, or beside this process.
+//! The backends that a configuration names: ledger, broker and vectors, embedded or on a server.
+//!
+//! A backend whose feature is off is refused at startup, with the section that names it. Functions that
+//! depend on a feature stand twice, once for each case.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use contexture_adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors
 #[cfg(feature = "rabbitmq")]
 use contexture_adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig, RabbitMqProducers};
 use contexture_adapters::sqlite::{SqliteBroker, SqliteDatabase, SqliteLedger, SqliteSharedStates};
-use contexture_core::fault::{Fault, Refusal};
+use contexture_core::fault::{Fault, Refusal, RefusalKind};
 use contexture_core::ports::broker::Broker;
 use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::ledger::{CollectionRecord, Ledger};
@@ -20,7 +23,7 @@ use contexture_core::ports::producers::{ProducerEventSink, ProducerQueue};
 use contexture_core::ports::shared_states::SharedStateStore;
 use contexture_core::ports::vectors::VectorStore;
 
-/// Queues and record of this process.
+/// The open ledger, shared states and broker.
 pub(super) struct OpenedBackends {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) states: Arc<dyn SharedStateStore>,
@@ -30,18 +33,18 @@ pub(super) struct OpenedBackends {
     pub(super) rabbit: Option<RabbitMqBroker>,
 }
 
-/// Where producers publish and listen.
+/// Where producers publish documents and receive events.
 pub(super) struct ProducerExchange {
     pub(super) producers: Arc<dyn ProducerQueue>,
     pub(super) events: Arc<dyn ProducerEventSink>,
 }
 
-/// Where the embedded ledger is.
+/// The file of the embedded ledger.
 pub(super) fn ledger_file(config: &ContextureConfig) -> PathBuf {
     config.data_dir.join("ledger.sqlite")
 }
 
-/// Opens ledger and queues.
+/// Opens the ledger and the broker. A server must be reachable.
 pub(super) async fn open_backends(
     config: &ContextureConfig,
     clock: Arc<dyn WallClock>,
@@ -52,7 +55,7 @@ pub(super) async fn open_backends(
         Some(
             tokio::task::spawn_blocking(move || SqliteDatabase::open(&file))
                 .await
-                .map_err(super::internal_refusal)??,
+                .map_err(internal_refusal)??,
         )
     } else {
         None
@@ -64,6 +67,7 @@ pub(super) async fn open_backends(
             (Arc::new(embedded.with_cache_bytes_max(*cache_bytes_max)), Arc::new(states))
         }
         (None, Some(ledger)) => connect_postgres(ledger, *cache_bytes_max, clock.clone()).await?,
+        // There is a database exactly where no ledger is configured, so this arm is never taken.
         (None, None) => return Err(refuse_missing_feature("ledger", "a ledger")),
     };
     match (broker, database) {
@@ -120,6 +124,7 @@ async fn connect_rabbitmq(
     clock: Arc<dyn WallClock>,
 ) -> Result<OpenedBackends, Refusal> {
     let refuse = |fault| refuse_backend("broker", fault);
+    // AMQP has 16 bits for the prefetch count.
     let prefetch = u16::try_from(config.prefetch_messages_max).unwrap_or(u16::MAX);
     let rabbit = RabbitMqConfig {
         prefix: config.prefix.clone(),
@@ -144,12 +149,13 @@ async fn connect_rabbitmq(
     Err(refuse_missing_feature("broker", "RabbitMQ"))
 }
 
-/// What the collections of this ledger are named after on a shared vector server.
+/// The prefix of this ledger's collections on a vector server that several ledgers may share: the schema,
+/// which is unique per ledger on its database.
 pub(super) fn vectors_prefix(backends: &BackendsConfig) -> String {
     backends.ledger.as_ref().map_or_else(|| "contexture".to_owned(), |ledger| ledger.schema.clone())
 }
 
-/// The vectors of a generation: in `directory`, or on the server under the prefix.
+/// Opens the vectors of a generation: in `directory`, or on the server under the prefix.
 pub(super) async fn open_vectors(
     config: Option<&VectorsConfig>,
     prefix: &str,
@@ -157,15 +163,21 @@ pub(super) async fn open_vectors(
     directory: &Path,
     dims: usize,
 ) -> Result<Arc<dyn VectorStore>, Fault> {
+    // A configured server takes precedence. The directory then holds the lexical index only.
     if let Some(config) = config {
         return open_qdrant_vectors(config, prefix, record, dims).await;
     }
     let directory = directory.join("vectors");
+    // Opening reads files, so it must not run on a thread of the runtime.
     let open = move || QdrantEdgeVectors::open(&directory, dims);
-    Ok(Arc::new(tokio::task::spawn_blocking(open).await.map_err(Fault::transient)??))
+    Ok(Arc::new(
+        tokio::task::spawn_blocking(open)
+            .await
+            .map_err(|error| Fault::transient_error("opening the vectors", error))??,
+    ))
 }
 
-/// Removes a generation's vectors from the server, if there is one; they may be gone already.
+/// Deletes a generation's vectors from the server, if there is one. Does nothing where they are gone.
 pub(super) async fn remove_vectors(
     config: Option<&VectorsConfig>,
     prefix: &str,
@@ -211,6 +223,7 @@ async fn open_qdrant_vectors(
 ) -> Result<Arc<dyn VectorStore>, Fault> {
     let options = CollectionOptions {
         int8: config.quantization == crate::config::Quantization::Int8,
+        // Left to the server, whose operator knows how many nodes there are.
         shards: None,
         replicas: None,
     };
@@ -241,9 +254,16 @@ fn refuse_missing_feature(section: &str, engine: &str) -> Refusal {
 #[cfg(any(feature = "postgres", feature = "rabbitmq"))]
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn refuse_backend(section: &str, fault: Fault) -> Refusal {
+    // A permanent fault, such as a wrong password or schema, will not pass by itself. Others may.
     let kind = match &fault {
-        Fault::Permanent(_) => contexture_core::fault::RefusalKind::Invalid,
-        _ => contexture_core::fault::RefusalKind::Unavailable,
+        Fault::Permanent(_) => RefusalKind::Invalid,
+        _ => RefusalKind::Unavailable,
     };
     Refusal::new(kind, "engine_unusable", &format!("{section}.url"), format!("{section}: {fault}"))
+}
+
+/// The refusal of a blocking task that panicked or was cancelled.
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+pub(super) fn internal_refusal(error: tokio::task::JoinError) -> Refusal {
+    Refusal::new(RefusalKind::Internal, "internal", "", error.to_string())
 }

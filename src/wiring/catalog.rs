@@ -1,10 +1,14 @@
-//! Collections, opened when they are first used.
+//! Collections, opened at first use.
 //!
 //! A generation lives in `collections/TENANT/COLLECTION/GENERATION/{lexical,vectors}` under the
-//! data directory, its vectors on a Qdrant server if one is configured. Models are shared between
-//! collections with the same embedder. A generation whose stored epoch is not what this program would
-//! compute is served as it is and takes nothing in: it was built by another model or chunker, and mixing
-//! the two would be silent. Its vectors are searched only if the model is the same.
+//! data directory; its vectors live on a Qdrant server if one is configured. Collections with the same
+//! embedder share one model.
+//!
+//! A generation whose stored epoch differs from what this program computes was built by another model or
+//! chunker. It is served as it is and accepts no documents, because nothing would reveal a mix of the two.
+//! Its vectors are searched only if the model is the same.
+
+pub(super) mod epoch;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,37 +17,38 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 
+use super::backends;
 use super::embedding::EmbedderFactory;
-use super::{backends, completeness_check};
 use crate::config::{ContextureConfig, VectorsConfig};
 use contexture_adapters::tantivy::{TantivyIndex, TantivyReader};
-use contexture_core::domain::filter::MetadataFilter;
-use contexture_core::domain::ids::{ChunkId, CollectionKey, DocumentId, Epoch, GenerationNumber, Version};
+use contexture_core::domain::ids::{CollectionKey, Epoch, GenerationNumber};
 use contexture_core::domain::pipeline::{EmbedderDefinition, Pipeline};
 use contexture_core::fault::{Fault, Refusal};
-use contexture_core::ingest::chunk::CHUNKER_VERSION;
-use contexture_core::ports::catalog::{
-    CollectionCatalog, CollectionParts, EmbedderChunkSizes, OpenCollection,
-};
+use contexture_core::ports::catalog::{CollectionCatalog, CollectionParts, OpenCollection};
 use contexture_core::ports::embedder::Embedder;
 use contexture_core::ports::generations::GenerationState;
 use contexture_core::ports::ledger::{CollectionRecord, Ledger};
 use contexture_core::ports::lexical::{AnalyzerSettings, LexicalIndex};
-use contexture_core::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, VectorStore};
+use contexture_core::ports::vectors::VectorStore;
+use epoch::{EpochCompatibility, UnavailableVectors, check_epoch, current_epoch, outdated_reason};
 
-/// How this process has lexical indexes.
+/// Attempts to count points without a commit in between. After that it is left to an audit.
+const COUNTS_MAX: usize = 3;
+
+/// How this process opens lexical indexes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IndexAccessMode {
     /// Not at all.
     Absent,
     /// It writes them.
     Written,
-    /// It writes them, after what other processes wrote to the ledger's log.
+    /// It writes them, and follows the log of the ledger, which other processes write as well.
     Followed,
-    /// It reads what another process on this machine writes.
+    /// It reads indexes that another process on this machine writes.
     ReadOnly,
 }
 
+/// Opens collections with the stores and models of the configuration.
 pub(super) struct CollectionStoreCatalog {
     ledger: Arc<dyn Ledger>,
     root: PathBuf,
@@ -51,8 +56,9 @@ pub(super) struct CollectionStoreCatalog {
     prefix: String,
     mode: IndexAccessMode,
     open: RwLock<OpenGenerations>,
-    makers: Arc<EmbedderFactory>,
-    /// Held while a collection is opened, so that each is opened once.
+    embedders: Arc<EmbedderFactory>,
+    /// Loaded models. The lock is held while a generation is opened, so that each is opened once: an index
+    /// has one writer, and a model takes much memory.
     models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
 }
 
@@ -61,7 +67,7 @@ impl CollectionStoreCatalog {
         ledger: Arc<dyn Ledger>,
         config: &ContextureConfig,
         mode: IndexAccessMode,
-        makers: Arc<EmbedderFactory>,
+        embedders: Arc<EmbedderFactory>,
     ) -> Self {
         Self {
             ledger,
@@ -70,30 +76,34 @@ impl CollectionStoreCatalog {
             prefix: backends::vectors_prefix(&config.backends),
             mode,
             open: RwLock::default(),
-            makers,
+            embedders,
             models: Mutex::default(),
         }
     }
 
-    /// Creates a collection with this pipeline, unless it is there.
-    pub(super) async fn found(&self, key: &CollectionKey, pipeline: &Pipeline) -> Result<(), Refusal> {
+    /// Creates a collection with this pipeline, unless it exists.
+    pub(super) async fn create_collection(
+        &self,
+        key: &CollectionKey,
+        pipeline: &Pipeline,
+    ) -> Result<(), Refusal> {
         let epoch = self.epoch_of(pipeline).await?;
         self.ledger.ensure_collection(key, &pipeline.to_toml()?, epoch).await?;
         Ok(())
     }
 
-    /// The epoch that this program builds under a pipeline.
+    /// The epoch that this program builds under a pipeline. Loads the model.
     pub(super) async fn epoch_of(&self, pipeline: &Pipeline) -> Result<Epoch, Refusal> {
         let model = self.model(&pipeline.embedder).await?;
         current_epoch(pipeline, &*model)
     }
 
-    /// The model of a definition, loaded once.
+    /// The model of a definition. Loads it once.
     pub(super) async fn model(&self, definition: &EmbedderDefinition) -> Result<Arc<dyn Embedder>, Refusal> {
-        self.known(&mut *self.models.lock().await, definition).await
+        self.load_once(&mut *self.models.lock().await, definition).await
     }
 
-    async fn known(
+    async fn load_once(
         &self,
         models: &mut Vec<(EmbedderDefinition, Arc<dyn Embedder>)>,
         definition: &EmbedderDefinition,
@@ -101,12 +111,12 @@ impl CollectionStoreCatalog {
         if let Some((_, model)) = models.iter().find(|(known, _)| known == definition) {
             return Ok(model.clone());
         }
-        let model = self.makers.open(definition).await?;
+        let model = self.embedders.open(definition).await?;
         models.push((definition.clone(), model.clone()));
         Ok(model)
     }
 
-    /// Where this machine keeps a generation.
+    /// The directory of a generation on this machine.
     pub(super) fn directory(&self, home: &CollectionRecord) -> PathBuf {
         let of_tenant = self.root.join(home.key.tenant.as_str());
         of_tenant.join(home.key.collection.as_str()).join(home.generation.to_string())
@@ -117,18 +127,18 @@ impl CollectionStoreCatalog {
         record: CollectionRecord,
         pipeline: &Pipeline,
         embedder: Arc<dyn Embedder>,
-        built: EpochCompatibility,
+        compatibility: EpochCompatibility,
     ) -> Result<OpenCollection, Fault> {
-        let sizes = chunk_sizes(pipeline, &*embedder).map_err(permanent_fault)?;
+        let sizes = epoch::chunk_sizes(pipeline, &*embedder).map_err(permanent_fault)?;
         let analysis = AnalyzerSettings {
             language: pipeline.analyzer.language.name().to_owned(),
             stem: pipeline.analyzer.stem,
             stop_words: pipeline.analyzer.stop_words,
         };
         let directory = self.directory(&record);
-        let why = outdated_reason(built, &record);
+        let why = outdated_reason(compatibility, &record);
         let vectors: Arc<dyn VectorStore> =
-            if let (EpochCompatibility::ByAnotherModel, Some(why)) = (built, &why) {
+            if let (EpochCompatibility::ByAnotherModel, Some(why)) = (compatibility, &why) {
                 Arc::new(UnavailableVectors(why.clone()))
             } else {
                 let dims = embedder.info().dims;
@@ -139,13 +149,14 @@ impl CollectionStoreCatalog {
             open_lexical_index(mode, &directory.join("lexical"), &analysis)
         })
         .await
-        .map_err(Fault::transient)??;
+        .map_err(|error| Fault::transient_error("opening the index", error))??;
+        // One that follows the log is ready once it has caught up; others are up to date when they open.
         let parts = CollectionParts { record, sizes, embedder, vectors, lexical };
         Ok(OpenCollection::new(parts, mode != IndexAccessMode::Followed).outdated(why))
     }
 }
 
-/// What is open in this process.
+/// The generations that are open in this process, and the one of each collection that serves.
 #[derive(Default)]
 struct OpenGenerations {
     generations: HashMap<(CollectionKey, GenerationNumber), Arc<OpenCollection>>,
@@ -157,15 +168,16 @@ impl CollectionStoreCatalog {
         self.open.read().await.generations.get(&(home.key.clone(), home.generation)).cloned()
     }
 
-    /// Which generation serves here at first: the active one, unless its index here does not hold
-    /// yet what it held when it was activated. Then the one that served before, as long as it is
-    /// kept: it holds all that was visible.
+    /// The generation that serves here at first: the active one, unless its local index has not reached
+    /// the position of its activation yet. Then the previous one serves, if it is still kept, because it
+    /// holds everything that was visible.
     async fn first_to_serve(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         let records = self.ledger.generations(Some(key)).await?;
         let Some(active) = records.iter().find(|record| record.state == GenerationState::Active) else {
             return Ok(None);
         };
         let open = self.open_generation(&active.home).await?;
+        // A follower waits for its index to catch up, so it does not need the previous one.
         let is_behind = matches!(self.mode, IndexAccessMode::Written | IndexAccessMode::ReadOnly)
             && open.lexical().is_ok_and(|lexical| lexical.snapshot().position() < active.activated_at);
         let kept = records.iter().filter(|record| record.state == GenerationState::Kept);
@@ -183,10 +195,11 @@ impl CollectionCatalog for CollectionStoreCatalog {
             return Ok(Some(open.clone()));
         }
         let Some(open) = self.first_to_serve(key).await? else { return Ok(None) };
-        if self.mode == IndexAccessMode::Written && open.takes_in().is_ok() {
-            completeness_check::check_completeness(&*self.ledger, &open).await?;
+        if self.mode == IndexAccessMode::Written && open.check_accepts_documents().is_ok() {
+            check_completeness(&*self.ledger, &open).await?;
         }
-        // Whoever looked at the same time found the same, or later.
+        // Somebody else may have inserted meanwhile. Theirs is the same generation or a later one, so it
+        // stays.
         Ok(Some(self.open.write().await.serving.entry(key.clone()).or_insert(open).clone()))
     }
 
@@ -195,16 +208,17 @@ impl CollectionCatalog for CollectionStoreCatalog {
             return Ok(open);
         }
         let mut models = self.models.lock().await;
+        // Checked again: whoever held the lock before may have opened it.
         if let Some(open) = self.known_generation(home).await {
             return Ok(open);
         }
         let pipeline = Pipeline::from_toml(&home.pipeline).map_err(permanent_fault)?;
-        let embedder = self.known(&mut models, &pipeline.embedder).await.map_err(embedder_fault)?;
-        let built = check_epoch(&pipeline, &*embedder, home).map_err(permanent_fault)?;
-        let open = self.open_stores(home.clone(), &pipeline, embedder, built).await?;
+        let embedder = self.load_once(&mut models, &pipeline.embedder).await.map_err(embedder_fault)?;
+        let compatibility = check_epoch(&pipeline, &*embedder, home).map_err(permanent_fault)?;
+        let open = self.open_stores(home.clone(), &pipeline, embedder, compatibility).await?;
         let open = Arc::new(open);
-        let place = (home.key.clone(), home.generation);
-        self.open.write().await.generations.insert(place, open.clone());
+        let key = (home.key.clone(), home.generation);
+        self.open.write().await.generations.insert(key, open.clone());
         Ok(open)
     }
 
@@ -223,7 +237,7 @@ impl CollectionCatalog for CollectionStoreCatalog {
                 opened.serving.get(&home.key).is_some_and(|open| open.record.generation == home.generation);
             match (serves, self.mode) {
                 (false, _) => {}
-                // Nothing here would ever tell it that another serves.
+                // Without an index nothing follows the log, so nothing here switches to the active one.
                 (true, IndexAccessMode::Absent) => drop(opened.serving.remove(&home.key)),
                 (true, _) if shared => {
                     return Err(Fault::transient("it serves here until the active one can"));
@@ -238,16 +252,23 @@ impl CollectionCatalog for CollectionStoreCatalog {
         let directory = self.directory(home);
         let is_writer = matches!(self.mode, IndexAccessMode::Written | IndexAccessMode::Followed);
         let remove = move || {
-            // Closing waits for threads.
+            // Closing joins threads, so it happens on this blocking thread. The files must be closed before
+            // they are deleted.
             drop(closed);
             match std::fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::transient(format!(
-                    "the directory of a dropped generation cannot be removed: {error}"
-                ))),
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Fault::transient_error("removing the directory of a dropped generation", error))
+                }
                 _ => Ok(()),
             }
         };
-        if is_writer { tokio::task::spawn_blocking(remove).await.map_err(Fault::transient)? } else { Ok(()) }
+        if is_writer {
+            tokio::task::spawn_blocking(remove)
+                .await
+                .map_err(|error| Fault::transient_error("removing a generation", error))?
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -265,123 +286,47 @@ fn open_lexical_index(
     })
 }
 
-/// Who built a generation, as far as its epoch tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EpochCompatibility {
-    /// A program like this one.
-    Alike,
-    /// One with the same model and an older chunker.
-    ByAnotherChunker,
-    /// One with another model, or schema: this program's vectors mean nothing beside its.
-    ByAnotherModel,
+/// Checks whether stores that were just opened hold what the ledger has. Logs and marks the collection
+/// when they do not.
+///
+/// It only counts. That finds an index that is gone or was restored from an old copy, and delays nothing;
+/// an audit finds the rest. Whole stores have at least one head for every document that the log had a
+/// moment ago, because the ledger learns of a commit last. While nothing is committed they also have a
+/// point for every chunk, because vectors are staged before the commit and removed after it.
+async fn check_completeness(ledger: &dyn Ledger, open: &OpenCollection) -> Result<(), Fault> {
+    let documents = ledger.log_extent(&open.record.key).await?.documents;
+    let held = open.lexical()?.snapshot().counts()?;
+    let (heads, missing) = (held.documents + held.tombstones, points_missing(open).await?);
+    if heads < documents || missing > 0 {
+        tracing::error!(
+            tenant = %open.record.key.tenant, collection = %open.record.key.collection,
+            documents, heads, chunks = held.chunks, points_missing = missing,
+            "the index or the vectors lack what the ledger has; run 'contexture repair'"
+        );
+        open.set_incomplete(true);
+    }
+    Ok(())
 }
 
-fn check_epoch(
-    pipeline: &Pipeline,
-    embedder: &dyn Embedder,
-    home: &CollectionRecord,
-) -> Result<EpochCompatibility, Refusal> {
-    if current_epoch(pipeline, embedder)? == home.epoch {
-        return Ok(EpochCompatibility::Alike);
-    }
-    for version in (0..CHUNKER_VERSION).rev() {
-        if epoch_with_chunker(pipeline, embedder, version)? == home.epoch {
-            return Ok(EpochCompatibility::ByAnotherChunker);
+/// By how many the chunks of a snapshot exceed the points, at a moment without a commit.
+async fn points_missing(open: &OpenCollection) -> Result<u64, Fault> {
+    for _ in 0..COUNTS_MAX {
+        let before = open.lexical()?.snapshot();
+        let points = open.vectors.count().await?;
+        // The same snapshot before and after the count: no commit changed chunks or points meanwhile.
+        if open.lexical()?.snapshot().id() == before.id() {
+            return Ok(before.counts()?.chunks.saturating_sub(points));
         }
     }
-    Ok(EpochCompatibility::ByAnotherModel)
+    Ok(0)
 }
 
-/// What is wrong with a generation that this program would build otherwise, and how to mend it.
-fn outdated_reason(built: EpochCompatibility, home: &CollectionRecord) -> Option<String> {
-    let by = match built {
-        EpochCompatibility::Alike => return None,
-        EpochCompatibility::ByAnotherChunker => "an older chunker",
-        EpochCompatibility::ByAnotherModel => "another model or schema",
-    };
-    let name = &home.key.collection;
-    let why = format!(
-        "generation {} of '{name}' was built by {by} than this program's: it is served as it is and takes \
-         nothing in until 'contexture reindex start --collection {name}' has built it anew",
-        home.generation
-    );
-    tracing::warn!(tenant = %home.key.tenant, collection = %name, why, "a generation is outdated");
-    Some(why)
-}
-
-fn current_epoch(pipeline: &Pipeline, embedder: &dyn Embedder) -> Result<Epoch, Refusal> {
-    epoch_with_chunker(pipeline, embedder, CHUNKER_VERSION)
-}
-
-fn epoch_with_chunker(pipeline: &Pipeline, embedder: &dyn Embedder, version: u32) -> Result<Epoch, Refusal> {
-    let info = embedder.info();
-    pipeline.epoch(&info.model, info.dims, info.tokens_max, version)
-}
-
-/// In place of vectors that no model here can be asked for: queries go without, and say so.
-struct UnavailableVectors(String);
-
-impl UnavailableVectors {
-    fn fault<T>(&self) -> Result<T, Fault> {
-        Err(Fault::Unauthorized(self.0.clone()))
-    }
-}
-
-#[async_trait]
-impl VectorStore for UnavailableVectors {
-    async fn upsert(&self, _: Vec<VectorPoint>) -> Result<(), Fault> {
-        self.fault()
-    }
-
-    async fn delete(&self, _: Vec<ChunkId>) -> Result<(), Fault> {
-        self.fault()
-    }
-
-    async fn search(
-        &self,
-        _: Vec<f32>,
-        _: Option<&MetadataFilter>,
-        _: &[String],
-        _: usize,
-    ) -> Result<Vec<DenseHit>, Fault> {
-        self.fault()
-    }
-
-    async fn ids_of(&self, _: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
-        self.fault()
-    }
-
-    async fn count(&self) -> Result<u64, Fault> {
-        self.fault()
-    }
-
-    async fn page(&self, _: Option<ChunkId>, _: usize) -> Result<Vec<StoredVectorPoint>, Fault> {
-        self.fault()
-    }
-
-    async fn stored(&self, _: &[ChunkId]) -> Result<Vec<StoredVectorPoint>, Fault> {
-        self.fault()
-    }
-}
-
-pub(super) fn chunk_sizes(
-    pipeline: &Pipeline,
-    embedder: &dyn Embedder,
-) -> Result<EmbedderChunkSizes, Refusal> {
-    let info = embedder.info();
-    let tokens = pipeline.chunk_tokens(info.tokens_max)?;
-    Ok(EmbedderChunkSizes {
-        tokens_max: tokens.max,
-        tokens_target: tokens.target,
-        tokens_reserved: info.tokens_reserved,
-    })
-}
-
-/// What this process's configuration lacks is no fault of a document: another may have it.
+/// Maps a model that cannot be opened to a fault. What the configuration of this process lacks is not the
+/// fault of a document, and another process may have it, so that must not be permanent.
 fn embedder_fault(refusal: Refusal) -> Fault {
     match refusal.code {
         "unknown_provider" | "provider_unusable" | "unknown_tokenizer" => {
-            Fault::Unauthorized(refusal.message)
+            Fault::unauthorized(refusal.message)
         }
         _ => permanent_fault(refusal),
     }

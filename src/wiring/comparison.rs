@@ -1,4 +1,4 @@
-//! Two generations of a collection, opened to be asked side by side, and what to ask them.
+//! Opens two generations of a collection side by side, and compares their answers to the same questions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::catalog::CollectionStoreCatalog;
-use super::{ProcessRole, ServiceStack};
-use crate::config::ContextureConfig;
+use super::service_stack::ServiceStack;
 use contexture_core::context::{ContextEngine, TokenizerRegistry};
 use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::{Fault, Refusal, RefusalKind};
 use contexture_core::ingest::StageResources;
-use contexture_core::jobs::question_sampler::{self, QuestionSampler};
+use contexture_core::jobs::question_sampler;
 use contexture_core::jobs::reindex::{ACTIVATION_LAG_MAX, LiveGenerationStatus, ReindexControl};
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture_core::ports::generations::GenerationState;
@@ -22,9 +21,9 @@ use contexture_lab::compare::{
     self, ComparedGeneration, ComparisonPlan, ComparisonQuestion, ComparisonRequest, GenerationComparison,
 };
 
-/// How long an index may take to hold what was prepared for its generation.
+/// How long an index may take to catch up with what was prepared for its generation.
 const INDEX_CATCH_UP_MAX: Duration = Duration::from_mins(1);
-/// Time between two looks at how far an index is.
+/// Interval at which the position of an index is polled.
 const INDEX_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Compares generations of collections.
@@ -38,7 +37,7 @@ pub struct GenerationComparer {
 }
 
 impl ServiceStack {
-    /// What compares generations.
+    /// A comparer over the collections of this process.
     pub fn comparing(&self) -> GenerationComparer {
         GenerationComparer {
             catalog: self.catalog.clone(),
@@ -51,49 +50,49 @@ impl ServiceStack {
 }
 
 impl GenerationComparer {
-    /// Compares two generations of the principal's collection, as far as it may read it, and holds
-    /// the requirements against what comes out. `asked` hears how many questions of how many are through.
+    /// Compares two generations of a collection, as far as the principal may read it, and checks the
+    /// requirements. Calls `progress` with the number of questions done and the number of all.
     pub async fn run(
         &self,
         principal: &Principal,
         collection: &CollectionId,
-        asking: ComparisonRequest,
-        mut asked: impl FnMut(usize, usize) + Send,
+        request: ComparisonRequest,
+        mut progress: impl FnMut(usize, usize) + Send,
     ) -> Result<GenerationComparison, Refusal> {
-        asking.check_judged()?;
+        request.check_judged()?;
         let key = CollectionKey { tenant: principal.tenant().clone(), collection: collection.clone() };
-        let tokenizer = self.tokenizers.get(&asking.tokenizer)?;
+        let tokenizer = self.tokenizers.get(&request.tokenizer)?;
         let plan = ComparisonPlan::new(
             principal.clone(),
             collection.clone(),
-            asking.depth,
-            asking.budget,
+            request.depth,
+            request.budget,
             tokenizer,
         )?;
-        let questions = match asking.questions {
+        let questions = match request.questions {
             Some(questions) => questions,
             None => ComparisonQuestion::from_sample(
                 collection.as_str(),
                 question_sampler::sampled_questions(&*self.stages.states, &key).await?,
             )?,
         };
-        let [a, b] = self.sides(&key, asking.generations).await?;
+        let [a, b] = self.open_both(&key, request.generations).await?;
         let total = questions.len();
         let compared =
-            compare::compare_generations(&a, &b, &questions, &plan, |done| asked(done, total)).await?;
-        Ok(compared.held_against(&asking.requirements))
+            compare::compare_generations(&a, &b, &questions, &plan, |done| progress(done, total)).await?;
+        Ok(compared.held_against(&request.requirements))
     }
 
-    /// Opens two live generations, by number: the active one and the one that is being built, unless
-    /// named. Waits until the index here of one that does not serve holds what was prepared for it.
-    async fn sides(
+    /// Opens two live generations: those that are named, or the active one and the one being built. Waits
+    /// until the local index of one that does not serve holds what was prepared for it.
+    async fn open_both(
         &self,
         collection: &CollectionKey,
         named: Option<[GenerationNumber; 2]>,
     ) -> Result<[ComparedGeneration; 2], Refusal> {
-        let standings = self.reindexing.standings(collection).await?;
+        let live = self.reindexing.live_generations(collection).await?;
         let in_state = |state| {
-            let found = standings.iter().find(|one| one.record.state == state);
+            let found = live.iter().find(|one| one.record.state == state);
             found.map(|one| one.record.home.generation)
         };
         let [first, second] = match (named, in_state(GenerationState::Active)) {
@@ -108,35 +107,38 @@ impl GenerationComparer {
             let message = format!("generation {first} is compared with itself; name two");
             return Err(Refusal::invalid("invalid_generations", "generations", message));
         }
-        // What is followed here is what is open.
+        // The log follower fills only collections that are open in this process.
         self.catalog.open(collection).await?;
+        // One deadline for both, because the caller waits for both.
         let deadline = Instant::now() + INDEX_CATCH_UP_MAX;
         Ok([
-            self.side(find_live_generation(&standings, collection, first)?, deadline).await?,
-            self.side(find_live_generation(&standings, collection, second)?, deadline).await?,
+            self.open_one(find_live_generation(&live, collection, first)?, deadline).await?,
+            self.open_one(find_live_generation(&live, collection, second)?, deadline).await?,
         ])
     }
 
-    async fn side(
+    async fn open_one(
         &self,
-        standing: &LiveGenerationStatus,
+        status: &LiveGenerationStatus,
         deadline: Instant,
     ) -> Result<ComparedGeneration, Refusal> {
-        let record = &standing.record;
+        let record = &status.record;
         let generation = record.home.generation;
-        let open = self.opened_until(&record.home, deadline).await?;
+        let open = self.open_before(&record.home, deadline).await?;
+        // The stages fill the active one, so the cursor of its builder says nothing about its index.
         if record.state == GenerationState::Active {
             return Ok(ComparedGeneration { generation, engine: self.engine.on(open) });
         }
-        if standing.log.after > ACTIVATION_LAG_MAX {
+        if status.log.after > ACTIVATION_LAG_MAX {
             let message = format!(
                 "generation {generation} lacks {} documents still; compare it when it has caught up",
-                standing.log.after
+                status.log.after
             );
             return Err(Refusal::new(RefusalKind::Precondition, "not_caught_up", "", message));
         }
-        // Where another process writes the index, its commits alone tell how far it is.
-        while open.followed().max(open.lexical()?.snapshot().position()) < record.cursor {
+        // A writer knows its position before it is committed. A reader knows it only from the commits of the
+        // process that writes.
+        while open.log_position().max(open.lexical()?.snapshot().position()) < record.cursor {
             if Instant::now() >= deadline {
                 let message =
                     format!("the index of generation {generation} is filled here still; try again later");
@@ -147,8 +149,9 @@ impl GenerationComparer {
         Ok(ComparedGeneration { generation, engine: self.engine.on(open) })
     }
 
-    /// Opens a generation; where another process writes the index, it may have to begin it first.
-    async fn opened_until(
+    /// Opens a generation, with retries: where another process writes the index, it may not have created it
+    /// yet.
+    async fn open_before(
         &self,
         home: &CollectionRecord,
         deadline: Instant,
@@ -164,30 +167,12 @@ impl GenerationComparer {
     }
 }
 
-/// What keeps questions where the API is served, if they are wanted; otherwise those that were kept
-/// are forgotten.
-pub(super) async fn create_question_sampler(
-    config: &ContextureConfig,
-    roles: &ProcessRole,
-    stages: &StageResources,
-) -> Result<Option<Arc<QuestionSampler>>, Refusal> {
-    let count = config.retrieval.sample_questions;
-    if !matches!(roles, ProcessRole::Serve { .. }) {
-        return Ok(None);
-    }
-    if count == 0 {
-        question_sampler::forget_sampled_questions(&*stages.states).await?;
-        return Ok(None);
-    }
-    Ok(Some(Arc::new(QuestionSampler::new(stages.states.clone(), count))))
-}
-
 fn find_live_generation<'a>(
-    standings: &'a [LiveGenerationStatus],
+    live: &'a [LiveGenerationStatus],
     collection: &CollectionKey,
     generation: GenerationNumber,
 ) -> Result<&'a LiveGenerationStatus, Refusal> {
-    let found = standings.iter().find(|one| one.record.home.generation == generation);
+    let found = live.iter().find(|one| one.record.home.generation == generation);
     found.ok_or_else(|| {
         let message = format!("'{}' has no live generation {generation}", collection.collection);
         Refusal::new(RefusalKind::NotFound, "unknown_generation", "generations", message)

@@ -1,4 +1,4 @@
-//! What the configuration says of credentials, in the words of their adapter.
+//! Maps the configuration of credentials to that of their adapter.
 
 use crate::config::{
     self, CredentialSource, OAuthClientAuth, OAuthClientConfig, OAuthGrantType, OAuthRequestEncoding,
@@ -10,7 +10,7 @@ use contexture_adapters::credentials::{
 };
 use contexture_core::fault::Fault;
 
-/// The credential of a provider; none where it asks for nothing.
+/// The credential of a provider. None where the provider needs none.
 pub(super) fn credential_config(source: &CredentialSource) -> Result<Option<CredentialConfig>, Fault> {
     Ok(Some(match source {
         CredentialSource::None => return Ok(None),
@@ -30,6 +30,7 @@ pub(super) fn credential_config(source: &CredentialSource) -> Result<Option<Cred
                 (OAuthGrantType::RefreshToken, Some(token)) => {
                     CredentialConfig::RefreshToken(client, to_secret(token))
                 }
+                // The configuration refuses the grant without its token, so this is the other grant.
                 _ => CredentialConfig::ClientCredentials(client),
             }
         }
@@ -47,6 +48,7 @@ pub(super) fn credential_config(source: &CredentialSource) -> Result<Option<Cred
 }
 
 fn oauth_client(oauth: &OAuthClientConfig) -> OAuthClient {
+    // Authorization servers may reject an empty parameter, so an empty setting is not sent.
     let given = |text: &String| (!text.is_empty()).then(|| text.clone());
     OAuthClient {
         scope: given(&oauth.scope),

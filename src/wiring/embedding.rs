@@ -1,12 +1,13 @@
-//! Models: in this process, or at a provider of the configuration.
+//! Embedding models: in this process, or at a provider of the configuration.
 //!
-//! Whoever embeds with the same provider shares its limiter and its credential.
+//! All models of a provider share one limiter and one credential, because the provider limits the account.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::credentials as sources;
+use super::backends::internal_refusal;
+use super::credentials::credential_config;
 use crate::config::{ContextureConfig, CredentialSource, ProviderConfig, ProviderKind};
 use contexture_adapters::credentials::{self, Credential};
 use contexture_adapters::embedder;
@@ -26,12 +27,12 @@ use contexture_core::ports::shared_states::SharedStateStore;
 use contexture_core::resilience::limiter::{self, ProviderLimiter};
 use contexture_core::resilience::quota_protocol::{ProviderLimits, QuotaStatus};
 
-/// Special tokens that a model is expected to add when its pipeline does not say.
+/// Special tokens that a model adds, when its pipeline does not say. Usual are a start and an end token.
 const TOKENS_RESERVED_DEFAULT: usize = 2;
-/// Tokens of one call to a provider that has no limit of its own.
+/// Tokens of one call to a provider that documents no limit.
 const CALL_TOKENS_MAX: usize = 100_000;
 
-/// The models that this process can open.
+/// Opens embedding models.
 pub(super) struct EmbedderFactory {
     providers: Vec<ProviderConfig>,
     tokenizers: TokenizerRegistry,
@@ -41,7 +42,7 @@ pub(super) struct EmbedderFactory {
     open: Mutex<HashMap<String, SharedProvider>>,
 }
 
-/// What all models of a provider share.
+/// What all models of a provider share. Cheap to clone.
 #[derive(Clone)]
 struct SharedProvider {
     limiter: Arc<ProviderLimiter>,
@@ -55,6 +56,8 @@ impl EmbedderFactory {
         states: Arc<dyn SharedStateStore>,
         clock: Arc<dyn WallClock>,
     ) -> Self {
+        // Names this process among those that hold calls of a shared limiter. A restart makes a new name,
+        // and the calls of the old one expire.
         let holder = uuid::Uuid::from_u64_pair(clock.now_ms(), process_number()).to_string();
         Self {
             providers: config.providers.clone(),
@@ -66,7 +69,7 @@ impl EmbedderFactory {
         }
     }
 
-    /// Opens the model of a definition; connects to nothing yet.
+    /// Opens the model of a definition. Connects to nothing yet; a local model is read from its files.
     pub(super) async fn open(
         self: &Arc<Self>,
         definition: &EmbedderDefinition,
@@ -76,7 +79,7 @@ impl EmbedderFactory {
             EmbedderDefinition::Provider(model) => models.at_provider(model),
             _ => embedder::open_embedder(&wanted),
         };
-        tokio::task::spawn_blocking(open).await.map_err(super::internal_refusal)?
+        tokio::task::spawn_blocking(open).await.map_err(internal_refusal)?
     }
 
     fn at_provider(&self, model: &ProviderModel) -> Result<Arc<dyn Embedder>, Refusal> {
@@ -93,8 +96,10 @@ impl EmbedderFactory {
         let base = base.ok_or_else(|| refuse("its provider needs a base_url".to_owned()))?;
         let endpoint = HttpEndpointConfig {
             url: shape.url(base, &model.model, provider.api_version.as_deref()),
+            // The credential is added per call instead: it may expire and be renewed.
             api_key: None,
             call_max: provider.call_max,
+            // The largest honest answer: every dimension of every text, and some overhead.
             answer_bytes_max: info.batch_texts_max * info.dims * NUMBER_BYTES_MAX + ANSWER_OVERHEAD_BYTES,
         };
         let service = RemoteService { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
@@ -122,6 +127,7 @@ impl EmbedderFactory {
             headers: provider_headers(provider)
                 .map_err(|name| refuse(format!("the header '{name}' cannot be sent")))?,
             authorization: credential.map(|credential| {
+                // A static key goes into the header that the provider defines for keys. Tokens have another.
                 let (header, prefix) = match provider.credential {
                     CredentialSource::Key(_) | CredentialSource::File(_) => shape.key_header(),
                     _ => ProviderApi::token_header(),
@@ -141,6 +147,7 @@ impl EmbedderFactory {
     ) -> Result<EmbedderInfo, Refusal> {
         let prefix = model.passage_prefix.as_deref().unwrap_or_default();
         let tokenizer = self.tokenizers.get(&model.tokenizer)?;
+        // The passage prefix is part of every embedded text, so its tokens are not free for the chunk.
         let reserved = model.tokens_reserved.unwrap_or(TOKENS_RESERVED_DEFAULT) + tokenizer.count(prefix);
         let texts_max = provider.texts_max.unwrap_or(usize::MAX).min(shape.texts_max());
         let tokens_max = shape.tokens_max_per_call().unwrap_or(CALL_TOKENS_MAX);
@@ -149,6 +156,7 @@ impl EmbedderFactory {
             dims: model.dims,
             tokens_max: model.tokens_max,
             tokens_reserved: reserved,
+            // At least one text, or nothing could ever be embedded.
             batch_texts_max: texts_max.max(1),
             batch_tokens_max: provider.tokens_max.unwrap_or(usize::MAX).min(tokens_max),
             calls_max: provider.calls_max as usize,
@@ -170,8 +178,8 @@ impl EmbedderFactory {
         })
     }
 
-    /// How the providers of the configuration stand that were ever called.
-    pub(super) async fn standings(&self) -> Result<Vec<(String, QuotaStatus)>, Fault> {
+    /// The quota state of each configured provider that was ever called.
+    pub(super) async fn quota_statuses(&self) -> Result<Vec<(String, QuotaStatus)>, Fault> {
         let credentials: Vec<(&str, ProviderLimits)> = self
             .providers
             .iter()
@@ -180,16 +188,17 @@ impl EmbedderFactory {
         limiter::read_quota_statuses(&*self.states, &credentials).await
     }
 
-    /// What calls of a model wait for, as all processes share it.
+    /// What calls of a model wait for, in all processes. None for a local model.
     pub(super) async fn waiting(&self, definition: &EmbedderDefinition) -> Option<EmbedderWaitStatus> {
         let EmbedderDefinition::Provider(model) = definition else { return None };
-        let standings = self.standings().await.ok()?;
-        let (_, standing) = standings.into_iter().find(|(name, _)| *name == model.provider)?;
+        let statuses = self.quota_statuses().await.ok()?;
+        let (_, status) = statuses.into_iter().find(|(name, _)| *name == model.provider)?;
         let label = format!("{}/{}", model.provider, model.model);
-        standing.waiting_for(label)
+        status.waiting_for(label)
     }
 
     fn shared(&self, provider: &ProviderConfig) -> Result<SharedProvider, Fault> {
+        // Held while both are created: two limiters of one credential would not see each other's calls.
         let mut opened = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = opened.get(&provider.name) {
             return Ok(open.clone());
@@ -202,7 +211,7 @@ impl EmbedderFactory {
             provider_limits(provider),
             provider.call_max,
         );
-        let credential = match sources::credential_config(&provider.credential)? {
+        let credential = match credential_config(&provider.credential)? {
             Some(config) => Some(credentials::open_credential(
                 &provider.name,
                 config,
@@ -217,7 +226,8 @@ impl EmbedderFactory {
     }
 }
 
-/// A number that tells processes of this machine apart, and machines by chance.
+/// A number that differs between the processes of a machine, and most likely between machines. `RandomState`
+/// is seeded by the operating system; this needs no other source of randomness.
 fn process_number() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = std::hash::RandomState::new().build_hasher();
@@ -225,7 +235,8 @@ fn process_number() -> u64 {
     hasher.finish()
 }
 
-/// Names what makes vectors differ; part of the epoch and of the cache's keys.
+/// Names everything that changes the vectors of a model. Part of the epoch and of the keys of the vector
+/// cache, so its text must stay stable.
 fn vector_space_name(model: &ProviderModel) -> String {
     let mut name = format!("{}/{}", model.provider, model.model);
     for (word, text) in [
@@ -260,11 +271,12 @@ fn provider_shape(kind: ProviderKind) -> ProviderApi {
     }
 }
 
-/// The headers of every call; the name of one that cannot be sent.
+/// The headers of every call, or the name of one that cannot be sent.
 fn provider_headers(provider: &ProviderConfig) -> Result<HeaderMap, String> {
     let header = |(name, value): (&String, &String)| {
         let parsed = (HeaderName::try_from(name), HeaderValue::try_from(value));
         let (Ok(header), Ok(mut value)) = parsed else { return Err(name.clone()) };
+        // Headers may carry keys. A sensitive value is not shown by Debug.
         value.set_sensitive(true);
         Ok((header, value))
     };

@@ -1,7 +1,7 @@
-//! What all processes share, gathered for the page of metrics.
+//! Measurements that all processes share, gathered for the page of metrics.
 //!
-//! Counting the versions of a large collection walks it, so the ledger is asked again only after
-//! twenty times as long as it took ([`IDLE_FACTOR`]), and not more often than every [`CACHE_TTL_MIN`].
+//! Counting the versions of a large collection scans it. So the result is cached for [`IDLE_FACTOR`] times
+//! as long as the count took, and for at least [`CACHE_TTL_MIN`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,22 +20,22 @@ use contexture_core::jobs::audit::schedule::{self, LastAuditResult};
 use contexture_core::jobs::audit::{AuditFindingKind, AuditReport};
 use contexture_core::resilience::quota_protocol::{QuotaStatus, WaitReason};
 
-/// How long what was gathered is good enough, at least.
+/// Shortest time that gathered measurements are served.
 const CACHE_TTL_MIN: Duration = Duration::from_secs(2);
-/// The same in times of what gathering it took.
+/// The same as a multiple of how long gathering took: at most 1/20 of the time goes into it.
 const IDLE_FACTOR: u32 = 20;
-/// How long the page waits for the ledger.
+/// How long a page waits for the ledger. Then it comes without the shared measurements.
 const GATHER_MAX: Duration = Duration::from_secs(5);
 
-/// The page's source.
+/// Renders the page of metrics.
 pub(super) struct MetricsPageSource {
     metrics: Arc<ProcessMetrics>,
     stages: Arc<StageResources>,
-    models: Arc<EmbedderFactory>,
+    embedders: Arc<EmbedderFactory>,
     known: Mutex<Option<GatheredMetrics>>,
 }
 
-/// What was gathered last.
+/// The measurements gathered last.
 #[derive(Clone)]
 struct GatheredMetrics {
     shared: SharedMeasurements,
@@ -45,6 +45,8 @@ struct GatheredMetrics {
 #[async_trait]
 impl MetricsPageApi for MetricsPageSource {
     async fn page(&self) -> String {
+        // Two pages at once may both gather. That costs a count and does no harm, and no lock is held
+        // across an await.
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known.filter(|known| Instant::now() < known.stale_at) {
             return self.metrics.page(Some(&known.shared));
@@ -57,6 +59,7 @@ impl MetricsPageApi for MetricsPageSource {
         let shared = gathered
             .inspect_err(|fault| tracing::warn!(%fault, "the ledger cannot be asked for the metrics"))
             .ok();
+        // A failure is not cached: the next page asks again.
         if let Some(shared) = shared.clone() {
             let stale_at = Instant::now() + CACHE_TTL_MIN.max(began.elapsed() * IDLE_FACTOR);
             *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -70,11 +73,12 @@ impl MetricsPageSource {
     pub(super) fn new(
         metrics: Arc<ProcessMetrics>,
         stages: Arc<StageResources>,
-        models: Arc<EmbedderFactory>,
+        embedders: Arc<EmbedderFactory>,
     ) -> Self {
-        Self { metrics, stages, models, known: Mutex::default() }
+        Self { metrics, stages, embedders, known: Mutex::default() }
     }
 
+    /// Reads everything anew from the ledger and the shared states.
     async fn gather(&self) -> Result<SharedMeasurements, Fault> {
         let mut shared = SharedMeasurements::default();
         let (mut in_flight, mut visible, mut superseded, mut dead) = (0, 0, 0, 0);
@@ -90,7 +94,7 @@ impl MetricsPageSource {
             vec![("in_flight", in_flight), ("visible", visible), ("superseded", superseded), ("dead", dead)];
         let states = &*self.stages.states;
         shared.audit = audit_metrics(&schedule::all_audit_results(states).await?, states.now_ms().await?);
-        shared.providers = self.models.standings().await?.into_iter().map(provider_metrics).collect();
+        shared.providers = self.embedders.quota_statuses().await?.into_iter().map(provider_metrics).collect();
         Ok(shared)
     }
 }
@@ -100,8 +104,9 @@ fn audit_metrics(audits: &[LastAuditResult], now_ms: u64) -> AuditMeasurements {
     for last in audits {
         report.add(&last.report);
     }
+    // The age of the oldest result, because an alert is about the collection that was audited longest ago.
     let oldest_ms = audits.iter().map(|last| last.at_ms).min();
-    let wrong = |kind: AuditFindingKind| (kind.name(), report.of(kind));
+    let wrong = |kind: AuditFindingKind| (kind.name(), report.count_of(kind));
     AuditMeasurements {
         documents: report.documents,
         wrong: [
@@ -117,16 +122,16 @@ fn audit_metrics(audits: &[LastAuditResult], now_ms: u64) -> AuditMeasurements {
     }
 }
 
-fn provider_metrics((name, standing): (String, QuotaStatus)) -> ProviderMeasurements {
+fn provider_metrics((name, status): (String, QuotaStatus)) -> ProviderMeasurements {
     ProviderMeasurements {
         name,
-        calls: standing.calls,
-        throttled: standing.throttled,
-        failed: standing.failed,
-        waiting: u64::from(standing.waiting),
-        open: standing.open as u64,
-        window: standing.window as u64,
-        wait: Duration::from_millis(standing.wait_ms),
-        held: WaitReason::ALL.iter().map(|why| (why.name(), standing.why == Some(*why))).collect(),
+        calls: status.calls,
+        throttled: status.throttled,
+        failed: status.failed,
+        waiting: u64::from(status.waiting),
+        open: status.open as u64,
+        window: status.window as u64,
+        wait: Duration::from_millis(status.wait_ms),
+        held: WaitReason::ALL.iter().map(|why| (why.name(), status.why == Some(*why))).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! Re-indexing, and what it would cost.
+//! Re-indexing a collection, and estimates of what that or an import costs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{ServiceStack, catalog, require_same_pipeline};
+use super::backends::internal_refusal;
+use super::catalog::epoch;
+use super::service_stack::{ServiceStack, require_same_pipeline};
 use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
 use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
 use contexture_core::fault::{Refusal, RefusalKind};
@@ -17,13 +19,13 @@ use contexture_core::ports::embedder::{Embedder, EmbedderWaitStatus};
 use contexture_core::ports::generations::{GenerationBuildPace, GenerationRecord};
 use contexture_core::ports::ledger::CollectionRecord;
 
-/// Documents that are looked at together for an estimate.
+/// Documents of one page of an estimate.
 const PAGE_DOCUMENTS: usize = 64;
-/// Time between two looks at which generation serves.
+/// Interval at which a caller polls for the serving generation.
 const SERVING_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl ServiceStack {
-    /// Adds up what documents of a collection would cost; the collection need not exist.
+    /// An estimator of what documents of a collection would cost. The collection need not exist.
     pub async fn estimator(
         &self,
         collection: &CollectionId,
@@ -48,7 +50,7 @@ impl ServiceStack {
         pipeline: &Pipeline,
     ) -> Result<(IngestEstimator, Arc<dyn Embedder>), Refusal> {
         let embedder = self.catalog.model(&pipeline.embedder).await?;
-        let sizes = catalog::chunk_sizes(pipeline, &*embedder)?;
+        let sizes = epoch::chunk_sizes(pipeline, &*embedder)?;
         let limits = &self.stages.limits;
         let batching = EmbedBatchLimits {
             texts_max: limits.embed_batch_texts_max,
@@ -59,7 +61,7 @@ impl ServiceStack {
         Ok((estimator, embedder))
     }
 
-    /// What building a collection under another pipeline would cost.
+    /// What building a collection under another pipeline would cost. Reads every visible document.
     pub async fn estimate_reindex(
         &self,
         collection: &CollectionKey,
@@ -73,6 +75,7 @@ impl ServiceStack {
             after = last.position;
             let keys: Vec<_> = changes.into_iter().map(|change| change.task.key).collect();
             for (key, body) in keys.iter().zip(self.ledger.bodies(&keys).await?) {
+                // A version without a stored body has nothing to embed.
                 if let Some(stored) = body {
                     estimator.add_visible(key, stored).await?;
                 }
@@ -80,7 +83,7 @@ impl ServiceStack {
         }
     }
 
-    /// The generations of collections, to work with.
+    /// Control over the generations of collections.
     pub fn reindexing(&self) -> ReindexControl {
         ReindexControl::new(self.ledger.clone(), self.stages.clock.clone())
     }
@@ -96,13 +99,14 @@ impl ServiceStack {
         self.reindexing().start(collection, &pipeline.to_toml()?, epoch, pace).await
     }
 
-    /// Waits until a generation serves in this process; returns at once where it serves nothing.
+    /// Waits until a generation serves in this process. Returns at once where processes share the ledger.
     pub async fn until_serving(
         &self,
         collection: &CollectionKey,
         generation: GenerationNumber,
         wait_max: Duration,
     ) -> Result<(), Refusal> {
+        // Workers serve it, and this process cannot see how far they are.
         if self.shared {
             return Ok(());
         }
@@ -122,18 +126,16 @@ impl ServiceStack {
         }
     }
 
-    /// What the calls of a generation's model wait for.
+    /// What the calls of a generation's model wait for. None where nothing is known.
     pub async fn waiting_to_build(&self, home: &CollectionRecord) -> Option<EmbedderWaitStatus> {
         let pipeline = Pipeline::from_toml(&home.pipeline).ok()?;
-        self.models.waiting(&pipeline.embedder).await
+        self.embedders.waiting(&pipeline.embedder).await
     }
 
-    /// What this machine keeps of a generation on its disk, in bytes.
+    /// Bytes that a generation takes on the disk of this machine.
     pub async fn disk_bytes(&self, home: &CollectionRecord) -> Result<u64, Refusal> {
         let directory = self.catalog.directory(home);
-        tokio::task::spawn_blocking(move || directory_bytes(&directory))
-            .await
-            .map_err(super::internal_refusal)
+        tokio::task::spawn_blocking(move || directory_bytes(&directory)).await.map_err(internal_refusal)
     }
 
     /// The time of this process, in ms since the Unix epoch.
@@ -142,12 +144,13 @@ impl ServiceStack {
     }
 }
 
-/// What a directory takes; files that vanish meanwhile count nothing.
+/// Bytes of all files below a directory.
 fn directory_bytes(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
     let bytes = entries.flatten().map(|entry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
         Ok(metadata) => metadata.len(),
+        // Merges of the index delete files at any time.
         Err(_) => 0,
     });
     bytes.sum()

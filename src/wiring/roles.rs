@@ -1,8 +1,7 @@
-//! What a process is for, and what it therefore opens.
+//! The role of a process, and what it opens and starts for that role.
 //!
-//! Where the ledger is a file of this machine, one process at a time does everything, so a
-//! command that leaves work behind does that work. Where processes share a ledger, a command
-//! leaves it to the workers.
+//! With a local ledger one process at a time does everything, so a command that creates work also runs the
+//! stages. With a shared ledger a command leaves its work to the workers.
 
 use crate::config::ContextureConfig;
 use contexture_core::domain::task::IngestStage;
@@ -10,7 +9,7 @@ use contexture_core::domain::task::IngestStage;
 /// What this process does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProcessRole {
-    /// Serves the API and, with workers, runs everything else, until it is stopped.
+    /// Serves the API until it is stopped. With workers it runs everything else as well.
     Serve {
         /// Whether it runs the stages and the intake of the broker.
         workers: bool,
@@ -29,36 +28,38 @@ pub enum ProcessRole {
         /// Whether the answer may have to wait for a version in flight.
         awaits: bool,
     },
-    /// One command that mends stores.
+    /// One command that repairs stores.
     Mend,
-    /// One command that looks at the ledger.
+    /// One command that reads the ledger only.
     Look,
 }
 
-/// What a role comes to under a configuration.
+/// What a process opens and starts: its role under a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a duty of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a decision of its own")]
 pub(super) struct StartupPlan {
     /// Stages to run.
     pub(super) stages: Vec<IngestStage>,
-    /// Whether to take in what producers publish.
+    /// Whether to run the intake of the broker.
     pub(super) submit: bool,
     /// Whether to open lexical indexes.
     pub(super) index: bool,
-    /// Whether an index that another process writes will do.
+    /// Whether it may read an index that another process writes.
     pub(super) may_read_only: bool,
-    /// Whether it looks at the ledger only, which other processes do not mind.
-    pub(super) looks: bool,
+    /// Whether it only reads the ledger. Then it needs no lock.
+    pub(super) inspects_only: bool,
     /// Whether other processes share the ledger.
     pub(super) shared: bool,
-    /// Whether every collection of a shared ledger is opened and followed, or those asked for.
+    /// Whether it opens and follows every collection, or only those that are asked for.
     pub(super) follow_all: bool,
 }
 
 impl ProcessRole {
-    pub(super) fn duties(&self, config: &ContextureConfig) -> StartupPlan {
+    /// What this role opens and starts under a configuration.
+    pub(super) fn startup_plan(&self, config: &ContextureConfig) -> StartupPlan {
         let shared = config.backends.ledger.is_some();
         let all = IngestStage::ALL.to_vec();
+        // A command runs the stages only where no worker could: a local ledger is locked by this process.
         let alone = |work: bool| if work && !shared { all.clone() } else { Vec::new() };
         let stages = match self {
             Self::Serve { workers: true } => all.clone(),
@@ -67,18 +68,20 @@ impl ProcessRole {
             Self::Ask { awaits } => alone(*awaits),
             Self::Serve { workers: false } | Self::Look => Vec::new(),
         };
-        let lasting = matches!(self, Self::Serve { .. } | Self::Work { .. });
+        let is_long_running = matches!(self, Self::Serve { .. } | Self::Work { .. });
         let index = match self {
             Self::Serve { .. } | Self::Ask { .. } | Self::Mend => true,
+            // A local ledger has no other process that could hold the index.
             Self::Work { .. } => !shared || stages.contains(&IngestStage::Index),
             Self::Change => !shared,
             Self::Look => false,
         };
         StartupPlan {
             submit: matches!(self, Self::Serve { workers: true } | Self::Work { submit: true, .. }),
+            // With a local ledger the other process owns the ledger as well as the index.
             may_read_only: matches!(self, Self::Ask { .. }) && shared,
-            looks: matches!(self, Self::Look),
-            follow_all: lasting && index,
+            inspects_only: matches!(self, Self::Look),
+            follow_all: is_long_running && index,
             stages,
             index,
             shared,

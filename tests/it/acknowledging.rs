@@ -16,19 +16,19 @@ use contexture::ports::ledger::{Ledger, VersionState};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::support::stages::House;
+use crate::support::stages::StageFixture;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A broker that looks, whenever it is acknowledged to, whether the stage's work is done.
-struct Watching {
+struct AckWatchingBroker {
     inner: Arc<MemoryBroker>,
     ledger: Arc<MemoryLedger>,
     /// Stage, state of the version, and messages for the next stage, at each acknowledgement.
     seen: Arc<Mutex<Vec<(IngestStage, VersionState, u64)>>>,
 }
 
-struct WatchingConsumer {
+struct AckWatchingConsumer {
     inner: Box<dyn BrokerConsumer>,
     broker: Arc<MemoryBroker>,
     ledger: Arc<MemoryLedger>,
@@ -38,13 +38,13 @@ struct WatchingConsumer {
 }
 
 #[async_trait]
-impl Broker for Watching {
+impl Broker for AckWatchingBroker {
     async fn publish(&self, messages: Vec<OutgoingMessage>) -> Result<(), Fault> {
         self.inner.publish(messages).await
     }
 
     async fn consume(&self, stage: IngestStage) -> Result<Box<dyn BrokerConsumer>, Fault> {
-        Ok(Box::new(WatchingConsumer {
+        Ok(Box::new(AckWatchingConsumer {
             inner: self.inner.consume(stage).await?,
             broker: self.inner.clone(),
             ledger: self.ledger.clone(),
@@ -64,7 +64,7 @@ impl Broker for Watching {
 }
 
 #[async_trait]
-impl BrokerConsumer for WatchingConsumer {
+impl BrokerConsumer for AckWatchingConsumer {
     async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<BrokerDelivery>, Fault> {
         let deliveries = self.inner.receive(messages_max, linger).await?;
         for delivery in &deliveries {
@@ -91,10 +91,10 @@ impl BrokerConsumer for WatchingConsumer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_recorded_and_handed_on() {
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let inner = Arc::new(MemoryBroker::new(house.clock.clone()));
-    let broker = Arc::new(Watching { inner, ledger: house.ledger.clone(), seen: seen.clone() });
+    let broker = Arc::new(AckWatchingBroker { inner, ledger: house.ledger.clone(), seen: seen.clone() });
     let task = house.accept("home", "a").await;
     broker
         .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task))])

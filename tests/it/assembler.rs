@@ -16,7 +16,7 @@ use contexture::context::assemble::{AssemblyInput, ContextCandidate, assemble_co
 use contexture::context::request::{AssemblyRequest, ContextFormat};
 use contexture::domain::chunk::Chunk;
 
-use crate::support::tokenizers::Cl100k;
+use crate::support::tokenizers::Cl100kTokenizer;
 
 const SENTENCE: &str = "Set the flag before you start the worker, or the queue stays paused until the next deploy \
                         and every message that arrives in between waits in the retry tier of its own stage.";
@@ -34,5 +34,5 @@ fn input(candidates: Vec<ContextCandidate>) -> AssemblyInput {
 }
 
 fn run(candidates: Vec<ContextCandidate>, budget: usize) -> AssembledContext {
-    assemble_context(&input(candidates), &assembly(budget, ContextFormat::Markdown), &Cl100k)
+    assemble_context(&input(candidates), &assembly(budget, ContextFormat::Markdown), &Cl100kTokenizer)
 }

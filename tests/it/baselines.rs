@@ -10,7 +10,7 @@ use contexture::lab::baselines::{BaselineContext, BaselinePacker, pack_baseline}
 use proptest::prelude::*;
 
 use crate::support::corpora::{chunk, corpus};
-use crate::support::tokenizers::{Cl100k, Runs, all};
+use crate::support::tokenizers::{Cl100kTokenizer, RunTokenizer, all};
 
 fn candidate(document: &str, start: usize, text: &str, score: f32) -> ContextCandidate {
     ContextCandidate { chunk: Arc::new(chunk(document, start, text)), score }
@@ -25,7 +25,7 @@ fn texts(packed: &BaselineContext) -> Vec<&str> {
 }
 
 fn packed(baseline: BaselinePacker, candidates: &[ContextCandidate], budget: usize) -> BaselineContext {
-    pack_baseline(baseline, candidates, budget, ContextFormat::Markdown, &Cl100k)
+    pack_baseline(baseline, candidates, budget, ContextFormat::Markdown, &Cl100kTokenizer)
 }
 
 /// Tokens of a context of exactly these candidates.
@@ -97,7 +97,7 @@ fn counted_each_time(
     let mut chosen: Vec<ContextCandidate> = Vec::new();
     for candidate in candidates {
         chosen.push(candidate.clone());
-        if pack_baseline(BaselinePacker::GreedySkip, &chosen, 1_000_000, format, &Cl100k).tokens > budget {
+        if pack_baseline(BaselinePacker::GreedySkip, &chosen, 1_000_000, format, &Cl100kTokenizer).tokens > budget {
             chosen.pop();
             if stops {
                 break;
@@ -118,8 +118,8 @@ proptest! {
     ) {
         for (baseline, stops) in [(BaselinePacker::RankPrefix, true), (BaselinePacker::GreedySkip, false)] {
             let chosen = counted_each_time(&candidates, budget, format, stops);
-            let expected = pack_baseline(BaselinePacker::GreedySkip, &chosen, 1_000_000, format, &Cl100k);
-            prop_assert_eq!(pack_baseline(baseline, &candidates, budget, format, &Cl100k), expected);
+            let expected = pack_baseline(BaselinePacker::GreedySkip, &chosen, 1_000_000, format, &Cl100kTokenizer);
+            prop_assert_eq!(pack_baseline(baseline, &candidates, budget, format, &Cl100kTokenizer), expected);
         }
     }
 }
@@ -193,7 +193,7 @@ fn duplicates_count_once_and_documents_come_in_one_block() {
         candidate("d.md", 0, " \n\t", 0.6),
     ];
     for baseline in BaselinePacker::ALL {
-        let packed = pack_baseline(baseline, &candidates, 10_000, ContextFormat::Markdown, &Runs);
+        let packed = pack_baseline(baseline, &candidates, 10_000, ContextFormat::Markdown, &RunTokenizer);
         assert_eq!(texts(&packed), ["  First of b.", "Second of b.", "Only of a."], "{}", baseline.name());
         assert_eq!((packed.passages[0].span.start, packed.passages[0].span.end), (2, 15));
         assert_eq!(packed.context.matches("# b.md").count(), 1);

@@ -3,6 +3,7 @@
 mod comparing;
 mod documents;
 mod evaluation;
+mod golden;
 mod mending;
 #[cfg(unix)]
 mod metrics;
@@ -25,18 +26,18 @@ use tempfile::TempDir;
 const HASH_PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 256\n";
 
 /// A data directory, a folder of documents, and the binary.
-struct Cli {
+struct CliSandbox {
     home: TempDir,
 }
 
 /// What one run of the binary left.
-struct Ran {
+struct CommandOutput {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
-impl Cli {
+impl CliSandbox {
     fn new() -> Self {
         let home = TempDir::new().unwrap();
         fs::create_dir(home.path().join("docs")).unwrap();
@@ -65,8 +66,8 @@ impl Cli {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::from(self.command(arguments).output().unwrap())
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        CommandOutput::from(self.command(arguments).output().unwrap())
     }
 
     /// Runs with `--json`; the exit code must be `code`.
@@ -106,7 +107,7 @@ fn bare(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-impl From<Output> for Ran {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap(),
@@ -116,7 +117,7 @@ impl From<Output> for Ran {
     }
 }
 
-impl Ran {
+impl CommandOutput {
     fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap()
     }

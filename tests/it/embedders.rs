@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use tiny::Options;
+use tiny::TinyModelOptions;
 
 fn local(path: &Path) -> EmbedderDefinition {
     let path = path.to_owned();
     EmbedderDefinition::Local { path, query_prefix: None, passage_prefix: None, tokens_max: None }
 }
 
-fn tiny_folder(options: &Options) -> TempDir {
+fn tiny_folder(options: &TinyModelOptions) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     tiny::write(folder.path(), options);
     folder
@@ -116,7 +116,7 @@ async fn hash_keeps_the_contract() {
 
 #[tokio::test]
 async fn local_keeps_the_contract() {
-    let folder = tiny_folder(&Options::default());
+    let folder = tiny_folder(&TinyModelOptions::default());
     let embedder = open_embedder(&local(folder.path())).unwrap();
     assert_eq!(
         (embedder.info().dims, embedder.info().tokens_max, embedder.info().tokens_reserved),
@@ -160,10 +160,10 @@ async fn local_computes_what_a_plain_implementation_does() {
     for pooling in ["mean_tokens", "cls_token", "max_tokens"] {
         for root in ["", "bert."] {
             let mode = format!("pooling_mode_{pooling}");
-            let options = Options {
+            let options = TinyModelOptions {
                 pooling: json!({ mode: true, "pooling_mode_x": false }),
                 root,
-                ..Options::default()
+                ..TinyModelOptions::default()
             };
             let folder = tiny_folder(&options);
             let embedder = open_embedder(&local(folder.path())).unwrap();
@@ -181,7 +181,7 @@ async fn local_computes_what_a_plain_implementation_does() {
 #[tokio::test]
 async fn prefixes_are_embedded_counted_and_named() {
     let prompts = json!({ "query": "q: ", "document": "pas: " });
-    let folder = tiny_folder(&Options { prompts, ..Options::default() });
+    let folder = tiny_folder(&TinyModelOptions { prompts, ..TinyModelOptions::default() });
     let own = open_embedder(&local(folder.path())).unwrap();
     let none = EmbedderDefinition::Local {
         path: folder.path().to_owned(),
@@ -207,7 +207,7 @@ async fn prefixes_are_embedded_counted_and_named() {
 #[test]
 fn unusable_folders_say_why() {
     let break_file = |name: &str, content: Option<Value>| {
-        let folder = tiny_folder(&Options::default());
+        let folder = tiny_folder(&TinyModelOptions::default());
         match content {
             Some(content) => std::fs::write(folder.path().join(name), content.to_string()).unwrap(),
             None => std::fs::remove_file(folder.path().join(name)).unwrap(),
@@ -237,7 +237,7 @@ fn unusable_folders_say_why() {
 
 #[test]
 fn limits_and_prefixes_out_of_range_are_refused() {
-    let folder = tiny_folder(&Options::default());
+    let folder = tiny_folder(&TinyModelOptions::default());
     let open_with = |prefix: Option<String>, tokens_max: usize| {
         open_error(&EmbedderDefinition::Local {
             path: folder.path().to_owned(),
@@ -252,13 +252,13 @@ fn limits_and_prefixes_out_of_range_are_refused() {
     assert_eq!(open_with(None, 2).code, "embedder_tokens_max_out_of_range");
     assert_eq!(open_with(Some("passage".into()), 20).code, "prefix_unbounded");
     assert_eq!(open_with(Some("x".repeat(600)), 20).code, "prefix_too_long");
-    let folder = tiny_folder(&Options { sequence_max: 999, ..Options::default() });
+    let folder = tiny_folder(&TinyModelOptions { sequence_max: 999, ..TinyModelOptions::default() });
     assert_eq!(open_error(&local(folder.path())).code, "embedder_tokens_max_out_of_range");
 }
 
 #[test]
 fn the_model_name_changes_with_the_weights() {
-    let folder = tiny_folder(&Options::default());
+    let folder = tiny_folder(&TinyModelOptions::default());
     let before = open_embedder(&local(folder.path())).unwrap().info().model.clone();
     let file = folder.path().join("model.safetensors");
     let mut weights = std::fs::read(&file).unwrap();

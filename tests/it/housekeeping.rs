@@ -28,7 +28,7 @@ use crate::support::{TENANT, collection, epoch, submission, version_key};
 /// Stores with nothing to sweep in them, that note what is let go of and what is removed from shared
 /// engines.
 #[derive(Default)]
-struct Stores {
+struct RecordingCatalog {
     /// The collection whose engine is away: nothing can be removed from it.
     stuck: Option<CollectionKey>,
     let_go: AtomicU32,
@@ -36,7 +36,7 @@ struct Stores {
 }
 
 #[async_trait]
-impl CollectionCatalog for Stores {
+impl CollectionCatalog for RecordingCatalog {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(None)
     }
@@ -47,7 +47,7 @@ impl CollectionCatalog for Stores {
 
     async fn remove(&self, home: &CollectionRecord, shared: bool) -> Result<(), Fault> {
         if self.stuck.as_ref() == Some(&home.key) {
-            return Err(Fault::Transient("the engine is away".to_owned()));
+            return Err(Fault::transient("the engine is away"));
         }
         if shared { &self.removed } else { &self.let_go }.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -55,14 +55,14 @@ impl CollectionCatalog for Stores {
 }
 
 /// Processes that share a ledger and queues.
-struct Cluster {
+struct ProcessCluster {
     ledger: MemoryLedger,
     broker: Arc<MemoryBroker>,
     clock: Arc<ManualClock>,
     home: CollectionKey,
 }
 
-impl Cluster {
+impl ProcessCluster {
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
         let ledger = MemoryLedger::new(clock.clone());
@@ -75,7 +75,7 @@ impl Cluster {
         self.process_with(Arc::default())
     }
 
-    fn process_with(&self, catalog: Arc<Stores>) -> Arc<StageResources> {
+    fn process_with(&self, catalog: Arc<RecordingCatalog>) -> Arc<StageResources> {
         Arc::new(StageResources {
             ledger: Arc::new(self.ledger.peer()),
             broker: self.broker.clone(),
@@ -92,10 +92,10 @@ impl Cluster {
                 batch_body_bytes_max: 1 << 20,
                 chunks_per_document_max: 8,
             },
-            tally: IngestCounters::default(),
+            counters: IngestCounters::default(),
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
-            handover: ChunkedDocumentCache::new(0),
-            flights: EmbeddingSingleFlight::default(),
+            chunked_documents: ChunkedDocumentCache::new(0),
+            single_flight: EmbeddingSingleFlight::default(),
             states: Arc::new(MemorySharedStates::new(self.clock.clone())),
             events: None,
             replicas: false,
@@ -114,7 +114,7 @@ impl Cluster {
 
 #[tokio::test]
 async fn one_process_keeps_house() {
-    let cluster = Cluster::new().await;
+    let cluster = ProcessCluster::new().await;
     let (one, two) = (cluster.process(), cluster.process());
     cluster.accept("first").await;
     assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
@@ -129,7 +129,7 @@ async fn one_process_keeps_house() {
 
 #[tokio::test]
 async fn another_takes_over_from_one_that_died() {
-    let cluster = Cluster::new().await;
+    let cluster = ProcessCluster::new().await;
     let (one, two) = (cluster.process(), cluster.process());
     assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     drop(one);
@@ -138,16 +138,16 @@ async fn another_takes_over_from_one_that_died() {
     cluster.ledger.finish(vec![(beaten.clone(), VersionOutcome::Superseded)]).await.unwrap();
     cluster.clock.advance(housekeeping::HOUSEKEEPING_LEASE / 2);
     assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
-    assert_eq!(cluster.ledger.unswept(10).await.unwrap().len(), 1);
+    assert_eq!(cluster.ledger.unswept_documents(10).await.unwrap().len(), 1);
     cluster.clock.advance(housekeeping::HOUSEKEEPING_LEASE);
     assert!(housekeeping::run_housekeeping_round(&two, true).await.unwrap());
-    assert_eq!(cluster.ledger.unswept(10).await.unwrap(), [], "with all its work");
+    assert_eq!(cluster.ledger.unswept_documents(10).await.unwrap(), [], "with all its work");
 }
 
 /// A process that ends gives the lease back, so the next need not wait for its end.
 #[tokio::test]
 async fn process_that_stops_resigns() {
-    let cluster = Cluster::new().await;
+    let cluster = ProcessCluster::new().await;
     let (one, two) = (cluster.process(), cluster.process());
     cluster.accept("first").await;
     let stop = watch::Sender::new(false);
@@ -159,23 +159,23 @@ async fn process_that_stops_resigns() {
     };
     tokio::time::timeout(Duration::from_secs(30), relayed).await.unwrap();
     assert!(
-        !two.ledger.lead(housekeeping::HOUSEKEEPING_ROLE, housekeeping::HOUSEKEEPING_LEASE).await.unwrap()
+        !two.ledger.acquire_lease(housekeeping::HOUSEKEEPING_ROLE, housekeeping::HOUSEKEEPING_LEASE).await.unwrap()
     );
     stop.send_replace(true);
     running.await.unwrap();
     assert!(
-        two.ledger.lead(housekeeping::HOUSEKEEPING_ROLE, housekeeping::HOUSEKEEPING_LEASE).await.unwrap()
+        two.ledger.acquire_lease(housekeeping::HOUSEKEEPING_ROLE, housekeeping::HOUSEKEEPING_LEASE).await.unwrap()
     );
 }
 
 /// Who does not keep house has to stop working for a dropped generation all the same.
 #[tokio::test]
 async fn every_process_lets_go_of_what_was_dropped() {
-    let cluster = Cluster::new().await;
+    let cluster = ProcessCluster::new().await;
     let begun =
         cluster.ledger.begin_generation(&cluster.home, "two", epoch("two"), GenerationBuildPace::default());
     let BeginBuildOutcome::Started(record) = begun.await.unwrap() else { panic!("nothing else is built") };
-    let (leader, other) = (Arc::<Stores>::default(), Arc::<Stores>::default());
+    let (leader, other) = (Arc::<RecordingCatalog>::default(), Arc::<RecordingCatalog>::default());
     let (one, two) = (cluster.process_with(leader.clone()), cluster.process_with(other.clone()));
     assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
@@ -185,14 +185,14 @@ async fn every_process_lets_go_of_what_was_dropped() {
     assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
     assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
     let noted =
-        |stores: &Stores| (stores.let_go.load(Ordering::SeqCst), stores.removed.load(Ordering::SeqCst));
+        |stores: &RecordingCatalog| (stores.let_go.load(Ordering::SeqCst), stores.removed.load(Ordering::SeqCst));
     assert_eq!((noted(&other), noted(&leader)), ((1, 0), (1, 1)));
 }
 
 /// What cannot be removed now is tried again, and holds up nothing else.
 #[tokio::test]
 async fn generation_that_cannot_be_removed_holds_up_no_other() {
-    let cluster = Cluster::new().await;
+    let cluster = ProcessCluster::new().await;
     let other = collection(TENANT, "other");
     cluster.ledger.ensure_collection(&other, "", epoch("one")).await.unwrap();
     for key in [&cluster.home, &other] {
@@ -202,7 +202,7 @@ async fn generation_that_cannot_be_removed_holds_up_no_other() {
         let dropped = GenerationChange::Dropped;
         assert!(cluster.ledger.change_generation(key, record.home.generation, dropped).await.unwrap());
     }
-    let stuck = Stores { stuck: Some(cluster.home.clone()), ..Stores::default() };
+    let stuck = RecordingCatalog { stuck: Some(cluster.home.clone()), ..RecordingCatalog::default() };
     let process = cluster.process_with(Arc::new(stuck));
     assert!(housekeeping::run_housekeeping_round(&process, true).await.unwrap());
     let is_cleared = async |key: &CollectionKey| {

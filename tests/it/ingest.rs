@@ -15,35 +15,35 @@ use contexture::ports::ledger::{DeadLetterFilter, Ledger, VersionState};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::support::stages::{DEADLY, House};
+use crate::support::stages::{DEADLY, StageFixture};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A broker in memory with one law of its own.
-struct Odd {
+struct OddAckBroker {
     inner: MemoryBroker,
     unseen_max: Duration,
     /// Acknowledgements that fail before one works.
     failing_acks: Arc<std::sync::atomic::AtomicU32>,
 }
 
-impl Odd {
-    fn new(house: &House, unseen_max: Duration, failing_acks: u32) -> Self {
+impl OddAckBroker {
+    fn new(house: &StageFixture, unseen_max: Duration, failing_acks: u32) -> Self {
         let inner = MemoryBroker::new(house.clock.clone());
         Self { inner, unseen_max, failing_acks: Arc::new(failing_acks.into()) }
     }
 }
 
 #[async_trait]
-impl Broker for Odd {
+impl Broker for OddAckBroker {
     async fn publish(&self, messages: Vec<OutgoingMessage>) -> Result<(), Fault> {
         self.inner.publish(messages).await
     }
 
     async fn consume(&self, stage: IngestStage) -> Result<Box<dyn BrokerConsumer>, Fault> {
         let failing_acks = self.failing_acks.clone();
-        Ok(Box::new(OddConsumer { inner: self.inner.consume(stage).await?, failing_acks, lost: false }))
+        Ok(Box::new(OddAckConsumer { inner: self.inner.consume(stage).await?, failing_acks, lost: false }))
     }
 
     async fn depth(&self, stage: IngestStage) -> Result<u64, Fault> {
@@ -56,14 +56,14 @@ impl Broker for Odd {
 }
 
 /// Lost for good once an acknowledgement failed, as the contract allows.
-struct OddConsumer {
+struct OddAckConsumer {
     inner: Box<dyn BrokerConsumer>,
     failing_acks: Arc<std::sync::atomic::AtomicU32>,
     lost: bool,
 }
 
 #[async_trait]
-impl BrokerConsumer for OddConsumer {
+impl BrokerConsumer for OddAckConsumer {
     async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<BrokerDelivery>, Fault> {
         assert!(!self.lost, "a lost consumer is used again");
         self.inner.receive(messages_max, linger).await
@@ -80,7 +80,7 @@ impl BrokerConsumer for OddConsumer {
     }
 }
 
-async fn state(house: &House, task: &IngestTask) -> VersionState {
+async fn state(house: &StageFixture, task: &IngestTask) -> VersionState {
     let key = &task.key;
     house.ledger.history(&key.collection_key(), &key.document_id).await.unwrap()[0].state
 }
@@ -101,8 +101,8 @@ async fn work_until<F: Future<Output = bool>>(stages: Arc<StageResources>, done:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_replaces_a_consumer_that_cannot_acknowledge() {
-    let house = House::new().await;
-    let broker = Arc::new(Odd::new(&house, Duration::ZERO, 3));
+    let house = StageFixture::new().await;
+    let broker = Arc::new(OddAckBroker::new(&house, Duration::ZERO, 3));
     let task = house.accept("home", "a").await;
     broker
         .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task.clone()))])
@@ -117,7 +117,7 @@ async fn worker_replaces_a_consumer_that_cannot_acknowledge() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn message_that_came_back_too_often_is_dead_without_being_run() {
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     let broker = Arc::new(MemoryBroker::new(house.clock.clone()));
     let killer = house.accept(DEADLY, "killer").await;
     broker
@@ -137,7 +137,7 @@ async fn message_that_came_back_too_often_is_dead_without_being_run() {
 }
 
 /// A killer in the middle of a batch: everybody around it survives, it does not.
-pub(crate) async fn crash_loop(house: &House, broker: Arc<dyn Broker>) {
+pub(crate) async fn crash_loop(house: &StageFixture, broker: Arc<dyn Broker>) {
     const INNOCENTS: usize = 31;
     let mut innocents = Vec::new();
     for number in 0..INNOCENTS {
@@ -190,9 +190,9 @@ pub(crate) async fn crash_loop(house: &House, broker: Arc<dyn Broker>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_looping_document_takes_nobody_with_it() {
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     crash_loop(&house, Arc::new(MemoryBroker::new(house.clock.clone()))).await;
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     let directory = tempfile::tempdir().unwrap();
     let database = SqliteDatabase::open(&directory.path().join("ledger.db")).unwrap();
     crash_loop(&house, Arc::new(SqliteBroker::new(database, house.clock.clone()).await.unwrap())).await;
@@ -202,8 +202,8 @@ async fn crash_looping_document_takes_nobody_with_it() {
 async fn what_another_process_may_hold_is_not_taken_for_lost() {
     const UNSEEN_MAX: Duration = Duration::from_mins(35);
     const ROUND_AGE: Duration = Duration::from_mins(2);
-    let house = House::new().await;
-    let broker = Arc::new(Odd::new(&house, UNSEEN_MAX, 0));
+    let house = StageFixture::new().await;
+    let broker = Arc::new(OddAckBroker::new(&house, UNSEEN_MAX, 0));
     let stages = house.stages(broker.clone());
     let task = house.accept("home", "a").await;
     house.ledger.mark_published(std::slice::from_ref(&task.key)).await.unwrap();

@@ -37,14 +37,14 @@ const BRIEF: Duration = Duration::from_millis(200);
 const CRAWLER: &str = "crawler";
 
 /// Everything the intake touches.
-struct Desk {
+struct IntakeFixture {
     ledger: Arc<MemoryLedger>,
     broker: Arc<MemoryBroker>,
     producers: Arc<MemoryProducers>,
     intake: BrokerIntake,
 }
 
-impl Desk {
+impl IntakeFixture {
     /// A ledger with the collections `home` and `other`, and a producer of the tenant.
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
@@ -72,7 +72,7 @@ impl Desk {
             events: producers.clone(),
             access: access(&[(CRAWLER, TENANT)]),
             references: None,
-            found: None,
+            create_collection: None,
         };
         Self { ledger: memory, broker, producers, intake }
     }
@@ -89,14 +89,14 @@ impl Desk {
         self.producers.send(published(routing_key, body, None));
     }
 
-    fn start(self) -> Running {
+    fn start(self) -> RunningIntake {
         let stop = watch::Sender::new(false);
         let working = tokio::spawn(intake::run_intake(Arc::new(self.intake), stop.subscribe()));
-        Running { ledger: self.ledger, broker: self.broker, producers: self.producers, stop, working }
+        RunningIntake { ledger: self.ledger, broker: self.broker, producers: self.producers, stop, working }
     }
 
     /// Takes in what was sent, until so much is told; nothing may be left.
-    async fn answers(self, count: usize) -> (Vec<DocumentEvent>, Running) {
+    async fn answers(self, count: usize) -> (Vec<DocumentEvent>, RunningIntake) {
         let running = self.start();
         let told = running.told(count).await;
         let running = running.stop().await;
@@ -109,7 +109,7 @@ impl Desk {
 }
 
 /// A desk at work, or one that has stopped.
-struct Running {
+struct RunningIntake {
     ledger: Arc<MemoryLedger>,
     broker: Arc<MemoryBroker>,
     producers: Arc<MemoryProducers>,
@@ -117,7 +117,7 @@ struct Running {
     working: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningIntake {
     /// Everything told, once it is so much.
     async fn told(&self, count: usize) -> Vec<DocumentEvent> {
         let mut told = self.producers.told();

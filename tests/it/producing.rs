@@ -13,13 +13,13 @@ use contexture::domain::ids::CollectionId;
 use contexture::domain::origin::MessageOrigin;
 use contexture::domain::pipeline::Pipeline;
 use contexture::ports::producers::ProducerMessage;
-use contexture::resilience::backoff;
+use contexture::resilience::retry;
 use contexture::wiring::{ProcessRole, ServiceStack};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::support::rabbit::{Beside, Rabbit};
+use crate::support::rabbit::{PlainAmqpClient, RabbitPrefix};
 use crate::support::schemas::{assert_valid, schema};
 
 /// How long a test waits for the next event, on a machine that compiles beside.
@@ -33,19 +33,19 @@ const BODY_BYTES_MAX: usize = 4096;
 const HASH_PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 256\n";
 
 /// A service, and a producer that hears everything.
-struct Service {
-    rabbit: Rabbit,
+struct ProducedService {
+    rabbit: RabbitPrefix,
     folder: TempDir,
     stack: ServiceStack,
-    beside: Beside,
+    beside: PlainAmqpClient,
     heard: String,
 }
 
-impl Service {
+impl ProducedService {
     async fn start() -> Option<Self> {
-        let mut rabbit = Rabbit::find()?;
+        let mut rabbit = RabbitPrefix::find()?;
         // What the service declares is deleted with what the test declares.
-        rabbit.config.retry_tiers = backoff::RETRY_TIERS.to_vec();
+        rabbit.config.retry_tiers = retry::RETRY_TIERS.to_vec();
         let folder = TempDir::new().unwrap();
         let text = format!(
             "data_dir = \"data\"\n[limits]\nbody_bytes_max = {BODY_BYTES_MAX}\n\
@@ -104,7 +104,7 @@ impl Service {
         heard
     }
 
-    async fn stop(self) -> (Rabbit, TempDir) {
+    async fn stop(self) -> (RabbitPrefix, TempDir) {
         self.stack.shutdown().await;
         (self.rabbit, self.folder)
     }

@@ -2,8 +2,9 @@
 
 mod names;
 
-use contexture::adapters::tokenizer::file;
-use contexture::adapters::tokenizer::hugging_face::HuggingFaceTokenizer;
+use contexture::adapters::tokenizer::hugging_face::{
+    HuggingFaceTokenizer, TOKENIZER_FILE_BYTES_MAX, read_tokenizer_file,
+};
 use contexture::domain::chunk::TextSpan;
 use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
@@ -17,12 +18,12 @@ const CASES: u32 = 256;
 const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Ours and the crate's, of one file.
-struct Pair {
+struct ReaderTokenizerPair {
     ours: HuggingFaceTokenizer,
     crates: tokenizers::Tokenizer,
 }
 
-impl Pair {
+impl ReaderTokenizerPair {
     fn new(file: &Value) -> Self {
         let mut crates = tokenizers::Tokenizer::from_bytes(bytes(file)).unwrap();
         crates.with_padding(None);
@@ -44,13 +45,13 @@ impl Pair {
     }
 }
 
-fn families() -> [(&'static str, Pair); 5] {
+fn families() -> [(&'static str, ReaderTokenizerPair); 5] {
     [
-        ("llama 3", Pair::new(&byte_level(LLAMA_3))),
-        ("gpt 2", Pair::new(&byte_level(GPT_2))),
-        ("own expression", Pair::new(&byte_level(r"[a-z ]+|\s+"))),
-        ("llama 2", Pair::new(&spaces_as_letters())),
-        ("t5", Pair::new(&unigram(Some(0)))),
+        ("llama 3", ReaderTokenizerPair::new(&byte_level(LLAMA_3))),
+        ("gpt 2", ReaderTokenizerPair::new(&byte_level(GPT_2))),
+        ("own expression", ReaderTokenizerPair::new(&byte_level(r"[a-z ]+|\s+"))),
+        ("llama 2", ReaderTokenizerPair::new(&spaces_as_letters())),
+        ("t5", ReaderTokenizerPair::new(&unigram(Some(0)))),
     ]
 }
 
@@ -135,7 +136,7 @@ fn tokenizers_that_are_said_to_split_words_do() {
             })
             .unwrap();
     }
-    let spaces = Pair::new(&spaces_as_letters());
+    let spaces = ReaderTokenizerPair::new(&spaces_as_letters());
     assert!(spaces.joins_words("alpha b"), "the file no longer shows why it must be asked");
     assert_eq!(spaces.ours.count("alpha b"), 1);
 }
@@ -208,7 +209,7 @@ fn tokenizers_that_cannot_count_exactly_are_refused() {
 fn tokenizer_files_are_read_or_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("tokenizer.json");
-    let read = || file::read_tokenizer_file("mine", &path, "tokenizers[0]");
+    let read = || read_tokenizer_file("mine", &path, "tokenizers[0]");
     let refused = |code: &str| {
         let refusal = read().unwrap_err();
         assert_eq!((refusal.code, refusal.field.as_str()), (code, "tokenizers[0]"), "{refusal}");
@@ -223,7 +224,7 @@ fn tokenizer_files_are_read_or_refused() {
         refused("tokenizer_unreadable");
     }
     let large = std::fs::File::create(&path).unwrap();
-    large.set_len(file::FILE_BYTES_MAX + 1).unwrap();
+    large.set_len(TOKENIZER_FILE_BYTES_MAX + 1).unwrap();
     refused("tokenizer_file_too_large");
 
     std::fs::write(&path, bytes(&byte_level(LLAMA_3))).unwrap();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -26,12 +27,12 @@ use contexture::ports::reranker::{Reranker, RerankerInfo};
 use tokio::time::Instant;
 
 use crate::support::clock::ManualClock;
-use crate::support::one::One;
-use crate::support::rerankers::{InMemory, answer_well, client, config};
+use crate::support::one::SingleCollectionCatalog;
+use crate::support::rerankers::{InProcessReranker, answer_well, client, config};
 use crate::support::scan::ScanIndex;
-use crate::support::scripted_http::{Reply, ScriptedHttp};
-use crate::support::tokenizers::Runs;
-use crate::support::{Indexed, TENANT, collection, epoch, indexed, principal};
+use crate::support::scripted_http::{ScriptedReply, ScriptedHttp};
+use crate::support::tokenizers::RunTokenizer;
+use crate::support::{IndexedTestDocument, TENANT, collection, epoch, indexed, principal};
 
 const QUESTION: &str = "where does the heron sleep";
 /// Documents in the order in which words alone rank them, best first.
@@ -43,25 +44,25 @@ const DOCUMENTS: [(&str, &str); 5] = [
     ("one", "sleep well."),
 ];
 
-async fn catalog() -> Arc<One> {
+async fn catalog() -> Arc<SingleCollectionCatalog> {
     const DIMS: usize = 8;
     let index = ScanIndex::default();
     for (id, text) in DOCUMENTS {
         let described =
             DocumentDescription { title: Some("Birds".to_owned()), ..DocumentDescription::default() };
-        let Indexed { head, chunks } = indexed(id, 1, &described, &[text]);
+        let IndexedTestDocument { head, chunks } = indexed(id, 1, &described, &[text]);
         index.commit(vec![DocumentWrite { head, chunks }], 1).await.unwrap();
     }
     let ledger = MemoryLedger::new(Arc::new(ManualClock::new()));
     let record = ledger.ensure_collection(&collection(TENANT, "birds"), "", epoch("one")).await.unwrap();
     let parts = CollectionParts {
         record,
-        sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
-        embedder: Arc::new(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap()),
+        sizes: EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+        embedder: Arc::new(HashEmbedder::new(Arc::new(RunTokenizer), DIMS, 512).unwrap()),
         vectors: Arc::new(MemoryVectors::new(DIMS)),
         lexical: Some(Arc::new(index)),
     };
-    Arc::new(One(Arc::new(OpenCollection::new(parts, true))))
+    Arc::new(SingleCollectionCatalog(Arc::new(OpenCollection::new(parts, true))))
 }
 
 /// An engine with this reranker, which reads three candidates.
@@ -100,23 +101,23 @@ fn scores(ranking: &SearchAnswer) -> Vec<f32> {
 }
 
 /// Scores by a word of each document.
-fn by_word(scores: [(&'static str, f32); 3]) -> Arc<InMemory> {
-    Arc::new(InMemory::new(move |_, text| {
+fn by_word(scores: [(&'static str, f32); 3]) -> Arc<InProcessReranker> {
+    Arc::new(InProcessReranker::new(move |_, text| {
         scores.iter().find_map(|(word, score)| text.contains(word).then_some(*score)).unwrap()
     }))
 }
 
 /// Answers what it is told to.
-struct Told(RerankerInfo, Result<Vec<f32>, Fault>);
+struct ScriptedReranker(RerankerInfo, Result<Vec<f32>, Fault>);
 
-impl Told {
+impl ScriptedReranker {
     fn answers(answer: Result<Vec<f32>, Fault>) -> Arc<Self> {
         Arc::new(Self(RerankerInfo { model: "told".to_owned(), texts_max: 9 }, answer))
     }
 }
 
 #[async_trait]
-impl Reranker for Told {
+impl Reranker for ScriptedReranker {
     fn info(&self) -> &RerankerInfo {
         &self.0
     }
@@ -127,16 +128,16 @@ impl Reranker for Told {
 }
 
 /// Never answers.
-struct Silent(RerankerInfo);
+struct SilentReranker(RerankerInfo);
 
-impl Silent {
+impl SilentReranker {
     fn new() -> Arc<Self> {
         Arc::new(Self(RerankerInfo { model: "silent".to_owned(), texts_max: 9 }))
     }
 }
 
 #[async_trait]
-impl Reranker for Silent {
+impl Reranker for SilentReranker {
     fn info(&self) -> &RerankerInfo {
         &self.0
     }
@@ -210,7 +211,7 @@ async fn the_lowest_score_leaves_the_rest_at_nothing() {
 async fn the_model_reads_what_was_embedded() {
     let read = Arc::new(Mutex::new(Vec::new()));
     let seen = read.clone();
-    let reranker = Arc::new(InMemory::new(move |question, text| {
+    let reranker = Arc::new(InProcessReranker::new(move |question, text| {
         seen.lock().unwrap().push((question.to_owned(), text.to_owned()));
         0.5
     }));
@@ -222,13 +223,13 @@ async fn the_model_reads_what_was_embedded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_reranker_changes_nothing_and_the_answer_says_so() {
-    assert_unchanged_but_degraded(Silent::new()).await;
+    assert_unchanged_but_degraded(SilentReranker::new()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn reranking_leaves_time_for_the_rest() {
     let reranking =
-        BoundedReranker { reranker: Silent::new(), candidates_max: 3, time_max: Duration::from_hours(1) };
+        BoundedReranker { reranker: SilentReranker::new(), candidates_max: 3, time_max: Duration::from_hours(1) };
     let engine = engine(None).await.with_reranking(Some(reranking));
     let asked = Instant::now();
     let raw = RawContextQuery { deadline: Some(Duration::from_secs(5)), ..raw() };
@@ -241,10 +242,10 @@ async fn a_failing_reranker_changes_nothing_and_the_answer_says_so() {
     for fault in [
         Fault::transient("down"),
         Fault::Throttled { retry_after: Duration::from_mins(1), what: "busy".to_owned() },
-        Fault::Unauthorized("expired".to_owned()),
+        Fault::unauthorized("expired"),
         Fault::permanent("rejected", "no"),
     ] {
-        assert_unchanged_but_degraded(Told::answers(Err(fault))).await;
+        assert_unchanged_but_degraded(ScriptedReranker::answers(Err(fault))).await;
     }
 }
 
@@ -253,7 +254,7 @@ async fn nonsense_changes_nothing_and_the_answer_says_so() {
     for scores in
         [vec![], vec![0.5; 2], vec![0.5; 4], vec![0.1, f32::NAN, 0.3], vec![0.1, f32::INFINITY, 0.3]]
     {
-        assert_unchanged_but_degraded(Told::answers(Ok(scores))).await;
+        assert_unchanged_but_degraded(ScriptedReranker::answers(Ok(scores))).await;
     }
 }
 
@@ -298,7 +299,7 @@ async fn a_server_reranks_over_the_wire() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_does_not_hold_up_the_caller() {
-    let server = ScriptedHttp::always(Reply::never()).await;
+    let server = ScriptedHttp::always(ScriptedReply::never()).await;
     let reranker = Arc::new(client(&config(server.url("/rerank"), RerankApi::Tei, 9)));
     let engine = engine(Some(reranker)).await;
     let raw = RawContextQuery { deadline: Some(Duration::from_millis(500)), ..raw() };

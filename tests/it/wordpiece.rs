@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use std::sync::LazyLock;
 
 /// Our counter and the crate's tokenizer for the same file.
-struct Pair {
+struct WordPiecePair {
     ours: HuggingFaceTokenizer,
     crates: tokenizers::Tokenizer,
 }
 
-impl Pair {
+impl WordPiecePair {
     fn new(change: impl Fn(&mut Value)) -> Self {
         let mut file: Value = serde_json::from_slice(TOKENIZER_JSON).unwrap();
         change(&mut file);
@@ -30,15 +30,15 @@ impl Pair {
     }
 }
 
-static UNCASED: LazyLock<Pair> = LazyLock::new(|| Pair::new(|_| ()));
-static CASED: LazyLock<Pair> = LazyLock::new(|| {
-    Pair::new(|file| {
+static UNCASED: LazyLock<WordPiecePair> = LazyLock::new(|| WordPiecePair::new(|_| ()));
+static CASED: LazyLock<WordPiecePair> = LazyLock::new(|| {
+    WordPiecePair::new(|file| {
         file["normalizer"]["lowercase"] = json!(false);
         file["normalizer"]["handle_chinese_chars"] = json!(false);
     })
 });
-static RAW: LazyLock<Pair> = LazyLock::new(|| {
-    Pair::new(|file| {
+static RAW: LazyLock<WordPiecePair> = LazyLock::new(|| {
+    WordPiecePair::new(|file| {
         file["normalizer"]["clean_text"] = json!(false);
         file["model"]["max_input_chars_per_word"] = json!(5);
     })
@@ -46,8 +46,8 @@ static RAW: LazyLock<Pair> = LazyLock::new(|| {
 
 /// Where order and overlap matter: marks that are vocabulary words one by one and together,
 /// and added tokens of which one can begin inside another.
-static TRICKY: LazyLock<Pair> = LazyLock::new(|| {
-    Pair::new(|file| {
+static TRICKY: LazyLock<WordPiecePair> = LazyLock::new(|| {
+    WordPiecePair::new(|file| {
         for (word, id) in ["##\u{1d165}", "##\u{302e}", "##\u{1d165}\u{302e}"].into_iter().zip(40_000..) {
             file["model"]["vocab"][word] = json!(id);
         }
@@ -221,7 +221,7 @@ fn long_runs_are_counted_without_being_stored() {
 fn truncation_and_padding_of_the_file_are_dropped() {
     let file: Value = serde_json::from_slice(TOKENIZER_JSON).unwrap();
     assert_eq!(file["truncation"]["max_length"], 128, "the file no longer sets the trap");
-    let pair = Pair::new(|file| file["padding"]["strategy"] = json!({ "Fixed": 128 }));
+    let pair = WordPiecePair::new(|file| file["padding"]["strategy"] = json!({ "Fixed": 128 }));
     let words = "word ".repeat(300);
     assert_eq!(pair.ours.count(&words), 300);
     assert_eq!(pair.ours.encode(&words).unwrap().len(), 302);
@@ -230,7 +230,7 @@ fn truncation_and_padding_of_the_file_are_dropped() {
 
 #[test]
 fn other_models_fall_back_to_the_crate() {
-    let pair = Pair::new(|file| file["pre_tokenizer"] = json!({ "type": "Whitespace" }));
+    let pair = WordPiecePair::new(|file| file["pre_tokenizer"] = json!({ "type": "Whitespace" }));
     assert!(!pair.ours.is_bert_like());
     let text = "Don't \u{301}stop — 日本 [SEP] now";
     let table = pair.ours.table(text);

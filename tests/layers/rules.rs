@@ -1,22 +1,67 @@
 //! The picture as a table, and the check of one file against it.
 
-use crate::source::named;
+use std::collections::BTreeMap;
+
+use crate::source::{named, type_names};
+
+/// The crates of the workspace: where each keeps its source, and which of the others it may name.
+pub(crate) const CRATES: &[WorkspaceCrate] = &[
+    WorkspaceCrate { name: "contexture_core", folder: "crates/core", may_name: &[] },
+    WorkspaceCrate { name: "contexture_adapters", folder: "crates/adapters", may_name: &["contexture_core"] },
+    WorkspaceCrate { name: "contexture_lab", folder: "crates/lab", may_name: &["contexture_core"] },
+    WorkspaceCrate {
+        name: "contexture",
+        folder: "",
+        may_name: &["contexture_core", "contexture_adapters", "contexture_lab"],
+    },
+];
+
+/// A crate of the workspace.
+pub(crate) struct WorkspaceCrate {
+    pub(crate) name: &'static str,
+    pub(crate) folder: &'static str,
+    pub(crate) may_name: &'static [&'static str],
+}
+
+impl WorkspaceCrate {
+    /// Its source folder, from the project's root.
+    pub(crate) fn source(&self) -> String {
+        if self.folder.is_empty() { "src".to_owned() } else { format!("{}/src", self.folder) }
+    }
+
+    /// The crate that the file at this path belongs to.
+    pub(crate) fn of_file(path: &str) -> &'static Self {
+        let own = |one: &&Self| path.starts_with(&format!("{}/", one.source()));
+        CRATES.iter().find(own).expect("a file of the workspace")
+    }
+
+    /// The room a path inside the crate leads to. Two crates are one room each.
+    fn room<'a>(&self, first: &'a str) -> &'a str {
+        match self.name {
+            "contexture_adapters" => "adapters",
+            "contexture_lab" => "lab",
+            _ => first,
+        }
+    }
+}
 
 /// Bottom of the house: everybody may use them.
 const BOTTOM: &[&str] = &["domain", "fault"];
 /// Beside the house: for those who assemble and serve it.
 const BESIDE: &[&str] = &["config", "telemetry"];
+/// The two ways and what they stand on.
+const CORE: &[&str] = &["ingest", "context", "jobs", "resilience", "ports"];
 
 /// The rooms a room may use besides itself; none for a room that is not in the picture.
 fn may_use(room: &str) -> Option<Vec<&'static str>> {
     let rooms: &[&[&str]] = match room {
-        "lib" | "fault" => &[],
+        "fault" => &[],
+        "lib" => &[&["adapters", "lab"], CORE, BOTTOM],
         "main" => &[&["cli"]],
-        "cli" => &[&["wiring", "server", "ingest", "context", "jobs", "resilience", "ports"], BESIDE, BOTTOM],
-        "wiring" => {
-            &[&["adapters", "server", "ingest", "context", "jobs", "resilience", "ports"], BESIDE, BOTTOM]
-        }
-        "server" => &[&["ingest", "context", "jobs", "resilience", "ports"], BESIDE, BOTTOM],
+        "cli" => &[&["wiring", "server", "lab"], CORE, BESIDE, BOTTOM],
+        "wiring" => &[&["adapters", "server", "lab"], CORE, BESIDE, BOTTOM],
+        "server" => &[&["lab"], CORE, BESIDE, BOTTOM],
+        "lab" => &[CORE, BOTTOM],
         "jobs" => &[&["ingest", "context", "resilience", "ports"], BOTTOM],
         "ingest" | "context" | "adapters" => &[&["resilience", "ports"], BOTTOM],
         "config" => &[&["telemetry", "ports"], BOTTOM],
@@ -89,21 +134,31 @@ const IMPURE: &[&[&str]] = &[
 /// The longest file of the house, in lines.
 pub(crate) const FILE_LINES_MAX: usize = 400;
 
-/// Everything that is wrong with the file at `path`, which is relative to `src/`.
+/// Everything that is wrong with the file at `path`, from the project's root.
 pub(crate) fn faults(path: &str, source: &str) -> Vec<String> {
-    let room = path.split('/').next().unwrap_or(path).trim_end_matches(".rs");
+    let home = WorkspaceCrate::of_file(path);
+    let inner = &path[home.source().len() + 1..];
+    let first = inner.split('/').next().unwrap_or(inner).trim_end_matches(".rs");
+    let room = home.room(first);
     let Some(allowed) = may_use(room) else {
         return vec![format!("{path}: room '{room}' is not in the picture")];
     };
     let mut faults = Vec::new();
     let named = named(source);
     for path_named in &named.paths {
-        if let Some(used) = room_of(path, path_named)
+        if let Some(used) = room_of(home, inner, path_named)
             && used != room
             && may_use(used).is_some()
             && !allowed.contains(&used)
         {
             faults.push(format!("{path}: {room} must not use {used} ({})", path_named.join("::")));
+        }
+        let reached = CRATES.iter().find(|one| one.name == path_named[0] && one.name != home.name);
+        if let Some(reached) = reached
+            && !home.may_name.contains(&reached.name)
+            && room != "main"
+        {
+            faults.push(format!("{path}: {} must not reach across into {}", home.name, reached.name));
         }
         let outside = OUTSIDE.iter().find(|(crates, _)| crates.contains(&path_named[0].as_str()));
         if let Some((_, rooms)) = outside
@@ -127,19 +182,54 @@ fn starts_with(path: &[String], start: &[&str]) -> bool {
     path.len() >= start.len() && path.iter().zip(start).all(|(segment, wanted)| segment == wanted)
 }
 
-/// The room a path leads to: from `crate`, from our name in `main`, or up through `super`.
-fn room_of<'a>(file: &str, path: &'a [String]) -> Option<&'a str> {
+/// The room a path leads to: from `crate`, from a crate of ours, or up through `super`.
+fn room_of<'a>(home: &WorkspaceCrate, inner: &str, path: &'a [String]) -> Option<&'a str> {
     let segment = |index: usize| path.get(index).map(String::as_str);
-    match path[0].as_str() {
-        "crate" | "contexture" => segment(1),
-        "super" => {
-            let up = path.iter().take_while(|segment| *segment == "super").count();
-            let folders = file.split('/').count();
-            let depth = if file.ends_with("/mod.rs") { folders - 1 } else { folders };
-            (up == depth).then(|| segment(up)).flatten()
-        }
-        _ => None,
+    let first = path[0].as_str();
+    if first == "crate" {
+        return segment(1).map(|next| home.room(next));
     }
+    if let Some(named) = CRATES.iter().find(|one| one.name == first) {
+        return segment(1).map(|next| named.room(next));
+    }
+    if first != "super" {
+        return None;
+    }
+    let up = path.iter().take_while(|segment| *segment == "super").count();
+    let folders = inner.split('/').count();
+    let depth = if inner.ends_with("/mod.rs") { folders - 1 } else { folders };
+    (up == depth).then(|| segment(up)).flatten().map(|next| home.room(next))
+}
+
+/// The crates of ours that a manifest names as dependencies and must not.
+pub(crate) fn manifest_faults(home: &WorkspaceCrate, manifest: &str) -> Vec<String> {
+    let mut in_dependencies = false;
+    let mut faults = Vec::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_dependencies = line.starts_with("[dependencies");
+        }
+        let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default().replace('-', "_");
+        let reached = CRATES.iter().find(|one| one.name == dependency && in_dependencies);
+        if let Some(reached) = reached
+            && !home.may_name.contains(&reached.name)
+        {
+            faults.push(format!("{}/Cargo.toml: must not depend on {}", home.folder, reached.name));
+        }
+    }
+    faults
+}
+
+/// Names of types that are defined more than once, with the files that define them.
+pub(crate) fn shared_type_names(files: &[(String, String)]) -> Vec<String> {
+    let mut by_name: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for (path, source) in files {
+        for name in type_names(source) {
+            by_name.entry(name).or_default().push(path);
+        }
+    }
+    let shared = by_name.into_iter().filter(|(_, paths)| paths.len() > 1);
+    shared.map(|(name, paths)| format!("{name}: {}", paths.join(", "))).collect()
 }
 
 /// The folders that the fenced picture in a module header names, as `name/`.

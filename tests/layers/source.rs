@@ -96,19 +96,50 @@ fn tokens(code: &str) -> Vec<&str> {
     tokens
 }
 
+/// The types that a file defines: structs, enums, traits, unions and aliases, but no associated types.
+pub(crate) fn type_names(source: &str) -> Vec<String> {
+    let code = code_only(source);
+    let tokens = tokens(&code);
+    let mut names = Vec::new();
+    // For every open brace, whether it is the body of an `impl` or a `trait`.
+    let mut bodies: Vec<bool> = Vec::new();
+    let (mut opens_members, mut in_signature) = (false, false);
+    for (at, token) in tokens.iter().enumerate() {
+        let name = tokens.get(at + 1).filter(|next| next.starts_with(char::is_uppercase));
+        match *token {
+            "struct" | "enum" | "trait" | "union" => {
+                names.extend(name.map(|name| (*name).to_owned()));
+                opens_members = *token == "trait";
+            }
+            "type" if bodies.last() != Some(&true) => names.extend(name.map(|name| (*name).to_owned())),
+            // In a signature it is a type, and the brace after it opens a function's body.
+            "impl" if !in_signature && !bodies.contains(&true) => opens_members = true,
+            "fn" => (opens_members, in_signature) = (false, true),
+            ";" => (opens_members, in_signature) = (false, false),
+            "{" => {
+                bodies.push(std::mem::take(&mut opens_members));
+                in_signature = false;
+            }
+            "}" => drop(bodies.pop()),
+            _ => {}
+        }
+    }
+    names
+}
+
 /// What a file names: the paths of its `use` items and of its code, from their first segment.
 #[derive(Debug, Default)]
-pub(crate) struct Named {
+pub(crate) struct NamedPaths {
     pub(crate) paths: Vec<Vec<String>>,
     /// Names that mean something of our own here: its modules, and what it imports from us.
     pub(crate) own: Vec<String>,
 }
 
 /// Collects the paths of a file.
-pub(crate) fn named(source: &str) -> Named {
+pub(crate) fn named(source: &str) -> NamedPaths {
     let code = code_only(source);
     let tokens = tokens(&code);
-    let mut named = Named::default();
+    let mut named = NamedPaths::default();
     let mut at = 0;
     while at < tokens.len() {
         let starts_path =
@@ -137,7 +168,7 @@ pub(crate) fn named(source: &str) -> Named {
 }
 
 fn is_own(path: &[String]) -> bool {
-    ["crate", "self", "super"].contains(&path[0].as_str())
+    ["crate", "self", "super"].contains(&path[0].as_str()) || path[0].starts_with("contexture")
 }
 
 /// Reads one path or one tree of paths; returns the position after it.

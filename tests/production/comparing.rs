@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::world::{COLLECTION, World, run};
+use super::world::{COLLECTION, StormWorld, run};
 
 const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 128\n[chunker]\ntokens_max = 64\ntokens_target = 64\n";
 
 /// What a command prints with `--json`, its files in a folder of that name.
-async fn json(world: &World, data: &str, arguments: &[&str]) -> Value {
+async fn json(world: &StormWorld, data: &str, arguments: &[&str]) -> Value {
     let mut command = world.command(data);
     command.arg("--json").args(arguments);
     serde_json::from_str(&run(command).await).unwrap()
@@ -15,7 +15,7 @@ async fn json(world: &World, data: &str, arguments: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn generations_are_compared_beside_an_index_that_another_process_writes() {
-    let world = World::new("comparing").await;
+    let world = StormWorld::new("comparing").await;
     let _worker = world.worker("writer", &["submit", "chunk", "embed", "index"]);
     let texts = ["anchor", "bread", "comet"].map(|thing| {
         let name = format!("{thing}.md");

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 const START_MAX: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_millis(200);
 
-pub(crate) struct Node {
+pub(crate) struct RabbitNode {
     port: u16,
-    private: Option<Private>,
+    private: Option<PrivateNodeFolder>,
 }
 
-struct Private {
+struct PrivateNodeFolder {
     program: PathBuf,
     place: tempfile::TempDir,
     distribution_port: u16,
@@ -39,11 +39,11 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-impl Node {
+impl RabbitNode {
     pub(crate) async fn start() -> Self {
         let Some(program) = program() else { return Self { port: 5672, private: None } };
         let place = tempfile::tempdir().unwrap();
-        let private = Private { program, place, distribution_port: free_port(), server: None };
+        let private = PrivateNodeFolder { program, place, distribution_port: free_port(), server: None };
         let mut node = Self { port: free_port(), private: Some(private) };
         node.run().await;
         node
@@ -80,7 +80,7 @@ impl Node {
     }
 }
 
-impl Private {
+impl PrivateNodeFolder {
     fn run(&mut self, port: u16) {
         let home = self.place.path();
         let log = std::fs::File::create(home.join("out.log")).unwrap();
@@ -123,7 +123,7 @@ impl Private {
     }
 }
 
-impl Drop for Private {
+impl Drop for PrivateNodeFolder {
     fn drop(&mut self) {
         self.kill();
     }

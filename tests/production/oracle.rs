@@ -13,11 +13,11 @@ use contexture::ports::ledger::VersionState;
 use contexture::ports::lexical::{AnalyzerSettings, LexicalIndex, LexicalSnapshot};
 use contexture::ports::vectors::VectorStore;
 
-use super::traffic::Cutting;
-use super::world::{COLLECTION, World};
+use super::traffic::ChunkCutter;
+use super::world::{COLLECTION, StormWorld};
 
 /// What a document must come to: its highest version, and its text; none when that deletes it.
-pub(crate) type Truth = BTreeMap<String, (u64, Option<String>)>;
+pub(crate) type ExpectedState = BTreeMap<String, (u64, Option<String>)>;
 
 /// Leftover vectors are swept by whoever keeps house, at the latest after a lease has ended.
 const SWEEP_MAX: Duration = Duration::from_secs(90);
@@ -25,24 +25,24 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// A generation, and how it was built.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Build {
+pub(crate) struct GenerationUnderTest {
     pub(crate) generation: u32,
     pub(crate) dims: usize,
-    pub(crate) cutting: Cutting,
+    pub(crate) cutting: ChunkCutter,
 }
 
-impl Build {
+impl GenerationUnderTest {
     /// As the world builds its collection.
-    pub(crate) const FIRST: Self = Self { generation: 1, dims: 64, cutting: Cutting { tokens_max: 128 } };
+    pub(crate) const FIRST: Self = Self { generation: 1, dims: 64, cutting: ChunkCutter { tokens_max: 128 } };
 }
 
 /// Checks the ledger, the index in the folder `data`, and the vectors.
-pub(crate) async fn check(world: &World, data: &str, truth: &Truth) {
-    check_build(world, data, truth, Build::FIRST).await;
+pub(crate) async fn check(world: &StormWorld, data: &str, truth: &ExpectedState) {
+    check_build(world, data, truth, GenerationUnderTest::FIRST).await;
 }
 
 /// The same of one generation.
-pub(crate) async fn check_build(world: &World, data: &str, truth: &Truth, build: Build) {
+pub(crate) async fn check_build(world: &StormWorld, data: &str, truth: &ExpectedState, build: GenerationUnderTest) {
     ledger(world, truth).await;
     let of_collection = world.path(data).join("collections/local").join(COLLECTION);
     let directory = of_collection.join(build.generation.to_string()).join("lexical");
@@ -53,12 +53,12 @@ pub(crate) async fn check_build(world: &World, data: &str, truth: &Truth, build:
 }
 
 /// Checks an index by itself; returns how many chunks there are.
-pub(crate) fn check_index(directory: &Path, truth: &Truth, cutting: Cutting) -> u64 {
+pub(crate) fn check_index(directory: &Path, truth: &ExpectedState, cutting: ChunkCutter) -> u64 {
     index_holds(&*opened(directory).snapshot(), truth, cutting)
 }
 
 /// Whoever indexes follows the others, and the builder, a moment later; false where it does not.
-pub(crate) async fn until_followed(directory: &Path, truth: &Truth) -> bool {
+pub(crate) async fn until_followed(directory: &Path, truth: &ExpectedState) -> bool {
     let deadline = tokio::time::Instant::now() + SWEEP_MAX;
     while !follows(&*opened(directory).snapshot(), truth) {
         if tokio::time::Instant::now() > deadline {
@@ -74,7 +74,7 @@ fn opened(directory: &Path) -> TantivyReader {
     TantivyReader::open(directory, &analysis).unwrap()
 }
 
-fn follows(snapshot: &dyn LexicalSnapshot, truth: &Truth) -> bool {
+fn follows(snapshot: &dyn LexicalSnapshot, truth: &ExpectedState) -> bool {
     truth.iter().all(|(id, (version, _))| {
         let head = snapshot.head(&DocumentId::new(id).unwrap()).unwrap();
         head.is_some_and(|head| head.version.get() == *version)
@@ -82,8 +82,8 @@ fn follows(snapshot: &dyn LexicalSnapshot, truth: &Truth) -> bool {
 }
 
 /// I1, I2, I6, I7.
-async fn ledger(world: &World, truth: &Truth) {
-    let key = World::collection();
+async fn ledger(world: &StormWorld, truth: &ExpectedState) {
+    let key = StormWorld::collection();
     let counts = world.ledger.counts(&key).await.unwrap();
     assert_eq!(counts.in_flight, 0, "{counts:?}");
     assert_eq!(counts.accepted, counts.visible + counts.superseded + counts.dead, "I7: {counts:?}");
@@ -97,7 +97,7 @@ async fn ledger(world: &World, truth: &Truth) {
 }
 
 /// I2, I3, I4; returns how many chunks there are.
-fn index_holds(snapshot: &dyn LexicalSnapshot, truth: &Truth, cutting: Cutting) -> u64 {
+fn index_holds(snapshot: &dyn LexicalSnapshot, truth: &ExpectedState, cutting: ChunkCutter) -> u64 {
     let tokenizer = bundled::tokenizer().unwrap();
     let limits = cutting.limits();
     let mut chunks = 0;
@@ -125,11 +125,11 @@ fn index_holds(snapshot: &dyn LexicalSnapshot, truth: &Truth, cutting: Cutting) 
 
 /// I5.
 async fn vectors_hold(
-    world: &World,
+    world: &StormWorld,
     snapshot: &dyn LexicalSnapshot,
-    truth: &Truth,
+    truth: &ExpectedState,
     chunks: u64,
-    build: Build,
+    build: GenerationUnderTest,
 ) {
     let config = QdrantConfig {
         url: world.vectors.url(),
@@ -137,7 +137,7 @@ async fn vectors_hold(
         timeout: SWEEP_MAX,
         connect_timeout: SWEEP_MAX,
     };
-    let name = collection_name(&world.schema, &World::collection(), build.generation);
+    let name = collection_name(&world.schema, &StormWorld::collection(), build.generation);
     let options = CollectionOptions { int8: false, shards: None, replicas: None };
     let vectors = QdrantVectors::open(&config, &name, build.dims, options).await.unwrap();
     let swept = async {

@@ -6,7 +6,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOpti
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 
-use super::world::{COLLECTION, World};
+use super::world::{COLLECTION, StormWorld};
 
 const CONFIRM_MAX: Duration = Duration::from_secs(20);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
@@ -14,13 +14,13 @@ const TRIES_MAX: usize = 120;
 
 /// One submission; a delete without text.
 #[derive(Clone)]
-pub(crate) struct Message {
+pub(crate) struct ProducedMessage {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) text: Option<String>,
 }
 
-impl Message {
+impl ProducedMessage {
     fn encode(&self) -> Vec<u8> {
         let message = match &self.text {
             Some(text) => serde_json::json!({"document_id": self.id, "version": self.version, "text": text}),
@@ -30,17 +30,17 @@ impl Message {
     }
 }
 
-pub(crate) struct Producer {
+pub(crate) struct StormProducer {
     url: String,
 }
 
-impl Producer {
-    pub(crate) fn new(world: &World) -> Self {
+impl StormProducer {
+    pub(crate) fn new(world: &StormWorld) -> Self {
         Self { url: world.node.url() }
     }
 
     /// Publishes until everything is confirmed; what is in doubt is sent again.
-    pub(crate) async fn publish(&self, world: &World, messages: &[Message]) {
+    pub(crate) async fn publish(&self, world: &StormWorld, messages: &[ProducedMessage]) {
         for _ in 0..TRIES_MAX {
             if self.try_publish(world, messages).await.is_some() {
                 return;
@@ -57,7 +57,7 @@ impl Producer {
         Some((connection, channel))
     }
 
-    async fn try_publish(&self, world: &World, messages: &[Message]) -> Option<()> {
+    async fn try_publish(&self, world: &StormWorld, messages: &[ProducedMessage]) -> Option<()> {
         let (_connection, channel) = self.channel().await?;
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await.ok()?;
         let key = format!("local.{COLLECTION}");
@@ -86,7 +86,7 @@ impl Producer {
     }
 
     /// Submissions that no worker has taken yet.
-    pub(crate) async fn waiting(&self, world: &World) -> u32 {
+    pub(crate) async fn waiting(&self, world: &StormWorld) -> u32 {
         let Some((_connection, channel)) = self.channel().await else { return u32::MAX };
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let declared = channel.queue_declare(world.submit().into(), passive, FieldTable::default()).await;

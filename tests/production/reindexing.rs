@@ -21,38 +21,38 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use super::oracle::{self, Build, Truth};
-use super::producer::{Message, Producer};
-use super::traffic::{Asked, Cutting, Texts, Traffic};
-use super::world::{COLLECTION, PIPELINE, Worker, World, run};
-use super::{LOOK, Part, Random, quiet};
+use super::oracle::{self, GenerationUnderTest, ExpectedState};
+use super::producer::{ProducedMessage, StormProducer};
+use super::traffic::{AskedQuestions, ChunkCutter, ExpectedTexts, StormTraffic};
+use super::world::{COLLECTION, PIPELINE, WorkerProcess, StormWorld, run};
+use super::{LOOK, ProcessPart, StormSchedule, quiet};
 
 const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n[chunker]\ntokens_max = 64\ntokens_target = 64\n";
-const FIRST: Cutting = Cutting { tokens_max: 128 };
-const SECOND: Cutting = Cutting { tokens_max: 64 };
+const FIRST: ChunkCutter = ChunkCutter { tokens_max: 128 };
+const SECOND: ChunkCutter = ChunkCutter { tokens_max: 64 };
 const BATCH_PAUSE: Duration = Duration::from_millis(500);
 /// Submissions that wait for their receipts at once.
 const SUBMISSIONS_OPEN: usize = 16;
 const DONE_MAX: Duration = Duration::from_mins(5);
 
-struct Sizes {
+struct CollectionSizes {
     documents: usize,
     questions: u32,
     updates: usize,
     built_per_second: Option<u32>,
 }
 
-impl Sizes {
+impl CollectionSizes {
     /// How long a build may take.
     fn done_max(&self) -> Duration {
         DONE_MAX + Duration::from_millis(50) * u32::try_from(self.documents).unwrap()
     }
 }
 
-fn sizes() -> Sizes {
+fn sizes() -> CollectionSizes {
     let given = std::env::var("CONTEXTURE_REINDEX").unwrap_or_else(|_| "300,20,10".to_owned());
     let numbers: Vec<usize> = given.split(',').map(|number| number.parse().unwrap()).collect();
-    Sizes {
+    CollectionSizes {
         documents: numbers[0],
         questions: u32::try_from(numbers[1]).unwrap(),
         updates: numbers[2],
@@ -61,16 +61,16 @@ fn sizes() -> Sizes {
 }
 
 /// Documents that are written again and again.
-struct Library {
-    truth: Truth,
-    texts: Texts,
-    random: Random,
+struct DocumentLibrary {
+    truth: ExpectedState,
+    texts: ExpectedTexts,
+    random: StormSchedule,
     updated: usize,
 }
 
-impl Library {
+impl DocumentLibrary {
     fn new(seed: u64) -> Self {
-        Self { truth: Truth::new(), texts: Texts::default(), random: Random(seed), updated: 0 }
+        Self { truth: ExpectedState::new(), texts: ExpectedTexts::default(), random: StormSchedule(seed), updated: 0 }
     }
 
     fn knows(&mut self, id: &str, text: &str) {
@@ -79,7 +79,7 @@ impl Library {
     }
 
     /// The next version of a document: longer than a chunk of either pipeline.
-    fn next(&mut self, number: usize) -> Message {
+    fn next(&mut self, number: usize) -> ProducedMessage {
         const WORDS: [&str; 8] =
             ["queue", "worker", "index", "commit", "snapshot", "retry", "budget", "ledger"];
         let id = format!("note-{number:05}.md");
@@ -92,11 +92,11 @@ impl Library {
         }
         self.texts.note(&id, version, &text);
         self.truth.insert(id.clone(), (version, Some(text.clone())));
-        Message { id, version, text: Some(text) }
+        ProducedMessage { id, version, text: Some(text) }
     }
 
     /// What is due of updates at the storm's rate, at least one.
-    fn due(&mut self, sizes: &Sizes, since: Instant) -> Vec<Message> {
+    fn due(&mut self, sizes: &CollectionSizes, since: Instant) -> Vec<ProducedMessage> {
         let due = since.elapsed().as_millis() * sizes.updates as u128 / 1000;
         let count = usize::try_from(due).unwrap().saturating_sub(self.updated).clamp(1, 1000);
         self.updated += count;
@@ -113,7 +113,7 @@ fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn report(name: &str, sizes: &Sizes, updates: usize, asked: &Asked, since: Instant) {
+fn report(name: &str, sizes: &CollectionSizes, updates: usize, asked: &AskedQuestions, since: Instant) {
     let seconds = since.elapsed().as_secs_f64();
     println!("{name}: {} documents, {updates} updates, {seconds:.0} s: {asked:?}", sizes.documents);
     assert!(asked.by_first > 0 && asked.by_second > 0, "both served: {asked:?}");
@@ -122,22 +122,22 @@ fn report(name: &str, sizes: &Sizes, updates: usize, asked: &Asked, since: Insta
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn production_reindex_under_traffic_and_kills() {
     let sizes = sizes();
-    let world = World::new("reindex").await;
+    let world = StormWorld::new("reindex").await;
     std::fs::write(world.path("other.toml"), OTHER).unwrap();
-    let parts: [Part; 4] = [
+    let parts: [ProcessPart; 4] = [
         ("front", &["submit", "chunk", "embed"]),
         ("embed", &["chunk", "embed"]),
         ("index-1", &["index"]),
         ("index-2", &["index"]),
     ];
-    let mut workers: Vec<Worker> = parts.iter().map(|(data, stages)| world.worker(data, stages)).collect();
+    let mut workers: Vec<WorkerProcess> = parts.iter().map(|(data, stages)| world.worker(data, stages)).collect();
     let addresses = [free_address(), free_address()];
     let serve = |which: usize| world.server(&format!("server-{which}"), addresses[which]);
-    let mut servers: Vec<Worker> = (0..2).map(serve).collect();
-    let producer = Producer::new(&world);
-    let mut library = Library::new(u64::from(std::process::id()));
+    let mut servers: Vec<WorkerProcess> = (0..2).map(serve).collect();
+    let producer = StormProducer::new(&world);
+    let mut library = DocumentLibrary::new(u64::from(std::process::id()));
     library.knows("seed.md", "# Seed\n\nThe first document of all.\n");
-    let all: Vec<Message> = (0..sizes.documents).map(|number| library.next(number)).collect();
+    let all: Vec<ProducedMessage> = (0..sizes.documents).map(|number| library.next(number)).collect();
     for batch in all.chunks(1000) {
         producer.publish(&world, batch).await;
     }
@@ -145,7 +145,7 @@ async fn production_reindex_under_traffic_and_kills() {
 
     let began = Instant::now();
     let traffic =
-        Traffic::start(&addresses, sizes.questions, sizes.documents, library.texts.clone(), [FIRST, SECOND]);
+        StormTraffic::start(&addresses, sizes.questions, sizes.documents, library.texts.clone(), [FIRST, SECOND]);
     let reindex = |arguments: &[&str]| {
         let mut command = world.command("client");
         command.args(["--json", "reindex", arguments[0], "--collection", COLLECTION]).args(&arguments[1..]);
@@ -204,20 +204,20 @@ async fn production_reindex_under_traffic_and_kills() {
     let asked = traffic.end().await;
     println!("built in {:.0} s", built.as_secs_f64());
     report("production", &sizes, library.updated, &asked, began);
-    let second = Build { generation: 2, dims: 32, cutting: SECOND };
+    let second = GenerationUnderTest { generation: 2, dims: 32, cutting: SECOND };
     oracle::check_build(&world, "index-1", &library.truth, second).await;
     oracle::check_build(&world, "index-2", &library.truth, second).await;
     // What served before is kept up to date.
-    oracle::check_build(&world, "index-1", &library.truth, Build::FIRST).await;
+    oracle::check_build(&world, "index-1", &library.truth, GenerationUnderTest::FIRST).await;
 }
 
 /// The embedded stack: one process, its data, and calls to it.
-struct Embedded {
+struct EmbeddedTexts {
     place: tempfile::TempDir,
     address: SocketAddr,
 }
 
-impl Embedded {
+impl EmbeddedTexts {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_contexture"));
         command.arg("--data").arg(self.place.path().join("data")).stdin(Stdio::null());
@@ -225,26 +225,26 @@ impl Embedded {
         command
     }
 
-    fn serve(&self) -> Worker {
+    fn serve(&self) -> WorkerProcess {
         let log = self.place.path().join("server.log");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut command = self.command();
         command.args(["serve", "--listen", &self.address.to_string()]);
-        Worker::spawn(command.stdout(Stdio::null()).stderr(log))
+        WorkerProcess::spawn(command.stdout(Stdio::null()).stderr(log))
     }
 
     fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()
     }
 
-    async fn submit(&self, messages: &[Message]) {
+    async fn submit(&self, messages: &[ProducedMessage]) {
         let client = IngestServiceClient::new(self.channel());
         let submit = |message| Self::submit_one(client.clone(), message);
         stream::iter(messages).for_each_concurrent(SUBMISSIONS_OPEN, submit).await;
     }
 
-    async fn submit_one(mut client: IngestServiceClient<Channel>, message: &Message) {
-        let Message { id, version, text } = message;
+    async fn submit_one(mut client: IngestServiceClient<Channel>, message: &ProducedMessage) {
+        let ProducedMessage { id, version, text } = message;
         let request = SubmitRequest {
             collection: COLLECTION.to_owned(),
             document_id: id.clone(),
@@ -305,13 +305,13 @@ impl Embedded {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_reindex_under_traffic_and_kills() {
     let sizes = sizes();
-    let home = Embedded { place: tempfile::tempdir().unwrap(), address: free_address() };
+    let home = EmbeddedTexts { place: tempfile::tempdir().unwrap(), address: free_address() };
     std::fs::write(home.place.path().join("pipeline.toml"), PIPELINE).unwrap();
-    let mut library = Library::new(u64::from(std::process::id()));
+    let mut library = DocumentLibrary::new(u64::from(std::process::id()));
     let folder = home.place.path().join("documents");
     std::fs::create_dir(&folder).unwrap();
     for number in 0..sizes.documents {
-        let Message { id, text, .. } = library.next(number);
+        let ProducedMessage { id, text, .. } = library.next(number);
         std::fs::write(folder.join(id), text.unwrap()).unwrap();
     }
     let mut ingest = home.command();
@@ -319,7 +319,7 @@ async fn embedded_reindex_under_traffic_and_kills() {
     run_in(ingest.arg(home.place.path().join("pipeline.toml")).arg(&folder));
     let mut server = home.serve();
     let began = Instant::now();
-    let traffic = Traffic::start(
+    let traffic = StormTraffic::start(
         &[home.address],
         sizes.questions,
         sizes.documents,

@@ -29,11 +29,11 @@ const TOP_K: i64 = 10;
 
 /// How a pipeline of the tests cuts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cutting {
+pub(crate) struct ChunkCutter {
     pub(crate) tokens_max: usize,
 }
 
-impl Cutting {
+impl ChunkCutter {
     pub(crate) fn limits(self) -> ChunkLimits {
         let Self { tokens_max } = self;
         ChunkLimits { tokens_max, tokens_target: tokens_max, tokens_reserved: 0, chunks_max: 1000 }
@@ -42,9 +42,9 @@ impl Cutting {
 
 /// Every text that a version of a document ever had.
 #[derive(Clone, Default)]
-pub(crate) struct Texts(Arc<Mutex<HashMap<(String, u64), String>>>);
+pub(crate) struct ExpectedTexts(Arc<Mutex<HashMap<(String, u64), String>>>);
 
-impl Texts {
+impl ExpectedTexts {
     pub(crate) fn note(&self, id: &str, version: u64, text: &str) {
         self.0.lock().unwrap().insert((id.to_owned(), version), text.to_owned());
     }
@@ -56,7 +56,7 @@ impl Texts {
 
 /// What users saw.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct AskedQuestions {
     pub(crate) answered: u64,
     pub(crate) tried_again: u64,
     pub(crate) degraded: u64,
@@ -69,20 +69,20 @@ pub(crate) struct Asked {
 }
 
 /// Questions until it is stopped.
-pub(crate) struct Traffic {
+pub(crate) struct StormTraffic {
     stop: watch::Sender<bool>,
-    asking: JoinHandle<Asked>,
+    asking: JoinHandle<AskedQuestions>,
     told: watch::Receiver<(u64, u64)>,
 }
 
-impl Traffic {
+impl StormTraffic {
     /// Asks so many questions a second of the servers in turn.
     pub(crate) fn start(
         servers: &[SocketAddr],
         per_second: u32,
         documents: usize,
-        texts: Texts,
-        cuttings: [Cutting; 2],
+        texts: ExpectedTexts,
+        cuttings: [ChunkCutter; 2],
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (tell, told) = watch::channel((0, 0));
@@ -90,7 +90,7 @@ impl Traffic {
             let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
             ContextServiceClient::new(endpoint.timeout(CALL_MAX).connect_lazy())
         });
-        let users = Users {
+        let users = StormUsers {
             clients: clients.collect(),
             texts,
             cuttings,
@@ -109,30 +109,30 @@ impl Traffic {
         *self.told.borrow()
     }
 
-    pub(crate) async fn end(self) -> Asked {
+    pub(crate) async fn end(self) -> AskedQuestions {
         self.stop.send_replace(true);
         self.asking.await.unwrap()
     }
 }
 
-type Spans = HashSet<(u64, u64)>;
+type ExpectedSpans = HashSet<(u64, u64)>;
 
 /// Questions that are asked at once, at most: then the servers do not keep up, and the next one waits.
 const OPEN_MAX: usize = 64;
 
-struct Users {
+struct StormUsers {
     clients: Vec<ContextServiceClient<Channel>>,
-    texts: Texts,
-    cuttings: [Cutting; 2],
-    known: Mutex<HashMap<(String, u64), [Spans; 2]>>,
+    texts: ExpectedTexts,
+    cuttings: [ChunkCutter; 2],
+    known: Mutex<HashMap<(String, u64), [ExpectedSpans; 2]>>,
     tokenizer: HuggingFaceTokenizer,
-    asked: Mutex<Asked>,
+    asked: Mutex<AskedQuestions>,
     tell: watch::Sender<(u64, u64)>,
 }
 
-impl Users {
+impl StormUsers {
     /// Asks at a steady pace, whatever became of the questions before.
-    async fn ask(self: Arc<Self>, per_second: u32, documents: usize, stop: watch::Receiver<bool>) -> Asked {
+    async fn ask(self: Arc<Self>, per_second: u32, documents: usize, stop: watch::Receiver<bool>) -> AskedQuestions {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut open = JoinSet::new();

@@ -11,13 +11,13 @@ use contexture::ports::ledger::Ledger;
 
 use super::LOOK;
 use super::edge_behind_qdrant_grpc::EdgeBehindQdrantGrpc;
-use super::node::Node;
+use super::node::RabbitNode;
 
 pub(crate) const COLLECTION: &str = "docs";
 pub(crate) const PIPELINE: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 128\n";
 
-pub(crate) struct World {
-    pub(crate) node: Node,
+pub(crate) struct StormWorld {
+    pub(crate) node: RabbitNode,
     pub(crate) vectors: EdgeBehindQdrantGrpc,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) place: tempfile::TempDir,
@@ -26,7 +26,7 @@ pub(crate) struct World {
     postgres: String,
 }
 
-impl World {
+impl StormWorld {
     /// All engines, and a collection with one document.
     pub(crate) async fn new(name: &str) -> Self {
         let postgres = std::env::var("CONTEXTURE_TEST_POSTGRES_URL")
@@ -40,7 +40,7 @@ impl World {
             statement_timeout: std::time::Duration::from_secs(30),
             cache_bytes_max: 1 << 30,
         };
-        let node = Node::start().await;
+        let node = RabbitNode::start().await;
         let ledger = PostgresLedger::connect(&config, Arc::new(SystemClock)).await.unwrap();
         let world = Self {
             node,
@@ -98,17 +98,17 @@ impl World {
     }
 
     /// A process that works on stages until it is dropped.
-    pub(crate) fn worker(&self, data: &str, stages: &[&str]) -> Worker {
+    pub(crate) fn worker(&self, data: &str, stages: &[&str]) -> WorkerProcess {
         let mut command = self.command(data);
         command.arg("work").args(stages);
-        Worker::keep_up(command, &self.log(data))
+        WorkerProcess::keep_up(command, &self.log(data))
     }
 
     /// A process that answers at this address until it is dropped.
-    pub(crate) fn server(&self, data: &str, address: std::net::SocketAddr) -> Worker {
+    pub(crate) fn server(&self, data: &str, address: std::net::SocketAddr) -> WorkerProcess {
         let mut command = self.command(data);
         command.args(["serve", "--no-workers", "--listen", &address.to_string()]);
-        Worker::keep_up(command, &self.log(data))
+        WorkerProcess::keep_up(command, &self.log(data))
     }
 
     fn log(&self, data: &str) -> PathBuf {
@@ -123,7 +123,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for StormWorld {
     fn drop(&mut self) {
         let drop_schema = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.schema);
         let url = self.postgres.clone();
@@ -142,9 +142,9 @@ impl Drop for World {
 }
 
 /// A process, killed when dropped.
-pub(crate) struct Worker(Arc<Mutex<Option<Child>>>);
+pub(crate) struct WorkerProcess(Arc<Mutex<Option<Child>>>);
 
-impl Worker {
+impl WorkerProcess {
     /// A process that stays down once it is.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         Self(Arc::new(Mutex::new(Some(command.spawn().unwrap()))))
@@ -183,7 +183,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         self.kill();
     }

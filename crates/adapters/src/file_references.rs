@@ -1,10 +1,11 @@
 //! Bodies in files under configured roots, named by `file://` URLs.
 //!
-//! What is read is a regular file whose real path, links resolved, is below a root, checked on
-//! the file that is open: exchanging a folder for a link in between is found. `..`, relative
-//! paths, hosts, queries and anything but plain files are refused, and so is one with more bytes
-//! than allowed, before they are in memory. Missing and forbidden files are answered alike.
-//! A file that takes longer than [`FILE_READ_TIMEOUT`] is given up.
+//! * A file is read only if it is a regular file whose real path, links resolved, is below a root. This
+//!   is checked on the open file, so a folder that is swapped for a link in between is detected.
+//! * `..`, relative paths, hosts, queries and anything but regular files are refused.
+//! * A file with more bytes than allowed is refused before it is in memory.
+//! * Missing and forbidden files get the same answer.
+//! * A read that takes longer than [`FILE_READ_TIMEOUT`] is given up.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,16 +17,16 @@ use async_trait::async_trait;
 use contexture_core::domain::submit_message::MessageRejection;
 use contexture_core::ports::producers::BodyReferenceFetcher;
 
-/// Longest time to read one file.
+/// Longest time for reading one file.
 pub const FILE_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Files below some roots.
+/// Reads files below some roots.
 pub struct FileReferences {
     roots: Vec<PathBuf>,
 }
 
 impl FileReferences {
-    /// Resolves the roots, which must be there.
+    /// Resolves the roots, which must exist.
     pub fn new(roots: &[PathBuf]) -> std::io::Result<Self> {
         let roots: std::io::Result<Vec<PathBuf>> = roots.iter().map(std::fs::canonicalize).collect();
         Ok(Self { roots: roots? })
@@ -37,6 +38,8 @@ impl BodyReferenceFetcher for FileReferences {
     async fn fetch(&self, url: &str, bytes_max: usize) -> Result<Vec<u8>, MessageRejection> {
         let path = parse_file_url(url)?;
         let roots = self.roots.clone();
+        // A timeout leaves the thread behind: it may hang in the file system. The caller gets its
+        // answer.
         let reading = tokio::task::spawn_blocking(move || read_file_below_roots(&roots, &path, bytes_max));
         match tokio::time::timeout(FILE_READ_TIMEOUT, reading).await {
             Ok(Ok(read)) => read,
@@ -46,7 +49,7 @@ impl BodyReferenceFetcher for FileReferences {
     }
 }
 
-/// The absolute path of a `file://` URL, percent-decoded.
+/// Parses the absolute path of a `file://` URL, percent-decoded.
 fn parse_file_url(url: &str) -> Result<PathBuf, MessageRejection> {
     let refuse = |message: &str| MessageRejection::for_field("invalid_body_ref", "body_ref", message);
     let rest = url.strip_prefix("file://").ok_or_else(|| refuse("body_ref must be a file:// URL"))?;
@@ -59,6 +62,7 @@ fn parse_file_url(url: &str) -> Result<PathBuf, MessageRejection> {
         return Err(refuse("body_ref holds a NUL"));
     }
     let path = PathBuf::from(decoded);
+    // After decoding, so that `%2e%2e` is found as well.
     if path.components().any(|component| matches!(component, Component::ParentDir)) {
         return Err(refuse("body_ref holds a '..' path segment"));
     }
@@ -85,6 +89,7 @@ fn read_file_below_roots(
     path: &Path,
     bytes_max: usize,
 ) -> Result<Vec<u8>, MessageRejection> {
+    // One answer for all refusals below, so that nobody learns which files exist outside the roots.
     let real = std::fs::canonicalize(path).map_err(|_| file_not_found())?;
     if !roots.iter().any(|root| real.starts_with(root)) || !is_regular_file(&real) {
         return Err(file_not_found());
@@ -95,6 +100,7 @@ fn read_file_below_roots(
     }
     let limit = bytes_max as u64;
     let mut body = Vec::new();
+    // One byte more than allowed tells a longer file from one that just fits.
     file.take(limit.saturating_add(1))
         .read_to_end(&mut body)
         .map_err(|_| file_unreadable("reading it failed"))?;
@@ -109,16 +115,17 @@ fn is_regular_file(real: &Path) -> bool {
     std::fs::symlink_metadata(real).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Whether the open file is the plain one that stands at its real path, now that it is open.
+/// Whether the open file is the regular file that is at its real path now.
 #[cfg(unix)]
 fn is_unmoved_file(file: &File, real: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let same = |opened: std::fs::Metadata, standing: std::fs::Metadata| {
-        standing.is_file() && (opened.dev(), opened.ino()) == (standing.dev(), standing.ino())
+    let same = |opened: std::fs::Metadata, at_path: std::fs::Metadata| {
+        at_path.is_file() && (opened.dev(), opened.ino()) == (at_path.dev(), at_path.ino())
     };
-    let standing = std::fs::symlink_metadata(real);
+    let at_path = std::fs::symlink_metadata(real);
+    // Resolved again after the open: a link that was put in between leads elsewhere.
     let unmoved = std::fs::canonicalize(real).is_ok_and(|again| again == real);
-    unmoved && file.metadata().and_then(|opened| Ok(same(opened, standing?))).unwrap_or(false)
+    unmoved && file.metadata().and_then(|opened| Ok(same(opened, at_path?))).unwrap_or(false)
 }
 
 #[cfg(not(unix))]

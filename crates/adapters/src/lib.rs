@@ -1,4 +1,4 @@
-//! The outside world: one file or folder per system, the only place its crate is imported.
+//! Adapters to the outside world: one file or folder per system. Only here is its crate imported.
 
 pub mod credentials;
 pub mod edge;

@@ -1,9 +1,8 @@
-//! What both Qdrant engines store of a point, and the conditions asked of it.
+//! The payload that both Qdrant engines store with a point, and the conditions on it.
 //!
-//! The embedded engine and the server hold the same payload under the same keys and filter by
-//! the same tree of conditions, so a filter means the same in both; their folders only spell it
-//! in their crate's types. Terms are exact, and so is every condition here:
-//! [`MetadataFilter::matches`](contexture_core::domain::filter::Filter::matches) is its definition.
+//! The embedded engine and the server hold the same payload under the same keys and filter by the same
+//! tree of conditions, so a filter means the same in both. Their folders only translate it into the
+//! types of their crate. Terms and conditions are exact; [`MetadataFilter::matches`] defines them.
 
 use serde_json::{Map, Value, json};
 
@@ -30,22 +29,22 @@ pub(super) enum PayloadCondition {
     AnyTerm(&'static str, Vec<String>),
     /// The path holds a number within the bounds.
     Range(String, NumericBounds),
-    /// All hold; of none: true.
+    /// All hold; true if there are none.
     All(Vec<PayloadCondition>),
-    /// At least one holds; of none: false.
+    /// At least one holds; false if there are none.
     Any(Vec<PayloadCondition>),
     /// It does not hold.
     Not(Box<PayloadCondition>),
 }
 
-/// The caller's filter, and always its readers.
+/// The condition of a search: its readers, always, and the caller's filter.
 pub(super) fn readable_condition(filter: Option<&MetadataFilter>, readers: &[String]) -> PayloadCondition {
     let mut parts = vec![PayloadCondition::AnyTerm(READERS_FIELD, readers.to_vec())];
     parts.extend(filter.map(filter_condition));
     PayloadCondition::All(parts)
 }
 
-/// All points of a document.
+/// The condition for all points of a document.
 pub(super) fn document_condition(document_id: &DocumentId) -> PayloadCondition {
     PayloadCondition::AnyTerm(DOCUMENT_FIELD, vec![document_id.as_str().to_owned()])
 }
@@ -56,6 +55,7 @@ fn filter_condition(filter: &MetadataFilter) -> PayloadCondition {
             PayloadCondition::AnyTerm(FACETS_FIELD, vec![equals_facet(key, scalar)])
         }
         MetadataFilter::Exists(key) => PayloadCondition::AnyTerm(FACETS_FIELD, vec![exists_facet(key)]),
+        // An engine may read an empty list of terms as no condition. This one is never true.
         MetadataFilter::In(_, scalars) if scalars.is_empty() => PayloadCondition::Any(Vec::new()),
         MetadataFilter::In(key, scalars) => PayloadCondition::AnyTerm(
             FACETS_FIELD,
@@ -81,7 +81,7 @@ pub(super) fn check_dimensions(vector: &[f32], dims: usize) -> Result<(), Fault>
     ))
 }
 
-/// The payload of a point.
+/// Builds the payload of a point.
 pub(super) fn build_payload(point: &VectorPoint) -> Map<String, Value> {
     let mut payload = Map::new();
     payload.insert(DOCUMENT_FIELD.to_owned(), json!(point.document_id.as_str()));
@@ -99,34 +99,34 @@ pub(super) fn build_payload(point: &VectorPoint) -> Map<String, Value> {
     payload
 }
 
-/// Whether a facet only orders a key's numbers; ranges here compare the numbers themselves. No
-/// key holds the separator, but a text may, so only the first one counts.
+/// Whether a facet only serves to order the numbers of a key; ranges here compare the numbers
+/// themselves. No key contains the separator, but a text may, so only the first one counts.
 fn is_ordering_facet(facet: &str) -> bool {
     facet.split_once('\u{1f}').is_some_and(|(_, value)| value.starts_with('#'))
 }
 
-/// The id that a walk goes on from after this one; none after the last of all.
+/// The lowest id after this one, to continue a walk; none after the highest.
 pub(super) fn next_point_id(id: Option<ChunkId>) -> Option<ChunkId> {
-    // Ids that are numbers are not ours and stand before all of these.
+    // Numeric ids are not ours. They sort before all of these.
     let next = id.map_or(Some(0), |id| id.as_uuid().as_u128().checked_add(1))?;
     Some(ChunkId::from_uuid(uuid::Uuid::from_u128(next)))
 }
 
-/// The document that a payload names.
+/// Parses the document id of a payload.
 pub(super) fn parse_document_id(id: &str) -> Option<DocumentId> {
     DocumentId::new(id).ok()
 }
 
-/// The version in a payload, from its stored number.
+/// Checks the stored number of a version.
 pub(super) fn parse_version(number: u64) -> Option<Version> {
     Version::new(number).ok()
 }
 
-/// The payload key under which a metadata key's numbers stand: hex, so that dots in keys do
-/// not become paths.
+/// The payload key of the numbers of a metadata key: hex, so that dots in keys do not become paths.
 fn number_key(key: &str) -> String {
     use std::fmt::Write;
     key.bytes().fold("k".to_owned(), |mut path, byte| {
+        // Writing into a string cannot fail.
         let _ = write!(path, "{byte:02x}");
         path
     })

@@ -5,17 +5,20 @@
 //! request gets back when it cannot be accepted; only `server::status` and the command line
 //! map it to codes. Texts of documents never appear in either.
 
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why something did not work, and therefore what may be done about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// `Display` is one line: the class, the operation that failed, and the whole chain of errors beneath it.
+/// [`Error::source`] gives the first error of that chain, for those who match on its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Worth another attempt: a lock, a timeout, a lost connection.
-    #[error("transient: {0}")]
-    Transient(String),
+    Transient(FaultCause),
     /// The other side asks for patience; costs no attempt.
-    #[error("throttled for {retry_after:?}: {what}")]
     Throttled {
         /// How long to wait before the next call.
         retry_after: Duration,
@@ -23,43 +26,186 @@ pub enum Fault {
         what: String,
     },
     /// A credential is missing or expired; costs no attempt.
-    #[error("unauthorized: {0}")]
-    Unauthorized(String),
+    Unauthorized(FaultCause),
     /// Will never work for this message.
-    #[error("permanent: {0}")]
     Permanent(FailureReason),
     /// A newer version of the document has won.
-    #[error("superseded")]
     Superseded,
 }
 
 impl Fault {
-    /// A transient fault from any error.
-    pub fn transient(error: impl fmt::Display) -> Self {
-        Self::Transient(error.to_string())
+    /// A transient fault without an error beneath it.
+    pub fn transient(what: impl Into<String>) -> Self {
+        Self::Transient(FaultCause::new(what))
+    }
+
+    /// A transient fault: the operation that failed, and the error it failed with.
+    pub fn transient_error(operation: impl fmt::Display, error: impl Into<BoxedError>) -> Self {
+        Self::Transient(FaultCause::from_error(operation, error))
+    }
+
+    /// A refused credential without an error beneath it.
+    pub fn unauthorized(what: impl Into<String>) -> Self {
+        Self::Unauthorized(FaultCause::new(what))
+    }
+
+    /// A refused credential: the operation that failed, and the error it failed with.
+    pub fn unauthorized_error(operation: impl fmt::Display, error: impl Into<BoxedError>) -> Self {
+        Self::Unauthorized(FaultCause::from_error(operation, error))
+    }
+
+    /// The same with the operation in front, for those who know what was attempted. A permanent fault keeps
+    /// its words: they are stored, and read by users.
+    #[must_use]
+    pub fn during(self, operation: &str) -> Self {
+        match self {
+            Self::Transient(cause) => Self::Transient(cause.prefixed(operation)),
+            Self::Unauthorized(cause) => Self::Unauthorized(cause.prefixed(operation)),
+            other => other,
+        }
     }
 
     /// A permanent fault with a stable code.
     pub fn permanent(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Permanent(FailureReason::new(code, detail))
     }
+
+    /// A permanent fault with a stable code: the operation that failed, and the error it failed with.
+    pub fn permanent_error(
+        code: &'static str,
+        operation: impl fmt::Display,
+        error: impl Into<BoxedError>,
+    ) -> Self {
+        Self::Permanent(FailureReason::from_error(code, operation, error))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transient(cause) => write!(formatter, "transient: {cause}"),
+            Self::Throttled { retry_after, what } => {
+                write!(formatter, "throttled for {retry_after:?}: {what}")
+            }
+            Self::Unauthorized(cause) => write!(formatter, "unauthorized: {cause}"),
+            Self::Permanent(reason) => write!(formatter, "permanent: {reason}"),
+            Self::Superseded => formatter.write_str("superseded"),
+        }
+    }
+}
+
+impl Error for Fault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let shared = match self {
+            Self::Transient(cause) | Self::Unauthorized(cause) => cause.source.as_ref(),
+            Self::Permanent(reason) => reason.source.as_ref(),
+            Self::Throttled { .. } | Self::Superseded => None,
+        };
+        shared.map(|shared| &**shared as _)
+    }
+}
+
+/// Any error that threads may share.
+pub type BoxedError = Box<dyn Error + Send + Sync>;
+
+/// What failed, in one line, and the error beneath it, if there is one.
+///
+/// Two are equal when their lines are: errors of other crates cannot be compared.
+#[derive(Debug, Clone)]
+pub struct FaultCause {
+    line: String,
+    // Shared, because one failed call of a batch is the fault of each of its messages.
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl FaultCause {
+    /// A cause that is no error of anybody's: an answer that does not fit, a wait that was too long.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { line: what.into(), source: None }
+    }
+
+    /// The operation, as `connecting to the broker`, and the error it failed with.
+    pub fn from_error(operation: impl fmt::Display, error: impl Into<BoxedError>) -> Self {
+        let source = Arc::from(error.into());
+        Self { line: failed_operation_line(operation, &source), source: Some(source) }
+    }
+
+    /// The same with words in front; the error beneath it stays.
+    #[must_use]
+    pub fn prefixed(self, prefix: impl fmt::Display) -> Self {
+        Self { line: format!("{prefix}: {self}"), source: self.source }
+    }
+
+    /// The whole line.
+    pub fn as_str(&self) -> &str {
+        &self.line
+    }
+}
+
+impl PartialEq for FaultCause {
+    fn eq(&self, other: &Self) -> bool {
+        self.line == other.line
+    }
+}
+
+impl Eq for FaultCause {}
+
+impl fmt::Display for FaultCause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.line)
+    }
+}
+
+/// `operation: error: its cause: …`. Many errors end with the text of their cause; it is not said twice.
+fn failed_operation_line(operation: impl fmt::Display, error: &Arc<dyn Error + Send + Sync>) -> String {
+    let mut line = format!("{operation}: {error}");
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
+        next = cause.source();
+    }
+    line
 }
 
 /// Why a document version is dead: a stable code and a sentence for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Code and detail are stored; the error beneath is only there where the fault arose.
+#[derive(Debug, Clone)]
 pub struct FailureReason {
     /// One of the constants in [`reason`]; scripts may match on it.
     pub code: String,
     /// One line, without document text.
     pub detail: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl FailureReason {
     /// A reason from its code and its sentence.
-    pub fn new(code: &str, detail: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), detail: detail.into() }
+    pub fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { code: code.into(), detail: detail.into(), source: None }
+    }
+
+    /// A reason from its code, the operation that failed and the error it failed with.
+    pub fn from_error(
+        code: impl Into<String>,
+        operation: impl fmt::Display,
+        error: impl Into<BoxedError>,
+    ) -> Self {
+        let FaultCause { line, source } = FaultCause::from_error(operation, error);
+        Self { code: code.into(), detail: line, source }
     }
 }
+
+impl PartialEq for FailureReason {
+    fn eq(&self, other: &Self) -> bool {
+        self.code == other.code && self.detail == other.detail
+    }
+}
+
+impl Eq for FailureReason {}
 
 impl fmt::Display for FailureReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,8 +304,8 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Throttled { retry_after, what } => Self::exhausted("throttled", retry_after, what),
-            Fault::Transient(what) | Fault::Unauthorized(what) => {
-                Self::new(RefusalKind::Unavailable, "backend_unavailable", "", what)
+            Fault::Transient(cause) | Fault::Unauthorized(cause) => {
+                Self::new(RefusalKind::Unavailable, "backend_unavailable", "", cause.as_str())
             }
             Fault::Permanent(reason) => {
                 Self::new(RefusalKind::Internal, "backend_failed", "", reason.to_string())

@@ -1,5 +1,18 @@
-//! The laboratory: measures, baselines, and the comparison of two generations.
+//! The laboratory: retrieval metrics, baselines, and the comparison of two generations.
 
 pub mod baselines;
 pub mod compare;
-pub mod measure;
+
+pub mod measure {
+    //! Measures of rankings, contexts and samples. They are pure functions; each has its definition and its
+    //! source.
+    //!
+    //! [`retrieval_metrics`] judges a ranking or a set of passages by what is known to be relevant.
+    //! [`ranking_similarity`] and [`context_overlap`] compare two of which neither is known to be right.
+    //! [`bootstrap`] tells how far a mean difference could be chance.
+
+    pub mod bootstrap;
+    pub mod context_overlap;
+    pub mod ranking_similarity;
+    pub mod retrieval_metrics;
+}

@@ -1,8 +1,8 @@
-//! BEIR's layout (Thakur et al. 2021): `corpus.jsonl`, `queries.jsonl`, `qrels/*.tsv`.
+//! The BEIR layout (Thakur et al. 2021): `corpus.jsonl`, `queries.jsonl`, `qrels/*.tsv`.
 //!
-//! Of several splits `test.tsv` is taken, else all of them. Grades of 0 and below are not
-//! relevant; questions without a relevant document are left out; a document without text is
-//! left out and counted.
+//! Judgements come from `test.tsv` if it exists, else from all splits. Grades of 0 and below are not
+//! relevant. Questions without a relevant document are left out. Documents without text are left out and
+//! counted.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::corpus::{DocumentIterator, EvaluationDocument};
-use super::json_lines::{dataset_refusal, read_json_lines};
+use super::files::{dataset_refusal, read_json_lines};
 use contexture_core::domain::document::TITLE_BYTES_MAX;
 use contexture_core::domain::ids::DocumentId;
 use contexture_core::fault::Refusal;
@@ -33,14 +33,14 @@ struct QueryLine {
     text: String,
 }
 
-/// A question and its relevant documents.
+/// A question with the grades of its relevant documents.
 pub(crate) struct BeirQuestion {
     pub(crate) id: String,
     pub(crate) text: String,
     pub(crate) grades: RelevanceGrades,
 }
 
-/// A set in BEIR's layout.
+/// A set in the BEIR layout. The corpus stays on disk.
 pub(crate) struct BeirDataset {
     corpus: PathBuf,
     questions: Vec<BeirQuestion>,
@@ -54,7 +54,7 @@ impl BeirDataset {
             && folder.join("qrels").is_dir()
     }
 
-    /// Reads the questions and their relevant documents.
+    /// Reads the questions and judgements.
     pub(crate) fn read(folder: &Path) -> Result<Self, Refusal> {
         let mut relevant: HashMap<String, RelevanceGrades> = HashMap::new();
         for path in judgement_files(&folder.join("qrels"))? {
@@ -63,6 +63,7 @@ impl BeirDataset {
         let mut questions = Vec::new();
         for line in read_json_lines::<QueryLine>(&folder.join("queries.jsonl"))? {
             let QueryLine { id, text } = line?;
+            // Removed, so that a repeated id is not asked twice.
             if let Some(grades) = relevant.remove(&id) {
                 questions.push(BeirQuestion { id, text, grades });
             }
@@ -81,17 +82,17 @@ impl BeirDataset {
         })))
     }
 
-    /// The questions that have a relevant document, in the order of the file.
+    /// The questions with a relevant document, in the order of the file.
     pub(crate) fn questions(&self) -> &[BeirQuestion] {
         &self.questions
     }
 
-    /// The same, to keep.
+    /// The same questions, owned.
     pub(crate) fn into_questions(self) -> Vec<BeirQuestion> {
         self.questions
     }
 
-    /// How many documents have no text.
+    /// The number of documents without text.
     pub(crate) fn count_empty(&self) -> Result<u64, Refusal> {
         let mut empty = 0;
         for line in read_json_lines::<CorpusLine>(&self.corpus)? {
@@ -109,6 +110,7 @@ impl CorpusLine {
         Ok(EvaluationDocument {
             id,
             title: self.title.as_deref().and_then(title_line),
+            // The layout has plain text, also where one begins like HTML.
             media_type: Some("text/plain".to_owned()),
             body: Bytes::from(self.text),
         })
@@ -123,7 +125,7 @@ fn title_line(title: &str) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// `test.tsv` where there is one, else every split, by name.
+/// `test.tsv` if it exists, else every split, sorted by name.
 fn judgement_files(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
     let test = folder.join("test.tsv");
     if test.is_file() {
@@ -143,7 +145,7 @@ fn judgement_files(folder: &Path) -> Result<Vec<PathBuf>, Refusal> {
     Ok(paths)
 }
 
-/// Adds the positive judgements of a file: query, document, grade, separated by tabs.
+/// Adds the positive judgements of a file. A line is query, document and grade, separated by tabs.
 fn read_judgements(path: &Path, relevant: &mut HashMap<String, RelevanceGrades>) -> Result<(), Refusal> {
     let text = std::fs::read_to_string(path).map_err(|error| dataset_refusal(path, 0, &error))?;
     for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
@@ -159,6 +161,7 @@ fn read_judgements(path: &Path, relevant: &mut HashMap<String, RelevanceGrades>)
         };
         let grade: f64 = match grade.parse() {
             Ok(grade) => grade,
+            // The first line may be a header.
             Err(_) if number == 1 => continue,
             Err(_) => return Err(dataset_refusal(path, number, &format!("'{grade}' is not a grade"))),
         };

@@ -1,22 +1,22 @@
-//! Conversations: every so many questions of one document in a row, each context going on from
-//! the one before, beside contexts that are assembled from scratch.
+//! Measures conversations. A conversation is a fixed number of questions of one document. Each context
+//! continues the previous one, and is compared with a context that is assembled from scratch.
 //!
-//! *Reused* is the share of the tokens of all contexts but the first of each conversation that
-//! stand in the longest common prefix with the context before: what a provider's prompt cache
-//! does not compute again. What keeping a prefix costs is told as recall.
+//! *Reused* is the share of tokens in the longest common prefix with the previous context, over all
+//! contexts but the first of each conversation. A provider's prompt cache does not compute these again.
+//! Recall shows what keeping a prefix costs.
 
 use serde::Serialize;
 
-use super::EvaluationPlan;
 use super::excerpts::{ExcerptDataset, ExcerptQuestion};
 use super::keyed_values::{KeyedValues, ValueByBudget};
+use super::plan::EvaluationPlan;
 use super::session::EvaluationSession;
 use crate::cli::exit::CommandFailure;
 use crate::cli::text_format::{ColumnAlignment, TextTable};
 use contexture_core::ports::tokenizer::Tokenizer;
 use contexture_lab::measure::retrieval_metrics::{ByteCoverage, CoverageOverlap, mean};
 
-/// What conversations reached at one budget.
+/// Mean figures of all conversations at one budget.
 #[derive(Debug, Serialize)]
 struct ConversationScores {
     reused: f64,
@@ -25,7 +25,7 @@ struct ConversationScores {
     recall_from_scratch: f64,
 }
 
-/// Figures of conversations.
+/// Figures of conversations. The field names are a contract.
 #[derive(Debug, Serialize)]
 pub(crate) struct ConversationFigures {
     turns: usize,
@@ -33,7 +33,7 @@ pub(crate) struct ConversationFigures {
     at_budget: ValueByBudget<ConversationScores>,
 }
 
-/// The contexts of one way to talk.
+/// Running sums over conversations, either with kept prefixes or from scratch.
 #[derive(Default)]
 struct ConversationTally {
     before: String,
@@ -53,13 +53,14 @@ impl ConversationTally {
         self.recalls.push(recall);
     }
 
+    /// The share of tokens that were reused.
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     fn share(&self) -> f64 {
         self.reused as f64 / self.tokens.max(1) as f64
     }
 }
 
-/// Asks the questions of each document `turns` at a time; those left over are not asked.
+/// Asks the questions of each document in groups of `turns`. Questions left over are not asked.
 pub(crate) async fn hold_conversations(
     set: &ExcerptDataset,
     session: &mut EvaluationSession<'_>,
@@ -67,6 +68,7 @@ pub(crate) async fn hold_conversations(
     turns: usize,
 ) -> Result<ConversationFigures, CommandFailure> {
     let questions = plan.first(set.questions());
+    // Only neighbours are grouped, so a set should list the questions of a document in a row.
     let of_document = questions.chunk_by(|one, next| one.document == next.document);
     let conversations: Vec<&[ExcerptQuestion]> =
         of_document.flat_map(|own| own.chunks_exact(turns)).collect();
@@ -75,6 +77,7 @@ pub(crate) async fn hold_conversations(
         let (mut kept, mut scratch) = (ConversationTally::default(), ConversationTally::default());
         for conversation in &conversations {
             let mut continuation = None;
+            // A conversation must not count tokens that it shares with the one before.
             kept.before.clear();
             scratch.before.clear();
             for question in *conversation {
@@ -82,7 +85,7 @@ pub(crate) async fn hold_conversations(
                     CoverageOverlap::between(&question.relevant, &ByteCoverage::from_passages(passages))
                         .recall
                 };
-                let answer = session.go_on(&question.text, budget, continuation.as_deref()).await?;
+                let answer = session.assemble_after(&question.text, budget, continuation.as_deref()).await?;
                 let found = recall(&answer.passages);
                 kept.turn(answer.context, found, session.tokenizer());
                 continuation = Some(answer.continuation);
@@ -104,6 +107,7 @@ pub(crate) async fn hold_conversations(
 
 fn common_prefix<'a>(before: &str, context: &'a str) -> &'a str {
     let same = before.bytes().zip(context.bytes()).take_while(|(left, right)| left == right).count();
+    // Equal bytes may end within a character.
     &context[..context.floor_char_boundary(same)]
 }
 

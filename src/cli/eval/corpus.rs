@@ -1,16 +1,16 @@
-//! The documents of an evaluation set in a collection of their own, ready to be asked.
+//! Ingests the documents of an evaluation set into a collection of their own.
 //!
-//! The collection's name holds a fingerprint of pipeline and documents, so a kept data
-//! directory is used again when, and only when, both are the same.
+//! The collection's name has a fingerprint of pipeline and documents. So a kept data directory is reused
+//! if, and only if, both are the same.
 
 use bytes::Bytes;
 
-use super::super::batch_submitter::BatchSubmitter;
-use super::super::console::ConsoleOutput;
-use super::super::exit::CommandFailure;
-use super::super::global_args::collection_key;
-use super::super::progress_meter::ProgressMeter;
-use super::super::{drain, text_format};
+use crate::cli::batch_submitter::BatchSubmitter;
+use crate::cli::console::ConsoleOutput;
+use crate::cli::exit::CommandFailure;
+use crate::cli::global_args::collection_key;
+use crate::cli::progress_meter::ProgressMeter;
+use crate::cli::{drain, text_format};
 use crate::wiring::ServiceStack;
 use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{CollectionId, ContentHash, DocumentId, FieldHasher, NAME_BYTES_MAX};
@@ -33,7 +33,7 @@ pub(crate) struct EvaluationDocument {
 /// Documents, read one at a time.
 pub(crate) type DocumentIterator = Box<dyn Iterator<Item = Result<EvaluationDocument, Refusal>> + Send>;
 
-/// What a corpus is called and how large it is.
+/// The collection of a corpus, and its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CorpusIdentity {
     /// Its collection.
@@ -43,7 +43,7 @@ pub(crate) struct CorpusIdentity {
 }
 
 impl CorpusIdentity {
-    /// Reads all documents once.
+    /// Computes the fingerprint. Reads all documents once.
     pub(crate) fn compute(name: &str, pipeline: &str, documents: DocumentIterator) -> Result<Self, Refusal> {
         let mut fields = FieldHasher::new("contexture evaluation corpus v1").field(pipeline.as_bytes());
         let mut number = 0;
@@ -62,15 +62,16 @@ impl CorpusIdentity {
     }
 }
 
-/// A folder's name in the letters a collection's name may have.
+/// A folder's name with only the characters that a collection's name may have.
 fn collection_slug(name: &str) -> String {
+    // One byte a character, because everything else becomes `-`.
     let room = NAME_BYTES_MAX - "eval--".len() - FINGERPRINT_CHARS;
     let letter =
         |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
     name.chars().map(letter).take(room).collect()
 }
 
-/// Fills the collection, unless it is there already, and waits until all of it is visible.
+/// Ingests the documents unless they are there already, and waits until all are visible.
 pub(crate) async fn fill_collection(
     stack: &ServiceStack,
     identity: &CorpusIdentity,
@@ -81,14 +82,16 @@ pub(crate) async fn fill_collection(
 ) -> Result<(), CommandFailure> {
     stack.ensure_collection(&identity.collection, Some(pipeline)).await?;
     let key = collection_key(stack, &identity.collection);
+    // An interrupted earlier run may have left versions in flight.
     let before = drain::wait_until_drained(stack, &key, None, |_, _, _| {}).await?;
     if before.documents == identity.documents && before.dead == 0 {
         console.note(&format!("collection '{}' is there already", identity.collection));
         return Ok(());
     }
+    // The counters belong to the process, so what ended before is taken off.
     let earlier = stack.progress().borrow().settled;
     let mut meter = ProgressMeter::new("ingest", "documents", identity.documents, console);
-    let mut feed = BatchSubmitter::new(stack);
+    let mut submitter = BatchSubmitter::new(stack);
     for document in documents {
         let EvaluationDocument { id, title, media_type, body } = document?;
         let description = DocumentDescription {
@@ -100,12 +103,12 @@ pub(crate) async fn fill_collection(
         let collection = identity.collection.clone();
         let principal = &stack.principal;
         let submission = Submission::new(principal, collection, id, None, description, body, body_bytes_max)?;
-        feed.push(submission).await?;
+        submitter.push(submission).await?;
         let settled = stack.progress().borrow().settled - earlier;
-        meter.update(feed.tally().unchanged + settled, "");
+        meter.update(submitter.tally().unchanged + settled, "");
     }
-    feed.flush().await?;
-    let unchanged = feed.tally().unchanged;
+    submitter.flush().await?;
+    let unchanged = submitter.tally().unchanged;
     let after = drain::wait_until_drained(stack, &key, None, |progress, _, _| {
         meter.update(
             unchanged + progress.settled - earlier,

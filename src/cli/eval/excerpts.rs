@@ -1,8 +1,8 @@
 //! Questions with the excerpts that answer them: `corpora/` and `questions.jsonl`.
 //!
-//! The layout of the set behind Chroma's "Evaluating Chunking Strategies for Retrieval"
-//! (2024), with byte offsets: each reference is `start_byte..end_byte` of a file in
-//! `corpora/`. Every question is asked of all corpora together.
+//! This is the layout of Chroma's "Evaluating Chunking Strategies for Retrieval" (2024), with byte
+//! offsets. Each reference is `start_byte..end_byte` of a file in `corpora/`. Every question is asked of
+//! all corpora together.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::corpus::{DocumentIterator, EvaluationDocument};
-use super::json_lines::{dataset_refusal, read_json_lines};
+use super::files::{dataset_refusal, read_json_lines};
 use super::offsets::OffsetMapping;
 use super::oracle::DocumentTexts;
 use crate::cli::scan::{FoundFile, scan_paths};
@@ -38,7 +38,7 @@ struct ReferenceLine {
     text: Option<String>,
 }
 
-/// A question and what answers it.
+/// A question with the spans that answer it.
 pub(crate) struct ExcerptQuestion {
     pub(crate) id: String,
     pub(crate) text: String,
@@ -60,14 +60,15 @@ impl ExcerptDataset {
 
     /// Reads the questions and checks their references against the corpora.
     pub(crate) fn read(folder: &Path) -> Result<Self, Refusal> {
+        // The same scan as `ingest`, so that the same files get the same ids.
         let files = scan_paths(&[folder.join("corpora")])?.files;
         let by_id: HashMap<&DocumentId, &Path> =
             files.iter().map(|file| (&file.id, file.path.as_path())).collect();
         let path = folder.join("questions.jsonl");
-        let mut corpora = ReferenceResolver { by_id, read: HashMap::new() };
+        let mut resolver = ReferenceResolver { by_id, read: HashMap::new() };
         let mut questions = Vec::new();
         for (line, number) in read_json_lines::<QuestionLine>(&path)?.zip(1..) {
-            questions.push(corpora.resolve(line?).map_err(|why| dataset_refusal(&path, number, &why))?);
+            questions.push(resolver.resolve(line?).map_err(|why| dataset_refusal(&path, number, &why))?);
         }
         Ok(Self { files, questions })
     }
@@ -97,7 +98,7 @@ impl ExcerptDataset {
     }
 }
 
-/// The corpora that references were looked up in.
+/// Resolves references. Each corpus is read once and kept in memory.
 struct ReferenceResolver<'a> {
     by_id: HashMap<&'a DocumentId, &'a Path>,
     read: HashMap<PathBuf, (Vec<u8>, OffsetMapping)>,
@@ -119,6 +120,7 @@ impl ReferenceResolver<'_> {
             spans.push((document.clone(), reference.span(body, offsets)?));
         }
         let relevant = ByteCoverage::new(spans);
+        // Recall would divide by zero.
         if relevant.bytes() == 0 {
             return Err("the question has no reference".to_owned());
         }
@@ -127,9 +129,11 @@ impl ReferenceResolver<'_> {
 }
 
 impl ReferenceLine {
+    /// The span in the normalised text. Refuses a reference that the document does not have.
     fn span(&self, body: &[u8], offsets: &OffsetMapping) -> Result<TextSpan, String> {
         let Self { start_byte, end_byte, text } = self;
         let place = || format!("reference {start_byte}..{end_byte}");
+        // `get` also refuses a start behind the end.
         let bytes =
             body.get(*start_byte..*end_byte).ok_or_else(|| format!("{} is outside the document", place()))?;
         if text.as_ref().is_some_and(|text| text.as_bytes() != bytes) {

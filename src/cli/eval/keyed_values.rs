@@ -1,4 +1,4 @@
-//! Figures under keys that keep their order: budgets in tokens, names of packers.
+//! Figures by budget or by packer, in an order of their own, and the budgets themselves.
 
 use std::fmt::Display;
 
@@ -8,10 +8,10 @@ use contexture_core::context::request::BUDGET_TOKENS_MAX;
 use contexture_core::fault::Refusal;
 use contexture_lab::measure::retrieval_metrics::mean;
 
-/// Most budgets of one run: each is a call for every question.
+/// Maximum budgets of one run, because each costs a call per question.
 pub(crate) const BUDGETS_MAX: usize = 32;
 
-/// Values in an order of their own; a JSON object.
+/// Values with keys, in a fixed order. Serialized as a JSON object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeyedValues<K, V>(pub(crate) Vec<(K, V)>);
 
@@ -22,6 +22,7 @@ pub(crate) type ValueByPacker<V> = KeyedValues<&'static str, V>;
 
 impl<K: Display, V: Serialize> Serialize for KeyedValues<K, V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Entries are written in their order; a map type would sort packers by name.
         serializer.collect_map(self.0.iter().map(|(key, value)| (key.to_string(), value)))
     }
 }
@@ -33,18 +34,18 @@ impl<K, V> FromIterator<(K, V)> for KeyedValues<K, V> {
 }
 
 impl<K, V> KeyedValues<K, V> {
-    /// The values in their order.
+    /// The values, in their order.
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)
     }
 }
 
-/// Token budgets, ascending, each once.
+/// Token budgets, ascending and unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenBudgets(Vec<usize>);
 
 impl TokenBudgets {
-    /// Accepts 1 to [`BUDGETS_MAX`] numbers that a query may have as its budget, but not 0.
+    /// Accepts 1 to [`BUDGETS_MAX`] numbers between 1 and [`BUDGET_TOKENS_MAX`].
     pub(crate) fn new(raw: &[i64]) -> Result<Self, Refusal> {
         let refuse = |message: String| Refusal::invalid("invalid_budget", "budgets", message);
         if raw.is_empty() || raw.len() > BUDGETS_MAX {
@@ -63,16 +64,17 @@ impl TokenBudgets {
         Ok(Self(budgets))
     }
 
-    /// The numbers.
+    /// The budgets.
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
         self.0.iter().copied()
     }
 
-    /// The mean of what was measured at each budget.
+    /// The means per budget over all questions.
     pub(crate) fn means<'a>(
         &self,
         measured: &(impl Iterator<Item = &'a ValueByBudget<f64>> + Clone),
     ) -> ValueByBudget<f64> {
+        // By place instead of by key: every question was measured at the same budgets, in this order.
         let at = |place: usize| mean(measured.clone().map(|at_budget| at_budget.0[place].1));
         self.iter().enumerate().map(|(place, budget)| (budget, at(place))).collect()
     }

@@ -1,15 +1,14 @@
-//! From byte offsets of a file to those of its normalised text.
+//! Maps byte offsets of a file to offsets of its normalised text.
 //!
-//! Normalisation drops a byte order mark and the carriage return of a line break. Where it
-//! does more (HTML, UTF-16, NUL, invalid UTF-8), offsets of the file have no counterpart and
-//! the file is refused.
+//! Normalisation removes a byte order mark and the carriage return of a line break. If it would do more
+//! (HTML, UTF-16, NUL, invalid UTF-8), offsets have no counterpart, and the file is refused.
 
-/// The offsets of bytes that normalisation drops, sorted.
+/// The sorted offsets of bytes that normalisation removes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct OffsetMapping(Vec<usize>);
 
 impl OffsetMapping {
-    /// The mapping of a file; an error says why there is none.
+    /// The mapping for a file. An error says why there is none.
     pub(crate) fn for_file(body: &[u8], document_id: &str) -> Result<Self, String> {
         let text = std::str::from_utf8(body).map_err(|error| format!("is not UTF-8: {error}"))?;
         if text.contains('\0') {
@@ -19,18 +18,24 @@ impl OffsetMapping {
             return Err("is HTML, whose text has other offsets".to_owned());
         }
         let mark_bytes = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        // A lone carriage return becomes a line feed, which moves nothing.
         let returns = text.match_indices("\r\n").map(|(offset, _)| offset);
-        Ok(Self((0..mark_bytes).chain(returns).collect()))
+        let removed: Vec<usize> = (0..mark_bytes).chain(returns).collect();
+        // `map` searches by halving.
+        debug_assert!(removed.is_sorted());
+        Ok(Self(removed))
     }
 
-    /// The offset in the normalised text.
+    /// The offset in the normalised text: less the bytes that were removed before it.
     pub(crate) fn map(&self, offset: usize) -> usize {
         offset - self.0.partition_point(|dropped| *dropped < offset)
     }
 }
 
+/// Whether ingest would take the file for HTML: by its name, or by its first characters.
 fn is_html(text: &str, document_id: &str) -> bool {
     let extension = document_id.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    // `<!doctype html` has 14 characters, and `<html` is shorter.
     let start: String = text.trim_start_matches('\u{feff}').trim_start().chars().take(14).collect();
     let start = start.to_ascii_lowercase();
     matches!(extension.as_deref(), Some("html" | "htm" | "xhtml"))

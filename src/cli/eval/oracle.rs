@@ -1,13 +1,13 @@
-//! What limits recall at a budget: one part of the way replaced by an oracle that knows the answer.
+//! Upper bounds of recall at a budget: one stage is replaced by an oracle that knows the answer.
 //!
-//! * Retrieval: all candidates in the context, whatever they cost. What is missing was not found.
-//! * Ranking: the same candidates under the budget, those with the most relevant bytes first, by
-//!   token or as they are, whichever holds more. What is missing is lost to the chunks' borders
-//!   and their framing. Chunks are not joined, so a packer that joins them can come out above.
-//! * Borders: the relevant spans themselves under the budget, longest first, the last one cut
-//!   where the budget ends, with framing but without headings.
+//! * Retrieval: all candidates are in the context, whatever they cost. What is missing was not found.
+//! * Ranking: the same candidates within the budget, sorted by relevant bytes, per token or in total,
+//!   whichever reaches more. What is missing is lost to chunk borders and framing. Chunks are not merged,
+//!   so a packer that merges them can exceed this bound.
+//! * Borders: the relevant spans themselves within the budget, longest first. The last one is cut where
+//!   the budget ends. Framing is included, headings are not.
 //!
-//! None exceeds the budget. The format is the default one.
+//! Ranking and borders stay within the budget. The format is the default one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct OracleCeilings {
 }
 
 impl OracleCeilings {
-    /// The ceilings of one question.
+    /// The bounds for one question.
     pub(crate) fn for_question(
         relevant: &ByteCoverage,
         candidates: &[ContextCandidate],
@@ -61,7 +61,7 @@ impl OracleCeilings {
         }
     }
 
-    /// The mean over all questions.
+    /// The means over all questions.
     pub(crate) fn mean<'a>(all: impl Iterator<Item = &'a Self> + Clone, budgets: &TokenBudgets) -> Self {
         Self {
             retrieval: mean(all.clone().map(|ceilings| ceilings.retrieval)),
@@ -75,7 +75,7 @@ fn document_span(candidate: &ContextCandidate) -> (DocumentId, TextSpan) {
     (candidate.chunk.document_id.clone(), candidate.chunk.span)
 }
 
-/// Candidates with relevant bytes, scored by their number, best first.
+/// Candidates with relevant bytes. The score is the number of these bytes; the best comes first.
 fn judge_candidates(relevant: &ByteCoverage, candidates: &[ContextCandidate]) -> Vec<ContextCandidate> {
     #[expect(clippy::cast_precision_loss, reason = "chunks are far below 2^24 bytes")]
     let judge = |candidate: &ContextCandidate| {
@@ -131,6 +131,7 @@ fn borders_recall(
     for excerpt in excerpts {
         chosen.push(excerpt.clone());
         if rendered_tokens(&chosen, tokenizer) > budget {
+            // Only the first excerpt that does not fit is cut; then the budget is spent.
             chosen.pop();
             chosen.extend(longest_start(excerpt, &chosen, budget, tokenizer));
             break;
@@ -139,7 +140,7 @@ fn borders_recall(
     passage_recall(relevant, &chosen)
 }
 
-/// The longest beginning of an excerpt, found by halving, that fits beside what is chosen.
+/// The longest prefix of an excerpt that fits beside the chosen ones, found by binary search.
 fn longest_start(
     excerpt: &Passage,
     chosen: &[Passage],
@@ -157,7 +158,7 @@ fn longest_start(
         rendered_tokens(&with, tokenizer) <= budget
     };
     let fitting = borders.partition_point(fits);
-    // Tokens need not grow with the text: what halving found is looked at once more.
+    // The token count need not grow with the text, so the result of the search is checked once more.
     borders[..fitting].last().filter(|bytes| fits(bytes)).map(|bytes| cut(*bytes))
 }
 

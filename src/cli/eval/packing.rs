@@ -1,15 +1,13 @@
-//! Asks every excerpt question: what the first chunks hold, and what fits into each budget.
+//! Asks every excerpt question. Measures what the first chunks contain, and the recall at each budget.
 //!
-//! Baselines and oracles get the candidates that assembly chooses from, in the same run, the
-//! default format and the same tokenizer. One object per question tells every figure.
+//! Baselines and oracles get the same candidates as the assembler, in the same run, with the default
+//! format and the same tokenizer.
 
-use serde::Serialize;
-
-use super::EvaluationPlan;
 use super::excerpts::{ExcerptDataset, ExcerptQuestion};
-use super::keyed_values::{KeyedValues, ValueByBudget, ValueByPacker};
+use super::keyed_values::KeyedValues;
 use super::oracle::{DocumentTexts, OracleCeilings};
-use super::report::PackingReport;
+use super::plan::EvaluationPlan;
+use super::report::{CHUNKS_COUNTED, PackerRecall, PackingFigures, PackingReport};
 use super::session::EvaluationSession;
 use crate::cli::exit::CommandFailure;
 use contexture_core::context::assemble::ContextCandidate;
@@ -17,33 +15,7 @@ use contexture_core::context::request::ContextFormat;
 use contexture_lab::baselines::{BaselinePacker, pack_baseline};
 use contexture_lab::measure::retrieval_metrics::{ByteCoverage, CoverageOverlap};
 
-/// Chunks of a search that count.
-pub(crate) const CHUNKS_COUNTED: usize = 5;
-
-/// What a packer reached.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct PackerRecall {
-    pub(crate) recall_at_budget: ValueByBudget<f64>,
-}
-
-/// The figures of one question.
-#[derive(Debug, Serialize)]
-pub(crate) struct PackingFigures<'a> {
-    question_id: &'a str,
-    #[serde(flatten)]
-    pub(crate) overlap: CoverageOverlap,
-    #[serde(flatten)]
-    pub(crate) assembler: PackerRecall,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) baselines: Option<ValueByPacker<PackerRecall>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) oracle: Option<OracleCeilings>,
-    /// Contexts of the assembler that were over their budget.
-    #[serde(skip)]
-    pub(crate) over_budget: u64,
-}
-
-/// Asks the questions and averages.
+/// Asks the questions and averages their figures.
 pub(crate) async fn evaluate_packing(
     set: &ExcerptDataset,
     session: &mut EvaluationSession<'_>,
@@ -54,15 +26,16 @@ pub(crate) async fn evaluate_packing(
     let mut all = Vec::with_capacity(questions.len());
     for (index, question) in questions.iter().enumerate() {
         let mut figures = ask_excerpt_question(question, session, plan).await?;
+        // Candidates cost one more retrieval, so they are fetched only if something uses them.
         if plan.baselines || plan.oracle {
             let candidates = session.candidates(&question.text).await?;
             figures.compare(question, &candidates, texts.as_ref(), session, plan);
         }
-        session.note(&figures)?;
+        session.record(&figures)?;
         all.push(figures);
-        session.show(index + 1, questions.len());
+        session.show_progress(index + 1, questions.len());
     }
-    Ok(PackingReport::new(&all, plan, session.spent()))
+    Ok(PackingReport::new(&all, plan, session.timing()))
 }
 
 async fn ask_excerpt_question<'a>(
@@ -77,6 +50,7 @@ async fn ask_excerpt_question<'a>(
     let mut over_budget = 0;
     for budget in plan.budgets.iter() {
         let answer = session.assemble(&question.text, budget).await?;
+        // Counted here again instead of taken from the answer: this checks the promise of the assembler.
         over_budget += u64::from(session.tokenizer().count(&answer.context) > budget);
         let covered = ByteCoverage::from_passages(&answer.passages);
         recall_at_budget.push((budget, CoverageOverlap::between(&question.relevant, &covered).recall));
@@ -93,6 +67,7 @@ async fn ask_excerpt_question<'a>(
 }
 
 impl PackingFigures<'_> {
+    /// Adds the figures of baselines and oracles, where the plan asks for them.
     fn compare(
         &mut self,
         question: &ExcerptQuestion,

@@ -1,15 +1,15 @@
-//! Asks every BEIR question: how documents are ranked, and how a context orders them.
+//! Asks every BEIR question. Measures the ranking of documents, and their order in a context.
 //!
-//! A document scores as its best chunk. With baselines, the same is done with the scores as they were
-//! fused, and a context is assembled for each budget: its documents in the order of their first
-//! passage, then the ranking's others in theirs. So the figures tell what neighbours' support and
-//! reranking change, and whether assembly's order of documents loses against the ranking.
+//! The score of a document is that of its best chunk. With baselines, the ranking by fused scores is
+//! measured, too. A context is assembled for each budget: its documents are ordered by their first
+//! passage, followed by the other documents of the ranking. So the figures show what neighbour support
+//! and reranking change, and whether the assembler's order of documents loses against the ranking.
 
 use serde::Serialize;
 
-use super::EvaluationPlan;
 use super::beir::{BeirDataset, BeirQuestion};
 use super::keyed_values::{KeyedValues, ValueByBudget, ValueByPacker};
+use super::plan::EvaluationPlan;
 use super::report::{budget_table, differences_text};
 use super::session::{EvaluationSession, EvaluationTiming};
 use crate::cli::exit::CommandFailure;
@@ -24,7 +24,7 @@ const NDCG_DEPTH: usize = 10;
 /// Depth of recall.
 const RECALL_DEPTH: usize = 20;
 
-/// The figures; the first two names are a contract.
+/// The mean figures. The first two names are a contract.
 #[derive(Debug, Serialize)]
 pub(crate) struct RankingReport {
     ndcg_at_10: f64,
@@ -43,6 +43,7 @@ pub(crate) struct RankingReport {
     spent: EvaluationTiming,
 }
 
+/// The figures of one question.
 #[derive(Debug, Serialize)]
 struct RankingFigures<'a> {
     query_id: &'a str,
@@ -55,7 +56,7 @@ struct RankingFigures<'a> {
     ranking: Vec<DocumentId>,
 }
 
-/// Asks the questions and averages.
+/// Asks the questions and averages their figures.
 pub(crate) async fn evaluate_ranking(
     set: &BeirDataset,
     session: &mut EvaluationSession<'_>,
@@ -65,11 +66,11 @@ pub(crate) async fn evaluate_ranking(
     let mut all = Vec::with_capacity(questions.len());
     for (index, question) in questions.iter().enumerate() {
         let figures = ask_beir_question(question, session, plan).await?;
-        session.note(&figures)?;
+        session.record(&figures)?;
         all.push(figures);
-        session.show(index + 1, questions.len());
+        session.show_progress(index + 1, questions.len());
     }
-    Ok(RankingReport::new(&all, plan, set.count_empty()?, session.spent()))
+    Ok(RankingReport::new(&all, plan, set.count_empty()?, session.timing()))
 }
 
 async fn ask_beir_question<'a>(
@@ -84,12 +85,14 @@ async fn ask_beir_question<'a>(
         None
     };
     let mut assembled = Vec::new();
+    // Without baselines nothing is assembled.
     for budget in plan.budgets.iter().filter(|_| plan.baselines) {
         let passages = session.assemble(&question.text, budget).await?.passages;
         assembled.push((budget, ndcg(&context_order(&passages, &ranking), &question.grades, NDCG_DEPTH)));
     }
     let (ndcg_at_10, recall_at_20) =
         (ndcg(&ranking, &question.grades, NDCG_DEPTH), recall(&ranking, &question.grades, RECALL_DEPTH));
+    // Both figures are computed on the whole ranking; only its record is cut.
     ranking.truncate(RECALL_DEPTH);
     let fused_ndcg_at_10 = fused.map(|fused| ndcg(&fused, &question.grades, NDCG_DEPTH));
     let assembled_ndcg_at_10 = plan.baselines.then_some(KeyedValues(assembled));
@@ -107,10 +110,11 @@ fn document_ranking(found: &SearchAnswer) -> Vec<DocumentId> {
     rank_documents(found.results.iter().map(|ranked| (&ranked.document_id, ranked.score)))
 }
 
-/// Documents as a context cites them, then those of the ranking that it does not.
+/// The documents of a context in their order, then the others of the ranking.
 fn context_order(passages: &[Passage], ranking: &[DocumentId]) -> Vec<DocumentId> {
     let mut order: Vec<DocumentId> = Vec::with_capacity(ranking.len());
     for document in passages.iter().map(|passage| &passage.document_id).chain(ranking) {
+        // A linear search each time, which is cheap for the documents of one question.
         if !order.contains(document) {
             order.push(document.clone());
         }
@@ -128,6 +132,7 @@ impl RankingReport {
         let assembled = all.iter().filter_map(|figures| figures.assembled_ndcg_at_10.as_ref());
         let fused = || all.iter().filter_map(|figures| figures.fused_ndcg_at_10);
         let gained: Vec<f64> =
+            // Either every question has a fused figure or none has, so the pairs belong together.
             all.iter().zip(fused()).map(|(figures, fused)| figures.ndcg_at_10 - fused).collect();
         Self {
             ndcg_at_10: mean(all.iter().map(|figures| figures.ndcg_at_10)),

@@ -1,11 +1,10 @@
-//! The figures of an excerpt set: for a program, for a person, and as lines of a picture.
+//! The figures of an excerpt set: as JSON, as text, and as curves of a plot.
 
 use serde::Serialize;
 
-use super::EvaluationPlan;
 use super::keyed_values::{TokenBudgets, ValueByBudget, ValueByPacker};
 use super::oracle::OracleCeilings;
-use super::packing::{CHUNKS_COUNTED, PackerRecall, PackingFigures};
+use super::plan::EvaluationPlan;
 use super::recall_plot::RecallCurve;
 use super::session::EvaluationTiming;
 use crate::cli::text_format::{self, ColumnAlignment, TextTable};
@@ -13,7 +12,33 @@ use contexture_lab::baselines::BaselinePacker;
 use contexture_lab::measure::bootstrap::BootstrapInterval;
 use contexture_lab::measure::retrieval_metrics::{CoverageOverlap, mean};
 
-/// The averages; the first five names are a contract.
+/// Chunks of a search result that are measured.
+pub(crate) const CHUNKS_COUNTED: usize = 5;
+
+/// The recall of a packer.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PackerRecall {
+    pub(crate) recall_at_budget: ValueByBudget<f64>,
+}
+
+/// The figures of one question.
+#[derive(Debug, Serialize)]
+pub(crate) struct PackingFigures<'a> {
+    pub(crate) question_id: &'a str,
+    #[serde(flatten)]
+    pub(crate) overlap: CoverageOverlap,
+    #[serde(flatten)]
+    pub(crate) assembler: PackerRecall,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) baselines: Option<ValueByPacker<PackerRecall>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oracle: Option<OracleCeilings>,
+    /// Contexts of the assembler above their budget; always 0 if it keeps its promise.
+    #[serde(skip)]
+    pub(crate) over_budget: u64,
+}
+
+/// The mean figures. The first five names are a contract.
 #[derive(Debug, Serialize)]
 pub(crate) struct PackingReport {
     #[serde(flatten)]
@@ -33,7 +58,7 @@ pub(crate) struct PackingReport {
 }
 
 impl PackingReport {
-    /// The averages of all questions.
+    /// The means over all questions.
     pub(crate) fn new(all: &[PackingFigures], plan: &EvaluationPlan, spent: EvaluationTiming) -> Self {
         let budgets = &plan.budgets;
         let overlaps = || all.iter().map(|figures| figures.overlap);
@@ -70,7 +95,8 @@ impl PackingReport {
         }
         lines.row(["contexts over budget".to_owned(), text_format::count(self.over_budget)]);
         lines.row(["questions".to_owned(), text_format::count(self.queries)]);
-        let (beside, differences) = (self.beside(), self.assembler_minus.as_ref().map(differences_text));
+        let (beside, differences) =
+            (self.comparison_table(), self.assembler_minus.as_ref().map(differences_text));
         format!(
             "{}{}{}{}",
             lines.render(),
@@ -80,8 +106,8 @@ impl PackingReport {
         )
     }
 
-    /// Recall against budget, the assembler first.
-    pub(crate) fn lines(&self) -> Vec<RecallCurve> {
+    /// Curves of recall by budget, the assembler first.
+    pub(crate) fn curves(&self) -> Vec<RecallCurve> {
         let line = |name: &str, reached: &PackerRecall| RecallCurve {
             name: name.to_owned(),
             points: reached.recall_at_budget.0.clone(),
@@ -92,8 +118,8 @@ impl PackingReport {
             .collect()
     }
 
-    /// The assembler beside baselines and oracles, if any were measured.
-    fn beside(&self) -> Option<String> {
+    /// A table of the assembler, baselines and oracles, if baselines or oracles were measured.
+    fn comparison_table(&self) -> Option<String> {
         if self.baselines.is_none() && self.oracle.is_none() {
             return None;
         }
@@ -107,6 +133,7 @@ impl PackingReport {
             row(name, &reached.recall_at_budget);
         }
         if let Some(ceilings) = &self.oracle {
+            // Retrieval has no budget, so its value stands in every column.
             let everywhere = self.assembler.recall_at_budget.0.iter();
             row("oracle: ranking", &ceilings.ranking);
             row("oracle: borders", &ceilings.borders);
@@ -118,6 +145,7 @@ impl PackingReport {
 
 fn baseline_recalls(all: &[PackingFigures], budgets: &TokenBudgets) -> ValueByPacker<PackerRecall> {
     let reached = |(place, baseline): (usize, BaselinePacker)| {
+        // Every question lists its baselines in the order of `ALL`, so a place identifies one.
         let measured = all.iter().filter_map(|figures| figures.baselines.as_ref());
         let measured = measured.map(|baselines| &baselines.0[place].1.recall_at_budget);
         (baseline.name(), PackerRecall { recall_at_budget: budgets.means(&measured) })
@@ -125,7 +153,7 @@ fn baseline_recalls(all: &[PackingFigures], budgets: &TokenBudgets) -> ValueByPa
     BaselinePacker::ALL.into_iter().enumerate().map(reached).collect()
 }
 
-/// How much more the assembler reached, question by question.
+/// Paired differences of the assembler and each baseline, with intervals.
 fn baseline_differences(
     all: &[PackingFigures],
     budgets: &TokenBudgets,
@@ -144,7 +172,7 @@ fn baseline_differences(
     BaselinePacker::ALL.into_iter().enumerate().map(against).collect()
 }
 
-/// Differences for a person.
+/// The differences as text.
 pub(crate) fn differences_text(differences: &ValueByPacker<ValueByBudget<BootstrapInterval>>) -> String {
     let Some((_, first)) = differences.0.first() else { return String::new() };
     let mut lines = budget_table("assembler minus", first);

@@ -1,9 +1,9 @@
-//! This run beside another one, question by question.
+//! Compares this run with another one, question by question.
 //!
-//! The other run is its `--per-question` file. Every number in both objects of a question is a
-//! metric, named by the way to it (`recall_at_budget.500`); of all of them, more is better.
-//! Intervals are those of the paired bootstrap. Questions that only one run has are counted and
-//! left out; a run with two questions of one id is refused.
+//! The other run is read from its `--per-question` file. Every number that both objects of a question have
+//! is a metric. Its name is the path to it (`recall_at_budget.500`). For all of them, more is better.
+//! Intervals come from the paired bootstrap. Questions of only one run are counted and left out. A run with
+//! two questions of one id is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,23 +11,23 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json_lines::read_json_lines;
+use super::files::read_json_lines;
 use super::keyed_values::KeyedValues;
 use crate::cli::text_format::{self, ColumnAlignment, TextTable};
 use contexture_core::fault::Refusal;
 use contexture_lab::measure::bootstrap::BootstrapInterval;
 use contexture_lab::measure::retrieval_metrics::mean;
 
-/// Differences below this are what writing and reading a number may change.
+/// Differences below this count as equal: writing and reading a number may change it so much.
 const EQUAL_WITHIN: f64 = 1e-9;
 
-/// Numbers by the way to them.
+/// Numbers by the path to them in the object.
 type MetricsByName = BTreeMap<String, f64>;
 
-/// The figures of a run by question.
+/// The metrics of a run by question id.
 type MetricsByQuestion = BTreeMap<String, MetricsByName>;
 
-/// Another run.
+/// Another run, read from its file.
 pub(crate) struct OtherRun {
     file: String,
     questions: MetricsByQuestion,
@@ -67,29 +67,31 @@ impl OtherRun {
         Ok(Self { file: path.display().to_string(), questions })
     }
 
-    /// Refuses questions that cannot be paired: one that is there twice, or none that both have.
-    pub(crate) fn shares(&self, ids: &[&str]) -> Result<(), Refusal> {
+    /// Refuses if an id is there twice, or if the runs have no question in common. Called before any question
+    /// is asked.
+    pub(crate) fn check_common_questions(&self, ids: &[&str]) -> Result<(), Refusal> {
         let mut seen = BTreeSet::new();
+        // Pairing is by id, so a repeated one would be paired with the wrong question.
         if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
             return Err(comparison_refusal(&format!("question '{twice}' of this set is there twice")));
         }
         if ids.iter().any(|id| self.questions.contains_key(*id)) {
             return Ok(());
         }
-        Err(self.nothing("question"))
+        Err(self.nothing_in_common("question"))
     }
 
-    /// Compares every metric that both have.
+    /// Compares every metric that both runs have.
     pub(crate) fn compare(&self, this: &[Value]) -> Result<RunComparison, Refusal> {
         let these = metrics_by_id(this).map_err(|why| comparison_refusal(&why))?;
         let both: Vec<(&MetricsByName, &MetricsByName)> =
             these.iter().filter_map(|(id, metrics)| Some((metrics, self.questions.get(id)?))).collect();
         if both.is_empty() {
-            return Err(self.nothing("question"));
+            return Err(self.nothing_in_common("question"));
         }
         let metrics = pair_metrics(&both);
         if metrics.0.is_empty() {
-            return Err(self.nothing("metric"));
+            return Err(self.nothing_in_common("metric"));
         }
         Ok(RunComparison {
             file: self.file.clone(),
@@ -100,14 +102,14 @@ impl OtherRun {
         })
     }
 
-    fn nothing(&self, what: &str) -> Refusal {
+    fn nothing_in_common(&self, what: &str) -> Refusal {
         let message = format!("--against {}: it has no {what} that this run has, too", self.file);
         Refusal::invalid("nothing_in_common", "against", message)
     }
 }
 
 impl RunComparison {
-    /// The comparison for a person.
+    /// The comparison as text.
     pub(crate) fn text(&self) -> String {
         let left = [("metric", ColumnAlignment::Left)];
         let numbers = ["this", "other", "difference", "95 % interval", "better", "worse", "equal"];
@@ -142,6 +144,7 @@ impl PairedMetric {
         let differences: Vec<f64> = pairs
             .iter()
             .map(|(this, other)| this - other)
+            // Without this, rounding would count as better or worse.
             .map(|difference| if difference.abs() < EQUAL_WITHIN { 0.0 } else { difference })
             .collect();
         let count = |holds: fn(&f64) -> bool| differences.iter().filter(|value| holds(value)).count();
@@ -166,7 +169,7 @@ impl PairedMetric {
     }
 }
 
-/// Every metric that some question has in both runs, single figures before those at budgets.
+/// Every metric that some question has in both runs. Single figures come before those at budgets.
 fn pair_metrics(both: &[(&MetricsByName, &MetricsByName)]) -> KeyedValues<String, PairedMetric> {
     let mut pairs: BTreeMap<&String, Vec<(f64, f64)>> = BTreeMap::new();
     for (this, other) in both {
@@ -178,6 +181,7 @@ fn pair_metrics(both: &[(&MetricsByName, &MetricsByName)]) -> KeyedValues<String
     }
     let mut metrics: Vec<(String, PairedMetric)> =
         pairs.into_iter().map(|(name, pairs)| (name.clone(), PairedMetric::from_pairs(&pairs))).collect();
+    // Budgets are compared as numbers, because as text 1000 would stand before 500.
     metrics.sort_by_cached_key(|(name, _)| {
         let (group, last) = name.rsplit_once('.').unwrap_or(("", name));
         (name.matches('.').count(), group.to_owned(), last.parse::<u64>().ok(), last.to_owned())
@@ -188,6 +192,7 @@ fn pair_metrics(both: &[(&MetricsByName, &MetricsByName)]) -> KeyedValues<String
 fn metrics_by_id(records: &[Value]) -> Result<MetricsByQuestion, String> {
     let mut questions = MetricsByQuestion::new();
     for record in records {
+        // Excerpt sets write `question_id`, BEIR sets write `query_id`.
         let id = record.get("question_id").or_else(|| record.get("query_id")).and_then(Value::as_str);
         let id = id.ok_or("an object without question_id or query_id; is it a file of --per-question?")?;
         let mut metrics = MetricsByName::new();
@@ -199,14 +204,15 @@ fn metrics_by_id(records: &[Value]) -> Result<MetricsByQuestion, String> {
     Ok(questions)
 }
 
-fn collect_metrics(value: &Value, way: &str, metrics: &mut MetricsByName) {
+fn collect_metrics(value: &Value, metric_path: &str, metrics: &mut MetricsByName) {
     let Some(fields) = value.as_object() else {
-        metrics.extend(value.as_f64().map(|number| (way.to_owned(), number)));
+        // Texts and arrays, such as the recorded ranking, are no metrics.
+        metrics.extend(value.as_f64().map(|number| (metric_path.to_owned(), number)));
         return;
     };
     for (name, field) in fields {
-        let dot = if way.is_empty() { "" } else { "." };
-        collect_metrics(field, &format!("{way}{dot}{name}"), metrics);
+        let dot = if metric_path.is_empty() { "" } else { "." };
+        collect_metrics(field, &format!("{metric_path}{dot}{name}"), metrics);
     }
 }
 
@@ -262,9 +268,12 @@ mod tests {
     #[test]
     fn runs_without_anything_in_common_are_refused() {
         let run = other(&[record("a", 1.0, 1.0)]);
-        assert_eq!(run.shares(&["b", "a"]), Ok(()));
-        assert_eq!(run.shares(&["b", "c"]).expect_err("a refusal").code, "nothing_in_common");
-        assert_eq!(run.shares(&["a", "a"]).expect_err("a refusal").code, "invalid_comparison");
+        assert_eq!(run.check_common_questions(&["b", "a"]), Ok(()));
+        assert_eq!(run.check_common_questions(&["b", "c"]).expect_err("a refusal").code, "nothing_in_common");
+        assert_eq!(
+            run.check_common_questions(&["a", "a"]).expect_err("a refusal").code,
+            "invalid_comparison"
+        );
         let refusal = run.compare(&[record("b", 1.0, 1.0)]).expect_err("a refusal");
         assert_eq!(refusal.code, "nothing_in_common");
         let ranked = json!({"query_id": "b", "ndcg_at_10": 1.0, "ranking": ["x", 3]});

@@ -1,4 +1,4 @@
-//! One evaluation: asks questions one after the other and keeps the time.
+//! An evaluation session: asks questions one at a time and measures the latency of each call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::output::OutputFile;
+use super::files::OutputFile;
 use crate::cli::console::ConsoleOutput;
 use crate::cli::exit::CommandFailure;
 use crate::cli::progress_meter::ProgressMeter;
@@ -20,7 +20,7 @@ use contexture_core::domain::ids::CollectionId;
 use contexture_core::ports::tokenizer::Tokenizer;
 use contexture_lab::measure::retrieval_metrics::percentile_ms;
 
-/// What is the same for every question.
+/// What all questions share, and what has been measured so far.
 pub(crate) struct EvaluationSession<'a> {
     stack: &'a ServiceStack,
     collection: CollectionId,
@@ -35,7 +35,7 @@ pub(crate) struct EvaluationSession<'a> {
     degraded: u64,
 }
 
-/// What an evaluation took.
+/// The time of an evaluation, and the number of degraded answers.
 #[derive(Debug, Serialize)]
 pub(crate) struct EvaluationTiming {
     seconds: f64,
@@ -45,7 +45,7 @@ pub(crate) struct EvaluationTiming {
 }
 
 impl<'a> EvaluationSession<'a> {
-    /// A session with a collection; writes one JSON object per question, if there is a file for it.
+    /// A session with a collection. Writes one JSON object per question to `per_question`, if there is one.
     pub(crate) fn new(
         stack: &'a ServiceStack,
         collection: CollectionId,
@@ -69,17 +69,17 @@ impl<'a> EvaluationSession<'a> {
         }
     }
 
-    /// Ranks chunks.
+    /// Ranks chunks. Timed.
     pub(crate) async fn search(&mut self, question: &str) -> Result<SearchAnswer, CommandFailure> {
         let query = ContextQuery::new(self.stack.principal.clone(), &self.raw(question, None))?;
         let asked = Instant::now();
         let ranking = self.stack.engine.search(query).await?;
-        self.keep(asked, &ranking.degraded);
+        self.record_call(asked, &ranking.degraded);
         Ok(ranking)
     }
 
-    /// Ranks chunks as they were fused, without support and reranking; not timed, since it only serves
-    /// to compare.
+    /// Ranks chunks by fused scores, without neighbour support and reranking. Not timed, because it only
+    /// serves as a baseline.
     pub(crate) async fn search_fused(&mut self, question: &str) -> Result<SearchAnswer, CommandFailure> {
         let query = ContextQuery::new(self.stack.principal.clone(), &self.raw(question, None))?;
         let plain = ContextQuery { support: false, rerank: Some(false), ..query };
@@ -88,7 +88,7 @@ impl<'a> EvaluationSession<'a> {
         Ok(ranking)
     }
 
-    /// Packs a context.
+    /// Assembles a context. Timed.
     pub(crate) async fn assemble(
         &mut self,
         question: &str,
@@ -98,8 +98,8 @@ impl<'a> EvaluationSession<'a> {
         self.answer(&raw).await
     }
 
-    /// Packs a context that goes on from another, if there is one.
-    pub(crate) async fn go_on(
+    /// Assembles a context that continues a previous one, if there is one. Timed.
+    pub(crate) async fn assemble_after(
         &mut self,
         question: &str,
         budget: usize,
@@ -114,15 +114,16 @@ impl<'a> EvaluationSession<'a> {
     }
 
     async fn answer(&mut self, raw: &RawContextQuery) -> Result<ContextAnswer, CommandFailure> {
+        // Checking the request is not part of the measured call.
         let query = ContextQuery::new(self.stack.principal.clone(), raw)?;
         let assembly = AssemblyRequest::new(raw)?;
         let asked = Instant::now();
         let answer = self.stack.engine.assemble(query, assembly).await?;
-        self.keep(asked, &answer.degraded);
+        self.record_call(asked, &answer.degraded);
         Ok(answer)
     }
 
-    /// What assembly chooses from; not timed, since it only serves to compare.
+    /// The candidates that the assembler chooses from. Not timed, because baselines use them.
     pub(crate) async fn candidates(&self, question: &str) -> Result<Vec<ContextCandidate>, CommandFailure> {
         let query = ContextQuery::new(self.stack.principal.clone(), &self.raw(question, None))?;
         Ok(self.stack.engine.candidates(query).await?)
@@ -133,24 +134,24 @@ impl<'a> EvaluationSession<'a> {
         &*self.tokenizer
     }
 
-    /// Keeps what was found for one question, and writes it if that was asked for.
-    pub(crate) fn note(&mut self, question: &impl Serialize) -> Result<(), CommandFailure> {
+    /// Keeps the figures of one question, and writes them to the file, if there is one.
+    pub(crate) fn record(&mut self, question: &impl Serialize) -> Result<(), CommandFailure> {
         let failed = |error| CommandFailure::failed("output_failed", format!("cannot write JSON: {error}"));
         self.records.push(serde_json::to_value(question).map_err(failed)?);
         let Some(file) = &mut self.per_question else { return Ok(()) };
         file.line(&serde_json::to_string(question).map_err(failed)?)
     }
 
-    /// Shows how many questions are through.
-    pub(crate) fn show(&mut self, done: usize, total: usize) {
+    /// Shows how many questions are done.
+    pub(crate) fn show_progress(&mut self, done: usize, total: usize) {
         let console = self.console;
         let meter =
             self.meter.get_or_insert_with(|| ProgressMeter::new("ask", "questions", total as u64, console));
         meter.update(done as u64, "");
     }
 
-    /// The time so far.
-    pub(crate) fn spent(&self) -> EvaluationTiming {
+    /// The times so far.
+    pub(crate) fn timing(&self) -> EvaluationTiming {
         EvaluationTiming {
             seconds: text_format::rounded_seconds(self.started.elapsed()),
             p50_ms: percentile_ms(&self.calls, 50),
@@ -159,7 +160,7 @@ impl<'a> EvaluationSession<'a> {
         }
     }
 
-    /// Completes the file and returns what was found, one object per question.
+    /// Completes the file and returns the figures, one object per question.
     pub(crate) fn finish(self) -> Result<Vec<Value>, CommandFailure> {
         self.per_question.map_or(Ok(()), OutputFile::finish)?;
         Ok(self.records)
@@ -172,19 +173,20 @@ impl<'a> EvaluationSession<'a> {
             budget,
             tokenizer: Some(self.tokenizer.name().to_owned()),
             top_k: self.top_k,
+            // A slow call is to be measured, not cut off.
             deadline: Some(DEADLINE_MAX),
             ..RawContextQuery::default()
         }
     }
 
-    fn keep(&mut self, asked: Instant, degraded: &[AnswerDegradation]) {
+    fn record_call(&mut self, asked: Instant, degraded: &[AnswerDegradation]) {
         self.calls.push(asked.elapsed());
         self.degraded += u64::from(!degraded.is_empty());
     }
 }
 
 impl EvaluationTiming {
-    /// The time for a person.
+    /// The times as text.
     pub(crate) fn text(&self) -> String {
         let degraded = match self.degraded {
             0 => String::new(),

@@ -1,4 +1,4 @@
-//! The wait until a generation has caught up.
+//! Waits until a generation that is being built has caught up.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::wiring::ServiceStack;
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::fault::{Refusal, RefusalKind};
 
-/// How long an activation waits for the last documents.
+/// Maximum time for which an activation waits for the last documents.
 const CATCH_UP_MAX: Duration = Duration::from_secs(20);
-/// Time between two looks.
+/// Time between two polls of the ledger.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Returns once the generation that is being built has caught up.
@@ -29,6 +29,7 @@ pub(super) async fn wait_until_caught_up(
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let reindexing = stack.reindexing();
     let mut meter: Option<ProgressMeter> = None;
+    // One signal future for all rounds: a new one in each could miss a signal between them.
     let stopped = shutdown_signal();
     tokio::pin!(stopped);
     loop {
@@ -65,7 +66,8 @@ pub(super) async fn wait_until_caught_up(
     }
 }
 
-/// Tries what is refused as long as a generation lacks documents: the last of them are on their way.
+/// Retries while the refusal is `not_caught_up`, at most [`CATCH_UP_MAX`]: the last documents may be on their
+/// way.
 pub(super) async fn retry_until_caught_up<T, F>(mut activate: impl FnMut() -> F) -> Result<T, Refusal>
 where
     F: Future<Output = Result<T, Refusal>>,

@@ -1,4 +1,4 @@
-//! `reindex compare`: two generations, asked the same questions; and the same before `activate`.
+//! `reindex compare`: asks two generations the same questions. `activate` uses it as a gate.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{questions, report};
 use crate::cli::console::ConsoleOutput;
-use crate::cli::eval::output::OutputFile;
+use crate::cli::eval::files::OutputFile;
 use crate::cli::exit::{CommandExitCode, CommandFailure};
 use crate::cli::progress_meter::ProgressMeter;
 use crate::cli::signals::shutdown_signal;
@@ -48,15 +48,16 @@ pub(super) struct ComparisonArgs {
     report: Option<PathBuf>,
 }
 
-/// What to ask, read and checked before anything is opened.
+/// A checked request, and the opened file of its report.
 pub(super) struct PreparedComparison {
-    asking: compare::ComparisonRequest,
+    request: compare::ComparisonRequest,
     report: Option<OutputFile>,
 }
 
 impl ComparisonArgs {
-    /// The tokenizer it names, if it is to ask anything.
+    /// The tokenizer, if there is something to ask.
     pub(super) fn tokenizer(&self) -> Option<&str> {
+        // Without questions the default tokenizer is not needed, so nothing is loaded for it.
         self.asks().then_some(&*self.tokenizer)
     }
 
@@ -65,7 +66,7 @@ impl ComparisonArgs {
         self.questions.is_some() || self.dataset.is_some() || self.sampled
     }
 
-    /// Reads what is to be asked; refused where nothing is.
+    /// Reads the questions. Refuses if there are none to ask.
     pub(super) fn read(&self) -> Result<PreparedComparison, Refusal> {
         let questions = match (&self.questions, &self.dataset) {
             (Some(file), _) => Some(questions::read_question_file(file)?),
@@ -77,7 +78,7 @@ impl ComparisonArgs {
             }
         };
         let requirements = ComparisonRequirement::parse_all(&self.require, self.top_k)?;
-        let asking = compare::ComparisonRequest {
+        let request = compare::ComparisonRequest {
             questions,
             generations: None,
             depth: self.top_k,
@@ -85,16 +86,18 @@ impl ComparisonArgs {
             tokenizer: self.tokenizer.clone(),
             requirements,
         };
-        asking.check_judged()?;
+        request.check_judged()?;
+        // Created last, because it empties a file: a refused request must not.
         let report = self.report.as_deref().map(|path| OutputFile::create(path, "report")).transpose()?;
-        Ok(PreparedComparison { asking, report })
+        Ok(PreparedComparison { request, report })
     }
 
-    /// Reads what is to be asked before an activation, if anything is.
+    /// Reads the questions of a gate before an activation, if there is one.
     pub(super) fn read_gate(&self) -> Result<Option<PreparedComparison>, Refusal> {
         if !self.asks() && self.require.is_empty() && self.report.is_none() {
             return Ok(None);
         }
+        // Questions without a requirement would delay the activation and could not stop it.
         if self.asks() && self.require.is_empty() {
             let message = "what has to hold? give --require, or look first with reindex compare";
             return Err(Refusal::invalid("requirement_missing", "require", message));
@@ -110,15 +113,15 @@ pub(super) fn parse_generations(text: &str) -> Result<[GenerationNumber; 2], Str
     pair.ok_or_else(|| format!("'{text}' is not two numbers, such as 1,2"))
 }
 
-/// Compares and prints; failed where a requirement is broken.
+/// Compares and prints. The exit code is `Failed` if a requirement is not met.
 pub(super) async fn run(
     stack: &ServiceStack,
     key: &CollectionKey,
-    asked: PreparedComparison,
+    prepared: PreparedComparison,
     generations: Option<[GenerationNumber; 2]>,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let comparison = measure_generations(stack, key, asked, generations, console).await?;
+    let comparison = measure_generations(stack, key, prepared, generations, console).await?;
     console.result(&comparison, comparison_text)?;
     let broken = comparison.broken();
     for line in &broken {
@@ -127,14 +130,14 @@ pub(super) async fn run(
     Ok(if broken.is_empty() { CommandExitCode::Done } else { CommandExitCode::Failed })
 }
 
-/// Compares before an activation; refused where a requirement is broken.
+/// Compares before an activation. Fails with `comparison_failed` if a requirement is not met.
 pub(super) async fn require_before_activation(
     stack: &ServiceStack,
     key: &CollectionKey,
-    asked: PreparedComparison,
+    prepared: PreparedComparison,
     console: ConsoleOutput,
 ) -> Result<(), CommandFailure> {
-    let comparison = measure_generations(stack, key, asked, None, console).await?;
+    let comparison = measure_generations(stack, key, prepared, None, console).await?;
     console.say(&comparison_text(&comparison))?;
     let broken = comparison.broken();
     if broken.is_empty() {
@@ -147,21 +150,21 @@ pub(super) async fn require_before_activation(
 async fn measure_generations(
     stack: &ServiceStack,
     key: &CollectionKey,
-    asked: PreparedComparison,
+    prepared: PreparedComparison,
     generations: Option<[GenerationNumber; 2]>,
     console: ConsoleOutput,
 ) -> Result<GenerationComparison, CommandFailure> {
-    let PreparedComparison { asking, report } = asked;
-    let asking = compare::ComparisonRequest { generations, ..asking };
+    let PreparedComparison { request, report } = prepared;
+    let request = compare::ComparisonRequest { generations, ..request };
     let mut meter: Option<ProgressMeter> = None;
-    let asked = |done: usize, total: usize| {
+    let show = |done: usize, total: usize| {
         let meter =
             meter.get_or_insert_with(|| ProgressMeter::new("compare", "questions", total as u64, console));
         meter.update(done as u64, "");
     };
     let comparing = stack.comparing();
     let comparison = tokio::select! {
-        comparison = comparing.run(&stack.principal, &key.collection, asking, asked) => comparison?,
+        comparison = comparing.run(&stack.principal, &key.collection, request, show) => comparison?,
         () = shutdown_signal() => {
             return Err(CommandFailure::failed("interrupted", "interrupted before all questions were asked"));
         }
@@ -173,7 +176,7 @@ async fn measure_generations(
     Ok(comparison)
 }
 
-/// The comparison for a person, without its questions.
+/// The comparison as text, without its questions.
 fn comparison_text(comparison: &GenerationComparison) -> String {
     let GenerationComparison { generations, questions, failed, top_k, .. } = comparison;
     let failed = match failed {

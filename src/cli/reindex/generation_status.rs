@@ -1,4 +1,4 @@
-//! Generations for people and scripts.
+//! Prints the generations of a collection.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::wiring::ServiceStack;
 use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId, Version};
 use contexture_core::jobs::reindex::{LiveGenerationStatus, ReindexProgress};
 
-/// One generation.
+/// One generation. The field names of this and the next types are a contract.
 #[derive(Debug, Serialize)]
 struct GenerationStatus {
     #[serde(flatten)]
     progress: ReindexProgress,
-    /// What this machine keeps of it on its disk; vectors of a server are not counted.
+    /// Bytes on this machine's disk. Vectors on a server are not counted.
     disk_bytes: u64,
     failures: Vec<FailedDocument>,
 }
@@ -42,7 +42,7 @@ pub(super) async fn print_all(
     key: &CollectionKey,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let standings = stack.reindexing().standings(key).await?;
+    let standings = stack.reindexing().live_generations(key).await?;
     print_generations(stack, key, standings, console).await
 }
 
@@ -98,6 +98,7 @@ fn generations_text(all: &GenerationList) -> String {
             (_, None) => String::new(),
         };
         let eta = progress.eta_seconds.map(|seconds| text_format::duration(Duration::from_secs_f64(seconds)));
+        // A rate and a time left say something only while documents are left. The rest is a dash.
         let is_building = progress.eta_seconds.is_some() && progress.remaining > 0;
         lines.row([
             progress.generation.to_string(),

@@ -1,7 +1,7 @@
-//! `contexture reindex`: another pipeline for a collection, without downtime.
+//! `contexture reindex`: rebuilds a collection with another pipeline, without downtime.
 //!
-//! A re-index belongs to the ledger: it goes on in whatever process builds. Where the data belongs
-//! to one process, that is this command while it waits, a `serve`, or any other that works.
+//! A re-index is stored in the ledger, and any working process continues it. If only one process can use
+//! the data, that is this command while it waits, a `serve`, or another working command.
 
 mod catch_up;
 mod compare;
@@ -26,9 +26,9 @@ use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::fault::Refusal;
 use contexture_core::ports::generations::GenerationBuildPace;
 
-/// How long a dropped generation stays, unless another time is given.
+/// Default time for which a dropped generation stays.
 const GRACE_SECONDS: u64 = 60;
-/// How long a command waits until an activated generation serves.
+/// Maximum time to wait until an activated generation serves.
 const SERVING_MAX: Duration = Duration::from_mins(1);
 
 /// What `reindex` takes.
@@ -84,7 +84,7 @@ enum ReindexCommand {
     /// Build a generation under another pipeline, next to the one that serves
     Start {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
         /// The other pipeline, a TOML file; the one it has, unless given: for a program that builds it
         /// otherwise than the one before
         #[arg(long, value_name = "FILE")]
@@ -103,17 +103,17 @@ enum ReindexCommand {
     /// Show the generations of a collection
     Status {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
     },
     /// Stop building for now
     Pause {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
     },
     /// Go on building, at another pace if one is given
     Resume {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
         #[command(flatten)]
         pace: BuildPaceArgs,
         #[command(flatten)]
@@ -122,37 +122,37 @@ enum ReindexCommand {
     /// Give up the generation that is being built
     Cancel {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
     },
     /// Ask the active generation and the one that is being built the same questions
     Compare {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
         /// Two others, the one to compare with first
         #[arg(long, value_name = "A,B", value_parser = compare::parse_generations)]
         generations: Option<[GenerationNumber; 2]>,
         #[command(flatten)]
-        asking: ComparisonArgs,
+        comparison: ComparisonArgs,
     },
     /// Let the generation serve that was built, if it holds what is required; the one before is kept
     Activate {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
         /// Even if it cannot have some documents
         #[arg(long)]
         allow_failed: bool,
         #[command(flatten)]
-        asking: ComparisonArgs,
+        comparison: ComparisonArgs,
     },
     /// Let the generation serve again that served before
     Rollback {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
     },
     /// Drop a generation that is kept
     Drop {
         #[command(flatten)]
-        home: CollectionArg,
+        target: CollectionArg,
         /// Its number; the oldest one that is kept, unless given
         #[arg(long, value_name = "N")]
         generation: Option<GenerationNumber>,
@@ -163,50 +163,50 @@ enum ReindexCommand {
 }
 
 impl ReindexCommand {
-    fn home(&self) -> &CollectionArg {
+    fn target(&self) -> &CollectionArg {
         match self {
-            Self::Start { home, .. }
-            | Self::Status { home }
-            | Self::Pause { home }
-            | Self::Resume { home, .. }
-            | Self::Cancel { home }
-            | Self::Compare { home, .. }
-            | Self::Activate { home, .. }
-            | Self::Rollback { home }
-            | Self::Drop { home, .. } => home,
+            Self::Start { target, .. }
+            | Self::Status { target }
+            | Self::Pause { target }
+            | Self::Resume { target, .. }
+            | Self::Cancel { target }
+            | Self::Compare { target, .. }
+            | Self::Activate { target, .. }
+            | Self::Rollback { target }
+            | Self::Drop { target, .. } => target,
         }
     }
 
-    /// Whether the command changes what processes open, or builds itself.
+    /// The role of the process for this command.
     fn roles(&self) -> ProcessRole {
         match self {
             Self::Status { .. } | Self::Start { dry_run: true, .. } => ProcessRole::Look,
-            // It asks; where nobody else builds, it builds on meanwhile.
+            // It only asks questions. With `awaits` it also builds on meanwhile, if no other process does.
             Self::Compare { .. } => ProcessRole::Ask { awaits: true },
-            Self::Activate { asking, .. } if asking.asks() => ProcessRole::Ask { awaits: true },
+            Self::Activate { comparison, .. } if comparison.asks() => ProcessRole::Ask { awaits: true },
             _ => ProcessRole::Change,
         }
     }
 
-    /// What it is to ask, read before anything is opened.
-    fn asked(&self) -> Result<Option<PreparedComparison>, Refusal> {
+    /// The questions to ask, if any. Read and checked before anything is opened.
+    fn prepare_comparison(&self) -> Result<Option<PreparedComparison>, Refusal> {
         match self {
-            Self::Compare { asking, .. } => asking.read().map(Some),
-            Self::Activate { asking, .. } => asking.read_gate(),
+            Self::Compare { comparison, .. } => comparison.read().map(Some),
+            Self::Activate { comparison, .. } => comparison.read_gate(),
             _ => Ok(None),
         }
     }
 
-    /// The tokenizer that it names.
+    /// The tokenizer that the command names.
     fn tokenizer(&self) -> Option<&str> {
         match self {
-            Self::Compare { asking, .. } | Self::Activate { asking, .. } => asking.tokenizer(),
+            Self::Compare { comparison, .. } | Self::Activate { comparison, .. } => comparison.tokenizer(),
             _ => None,
         }
     }
 }
 
-/// What was done, for scripts.
+/// What was done. The field names are a contract.
 #[derive(Debug, Serialize)]
 struct ReindexOutcome {
     collection: CollectionId,
@@ -214,24 +214,26 @@ struct ReindexOutcome {
     done: &'static str,
 }
 
-/// Does one thing to the generations of a collection.
+/// Runs one command on the generations of a collection.
 pub(crate) async fn run(
     arguments: ReindexArgs,
     global: &GlobalArgs,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let action = arguments.action;
-    let collection = CollectionId::new(&action.home().collection)?;
+    let collection = CollectionId::new(&action.target().collection)?;
+    // Files are read before the stack is opened, so that a bad one fails fast.
     let pipeline = match &action {
         ReindexCommand::Start { pipeline, .. } => read_pipeline(pipeline.as_deref())?,
         _ => None,
     };
-    let asked = action.asked()?;
+    let prepared = action.prepare_comparison()?;
     let (_, stack) = global.open_reading_for(action.roles(), action.tokenizer()).await?;
     let outcome = async {
-        let home = existing_collection(&stack, &collection).await?;
-        let pipeline = pipeline.map_or_else(|| Pipeline::from_toml(&home.pipeline), Ok)?;
-        let key = home.key;
+        let record = existing_collection(&stack, &collection).await?;
+        // Without a file the stored pipeline is built again. A newer program may build it differently.
+        let pipeline = pipeline.map_or_else(|| Pipeline::from_toml(&record.pipeline), Ok)?;
+        let key = record.key;
         match action {
             ReindexCommand::Start { dry_run: true, .. } => {
                 let (estimate, embedder) = stack.estimate_reindex(&key, &pipeline).await?;
@@ -246,7 +248,7 @@ pub(crate) async fn run(
                 ));
                 wait_and_activate(&stack, &key, waiting, activate, console).await
             }
-            other => run_command(&stack, &key, other, asked, console).await,
+            other => run_command(&stack, &key, other, prepared, console).await,
         }
     }
     .await;
@@ -258,12 +260,12 @@ async fn run_command(
     stack: &ServiceStack,
     key: &CollectionKey,
     action: ReindexCommand,
-    asked: Option<PreparedComparison>,
+    prepared: Option<PreparedComparison>,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let reindexing = stack.reindexing();
     match action {
-        // Starting is done by whoever calls, with its pipeline.
+        // `Start` never comes here: the caller handles it, because it has the pipeline.
         ReindexCommand::Start { .. } | ReindexCommand::Status { .. } => {
             generation_status::print_all(stack, key, console).await
         }
@@ -279,13 +281,13 @@ async fn run_command(
             let generation = reindexing.cancel(key).await?;
             report_outcome(key, generation, "cancelled", console)
         }
-        ReindexCommand::Compare { generations, .. } => match asked {
-            Some(asked) => compare::run(stack, key, asked, generations, console).await,
+        ReindexCommand::Compare { generations, .. } => match prepared {
+            Some(prepared) => compare::run(stack, key, prepared, generations, console).await,
             None => Err(Refusal::invalid("questions_missing", "questions", "--questions is missing").into()),
         },
         ReindexCommand::Activate { allow_failed, .. } => {
-            if let Some(asked) = asked {
-                compare::require_before_activation(stack, key, asked, console).await?;
+            if let Some(prepared) = prepared {
+                compare::require_before_activation(stack, key, prepared, console).await?;
             }
             let generation =
                 catch_up::retry_until_caught_up(|| reindexing.activate(key, allow_failed)).await?;
@@ -329,7 +331,7 @@ async fn wait_and_activate(
     generation_status::print_building(stack, key, console).await
 }
 
-/// Waits until an activated generation serves here, where this process serves at all.
+/// Waits until an activated generation serves in this process, if it serves at all.
 async fn wait_until_serving(
     stack: &ServiceStack,
     key: &CollectionKey,

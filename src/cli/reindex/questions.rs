@@ -1,9 +1,9 @@
-//! The questions of a comparison, from a file, from an evaluation set, or as they were asked.
+//! Reads the questions of a comparison from a file or from an evaluation set.
 //!
-//! A file has one question per line, blank lines and lines that begin with `#` aside; or, where
-//! its first line begins with `{`, one JSON object per line: `question`, and if known `id` and
-//! `relevant`, an object of document ids and their grades. Grades of 0 and below are not
-//! relevant. A bad line is refused with its number; nothing of the file is used then.
+//! A text file has one question per line. Blank lines and lines that begin with `#` are ignored. If the
+//! first other line begins with `{`, the file has one JSON object per line: `question`, and optionally `id`
+//! and `relevant`, an object of document ids and grades. Grades of 0 and below are not relevant. A bad line
+//! is refused with its number, and the whole file with it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::cli::eval::beir::BeirDataset;
 use contexture_core::fault::Refusal;
 use contexture_lab::compare::{ComparisonQuestion, QUESTIONS_MAX, QuestionCollector};
 
-/// Largest file, in bytes.
+/// Maximum size of a file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -30,17 +30,21 @@ struct JsonLine {
 /// Reads a file of questions.
 pub(super) fn read_question_file(path: &Path) -> Result<Vec<ComparisonQuestion>, Refusal> {
     let refuse = |why: &dyn std::fmt::Display| question_file_refusal(path, 0, why);
+    // Checked before reading, so that a wrong path to a huge file costs nothing.
     let bytes = std::fs::metadata(path).map_err(|error| refuse(&error))?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(refuse(&format!("{bytes} bytes; at most {FILE_BYTES_MAX} are read")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| refuse(&error))?;
+    // A byte order mark is no white space for `trim`, and would hide the `{` of the first line.
     parse_questions(path, text.strip_prefix('\u{FEFF}').unwrap_or(&text))
 }
 
 fn parse_questions(path: &Path, text: &str) -> Result<Vec<ComparisonQuestion>, Refusal> {
+    // Numbered before anything is ignored, so that a number in a message is the line of the file.
     let lines = text.lines().zip(1_u64..).map(|(line, number)| (line.trim(), number));
     let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    // Decided once, so that a stray line among objects is an error and not a question.
     let is_json = lines.clone().next().is_some_and(|(line, _)| line.starts_with('{'));
     let mut questions = QuestionCollector::default();
     for (line, number) in lines {
@@ -66,7 +70,7 @@ fn parse_json_question(line: &str, number: u64) -> Result<ComparisonQuestion, St
     ComparisonQuestion::new(id.unwrap_or_else(|| number.to_string()), question, relevant)
 }
 
-/// The questions of a BEIR folder that have a relevant document.
+/// The questions of a BEIR folder with a relevant document.
 pub(super) fn read_dataset_questions(folder: &Path) -> Result<Vec<ComparisonQuestion>, Refusal> {
     let questions = BeirDataset::read(folder)?.into_questions();
     if questions.is_empty() || questions.len() > QUESTIONS_MAX {
@@ -81,7 +85,7 @@ pub(super) fn read_dataset_questions(folder: &Path) -> Result<Vec<ComparisonQues
     Ok(asked.map(|one| ComparisonQuestion { id: one.id, text: one.text, relevant: one.grades }).collect())
 }
 
-/// A refusal of a line; line 0 is the file itself.
+/// Refuses a line. Line 0 stands for the file itself.
 fn question_file_refusal(path: &Path, line: u64, why: &dyn std::fmt::Display) -> Refusal {
     let place = if line == 0 { String::new() } else { format!(":{line}") };
     Refusal::invalid("invalid_questions", "questions", format!("{}{place}: {why}", path.display()))

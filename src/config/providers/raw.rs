@@ -1,4 +1,4 @@
-//! Entries of `providers` as written, and how they become what the program can trust.
+//! Entries of `providers` as written, and their validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -133,7 +133,7 @@ fn google_scope() -> String {
     "https://www.googleapis.com/auth/generative-language".to_owned()
 }
 
-/// Where a secret of an entry is, and how to blame it.
+/// What the validation of an entry needs: its place for messages, and the environment for its secrets.
 struct ProviderEntryContext<'a> {
     field: String,
     environment: &'a [(String, String)],
@@ -152,7 +152,7 @@ impl ProviderEntryContext<'_> {
         }
     }
 
-    /// The secret of a variable or of a file; none where neither is named.
+    /// Returns the secret from a variable or from a file; none if neither is named.
     fn secret(
         &self,
         key: &str,
@@ -171,7 +171,7 @@ impl ProviderEntryContext<'_> {
     }
 }
 
-/// Checks all entries; names are unique.
+/// Validates all entries. Names must be unique.
 pub(in crate::config) fn validate_providers(
     raw: &[RawProvider],
     environment: &[(String, String)],
@@ -190,31 +190,33 @@ pub(in crate::config) fn validate_providers(
                 let why = format!("needs a name of 1 to {NAME_BYTES_MAX} letters, digits, '.', '-' and '_'");
                 return Err(entry.refuse(&why));
             }
+            // From here on messages name the entry: its name is known to be printable.
             let entry =
                 ProviderEntryContext { field: format!("{} ({})", entry.field, provider.name), ..entry };
             if !names.insert(&provider.name) {
                 return Err(entry.refuse("has the name of another entry"));
             }
-            provider.trust(&entry)
+            provider.validate(&entry)
         })
         .collect()
 }
 
 impl RawProvider {
-    /// Values of headers may be secrets.
+    /// Masks the values of headers, which may be secrets.
     pub(in crate::config) fn mask(&mut self) {
         for value in self.headers.values_mut() {
             SECRET_MASK.clone_into(value);
         }
     }
 
-    fn trust(&self, entry: &ProviderEntryContext) -> Result<ProviderConfig, Refusal> {
+    fn validate(&self, entry: &ProviderEntryContext) -> Result<ProviderConfig, Refusal> {
         if !self.base_url.is_empty()
             && !self.base_url.starts_with("http://")
             && !self.base_url.starts_with("https://")
         {
             return Err(entry.refuse("base_url must be empty or of the form http://… or https://…"));
         }
+        // Every Azure resource has its own host; there is no default.
         if self.kind == ProviderKind::Azure && self.base_url.is_empty() {
             return Err(entry.refuse("needs a base_url, such as https://RESOURCE.openai.azure.com"));
         }
@@ -231,6 +233,7 @@ impl RawProvider {
                 return Err(entry.refuse(&format!("has {key} = {value}; it must be between {min} and {max}")));
             }
         }
+        // In the file 0 means "not given": TOML has no null.
         let given = |limit: u32| (limit > 0).then_some(limit);
         Ok(ProviderConfig {
             name: self.name.clone(),
@@ -266,6 +269,7 @@ impl RawProvider {
             return entry.variable("api_key_env", name).map(CredentialSource::Key);
         }
         if let Some(file) = &self.api_key_file {
+            // The file is not read here: it may be rotated, and may appear later.
             return Ok(CredentialSource::File(file.relative()));
         }
         if let Some(command) = &self.command {
@@ -277,7 +281,7 @@ impl RawProvider {
             });
         }
         if let Some(oauth) = &self.oauth {
-            return oauth.trust(entry).map(CredentialSource::OAuth);
+            return oauth.validate(entry).map(CredentialSource::OAuth);
         }
         if let Some(azure) = &self.azure {
             let secret = entry.secret(
@@ -303,7 +307,7 @@ impl RawProvider {
 }
 
 impl RawOauth {
-    fn trust(&self, entry: &ProviderEntryContext) -> Result<OAuthClientConfig, Refusal> {
+    fn validate(&self, entry: &ProviderEntryContext) -> Result<OAuthClientConfig, Refusal> {
         if !self.token_url.starts_with("http://") && !self.token_url.starts_with("https://") {
             return Err(entry.refuse("oauth.token_url must be of the form http://… or https://…"));
         }
@@ -317,6 +321,7 @@ impl RawOauth {
             self.refresh_token_env.as_ref(),
             self.refresh_token_file.as_ref(),
         )?;
+        // What the grant needs has to be there; what it does not need may be, for servers that want both.
         match (self.grant, &client_secret, &refresh_token) {
             (OAuthGrantType::ClientCredentials, None, _) => Err(entry
                 .refuse("needs oauth.client_secret_env or oauth.client_secret_file for client_credentials")),

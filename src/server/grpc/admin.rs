@@ -1,4 +1,4 @@
-//! `AdminService`: the generations of collections, and what their stores hold.
+//! `AdminService`: generations of collections, comparison, audit and repair.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -9,30 +9,31 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::call_admission::{
-    CallDeadline, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline, wait_for_phase,
+use super::call_lifetime::{
+    CallDeadline, ServerPhase, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline,
+    wait_for_phase,
 };
 use super::proto::{self, admin_service_server::AdminService};
-use super::{ServerPhase, compare_convert, convert};
-use crate::server::AdminApi;
+use super::{compare_convert, convert};
+use crate::server::api::AdminApi;
 use crate::server::status::status_from_refusal;
 use contexture_core::domain::ids::{CollectionId, CollectionKey};
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::fault::Refusal;
-use contexture_core::jobs::audit::AuditProgress as Compared;
+use contexture_core::jobs::audit::AuditProgress;
 use contexture_core::jobs::reindex::{LiveGenerationStatus, ReindexProgress};
 use contexture_core::jobs::repair::RepairOutcome;
 use contexture_core::ports::generations::{GenerationBuildPace, GenerationState};
 
-/// Time between two messages of a watched re-index.
+/// Shortest time between two progress messages.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// Messages between a job and the transport.
+/// Most messages that are buffered between a job and the transport.
 const MESSAGES_MAX: usize = 4;
 
-/// Where a job tells how far it is.
+/// Channel for the messages of a job.
 type JobMessageSender<M> = mpsc::Sender<Result<M, Status>>;
 
-/// Serves whoever looks after collections.
+/// Serves administrators of collections.
 pub struct AdminHandler {
     api: Arc<dyn AdminApi>,
     phases: watch::Receiver<ServerPhase>,
@@ -43,8 +44,8 @@ impl AdminHandler {
         Self { api, phases }
     }
 
-    /// What `work` tells, as long as somebody reads it.
-    fn told<M, F>(
+    /// Streams the messages of `work`. The work is dropped when the caller stops reading.
+    fn stream_messages<M, F>(
         &self,
         deadline: Option<CallDeadline>,
         work: impl FnOnce(JobMessageSender<M>) -> F,
@@ -60,6 +61,7 @@ impl AdminHandler {
                 ended = work => ended,
                 () = wait_for_deadline(deadline) => Err(deadline_passed_refusal()),
                 () = wait_for_phase(phases, ServerPhase::Draining) => Err(shutting_down_refusal()),
+                // Nobody reads: the job is cancelled by dropping it.
                 () = messages.closed() => return,
             };
             if let Err(refusal) = ended {
@@ -69,8 +71,8 @@ impl AdminHandler {
         Response::new(ReceiverStream::new(receiver))
     }
 
-    /// An audit or a repair that runs as long as somebody reads how far it is.
-    fn audited(
+    /// Streams an audit or a repair, which runs as long as the caller reads its progress.
+    fn stream_audit(
         &self,
         request: Request<proto::CollectionRequest>,
         repair: bool,
@@ -79,12 +81,13 @@ impl AdminHandler {
         let (principal, request) = open_request(request)?;
         let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
         let api = self.api.clone();
-        Ok(self.told(deadline, |messages| async move {
-            let mut tell = throttled_sender(messages.clone());
-            let show = move |Compared { done, total }, mended| {
-                tell(proto::AuditProgress { done, total, mended, report: None });
+        Ok(self.stream_messages(deadline, |messages| async move {
+            let mut send = throttled_sender(messages.clone());
+            let show = move |AuditProgress { done, total }, mended| {
+                send(proto::AuditProgress { done, total, mended, report: None });
             };
             let audited = api.audit(&key, repair, Box::new(show)).await?;
+            // Unlike progress, the result must not be lost, so it waits for room in the buffer.
             let _ = messages.send(Ok(audit_result_message(audited))).await;
             Ok(())
         }))
@@ -96,18 +99,19 @@ impl AdminHandler {
     }
 }
 
-/// Sends a message every [`WATCH_INTERVAL`] at most; whoever reads slowly misses some.
+/// Sends at most one message per [`WATCH_INTERVAL`]. A slow reader misses some.
 fn throttled_sender<M>(messages: JobMessageSender<M>) -> impl FnMut(M) {
     let mut last: Option<Instant> = None;
     move |message| {
         if last.is_none_or(|last| last.elapsed() >= WATCH_INTERVAL) {
             last = Some(Instant::now());
+            // Progress may be lost when the buffer is full; a job never waits for its reader here.
             let _ = messages.try_send(Ok(message));
         }
     }
 }
 
-/// The caller's collection of that name; refused like an unknown one without the scope.
+/// Returns the caller's collection of that name, if the caller has the scope for administration.
 fn admin_collection_key(principal: &Principal, name: &str) -> Result<CollectionKey, Refusal> {
     principal.require(AccessScope::Admin)?;
     Ok(CollectionKey { tenant: principal.tenant().clone(), collection: CollectionId::new(name)? })
@@ -180,7 +184,7 @@ fn reindex_done_message(generation: u32) -> Response<proto::ReindexDone> {
     Response::new(proto::ReindexDone { generation })
 }
 
-/// Whoever calls, and what they ask for.
+/// Splits a request into principal and message.
 fn open_request<T>(request: Request<T>) -> Result<(Principal, T), Status> {
     let principal = convert::request_principal(&request)?;
     Ok((principal, request.into_inner()))
@@ -202,14 +206,14 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<Self::AuditStream>, Status> {
-        self.audited(request, false)
+        self.stream_audit(request, false)
     }
 
     async fn repair(
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> Result<Response<Self::RepairStream>, Status> {
-        self.audited(request, true)
+        self.stream_audit(request, true)
     }
 
     async fn start_reindex(
@@ -234,7 +238,7 @@ impl AdminService for AdminHandler {
         let list = async {
             let key = admin_collection_key(&principal, &request.collection)?;
             let now_ms = self.api.now_ms();
-            let standings = self.api.reindexing().standings(&key).await?;
+            let standings = self.api.reindexing().live_generations(&key).await?;
             let generations = standings.iter().map(|standing| generation_message(standing, now_ms)).collect();
             Ok(Response::new(proto::ListGenerationsResponse { generations }))
         };
@@ -250,7 +254,9 @@ impl AdminService for AdminHandler {
         let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
         let first = self.api.reindexing().building(&key).await.map_err(owned_refusal_status)?;
         let api = self.api.clone();
-        Ok(self.told(deadline, |messages| async move { watch_build(&*api, &key, first, &messages).await }))
+        Ok(self.stream_messages(deadline, |messages| async move {
+            watch_build(&*api, &key, first, &messages).await
+        }))
     }
 
     async fn compare(
@@ -260,14 +266,15 @@ impl AdminService for AdminHandler {
         let deadline = request.extensions().get::<CallDeadline>().copied();
         let (principal, request) = open_request(request)?;
         let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
+        // The comparison shows documents, so administration alone does not suffice.
         principal.require(AccessScope::Read).map_err(owned_refusal_status)?;
         let asking = compare_convert::asking_from_request(request).map_err(owned_refusal_status)?;
         let api = self.api.clone();
-        Ok(self.told(deadline, |messages| async move {
-            let mut tell = throttled_sender(messages.clone());
+        Ok(self.stream_messages(deadline, |messages| async move {
+            let mut send = throttled_sender(messages.clone());
             let show = move |done: usize, total: usize| {
                 let (done, total) = (done as u64, total as u64);
-                tell(proto::CompareProgress { done, total, question: None, report: None });
+                send(proto::CompareProgress { done, total, question: None, report: None });
             };
             let comparison = api.compare(&principal, &key.collection, asking, Box::new(show)).await?;
             for message in compare_convert::comparison_messages(comparison) {
@@ -358,7 +365,7 @@ impl AdminService for AdminHandler {
     }
 }
 
-/// Tells how a build moves until it has caught up, or is over.
+/// Streams the progress of a build until it has caught up or has ended.
 async fn watch_build(
     api: &dyn AdminApi,
     key: &CollectionKey,
@@ -366,17 +373,17 @@ async fn watch_build(
     messages: &JobMessageSender<proto::Generation>,
 ) -> Result<(), Refusal> {
     let number = standing.record.home.generation;
-    let mut told: Option<LiveGenerationStatus> = None;
+    let mut sent: Option<LiveGenerationStatus> = None;
     loop {
-        if told.as_ref() != Some(&standing) {
+        if sent.as_ref() != Some(&standing) {
             let message = generation_message(&standing, api.now_ms());
             if messages.send(Ok(message)).await.is_err() || standing.is_caught_up() {
                 return Ok(());
             }
-            told = Some(standing);
+            sent = Some(standing);
         }
         tokio::time::sleep(WATCH_INTERVAL).await;
-        let standings = api.reindexing().standings(key).await?;
+        let standings = api.reindexing().live_generations(key).await?;
         let still = standings.into_iter().find(|standing| standing.record.home.generation == number);
         let Some(now) = still else { return Ok(()) };
         standing = now;

@@ -1,36 +1,40 @@
-//! The gate every call passes: who is it, when must it be answered, is there room.
+//! Admits every call: authenticates it, sets its deadline and reserves room.
 //!
-//! It leaves in the request's extensions what handlers need: the [`Principal`], the
-//! [`CallDeadline`] if there is one, and the call's [`RequestTicket`]. It turns a panic, a passed deadline
-//! and the end of draining into statuses, and errors that the transport made into ours. Every call is
-//! counted by method and code, those refused here, too.
+//! It puts into the request's extensions what handlers need: the [`Principal`], the [`CallDeadline`] if there is
+//! one, and the call's [`RequestTicket`]. It turns a panic, a passed deadline and the end of draining into
+//! statuses, and replaces errors that the transport made. Request bodies are charged as they arrive. Every call is
+//! counted by method and code, refused ones too.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
+use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
-use tonic::codegen::{BoxFuture, Service};
+use tonic::codegen::{BoxFuture, Bytes, Service};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
-use super::ServerPhase;
-use super::body::MeteredBody;
+use super::call_lifetime::{
+    CallDeadline, ServerPhase, deadline_passed_refusal, panicked_refusal, shutting_down_refusal,
+    wait_for_deadline, wait_for_phase,
+};
 use crate::config::ServerLimits;
 use crate::server::auth::Authenticator;
 use crate::server::limits::{InFlightLimiter, RequestTicket};
 use crate::server::status;
 use crate::telemetry::metrics::ProcessMetrics;
 use contexture_core::domain::principal::Principal;
-use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::fault::Refusal;
 
-/// The methods whose calls live as long as they are busy.
+/// Methods with streams, whose calls have no default deadline.
 const STREAMING_METHODS: [&str; 5] = [
     "/contexture.v1.IngestService/SubmitStream",
     "/contexture.v1.AdminService/WatchReindex",
@@ -39,7 +43,7 @@ const STREAMING_METHODS: [&str; 5] = [
     "/contexture.v1.AdminService/Repair",
 ];
 
-/// The methods whose calls are counted by name: a caller may send any path.
+/// Methods that are counted by name. The list is closed because a caller may send any path.
 const COUNTED_METHODS: [&str; 18] = [
     "/contexture.v1.IngestService/Submit",
     "/contexture.v1.IngestService/SubmitStream",
@@ -61,7 +65,7 @@ const COUNTED_METHODS: [&str; 18] = [
     "/contexture.v1.AdminService/Repair",
 ];
 
-/// A path's name in the metrics.
+/// Returns the metric label of a path.
 fn method_label(path: &str) -> &'static str {
     COUNTED_METHODS
         .into_iter()
@@ -70,11 +74,7 @@ fn method_label(path: &str) -> &'static str {
         .unwrap_or("other")
 }
 
-/// When a call must be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CallDeadline(pub(super) Instant);
-
-/// Decides at the gate; shared by all services.
+/// Admission of calls, shared by all services.
 pub(super) struct CallAdmission {
     authenticator: Arc<Authenticator>,
     metrics: Arc<ProcessMetrics>,
@@ -83,7 +83,7 @@ pub(super) struct CallAdmission {
     phases: watch::Receiver<ServerPhase>,
 }
 
-/// A service behind the gate.
+/// A service behind admission.
 #[derive(Clone)]
 pub struct GatedService<S> {
     inner: S,
@@ -107,6 +107,7 @@ impl CallAdmission {
     }
 
     fn admit(&self, path: &str, headers: &HeaderMap) -> Result<AdmittedCall, Refusal> {
+        // Room comes last, so that an unauthenticated caller cannot take any.
         let principal = self.authenticator.authenticate(headers)?;
         let deadline = self.deadline(path, headers)?;
         let ticket = Arc::new(self.admission.admit()?);
@@ -116,10 +117,13 @@ impl CallAdmission {
     fn deadline(&self, path: &str, headers: &HeaderMap) -> Result<Option<CallDeadline>, Refusal> {
         let asked = headers.get("grpc-timeout").map(|value| parse_timeout(value.as_bytes())).transpose()?;
         let timeout = match asked {
+            // Already over: the answer costs no room and no handler.
             Some(timeout) if timeout.is_zero() => return Err(deadline_passed_refusal()),
+            // A stream lives as long as it is used; only the caller's own timeout limits it.
             _ if STREAMING_METHODS.contains(&path) => asked,
             _ => Some(asked.unwrap_or(self.limits.request_deadline).min(self.limits.request_deadline_max)),
         };
+        // A timeout beyond the range of the clock is no deadline.
         Ok(timeout.and_then(|timeout| Instant::now().checked_add(timeout)).map(CallDeadline))
     }
 }
@@ -129,12 +133,12 @@ impl<S> GatedService<S> {
         Self { inner, keeper }
     }
 
-    /// Calls in work, of all services behind this gate.
+    /// Returns the running calls of all services that share this admission.
     pub fn requests_in_flight(&self) -> usize {
         self.keeper.admission.requests_in_flight()
     }
 
-    /// Bytes of requests in memory, of all services behind this gate.
+    /// Returns the bytes of requests in memory, of all services that share this admission.
     pub fn request_bytes_in_flight(&self) -> usize {
         self.keeper.admission.bytes_in_flight()
     }
@@ -176,13 +180,14 @@ where
             head.extensions.insert(deadline);
         }
         let request = Request::from_parts(head, MeteredBody::wrap(body, Arc::clone(&ticket)));
-        // The clone has not been polled ready; the original has.
+        // `poll_ready` was called on the original, not on the clone; so the call uses the original.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let phases = self.keeper.phases.clone();
         Box::pin(async move {
             let handled = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
             let response = tokio::select! {
+                // A finished answer wins over a deadline that passes at the same time.
                 biased;
                 handled = handled => match handled {
                     Ok(Ok(response)) => translate_transport_error(response),
@@ -191,6 +196,7 @@ where
                 () = wait_for_deadline(deadline) => refusal_response(&deadline_passed_refusal()),
                 () = wait_for_phase(phases, ServerPhase::Cut) => refusal_response(&shutting_down_refusal()),
             };
+            // For a stream, the body and the handler still hold their own references to the ticket.
             drop(ticket);
             let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
             metrics.called(name, status::code_name(code), began.elapsed());
@@ -199,40 +205,14 @@ where
     }
 }
 
-/// Ends when the deadline passes; never, if there is none.
-pub(super) async fn wait_for_deadline(deadline: Option<CallDeadline>) {
-    match deadline {
-        Some(CallDeadline(instant)) => tokio::time::sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Ends when the server's life has come to `phase`.
-pub(super) async fn wait_for_phase(mut phases: watch::Receiver<ServerPhase>, phase: ServerPhase) {
-    if phases.wait_for(|now| *now >= phase).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-pub(super) fn deadline_passed_refusal() -> Refusal {
-    Refusal::new(RefusalKind::Deadline, "deadline_passed", "", "the deadline passed; the outcome is unknown")
-}
-
-pub(super) fn shutting_down_refusal() -> Refusal {
-    Refusal::new(RefusalKind::Unavailable, "shutting_down", "", "the server is shutting down")
-}
-
-pub(super) fn panicked_refusal(method: &str) -> Refusal {
-    Refusal::new(RefusalKind::Internal, "handler_panicked", "", format!("{method} panicked"))
-}
-
 fn refusal_response(refusal: &Refusal) -> Response<Body> {
     status::status_from_refusal(refusal).into_http()
 }
 
-/// Replaces an error that the transport made while it read the request.
+/// Replaces an error that the transport made while it read the request by one of ours.
 fn translate_transport_error(response: Response<Body>) -> Response<Body> {
     let Some(made) = Status::from_header_map(response.headers()) else { return response };
+    // Handlers attach details to every error of their own, so an error without details is the transport's.
     let refusal = match made.code() {
         Code::Ok => None,
         code => status::refusal_from_transport(code, !made.details().is_empty()),
@@ -254,6 +234,7 @@ fn parse_timeout(value: &[u8]) -> Result<Duration, Refusal> {
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return Err(refuse());
     }
+    // Eight digits times 3600 fit into `u64`, so nothing here overflows.
     let number = digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
     match unit {
         b'H' => Ok(Duration::from_secs(number * 3600)),
@@ -266,6 +247,46 @@ fn parse_timeout(value: &[u8]) -> Result<Duration, Refusal> {
     }
 }
 
+/// A request body that charges every frame to the call's ticket and fails when there is no room.
+struct MeteredBody {
+    body: Body,
+    ticket: Arc<RequestTicket>,
+}
+
+impl MeteredBody {
+    fn wrap(body: Body, ticket: Arc<RequestTicket>) -> Body {
+        Body::new(Self { body, ticket })
+    }
+}
+
+impl http_body::Body for MeteredBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        // A frame is charged after it arrived, so a call may exceed the limit by one frame.
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && let Err(refusal) = self.ticket.charge(data.len())
+        {
+            return Poll::Ready(Some(Err(status::status_from_refusal(&refusal))));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
@@ -274,7 +295,7 @@ mod tests {
     use prost_types::FileDescriptorSet;
 
     use super::{COUNTED_METHODS, STREAMING_METHODS};
-    use crate::server::grpc::{DESCRIPTOR_SET, SERVICE_NAMES};
+    use crate::server::grpc::proto::{DESCRIPTOR_SET, SERVICE_NAMES};
 
     #[test]
     fn every_method_of_the_schemas_is_counted_and_streams_know_no_common_deadline() {

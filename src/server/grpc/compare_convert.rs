@@ -1,20 +1,21 @@
-//! `AdminService/Compare`: what is to be asked, and what came out, in the words of the API.
+//! Converts requests and reports of `AdminService/Compare`.
 
 use super::proto;
 use contexture_core::context::request::TOKENIZER_DEFAULT;
 use contexture_core::domain::ids::GenerationNumber;
 use contexture_core::fault::Refusal;
 use contexture_lab::compare::report::{
-    AnswerSimilarity, JudgedQuality, LatencyPercentiles, MeasuredAnswer, QuestionComparison, QuestionOutcome,
+    AnswerSimilarity, CheckedRequirement, JudgedQuality, LatencyPercentiles, MeasuredAnswer,
+    QuestionComparison, QuestionOutcome,
 };
-use contexture_lab::compare::requirements::{CheckedRequirement, ComparisonRequirement};
+use contexture_lab::compare::requirements::ComparisonRequirement;
 use contexture_lab::compare::{
     BUDGET_DEFAULT, ComparisonQuestion, ComparisonRequest, DEPTH_DEFAULT, GenerationComparison,
     QuestionCollector,
 };
 use contexture_lab::measure::bootstrap::BootstrapInterval;
 
-/// What a request asks for.
+/// Converts a request to compare two generations.
 pub(super) fn asking_from_request(request: proto::CompareRequest) -> Result<ComparisonRequest, Refusal> {
     let depth = request.top_k.map_or(DEPTH_DEFAULT, |top_k| top_k as usize);
     let mut questions = QuestionCollector::default();
@@ -48,7 +49,7 @@ fn compared_generations(named: &[u32]) -> Result<Option<[GenerationNumber; 2]>, 
     }
 }
 
-/// The messages of a comparison that is through: its questions, then the report.
+/// Returns the messages of a finished comparison: its questions, then the report.
 pub(super) fn comparison_messages(
     comparison: GenerationComparison,
 ) -> impl Iterator<Item = proto::CompareProgress> + Send {
@@ -84,13 +85,13 @@ fn report_message(comparison: &GenerationComparison) -> proto::ComparisonReport 
 
 fn question_message(compared: QuestionComparison) -> proto::ComparedQuestion {
     let QuestionComparison { id, question: text, outcome } = compared;
-    let told = proto::ComparedQuestion { id, text, ..proto::ComparedQuestion::default() };
+    let named = proto::ComparedQuestion { id, text, ..proto::ComparedQuestion::default() };
     match outcome {
         QuestionOutcome::Answered { likeness: alike, a, b } => proto::ComparedQuestion {
             likeness: Some(likeness_message(&alike)),
             a: Some(answer_message(&a)),
             b: Some(answer_message(&b)),
-            ..told
+            ..named
         },
         QuestionOutcome::Failed { error } => proto::ComparedQuestion {
             failure: Some(proto::CompareFailure {
@@ -98,7 +99,7 @@ fn question_message(compared: QuestionComparison) -> proto::ComparedQuestion {
                 code: error.code.to_owned(),
                 message: error.message,
             }),
-            ..told
+            ..named
         },
     }
 }

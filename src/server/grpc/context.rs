@@ -1,4 +1,4 @@
-//! `ContextService`: requests to queries, answers to messages.
+//! `ContextService`: converts requests to queries and answers to messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::call_admission::CallDeadline;
+use super::call_lifetime::CallDeadline;
 use super::convert;
 use super::proto::{self, context_service_server::ContextService};
-use crate::server::ContextApi;
+use crate::server::api::ContextApi;
 use crate::server::status::status_from_refusal;
 use contexture_core::context::answer::{
     AnswerDegradation, CandidateTrace, Citation, ContextAnswer, Passage, RankedChunk, ReusedPrefix,
@@ -18,7 +18,7 @@ use contexture_core::context::answer::{
 use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery, RawContextSection};
 use contexture_core::fault::Refusal;
 
-/// Most of a deadline that is kept back for the answer's way out; at most a tenth is.
+/// Most time of a deadline that is reserved for sending the answer. The reserve is at most a tenth of the time left.
 const ANSWER_RESERVE_MAX: Duration = Duration::from_millis(50);
 
 /// Serves queries.
@@ -102,7 +102,7 @@ fn raw_section(section: proto::Section) -> RawContextSection {
     RawContextSection { name, question, filter, share }
 }
 
-/// What is left of the call's deadline, less the time to get the answer out.
+/// Returns the time left until the call's deadline, less the reserve for sending the answer.
 fn time_for_query<T>(request: &Request<T>) -> Option<Duration> {
     let CallDeadline(instant) = request.extensions().get::<CallDeadline>()?;
     let left = instant.saturating_duration_since(Instant::now());
@@ -189,7 +189,7 @@ fn hit_message(ranked: RankedChunk) -> proto::Hit {
     }
 }
 
-/// The fields of a verdict under the names that its JSON form has.
+/// The fields of a verdict, under their names in JSON.
 #[derive(serde::Deserialize)]
 struct VerdictFields {
     reason: String,
@@ -198,6 +198,7 @@ struct VerdictFields {
 }
 
 fn trace_entry_message(entry: &CandidateTrace) -> Result<proto::TraceEntry, Refusal> {
+    // Through JSON, so that both APIs name reasons and fields alike.
     let verdict: VerdictFields =
         serde_json::to_value(entry.verdict).and_then(serde_json::from_value).map_err(|error| {
             Refusal::new(

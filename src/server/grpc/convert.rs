@@ -1,12 +1,11 @@
-//! Between messages and the domain. Requests are only translated here; constructors of the
-//! domain decide whether they are right.
+//! Converts between messages and the domain. It only translates; constructors of the domain validate.
 
 use std::collections::BTreeMap;
 
 use prost_types::value::Kind;
 use tonic::{Request, Status};
 
-use super::call_admission::panicked_refusal;
+use super::call_lifetime::panicked_refusal;
 use super::proto;
 use crate::server::status;
 use contexture_core::domain::chunk::TextSpan;
@@ -20,7 +19,7 @@ use contexture_core::ports::ledger::{IntakeDecision, SubmissionReceipt, VersionR
 /// Largest magnitude of a whole number that a protobuf number holds exactly: 2^53.
 const WHOLE_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Whom the gate let in.
+/// Returns the principal that admission put into the request.
 pub(super) fn request_principal<T>(request: &Request<T>) -> Result<Principal, Status> {
     request
         .extensions()
@@ -91,11 +90,12 @@ fn metadata_scalar(value: prost_types::Value) -> Option<MetadataScalar> {
         Kind::BoolValue(flag) => Some(MetadataScalar::Bool(flag)),
         Kind::StringValue(text) => Some(MetadataScalar::Text(text)),
         Kind::NumberValue(number) => Some(number_scalar(number)),
+        // Metadata is flat: no nulls, no objects, no lists in lists.
         Kind::NullValue(_) | Kind::StructValue(_) | Kind::ListValue(_) => None,
     }
 }
 
-/// A protobuf number is a float; a whole one was meant as an integer, as JSON would have it.
+/// Converts a number of protobuf, which is always a float. A whole number becomes an integer, as in JSON.
 #[expect(clippy::cast_possible_truncation, reason = "only whole numbers within 2^53 are converted")]
 fn number_scalar(number: f64) -> MetadataScalar {
     if number.fract() == 0.0 && number.abs() <= WHOLE_NUMBER_MAX {
@@ -104,7 +104,7 @@ fn number_scalar(number: f64) -> MetadataScalar {
     MetadataScalar::Float(number)
 }
 
-/// The receipt of a submission; a conflict is refused, for nothing was stored.
+/// Returns the receipt of a submission. A conflict is a refusal, because nothing was stored.
 pub(super) fn receipt_message(
     document_id: &DocumentId,
     receipt: &SubmissionReceipt,
@@ -127,6 +127,11 @@ pub(super) fn receipt_message(
         version: receipt.version.get(),
         intake: intake.into(),
     })
+}
+
+/// The refusal for a submission without a receipt, which breaks the contract of [`IngestApi`](crate::server::IngestApi).
+pub(super) fn receipt_missing_refusal() -> Refusal {
+    Refusal::new(RefusalKind::Internal, "receipt_missing", "", "intake returned too few receipts")
 }
 
 pub(super) fn error_message(refusal: &Refusal) -> proto::Error {

@@ -1,4 +1,4 @@
-//! `IngestService`: requests to submissions, receipts to messages.
+//! `IngestService`: converts requests to submissions and receipts to messages.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::call_admission::{CallDeadline, panicked_refusal};
+use super::call_lifetime::{CallDeadline, ServerPhase, panicked_refusal};
+use super::convert::{self, receipt_missing_refusal};
 use super::proto::{self, ingest_service_server::IngestService};
 use super::submit_stream::SubmitStreamSession;
-use super::{ServerPhase, convert};
 use crate::config::ServerLimits;
-use crate::server::IngestApi;
+use crate::server::api::IngestApi;
 use crate::server::limits::RequestTicket;
 use crate::server::status::status_from_refusal;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{CollectionId, DocumentId};
 use contexture_core::domain::principal::AccessScope;
-use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::fault::Refusal;
 
 /// Serves submissions.
 pub struct IngestHandler {
@@ -41,11 +41,6 @@ impl IngestHandler {
         let receipt = receipts.first().ok_or_else(receipt_missing_refusal)?;
         convert::receipt_message(&document_id, receipt)
     }
-}
-
-/// A submission without a receipt: intake broke its contract.
-pub(super) fn receipt_missing_refusal() -> Refusal {
-    Refusal::new(RefusalKind::Internal, "receipt_missing", "", "intake returned too few receipts")
 }
 
 #[tonic::async_trait]
@@ -106,6 +101,7 @@ impl IngestService for IngestHandler {
         let principal = convert::request_principal(&request)?;
         let message = request.into_inner();
         let checked =
+            // Producers may look up what became of their documents without the scope to read.
             principal.require(AccessScope::Read).or_else(|_| principal.require(AccessScope::Write)).and_then(
                 |()| Ok((CollectionId::new(&message.collection)?, DocumentId::new(&message.document_id)?)),
             );

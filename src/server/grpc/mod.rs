@@ -1,12 +1,14 @@
-//! gRPC: transport, gate and the services.
+//! gRPC: the transport, call admission and the services.
 
 mod admin;
-mod body;
 mod call_admission;
+mod call_lifetime;
 mod compare_convert;
 mod context;
 mod convert;
 mod ingest;
+#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
+pub mod proto;
 mod submit_stream;
 
 use std::future::Future;
@@ -21,29 +23,20 @@ use tonic_health::server::health_reporter;
 
 use self::admin::AdminHandler;
 use self::call_admission::{CallAdmission, GatedService};
+use self::call_lifetime::ServerPhase;
 use self::context::ContextHandler;
 use self::ingest::IngestHandler;
 use self::proto::admin_service_server::AdminServiceServer;
 use self::proto::context_service_server::ContextServiceServer;
 use self::proto::ingest_service_server::IngestServiceServer;
-use super::{ApiServices, ServeError, connection};
+pub use self::proto::{DESCRIPTOR_SET, SERVICE_NAMES};
+use super::api::{ApiServices, ServeError};
+use super::connection;
 use crate::config::ServerLimits;
 
-/// Generated from `schemas/contexture/v1`.
-#[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
-pub mod proto {
-    tonic::include_proto!("contexture.v1");
-}
-
-/// The schemas with their comments, as reflection serves them.
-pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("contexture_descriptor");
-/// Names of the services, as health and reflection know them.
-pub const SERVICE_NAMES: [&str; 3] =
-    ["contexture.v1.IngestService", "contexture.v1.ContextService", "contexture.v1.AdminService"];
-
-/// Largest message of a query, in bytes; what is too long in it is refused by name before this.
+/// Largest message of a query, in bytes. Single fields have lower limits, whose refusals name the field.
 const QUERY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How long cut-off calls have to get their answers out.
+/// Time for the answers of calls that were cut off to reach their callers.
 const LAST_ANSWERS_TIME_MAX: Duration = Duration::from_millis(500);
 
 fn reflection_builder() -> tonic_reflection::server::Builder<'static> {
@@ -52,30 +45,19 @@ fn reflection_builder() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Where the server stands in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum ServerPhase {
-    /// All are welcome.
-    Serving,
-    /// Nobody new; those in work may finish.
-    Draining,
-    /// Time is up for those in work, too.
-    Cut,
-}
-
-/// The gated services, as the server mounts them. Tests call them without a network.
+/// The services behind admission, as the server mounts them. Tests call them without a network.
 pub struct GrpcServices {
-    /// Documents in.
+    /// Ingest.
     pub ingest: GatedService<IngestServiceServer<IngestHandler>>,
-    /// Context out.
+    /// Queries.
     pub context: GatedService<ContextServiceServer<ContextHandler>>,
-    /// Whole collections.
+    /// Administration.
     pub admin: GatedService<AdminServiceServer<AdminHandler>>,
     phase: watch::Sender<ServerPhase>,
 }
 
 impl GrpcServices {
-    /// All services behind one gate.
+    /// Creates all services behind one admission.
     pub fn new(services: ApiServices, limits: ServerLimits) -> Self {
         let (phase, phases) = watch::channel(ServerPhase::Serving);
         let message_bytes_max = limits.message_bytes_max;
@@ -117,9 +99,10 @@ pub(super) async fn serve_grpc(
     let drain_max = limits.drain_max;
     let unreadable = |error: tonic_reflection::server::Error| std::io::Error::other(error.to_string());
     let newer_reflection = reflection_builder().build_v1().map_err(unreadable)?;
-    // Many clients know the older form only, which differs in name alone.
+    // Many clients know only the older version of reflection, which differs in its name.
     let older_reflection = reflection_builder().build_v1alpha().map_err(unreadable)?;
     let (mut reporter, health) = health_reporter();
+    // Set before the first accept, so that no health check sees an unknown service.
     for name in SERVICE_NAMES {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
@@ -132,7 +115,7 @@ pub(super) async fn serve_grpc(
     let GrpcServices { ingest, context, admin, phase } = GrpcServices::new(services, limits);
     let mut phases = phase.subscribe();
     let stop_accepting = async move {
-        // The sender lives in this function, so this ends only when draining begins.
+        // The sender lives in this function, so the channel cannot close before draining begins.
         let _ = phases.wait_for(|phase| *phase >= ServerPhase::Draining).await;
     };
     let serving = transport
@@ -143,6 +126,7 @@ pub(super) async fn serve_grpc(
         .add_service(context)
         .add_service(admin)
         .serve_with_incoming_shutdown(incoming, stop_accepting);
+    // Pinned, because it is polled until the shutdown and again while draining.
     tokio::pin!(serving);
     tracing::info!(%address, "serving gRPC");
 
@@ -151,16 +135,18 @@ pub(super) async fn serve_grpc(
         () = shutdown => {}
     }
     tracing::info!(%address, drain_ms_max = drain_max.as_millis(), "draining");
-    // Removing a status ends its watchers' streams, which would hold their connections open.
+    // Health watchers hold their connections open. Clearing a status ends their streams.
     for name in SERVICE_NAMES.into_iter().chain([""]) {
         reporter.set_service_status(name, ServingStatus::NotServing).await;
         reporter.clear_service_status(name).await;
     }
+    // `send_replace` also stores the phase when nobody listens, unlike `send`.
     phase.send_replace(ServerPhase::Draining);
     if let Ok(result) = tokio::time::timeout(drain_max, &mut serving).await {
         return Ok(result?);
     }
     tracing::warn!(%address, "calls were still in work when draining ended");
     phase.send_replace(ServerPhase::Cut);
+    // The cut-off calls now send their UNAVAILABLE. What is left after that is dropped with the transport.
     tokio::time::timeout(LAST_ANSWERS_TIME_MAX, serving).await.map_or(Ok(()), |result| Ok(result?))
 }

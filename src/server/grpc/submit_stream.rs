@@ -1,10 +1,9 @@
-//! One `SubmitStream`: reads a window of submissions, stores it, sends its results, repeats.
+//! One `SubmitStream`: reads a window of submissions, stores it, sends its results, and repeats.
 //!
-//! The window holds what has arrived, at most `stream_window_submissions_max` submissions, and
-//! none more once it has `stream_window_bytes_max` bytes; nothing further is read until its
-//! results are with the transport, so HTTP/2 holds back the producer. A stream that stalls, by
-//! sending nothing or by reading no results for `stream_idle_max`, ends. On shutdown the
-//! window in work is answered and then the stream ends UNAVAILABLE.
+//! A window contains what has arrived: at most `stream_window_submissions_max` submissions, and none more once it
+//! has `stream_window_bytes_max` bytes. The next window is read only after the transport has taken the results, so
+//! HTTP/2 flow control holds the producer back. A stream ends when it sends nothing or reads no results for
+//! `stream_idle_max`. On shutdown the current window is answered, and then the stream ends UNAVAILABLE.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,16 +14,15 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::call_admission::{
-    CallDeadline, deadline_passed_refusal, panicked_refusal, shutting_down_refusal, wait_for_deadline,
-    wait_for_phase,
+use super::call_lifetime::{
+    CallDeadline, ServerPhase, deadline_passed_refusal, panicked_refusal, shutting_down_refusal,
+    wait_for_deadline, wait_for_phase,
 };
-use super::ingest::receipt_missing_refusal;
+use super::convert::{self, receipt_missing_refusal};
 use super::proto::submit_result::Outcome;
 use super::proto::{SubmitRequest, SubmitResult};
-use super::{ServerPhase, convert};
 use crate::config::ServerLimits;
-use crate::server::IngestApi;
+use crate::server::api::IngestApi;
 use crate::server::limits::RequestTicket;
 use crate::server::status::{refusal_from_transport, status_from_refusal};
 use contexture_core::domain::document::Submission;
@@ -32,10 +30,10 @@ use contexture_core::domain::principal::Principal;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::ledger::SubmissionReceipt;
 
-/// Results between this stream and the transport.
+/// Most results that are buffered between this stream and the transport.
 const RESULTS_MAX: usize = 16;
 
-/// A stream and what it needs.
+/// One stream with its dependencies.
 pub(super) struct SubmitStreamSession {
     pub(super) api: Arc<dyn IngestApi>,
     pub(super) principal: Principal,
@@ -48,7 +46,7 @@ pub(super) struct SubmitStreamSession {
 
 type SubmitResultSender = mpsc::Sender<Result<SubmitResult, Status>>;
 
-/// How reading a window ended.
+/// What follows after a window.
 enum WindowReadEnd {
     GoOn,
     Finish,
@@ -56,12 +54,13 @@ enum WindowReadEnd {
 }
 
 impl SubmitStreamSession {
-    /// Runs the stream in a task of its own, which ends with it.
+    /// Runs the stream in a task of its own.
     pub(super) fn start(mut self) -> ReceiverStream<Result<SubmitResult, Status>> {
         let (results, receiver) = mpsc::channel(RESULTS_MAX);
         tokio::spawn(async move {
             let (deadline, phases) = (self.deadline, self.phases.clone());
             let ended = tokio::select! {
+                // The stream's own end wins over a deadline or shutdown at the same time.
                 biased;
                 ended = AssertUnwindSafe(self.run(&results)).catch_unwind() => {
                     ended.unwrap_or_else(|_| Err(status_from_refusal(&panicked_refusal("SubmitStream"))))
@@ -71,7 +70,7 @@ impl SubmitStreamSession {
                 () = wait_for_phase(phases, ServerPhase::Cut) => Err(status_from_refusal(&shutting_down_refusal())),
             };
             if let Err(status) = ended {
-                // A peer that takes no results within the limit gets no farewell either.
+                // A peer that reads no results within the limit does not get the status either.
                 let _ = tokio::time::timeout(self.limits.stream_idle_max, results.send(Err(status))).await;
             }
         });
@@ -85,10 +84,12 @@ impl SubmitStreamSession {
                 let sent = tokio::time::timeout(self.limits.stream_idle_max, results.send(Ok(result))).await;
                 match sent {
                     Ok(Ok(())) => {}
+                    // The caller has left, so nobody reads a status.
                     Ok(Err(_gone)) => return Ok(()),
                     Err(_elapsed) => return Err(status_from_refusal(&stalled_refusal("takes no results"))),
                 }
             }
+            // The window is stored and answered; its bytes no longer count as in memory.
             self.ticket.release();
             match then {
                 WindowReadEnd::GoOn => {}
@@ -102,6 +103,7 @@ impl SubmitStreamSession {
         let mut window = Vec::new();
         let mut bytes = 0;
         let first = tokio::select! {
+            // Shutdown is checked only here, between two windows: a window that has begun is answered.
             biased;
             () = wait_for_phase(self.phases.clone(), ServerPhase::Draining) => {
                 return (window, WindowReadEnd::Fail(status_from_refusal(&shutting_down_refusal())));
@@ -120,11 +122,13 @@ impl SubmitStreamSession {
                 Ok(None) => return (window, WindowReadEnd::Finish),
                 Err(status) => return (window, WindowReadEnd::Fail(translate_stream_error(status))),
             }
+            // The limit of bytes is checked after the last message, which may exceed it.
             let full = window.len() >= self.limits.stream_window_submissions_max
                 || bytes >= self.limits.stream_window_bytes_max;
             if full {
                 return (window, WindowReadEnd::GoOn);
             }
+            // Takes only what has arrived: waiting for more would delay the receipts of this window.
             match self.incoming.message().now_or_never() {
                 Some(next) => read = next,
                 None => return (window, WindowReadEnd::GoOn),
@@ -138,6 +142,7 @@ impl SubmitStreamSession {
             .into_iter()
             .map(|request| convert::submission_from_request(&self.principal, request, body_bytes_max))
             .collect();
+        // Invalid submissions are answered without the service; results keep the order of the window.
         let good: Vec<Submission> = checked.iter().flatten().cloned().collect();
         let mut decided = self.decide(good).await.into_iter();
         checked
@@ -157,8 +162,8 @@ impl SubmitStreamSession {
             .collect()
     }
 
-    /// Decides submissions together. When one is to blame for a refusal, each is tried alone,
-    /// so that only that one is refused; when the service is, all are.
+    /// Submits a window together. When a single submission caused the refusal, each is submitted alone, so that
+    /// only that one is refused. When the service caused it, all are refused.
     async fn decide(&self, submissions: Vec<Submission>) -> Vec<Result<SubmissionReceipt, Refusal>> {
         if submissions.is_empty() {
             return Vec::new();
@@ -168,6 +173,7 @@ impl SubmitStreamSession {
             Ok(receipts) => return receipts.into_iter().map(Ok).collect(),
             Err(refusal) => refusal,
         };
+        // These kinds are about one submission; all others are about the service.
         let blames_one = matches!(
             refusal.kind,
             RefusalKind::Invalid | RefusalKind::NotFound | RefusalKind::Conflict | RefusalKind::Precondition
@@ -175,6 +181,7 @@ impl SubmitStreamSession {
         if count == 1 || !blames_one {
             return vec![Err(refusal); count];
         }
+        // Safe to submit again: a refusal means that nothing of the window was stored.
         let mut decided = Vec::with_capacity(count);
         for submission in submissions {
             let alone = self.api.submit(vec![submission]).await;
@@ -190,7 +197,7 @@ fn stalled_refusal(how: &str) -> Refusal {
     Refusal::new(RefusalKind::Deadline, "stream_idle", "", format!("the stream {how} for too long"))
 }
 
-/// Replaces an error that the transport made while it read a message.
+/// Replaces an error that the transport made while it read a message by one of ours.
 fn translate_stream_error(status: Status) -> Status {
     refusal_from_transport(status.code(), !status.details().is_empty())
         .map_or(status, |refusal| status_from_refusal(&refusal))

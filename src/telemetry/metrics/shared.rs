@@ -1,4 +1,4 @@
-//! What all processes share: every process shows it alike.
+//! Metrics of values that all processes share; every process reports the same.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,20 +8,22 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{ConfiguredLabel, StaticLabels};
-
+/// Labels with values from closed lists.
+pub(super) type StaticLabels<const N: usize> = [(&'static str, &'static str); N];
+/// A label with a value from the configuration.
+pub(super) type ConfiguredLabel = [(&'static str, String); 1];
 type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// What all processes share, as the ledger tells it.
+/// Values that all processes share, read from the ledger.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SharedMeasurements {
-    /// Documents that are visible.
+    /// Visible documents.
     pub documents: u64,
-    /// Versions by the name of their state.
+    /// Versions by name of their state.
     pub versions: Vec<(&'static str, u64)>,
     /// Providers of embeddings.
     pub providers: Vec<ProviderMeasurements>,
-    /// What the last audits found.
+    /// Findings of the last audits.
     pub audit: AuditMeasurements,
 }
 
@@ -32,9 +34,9 @@ pub struct ProviderMeasurements {
     pub name: String,
     /// Calls so far.
     pub calls: u64,
-    /// Those of them that were told to wait.
+    /// Calls that the provider throttled.
     pub throttled: u64,
-    /// Those of them that failed.
+    /// Calls that failed.
     pub failed: u64,
     /// Calls that wait.
     pub waiting: u64,
@@ -42,22 +44,22 @@ pub struct ProviderMeasurements {
     pub open: u64,
     /// Calls that may be open.
     pub window: u64,
-    /// How long calls wait, if they do.
+    /// Time that calls wait from now on, if they do.
     pub wait: Duration,
-    /// Each reason to hold calls back, and whether it is the present one.
+    /// Each reason to hold calls back, and whether it applies now.
     pub held: Vec<(&'static str, bool)>,
 }
 
 /// The last audits of all collections.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AuditMeasurements {
-    /// Documents that were compared.
+    /// Compared documents.
     pub documents: u64,
-    /// What was wrong, by kind.
+    /// Wrong documents by kind.
     pub wrong: Vec<(&'static str, u64)>,
-    /// Suspects that never held still.
+    /// Suspects that changed at every look.
     pub unsettled: u64,
-    /// Time since the oldest of them; none where nothing was audited.
+    /// Time since the oldest of these audits; `None` without any.
     pub age: Option<Duration>,
 }
 
@@ -166,8 +168,8 @@ impl SharedMetricFamilies {
         metrics
     }
 
-    /// The ledger does not answer.
-    pub(super) fn away(&self) {
+    /// Records that the ledger does not answer; the other values stay.
+    pub(super) fn set_ledger_down(&self) {
         self.ledger_up.set(0);
     }
 
@@ -184,6 +186,7 @@ impl SharedMetricFamilies {
                 (&self.provider_throttled, provider.throttled),
                 (&self.provider_failed, provider.failed),
             ] {
+                // The ledger's totals are absolute, so the counter is set and not incremented.
                 family.get_or_create(&labels).inner().store(value, Ordering::Relaxed);
             }
             for (family, value) in [

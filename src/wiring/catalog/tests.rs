@@ -1,4 +1,4 @@
-//! Generations that were dropped, in processes with and without an index.
+//! Dropped generations, in processes with and without an index.
 #![expect(clippy::unwrap_used, reason = "a test fails where one does")]
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{CollectionStoreCatalog, IndexAccessMode};
 use crate::config::ContextureConfig;
 use crate::wiring::embedding::EmbedderFactory;
-use crate::wiring::tokenizers_and_templates;
+use crate::wiring::query_resources;
 use contexture_adapters::memory::ledger::MemoryLedger;
 use contexture_adapters::memory::shared_states::MemorySharedStates;
 use contexture_core::domain::ids::{CollectionId, CollectionKey, TenantId};
@@ -22,7 +22,7 @@ use contexture_core::ports::ledger::CollectionRecord;
 const FIRST: &str = "[embedder]\nkind = \"hash\"\ndims = 8\ntokens_max = 64\n";
 const SECOND: &str = "[embedder]\nkind = \"hash\"\ndims = 16\ntokens_max = 64\n";
 
-/// A process that served a generation when another was activated and the first dropped.
+/// A process that serves a generation while another is activated and the first is dropped.
 struct ServingProcess {
     catalog: CollectionStoreCatalog,
     key: CollectionKey,
@@ -37,7 +37,7 @@ impl ServingProcess {
         let config = ContextureConfig::load(None, [("CONTEXTURE_DATA_DIR".to_owned(), path)]).unwrap();
         let clock = Arc::new(SystemClock);
         let ledger = MemoryLedger::new(clock.clone());
-        let tokenizers = tokenizers_and_templates::known_tokenizers(&config).unwrap();
+        let tokenizers = query_resources::known_tokenizers(&config).unwrap();
         let states = Arc::new(MemorySharedStates::new(clock.clone()));
         let models = Arc::new(EmbedderFactory::new(&config, tokenizers, states, clock));
         let catalog = CollectionStoreCatalog::new(Arc::new(ledger.peer()), &config, mode, models);
@@ -45,7 +45,7 @@ impl ServingProcess {
             tenant: TenantId::new("local").unwrap(),
             collection: CollectionId::new("notes").unwrap(),
         };
-        catalog.found(&key, &Pipeline::from_toml(FIRST).unwrap()).await.unwrap();
+        catalog.create_collection(&key, &Pipeline::from_toml(FIRST).unwrap()).await.unwrap();
         let dropped = catalog.open(&key).await.unwrap().unwrap().record.clone();
         let second = Pipeline::from_toml(SECOND).unwrap();
         let (pipeline, epoch) = (second.to_toml().unwrap(), catalog.epoch_of(&second).await.unwrap());
@@ -66,7 +66,7 @@ impl ServingProcess {
     }
 }
 
-/// Nobody told it that another generation serves, and nobody will.
+/// Without an index nothing tells the process that another generation serves.
 #[tokio::test]
 async fn process_without_an_index_lets_go_of_what_was_dropped() {
     let process = ServingProcess::new(IndexAccessMode::Absent).await;
@@ -75,8 +75,8 @@ async fn process_without_an_index_lets_go_of_what_was_dropped() {
     assert_eq!(process.serves().await, 2);
 }
 
-/// Its own index of the other generation is not ready. What it serves is not taken from it, and whoever
-/// would note that it is gone is told that it is not.
+/// The index of the other generation is not ready here. The serving generation is kept, and the caller
+/// that would record its removal gets a fault.
 #[tokio::test]
 async fn what_serves_here_is_not_removed_and_not_said_to_be() {
     let process = ServingProcess::new(IndexAccessMode::Written).await;

@@ -4,8 +4,8 @@ use contexture::context::answer::{ContextAnswer, PrefixBreak, PrefixBreakReason,
 use contexture::context::request::{ContextFormat, RawContextQuery};
 use contexture::domain::document::DocumentDescription;
 
-use crate::support::shelf::Shelf;
-use crate::support::{readable_by, tokenizers::Cl100k};
+use crate::support::shelf::IndexedShelf;
+use crate::support::{readable_by, tokenizers::Cl100kTokenizer};
 use contexture::ports::tokenizer::Tokenizer;
 
 const QUEUES: &str = "Queues hold messages until a worker confirms them, and a message that nobody confirms comes \
@@ -28,8 +28,8 @@ fn going_on(question: &str, before: &ContextAnswer) -> RawContextQuery {
     RawContextQuery { previous: Some(before.continuation.clone()), ..asking(question) }
 }
 
-async fn shelf() -> Shelf {
-    let shelf = Shelf::new().await;
+async fn shelf() -> IndexedShelf {
+    let shelf = IndexedShelf::new().await;
     for (id, text) in [("queues", QUEUES), ("budgets", BUDGETS), ("tokens", TOKENS)] {
         shelf.put(id, 1, &DocumentDescription::default(), &[text]).await;
     }
@@ -56,7 +56,7 @@ async fn what_was_said_stays_and_new_passages_follow() {
         assert_eq!((passages, broken), (1, None));
         assert_eq!(second.passages[..1], first.passages[..]);
         assert_eq!(second.context[..bytes], first.context[..bytes]);
-        assert_eq!(tokens, Cl100k.count(&second.context[..bytes]));
+        assert_eq!(tokens, Cl100kTokenizer.count(&second.context[..bytes]));
         assert_eq!(second.passages[1].document_id.as_str(), "tokens");
         let third = shelf.ask(&ask(going_on("is a budget exceeded?", &second))).await.unwrap();
         assert_eq!(kept(&third), (2, None));

@@ -15,9 +15,9 @@ use contexture::ports::tokenizer::Tokenizer;
 use proptest::prelude::*;
 
 use super::assembly;
-use crate::support::contexts::{Read, parse};
+use crate::support::contexts::{ReadPassage, parse};
 use crate::support::corpora::corpus;
-use crate::support::tokenizers::{Cl100k, Runs, all};
+use crate::support::tokenizers::{Cl100kTokenizer, RunTokenizer, all};
 
 fn cases(number: u32) -> ProptestConfig {
     let factor = std::env::var("CONTEXTURE_TEST_CASES_FACTOR").ok().and_then(|text| text.parse().ok());
@@ -42,8 +42,8 @@ fn any_budget() -> impl Strategy<Value = usize> {
 }
 
 /// What a reader of the context must find.
-fn expected(passages: &[Passage], format: ContextFormat) -> Vec<Read> {
-    let read = |(index, passage): (usize, &Passage)| Read {
+fn expected(passages: &[Passage], format: ContextFormat) -> Vec<ReadPassage> {
+    let read = |(index, passage): (usize, &Passage)| ReadPassage {
         number: index + 1,
         document_id: shown_id(passage.document_id.as_str(), format),
         version: passage.version.get(),
@@ -104,8 +104,8 @@ proptest! {
         format in any_format(),
     ) {
         let assembly = assembly(budget, format);
-        let once = assemble_context(&corpus.input, &assembly, &Runs);
-        let again = assemble_context(&AssemblyInput { candidates: shuffled, ..corpus.input.clone() }, &assembly, &Runs);
+        let once = assemble_context(&corpus.input, &assembly, &RunTokenizer);
+        let again = assemble_context(&AssemblyInput { candidates: shuffled, ..corpus.input.clone() }, &assembly, &RunTokenizer);
         prop_assert_eq!(once, again);
     }
 
@@ -115,7 +115,7 @@ proptest! {
         budget in any_budget(),
         format in any_format(),
     ) {
-        let assembled = assemble_context(&corpus.input, &assembly(budget, format), &Runs);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, format), &RunTokenizer);
         let read = parse(&assembled.context, format);
         prop_assert_eq!(read, Some(expected(&assembled.passages, format)), "{}", assembled.context);
     }
@@ -126,7 +126,7 @@ proptest! {
         budget in any_budget(),
         format in any_format(),
     ) {
-        let assembled = assemble_context(&corpus.input, &assembly(budget, format), &Runs);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, format), &RunTokenizer);
         let texts: BTreeMap<&DocumentId, &str> =
             corpus.documents.iter().map(|(id, text)| (id, text.as_str())).collect();
         let mut previous: Option<&Passage> = None;
@@ -145,7 +145,7 @@ proptest! {
     #[test]
     fn any_order_has_the_same_passages(corpus in corpus(5, 8), budget in any_budget(), order in any_order()) {
         let asked = AssemblyRequest { order, ..assembly(budget, ContextFormat::Xml) };
-        let assembled = assemble_context(&corpus.input, &asked, &Runs);
+        let assembled = assemble_context(&corpus.input, &asked, &RunTokenizer);
         let mut spans: Vec<(&DocumentId, TextSpan)> =
             assembled.passages.iter().map(|passage| (&passage.document_id, passage.span)).collect();
         spans.sort();
@@ -164,7 +164,7 @@ proptest! {
         most in 1..3_usize,
     ) {
         let asked = AssemblyRequest { passages_per_document_max: Some(most), ..assembly(budget, ContextFormat::Markdown) };
-        let assembled = assemble_context(&corpus.input, &asked, &Runs);
+        let assembled = assemble_context(&corpus.input, &asked, &RunTokenizer);
         let mut passages: BTreeMap<&DocumentId, usize> = BTreeMap::new();
         for passage in &assembled.passages {
             *passages.entry(&passage.document_id).or_default() += 1;
@@ -206,7 +206,7 @@ proptest! {
 
     #[test]
     fn the_trace_names_every_candidate_once(corpus in corpus(5, 8), budget in any_budget()) {
-        let assembled = assemble_context(&corpus.input, &assembly(budget, ContextFormat::Markdown), &Runs);
+        let assembled = assemble_context(&corpus.input, &assembly(budget, ContextFormat::Markdown), &RunTokenizer);
         let mut named: Vec<ChunkId> = assembled.trace.iter().map(|entry| entry.chunk_id).collect();
         let mut given: Vec<ChunkId> = corpus.input.candidates.iter().map(|one| one.chunk.id).collect();
         named.sort();
@@ -294,7 +294,7 @@ proptest! {
         format in any_format(),
         which in 0..2_usize,
     ) {
-        let tokenizer: &dyn Tokenizer = if which == 0 { &Cl100k } else { &Runs };
+        let tokenizer: &dyn Tokenizer = if which == 0 { &Cl100kTokenizer } else { &RunTokenizer };
         let everything = assemble_context(&corpus.input, &assembly(BUDGET_TOKENS_MAX, format), tokenizer);
         prop_assert!((everything.bound - 1.0).abs() < f64::EPSILON);
         // A gain that two candidates share would be counted twice.

@@ -12,14 +12,14 @@ const WORDS: [&str; 12] =
     ["queue", "worker", "index", "commit", "snapshot", "retry", "budget", "ledger", "the", "of", "v2", "40"];
 
 /// What is compared of a text, the plain way.
-struct Plain<'a> {
+struct PlainShingles<'a> {
     words: Vec<&'a str>,
     shingles: BTreeSet<Vec<&'a str>>,
     numbers: Vec<&'a str>,
     bytes: usize,
 }
 
-impl<'a> Plain<'a> {
+impl<'a> PlainShingles<'a> {
     fn of(text: &'a str) -> Self {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let mut numbers = words.clone();
@@ -71,7 +71,7 @@ proptest! {
         }
         let ids: Vec<_> = candidates.iter().map(|one| one.chunk.id).collect();
         let trace = run(candidates, 20_000).trace;
-        let plain: Vec<Plain> = texts.iter().map(|text| Plain::of(text)).collect();
+        let plain: Vec<PlainShingles> = texts.iter().map(|text| PlainShingles::of(text)).collect();
         let mut kept: Vec<usize> = Vec::new();
         for (number, one) in plain.iter().enumerate() {
             prop_assert_eq!(trace[number].chunk_id, ids[number]);

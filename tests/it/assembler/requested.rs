@@ -1,21 +1,21 @@
 //! What a request may ask of a context: sections, reserves, a cut-off.
 
 use contexture::context::answer::RankedChunk;
-use contexture::context::neighbour_support::NEIGHBOUR_SHARE;
+use contexture::context::fuse::NEIGHBOUR_SHARE;
 use contexture::context::request::{RawContextQuery, RawContextSection};
 use contexture::domain::document::DocumentDescription;
 use contexture::ports::tokenizer::Tokenizer;
 
-use crate::support::shelf::Shelf;
-use crate::support::tokenizers::Cl100k;
+use crate::support::shelf::IndexedShelf;
+use crate::support::tokenizers::Cl100kTokenizer;
 
 const LAW: &str = "The law asks for a record of every change that is made to a document, and for who made it, for ten \
                    years after the change, in a form that an auditor can read without the software that wrote it.";
 const CODE: &str = "The code writes a record of every change before the change itself, so that a crash between the two \
                     leaves a record without a change, which the next start finds and finishes or takes back again.";
 
-async fn shelf() -> Shelf {
-    let shelf = Shelf::new().await;
+async fn shelf() -> IndexedShelf {
+    let shelf = IndexedShelf::new().await;
     shelf.put("law", 1, &DocumentDescription::default(), &[LAW]).await;
     shelf.put("code", 1, &DocumentDescription::default(), &[CODE]).await;
     shelf
@@ -46,7 +46,7 @@ async fn sections_have_their_own_questions_and_shares() {
     assert_eq!(told[..2], [("Law", "law"), ("Code", "code")]);
     assert!(answer.context.starts_with("**Law**\n# law v1\n```[1]"), "{}", answer.context);
     assert!(answer.context.contains("**Code**\n# code v1\n```[2]"), "{}", answer.context);
-    assert_eq!(answer.tokens, Cl100k.count(&answer.context));
+    assert_eq!(answer.tokens, Cl100kTokenizer.count(&answer.context));
 
     // What the first leaves is for the second, but not the other way round.
     let sections =
@@ -80,7 +80,7 @@ async fn question_and_answer_are_left_their_tokens() {
     let shelf = shelf().await;
     let whole = shelf.ask(&asking(160)).await.unwrap();
     assert_eq!(whole.passages.len(), 2);
-    let question = Cl100k.count("record of every change");
+    let question = Cl100kTokenizer.count("record of every change");
     let reserving = RawContextQuery { reserve_answer: Some(70), reserve_question: true, ..asking(160) };
     let answer = shelf.ask(&reserving).await.unwrap();
     assert_eq!((answer.budget, answer.reserved), (160, 70 + question));
@@ -127,7 +127,7 @@ async fn an_unknown_format_is_refused_with_the_known_ones() {
 
 #[tokio::test]
 async fn a_chunk_gains_from_its_neighbours_unless_a_comparison_goes_without() {
-    let shelf = Shelf::new().await;
+    let shelf = IndexedShelf::new().await;
     shelf.put("both", 1, &DocumentDescription::default(), &[LAW, CODE, "Something else is said here."]).await;
     shelf.put("alone", 1, &DocumentDescription::default(), &[LAW]).await;
     let scores = async |support: bool| {

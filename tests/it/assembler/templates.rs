@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::rendering::passage;
 use crate::support::corpora::corpus;
-use crate::support::tokenizers::Runs;
+use crate::support::tokenizers::RunTokenizer;
 
 const FENCED: &str = r#"
 open = "Sources:\n"
@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn no_text_ends_its_passage(corpus in corpus(4, 6), budget in 0..2000_usize) {
         let asked = AssemblyRequest { budget, style: style(ESCAPED), ..AssemblyRequest::default() };
-        let assembled = assemble_context(&corpus.input, &asked, &Runs);
+        let assembled = assemble_context(&corpus.input, &asked, &RunTokenizer);
         prop_assert!(assembled.tokens <= budget);
         let mut texts = Vec::new();
         for part in assembled.context.split("<p n='").skip(1) {
@@ -105,7 +105,7 @@ proptest! {
         prop_assert_eq!(texts, expected);
 
         let asked = AssemblyRequest { budget, style: style(FENCED), ..AssemblyRequest::default() };
-        let assembled = assemble_context(&corpus.input, &asked, &Runs);
+        let assembled = assemble_context(&corpus.input, &asked, &RunTokenizer);
         let mut lines = assembled.context.lines();
         let mut passages = 0;
         while let Some(line) = lines.next() {

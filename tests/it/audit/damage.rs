@@ -12,7 +12,7 @@ use contexture::ports::lexical::{DocumentWrite, LexicalSnapshot};
 use contexture::ports::vectors::VectorPoint;
 
 use super::{audit, clean, repair, report};
-use crate::support::site::{DIMS, Engines, Site, empty_index, text};
+use crate::support::site::{DIMS, SiteEngines, SingleProcessSite, empty_index, text};
 use crate::support::{content_hash, document, indexed, unit_vector, version};
 
 const DOCUMENTS: usize = 200;
@@ -26,8 +26,8 @@ fn name(number: usize) -> String {
 }
 
 /// A site at rest with documents in their first and second edition, and a few deleted.
-async fn filled(engines: Engines) -> Site {
-    let mut site = Site::open(engines, false).await;
+async fn filled(engines: SiteEngines) -> SingleProcessSite {
+    let mut site = SingleProcessSite::open(engines, false).await;
     site.work();
     for number in 0..DOCUMENTS {
         site.put(&name(number), &text(&name(number), 1)).await;
@@ -45,7 +45,7 @@ async fn filled(engines: Engines) -> Site {
 }
 
 /// Everything that readers could see, and every point.
-async fn all(site: &Site) -> (Vec<(Option<DocumentHead>, Vec<String>)>, Vec<(ChunkId, DocumentId, u64)>) {
+async fn all(site: &SingleProcessSite) -> (Vec<(Option<DocumentHead>, Vec<String>)>, Vec<(ChunkId, DocumentId, u64)>) {
     let snapshot: Arc<dyn LexicalSnapshot> = site.engines.lexical.snapshot();
     let ids = snapshot.held(None, usize::MAX >> 1).unwrap();
     let held = ids.iter().map(|id| {
@@ -59,11 +59,11 @@ async fn all(site: &Site) -> (Vec<(Option<DocumentHead>, Vec<String>)>, Vec<(Chu
     (held.collect(), points.collect())
 }
 
-fn head(site: &Site, id: &str) -> DocumentHead {
+fn head(site: &SingleProcessSite, id: &str) -> DocumentHead {
     site.engines.lexical.snapshot().head(&document(id)).unwrap().unwrap()
 }
 
-async fn overwrite(site: &Site, head: DocumentHead) {
+async fn overwrite(site: &SingleProcessSite, head: DocumentHead) {
     let chunks = site.engines.lexical.snapshot().chunk_range(&head.document_id, 0, u32::MAX).unwrap();
     let chunks = chunks.iter().map(|chunk| (**chunk).clone()).collect();
     site.engines.lexical.commit(vec![DocumentWrite { head, chunks }], 0).await.unwrap();
@@ -82,7 +82,7 @@ fn stray(id: &str, number: u64, ordinal: usize) -> VectorPoint {
     }
 }
 
-async fn exactly_what_was_lost_is_found_and_mended(engines: Engines) {
+async fn exactly_what_was_lost_is_found_and_mended(engines: SiteEngines) {
     let site = filled(engines).await;
     let live = (DOCUMENTS - 4) as u64;
     assert_eq!(report(&site).await, clean(live), "nothing is wrong to begin with");
@@ -135,11 +135,11 @@ async fn exactly_what_was_lost_is_found_and_mended(engines: Engines) {
     let nobody = ["nobody", "stranger", &name(7)].map(document);
     assert_eq!(named(AuditFindingKind::Orphan), BTreeSet::from(nobody));
     assert!(found.findings.iter().any(|finding| finding.store == AuditedStore::Vectors));
-    assert!(site.open.is_lacking(), "answers say so");
+    assert!(site.open.is_incomplete(), "answers say so");
 
     let repaired = repair(&site).await;
     assert_eq!((repaired.found, repaired.mended, repaired.failed), (expected, expected.wrong(), 0));
-    assert!(!site.open.is_lacking());
+    assert!(!site.open.is_incomplete());
     assert_eq!(report(&site).await, clean(live), "nothing is wrong any more");
     assert_eq!(all(&site).await, before, "and everything is as it was");
     assert_eq!(repair(&site).await.mended, 0, "there is nothing left to mend");
@@ -147,24 +147,24 @@ async fn exactly_what_was_lost_is_found_and_mended(engines: Engines) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_found_and_mended_in_memory() {
-    exactly_what_was_lost_is_found_and_mended(Engines::memory(Arc::new(SystemClock))).await;
+    exactly_what_was_lost_is_found_and_mended(SiteEngines::memory(Arc::new(SystemClock))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_found_and_mended_in_the_embedded_engines() {
-    exactly_what_was_lost_is_found_and_mended(Engines::embedded().await).await;
+    exactly_what_was_lost_is_found_and_mended(SiteEngines::embedded().await).await;
 }
 
 #[cfg(all(feature = "postgres", feature = "qdrant"))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_is_found_and_mended_on_servers() {
-    exactly_what_was_lost_is_found_and_mended(Engines::servers().await).await;
+    exactly_what_was_lost_is_found_and_mended(SiteEngines::servers().await).await;
 }
 
 /// A point under the right id that says it is of something else is none of the document's.
 #[tokio::test]
 async fn point_of_the_wrong_version_is_drift() {
-    let mut site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    let mut site = SingleProcessSite::open(SiteEngines::memory(Arc::new(SystemClock)), false).await;
     site.work();
     site.put("doc", &text("doc", 1)).await;
     site.settled().await;
@@ -181,7 +181,7 @@ async fn point_of_the_wrong_version_is_drift() {
 /// The head stays, a chunk goes: the document is not whole.
 #[tokio::test]
 async fn head_without_all_its_chunks_is_missing_something() {
-    let mut site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    let mut site = SingleProcessSite::open(SiteEngines::memory(Arc::new(SystemClock)), false).await;
     site.work();
     site.put("doc", &text("doc", 1)).await;
     site.settled().await;
@@ -200,14 +200,14 @@ async fn head_without_all_its_chunks_is_missing_something() {
 /// Index and vectors are gone: everything comes back from the ledger, and the model is not asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_rebuilt_from_the_ledger() {
-    let engines = Engines::memory(Arc::new(SystemClock));
+    let engines = SiteEngines::memory(Arc::new(SystemClock));
     let site = filled(engines.clone()).await;
     let before = all(&site).await;
     let vectors = Arc::new(MemoryVectors::new(DIMS));
-    let site = Site::open(Engines { lexical: empty_index(), vectors, ..engines }, false).await;
+    let site = SingleProcessSite::open(SiteEngines { lexical: empty_index(), vectors, ..engines }, false).await;
     let repaired = repair(&site).await;
     assert_eq!((repaired.found.missing, repaired.failed), (DOCUMENTS as u64, 0), "tombstones included");
     assert_eq!(all(&site).await, before);
-    assert_eq!(site.stages.tally.watch().borrow().embedded, 0, "the cache knows every text");
+    assert_eq!(site.stages.counters.watch().borrow().embedded, 0, "the cache knows every text");
     assert_eq!(report(&site).await, clean((DOCUMENTS - 4) as u64));
 }

@@ -19,16 +19,16 @@ use contexture::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, Vecto
 use futures::future::BoxFuture;
 
 use super::{audit, clean, repair, report};
-use crate::support::site::{DIMS, Engines, Site, empty_index, text};
-use crate::support::tokenizers::Runs;
+use crate::support::site::{DIMS, SiteEngines, SingleProcessSite, empty_index, text};
+use crate::support::tokenizers::RunTokenizer;
 use crate::support::{document, version_key};
 
 /// After everything.
 const ALL_MS: u64 = u64::MAX >> 1;
 
 /// A site at rest with one document, visible in its first version.
-async fn with_one() -> Site {
-    let mut site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+async fn with_one() -> SingleProcessSite {
+    let mut site = SingleProcessSite::open(SiteEngines::memory(Arc::new(SystemClock)), false).await;
     site.work();
     site.put("doc", &text("doc", 1)).await;
     site.settled().await;
@@ -37,13 +37,13 @@ async fn with_one() -> Site {
 }
 
 /// Accepts a second version; no stage takes it yet.
-async fn second_version(site: &mut Site) -> VersionKey {
+async fn second_version(site: &mut SingleProcessSite) -> VersionKey {
     site.put("doc", &text("doc", 2)).await;
     version_key(&site.home, "doc", 2)
 }
 
 /// Vectors that run something whenever points are looked up by id, or before they are stored.
-struct Watched {
+struct HookedVectors {
     inner: Arc<dyn VectorStore>,
     looks: AtomicUsize,
     on_upsert: Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
@@ -52,7 +52,7 @@ struct Watched {
 }
 
 #[async_trait]
-impl VectorStore for Watched {
+impl VectorStore for HookedVectors {
     async fn upsert(&self, points: Vec<VectorPoint>) -> Result<(), Fault> {
         (self.on_upsert)().await;
         self.inner.upsert(points).await
@@ -92,14 +92,14 @@ impl VectorStore for Watched {
 
 /// The same site with its vectors watched.
 async fn watched(
-    site: &Site,
+    site: &SingleProcessSite,
     on_look: impl Fn(usize) -> BoxFuture<'static, bool> + Send + Sync + 'static,
-) -> Site {
+) -> SingleProcessSite {
     let inner = site.engines.vectors.clone();
     let on_upsert = Box::new(|| -> BoxFuture<'static, ()> { Box::pin(std::future::ready(())) });
     let vectors =
-        Arc::new(Watched { inner, looks: AtomicUsize::new(0), on_upsert, on_look: Box::new(on_look) });
-    Site::open(Engines { vectors, ..site.engines.clone() }, false).await
+        Arc::new(HookedVectors { inner, looks: AtomicUsize::new(0), on_upsert, on_look: Box::new(on_look) });
+    SingleProcessSite::open(SiteEngines { vectors, ..site.engines.clone() }, false).await
 }
 
 /// Vectors of a version in flight are staged before its commit.
@@ -150,7 +150,7 @@ async fn committed_version_that_the_ledger_does_not_know_visible_is_no_alarm() {
 /// A first version that is committed, of which the ledger does not know yet that it is visible.
 #[tokio::test]
 async fn committed_first_version_is_no_orphan() {
-    let site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    let site = SingleProcessSite::open(SiteEngines::memory(Arc::new(SystemClock)), false).await;
     site.put("doc", &text("doc", 1)).await;
     let task = site.engines.ledger.stuck(ALL_MS, 1).await.unwrap().remove(0).1;
     let tasks = std::slice::from_ref(&task);
@@ -224,13 +224,13 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
             contexture::ingest::sweep::sweep_losers(&stages, &swept).await.unwrap();
         })
     });
-    let vectors = Arc::new(Watched {
+    let vectors = Arc::new(HookedVectors {
         inner: site.engines.vectors.clone(),
         looks: AtomicUsize::new(0),
         on_upsert: overtaken,
         on_look: Box::new(|_| Box::pin(std::future::ready(false))),
     });
-    let during = Site::open(Engines { vectors, ..site.engines.clone() }, false).await;
+    let during = SingleProcessSite::open(SiteEngines { vectors, ..site.engines.clone() }, false).await;
     let wanted = VersionToRestore { task: first, index: true, vectors: true };
     assert!(restore::restore_versions(&during.stages, &during.open, &[wanted]).await.unwrap().is_empty());
     let head = site.engines.lexical.snapshot().head(&document("doc")).unwrap().unwrap();
@@ -242,18 +242,18 @@ async fn vectors_restored_for_a_version_that_lost_are_taken_back() {
 #[tokio::test]
 async fn replica_behind_the_log_is_brought_up_first() {
     let writer = with_one().await;
-    let engines = Engines { lexical: empty_index(), ..writer.engines.clone() };
-    let replica = Site::open(engines, true).await;
+    let engines = SiteEngines { lexical: empty_index(), ..writer.engines.clone() };
+    let replica = SingleProcessSite::open(engines, true).await;
     assert_eq!(report(&replica).await, clean(1));
     let head = replica.engines.lexical.snapshot().head(&document("doc")).unwrap();
     assert!(head.is_some(), "it has followed");
 }
 
 /// A model that takes nothing any more.
-struct Refusing(HashEmbedder);
+struct RefusingEmbedder(HashEmbedder);
 
 #[async_trait]
-impl Embedder for Refusing {
+impl Embedder for RefusingEmbedder {
     fn info(&self) -> &EmbedderInfo {
         self.0.info()
     }
@@ -272,7 +272,7 @@ impl Embedder for Refusing {
 async fn what_cannot_be_mended_is_said() {
     let clock = Arc::new(SystemClock);
     let ledger = Arc::new(MemoryLedger::new(clock.clone()).with_cache_bytes_max(0));
-    let mut site = Site::open(Engines { ledger, ..Engines::memory(clock) }, false).await;
+    let mut site = SingleProcessSite::open(SiteEngines { ledger, ..SiteEngines::memory(clock) }, false).await;
     site.work();
     site.put("doc", &text("doc", 1)).await;
     site.put("whole", &text("whole", 1)).await;
@@ -283,12 +283,12 @@ async fn what_cannot_be_mended_is_said() {
             point.owner.as_ref().is_some_and(|(document_id, _)| *document_id == document("doc"))
         });
     site.engines.vectors.delete(lost.map(|point| point.id).collect()).await.unwrap();
-    let refusing = Refusing(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap());
-    let site = Site::open_with(site.engines.clone(), false, Arc::new(refusing)).await;
+    let refusing = RefusingEmbedder(HashEmbedder::new(Arc::new(RunTokenizer), DIMS, 512).unwrap());
+    let site = SingleProcessSite::open_with(site.engines.clone(), false, Arc::new(refusing)).await;
     let repaired = repair(&site).await;
     assert_eq!((repaired.found.missing, repaired.mended, repaired.failed), (1, 0, 1));
     let (key, fault) = repaired.why.unwrap();
     assert_eq!(key.document_id, document("doc"));
     assert!(fault.to_string().contains("the model is gone"), "{fault}");
-    assert!(site.open.is_lacking());
+    assert!(site.open.is_incomplete());
 }

@@ -9,7 +9,7 @@ use contexture::jobs::audit::AuditReport;
 use contexture::ports::clock::SystemClock;
 
 use super::{audit, clean, repair, report};
-use crate::support::site::{Engines, Site, text};
+use crate::support::site::{SiteEngines, SingleProcessSite, text};
 
 /// Documents that stay as they are.
 const STILL: usize = 60;
@@ -17,13 +17,13 @@ const STILL: usize = 60;
 const BUSY: usize = 30;
 
 /// Changes or deletes a document, as the number says.
-async fn change(site: &Site, number: usize) {
+async fn change(site: &SingleProcessSite, number: usize) {
     let id = format!("busy {}", number * 7 % BUSY);
     if number % 5 == 3 { site.delete(&id).await } else { site.put(&id, &text(&id, number)).await }
 }
 
-async fn filled(engines: Engines) -> Site {
-    let mut site = Site::open(engines, false).await;
+async fn filled(engines: SiteEngines) -> SingleProcessSite {
+    let mut site = SingleProcessSite::open(engines, false).await;
     site.work();
     for number in 0..STILL {
         site.put(&format!("still {number}"), &text(&format!("still {number}"), 1)).await;
@@ -32,7 +32,7 @@ async fn filled(engines: Engines) -> Site {
     site
 }
 
-async fn traffic_is_no_alarm(engines: Engines, usual: usize) {
+async fn traffic_is_no_alarm(engines: SiteEngines, usual: usize) {
     let factor = std::env::var("CONTEXTURE_AUDIT_FACTOR").map_or(1, |factor| factor.parse().unwrap());
     let changes: usize = usual * factor;
     let mut site = filled(engines).await;
@@ -72,24 +72,24 @@ async fn traffic_is_no_alarm(engines: Engines, usual: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_is_no_alarm_in_memory() {
-    traffic_is_no_alarm(Engines::memory(Arc::new(SystemClock)), 1500).await;
+    traffic_is_no_alarm(SiteEngines::memory(Arc::new(SystemClock)), 1500).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_is_no_alarm_in_the_embedded_engines() {
-    traffic_is_no_alarm(Engines::embedded().await, 600).await;
+    traffic_is_no_alarm(SiteEngines::embedded().await, 600).await;
 }
 
 #[cfg(all(feature = "postgres", feature = "qdrant"))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_is_no_alarm_on_servers() {
-    traffic_is_no_alarm(Engines::servers().await, 400).await;
+    traffic_is_no_alarm(SiteEngines::servers().await, 400).await;
 }
 
 /// Repairs run beside the traffic, of stores that lose points meanwhile: in the end all is well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repairs_beside_traffic_do_no_harm() {
-    let mut site = filled(Engines::memory(Arc::new(SystemClock))).await;
+    let mut site = filled(SiteEngines::memory(Arc::new(SystemClock))).await;
     let traffic = async {
         for number in 0..800 {
             change(&site, number).await;

@@ -9,13 +9,13 @@ use contexture::ingest::housekeeping;
 use contexture::ports::clock::SystemClock;
 
 use crate::support::clock::ManualClock;
-use crate::support::site::{Engines, Site, text};
+use crate::support::site::{SiteEngines, SingleProcessSite, text};
 
 /// After everything.
 const ALL_MS: u64 = u64::MAX >> 1;
 const MINUTE: Duration = Duration::from_secs(61);
 
-async fn queued(site: &Site) -> u64 {
+async fn queued(site: &SingleProcessSite) -> u64 {
     let mut queued = 0;
     for stage in IngestStage::ALL {
         queued += site.engines.broker.depth(stage).await.unwrap();
@@ -24,7 +24,7 @@ async fn queued(site: &Site) -> u64 {
 }
 
 /// Takes every message of a queue for good, as a queue that is deleted does.
-async fn wipe(site: &Site, stage: IngestStage) {
+async fn wipe(site: &SingleProcessSite, stage: IngestStage) {
     while site.engines.broker.depth(stage).await.unwrap() > 0 {
         let mut consumer = site.engines.broker.consume(stage).await.unwrap();
         let taken = consumer.receive(1000, Duration::ZERO).await.unwrap();
@@ -32,8 +32,8 @@ async fn wipe(site: &Site, stage: IngestStage) {
     }
 }
 
-async fn wiped_queues_are_filled_again(engines: Engines) {
-    let mut site = Site::open(engines, false).await;
+async fn wiped_queues_are_filled_again(engines: SiteEngines) {
+    let mut site = SingleProcessSite::open(engines, false).await;
     for number in 0..30 {
         let id = format!("doc {number}");
         site.put(&id, &text(&id, 1)).await;
@@ -58,25 +58,25 @@ async fn wiped_queues_are_filled_again(engines: Engines) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wiped_queues_are_filled_again_in_memory() {
-    wiped_queues_are_filled_again(Engines::memory(Arc::new(SystemClock))).await;
+    wiped_queues_are_filled_again(SiteEngines::memory(Arc::new(SystemClock))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wiped_queues_are_filled_again_in_the_embedded_engines() {
-    wiped_queues_are_filled_again(Engines::embedded().await).await;
+    wiped_queues_are_filled_again(SiteEngines::embedded().await).await;
 }
 
 /// Messages are lost while others come and go: the lost ones are sent again, once.
 #[tokio::test]
 async fn lost_messages_are_sent_again_in_busy_queues() {
     let clock = Arc::new(ManualClock::new());
-    let engines = Engines::memory(clock.clone());
-    let before = Site::open(engines.clone(), false).await;
+    let engines = SiteEngines::memory(clock.clone());
+    let before = SingleProcessSite::open(engines.clone(), false).await;
     for number in 0..5 {
         before.put(&format!("lost {number}"), "A text.").await;
     }
     let broker = Arc::new(MemoryBroker::new(clock.clone()));
-    let site = Site::open(Engines { broker, ..engines }, false).await;
+    let site = SingleProcessSite::open(SiteEngines { broker, ..engines }, false).await;
     site.put("waits", "A text.").await;
     clock.advance(MINUTE);
     site.put("new", "A text.").await;
@@ -98,7 +98,7 @@ async fn lost_messages_are_sent_again_in_busy_queues() {
 #[tokio::test]
 async fn waiting_messages_are_not_sent_again() {
     let clock = Arc::new(ManualClock::new());
-    let site = Site::open(Engines::memory(clock.clone()), false).await;
+    let site = SingleProcessSite::open(SiteEngines::memory(clock.clone()), false).await;
     for number in 0..50 {
         site.put(&format!("doc {number}"), "A text.").await;
     }

@@ -11,15 +11,15 @@ use tokio::sync::watch;
 
 use super::PACE;
 use crate::support::clock::ManualClock;
-use crate::support::site::{Engines, PATIENCE, Site, text};
+use crate::support::site::{SiteEngines, PATIENCE, SingleProcessSite, text};
 use crate::support::{TENANT, collection, document};
 
-async fn last(site: &Site) -> Option<AuditReport> {
+async fn last(site: &SingleProcessSite) -> Option<AuditReport> {
     let named = schedule::tenant_audit_results(&*site.engines.states, TENANT).await.unwrap();
     named.into_iter().find(|(name, _)| name == "home").map(|(_, last)| last.report)
 }
 
-async fn until(site: &Site, what: impl Fn(&AuditReport) -> bool) -> AuditReport {
+async fn until(site: &SingleProcessSite, what: impl Fn(&AuditReport) -> bool) -> AuditReport {
     let looking = async {
         loop {
             match last(site).await {
@@ -33,7 +33,7 @@ async fn until(site: &Site, what: impl Fn(&AuditReport) -> bool) -> AuditReport 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn audits_run_by_the_clock_and_stop_when_told() {
-    let mut site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    let mut site = SingleProcessSite::open(SiteEngines::memory(Arc::new(SystemClock)), false).await;
     site.work();
     site.put("doc", &text("doc", 1)).await;
     site.settled().await;
@@ -43,10 +43,10 @@ async fn audits_run_by_the_clock_and_stop_when_told() {
     assert_eq!(until(&site, |_| true).await, AuditReport { documents: 1, ..AuditReport::default() });
     site.engines.lexical.remove(vec![document("doc")]).await.unwrap();
     assert_eq!(until(&site, |report| report.wrong() > 0).await.missing, 1);
-    assert!(site.open.is_lacking());
+    assert!(site.open.is_incomplete());
     super::repair(&site).await;
     until(&site, |report| report.wrong() == 0).await;
-    assert!(!site.open.is_lacking());
+    assert!(!site.open.is_incomplete());
     stop.send_replace(true);
     tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
     site.rest().await;
@@ -78,7 +78,7 @@ async fn worst_result_of_an_interval_stays() {
 /// So many documents a second, and no more.
 #[tokio::test(start_paused = true)]
 async fn an_audit_keeps_its_pace() {
-    let site = Site::open(Engines::memory(Arc::new(SystemClock)), false).await;
+    let site = SingleProcessSite::open(SiteEngines::memory(Arc::new(SystemClock)), false).await;
     for number in 0..100 {
         let id = format!("doc {number}");
         site.put(&id, &text(&id, 1)).await;

@@ -5,14 +5,14 @@ use contexture::ports::clock::SystemClock;
 use contexture::ports::generations::GenerationBuildPace;
 use contexture::ports::vectors::VectorPoint;
 
-use crate::support::site::{DIMS, Engines, Site, text};
+use crate::support::site::{DIMS, SiteEngines, SingleProcessSite, text};
 use crate::support::{document, epoch, unit_vector, version};
 
 /// A builder staged a version for another generation and was killed; then a newer version came.
 #[tokio::test]
 async fn what_a_dead_builder_staged_goes_with_its_version() {
     let clock = std::sync::Arc::new(SystemClock);
-    let mut site = Site::open(Engines::memory(clock), false).await;
+    let mut site = SingleProcessSite::open(SiteEngines::memory(clock), false).await;
     site.work();
     for id in ["one", "two"] {
         site.put(id, &text(id, 1)).await;

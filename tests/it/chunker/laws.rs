@@ -8,7 +8,7 @@ use contexture::ingest::chunk::{ChunkLimits, NormalisedText, decode_body, split_
 use proptest::prelude::*;
 
 use super::tables::difficult_text;
-use super::{Author, Words, bpe, cut_lawfully, limits, markdown, plain, slice};
+use super::{SentenceGenerator, WordTokenizer, bpe, cut_lawfully, limits, markdown, plain, slice};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
@@ -25,7 +25,7 @@ proptest! {
         if let Ok(document) = decode_body(parts.concat().as_bytes(), Some(media_type), "it") {
             let limits = limits(tokens_max, tokens_max * share / 100);
             if by_words {
-                cut_lawfully(&document, title.as_deref(), &Words, &limits);
+                cut_lawfully(&document, title.as_deref(), &WordTokenizer, &limits);
             } else {
                 cut_lawfully(&document, title.as_deref(), &bpe(), &limits);
             }
@@ -66,7 +66,7 @@ fn too_many_chunks_are_refused() {
 
 #[test]
 fn chunks_are_close_to_the_target() {
-    let mut author = Author(1);
+    let mut author = SentenceGenerator(1);
     let text: Vec<String> = (0..200).map(|_| author.paragraph()).collect();
     let document = plain(&text.join("\n\n"));
     let chunks = cut_lawfully(&document, None, &bpe(), &limits(256, 200));
@@ -76,7 +76,7 @@ fn chunks_are_close_to_the_target() {
 
 #[test]
 fn running_text_is_cut_between_sentences() {
-    let mut author = Author(2);
+    let mut author = SentenceGenerator(2);
     let text: Vec<String> = (0..400).map(|_| author.sentence()).collect();
     let document = plain(&text.join(" "));
     for chunk in cut_lawfully(&document, None, &bpe(), &limits(128, 100)) {
@@ -93,7 +93,7 @@ fn an_edit_changes_only_chunks_near_it() {
             let middle = texts.len() / 2;
             texts[middle] = format!(
                 "{} One more sentence was put in front of it. {}",
-                Author(seed + 99).paragraph(),
+                SentenceGenerator(seed + 99).paragraph(),
                 texts[middle]
             );
             texts.join("\n\n")
@@ -107,7 +107,7 @@ fn an_edit_changes_only_chunks_near_it() {
 
 #[test]
 fn an_edit_in_one_endless_paragraph_changes_only_chunks_near_it() {
-    let mut author = Author(11);
+    let mut author = SentenceGenerator(11);
     let sentences: Vec<String> = (0..4000).map(|_| author.sentence()).collect();
     let before = plain(&sentences.join(" "));
     for at in [400, 1300, 2200, 3100] {
@@ -120,7 +120,7 @@ fn an_edit_in_one_endless_paragraph_changes_only_chunks_near_it() {
 
 #[test]
 fn an_edit_in_a_text_without_paragraphs_or_sentences_stays_local_too() {
-    let mut author = Author(7);
+    let mut author = SentenceGenerator(7);
     let words: Vec<String> =
         (0..2000).map(|_| author.sentence().replace(['.', '\n'], "").to_lowercase()).collect();
     let (mut runs, middle) = (words.clone(), words.len() / 2);
@@ -131,7 +131,7 @@ fn an_edit_in_a_text_without_paragraphs_or_sentences_stays_local_too() {
 
 /// About 500 KB of paragraphs; and the same with headings.
 fn write(seed: u64) -> (Vec<String>, Vec<String>) {
-    let mut author = Author(seed);
+    let mut author = SentenceGenerator(seed);
     let paragraphs: Vec<String> = (0..1000).map(|_| author.paragraph()).collect();
     let sections = paragraphs.iter().enumerate().map(|(index, paragraph)| match index % 9 {
         0 => format!("{} Section {index}\n\n{paragraph}", if index % 27 == 0 { "#" } else { "##" }),

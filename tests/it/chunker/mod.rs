@@ -2,6 +2,7 @@
 
 mod decoding;
 mod laws;
+mod recursive;
 mod structure;
 mod tables;
 
@@ -65,11 +66,11 @@ fn cut_lawfully(
 }
 
 /// One token per word: a vocabulary without word pieces, and a table without extras.
-struct Words;
+struct WordTokenizer;
 
-struct WordTable<'a>(&'a str);
+struct WordTokenTable<'a>(&'a str);
 
-impl Tokenizer for Words {
+impl Tokenizer for WordTokenizer {
     fn name(&self) -> &'static str {
         "words"
     }
@@ -79,20 +80,20 @@ impl Tokenizer for Words {
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
-        Box::new(WordTable(text))
+        Box::new(WordTokenTable(text))
     }
 }
 
-impl TokenCountTable for WordTable<'_> {
+impl TokenCountTable for WordTokenTable<'_> {
     fn count(&self, span: TextSpan) -> usize {
         self.0[span.start..span.end].split_whitespace().count()
     }
 }
 
 /// Sentences of a fixed vocabulary, the same for the same seed.
-struct Author(u64);
+struct SentenceGenerator(u64);
 
-impl Author {
+impl SentenceGenerator {
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % limit

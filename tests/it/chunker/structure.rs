@@ -2,7 +2,7 @@
 
 use contexture::ingest::chunk::{ChunkLimits, NormalisedText, decode_body};
 
-use super::{Author, Words, bpe, cut_lawfully, limits, markdown, plain, slice};
+use super::{SentenceGenerator, WordTokenizer, bpe, cut_lawfully, limits, markdown, plain, slice};
 
 /// First lines of the chunks.
 fn openings(document: &NormalisedText, limits: &ChunkLimits) -> Vec<String> {
@@ -12,7 +12,7 @@ fn openings(document: &NormalisedText, limits: &ChunkLimits) -> Vec<String> {
 
 #[test]
 fn headings_are_paths_and_chunks_start_at_them() {
-    let mut author = Author(3);
+    let mut author = SentenceGenerator(3);
     let mut section =
         |title: &str| format!("{title}\n\n{}\n\n{}\n\n", author.paragraph(), author.paragraph());
     let text = ["# Guide", "## Install *it*", "### From `source`", "## Use\n---", "# Other"]
@@ -42,7 +42,7 @@ fn a_chunk_over_small_sections_stands_in_what_holds_them_all() {
 
 #[test]
 fn a_full_section_does_not_run_into_the_next() {
-    let mut author = Author(4);
+    let mut author = SentenceGenerator(4);
     let text: Vec<String> = (0..40)
         .map(|index| format!("## Part {index}\n\n{}\n{}\n\n", author.sentence(), author.paragraph()))
         .collect();
@@ -55,7 +55,7 @@ fn a_full_section_does_not_run_into_the_next() {
 
 #[test]
 fn lists_tables_and_fences_come_apart_between_their_parts() {
-    let mut author = Author(5);
+    let mut author = SentenceGenerator(5);
     let list: Vec<String> = (0..60)
         .map(|_| format!("- {}\n  {}\n", author.sentence(), author.sentence().to_lowercase()))
         .collect();
@@ -198,7 +198,7 @@ fn hostile_text_is_cut() {
         let document = plain(&text);
         cut_lawfully(&document, None, &bpe(), &limits(256, 200));
     }
-    cut_lawfully(&plain(&"x".repeat(50_000)), None, &Words, &limits(256, 200));
+    cut_lawfully(&plain(&"x".repeat(50_000)), None, &WordTokenizer, &limits(256, 200));
 }
 
 #[test]

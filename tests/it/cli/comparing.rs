@@ -12,8 +12,8 @@ use contexture::server::grpc::proto::context_service_client::ContextServiceClien
 use serde_json::{Value, json};
 
 #[cfg(unix)]
-use super::serving::Server;
-use super::{Cli, names};
+use super::serving::ServeProcess;
+use super::{CliSandbox, names};
 
 /// Five topics, each in a document of a dozen paragraphs.
 const TOPICS: [(&str, &str); 5] = [
@@ -26,8 +26,8 @@ const TOPICS: [(&str, &str); 5] = [
 const SMALLER: &str = "[embedder]\nkind = \"bundled\"\n[chunker]\ntokens_max = 80\ntokens_target = 64\n";
 
 /// A collection under the bundled model, and another generation of smaller chunks, built.
-fn two_generations() -> Cli {
-    let cli = Cli::new();
+fn two_generations() -> CliSandbox {
+    let cli = CliSandbox::new();
     for (name, fact) in TOPICS {
         let paragraph = |number: usize| {
             format!(
@@ -55,7 +55,7 @@ fn two_generations() -> Cli {
 const COMPARE: [&str; 6] = ["reindex", "compare", "--collection", "c", "--questions", "questions.jsonl"];
 const ACTIVATE: [&str; 6] = ["reindex", "activate", "--collection", "c", "--questions", "questions.jsonl"];
 
-fn states(cli: &Cli) -> Vec<(u64, String)> {
+fn states(cli: &CliSandbox) -> Vec<(u64, String)> {
     let status = cli.json(0, &["reindex", "status", "--collection", "c"]);
     let of = |one: &Value| (one["generation"].as_u64().unwrap(), one["state"].as_str().unwrap().to_owned());
     status["generations"].as_array().unwrap().iter().map(of).collect()
@@ -185,7 +185,7 @@ fn a_generation_serves_only_if_it_holds_what_is_required() {
 
 #[test]
 fn equal_chunks_give_equal_answers_whoever_is_asked_first() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     for (name, fact) in TOPICS {
         cli.write(&format!("{name}.txt"), fact);
     }
@@ -216,8 +216,8 @@ fn equal_chunks_give_equal_answers_whoever_is_asked_first() {
 
 /// Serves, asks these questions of collections, and stops.
 #[cfg(unix)]
-async fn asked(cli: &Cli, sample: &str, questions: &[(&str, &str)]) {
-    let server = Server::start(cli, &[("CONTEXTURE__RETRIEVAL__SAMPLE_QUESTIONS", sample)]);
+async fn asked(cli: &CliSandbox, sample: &str, questions: &[(&str, &str)]) {
+    let server = ServeProcess::start(cli, &[("CONTEXTURE__RETRIEVAL__SAMPLE_QUESTIONS", sample)]);
     let mut client = ContextServiceClient::connect(server.url()).await.unwrap();
     for (collection, question) in questions {
         let request = AssembleRequest {
@@ -236,7 +236,7 @@ async fn asked(cli: &Cli, sample: &str, questions: &[(&str, &str)]) {
 #[cfg(unix)]
 #[tokio::test]
 async fn questions_that_were_asked_are_kept_only_where_that_is_wanted() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("anchor.txt", "An anchor holds a ship.");
     cli.ingest(0);
     fs::write(cli.path("other.toml"), format!("{}[chunker]\ntokens_target = 100\n", super::HASH_PIPELINE))
@@ -259,7 +259,7 @@ async fn questions_that_were_asked_are_kept_only_where_that_is_wanted() {
 
 #[test]
 fn what_is_asked_is_checked_before_anything_is_opened() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let of = |arguments: &[&str]| {
         let whole = [&["reindex", arguments[0], "--collection", "c"], &arguments[1..]].concat();
         let error = cli.error(2, &whole);

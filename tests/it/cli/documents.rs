@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Cli, Ran, bare, names};
+use super::{CliSandbox, CommandOutput, bare, names};
 
 /// A document of sections that are each about one thing.
 fn sections(things: &[&str]) -> String {
@@ -20,7 +20,7 @@ fn sections(things: &[&str]) -> String {
 
 #[test]
 fn the_summary_of_an_ingest_is_a_contract() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("a.md", sections(&["lighthouse", "anchor"]));
     cli.write("deep/b.txt", "A harbour is a sheltered place for ships.");
     cli.write(".hidden/c.md", "never read");
@@ -44,7 +44,7 @@ fn the_summary_of_an_ingest_is_a_contract() {
 
 #[test]
 fn unchanged_files_cost_nothing() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("a.md", sections(&["lighthouse", "anchor"]));
     cli.write("b.md", sections(&["harbour"]));
     cli.ingest(0);
@@ -55,7 +55,7 @@ fn unchanged_files_cost_nothing() {
 
 #[test]
 fn a_changed_paragraph_replaces_the_old_one() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let things = ["lighthouse", "anchor", "harbour", "compass", "rudder", "sextant"];
     cli.write("a.md", sections(&things));
     let first = cli.ingest(0);
@@ -76,7 +76,7 @@ fn a_changed_paragraph_replaces_the_old_one() {
 
 #[test]
 fn a_deleted_document_is_not_found_again() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("a.md", sections(&["lighthouse"]));
     cli.write("b.md", sections(&["anchor"]));
     cli.ingest(0);
@@ -95,7 +95,7 @@ fn a_deleted_document_is_not_found_again() {
 
 #[test]
 fn a_document_that_cannot_be_read_dies_with_a_reason() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("a.md", sections(&["lighthouse"]));
     cli.write("paper.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n<< /Type /Catalog >>\nendobj\n");
     let ran = cli.run(&["ingest", "--collection", "c", "--pipeline", "hash.toml", "--json", "docs"]);
@@ -119,7 +119,7 @@ fn a_document_that_cannot_be_read_dies_with_a_reason() {
 
 #[test]
 fn dead_letters_are_selected_replayed_and_dropped() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("one.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\none\n");
     cli.write("two.bin", [0_u8, 1, 2, 3, 0, 0, 0, 255]);
     cli.ingest(1);
@@ -148,7 +148,7 @@ fn dead_letters_are_selected_replayed_and_dropped() {
 
 #[test]
 fn accepted_is_enough_with_no_wait_and_the_next_run_ends_it() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     for number in 0..40 {
         cli.write(&format!("{number}.md"), sections(&["lighthouse", "anchor", "harbour"]));
     }
@@ -162,7 +162,7 @@ fn accepted_is_enough_with_no_wait_and_the_next_run_ends_it() {
 
 #[test]
 fn another_pipeline_than_the_stored_one_is_refused() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("a.md", "text");
     cli.ingest(0);
     fs::write(cli.path("other.toml"), super::HASH_PIPELINE.replace("64", "128")).unwrap();
@@ -173,7 +173,7 @@ fn another_pipeline_than_the_stored_one_is_refused() {
 
 #[test]
 fn a_person_reads_lines_with_numbers_and_units() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("a.md", sections(&["lighthouse"]));
     let ran = cli.run(&["ingest", "--collection", "c", "--pipeline", "hash.toml", "docs"]);
     assert!(
@@ -189,11 +189,11 @@ fn a_person_reads_lines_with_numbers_and_units() {
 
 #[test]
 fn the_demo_works_anywhere_and_leaves_nothing() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let temporary = cli.path("tmp");
     fs::create_dir(&temporary).unwrap();
     let run = |arguments: &[&str]| {
-        Ran::from(bare(Path::new("/"), arguments).env("TMPDIR", &temporary).output().unwrap())
+        CommandOutput::from(bare(Path::new("/"), arguments).env("TMPDIR", &temporary).output().unwrap())
     };
     let ran = run(&["demo", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);

@@ -4,9 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{Cli, names};
+use super::{CliSandbox, names};
 
-fn beir(cli: &Cli) {
+fn beir(cli: &CliSandbox) {
     let folder = cli.path("beir");
     fs::create_dir_all(folder.join("qrels")).unwrap();
     let things = ["lighthouse", "anchor", "harbour", "compass"];
@@ -22,7 +22,7 @@ fn beir(cli: &Cli) {
     fs::write(folder.join("qrels/test.tsv"), judgements).unwrap();
 }
 
-fn excerpts(cli: &Cli) {
+fn excerpts(cli: &CliSandbox) {
     let folder = cli.path("excerpts");
     fs::create_dir_all(folder.join("corpora")).unwrap();
     let text = "# Ships\r\n\r\nThe anchor is made of iron.\r\n\r\nThe sail is made of hemp.\r\n";
@@ -38,7 +38,7 @@ fn excerpts(cli: &Cli) {
 
 #[test]
 fn a_beir_set_gives_ndcg_and_recall() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     beir(&cli);
     let arguments =
         ["eval", "--dataset", "beir", "--pipeline", "hash.toml", "--per-question", "figures.jsonl", "--json"];
@@ -58,7 +58,7 @@ fn a_beir_set_gives_ndcg_and_recall() {
 
 #[test]
 fn excerpt_questions_give_recall_at_budgets() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     excerpts(&cli);
     let ran = cli.run(&["eval", "--dataset", "excerpts", "--pipeline", "hash.toml", "--json"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -72,7 +72,7 @@ fn excerpt_questions_give_recall_at_budgets() {
 
 #[test]
 fn a_kept_collection_is_only_asked() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     excerpts(&cli);
     let arguments = ["eval", "--dataset", "excerpts", "--pipeline", "hash.toml"];
     cli.json(0, &arguments);
@@ -85,7 +85,7 @@ fn a_kept_collection_is_only_asked() {
 
 #[test]
 fn a_set_that_contradicts_itself_is_refused() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     excerpts(&cli);
     let path = cli.path("excerpts/questions.jsonl");
     let wrong = fs::read_to_string(&path).unwrap().replace("made of iron", "made of lead");
@@ -96,7 +96,7 @@ fn a_set_that_contradicts_itself_is_refused() {
 }
 
 /// Three documents with an answer each, for as many questions.
-fn larger_excerpts(cli: &Cli) {
+fn larger_excerpts(cli: &CliSandbox) {
     let folder = cli.path("larger");
     fs::create_dir_all(folder.join("corpora")).unwrap();
     let mut questions = Vec::new();
@@ -126,7 +126,7 @@ fn keys(value: &Value) -> Vec<&str> {
 
 #[test]
 fn baselines_and_oracles_stand_beside_the_assembler() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     larger_excerpts(&cli);
     let measured =
         ["--baselines", "--oracle", "--budgets", "1000,60,1000", "--per-question", "figures.jsonl"];
@@ -169,7 +169,7 @@ fn baselines_and_oracles_stand_beside_the_assembler() {
 
 #[test]
 fn a_run_is_compared_with_another_question_by_question() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     larger_excerpts(&cli);
     cli.json(0, &[&LARGER[..], &["--per-question", "all.jsonl"]].concat());
     let same = cli.json(0, &[&LARGER[..], &["--limit", "2", "--against", "all.jsonl"]].concat());
@@ -203,7 +203,7 @@ fn a_run_is_compared_with_another_question_by_question() {
 
 #[test]
 fn recall_is_drawn_against_the_budget() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     larger_excerpts(&cli);
     let report = cli.json(0, &[&LARGER[..], &["--baselines", "--svg", "curve.svg"]].concat());
     assert_eq!(keys(&report["recall_at_budget"]).len(), 6);
@@ -218,7 +218,7 @@ fn recall_is_drawn_against_the_budget() {
 
 #[test]
 fn the_order_of_documents_in_contexts_stands_beside_the_ranking() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     beir(&cli);
     let arguments = ["eval", "--dataset", "beir", "--pipeline", "hash.toml"];
     let compared = ["--baselines", "--per-question", "figures.jsonl"];
@@ -241,7 +241,7 @@ fn the_order_of_documents_in_contexts_stands_beside_the_ranking() {
 
 #[test]
 fn budgets_are_checked_before_anything_is_done() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     excerpts(&cli);
     for wrong in ["0", "-1", "500,1000001"] {
         let error = cli.error(2, &["eval", "--dataset", "excerpts", "--budgets", wrong]);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 #[cfg(unix)]
-use super::serving::Server;
-use super::{Cli, names};
+use super::serving::ServeProcess;
+use super::{CliSandbox, names};
 
 const THINGS: [&str; 12] = [
     "lighthouse",
@@ -28,8 +28,8 @@ const THINGS: [&str; 12] = [
 ];
 
 /// Documents, one of them changed and one deleted since.
-fn filled() -> Cli {
-    let cli = Cli::new();
+fn filled() -> CliSandbox {
+    let cli = CliSandbox::new();
     for thing in THINGS {
         let part = |number: usize| {
             format!("## Part {number}\n\n{}\n\n", format!("The {thing} of part {number}. ").repeat(20))
@@ -43,7 +43,7 @@ fn filled() -> Cli {
     cli
 }
 
-impl Cli {
+impl CliSandbox {
     fn store(&self, name: &str) -> std::path::PathBuf {
         self.data().join("collections/local/c/1").join(name)
     }
@@ -164,7 +164,7 @@ fn index_from_an_old_copy_is_brought_up() {
 
 #[test]
 fn wiped_queues_are_filled_again() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     for number in 0..40 {
         cli.write(&format!("{number}.md"), format!("# Thing {number}\n\n{}", "It is a thing. ".repeat(50)));
     }
@@ -186,7 +186,7 @@ fn wiped_queues_are_filled_again() {
 #[test]
 fn server_audits_by_the_clock() {
     let cli = filled();
-    let audited = |cli: &Cli| {
+    let audited = |cli: &CliSandbox| {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let audit = cli.json(0, &["status", "--collection", "c"])["audit"].clone();
@@ -196,7 +196,7 @@ fn server_audits_by_the_clock() {
         }
     };
     fs::remove_dir_all(cli.store("vectors")).unwrap();
-    let server = Server::start(&cli, &[("CONTEXTURE__AUDIT__INTERVAL_MS", "100")]);
+    let server = ServeProcess::start(&cli, &[("CONTEXTURE__AUDIT__INTERVAL_MS", "100")]);
     assert_eq!(audited(&cli)["missing"], 11);
     let logs = server.stop();
     assert!(logs.contains("stores and ledger differ"), "{logs}");

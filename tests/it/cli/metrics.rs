@@ -8,8 +8,8 @@ use contexture::server::grpc::proto::{AssembleRequest, SearchRequest};
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::serving::{Server, http};
-use super::{Cli, Ran};
+use super::serving::{ServeProcess, http};
+use super::{CliSandbox, CommandOutput};
 
 const FREE_PORT: (&str, &str) = ("CONTEXTURE__METRICS__LISTEN", "127.0.0.1:0");
 
@@ -27,7 +27,7 @@ fn samples(page: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-fn page(server: &Server) -> BTreeMap<String, f64> {
+fn page(server: &ServeProcess) -> BTreeMap<String, f64> {
     let address = server.ready["metrics"].as_str().unwrap();
     let (code, head, body) = http(address, "GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n");
     assert_eq!(code, 200, "{head}");
@@ -36,7 +36,7 @@ fn page(server: &Server) -> BTreeMap<String, f64> {
 }
 
 /// Reads pages until one has it.
-fn page_with(server: &Server, name: &str, value: f64) -> BTreeMap<String, f64> {
+fn page_with(server: &ServeProcess, name: &str, value: f64) -> BTreeMap<String, f64> {
     let deadline = Instant::now() + std::time::Duration::from_mins(1);
     loop {
         let page = page(server);
@@ -49,13 +49,13 @@ fn page_with(server: &Server, name: &str, value: f64) -> BTreeMap<String, f64> {
 
 #[tokio::test]
 async fn metrics_tell_what_was_done_and_what_is_there() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     for number in 0..6 {
         cli.write(&format!("{number}.txt"), format!("Document {number} is about anchors."));
     }
     cli.write("bad.txt", [0_u8, 159, 146, 150]);
     cli.ingest(1);
-    let server = Server::start(&cli, &[FREE_PORT, ("CONTEXTURE__AUDIT__INTERVAL_MS", "100")]);
+    let server = ServeProcess::start(&cli, &[FREE_PORT, ("CONTEXTURE__AUDIT__INTERVAL_MS", "100")]);
     let mut client = ContextServiceClient::connect(server.url()).await.unwrap();
     let ask = AssembleRequest {
         collection: "c".to_owned(),
@@ -94,10 +94,10 @@ async fn metrics_tell_what_was_done_and_what_is_there() {
 async fn metrics_count_a_documents_way() {
     use contexture::server::grpc::proto::SubmitRequest;
     use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.write("first.txt", "The first document.");
     cli.ingest(0);
-    let server = Server::start(&cli, &[FREE_PORT]);
+    let server = ServeProcess::start(&cli, &[FREE_PORT]);
     let mut client = IngestServiceClient::connect(server.url()).await.unwrap();
     for (id, body) in [("a", &b"Text of two."[..]), ("b", b"Text of two."), ("c", &[0, 159, 146, 150])] {
         let submit = SubmitRequest {
@@ -124,8 +124,8 @@ async fn metrics_count_a_documents_way() {
 
 #[test]
 fn metrics_are_read_at_one_place_in_one_way() {
-    let cli = Cli::new();
-    let server = Server::start(&cli, &[FREE_PORT]);
+    let cli = CliSandbox::new();
+    let server = ServeProcess::start(&cli, &[FREE_PORT]);
     let address = server.ready["metrics"].as_str().unwrap();
     for (request, code) in [
         ("GET / HTTP/1.1\r\nhost: here\r\n\r\n", 404),
@@ -138,16 +138,16 @@ fn metrics_are_read_at_one_place_in_one_way() {
     assert_eq!(http(address, &long).0, 431);
     server.stop();
 
-    let server = Server::start(&cli, &[]);
+    let server = ServeProcess::start(&cli, &[]);
     assert!(server.ready.get("metrics").is_none(), "off unless wanted");
     server.stop();
 }
 
 #[test]
 fn metrics_beyond_loopback_take_a_key_with_their_scope() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let mut open = cli.command(&["serve", "--json"]);
-    let refused = Ran::from(open.env("CONTEXTURE__METRICS__LISTEN", "0.0.0.0:0").output().unwrap());
+    let refused = CommandOutput::from(open.env("CONTEXTURE__METRICS__LISTEN", "0.0.0.0:0").output().unwrap());
     assert_eq!((refused.code, refused.error()["field"].as_str()), (2, Some("metrics.listen")));
     let key = |name: &str, scope: &str, secret: &str| {
         let hash = blake3::hash(secret.as_bytes()).to_hex();
@@ -161,7 +161,7 @@ fn metrics_beyond_loopback_take_a_key_with_their_scope() {
         "[metrics]\nlisten = \"127.0.0.1:0\"\n".to_owned(),
     ];
     fs::write(cli.path("keys.toml"), config.concat()).unwrap();
-    let server = Server::start_with(&cli, &["--config", "keys.toml"], &[]);
+    let server = ServeProcess::start_with(&cli, &["--config", "keys.toml"], &[]);
     let address = server.ready["metrics"].as_str().unwrap();
     let get = |key: &str| {
         http(address, &format!("GET /metrics HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {key}\r\n\r\n"))

@@ -6,14 +6,14 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 #[cfg(unix)]
-use super::serving::{Server, http};
-use super::{Cli, Ran};
+use super::serving::{ServeProcess, http};
+use super::{CliSandbox, CommandOutput};
 use crate::support::providers::{DIMS, KEY, answer_well, refusal, texts_of};
-use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
 
 /// A command line whose configuration names the server, with more lines for its entry.
-fn cli(server: &ScriptedHttp, more: &str) -> Cli {
-    let cli = Cli::new();
+fn cli(server: &ScriptedHttp, more: &str) -> CliSandbox {
+    let cli = CliSandbox::new();
     let config = format!(
         "[[providers]]\nname = \"scripted\"\nkind = \"openai\"\nbase_url = \"{}\"\napi_key_env = \"SCRIPTED_KEY\"\n{more}\n",
         server.url("/v1")
@@ -33,13 +33,13 @@ fn cli(server: &ScriptedHttp, more: &str) -> Cli {
 }
 
 /// Runs off the runtime, where the server lives.
-async fn run(cli: &Cli, arguments: &[&str]) -> Ran {
+async fn run(cli: &CliSandbox, arguments: &[&str]) -> CommandOutput {
     let mut command = cli.command(&[&["--config", "config.toml"], arguments].concat());
     command.env("SCRIPTED_KEY", KEY);
-    Ran::from(spawn_blocking(move || command.output().unwrap()).await.unwrap())
+    CommandOutput::from(spawn_blocking(move || command.output().unwrap()).await.unwrap())
 }
 
-async fn json(cli: &Cli, code: i32, arguments: &[&str]) -> Value {
+async fn json(cli: &CliSandbox, code: i32, arguments: &[&str]) -> Value {
     let ran = run(cli, &[arguments, &["--json"]].concat()).await;
     assert_eq!(ran.code, code, "{arguments:?}: {} {}", ran.stdout, ran.stderr);
     assert!(!format!("{} {}", ran.stdout, ran.stderr).contains(KEY));
@@ -92,7 +92,7 @@ async fn dry_run_estimates_what_the_run_counts_and_writes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_find_what_a_provider_embedded_and_degrade_without_it() {
-    let server = ScriptedHttp::start(|request: &Recorded| {
+    let server = ScriptedHttp::start(|request: &RecordedRequest| {
         // Questions come alone, and fail.
         if texts_of(request)[0].starts_with("what") { refusal(500, "down") } else { answer_well(request) }
     })
@@ -132,7 +132,7 @@ async fn a_refused_key_stands_in_the_metrics() {
     json(&cli, 4, &[&INGEST[..], &["--timeout", "4"]].concat()).await;
     let page = spawn_blocking(move || {
         let variables = [("SCRIPTED_KEY", KEY), ("CONTEXTURE__METRICS__LISTEN", "127.0.0.1:0")];
-        let process = Server::start_with(&cli, &["--config", "config.toml"], &variables);
+        let process = ServeProcess::start_with(&cli, &["--config", "config.toml"], &variables);
         let address = process.ready["metrics"].as_str().unwrap();
         let (_, _, page) = http(address, "GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n");
         process.stop();
@@ -180,11 +180,11 @@ async fn status_is_told_beside_a_running_ingest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_settings_are_refused_by_name() {
-    let server = ScriptedHttp::always(Reply::new(200, "")).await;
+    let server = ScriptedHttp::always(ScriptedReply::new(200, "")).await;
     let cli = cli(&server, "");
     let mut command = cli.command(&["--json", "--config", "config.toml", "check-config"]);
     command.env_remove("SCRIPTED_KEY");
-    let error = Ran::from(command.output().unwrap()).error();
+    let error = CommandOutput::from(command.output().unwrap()).error();
     assert!(error["message"].as_str().unwrap().contains("SCRIPTED_KEY is not set"), "{error}");
     let pipeline = fs::read_to_string(cli.path("provider.toml")).unwrap();
     for (from, to, code) in [

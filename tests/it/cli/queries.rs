@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Cli, names};
+use super::{CliSandbox, names};
 
-fn filled() -> Cli {
-    let cli = Cli::new();
+fn filled() -> CliSandbox {
+    let cli = CliSandbox::new();
     for thing in ["lighthouse", "anchor", "harbour", "compass"] {
         let sentence = format!("The {thing} guides and keeps ships in its own way. ");
         cli.write(&format!("{thing}.md"), format!("# On the {thing}\n\n{}\n", sentence.repeat(8)));

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::Cli;
+use super::CliSandbox;
 
 /// Another model, so that nothing is known already.
 const OTHER_MODEL: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 256\n";
@@ -13,8 +13,8 @@ const SMALLER: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 256\
 /// The same model and chunks, other words.
 const OTHER_WORDS: &str = "[embedder]\nkind = \"hash\"\ndims = 64\ntokens_max = 256\n[analyzer]\nlanguage = \"english\"\nstem = false\nstop_words = true\n";
 
-fn filled() -> Cli {
-    let cli = Cli::new();
+fn filled() -> CliSandbox {
+    let cli = CliSandbox::new();
     for number in 0..12 {
         let text = format!(
             "# Harbour {number}\n\nThe {number}th harbour lies behind a long pier of stone. Boats with red sails \
@@ -35,7 +35,7 @@ fn reindex<'a>(action: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["reindex", action, "--collection", "c"], more].concat()
 }
 
-fn generations(cli: &Cli) -> Vec<(u64, String)> {
+fn generations(cli: &CliSandbox) -> Vec<(u64, String)> {
     let shown = cli.json(0, &reindex("status", &[]));
     let generations = shown["generations"].as_array().unwrap().iter();
     generations
@@ -43,7 +43,7 @@ fn generations(cli: &Cli) -> Vec<(u64, String)> {
         .collect()
 }
 
-fn answer(cli: &Cli) -> Value {
+fn answer(cli: &CliSandbox) -> Value {
     let mut answer = cli.json(0, &["query", "--collection", "c", "--budget", "400", "red sails and herring"]);
     // Counts commits, which is not what was found.
     answer["snapshot"] = Value::Null;
@@ -143,7 +143,7 @@ fn a_reindex_outlives_its_command() {
 }
 
 /// As a program of another version would have built it.
-fn age(cli: &Cli) {
+fn age(cli: &CliSandbox) {
     let ledger = rusqlite::Connection::open(cli.data().join("ledger.sqlite")).unwrap();
     ledger.execute("UPDATE generations SET epoch = ?1", [vec![7_u8; 32]]).unwrap();
 }

@@ -6,23 +6,23 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::Cli;
+use super::CliSandbox;
 
 /// `contexture serve` in a home, with its logs kept.
-pub(super) struct Server {
+pub(super) struct ServeProcess {
     process: Option<Child>,
     /// What it printed when it was ready.
     pub(super) ready: Value,
 }
 
-impl Server {
+impl ServeProcess {
     /// Starts one on a free port, with these variables.
-    pub(super) fn start(cli: &Cli, variables: &[(&str, &str)]) -> Self {
+    pub(super) fn start(cli: &CliSandbox, variables: &[(&str, &str)]) -> Self {
         Self::start_with(cli, &[], variables)
     }
 
     /// Starts one with further arguments.
-    pub(super) fn start_with(cli: &Cli, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(super) fn start_with(cli: &CliSandbox, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = cli.command(&[&["serve", "--listen", "127.0.0.1:0", "--json"], arguments].concat());
         command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
@@ -47,7 +47,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ServeProcess {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
             let _ = process.kill();

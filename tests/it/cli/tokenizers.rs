@@ -4,11 +4,11 @@ use std::fs;
 
 use serde_json::json;
 
-use super::Cli;
+use super::CliSandbox;
 use crate::support::tokenizer_files::{LLAMA_3, byte_level, bytes};
 
-fn filled() -> Cli {
-    let cli = Cli::new();
+fn filled() -> CliSandbox {
+    let cli = CliSandbox::new();
     let sentence = "The anchor holds the ship where it is. ";
     cli.write("anchor.md", format!("# On the anchor\n\n{}\n", sentence.repeat(8)));
     cli.ingest(0);

@@ -4,14 +4,14 @@ use std::fs;
 use std::process::Stdio;
 
 #[cfg(unix)]
-use super::serving::Server;
-use super::{Cli, Ran, bare};
+use super::serving::ServeProcess;
+use super::{CliSandbox, CommandOutput, bare};
 
 #[test]
 fn help_and_version_are_not_errors() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     for arguments in [&["--help"][..], &["--version"], &["ingest", "--help"], &["dead", "list", "--help"]] {
-        let ran = Ran::from(bare(cli.home.path(), arguments).output().unwrap());
+        let ran = CommandOutput::from(bare(cli.home.path(), arguments).output().unwrap());
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{arguments:?}");
         assert!(ran.stdout.contains("contexture"), "{}", ran.stdout);
     }
@@ -19,7 +19,7 @@ fn help_and_version_are_not_errors() {
 
 #[test]
 fn wrong_usage_is_one_line_and_exit_code_2() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let wrong: [&[&str]; 8] = [
         &[],
         &["frobnicate"],
@@ -31,7 +31,7 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
         &["status", "document-without-collection"],
     ];
     for arguments in wrong {
-        let ran = Ran::from(bare(cli.home.path(), arguments).output().unwrap());
+        let ran = CommandOutput::from(bare(cli.home.path(), arguments).output().unwrap());
         assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
         assert_eq!(ran.stderr.lines().count(), 1, "{arguments:?}: {}", ran.stderr);
         assert_eq!(ran.stdout, "");
@@ -41,7 +41,7 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
 
 #[test]
 fn what_does_not_exist_is_not_found_and_creates_nothing() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let asks: [&[&str]; 6] = [
         &["query", "--collection", "c", "--budget", "100", "why"],
         &["search", "--collection", "c", "why"],
@@ -69,7 +69,7 @@ fn what_does_not_exist_is_not_found_and_creates_nothing() {
 
 #[test]
 fn a_missing_path_is_wrong_input_and_touches_nothing() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let error = cli.error(2, &["ingest", "--collection", "c", "docs", "no-such-folder"]);
     assert_eq!(error["code"], "path_not_found");
     assert!(error["message"].as_str().unwrap().contains("no-such-folder"));
@@ -78,7 +78,7 @@ fn a_missing_path_is_wrong_input_and_touches_nothing() {
 
 #[test]
 fn names_and_files_are_checked_before_anything_opens() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let error = cli.error(2, &["ingest", "--collection", "../c", "docs"]);
     assert_eq!((&error["code"], &error["field"]), (&"invalid_collection".into(), &"collection".into()));
     let error = cli.error(2, &["ingest", "--collection", "c", "--pipeline", "missing.toml", "docs"]);
@@ -90,7 +90,7 @@ fn names_and_files_are_checked_before_anything_opens() {
 
 #[test]
 fn the_configuration_can_be_checked() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let checked = cli.json(0, &["check-config"]);
     assert_eq!(checked["config"]["data_dir"], cli.data().to_str().unwrap());
     let shown = cli.run(&["check-config"]);
@@ -101,7 +101,7 @@ fn the_configuration_can_be_checked() {
 
 #[test]
 fn a_wrong_configuration_is_wrong_input() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     cli.error(2, &["check-config", "--config", "missing.toml"]);
     fs::write(cli.path("wrong.toml"), "[server]\nlisten_adress = \"127.0.0.1:1\"\n").unwrap();
     let error = cli.error(2, &["check-config", "--config", "wrong.toml"]);
@@ -110,7 +110,7 @@ fn a_wrong_configuration_is_wrong_input() {
 
 #[test]
 fn a_reader_that_leaves_is_not_an_error() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let mut child =
         cli.command(&["check-config"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
@@ -121,8 +121,8 @@ fn a_reader_that_leaves_is_not_an_error() {
 #[cfg(unix)]
 #[test]
 fn a_data_directory_has_one_process_and_a_server_ends_when_asked() {
-    let cli = Cli::new();
-    let server = Server::start(&cli, &[]);
+    let cli = CliSandbox::new();
+    let server = ServeProcess::start(&cli, &[]);
     let listening = &server.ready;
     assert_eq!(listening["workers"], true);
     assert!(!listening["listening"].as_str().unwrap().ends_with(":0"));
@@ -137,7 +137,7 @@ fn a_data_directory_has_one_process_and_a_server_ends_when_asked() {
 
 #[test]
 fn a_server_without_credentials_stays_on_loopback() {
-    let cli = Cli::new();
+    let cli = CliSandbox::new();
     let error = cli.error(2, &["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!((&error["code"], &error["field"]), (&"invalid_config".into(), &"server.listen".into()));
     assert!(!cli.data().exists());

@@ -7,13 +7,13 @@ use contexture::adapters::credentials::{ClientSecretPlacement, CredentialConfig,
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{CANARY, World, error, fault_of, oauth, text_of};
-use crate::support::scripted_http::{Reply, ScriptedHttp};
+use super::{CANARY, CredentialFixture, error, fault_of, oauth, text_of};
+use crate::support::scripted_http::{ScriptedReply, ScriptedHttp};
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct CapturedLogLines(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Lines {
+impl io::Write for CapturedLogLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -24,7 +24,7 @@ impl io::Write for Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for CapturedLogLines {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -34,20 +34,20 @@ impl<'a> MakeWriter<'a> for Lines {
 
 #[tokio::test]
 async fn no_secret_is_logged() {
-    let lines = Lines::default();
+    let lines = CapturedLogLines::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(lines.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let token = format!("token-{CANARY}");
     let reply = json!({ "access_token": token, "refresh_token": format!("next-{CANARY}"), "expires_in": 60 });
     let quoting = error(400, &json!({ "error": CANARY, "error_description": token }));
-    for (reply, is_good) in [(Reply::json(&reply), true), (quoting, false), (Reply::new(500, CANARY), false)]
+    for (reply, is_good) in [(ScriptedReply::json(&reply), true), (quoting, false), (ScriptedReply::new(500, CANARY), false)]
     {
         let server = ScriptedHttp::always(reply).await;
         let basic = OAuthClient { client_auth: ClientSecretPlacement::Basic, ..oauth(&server) };
         let refresh = CredentialConfig::RefreshToken(oauth(&server), SecretText::new(CANARY));
         for config in [CredentialConfig::ClientCredentials(basic), refresh] {
-            let world = World::new();
+            let world = CredentialFixture::new();
             let credential = world.open(config);
             if is_good {
                 assert_eq!(text_of(&credential).await, token);

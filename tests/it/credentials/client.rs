@@ -6,32 +6,32 @@ use contexture::adapters::credentials::{
 use contexture::fault::Fault;
 use serde_json::json;
 
-use super::{CANARY, World, error, fault_of, fields, form, granted, oauth, quiet, text_of};
-use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use super::{CANARY, CredentialFixture, error, fault_of, fields, form, granted, oauth, quiet, text_of};
+use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
 
 /// What is sent by a client like this.
-async fn sent(change: impl FnOnce(OAuthClient) -> OAuthClient) -> Recorded {
+async fn sent(change: impl FnOnce(OAuthClient) -> OAuthClient) -> RecordedRequest {
     let server = ScriptedHttp::always(granted("token-1", 60)).await;
     let config = CredentialConfig::ClientCredentials(change(oauth(&server)));
     assert!(!format!("{config:?}").contains(CANARY), "{config:?}");
-    assert_eq!(text_of(&World::new().open(config)).await, "token-1");
+    assert_eq!(text_of(&CredentialFixture::new().open(config)).await, "token-1");
     let mut requests = server.requests();
     assert_eq!(requests.len(), 1);
     requests.remove(0)
 }
 
 /// What comes of an answer.
-async fn after(reply: Reply) -> Result<String, Fault> {
+async fn after(reply: ScriptedReply) -> Result<String, Fault> {
     let server = ScriptedHttp::always(reply).await;
-    let credential = World::new().open(CredentialConfig::ClientCredentials(oauth(&server)));
+    let credential = CredentialFixture::new().open(CredentialConfig::ClientCredentials(oauth(&server)));
     let token = credential.token().await;
     assert_eq!(server.requests().len(), 1, "nothing is tried twice");
     token.map(|token| token.expose().to_owned()).map_err(quiet)
 }
 
-async fn unauthorized(reply: Reply) -> String {
+async fn unauthorized(reply: ScriptedReply) -> String {
     match after(reply).await {
-        Err(Fault::Unauthorized(what)) => what,
+        Err(Fault::Unauthorized(what)) => what.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -107,7 +107,7 @@ async fn azure_is_a_client_like_others() {
     };
     let server = ScriptedHttp::always(granted("token-1", 3599)).await;
     let oauth = azure(&server, "c0ffee00-1111-4222-8333-444455556666").unwrap();
-    assert_eq!(text_of(&World::new().open(CredentialConfig::ClientCredentials(oauth))).await, "token-1");
+    assert_eq!(text_of(&CredentialFixture::new().open(CredentialConfig::ClientCredentials(oauth))).await, "token-1");
     let request = server.requests().remove(0);
     assert_eq!(request.path, "/c0ffee00-1111-4222-8333-444455556666/oauth2/v2.0/token");
     assert_eq!(form(&request)["scope"], "https://cognitiveservices.azure.com/.default");
@@ -121,7 +121,7 @@ async fn azure_is_a_client_like_others() {
 #[tokio::test]
 async fn answers_are_read_as_json_and_as_forms() {
     let as_form =
-        |text: &str| Reply::new(200, text).header("content-type", "application/x-www-form-urlencoded");
+        |text: &str| ScriptedReply::new(200, text).header("content-type", "application/x-www-form-urlencoded");
     let form = as_form("access_token=a%2Fb&token_type=bearer&expires_in=60&scope=x+y");
     assert_eq!(after(form).await, Ok("a/b".to_owned()));
     for body in [
@@ -129,8 +129,8 @@ async fn answers_are_read_as_json_and_as_forms() {
         json!({ "access_token": "a/b", "token_type": "bEARER", "expires_in": "60", "id_token": {} }),
         json!({ "access_token": "a/b", "token_type": null, "expires_in": null, "error": null }),
     ] {
-        assert_eq!(after(Reply::json(&body)).await, Ok("a/b".to_owned()), "{body}");
-        assert_eq!(after(Reply::new(200, body.to_string())).await, Ok("a/b".to_owned()), "{body}");
+        assert_eq!(after(ScriptedReply::json(&body)).await, Ok("a/b".to_owned()), "{body}");
+        assert_eq!(after(ScriptedReply::new(200, body.to_string())).await, Ok("a/b".to_owned()), "{body}");
     }
 }
 
@@ -148,9 +148,9 @@ async fn what_is_no_bearer_token_is_not_taken_for_one() {
         "<html>Sign in</html>",
         echo.as_str(),
     ] {
-        unauthorized(Reply::new(200, body)).await;
+        unauthorized(ScriptedReply::new(200, body)).await;
     }
-    unauthorized(Reply::new(200, vec![b' '; 4096]).endless()).await;
+    unauthorized(ScriptedReply::new(200, vec![b' '; 4096]).endless()).await;
 }
 
 #[tokio::test]
@@ -170,26 +170,26 @@ async fn a_refused_client_is_told_why_without_its_secret() {
     assert!(long.chars().count() < 300, "{long}");
     let inner = json!({ "error": { "code": 403, "status": "PERMISSION_DENIED", "message": "not you" } });
     assert!(unauthorized(error(403, &inner)).await.ends_with("PERMISSION_DENIED not you"));
-    let with_success = Reply::new(200, "error=bad_verification_code&error_description=old");
+    let with_success = ScriptedReply::new(200, "error=bad_verification_code&error_description=old");
     assert!(unauthorized(with_success).await.ends_with("bad_verification_code old"));
     let scope = error(400, &refusal("invalid_scope", "no such scope"));
     assert!(unauthorized(scope).await.ends_with("invalid_scope no such scope"));
     for status in [400, 401] {
-        assert!(unauthorized(Reply::new(status, CANARY)).await.ends_with(&status.to_string()));
+        assert!(unauthorized(ScriptedReply::new(status, CANARY)).await.ends_with(&status.to_string()));
     }
 }
 
 #[tokio::test]
 async fn basic_credentials_are_not_repeated_either() {
-    let quote = |request: &Recorded| {
+    let quote = |request: &RecordedRequest| {
         let header = request.header("authorization").unwrap_or_default();
         error(401, &json!({ "error": "invalid_client", "error_description": header }))
     };
     let server = ScriptedHttp::start(quote).await;
     let oauth = OAuthClient { client_auth: ClientSecretPlacement::Basic, ..oauth(&server) };
-    let fault = fault_of(&World::new().open(CredentialConfig::ClientCredentials(oauth))).await;
+    let fault = fault_of(&CredentialFixture::new().open(CredentialConfig::ClientCredentials(oauth))).await;
     assert!(
-        matches!(&fault, Fault::Unauthorized(what) if what.ends_with("invalid_client Basic ***")),
+        matches!(&fault, Fault::Unauthorized(what) if what.as_str().ends_with("invalid_client Basic ***")),
         "{fault:?}"
     );
 }
@@ -216,16 +216,16 @@ async fn other_statuses_are_the_networks_and_kill_no_document() {
 
 #[tokio::test]
 async fn a_silent_endpoint_is_left_at_the_deadline() {
-    let server = ScriptedHttp::always(Reply::never()).await;
+    let server = ScriptedHttp::always(ScriptedReply::never()).await;
     let oauth = OAuthClient { call_max: Duration::from_millis(200), ..oauth(&server) };
-    let fault = fault_of(&World::new().open(CredentialConfig::ClientCredentials(oauth))).await;
+    let fault = fault_of(&CredentialFixture::new().open(CredentialConfig::ClientCredentials(oauth))).await;
     assert!(matches!(fault, Fault::Transient(_)), "{fault:?}");
 }
 
 #[tokio::test]
 async fn what_can_never_work_is_refused_at_once() {
     let server = ScriptedHttp::always(granted("token-1", 60)).await;
-    let world = World::new();
+    let world = CredentialFixture::new();
     let refuse = |oauth: OAuthClient| world.refused(CredentialConfig::ClientCredentials(oauth));
     for url in ["", "token", "ftp://host/", &format!("http://user:{CANARY}@host/")] {
         refuse(OAuthClient { token_url: url.to_owned(), ..oauth(&server) });

@@ -6,7 +6,7 @@ use contexture::adapters::credentials::{CredentialConfig, TokenCommand};
 use contexture::fault::Fault;
 use tokio::time::Instant;
 
-use super::{CANARY, PATIENCE, World, eventually, fault_of, many, quiet, text_of};
+use super::{CANARY, PATIENCE, CredentialFixture, eventually, fault_of, many, quiet, text_of};
 
 fn command(program: &str, arguments: &[&str]) -> TokenCommand {
     TokenCommand {
@@ -28,13 +28,13 @@ fn counting(folder: &tempfile::TempDir, printed: &str) -> TokenCommand {
 }
 
 async fn fault_after(command: TokenCommand) -> Fault {
-    fault_of(&World::new().open(CredentialConfig::Command(command))).await
+    fault_of(&CredentialFixture::new().open(CredentialConfig::Command(command))).await
 }
 
 #[tokio::test]
 async fn a_plain_token_is_kept_for_its_ttl() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::new();
+    let world = CredentialFixture::new();
     let ttl = Some(Duration::from_mins(10));
     let command = TokenCommand { ttl, ..counting(&folder, " token-$N ") };
     let credential = world.open(CredentialConfig::Command(command));
@@ -48,7 +48,7 @@ async fn a_plain_token_is_kept_for_its_ttl() {
 #[tokio::test]
 async fn a_plain_token_without_ttl_is_kept_until_it_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::new();
+    let world = CredentialFixture::new();
     let credential = world.open(CredentialConfig::Command(counting(&folder, "token-$N")));
     let first = credential.token().await.unwrap();
     world.advance_ms(u64::from(u32::MAX));
@@ -60,7 +60,7 @@ async fn a_plain_token_without_ttl_is_kept_until_it_is_refused() {
 async fn json_says_when_its_token_ends() {
     for name in ["access_token", "token"] {
         let folder = tempfile::tempdir().unwrap();
-        let world = World::new();
+        let world = CredentialFixture::new();
         let printed = format!(r#"{{\"{name}\":\"token-$N\",\"expires_in\":\"30\"}}"#);
         let ttl = Some(Duration::from_hours(1));
         let command = TokenCommand { ttl, ..counting(&folder, &printed) };
@@ -76,7 +76,7 @@ async fn json_says_when_its_token_ends() {
 #[tokio::test]
 async fn arguments_are_seen_by_no_shell_and_by_nobody() {
     let command = command("printf", &["%s", "$HOME;`id`"]);
-    assert_eq!(text_of(&World::new().open(CredentialConfig::Command(command))).await, "$HOME;`id`");
+    assert_eq!(text_of(&CredentialFixture::new().open(CredentialConfig::Command(command))).await, "$HOME;`id`");
     let config = CredentialConfig::Command(script(CANARY));
     assert!(!format!("{config:?}").contains(CANARY));
 }
@@ -102,15 +102,15 @@ async fn a_command_that_hangs_is_killed_at_its_deadline() {
 #[tokio::test]
 async fn a_command_that_fails_says_its_status_and_nothing_else() {
     let fault = fault_after(script(&format!("echo {CANARY}; echo {CANARY} >&2; exit 3"))).await;
-    assert!(matches!(&fault, Fault::Unauthorized(what) if what.contains('3')), "{fault:?}");
+    assert!(matches!(&fault, Fault::Unauthorized(what) if what.as_str().contains('3')), "{fault:?}");
     let fault = fault_after(command("/nowhere/to-be-found", &[CANARY])).await;
-    assert!(matches!(&fault, Fault::Unauthorized(what) if what.contains("cannot be started")), "{fault:?}");
+    assert!(matches!(&fault, Fault::Unauthorized(what) if what.as_str().contains("cannot be started")), "{fault:?}");
 }
 
 #[tokio::test]
 async fn a_flood_is_cut() {
     let fault = fault_after(command("yes", &[CANARY])).await;
-    assert!(matches!(&fault, Fault::Unauthorized(what) if what.contains("65536 bytes")), "{fault:?}");
+    assert!(matches!(&fault, Fault::Unauthorized(what) if what.as_str().contains("65536 bytes")), "{fault:?}");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn what_is_no_token_is_not_taken_for_one() {
 
 #[tokio::test]
 async fn a_command_that_says_the_same_again_has_no_newer_token() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let credential = world.open(CredentialConfig::Command(command("printf", &["%s", "same"])));
     let token = credential.token().await.unwrap();
     let fault = quiet(credential.renew(&token).await.unwrap_err());
@@ -136,7 +136,7 @@ async fn a_command_that_says_the_same_again_has_no_newer_token() {
 
 #[tokio::test]
 async fn a_command_needs_a_program_and_a_time() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     world.refused(CredentialConfig::Command(command("", &[])));
     world.refused(CredentialConfig::Command(TokenCommand { time_max: Duration::ZERO, ..script("") }));
 }

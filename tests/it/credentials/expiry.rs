@@ -7,11 +7,11 @@ use contexture::fault::Fault;
 use futures::FutureExt;
 
 use super::{
-    World, arrived, counting, error, eventually, fault_of, granted, many, many_renewed, oauth, quiet, text_of,
+    CredentialFixture, arrived, counting, error, eventually, fault_of, granted, many, many_renewed, oauth, quiet, text_of,
 };
-use crate::support::scripted_http::{Reply, ScriptedHttp};
+use crate::support::scripted_http::{ScriptedReply, ScriptedHttp};
 
-fn client(world: &World, server: &ScriptedHttp) -> Arc<dyn Credential> {
+fn client(world: &CredentialFixture, server: &ScriptedHttp) -> Arc<dyn Credential> {
     world.open(CredentialConfig::ClientCredentials(oauth(server)))
 }
 
@@ -40,7 +40,7 @@ fn at_once(credential: &Arc<dyn Credential>) -> AccessToken {
 
 #[tokio::test]
 async fn an_expired_token_is_replaced_by_one_refresh_for_all() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let server = counting(3).await;
     let credential = client(&world, &server);
     for round in 1..=5 {
@@ -54,7 +54,7 @@ async fn an_expired_token_is_replaced_by_one_refresh_for_all() {
 
 #[tokio::test]
 async fn a_token_is_replaced_ahead_of_its_end_while_nobody_waits() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let count = AtomicUsize::new(0);
     let server = ScriptedHttp::start(move |_| {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
@@ -83,7 +83,7 @@ async fn a_token_is_replaced_ahead_of_its_end_while_nobody_waits() {
 
 #[tokio::test]
 async fn who_finds_the_token_expired_waits_for_the_refresh_under_way() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let count = AtomicUsize::new(0);
     let server = ScriptedHttp::start(move |_| {
         let number = count.fetch_add(1, Ordering::SeqCst) + 1;
@@ -103,7 +103,7 @@ async fn who_finds_the_token_expired_waits_for_the_refresh_under_way() {
 
 #[tokio::test]
 async fn a_life_begins_before_the_request() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let clock = world.clock.clone();
     let count = AtomicUsize::new(0);
     let server = ScriptedHttp::start(move |_| {
@@ -119,8 +119,8 @@ async fn a_life_begins_before_the_request() {
 
 #[tokio::test]
 async fn a_token_without_end_is_kept_and_absurd_ends_are_not_believed() {
-    let world = World::new();
-    let server = ScriptedHttp::always(Reply::json(&serde_json::json!({ "access_token": "t" }))).await;
+    let world = CredentialFixture::new();
+    let server = ScriptedHttp::always(ScriptedReply::json(&serde_json::json!({ "access_token": "t" }))).await;
     let credential = client(&world, &server);
     assert_eq!(text_of(&credential).await, "t");
     world.advance_ms(u64::from(u32::MAX) * 1000);
@@ -141,7 +141,7 @@ async fn a_token_without_end_is_kept_and_absurd_ends_are_not_believed() {
 
 #[tokio::test]
 async fn a_failed_refresh_ahead_of_time_harms_nobody_and_is_tried_again_with_pauses() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let (server, is_up) = fickle(3600).await;
     let credential = client(&world, &server);
     assert_eq!(text_of(&credential).await, "token-1");
@@ -167,7 +167,7 @@ async fn a_failed_refresh_ahead_of_time_harms_nobody_and_is_tried_again_with_pau
 
 #[tokio::test]
 async fn without_a_token_the_same_fault_is_told_until_the_pause_is_over() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let (server, is_up) = fickle(3600).await;
     is_up.store(false, Ordering::SeqCst);
     let credential = client(&world, &server);
@@ -184,8 +184,8 @@ async fn without_a_token_the_same_fault_is_told_until_the_pause_is_over() {
 
 #[tokio::test]
 async fn a_busy_endpoint_is_left_alone_for_as_long_as_it_asks() {
-    let world = World::new();
-    let server = ScriptedHttp::always(Reply::new(429, "").header("retry-after", "90")).await;
+    let world = CredentialFixture::new();
+    let server = ScriptedHttp::always(ScriptedReply::new(429, "").header("retry-after", "90")).await;
     let credential = client(&world, &server);
     let wait = async || match fault_of(&credential).await {
         Fault::Throttled { retry_after, .. } => retry_after.as_secs(),
@@ -202,7 +202,7 @@ async fn a_busy_endpoint_is_left_alone_for_as_long_as_it_asks() {
 
 #[tokio::test]
 async fn a_refused_token_is_renewed_by_one_refresh_for_all() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let server = counting(3600).await;
     let credential = client(&world, &server);
     let first = credential.token().await.unwrap();
@@ -218,7 +218,7 @@ async fn a_refused_token_is_renewed_by_one_refresh_for_all() {
 
 #[tokio::test]
 async fn a_refused_token_is_given_to_nobody_else() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let (server, is_up) = fickle(3600).await;
     let credential = client(&world, &server);
     let first = credential.token().await.unwrap();
@@ -233,7 +233,7 @@ async fn a_refused_token_is_given_to_nobody_else() {
 
 #[tokio::test]
 async fn a_refused_token_that_is_issued_again_is_not_a_newer_one() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let server = ScriptedHttp::always(granted("same", 3600)).await;
     let credential = client(&world, &server);
     let first = credential.token().await.unwrap();
@@ -248,7 +248,7 @@ async fn a_refused_token_that_is_issued_again_is_not_a_newer_one() {
 
 #[tokio::test]
 async fn a_caller_that_goes_away_takes_no_refresh_along() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let server = ScriptedHttp::always(granted("token-1", 60).after(Duration::from_millis(200))).await;
     let credential = client(&world, &server);
     assert!(credential.token().now_or_never().is_none());

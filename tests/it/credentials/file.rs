@@ -6,13 +6,13 @@ use contexture::adapters::credentials::{Credential, CredentialConfig};
 use contexture::fault::Fault;
 use tempfile::TempDir;
 
-use super::{World, fault_of, many, many_renewed, quiet, text_of};
+use super::{CredentialFixture, fault_of, many, many_renewed, quiet, text_of};
 
-fn with_file(text: &str) -> (World, TempDir, Arc<dyn Credential>) {
+fn with_file(text: &str) -> (CredentialFixture, TempDir, Arc<dyn Credential>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     fs::write(&path, text).unwrap();
-    let world = World::new();
+    let world = CredentialFixture::new();
     let credential = world.open(CredentialConfig::File(path));
     (world, folder, credential)
 }

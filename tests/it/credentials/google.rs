@@ -9,7 +9,7 @@ use contexture::fault::Fault;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{PATIENCE, World, counting, error, fault_of, form, text_of};
+use super::{PATIENCE, CredentialFixture, counting, error, fault_of, form, text_of};
 use crate::support::clock::ManualClock;
 use crate::support::scripted_http::ScriptedHttp;
 
@@ -60,7 +60,7 @@ fn parts(assertion: &str) -> (Value, Value, &str, Vec<u8>) {
 async fn an_assertion_is_signed_for_the_endpoint_and_the_scope() {
     let folder = tempfile::tempdir().unwrap();
     let (pem, _) = (key(&folder, "one"), key(&folder, "two"));
-    let (world, server) = (World::new(), counting(3600).await);
+    let (world, server) = (CredentialFixture::new(), counting(3600).await);
     let url = server.url("/token");
     let config = config(ServiceAccountKey::Text(SecretText::new(account_json(&pem, &url))));
     assert!(!format!("{config:?}").contains("PRIVATE KEY"), "{config:?}");
@@ -88,7 +88,7 @@ async fn an_assertion_is_signed_for_the_endpoint_and_the_scope() {
 async fn a_key_that_was_replaced_signs_the_next_assertion() {
     let folder = tempfile::tempdir().unwrap();
     let (one, two) = (key(&folder, "one"), key(&folder, "two"));
-    let (world, server) = (World::new(), counting(60).await);
+    let (world, server) = (CredentialFixture::new(), counting(60).await);
     let (path, url) = (folder.path().join("account.json"), server.url("/token"));
     fs::write(&path, account_json(&one, &url)).unwrap();
     let credential = world.open(config(ServiceAccountKey::File(path.clone())));
@@ -123,15 +123,15 @@ async fn an_assertion_that_is_refused_is_not_repeated() {
     })
     .await;
     let text = account_json(&pem, &server.url("/token"));
-    let credential = World::new().open(config(ServiceAccountKey::Text(SecretText::new(text))));
+    let credential = CredentialFixture::new().open(config(ServiceAccountKey::Text(SecretText::new(text))));
     let fault = fault_of(&credential).await;
     let Fault::Unauthorized(what) = &fault else { panic!("{fault:?}") };
-    assert!(what.ends_with("invalid_grant Invalid JWT Signature: ***"), "{what}");
+    assert!(what.as_str().ends_with("invalid_grant Invalid JWT Signature: ***"), "{what}");
 }
 
 #[tokio::test]
 async fn a_key_that_cannot_sign_is_refused_at_once() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let url = "https://oauth2.googleapis.com/token";
     let secret = "canary-secret-5d1e70aa";
     for text in [

@@ -1,11 +1,11 @@
 use contexture::adapters::credentials::{CredentialConfig, SecretText, open_credential};
 use contexture::fault::Fault;
 
-use super::{CANARY, World, quiet};
+use super::{CANARY, CredentialFixture, quiet};
 
 #[tokio::test]
 async fn a_key_stays_the_same_and_there_is_no_other() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let key = world.open(CredentialConfig::Key(SecretText::new(CANARY)));
     let token = key.token().await.unwrap();
     assert_eq!(token.expose(), CANARY);
@@ -16,7 +16,7 @@ async fn a_key_stays_the_same_and_there_is_no_other() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_or_named_is_refused_at_once() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     for key in ["", "two words", "line\nbreak", "clé"] {
         world.refused(CredentialConfig::Key(SecretText::new(key)));
     }

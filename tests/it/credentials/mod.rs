@@ -24,7 +24,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::clock::ManualClock;
-use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
 
 /// Stands in whatever nobody may see.
 const CANARY: &str = "canary-secret-5d1e70aa";
@@ -32,12 +32,12 @@ const CANARY: &str = "canary-secret-5d1e70aa";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The time and the states of one test.
-struct World {
+struct CredentialFixture {
     clock: Arc<ManualClock>,
     states: Arc<dyn SharedStateStore>,
 }
 
-impl World {
+impl CredentialFixture {
     fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
         Self { states: Arc::new(MemorySharedStates::new(clock.clone())), clock }
@@ -110,8 +110,8 @@ fn oauth(server: &ScriptedHttp) -> OAuthClient {
     OAuthClient::new(&server.url("/oauth/token"), "client-7", Some(SecretText::new(CANARY)))
 }
 
-fn granted(token: &str, expires_in: u64) -> Reply {
-    Reply::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": expires_in }))
+fn granted(token: &str, expires_in: u64) -> ScriptedReply {
+    ScriptedReply::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": expires_in }))
 }
 
 /// Answers `token-1`, `token-2` and so on, each for so many seconds.
@@ -123,12 +123,12 @@ async fn counting(expires_in: u64) -> ScriptedHttp {
     .await
 }
 
-fn error(status: u16, body: &Value) -> Reply {
-    Reply::new(status, body.to_string()).header("content-type", "application/json")
+fn error(status: u16, body: &Value) -> ScriptedReply {
+    ScriptedReply::new(status, body.to_string()).header("content-type", "application/json")
 }
 
 /// A request's form.
-fn form(request: &Recorded) -> BTreeMap<String, String> {
+fn form(request: &RecordedRequest) -> BTreeMap<String, String> {
     form_urlencoded::parse(&request.body).into_owned().collect()
 }
 

@@ -12,18 +12,18 @@ use contexture::ports::shared_states::{SharedStateChange, SharedStateStore};
 use futures::future::join;
 use serde_json::json;
 
-use super::{CANARY, PATIENCE, World, arrived, error, fault_of, form, many, oauth, text_of};
-use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use super::{CANARY, PATIENCE, CredentialFixture, arrived, error, fault_of, form, many, oauth, text_of};
+use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
 
 const INITIAL: &str = "refresh-0";
 
 /// A server that replaces the refresh token with each use and takes none twice.
-struct Issuer {
+struct RotatingTokenServer {
     server: ScriptedHttp,
     is_up: Arc<AtomicBool>,
 }
 
-impl Issuer {
+impl RotatingTokenServer {
     /// Access tokens live for three seconds.
     async fn start() -> Self {
         Self::with_delay(Duration::ZERO).await
@@ -32,17 +32,17 @@ impl Issuer {
     async fn with_delay(delay: Duration) -> Self {
         let (count, is_up) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(true)));
         let (used, up) = (Mutex::<BTreeSet<String>>::default(), is_up.clone());
-        let answer = move |request: &Recorded| {
+        let answer = move |request: &RecordedRequest| {
             let sent = form(request)["refresh_token"].clone();
             if !up.load(Ordering::SeqCst) {
-                return Reply::new(500, "");
+                return ScriptedReply::new(500, "");
             }
             if !used.lock().unwrap().insert(sent.clone()) {
                 let description = format!("{sent} was used before");
                 return error(400, &json!({ "error": "invalid_grant", "error_description": description }));
             }
             let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-            Reply::json(&json!({ "access_token": format!("access-{number}"), "token_type": "bearer",
+            ScriptedReply::json(&json!({ "access_token": format!("access-{number}"), "token_type": "bearer",
                                  "expires_in": 3, "refresh_token": format!("refresh-{number}") }))
             .after(delay)
         };
@@ -60,16 +60,16 @@ impl Issuer {
 }
 
 /// The store, which may be away.
-struct Shaky {
+struct FlakyStateStore {
     states: Arc<dyn SharedStateStore>,
     is_up: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl SharedStateStore for Shaky {
+impl SharedStateStore for FlakyStateStore {
     async fn change(&self, name: &str, change: SharedStateChange) -> Result<(), Fault> {
         if !self.is_up.load(Ordering::SeqCst) {
-            return Err(Fault::Transient("the store is away".to_owned()));
+            return Err(Fault::transient("the store is away"));
         }
         self.states.change(name, change).await
     }
@@ -83,7 +83,7 @@ impl SharedStateStore for Shaky {
     }
 }
 
-async fn stored(world: &World) -> String {
+async fn stored(world: &CredentialFixture) -> String {
     let states = world.states.named("credential/").await.unwrap();
     assert_eq!(states.len(), 1, "{states:?}");
     assert_eq!(states[0].0, "credential/provider");
@@ -92,7 +92,7 @@ async fn stored(world: &World) -> String {
 
 #[tokio::test]
 async fn each_refresh_uses_the_token_that_the_last_one_brought() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     let credential = world.open(issuer.config(INITIAL));
     for round in 1..=4 {
         assert!(many(&credential).await.iter().all(|token| token.expose() == format!("access-{round}")));
@@ -108,7 +108,7 @@ async fn each_refresh_uses_the_token_that_the_last_one_brought() {
 
 #[tokio::test]
 async fn a_process_that_starts_takes_what_the_others_know() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     assert_eq!(text_of(&world.open(issuer.config(INITIAL))).await, "access-1");
     world.advance_ms(1000);
     let other = world.open(issuer.config(INITIAL));
@@ -122,8 +122,8 @@ async fn a_process_that_starts_takes_what_the_others_know() {
 
 #[tokio::test]
 async fn two_processes_never_send_a_token_twice() {
-    let world = World::new();
-    let issuer = Issuer::with_delay(Duration::from_millis(20)).await;
+    let world = CredentialFixture::new();
+    let issuer = RotatingTokenServer::with_delay(Duration::from_millis(20)).await;
     let (one, two) = (world.open(issuer.config(INITIAL)), world.open(issuer.config(INITIAL)));
     for round in 1..=12 {
         let expected = format!("access-{round}");
@@ -138,7 +138,7 @@ async fn two_processes_never_send_a_token_twice() {
 
 #[tokio::test]
 async fn a_token_that_one_process_renewed_is_the_others_newer_one() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     let (one, two) = (world.open(issuer.config(INITIAL)), world.open(issuer.config(INITIAL)));
     let (ones, twos) = (one.token().await.unwrap(), two.token().await.unwrap());
     let (renewed, other) = join(one.renew(&ones), two.renew(&twos)).await;
@@ -149,19 +149,19 @@ async fn a_token_that_one_process_renewed_is_the_others_newer_one() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_not_used_and_not_lost() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let is_up = Arc::new(AtomicBool::new(true));
     let down = is_up.clone();
     let server = ScriptedHttp::start(move |_| {
         down.store(false, Ordering::SeqCst);
-        Reply::json(&json!({ "access_token": "access-1", "refresh_token": "refresh-1" }))
+        ScriptedReply::json(&json!({ "access_token": "access-1", "refresh_token": "refresh-1" }))
     })
     .await;
     let config = CredentialConfig::RefreshToken(oauth(&server), SecretText::new(INITIAL));
-    let shaky = Arc::new(Shaky { states: world.states.clone(), is_up: is_up.clone() });
+    let shaky = Arc::new(FlakyStateStore { states: world.states.clone(), is_up: is_up.clone() });
     let credential = open_credential("provider", config.clone(), shaky, world.clock.clone()).unwrap();
     let fault = fault_of(&credential).await;
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains("the store is away")), "{fault:?}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("the store is away")), "{fault:?}");
     assert!(!stored(&world).await.contains("access-1"));
     world.advance_ms(1000);
     assert!(matches!(fault_of(&credential).await, Fault::Transient(_)), "it is still away");
@@ -176,8 +176,8 @@ async fn what_cannot_be_stored_is_not_used_and_not_lost() {
 
 #[tokio::test]
 async fn without_a_store_nothing_is_sent() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
-    let shaky = Shaky { states: world.states.clone(), is_up: Arc::new(AtomicBool::new(false)) };
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
+    let shaky = FlakyStateStore { states: world.states.clone(), is_up: Arc::new(AtomicBool::new(false)) };
     let credential =
         open_credential("provider", issuer.config(INITIAL), Arc::new(shaky), world.clock.clone()).unwrap();
     assert!(matches!(fault_of(&credential).await, Fault::Transient(_)));
@@ -186,13 +186,13 @@ async fn without_a_store_nothing_is_sent() {
 
 #[tokio::test]
 async fn a_claimer_that_dies_is_followed_after_its_claim() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let count = AtomicUsize::new(0);
     let server = ScriptedHttp::start(move |_| {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            return Reply::never();
+            return ScriptedReply::never();
         }
-        Reply::json(&json!({ "access_token": "access-2", "refresh_token": "refresh-2" }))
+        ScriptedReply::json(&json!({ "access_token": "access-2", "refresh_token": "refresh-2" }))
     })
     .await;
     let oauth = OAuthClient { call_max: Duration::from_secs(5), ..oauth(&server) };
@@ -219,7 +219,7 @@ async fn a_claimer_that_dies_is_followed_after_its_claim() {
 
 #[tokio::test]
 async fn a_refresh_that_failed_holds_nobody_up() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     issuer.is_up.store(false, Ordering::SeqCst);
     let fault = fault_of(&world.open(issuer.config(INITIAL))).await;
     assert!(matches!(fault, Fault::Transient(_)), "{fault:?}");
@@ -230,17 +230,17 @@ async fn a_refresh_that_failed_holds_nobody_up() {
 
 #[tokio::test]
 async fn a_refresh_token_that_was_revoked_is_nobodys_credential() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     assert_eq!(text_of(&world.open(issuer.config(CANARY))).await, "access-1");
     // Elsewhere, without what is shared.
-    let fault = fault_of(&World::new().open(issuer.config(CANARY))).await;
+    let fault = fault_of(&CredentialFixture::new().open(issuer.config(CANARY))).await;
     let Fault::Unauthorized(what) = &fault else { panic!("{fault:?}") };
-    assert!(what.ends_with("invalid_grant *** was used before"), "{what}");
+    assert!(what.as_str().ends_with("invalid_grant *** was used before"), "{what}");
 }
 
 #[tokio::test]
 async fn another_initial_token_begins_anew_and_does_not_spoil_the_old_one() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     assert_eq!(text_of(&world.open(issuer.config(INITIAL))).await, "access-1");
     let new = world.open(issuer.config("renamed-0"));
     assert_eq!(text_of(&new).await, "access-2");
@@ -258,7 +258,7 @@ async fn another_initial_token_begins_anew_and_does_not_spoil_the_old_one() {
 
 #[tokio::test]
 async fn a_refresh_token_that_is_not_replaced_stays() {
-    let world = World::new();
+    let world = CredentialFixture::new();
     let count = AtomicUsize::new(0);
     let server = ScriptedHttp::start(move |_| {
         super::granted(&format!("access-{}", count.fetch_add(1, Ordering::SeqCst) + 1), 3)
@@ -275,7 +275,7 @@ async fn a_refresh_token_that_is_not_replaced_stays() {
 
 #[tokio::test]
 async fn a_state_that_makes_no_sense_is_begun_anew() {
-    let (world, issuer) = (World::new(), Issuer::start().await);
+    let (world, issuer) = (CredentialFixture::new(), RotatingTokenServer::start().await);
     let nonsense: SharedStateChange = Box::new(|_, _| Some("{\"lines\":5}".to_owned()));
     world.states.change("credential/provider", nonsense).await.unwrap();
     assert_eq!(text_of(&world.open(issuer.config(INITIAL))).await, "access-1");

@@ -32,7 +32,7 @@ fn asked(body: &[u8]) -> DocumentEvent {
 
 fn samples() -> Vec<(&'static str, DocumentEvent)> {
     let task = IngestTask { origin: origin(), ..task(version_key(&home(), "guides/Zürich.md", 42)) };
-    let message = SourceMessage { routing_key: "acme.handbook", body: b"{}", origin: None }.remember();
+    let message = SourceMessage { routing_key: "acme.handbook", body: b"{}", origin: None }.to_identity();
     let answer = |kind, version, latest| {
         DocumentEvent::without_effect(kind, message.clone(), &home(), &document("a"), version, latest)
     };

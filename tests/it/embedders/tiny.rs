@@ -14,7 +14,7 @@ const WIDE: usize = 64;
 pub(crate) const POSITIONS: usize = 24;
 
 /// Weights by name: row-major numbers and their shape.
-pub(crate) type Weights = BTreeMap<String, (Vec<f32>, Vec<usize>)>;
+pub(crate) type TinyModelWeights = BTreeMap<String, (Vec<f32>, Vec<usize>)>;
 
 /// The vocabulary: special tokens, then letters, as first and as continuing pieces.
 fn vocabulary() -> Vec<String> {
@@ -36,7 +36,7 @@ pub(crate) fn token_ids(text: &str) -> Vec<usize> {
     [2].into_iter().chain(words).chain([3]).collect()
 }
 
-pub(crate) fn weights() -> Weights {
+pub(crate) fn weights() -> TinyModelWeights {
     let vocabulary = vocabulary().len();
     let mut shapes: Vec<(String, Vec<usize>)> = vec![
         ("embeddings.word_embeddings.weight".into(), vec![vocabulary, HIDDEN]),
@@ -69,7 +69,7 @@ pub(crate) fn weights() -> Weights {
         let bits = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40;
         (bits as f32 / (1 << 24) as f32 - 0.5) * 0.6
     };
-    let mut filled = Weights::new();
+    let mut filled = TinyModelWeights::new();
     for (name, shape) in shapes {
         let numbers = (0..shape.iter().product()).map(|_| number()).collect();
         filled.insert(name, (numbers, shape));
@@ -78,14 +78,14 @@ pub(crate) fn weights() -> Weights {
 }
 
 /// What a test changes in the folder.
-pub(crate) struct Options {
+pub(crate) struct TinyModelOptions {
     pub(crate) pooling: Value,
     pub(crate) prompts: Value,
     pub(crate) sequence_max: usize,
     pub(crate) root: &'static str,
 }
 
-impl Default for Options {
+impl Default for TinyModelOptions {
     fn default() -> Self {
         let pooling = json!({ "word_embedding_dimension": HIDDEN, "pooling_mode_mean_tokens": true });
         Self { pooling, prompts: json!({}), sequence_max: 20, root: "" }
@@ -93,7 +93,7 @@ impl Default for Options {
 }
 
 /// Writes the folder; its `tokenizer.json` truncates and pads at 8, which must not matter.
-pub(crate) fn write(folder: &Path, options: &Options) {
+pub(crate) fn write(folder: &Path, options: &TinyModelOptions) {
     let words: HashMap<String, usize> = vocabulary().into_iter().zip(0..).collect();
     let special = |id: usize, content: &str| {
         json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
@@ -144,15 +144,15 @@ pub(crate) fn write(folder: &Path, options: &Options) {
     candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
 }
 
-type Matrix = Vec<Vec<f64>>;
+type FloatMatrix = Vec<Vec<f64>>;
 
 /// The states of all tokens, in double precision and nested loops.
-pub(crate) fn states(token_ids: &[usize]) -> Matrix {
+pub(crate) fn states(token_ids: &[usize]) -> FloatMatrix {
     let weights = weights();
     let numbers = |name: &str| -> Vec<f64> { weights[name].0.iter().copied().map(f64::from).collect() };
     let row = |name: &str, index: usize| numbers(name)[index * HIDDEN..(index + 1) * HIDDEN].to_vec();
     let layer = |name: &str| format!("encoder.layer.0.{name}");
-    let linear = |rows: &Matrix, name: &str| -> Matrix {
+    let linear = |rows: &FloatMatrix, name: &str| -> FloatMatrix {
         let weight = numbers(&layer(&format!("{name}.weight")));
         let bias = numbers(&layer(&format!("{name}.bias")));
         let product = |row: &Vec<f64>, output: usize| {
@@ -161,7 +161,7 @@ pub(crate) fn states(token_ids: &[usize]) -> Matrix {
         };
         rows.iter().map(|row| (0..bias.len()).map(|output| product(row, output)).collect()).collect()
     };
-    let norm = |rows: &Matrix, name: &str| -> Matrix {
+    let norm = |rows: &FloatMatrix, name: &str| -> FloatMatrix {
         let (weight, bias) = (numbers(&format!("{name}.weight")), numbers(&format!("{name}.bias")));
         rows.iter()
             .map(|row| {
@@ -172,12 +172,12 @@ pub(crate) fn states(token_ids: &[usize]) -> Matrix {
             })
             .collect()
     };
-    let add = |left: &Matrix, right: &Matrix| -> Matrix {
+    let add = |left: &FloatMatrix, right: &FloatMatrix| -> FloatMatrix {
         let sum =
             |(left, right): (&Vec<f64>, &Vec<f64>)| left.iter().zip(right).map(|(a, b)| a + b).collect();
         left.iter().zip(right).map(sum).collect()
     };
-    let embedded: Matrix = token_ids
+    let embedded: FloatMatrix = token_ids
         .iter()
         .enumerate()
         .map(|(position, id)| {

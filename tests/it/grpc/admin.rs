@@ -31,16 +31,16 @@ fn start(pipeline: &str) -> StartReindexRequest {
 }
 
 /// A collection of visible documents, and whoever looks after it.
-struct Desk {
-    scripted: Arc<Scripted>,
+struct AdminFixture {
+    scripted: Arc<ScriptedServices>,
     client: AdminServiceClient<Channel>,
     keys: Vec<VersionKey>,
-    _server: Running,
+    _server: RunningServer,
 }
 
-impl Desk {
+impl AdminFixture {
     async fn new(documents: usize) -> Self {
-        let scripted = Arc::new(Scripted::default());
+        let scripted = Arc::new(ScriptedServices::default());
         let ledger = &scripted.admin.ledger;
         ledger.ensure_collection(&home(), "", epoch("one")).await.unwrap();
         let mut keys = Vec::new();
@@ -54,7 +54,7 @@ impl Desk {
             .finish(keys.iter().map(|key| (key.clone(), VersionOutcome::Visible(1))).collect())
             .await
             .unwrap();
-        let server = Running::start(&scripted, limits(), Vec::new()).await;
+        let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
         let client = AdminServiceClient::new(server.channel().await);
         Self { scripted, client, keys, _server: server }
     }
@@ -79,7 +79,7 @@ impl Desk {
 #[tokio::test]
 async fn a_reindex_goes_from_start_to_drop() {
     use GenerationState::{Active, Building, Kept};
-    let mut desk = Desk::new(3).await;
+    let mut desk = AdminFixture::new(3).await;
     let started = desk.client.start_reindex(start("two")).await.unwrap().into_inner();
     assert_eq!((started.generation, started.state(), started.caught_up), (2, Building, false));
     assert_eq!((started.documents, started.remaining, started.failed), (3, 3, 0));
@@ -100,7 +100,7 @@ async fn a_reindex_goes_from_start_to_drop() {
 
 #[tokio::test]
 async fn a_reindex_is_paused_paced_and_cancelled() {
-    let mut desk = Desk::new(2).await;
+    let mut desk = AdminFixture::new(2).await;
     desk.client.start_reindex(start("two")).await.unwrap();
     assert!(desk.client.pause_reindex(docs()).await.unwrap().into_inner().paused);
     let pace = BuildPace { documents_per_second: Some(9), provider_percent: None };
@@ -116,7 +116,7 @@ async fn a_reindex_is_paused_paced_and_cancelled() {
 
 #[tokio::test]
 async fn a_watched_reindex_tells_until_it_has_caught_up() {
-    let mut desk = Desk::new(4).await;
+    let mut desk = AdminFixture::new(4).await;
     desk.client.start_reindex(start("two")).await.unwrap();
     let mut told = desk.client.watch_reindex(docs()).await.unwrap().into_inner();
     assert_eq!(told.message().await.unwrap().unwrap().remaining, 4);
@@ -137,7 +137,7 @@ async fn a_watched_reindex_tells_until_it_has_caught_up() {
 
 #[tokio::test]
 async fn audits_and_repairs_tell_how_far_they_are_and_what_was_found() {
-    let mut desk = Desk::new(5).await;
+    let mut desk = AdminFixture::new(5).await;
     for (repairs, mended) in [(false, 0), (true, 4)] {
         let mut told = if repairs {
             desk.client.repair(docs()).await.unwrap().into_inner()
@@ -156,7 +156,7 @@ async fn audits_and_repairs_tell_how_far_they_are_and_what_was_found() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_refused_with_its_reason() {
-    let mut desk = Desk::new(300).await;
+    let mut desk = AdminFixture::new(300).await;
     desk.client.start_reindex(start("two")).await.unwrap();
     let activate = ActivateReindexRequest { collection: "docs".to_owned(), allow_failed: false };
     let status = desk.client.activate_reindex(activate.clone()).await.unwrap_err();
@@ -195,11 +195,11 @@ async fn what_cannot_be_done_is_refused_with_its_reason() {
 
 #[tokio::test]
 async fn only_who_may_looks_after_collections() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let all = [AccessScope::Read, AccessScope::Write];
     let keys =
         vec![key("user", "canary-user-key-1", &all), key("admin", "canary-admin-key", &[AccessScope::Admin])];
-    let server = Running::start(&scripted, limits(), keys).await;
+    let server = RunningServer::start(&scripted, limits(), keys).await;
     let ledger = &scripted.admin.ledger;
     ledger.ensure_collection(&collection("acme", "docs"), "", epoch("one")).await.unwrap();
     ledger.ensure_collection(&collection("local", "theirs"), "", epoch("one")).await.unwrap();

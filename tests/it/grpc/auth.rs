@@ -25,15 +25,15 @@ fn bearer<T>(message: T, key: &str) -> Request<T> {
     with_header(message, "authorization", &format!("Bearer {key}"))
 }
 
-async fn guarded(scripted: &Arc<Scripted>) -> Running {
+async fn guarded(scripted: &Arc<ScriptedServices>) -> RunningServer {
     let keys =
         vec![key("reader", READER, &[AccessScope::Read]), key("writer", WRITER, &[AccessScope::Write])];
-    Running::start(scripted, limits(), keys).await
+    RunningServer::start(scripted, limits(), keys).await
 }
 
 #[tokio::test]
 async fn only_a_right_key_gets_in() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let server = guarded(&scripted).await;
     let mut client = server.context().await;
     let refused = [
@@ -62,7 +62,7 @@ async fn only_a_right_key_gets_in() {
 
 #[tokio::test]
 async fn a_scope_that_is_missing_looks_like_nothing_there() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let server = guarded(&scripted).await;
     let (mut ingest, mut context) = (server.ingest().await, server.context().await);
     let unknown = proto::GetDocumentRequest { collection: "docs".to_owned(), document_id: "a".to_owned() };
@@ -94,7 +94,7 @@ async fn a_scope_that_is_missing_looks_like_nothing_there() {
 
 #[tokio::test]
 async fn without_credentials_only_loopback_is_served() {
-    let services = services(&Arc::new(Scripted::default()), Vec::new());
+    let services = services(&Arc::new(ScriptedServices::default()), Vec::new());
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = run_server(listener, services, limits(), std::future::pending()).await.unwrap_err();
     assert!(matches!(&refused, ServeError::Refused(refusal) if refusal.code == "no_credentials"));
@@ -103,9 +103,9 @@ async fn without_credentials_only_loopback_is_served() {
 
 /// A writer that tests can read.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+struct CapturedAuthLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Captured {
+impl Write for CapturedAuthLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -118,11 +118,11 @@ impl Write for Captured {
 
 #[tokio::test(flavor = "current_thread")]
 async fn no_key_is_ever_logged() {
-    let captured = Captured::default();
+    let captured = CapturedAuthLog::default();
     let writer = captured.clone();
     let subscriber = telemetry::log_subscriber("trace", LogFormat::Json, move || writer.clone()).unwrap();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let server = guarded(&Arc::new(Scripted::default())).await;
+    let server = guarded(&Arc::new(ScriptedServices::default())).await;
     let mut client = server.context().await;
     client.assemble(bearer(question(), READER)).await.unwrap();
     client.assemble(bearer(question(), "canary-wrong-key")).await.unwrap_err();

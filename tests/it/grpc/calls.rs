@@ -69,8 +69,8 @@ fn every_kind_of_refusal_has_its_code() {
 
 #[tokio::test]
 async fn a_submission_arrives_as_it_was_sent() {
-    let scripted = Arc::new(Scripted::default());
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let scripted = Arc::new(ScriptedServices::default());
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let metadata = fields(vec![
         ("year", number(2024.0)),
@@ -115,7 +115,7 @@ async fn a_submission_arrives_as_it_was_sent() {
 
 #[tokio::test]
 async fn bad_submissions_name_their_field() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let good = submission("a.txt", 10);
     let with = |values| proto::SubmitRequest { metadata: Some(fields(values)), ..good.clone() };
@@ -149,18 +149,18 @@ async fn bad_submissions_name_their_field() {
 #[tokio::test]
 async fn receipts_say_how_it_was_decided() {
     let decide = |intake: IntakeDecision| {
-        Arc::new(Scripted {
+        Arc::new(ScriptedServices {
             on_submit: Box::new(move |_| {
                 Ok(vec![SubmissionReceipt { version: Version::new(9).unwrap(), intake, task: None }])
             }),
-            ..Scripted::default()
+            ..ScriptedServices::default()
         })
     };
     for (intake, shown) in [
         (IntakeDecision::Duplicate, proto::Intake::Duplicate),
         (IntakeDecision::Superseded, proto::Intake::Superseded),
     ] {
-        let server = Running::start(&decide(intake), limits(), Vec::new()).await;
+        let server = RunningServer::start(&decide(intake), limits(), Vec::new()).await;
         let delete = proto::DeleteRequest {
             collection: "docs".to_owned(),
             document_id: "a".to_owned(),
@@ -169,7 +169,7 @@ async fn receipts_say_how_it_was_decided() {
         let receipt = server.ingest().await.delete(delete).await.unwrap().into_inner();
         assert_eq!((receipt.version, receipt.intake()), (9, shown));
     }
-    let server = Running::start(&decide(IntakeDecision::Conflict), limits(), Vec::new()).await;
+    let server = RunningServer::start(&decide(IntakeDecision::Conflict), limits(), Vec::new()).await;
     let status = server.ingest().await.submit(submission("a", 1)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::AlreadyExists, "version_conflict"));
 }
@@ -192,11 +192,11 @@ async fn a_document_shows_its_history() {
         accepted_ms: 10,
         updated_ms: 20,
     };
-    let scripted = Scripted {
+    let scripted = ScriptedServices {
         on_document: Box::new(move |principal| Ok(vec![record(principal)])),
-        ..Scripted::default()
+        ..ScriptedServices::default()
     };
-    let server = Running::start(&Arc::new(scripted), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(scripted), limits(), Vec::new()).await;
     let request = proto::GetDocumentRequest { collection: "docs".to_owned(), document_id: "a".to_owned() };
     let versions = server.ingest().await.get_document(request).await.unwrap().into_inner().versions;
     let expected = proto::DocumentVersion {
@@ -216,7 +216,7 @@ async fn a_document_shows_its_history() {
 
 #[tokio::test]
 async fn bad_queries_name_their_field() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let mut client = server.context().await;
     let good = question();
     let min_version = |version| proto::MinVersion { document_id: "a".to_owned(), version };
@@ -244,16 +244,16 @@ async fn bad_queries_name_their_field() {
 
 #[tokio::test]
 async fn a_query_arrives_and_its_refusal_returns() {
-    let scripted = Arc::new(Scripted {
+    let scripted = Arc::new(ScriptedServices {
         on_query: Box::new(|query| {
             if query.min_versions.is_empty() {
                 return Ok(());
             }
             Err(Refusal::new(RefusalKind::Precondition, "not_yet_visible", "min_version", "not yet"))
         }),
-        ..Scripted::default()
+        ..ScriptedServices::default()
     });
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.context().await;
     let search = proto::SearchRequest {
         collection: "docs".to_owned(),

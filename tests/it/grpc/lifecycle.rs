@@ -22,7 +22,7 @@ use super::support::*;
 
 #[tokio::test]
 async fn reflection_lists_and_describes_the_services() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let ask = |message_request| ServerReflectionRequest {
         host: String::new(),
         message_request: Some(message_request),
@@ -51,7 +51,7 @@ async fn clients_of_the_older_reflection_find_the_services_too() {
     use older::server_reflection_response::MessageResponse as Answered;
     use tonic_reflection::pb::v1alpha as older;
 
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let request = older::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(Asked::ListServices(String::new())),
@@ -69,11 +69,11 @@ async fn clients_of_the_older_reflection_find_the_services_too() {
 
 #[tokio::test]
 async fn health_answers_without_a_key_while_the_server_is_full() {
-    let scripted = Arc::new(Scripted::holding());
+    let scripted = Arc::new(ScriptedServices::holding());
     let limits = ServerLimits { requests_in_flight_max: 1, ..limits() };
     let keys =
         vec![key("reader", "some-secret-key-0001", &[contexture::domain::principal::AccessScope::Read])];
-    let server = Running::start(&scripted, limits, keys).await;
+    let server = RunningServer::start(&scripted, limits, keys).await;
     let mut client = server.context().await;
     let mut request = tonic::Request::new(question());
     request.metadata_mut().insert("x-api-key", "some-secret-key-0001".parse().unwrap());
@@ -90,14 +90,14 @@ async fn health_answers_without_a_key_while_the_server_is_full() {
 
 #[tokio::test]
 async fn a_panic_is_one_calls_error() {
-    let scripted = Arc::new(Scripted {
+    let scripted = Arc::new(ScriptedServices {
         on_submit: Box::new(|submissions| {
             assert_ne!(submissions[0].document_id().as_str(), "poison", "scripted panic");
             Ok(submissions.iter().map(accepted).collect())
         }),
-        ..Scripted::default()
+        ..ScriptedServices::default()
     });
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let status = client.submit(submission("poison", 1)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "handler_panicked"));
@@ -107,8 +107,8 @@ async fn a_panic_is_one_calls_error() {
 
 #[tokio::test]
 async fn shutdown_lets_calls_in_work_finish() {
-    let scripted = Arc::new(Scripted::holding());
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let scripted = Arc::new(ScriptedServices::holding());
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let held = tokio::spawn(async move { client.submit(submission("a", 1)).await });
     scripted.entered(1).await;
@@ -139,9 +139,9 @@ async fn shutdown_lets_calls_in_work_finish() {
 
 #[tokio::test]
 async fn what_does_not_finish_in_time_is_told_so() {
-    let scripted = Arc::new(Scripted::holding());
+    let scripted = Arc::new(ScriptedServices::holding());
     let limits = ServerLimits { drain_max: Duration::from_millis(20), ..limits() };
-    let server = Running::start(&scripted, limits, Vec::new()).await;
+    let server = RunningServer::start(&scripted, limits, Vec::new()).await;
     let mut client = server.ingest().await;
     let held = tokio::spawn(async move { client.submit(submission("a", 1)).await });
     scripted.entered(1).await;

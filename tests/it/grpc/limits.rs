@@ -19,7 +19,7 @@ const FRAME_HEADER_BYTES: usize = 5;
 
 #[tokio::test]
 async fn bodies_and_messages_have_a_maximum() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     assert!(client.submit(submission("a", BODY_BYTES_MAX)).await.is_ok());
     let status = client.submit(submission("a", BODY_BYTES_MAX + 1)).await.unwrap_err();
@@ -40,7 +40,7 @@ async fn bodies_and_messages_have_a_maximum() {
 
 #[tokio::test]
 async fn a_message_of_another_shape_is_the_callers_mistake() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let mut client = tonic::client::Grpc::new(server.channel().await);
     client.ready().await.unwrap();
     // A MinVersion has a number where a SubmitRequest has its document id.
@@ -53,9 +53,9 @@ async fn a_message_of_another_shape_is_the_callers_mistake() {
 
 #[tokio::test]
 async fn calls_beyond_the_maximum_are_refused_at_once() {
-    let scripted = Arc::new(Scripted::holding());
+    let scripted = Arc::new(ScriptedServices::holding());
     let limits = ServerLimits { requests_in_flight_max: 2, ..limits() };
-    let server = Running::start(&scripted, limits, Vec::new()).await;
+    let server = RunningServer::start(&scripted, limits, Vec::new()).await;
     let (ingest, context) = (server.ingest().await, server.context().await);
     let mut held = ingest.clone();
     let first = tokio::spawn(async move { held.submit(submission("a", 1)).await });
@@ -77,7 +77,7 @@ async fn calls_beyond_the_maximum_are_refused_at_once() {
 async fn bytes_beyond_the_maximum_are_refused_at_once() {
     let both = 2 * (submission("a", 900).encoded_len() + FRAME_HEADER_BYTES);
     for (room, second_fits) in [(both, true), (both - 1, false)] {
-        let scripted = Arc::new(Scripted::holding());
+        let scripted = Arc::new(ScriptedServices::holding());
         let limits = ServerLimits { request_bytes_in_flight_max: room, ..limits() };
         let gated = gated(&scripted, limits);
         let client = IngestServiceClient::new(gated.ingest.clone());
@@ -109,10 +109,10 @@ async fn bytes_beyond_the_maximum_are_refused_at_once() {
 async fn calls_of_one_connection_have_a_maximum() {
     const CALLS: usize = 12;
     for (streams_max, held) in [(3_usize, 3), (CALLS, CALLS)] {
-        let scripted = Arc::new(Scripted::holding());
+        let scripted = Arc::new(ScriptedServices::holding());
         let limits =
             ServerLimits { streams_per_connection_max: u32::try_from(streams_max).unwrap(), ..limits() };
-        let server = Running::start(&scripted, limits, Vec::new()).await;
+        let server = RunningServer::start(&scripted, limits, Vec::new()).await;
         let client = server.ingest().await;
         // The first call makes sure that the client knows the server's settings.
         scripted.leave.add_permits(1);
@@ -142,7 +142,7 @@ async fn calls_of_one_connection_have_a_maximum() {
 
 #[tokio::test]
 async fn metadata_has_a_maximum_and_the_server_outlives_it() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let with_metadata = |bytes: usize| {
         let mut request = Request::new(question());
         request.metadata_mut().insert("x-padding", "p".repeat(bytes).parse().unwrap());
@@ -163,7 +163,7 @@ async fn deadlines_are_the_callers_or_ours_and_never_beyond_the_maximum() {
         (Some("1H"), ours.request_deadline_max),
         (Some("99999999H"), ours.request_deadline_max),
     ] {
-        let scripted = Arc::new(Scripted::holding());
+        let scripted = Arc::new(ScriptedServices::holding());
         let gated = gated(&scripted, limits());
         let mut request = Request::new(submission("a", 1));
         if let Some(asked) = asked {
@@ -180,7 +180,7 @@ async fn deadlines_are_the_callers_or_ours_and_never_beyond_the_maximum() {
 
 #[tokio::test(start_paused = true)]
 async fn a_passed_or_unreadable_deadline_never_reaches_a_handler() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let gated = gated(&scripted, limits());
     for (asked, code) in [
         ("0S", Code::DeadlineExceeded),
@@ -201,7 +201,7 @@ async fn a_passed_or_unreadable_deadline_never_reaches_a_handler() {
 
 #[tokio::test(start_paused = true)]
 async fn a_query_knows_its_deadline_less_the_way_out() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let gated = gated(&scripted, limits());
     for (asked, expected_ms) in [("100m", 90), ("10S", 9950)] {
         let mut request = Request::new(question());
@@ -214,9 +214,9 @@ async fn a_query_knows_its_deadline_less_the_way_out() {
 
 #[tokio::test]
 async fn a_deadline_over_the_network_ends_the_call() {
-    let scripted = Arc::new(Scripted::holding());
+    let scripted = Arc::new(ScriptedServices::holding());
     let limits = ServerLimits { request_deadline: Duration::from_millis(20), ..limits() };
-    let server = Running::start(&scripted, limits, Vec::new()).await;
+    let server = RunningServer::start(&scripted, limits, Vec::new()).await;
     let status = server.ingest().await.submit(submission("a", 1)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::DeadlineExceeded, "deadline_passed"));
 }

@@ -8,8 +8,8 @@ use super::support::*;
 
 #[tokio::test]
 async fn requests_say_whether_to_rerank_or_leave_it_to_the_server() {
-    let scripted = Arc::new(Scripted::default());
-    let running = Running::start(&scripted, limits(), Vec::new()).await;
+    let scripted = Arc::new(ScriptedServices::default());
+    let running = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = running.context().await;
     for rerank in [None, Some(false), Some(true)] {
         client.assemble(AssembleRequest { rerank, ..question() }).await.unwrap();

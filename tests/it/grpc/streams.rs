@@ -32,8 +32,8 @@ fn outcome(result: SubmitResult) -> Result<String, String> {
 
 #[tokio::test]
 async fn results_come_in_order_and_windows_are_bounded() {
-    let scripted = Arc::new(Scripted::default());
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let scripted = Arc::new(ScriptedServices::default());
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let requests: Vec<SubmitRequest> =
         (0..100).map(|number| submission(&format!("d{number}"), 500)).collect();
     let response = server.ingest().await.submit_stream(tokio_stream::iter(requests)).await.unwrap();
@@ -47,7 +47,7 @@ async fn results_come_in_order_and_windows_are_bounded() {
 
 #[tokio::test]
 async fn a_window_takes_no_more_after_its_bytes() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let gated = gated(&scripted, ServerLimits { stream_window_bytes_max: 1024, ..limits() });
     let requests: Vec<SubmitRequest> = (0..6).map(|number| submission(&format!("d{number}"), 600)).collect();
     let mut client = IngestServiceClient::new(gated.ingest.clone());
@@ -60,16 +60,16 @@ async fn a_window_takes_no_more_after_its_bytes() {
 
 #[tokio::test]
 async fn a_refused_submission_does_not_end_its_stream_or_its_neighbours() {
-    let scripted = Arc::new(Scripted {
+    let scripted = Arc::new(ScriptedServices {
         on_submit: Box::new(|submissions| {
             if submissions.iter().any(|one| one.collection().collection.as_str() == "unknown") {
                 return Err(Refusal::not_found("not_found", "not found, or not yours to see"));
             }
             Ok(submissions.iter().map(accepted).collect())
         }),
-        ..Scripted::default()
+        ..ScriptedServices::default()
     });
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let requests = vec![
         submission("a", 1),
         submission("b", 0),
@@ -87,9 +87,9 @@ async fn a_refused_submission_does_not_end_its_stream_or_its_neighbours() {
 
 #[tokio::test]
 async fn a_service_that_is_full_is_asked_once_for_a_window() {
-    let scripted = Arc::new(Scripted {
+    let scripted = Arc::new(ScriptedServices {
         on_submit: Box::new(|_| Err(Refusal::exhausted("queue_full", Duration::from_millis(70), "full"))),
-        ..Scripted::default()
+        ..ScriptedServices::default()
     });
     let gated = gated(&scripted, limits());
     let requests: Vec<SubmitRequest> = (0..3).map(|number| submission(&format!("d{number}"), 1)).collect();
@@ -107,7 +107,7 @@ async fn a_service_that_is_full_is_asked_once_for_a_window() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_is_ended_after_its_results() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     let gated = gated(&scripted, limits());
     let (requests, receiver) = mpsc::channel(4);
     let mut client = IngestServiceClient::new(gated.ingest.clone());
@@ -125,7 +125,7 @@ async fn a_silent_stream_is_ended_after_its_results() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_outlives_the_default_deadline_but_not_its_own() {
-    let gated = gated(&Arc::new(Scripted::default()), limits());
+    let gated = gated(&Arc::new(ScriptedServices::default()), limits());
     let (requests, receiver) = mpsc::channel(4);
     let mut request = Request::new(ReceiverStream::new(receiver));
     request.metadata_mut().insert("grpc-timeout", "90S".parse().unwrap());
@@ -145,7 +145,7 @@ async fn a_stream_outlives_the_default_deadline_but_not_its_own() {
 
 #[tokio::test]
 async fn bytes_are_given_back_window_by_window() {
-    let scripted = Arc::new(Scripted::default());
+    let scripted = Arc::new(ScriptedServices::default());
     // Room for three submissions, for a stream of fifty.
     let gated = gated(&scripted, ServerLimits { request_bytes_in_flight_max: 3000, ..limits() });
     let (requests, receiver) = mpsc::channel(1);
@@ -163,8 +163,8 @@ async fn bytes_are_given_back_window_by_window() {
 #[tokio::test]
 async fn a_panic_in_a_stream_is_that_streams_error() {
     let scripted =
-        Arc::new(Scripted { on_submit: Box::new(|_| panic!("scripted panic")), ..Scripted::default() });
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+        Arc::new(ScriptedServices { on_submit: Box::new(|_| panic!("scripted panic")), ..ScriptedServices::default() });
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let response = client.submit_stream(tokio_stream::iter([submission("a", 1)])).await.unwrap();
     let status = response.into_inner().message().await.unwrap_err();
@@ -173,7 +173,7 @@ async fn a_panic_in_a_stream_is_that_streams_error() {
 
 #[tokio::test]
 async fn an_unreadable_message_ends_the_stream_after_the_results_before_it() {
-    let server = Running::start(&Arc::new(Scripted::default()), limits(), Vec::new()).await;
+    let server = RunningServer::start(&Arc::new(ScriptedServices::default()), limits(), Vec::new()).await;
     let requests = vec![submission("a", 1), submission("b", limits().message_bytes_max)];
     let response = server.ingest().await.submit_stream(tokio_stream::iter(requests)).await.unwrap();
     let mut results = response.into_inner();
@@ -184,8 +184,8 @@ async fn an_unreadable_message_ends_the_stream_after_the_results_before_it() {
 
 #[tokio::test]
 async fn a_service_without_receipts_is_a_defect_not_a_loss() {
-    let scripted = Arc::new(Scripted { on_submit: Box::new(|_| Ok(Vec::new())), ..Scripted::default() });
-    let server = Running::start(&scripted, limits(), Vec::new()).await;
+    let scripted = Arc::new(ScriptedServices { on_submit: Box::new(|_| Ok(Vec::new())), ..ScriptedServices::default() });
+    let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let status = client.submit(submission("a", 1)).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "receipt_missing"));

@@ -41,16 +41,16 @@ use crate::support::epoch;
 
 pub(super) const BODY_BYTES_MAX: usize = 1000;
 
-type OnSubmit = Box<dyn Fn(&[Submission]) -> Result<Vec<SubmissionReceipt>, Refusal> + Send + Sync>;
-type OnDocument = Box<dyn Fn(&Principal) -> Result<Vec<VersionRecord>, Refusal> + Send + Sync>;
-type OnQuery = Box<dyn Fn(&ContextQuery) -> Result<(), Refusal> + Send + Sync>;
+type SubmitHook = Box<dyn Fn(&[Submission]) -> Result<Vec<SubmissionReceipt>, Refusal> + Send + Sync>;
+type DocumentHook = Box<dyn Fn(&Principal) -> Result<Vec<VersionRecord>, Refusal> + Send + Sync>;
+type QueryHook = Box<dyn Fn(&ContextQuery) -> Result<(), Refusal> + Send + Sync>;
 
 /// Both services: answers as told, holds calls until let go, remembers what it saw.
-pub(super) struct Scripted {
-    pub(super) on_submit: OnSubmit,
-    pub(super) on_document: OnDocument,
-    pub(super) on_query: OnQuery,
-    pub(super) admin: Arc<Collections>,
+pub(super) struct ScriptedServices {
+    pub(super) on_submit: SubmitHook,
+    pub(super) on_document: DocumentHook,
+    pub(super) on_query: QueryHook,
+    pub(super) admin: Arc<MemoryCollections>,
     pub(super) seen: Mutex<Vec<Vec<Submission>>>,
     pub(super) queries: Mutex<Vec<ContextQuery>>,
     pub(super) entered: watch::Sender<usize>,
@@ -58,13 +58,13 @@ pub(super) struct Scripted {
 }
 
 /// Collections in memory, to be looked after.
-pub(super) struct Collections {
+pub(super) struct MemoryCollections {
     pub(super) ledger: MemoryLedger,
     clock: Arc<ManualClock>,
     reindexing: ReindexControl,
 }
 
-impl Default for Collections {
+impl Default for MemoryCollections {
     fn default() -> Self {
         let clock = Arc::new(ManualClock::new());
         let ledger = MemoryLedger::new(clock.clone());
@@ -74,7 +74,7 @@ impl Default for Collections {
 }
 
 #[async_trait]
-impl AdminApi for Collections {
+impl AdminApi for MemoryCollections {
     async fn start_reindex(
         &self,
         collection: &CollectionKey,
@@ -116,7 +116,7 @@ impl AdminApi for Collections {
     }
 }
 
-impl Default for Scripted {
+impl Default for ScriptedServices {
     fn default() -> Self {
         Self {
             on_submit: Box::new(|submissions| Ok(submissions.iter().map(accepted).collect())),
@@ -131,7 +131,7 @@ impl Default for Scripted {
     }
 }
 
-impl Scripted {
+impl ScriptedServices {
     /// One whose calls stay inside until `leave` gets permits.
     pub(super) fn holding() -> Self {
         Self { leave: Semaphore::new(0), ..Self::default() }
@@ -171,7 +171,7 @@ pub(super) fn answer() -> ContextAnswer {
 }
 
 #[async_trait]
-impl IngestApi for Scripted {
+impl IngestApi for ScriptedServices {
     async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         self.pass().await;
         self.seen.lock().unwrap().push(submissions.clone());
@@ -194,7 +194,7 @@ impl IngestApi for Scripted {
 }
 
 #[async_trait]
-impl ContextApi for Scripted {
+impl ContextApi for ScriptedServices {
     async fn assemble(
         &self,
         query: ContextQuery,
@@ -252,7 +252,7 @@ pub(super) fn key(name: &str, secret: &str, scopes: &[AccessScope]) -> HashedApi
     }
 }
 
-pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<HashedApiKey>) -> ApiServices {
+pub(super) fn services(scripted: &Arc<ScriptedServices>, keys: Vec<HashedApiKey>) -> ApiServices {
     ApiServices {
         ingest: Arc::clone(scripted) as Arc<dyn IngestApi>,
         context: Arc::clone(scripted) as Arc<dyn ContextApi>,
@@ -263,20 +263,20 @@ pub(super) fn services(scripted: &Arc<Scripted>, keys: Vec<HashedApiKey>) -> Api
 }
 
 /// The services behind their gate, without a network: time can be paused.
-pub(super) fn gated(scripted: &Arc<Scripted>, limits: ServerLimits) -> GrpcServices {
+pub(super) fn gated(scripted: &Arc<ScriptedServices>, limits: ServerLimits) -> GrpcServices {
     GrpcServices::new(services(scripted, Vec::new()), limits)
 }
 
 /// A running server.
-pub(super) struct Running {
+pub(super) struct RunningServer {
     pub(super) address: SocketAddr,
     pub(super) shutdown: oneshot::Sender<()>,
     pub(super) done: JoinHandle<Result<(), ServeError>>,
 }
 
-impl Running {
+impl RunningServer {
     pub(super) async fn start(
-        scripted: &Arc<Scripted>,
+        scripted: &Arc<ScriptedServices>,
         limits: ServerLimits,
         keys: Vec<HashedApiKey>,
     ) -> Self {

@@ -8,14 +8,14 @@ use contexture::ports::broker::Broker;
 use contexture::ports::ledger::{Ledger, VersionOutcome};
 use serde_json::json;
 
-use super::{Desk, data, json_of, kinds, published, text};
+use super::{IntakeFixture, data, json_of, kinds, published, text};
 use crate::support::{TENANT, collection, document, version_key};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_version_is_answered_by_the_fence() {
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     desk.send(&text("a", Some(2), "two"));
     desk.send(&text("a", Some(2), "two"));
     desk.send(&text("a", Some(2), "other"));
@@ -41,7 +41,7 @@ async fn every_version_is_answered_by_the_fence() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicate_says_where_the_version_stands() {
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     let submitted = crate::support::submission(&collection(TENANT, "home"), "a", Some(1), "one");
     let task = desk.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap();
     desk.ledger.finish(vec![(task.key, VersionOutcome::Visible(1))]).await.unwrap();
@@ -53,7 +53,7 @@ async fn duplicate_says_where_the_version_stands() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundred_equal_messages_are_one_version() {
     for version in [Some(1), None] {
-        let desk = Desk::new().await;
+        let desk = IntakeFixture::new().await;
         for _ in 0..100 {
             desk.send(&text("a", version, "the same"));
         }
@@ -67,7 +67,7 @@ async fn hundred_equal_messages_are_one_version() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn versions_of_a_document_stay_in_order_between_collections() {
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     for number in 1..=50 {
         desk.send_to("acme.home", &text("a", Some(number), &format!("home {number}")));
         desk.send_to("acme.other", &text("a", Some(number), &format!("other {number}")));
@@ -78,7 +78,7 @@ async fn versions_of_a_document_stay_in_order_between_collections() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn message_is_known_to_its_answer_and_to_its_task() {
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     let origin =
         MessageOrigin::new(Some("m-1".to_owned()), None, Some("answers".to_owned()), Some(TRACE.to_owned()));
     let body = serde_json::to_vec(&text("a", Some(1), "one")).unwrap();

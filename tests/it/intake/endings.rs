@@ -18,17 +18,17 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{PATIENCE, data, json_of, kinds};
-use crate::support::stages::House;
+use crate::support::stages::StageFixture;
 use crate::support::{TENANT, collection, submission};
 
 /// Fails so many times before it tells.
-struct Failing {
+struct FailingEventSink {
     inner: Arc<MemoryProducers>,
     failures: AtomicU32,
 }
 
 #[async_trait]
-impl ProducerEventSink for Failing {
+impl ProducerEventSink for FailingEventSink {
     async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault> {
         let counted =
             self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -40,17 +40,17 @@ impl ProducerEventSink for Failing {
 }
 
 /// Accepts a text as if a message had brought it.
-async fn accept(house: &House, version: u64, text: &str) -> IngestTask {
+async fn accept(house: &StageFixture, version: u64, text: &str) -> IngestTask {
     let submitted = submission(&collection(TENANT, "home"), "a", Some(version), text);
     let task = house.ledger.accept(vec![submitted]).await.unwrap().remove(0).task.unwrap();
     IngestTask { origin: MessageOrigin::new(Some("m-1".to_owned()), None, None, None), ..task }
 }
 
 /// Runs the chunk stage over a task until so much is told and the queue is empty.
-async fn told(house: &House, task: IngestTask, failures: u32, count: usize) -> Vec<DocumentEvent> {
+async fn told(house: &StageFixture, task: IngestTask, failures: u32, count: usize) -> Vec<DocumentEvent> {
     let broker = Arc::new(MemoryBroker::new(house.clock.clone()));
     let producers = Arc::new(MemoryProducers::default());
-    let sink = Arc::new(Failing { inner: producers.clone(), failures: AtomicU32::new(failures) });
+    let sink = Arc::new(FailingEventSink { inner: producers.clone(), failures: AtomicU32::new(failures) });
     broker
         .publish(vec![OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task))])
         .await
@@ -73,7 +73,7 @@ async fn told(house: &House, task: IngestTask, failures: u32, count: usize) -> V
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn death_is_told_with_its_reason_to_who_sent_it() {
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     let task = accept(&house, 1, " \n ").await;
     let told = told(&house, task, 0, 1).await;
     assert_eq!(kinds(&told), [EventKind::Dead]);
@@ -84,7 +84,7 @@ async fn death_is_told_with_its_reason_to_who_sent_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ending_that_cannot_be_told_is_not_acknowledged_yet() {
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     let task = accept(&house, 1, " \n ").await;
     assert_eq!(kinds(&told(&house, task, 3, 1).await), [EventKind::Dead]);
 }
@@ -100,7 +100,7 @@ async fn ending_recorded_by_who_did_not_live_to_tell_is_told() {
         ),
     ];
     for (ending, kind) in cases {
-        let house = House::new().await;
+        let house = StageFixture::new().await;
         let task = accept(&house, 1, "some text").await;
         house.ledger.finish(vec![(task.key.clone(), ending)]).await.unwrap();
         let told = told(&house, task, 0, 1).await;
@@ -113,7 +113,7 @@ async fn ending_recorded_by_who_did_not_live_to_tell_is_told() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overtaken_version_is_told_as_superseded() {
-    let house = House::new().await;
+    let house = StageFixture::new().await;
     let old = accept(&house, 1, "old text").await;
     let new = accept(&house, 2, "new text").await;
     house.ledger.finish(vec![(new.key, VersionOutcome::Visible(1))]).await.unwrap();

@@ -12,7 +12,7 @@ use contexture::ports::producers::BodyReferenceFetcher;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Desk, codes, kinds};
+use super::{IntakeFixture, codes, kinds};
 use crate::support::{TENANT, collection, version_key};
 
 /// A root with a file, a file beside it, and every way from the one to the other.
@@ -110,7 +110,7 @@ fn referring(url: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn referred_body_is_stored_like_any_other() {
     let house = house();
-    let mut desk = Desk::new().await;
+    let mut desk = IntakeFixture::new().await;
     desk.intake.references = Some(Arc::new(FileReferences::new(&[house.path().join("root")]).unwrap()));
     desk.send(&referring(&url(house.path(), "root/inner.md")));
     desk.send(&referring(&url(house.path(), "root/link.md")));
@@ -127,7 +127,7 @@ async fn referred_body_is_stored_like_any_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn references_are_off_unless_switched_on() {
     let house = house();
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     desk.send(&referring(&url(house.path(), "root/exact.md")));
     let (told, _) = desk.answers(1).await;
     assert_eq!(codes(&told), ["body_ref_off"]);

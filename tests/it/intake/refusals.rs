@@ -8,12 +8,12 @@ use contexture::fault::{Refusal, RefusalKind};
 use contexture::ports::ledger::Ledger;
 use serde_json::json;
 
-use super::{CRAWLER, Desk, access, codes, data, kinds, published, text};
+use super::{CRAWLER, IntakeFixture, access, codes, data, kinds, published, text};
 use crate::support::{BODY_BYTES_MAX, collection, epoch};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_neighbours_do_not_hinder_good_ones() {
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     desk.send(&text("good-1", None, "one"));
     desk.send_bytes("acme.home", b"{\"document_id\":\n}");
     desk.send_to("acme.nowhere", &text("a", None, "one"));
@@ -61,7 +61,7 @@ async fn tenant_is_written_only_by_its_producers() {
         (vec![(CRAWLER, "acme")], None, "acme", false),
         (vec![(CRAWLER, "acme")], Some(CRAWLER), "no-such-tenant", false),
     ] {
-        let mut desk = Desk::new().await;
+        let mut desk = IntakeFixture::new().await;
         desk.ledger.ensure_collection(&collection(tenant, "home"), "", epoch("one")).await.unwrap();
         desk.intake.access = access(&users);
         let body = serde_json::to_vec(&text("a", None, "one")).unwrap();
@@ -80,10 +80,10 @@ async fn tenant_is_written_only_by_its_producers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_collection_is_created_where_that_is_wanted() {
-    let mut desk = Desk::new().await;
+    let mut desk = IntakeFixture::new().await;
     let (ledger, asked) = (desk.ledger.clone(), Arc::new(AtomicUsize::new(0)));
     let counted = asked.clone();
-    desk.intake.found = Some(Box::new(move |key| {
+    desk.intake.create_collection = Some(Box::new(move |key| {
         let (ledger, first) = (ledger.clone(), counted.fetch_add(1, Ordering::SeqCst) == 0);
         Box::pin(async move {
             if first {
@@ -108,7 +108,7 @@ async fn missing_collection_is_created_where_that_is_wanted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusal_names_the_field_and_the_collection() {
-    let desk = Desk::new().await;
+    let desk = IntakeFixture::new().await;
     desk.send(&json!({ "document_id": "a", "metadata": { "k": null }, "text": "x" }));
     let (told, _) = desk.answers(1).await;
     let data = data(&told[0]);

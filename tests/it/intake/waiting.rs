@@ -18,7 +18,7 @@ use contexture::ports::producers::{ProducerEventSink, ProducerQueue, RejectedMes
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-use super::{Desk, PATIENCE, kinds, text};
+use super::{IntakeFixture, PATIENCE, kinds, text};
 use crate::support::clock::ManualClock;
 use crate::support::{BODY_BYTES_MAX, TENANT, collection, submission};
 
@@ -31,7 +31,7 @@ async fn nothing_is_lost_while_the_ledger_is_away() {
     let memory = Arc::new(MemoryLedger::new(clock.clone()));
     let broker = Arc::new(MemoryBroker::new(clock));
     let submitter = || DocumentSubmitter::new(ledger.clone(), broker.clone(), BODY_BYTES_MAX, BODY_BYTES_MAX);
-    let desk = Desk::over(memory.clone(), broker.clone(), submitter(), ledger.clone()).await;
+    let desk = IntakeFixture::over(memory.clone(), broker.clone(), submitter(), ledger.clone()).await;
     let away = rusqlite::Connection::open(&path).unwrap();
     away.execute_batch("BEGIN EXCLUSIVE").unwrap();
     desk.send(&text("a", Some(1), "one"));
@@ -45,7 +45,7 @@ async fn nothing_is_lost_while_the_ledger_is_away() {
     assert_eq!(back.len(), 1, "it was not acknowledged");
     drop(consumer);
     away.execute_batch("ROLLBACK").unwrap();
-    let mut again = Desk::over(memory, broker.clone(), submitter(), ledger.clone()).await;
+    let mut again = IntakeFixture::over(memory, broker.clone(), submitter(), ledger.clone()).await;
     again.producers = producers.clone();
     again.intake.producers = producers.clone();
     again.intake.events = producers;
@@ -54,14 +54,14 @@ async fn nothing_is_lost_while_the_ledger_is_away() {
 }
 
 /// Publishes only while it has a permit.
-struct Gated {
+struct GatedBroker {
     inner: MemoryBroker,
     gate: Semaphore,
     waiting: Notify,
 }
 
 #[async_trait]
-impl Broker for Gated {
+impl Broker for GatedBroker {
     async fn publish(&self, messages: Vec<OutgoingMessage>) -> Result<(), Fault> {
         self.waiting.notify_one();
         let _open = self.gate.acquire().await.unwrap();
@@ -86,10 +86,10 @@ async fn full_intake_is_waited_for() {
     let clock = Arc::new(ManualClock::new());
     let memory = Arc::new(MemoryLedger::new(clock.clone()));
     let inner = MemoryBroker::new(clock.clone());
-    let gated = Arc::new(Gated { inner, gate: Semaphore::new(0), waiting: Notify::new() });
+    let gated = Arc::new(GatedBroker { inner, gate: Semaphore::new(0), waiting: Notify::new() });
     let submitter = DocumentSubmitter::new(memory.clone(), gated.clone(), 4096, 4096);
     let broker = Arc::new(MemoryBroker::new(clock));
-    let desk = Desk::over(memory.clone(), broker, submitter, memory).await;
+    let desk = IntakeFixture::over(memory.clone(), broker, submitter, memory).await;
     let full = submission(&collection(TENANT, "home"), "first", None, &"x".repeat(4096));
     let submitter = desk.intake.submitter.clone();
     let holding = tokio::spawn(async move { submitter.submit(vec![full]).await });
@@ -106,12 +106,12 @@ async fn full_intake_is_waited_for() {
 }
 
 /// Fails so many times before it works.
-struct Failing {
+struct FailingLedgerBroker {
     inner: Arc<MemoryProducers>,
     failures: AtomicU32,
 }
 
-impl Failing {
+impl FailingLedgerBroker {
     fn fails(&self) -> Result<(), Fault> {
         let counted =
             self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -120,20 +120,20 @@ impl Failing {
 }
 
 #[async_trait]
-impl ProducerQueue for Failing {
+impl ProducerQueue for FailingLedgerBroker {
     async fn submissions(&self) -> Result<Box<dyn SubmissionConsumer>, Fault> {
         self.fails()?;
         self.inner.submissions().await
     }
 
-    async fn bury(&self, burials: Vec<RejectedMessage>) -> Result<(), Fault> {
+    async fn store_rejected(&self, rejected: Vec<RejectedMessage>) -> Result<(), Fault> {
         self.fails()?;
-        self.inner.bury(burials).await
+        self.inner.store_rejected(rejected).await
     }
 }
 
 #[async_trait]
-impl ProducerEventSink for Failing {
+impl ProducerEventSink for FailingLedgerBroker {
     async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault> {
         self.fails()?;
         self.inner.publish(events).await
@@ -142,8 +142,8 @@ impl ProducerEventSink for Failing {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broker_that_fails_is_tried_again_and_nothing_is_taken_in_twice() {
-    let mut desk = Desk::new().await;
-    let failing = || Arc::new(Failing { inner: desk.producers.clone(), failures: AtomicU32::new(2) });
+    let mut desk = IntakeFixture::new().await;
+    let failing = || Arc::new(FailingLedgerBroker { inner: desk.producers.clone(), failures: AtomicU32::new(2) });
     (desk.intake.producers, desk.intake.events) = (failing(), failing());
     desk.send(&text("a", Some(1), "one"));
     desk.send(&serde_json::json!([]));

@@ -17,29 +17,29 @@ use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, task, version_key};
 
 /// Puts raw bytes into the queue of the chunk stage.
-type Inject = Box<dyn Fn(Vec<u8>) + Send + Sync>;
+type RawMessageInjector = Box<dyn Fn(Vec<u8>) + Send + Sync>;
 /// Opens what the process before left behind.
-type Reopen = Box<dyn Fn() -> futures::future::BoxFuture<'static, Arc<dyn Broker>> + Send + Sync>;
+type BrokerReopener = Box<dyn Fn() -> futures::future::BoxFuture<'static, Arc<dyn Broker>> + Send + Sync>;
 
 /// How delays pass: by a clock that is told to, or by waiting.
 #[derive(Clone)]
-enum Time {
+enum DelayTime {
     Manual(Arc<ManualClock>),
     #[cfg_attr(not(feature = "rabbitmq"), expect(dead_code, reason = "only a server has its own clock"))]
     Real,
 }
 
 /// Empty queues.
-pub(crate) struct Fixture {
+pub(crate) struct BrokerFixture {
     broker: Arc<dyn Broker>,
-    time: Time,
-    inject: Option<Inject>,
-    reopen: Option<Reopen>,
+    time: DelayTime,
+    inject: Option<RawMessageInjector>,
+    reopen: Option<BrokerReopener>,
     /// What must outlive it, such as its directory.
     _keep: Box<dyn Any + Send>,
 }
 
-impl Fixture {
+impl BrokerFixture {
     async fn publish(&self, ids: &[&str]) {
         self.broker
             .publish(ids.iter().map(|id| OutgoingMessage::immediate(message(id))).collect())
@@ -68,7 +68,7 @@ impl Fixture {
 
     /// Lets this much of a delay pass; a real one passes while the test waits for the message.
     fn advance(&self, by: Duration) {
-        if let Time::Manual(clock) = &self.time {
+        if let DelayTime::Manual(clock) = &self.time {
             clock.advance(by);
         }
     }
@@ -76,10 +76,10 @@ impl Fixture {
     /// Two short delays and one that outlasts what a test does beside it.
     fn delays(&self) -> [Duration; 3] {
         match self.time {
-            Time::Manual(_) => {
+            DelayTime::Manual(_) => {
                 [Duration::from_millis(20), Duration::from_millis(40), Duration::from_mins(10)]
             }
-            Time::Real => [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)],
+            DelayTime::Real => [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5)],
         }
     }
 }
@@ -145,12 +145,12 @@ macro_rules! broker_suite {
     };
 }
 
-async fn open_memory() -> Fixture {
+async fn open_memory() -> BrokerFixture {
     let clock = Arc::new(ManualClock::new());
     let broker = Arc::new(MemoryBroker::new(clock.clone()));
     let injected = broker.clone();
-    let inject: Inject = Box::new(move |bytes| injected.inject(IngestStage::Chunk, bytes).unwrap());
-    Fixture { broker, time: Time::Manual(clock), inject: Some(inject), reopen: None, _keep: Box::new(()) }
+    let inject: RawMessageInjector = Box::new(move |bytes| injected.inject(IngestStage::Chunk, bytes).unwrap());
+    BrokerFixture { broker, time: DelayTime::Manual(clock), inject: Some(inject), reopen: None, _keep: Box::new(()) }
 }
 
 broker_suite!(=> memory, open_memory);
@@ -158,28 +158,28 @@ broker_suite!(=> memory, open_memory);
 #[cfg(feature = "rabbitmq")]
 mod on_rabbitmq;
 
-async fn open_sqlite() -> Fixture {
+async fn open_sqlite() -> BrokerFixture {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     let clock = Arc::new(ManualClock::new());
     let broker = SqliteBroker::new(SqliteDatabase::open(&path).unwrap(), clock.clone()).await.unwrap();
     let foreign = rusqlite::Connection::open(&path).unwrap();
     let foreign = std::sync::Mutex::new(foreign);
-    let inject: Inject = Box::new(move |bytes| {
+    let inject: RawMessageInjector = Box::new(move |bytes| {
         let insert = "INSERT INTO messages_chunk (body) VALUES (?1)";
         foreign.lock().unwrap().execute(insert, [bytes]).unwrap();
     });
     let clock_again = clock.clone();
-    let reopen: Reopen = Box::new(move || {
+    let reopen: BrokerReopener = Box::new(move || {
         let (path, clock_again) = (path.clone(), clock_again.clone());
         Box::pin(async move {
             let database = SqliteDatabase::open(&path).unwrap();
             Arc::new(SqliteBroker::new(database, clock_again).await.unwrap()) as Arc<dyn Broker>
         })
     });
-    Fixture {
+    BrokerFixture {
         broker: Arc::new(broker),
-        time: Time::Manual(clock),
+        time: DelayTime::Manual(clock),
         inject: Some(inject),
         reopen: Some(reopen),
         _keep: Box::new(directory),

@@ -15,16 +15,16 @@ use contexture::ports::vectors::{VectorPoint, VectorStore};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::support::qdrant::Place;
+use crate::support::qdrant::QdrantTestCollection;
 use crate::support::strategies::{filter, metadata, runner};
-use crate::support::{Indexed, anyone, indexed};
+use crate::support::{IndexedTestDocument, anyone, indexed};
 
 const CASES: u32 = 64;
 const TOP_K: usize = 1_000;
 const VECTOR: [f32; 2] = [1.0, 0.0];
 const WORD: &str = "heron";
 
-fn point(document: &Indexed, metadata: &DocumentMetadata) -> VectorPoint {
+fn point(document: &IndexedTestDocument, metadata: &DocumentMetadata) -> VectorPoint {
     let numbers = metadata.iter().map(|(key, value)| {
         let numbers: Vec<f64> = value.scalars().iter().filter_map(MetadataScalar::as_number).collect();
         (key.clone(), numbers)
@@ -54,7 +54,7 @@ async fn check(
 ) -> Result<(), TestCaseError> {
     let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
     let tantivy = TantivyIndex::in_ram(&analysis).unwrap();
-    let written: Vec<(Indexed, &DocumentMetadata)> = documents
+    let written: Vec<(IndexedTestDocument, &DocumentMetadata)> = documents
         .iter()
         .enumerate()
         .map(|(number, metadata)| {
@@ -91,7 +91,7 @@ async fn check(
 async fn every_engine_finds_exactly_what_matches() {
     let directory = tempfile::tempdir().unwrap();
     let edge = QdrantEdgeVectors::open(directory.path(), VECTOR.len()).unwrap();
-    let place = Place::open();
+    let place = QdrantTestCollection::open();
     let qdrant = place.vectors(VECTOR.len()).await.unwrap();
     let handle = tokio::runtime::Handle::current();
     let cases = (vec(metadata(), 1..8), vec(filter(), 1..8));

@@ -33,24 +33,24 @@ use crate::support::{TENANT, collection, deletion, document, epoch, submission};
 
 /// Opens another handle on the same ledger, as another process has it, with this bound of the
 /// embedding cache.
-type Peer = Arc<dyn Fn(u64) -> Arc<dyn Ledger> + Send + Sync>;
+type PeerOpener = Arc<dyn Fn(u64) -> Arc<dyn Ledger> + Send + Sync>;
 
 /// A ledger with one empty collection.
 #[derive(Clone)]
-pub(crate) struct Fixture {
+pub(crate) struct LedgerFixture {
     ledger: Arc<dyn Ledger>,
     clock: Arc<ManualClock>,
     home: CollectionKey,
-    peer: Peer,
+    peer: PeerOpener,
     /// Lets time pass by the clock that leases go by.
     pass: Arc<dyn Fn(Duration) + Send + Sync>,
     /// Opens what the process before left behind; none where nothing outlives it.
     reopen: Option<Arc<dyn Fn() -> Arc<dyn Ledger> + Send + Sync>>,
 }
 
-impl Fixture {
+impl LedgerFixture {
     /// On a ledger whose leases go by `clock`.
-    async fn new(peer: Peer, clock: Arc<ManualClock>) -> Self {
+    async fn new(peer: PeerOpener, clock: Arc<ManualClock>) -> Self {
         let home = collection(TENANT, "home");
         let ledger = peer(EMBEDDING_CACHE_BYTES_MAX);
         ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
@@ -232,15 +232,15 @@ macro_rules! ledger_suite {
     };
 }
 
-async fn open_memory() -> Fixture {
+async fn open_memory() -> LedgerFixture {
     let clock = Arc::new(ManualClock::new());
     let first = MemoryLedger::new(clock.clone());
-    Fixture::new(Arc::new(move |bytes| Arc::new(first.peer().with_cache_bytes_max(bytes))), clock).await
+    LedgerFixture::new(Arc::new(move |bytes| Arc::new(first.peer().with_cache_bytes_max(bytes))), clock).await
 }
 
 ledger_suite!(memory, open_memory);
 
-async fn open_sqlite() -> Fixture {
+async fn open_sqlite() -> LedgerFixture {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let clock = Arc::new(ManualClock::new());
     let (kept, clock_again) = (directory.clone(), clock.clone());
@@ -250,7 +250,7 @@ async fn open_sqlite() -> Fixture {
         Arc::new(SqliteLedger::new(database.clone(), clock_of_peers.clone()).with_cache_bytes_max(bytes))
     };
     let reopen = move || -> Arc<dyn Ledger> { Arc::new(SqliteLedger::new(open(), clock_again.clone())) };
-    Fixture { reopen: Some(Arc::new(reopen)), ..Fixture::new(Arc::new(peer), clock).await }
+    LedgerFixture { reopen: Some(Arc::new(reopen)), ..LedgerFixture::new(Arc::new(peer), clock).await }
 }
 
 ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_a_restart]);

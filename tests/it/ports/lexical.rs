@@ -16,30 +16,30 @@ use contexture::fault::Fault;
 use contexture::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex};
 
 use crate::support::scan::ScanIndex;
-use crate::support::{Indexed, anyone, indexed};
+use crate::support::{IndexedTestDocument, anyone, indexed};
 
 /// Opens what was committed to the same place; none where nothing outlives the process.
-type Reopen = Box<dyn Fn() -> Result<Arc<dyn LexicalIndex>, Fault> + Send + Sync>;
+type LexicalReopener = Box<dyn Fn() -> Result<Arc<dyn LexicalIndex>, Fault> + Send + Sync>;
 
 /// An empty index.
-pub(crate) struct Fixture {
+pub(crate) struct LexicalFixture {
     index: Arc<dyn LexicalIndex>,
-    reopen: Option<Reopen>,
+    reopen: Option<LexicalReopener>,
     /// Opens the same place beside its writer; none where only the writer can.
-    open_reader: Option<Reopen>,
+    open_reader: Option<LexicalReopener>,
     /// What must outlive it, such as its directory.
     _keep: Box<dyn Any + Send + Sync>,
 }
 
-impl Fixture {
+impl LexicalFixture {
     /// Commits documents and returns them as they were written.
-    async fn commit(&self, documents: &[&Indexed]) {
+    async fn commit(&self, documents: &[&IndexedTestDocument]) {
         let writes =
             documents.iter().map(|one| DocumentWrite { head: one.head.clone(), chunks: one.chunks.clone() });
         self.index.commit(writes.collect(), 0).await.unwrap();
     }
 
-    async fn bury(&self, document: &Indexed, version: u64) {
+    async fn bury(&self, document: &IndexedTestDocument, version: u64) {
         let head = tombstone(&document.head, version);
         self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }], 0).await.unwrap();
     }
@@ -50,7 +50,7 @@ impl Fixture {
     }
 }
 
-fn plain(id: &str, version: u64, texts: &[&str]) -> Indexed {
+fn plain(id: &str, version: u64, texts: &[&str]) -> IndexedTestDocument {
     indexed(id, version, &DocumentDescription::default(), texts)
 }
 
@@ -58,7 +58,7 @@ fn tombstone(head: &DocumentHead, version: u64) -> DocumentHead {
     DocumentHead { version: crate::support::version(version), chunk_count: 0, deleted: true, ..head.clone() }
 }
 
-fn ids(document: &Indexed) -> BTreeSet<ChunkId> {
+fn ids(document: &IndexedTestDocument) -> BTreeSet<ChunkId> {
     document.chunks.iter().map(|chunk| chunk.id).collect()
 }
 
@@ -104,8 +104,8 @@ macro_rules! lexical_suite {
     };
 }
 
-async fn open_scan() -> Fixture {
-    Fixture { index: Arc::new(ScanIndex::default()), reopen: None, open_reader: None, _keep: Box::new(()) }
+async fn open_scan() -> LexicalFixture {
+    LexicalFixture { index: Arc::new(ScanIndex::default()), reopen: None, open_reader: None, _keep: Box::new(()) }
 }
 
 lexical_suite!(scan, open_scan);
@@ -114,22 +114,22 @@ fn analysis() -> AnalyzerSettings {
     AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true }
 }
 
-async fn open_tantivy_in_ram() -> Fixture {
+async fn open_tantivy_in_ram() -> LexicalFixture {
     let index = Arc::new(TantivyIndex::in_ram(&analysis()).unwrap());
-    Fixture { index, reopen: None, open_reader: None, _keep: Box::new(()) }
+    LexicalFixture { index, reopen: None, open_reader: None, _keep: Box::new(()) }
 }
 
 lexical_suite!(tantivy_in_ram, open_tantivy_in_ram);
 
-async fn open_tantivy() -> Fixture {
+async fn open_tantivy() -> LexicalFixture {
     let directory = Arc::new(tempfile::tempdir().unwrap());
     let place = directory.clone();
-    let reopen: Reopen =
+    let reopen: LexicalReopener =
         Box::new(move || TantivyIndex::open(place.path(), &analysis()).map(|index| Arc::new(index) as _));
     let place = directory.clone();
-    let open_reader: Reopen =
+    let open_reader: LexicalReopener =
         Box::new(move || TantivyReader::open(place.path(), &analysis()).map(|index| Arc::new(index) as _));
-    Fixture {
+    LexicalFixture {
         index: reopen().unwrap(),
         reopen: Some(reopen),
         open_reader: Some(open_reader),
@@ -158,7 +158,7 @@ async fn scores_do_not_depend_on_how_commits_were_cut() {
         };
         (0..count).map(|_| word()).collect::<Vec<_>>().join(" ")
     };
-    let documents: Vec<Indexed> = (0..DOCUMENTS)
+    let documents: Vec<IndexedTestDocument> = (0..DOCUMENTS)
         .map(|number| plain(&format!("doc {number}"), 1, &[&words(40), &words(40), &words(40)]))
         .collect();
     let questions: Vec<String> = (0..40).map(|_| words(4)).collect();
@@ -197,7 +197,7 @@ async fn scores_do_not_depend_on_what_was_there_before() {
     }
     for question in ["heron", "marsh heron", "reed heron otter river"] {
         let answer =
-            |fixture: &Fixture| fixture.index.snapshot().search(question, None, &anyone(), 10).unwrap();
+            |fixture: &LexicalFixture| fixture.index.snapshot().search(question, None, &anyone(), 10).unwrap();
         assert_eq!(answer(&fresh), answer(&used), "{question}");
     }
 }

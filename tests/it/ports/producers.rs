@@ -23,17 +23,17 @@ use crate::support::{TENANT, collection, task, version_key};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An exchange nobody has used yet.
-pub(crate) struct Fixture {
+pub(crate) struct ProducersFixture {
     producers: Arc<dyn ProducerQueue>,
     events: Arc<dyn ProducerEventSink>,
-    outside: Box<dyn Outside>,
+    outside: Box<dyn ExchangeObserver>,
     /// What must outlive it.
     _keep: Box<dyn Any + Send + Sync>,
 }
 
 /// What a producer, a listener and a person see.
 #[async_trait]
-trait Outside: Send + Sync {
+trait ExchangeObserver: Send + Sync {
     /// The user that the broker takes a producer for.
     fn user(&self) -> String;
 
@@ -50,12 +50,12 @@ trait Outside: Send + Sync {
     async fn replies(&self, queue: &str, count: usize) -> Vec<(Option<String>, Value)>;
 
     /// The messages that were buried, once there are `count`.
-    async fn buried(&self, count: usize) -> Vec<Buried>;
+    async fn buried(&self, count: usize) -> Vec<RejectedCopy>;
 }
 
 /// A buried message as a person sees it.
 #[derive(Debug, PartialEq, Eq)]
-struct Buried {
+struct RejectedCopy {
     body: Vec<u8>,
     routing_key: String,
     code: String,
@@ -64,7 +64,7 @@ struct Buried {
     message_id: Option<String>,
 }
 
-impl Fixture {
+impl ProducersFixture {
     fn message(&self, body: &str) -> ProducerMessage {
         ProducerMessage {
             tag: 0,
@@ -145,9 +145,9 @@ macro_rules! producers_suite {
     };
 }
 
-struct InMemory(Arc<MemoryProducers>);
+struct MemoryExchange(Arc<MemoryProducers>);
 
-impl InMemory {
+impl MemoryExchange {
     async fn told(&self, wanted: impl Fn(&DocumentEvent) -> bool, count: usize) -> Vec<DocumentEvent> {
         let mut told = self.0.told();
         let enough = told.wait_for(|told| told.iter().filter(|event| wanted(event)).count() >= count);
@@ -157,7 +157,7 @@ impl InMemory {
 }
 
 #[async_trait]
-impl Outside for InMemory {
+impl ExchangeObserver for MemoryExchange {
     fn user(&self) -> String {
         "crawler".to_owned()
     }
@@ -185,10 +185,10 @@ impl Outside for InMemory {
         told.iter().map(|event| (correlation(event), json(event))).collect()
     }
 
-    async fn buried(&self, count: usize) -> Vec<Buried> {
+    async fn buried(&self, count: usize) -> Vec<RejectedCopy> {
         let buried = self.0.buried();
         assert_eq!(buried.len(), count);
-        let seen = buried.into_iter().map(|burial| Buried {
+        let seen = buried.into_iter().map(|burial| RejectedCopy {
             body: burial.message.body,
             routing_key: burial.message.routing_key,
             code: burial.rejection.code.to_owned(),
@@ -204,12 +204,12 @@ fn json(event: &DocumentEvent) -> Value {
     serde_json::from_slice(&event.to_json(0)).unwrap()
 }
 
-async fn open_memory() -> Fixture {
+async fn open_memory() -> ProducersFixture {
     let producers = Arc::new(MemoryProducers::default());
-    Fixture {
+    ProducersFixture {
         producers: producers.clone(),
         events: producers.clone(),
-        outside: Box::new(InMemory(producers)),
+        outside: Box::new(MemoryExchange(producers)),
         _keep: Box::new(()),
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use contexture::adapters::rerank::RerankApi;
 use contexture::ports::reranker::Reranker;
 
-use crate::support::rerankers::{InMemory, answer_well, client, config, shared_words};
+use crate::support::rerankers::{InProcessReranker, answer_well, client, config, shared_words};
 use crate::support::scripted_http::ScriptedHttp;
 
 /// A reranker that prefers texts with the question's words, and what it needs to stay alive.
-struct Under {
+struct RerankerUnderTest {
     reranker: Arc<dyn Reranker>,
     _server: Option<ScriptedHttp>,
 }
@@ -33,25 +33,25 @@ macro_rules! reranker_suite {
     };
 }
 
-async fn open_in_memory() -> Under {
-    Under { reranker: Arc::new(InMemory::new(shared_words)), _server: None }
+async fn open_in_memory() -> RerankerUnderTest {
+    RerankerUnderTest { reranker: Arc::new(InProcessReranker::new(shared_words)), _server: None }
 }
 
 reranker_suite!(in_memory, open_in_memory);
 
-async fn open(shape: RerankApi) -> Under {
+async fn open(shape: RerankApi) -> RerankerUnderTest {
     let server = ScriptedHttp::start(answer_well).await;
     let reranker = Arc::new(client(&config(server.url("/rerank"), shape, 4)));
-    Under { reranker, _server: Some(server) }
+    RerankerUnderTest { reranker, _server: Some(server) }
 }
 
-async fn open_results() -> Under {
+async fn open_results() -> RerankerUnderTest {
     open(RerankApi::Results).await
 }
 
 reranker_suite!(results, open_results);
 
-async fn open_tei() -> Under {
+async fn open_tei() -> RerankerUnderTest {
     open(RerankApi::Tei).await
 }
 

@@ -11,7 +11,7 @@ use contexture::ports::shared_states::SharedStateStore;
 use crate::support::clock::ManualClock;
 
 /// States, as two processes have them.
-pub(crate) struct Fixture {
+pub(crate) struct SharedStatesFixture {
     one: Arc<dyn SharedStateStore>,
     two: Arc<dyn SharedStateStore>,
     _keeps: Box<dyn std::any::Any + Send + Sync>,
@@ -33,27 +33,27 @@ macro_rules! states_suite {
     };
 }
 
-async fn open_memory() -> Fixture {
+async fn open_memory() -> SharedStatesFixture {
     let one: Arc<dyn SharedStateStore> = Arc::new(MemorySharedStates::new(Arc::new(ManualClock::new())));
-    Fixture { two: one.clone(), one, _keeps: Box::new(()) }
+    SharedStatesFixture { two: one.clone(), one, _keeps: Box::new(()) }
 }
 
 states_suite!(memory, open_memory);
 
-async fn open_sqlite() -> Fixture {
+async fn open_sqlite() -> SharedStatesFixture {
     let directory = tempfile::tempdir().unwrap();
     let database = SqliteDatabase::open(&directory.path().join("ledger.db")).unwrap();
     let open = || Arc::new(SqliteSharedStates::new(database.clone(), Arc::new(ManualClock::new())));
-    Fixture { one: open(), two: open(), _keeps: Box::new(directory) }
+    SharedStatesFixture { one: open(), two: open(), _keeps: Box::new(directory) }
 }
 
 states_suite!(sqlite, open_sqlite);
 
 #[cfg(feature = "postgres")]
-async fn open_postgres() -> Fixture {
+async fn open_postgres() -> SharedStatesFixture {
     use super::ledger::postgres_states;
     let (one, two, schema) = postgres_states().await;
-    Fixture { one: Arc::new(one), two: Arc::new(two), _keeps: Box::new(schema) }
+    SharedStatesFixture { one: Arc::new(one), two: Arc::new(two), _keeps: Box::new(schema) }
 }
 
 #[cfg(feature = "postgres")]

@@ -22,13 +22,13 @@ use crate::support::{anyone, indexed};
 const DIMS: usize = 4;
 
 /// An empty store.
-pub(crate) struct Fixture {
+pub(crate) struct VectorsFixture {
     vectors: Arc<dyn VectorStore>,
     /// What must outlive it, such as its directory.
     _keep: Box<dyn Any + Send>,
 }
 
-impl Fixture {
+impl VectorsFixture {
     async fn upsert(&self, points: &[VectorPoint]) {
         self.vectors.upsert(points.to_vec()).await.unwrap();
     }
@@ -102,24 +102,24 @@ macro_rules! vectors_suite {
     };
 }
 
-async fn open_memory() -> Fixture {
-    Fixture { vectors: Arc::new(MemoryVectors::new(DIMS)), _keep: Box::new(()) }
+async fn open_memory() -> VectorsFixture {
+    VectorsFixture { vectors: Arc::new(MemoryVectors::new(DIMS)), _keep: Box::new(()) }
 }
 
 vectors_suite!(memory, open_memory);
 
-async fn open_edge() -> Fixture {
+async fn open_edge() -> VectorsFixture {
     let directory = tempfile::tempdir().unwrap();
     let vectors = Arc::new(QdrantEdgeVectors::open(directory.path(), DIMS).unwrap());
-    Fixture { vectors, _keep: Box::new(directory) }
+    VectorsFixture { vectors, _keep: Box::new(directory) }
 }
 
 vectors_suite!(edge, open_edge);
 
 #[cfg(feature = "qdrant")]
-async fn open_qdrant() -> Fixture {
-    let place = crate::support::qdrant::Place::open();
-    Fixture { vectors: Arc::new(place.vectors(DIMS).await.unwrap()), _keep: Box::new(place) }
+async fn open_qdrant() -> VectorsFixture {
+    let place = crate::support::qdrant::QdrantTestCollection::open();
+    VectorsFixture { vectors: Arc::new(place.vectors(DIMS).await.unwrap()), _keep: Box::new(place) }
 }
 
 #[cfg(feature = "qdrant")]

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::{Service, kind};
+use super::{ProducedService, kind};
 
 #[expect(dead_code, unreachable_pub, reason = "an example is a program of its own")]
 #[path = "../../../examples/producer.rs"]
@@ -24,7 +24,7 @@ fn documentation_shows_the_python_example_as_it_is_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rust_producer_gets_visible_back() {
-    let Some(service) = Service::start().await else { return };
+    let Some(service) = ProducedService::start().await else { return };
     let document = json!({ "document_id": "sun.md", "text": "The sun is a ball of plasma." });
     let (url, exchange) = (service.rabbit.url(), service.exchange());
     let events = producer::publish(url, &exchange, "local.handbook", &document).await.unwrap();
@@ -39,7 +39,7 @@ async fn rust_producer_gets_visible_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_producer_gets_visible_back_and_its_text_is_found() {
-    let Some(service) = Service::start().await else { return };
+    let Some(service) = ProducedService::start().await else { return };
     let python = tokio::task::spawn_blocking(python_with_pika).await.unwrap();
     let mut script = Command::new(python);
     script

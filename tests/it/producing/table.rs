@@ -2,21 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::{BODY_BYTES_MAX, Service, ends, kind};
+use super::{BODY_BYTES_MAX, ProducedService, ends, kind};
 
 /// A message and how it ends: a kind, and the reason's code where there is one.
-struct Case {
+struct ProducerCase {
     name: &'static str,
     body: Vec<u8>,
     end: &'static str,
     code: Option<&'static str>,
 }
 
-fn case(name: &'static str, body: impl Into<Vec<u8>>, end: &'static str, code: &'static str) -> Case {
-    Case { name, body: body.into(), end, code: Some(code).filter(|code| !code.is_empty()) }
+fn case(name: &'static str, body: impl Into<Vec<u8>>, end: &'static str, code: &'static str) -> ProducerCase {
+    ProducerCase { name, body: body.into(), end, code: Some(code).filter(|code| !code.is_empty()) }
 }
 
-fn json_case(name: &'static str, body: &Value, end: &'static str, code: &'static str) -> Case {
+fn json_case(name: &'static str, body: &Value, end: &'static str, code: &'static str) -> ProducerCase {
     case(name, serde_json::to_vec(body).unwrap(), end, code)
 }
 
@@ -24,7 +24,7 @@ fn text(id: &str, version: u64, text: &str) -> Value {
     json!({ "document_id": id, "version": version, "text": text })
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<ProducerCase> {
     let deep = [b"{\"metadata\":".as_slice(), &vec![b'['; 100_000]].concat();
     let keys: Value = (0..10_000).map(|number| (format!("k{number}"), json!(1))).collect();
     vec![
@@ -89,7 +89,7 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_ends_defined_and_nothing_behind_it_waits() {
-    let Some(service) = Service::start().await else { return };
+    let Some(service) = ProducedService::start().await else { return };
     let cases = cases();
     for (index, case) in cases.iter().enumerate() {
         service.publish(case.name, case.body.clone()).await;
@@ -121,7 +121,7 @@ async fn bad_input_ends_defined_and_nothing_behind_it_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hundred_equal_messages_become_one_visible_version() {
-    let Some(service) = Service::start().await else { return };
+    let Some(service) = ProducedService::start().await else { return };
     let body = serde_json::to_vec(&text("same", 1, "The same, again and again.")).unwrap();
     for _ in 0..100 {
         service.publish("same", body.clone()).await;

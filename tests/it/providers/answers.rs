@@ -8,8 +8,8 @@ use contexture::fault::{Fault, reason};
 use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use serde_json::json;
 
-use crate::support::providers::{DIMS, KEY, Setup, answer, answer_well, refusal, vector_of};
-use crate::support::scripted_http::{Reply, ScriptedHttp};
+use crate::support::providers::{DIMS, KEY, ProviderSetup, answer, answer_well, refusal, vector_of};
+use crate::support::scripted_http::{ScriptedReply, ScriptedHttp};
 
 pub(super) fn texts(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("canary-text number {number}")).collect()
@@ -20,7 +20,7 @@ pub(super) async fn embed(embedder: &ProviderEmbedder, count: usize) -> Result<V
 }
 
 /// A server that gives these answers in turn, the last one for ever.
-pub(super) async fn in_turn(replies: Vec<Reply>) -> ScriptedHttp {
+pub(super) async fn in_turn(replies: Vec<ScriptedReply>) -> ScriptedHttp {
     let next = AtomicUsize::new(0);
     ScriptedHttp::start(move |request| {
         let reply = &replies[next.fetch_add(1, Ordering::SeqCst).min(replies.len() - 1)];
@@ -30,9 +30,9 @@ pub(super) async fn in_turn(replies: Vec<Reply>) -> ScriptedHttp {
 }
 
 /// What comes of two texts, and after how many calls.
-pub(super) async fn outcome(replies: Vec<Reply>) -> (Result<Vec<Vec<f32>>, Fault>, usize) {
+pub(super) async fn outcome(replies: Vec<ScriptedReply>) -> (Result<Vec<Vec<f32>>, Fault>, usize) {
     let server = in_turn(replies).await;
-    let made = embed(&Setup::new().embedder(&server), 2).await;
+    let made = embed(&ProviderSetup::new().embedder(&server), 2).await;
     if let Err(fault) = &made {
         let told = format!("{fault} {fault:?}");
         assert!(!told.contains(KEY) && !told.contains("canary-text number"), "{told}");
@@ -61,7 +61,7 @@ pub(super) fn vectors(count: usize) -> Vec<Vec<f32>> {
 #[tokio::test(start_paused = true)]
 async fn vectors_come_in_the_order_of_the_texts() {
     let server = ScriptedHttp::start(answer_well).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     assert_eq!(embed(&embedder, 3).await.unwrap(), vectors(3));
     let request = &server.requests()[0];
     assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
@@ -75,7 +75,7 @@ async fn vectors_come_in_the_order_of_the_texts() {
 async fn reordered_vectors_are_put_in_order() {
     let mut body = answer(&vectors(2));
     body["data"].as_array_mut().unwrap().reverse();
-    let (made, calls) = outcome(vec![Reply::json(&body)]).await;
+    let (made, calls) = outcome(vec![ScriptedReply::json(&body)]).await;
     assert_eq!((made.unwrap(), calls), (vectors(2), 1));
 }
 
@@ -95,12 +95,12 @@ async fn nonsense_is_rechecked_once_and_rejected() {
         ("", json!("what?")),
     ];
     for (words, body) in nonsense {
-        let reply = Reply::json(&body);
+        let reply = ScriptedReply::json(&body);
         let (made, calls) = outcome(vec![reply.clone()]).await;
         let detail = rejected(&made);
         assert!(detail.contains(words), "{detail}");
         assert_eq!(calls, 2, "{words}");
-        let (made, calls) = outcome(vec![reply, Reply::well()]).await;
+        let (made, calls) = outcome(vec![reply, ScriptedReply::well()]).await;
         assert_eq!((made.unwrap(), calls), (vectors(2), 2), "{words}");
     }
 }
@@ -112,7 +112,7 @@ async fn patience_is_asked_for_and_had() {
     {
         let began = tokio::time::Instant::now();
         let throttled = refusal(429, "slow down").header(header, value);
-        let (made, calls) = outcome(vec![throttled, Reply::well()]).await;
+        let (made, calls) = outcome(vec![throttled, ScriptedReply::well()]).await;
         assert_eq!((made.unwrap(), calls), (vectors(2), 2), "{header}");
         let waited_ms = began.elapsed().as_millis();
         assert!((least_ms..least_ms + 1600).contains(&waited_ms), "{header}: {waited_ms}");
@@ -122,7 +122,7 @@ async fn patience_is_asked_for_and_had() {
 #[tokio::test(start_paused = true)]
 async fn more_patience_than_a_call_has_is_the_queues() {
     let server = in_turn(vec![refusal(429, "slow down").header("retry-after", "120")]).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     let Fault::Throttled { retry_after, what } = embed(&embedder, 2).await.unwrap_err() else { panic!() };
     assert!(what.contains("scripted"), "{what}");
     assert!((Duration::from_secs(115)..=Duration::from_mins(2)).contains(&retry_after), "{retry_after:?}");
@@ -142,14 +142,14 @@ async fn refused_token_is_renewed_once_then_everybody_is_parked() {
     assert_eq!(calls, 1, "{words}");
     let (made, calls) = outcome(vec![refusal(404, "no such model")]).await;
     let Err(Fault::Unauthorized(words)) = made else { panic!("{made:?}") };
-    assert!(words.contains("404") && words.contains("no such model"), "{words}");
+    assert!(words.as_str().contains("404") && words.as_str().contains("no such model"), "{words}");
     assert_eq!(calls, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn parked_callers_do_not_call_and_go_on_by_themselves() {
-    let server = in_turn(vec![refusal(403, "not yours"), refusal(403, "not yours"), Reply::well()]).await;
-    let embedder = Setup::new().embedder(&server);
+    let server = in_turn(vec![refusal(403, "not yours"), refusal(403, "not yours"), ScriptedReply::well()]).await;
+    let embedder = ProviderSetup::new().embedder(&server);
     assert!(matches!(embed(&embedder, 2).await.unwrap_err(), Fault::Unauthorized(_)));
     let calls = server.requests().len();
     assert!(matches!(embed(&embedder, 2).await.unwrap_err(), Fault::Unauthorized(_)));
@@ -169,12 +169,12 @@ async fn parked_callers_do_not_call_and_go_on_by_themselves() {
 #[tokio::test(start_paused = true)]
 async fn failures_open_the_breaker_and_calls_stop() {
     let server = ScriptedHttp::always(refusal(500, "out of memory")).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     let mut attempts = 0;
     for _ in 0..20 {
         match embed(&embedder, 2).await.unwrap_err() {
             Fault::Transient(words) => {
-                assert!(words.contains("500") && words.contains("out of memory"), "{words}");
+                assert!(words.as_str().contains("500") && words.as_str().contains("out of memory"), "{words}");
                 attempts += 1;
             }
             Fault::Throttled { what, .. } => assert!(what.contains("does not answer"), "{what}"),
@@ -198,15 +198,15 @@ async fn failures_open_the_breaker_and_calls_stop() {
 async fn slow_endless_and_broken_answers_are_cut_off() {
     let well = answer(&vectors(2)).to_string();
     for (reply, words) in [
-        (Reply::never(), "no answer within"),
-        (Reply::new(200, well.clone()).in_drops(Duration::from_millis(50)), "no answer within"),
-        (Reply::new(200, "[0,").endless(), "more than"),
-        (Reply::new(200, well).cut_after(30), "broke off"),
+        (ScriptedReply::never(), "no answer within"),
+        (ScriptedReply::new(200, well.clone()).in_drops(Duration::from_millis(50)), "no answer within"),
+        (ScriptedReply::new(200, "[0,").endless(), "more than"),
+        (ScriptedReply::new(200, well).cut_after(30), "broke off"),
     ] {
         let server = ScriptedHttp::always(reply).await;
-        let setup = Setup { call_max: Duration::from_millis(400), answer_bytes_max: 1 << 16, ..Setup::new() };
+        let setup = ProviderSetup { call_max: Duration::from_millis(400), answer_bytes_max: 1 << 16, ..ProviderSetup::new() };
         let Fault::Transient(told) = embed(&setup.embedder(&server), 2).await.unwrap_err() else { panic!() };
-        assert!(told.contains(words), "{told}");
+        assert!(told.as_str().contains(words), "{told}");
         assert_eq!(server.requests().len(), 1);
     }
 }
@@ -214,8 +214,8 @@ async fn slow_endless_and_broken_answers_are_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn questions_wait_for_nothing() {
     let throttled = refusal(429, "slow down").header("retry-after", "60");
-    let server = in_turn(vec![Reply::well(), throttled, Reply::well()]).await;
-    let embedder = Setup::new().embedder(&server);
+    let server = in_turn(vec![ScriptedReply::well(), throttled, ScriptedReply::well()]).await;
+    let embedder = ProviderSetup::new().embedder(&server);
     let ask = async || embedder.embed(&["why".to_owned()], EmbeddingPurpose::Query).await;
     ask().await.unwrap();
     assert!(matches!(ask().await.unwrap_err(), Fault::Throttled { .. }));
@@ -228,7 +228,7 @@ async fn questions_wait_for_nothing() {
 #[tokio::test(start_paused = true)]
 async fn too_long_a_text_is_refused_here() {
     let server = ScriptedHttp::start(answer_well).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     let long = vec!["word ".repeat(1000)];
     assert!(
         rejected(&embedder.embed(&long, EmbeddingPurpose::Passage).await).contains("the model takes 512")
@@ -246,7 +246,7 @@ async fn headers_teach_the_limit() {
             .header("x-ratelimit-limit-tokens", "1000000")
     })
     .await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     embed(&embedder, 1).await.unwrap();
     let pace = embedder.pace().await.unwrap();
     assert_eq!((pace.requests_per_minute, pace.tokens_per_minute), (Some(600), Some(1_000_000)));

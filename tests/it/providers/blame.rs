@@ -9,8 +9,8 @@ use contexture::ports::embedder::{Embedder, EmbeddingPurpose};
 use serde_json::json;
 
 use super::answers::{embed, in_turn, rejected, texts, vectors};
-use crate::support::providers::{KEY, Setup, answer_well, refusal, texts_of};
-use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use crate::support::providers::{KEY, ProviderSetup, answer_well, refusal, texts_of};
+use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
 
 const PROXY_HEADER: HeaderName = HeaderName::from_static("x-proxy");
 
@@ -24,7 +24,7 @@ async fn refused_text_has_the_providers_words_without_quotes() {
         refusal(400, "I do not like: canary-text number 0")
     })
     .await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     let made = embedder.embed(&[text], EmbeddingPurpose::Passage).await;
     let detail = rejected(&made);
     assert!(detail.contains("I do not like"), "{detail}");
@@ -35,16 +35,16 @@ async fn refused_text_has_the_providers_words_without_quotes() {
 
 #[tokio::test(start_paused = true)]
 async fn refusal_of_every_text_parks_instead_of_killing() {
-    let server = ScriptedHttp::start(|_: &Recorded| refusal(400, "unknown parameter: dimensions")).await;
-    let embedder = Setup::new().embedder(&server);
+    let server = ScriptedHttp::start(|_: &RecordedRequest| refusal(400, "unknown parameter: dimensions")).await;
+    let embedder = ProviderSetup::new().embedder(&server);
     let Fault::Unauthorized(words) = embed(&embedder, 1).await.unwrap_err() else { panic!() };
-    assert!(words.contains("every text") && words.contains("unknown parameter"), "{words}");
+    assert!(words.as_str().contains("every text") && words.as_str().contains("unknown parameter"), "{words}");
     assert_eq!(server.requests().len(), 2);
     assert!(embedder.waiting().unwrap().stopped);
 }
 
 /// A server that answers as `reply` says to whatever `blames`, and well to everything else.
-async fn blaming(blames: impl Fn(&[String]) -> bool + Send + Sync + 'static, reply: Reply) -> ScriptedHttp {
+async fn blaming(blames: impl Fn(&[String]) -> bool + Send + Sync + 'static, reply: ScriptedReply) -> ScriptedHttp {
     ScriptedHttp::start(
         move |request| {
             if blames(&texts_of(request)) { reply.clone() } else { answer_well(request) }
@@ -60,7 +60,7 @@ fn has_no_canary(texts: &[String]) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_403_about_texts_parks_nobody() {
     let server = blaming(has_no_canary, refusal(403, "blocked by policy 7")).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     for count in [2, 1] {
         let detail = rejected(&embed(&embedder, count).await);
         assert!(detail.contains("403") && detail.contains("blocked by policy 7"), "{detail}");
@@ -77,9 +77,9 @@ async fn a_403_about_texts_parks_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_403_for_every_text_parks() {
     let server = blaming(|_| true, refusal(403, "not yours")).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     let Fault::Unauthorized(words) = embed(&embedder, 2).await.unwrap_err() else { panic!() };
-    assert!(words.contains("not yours"), "{words}");
+    assert!(words.as_str().contains("not yours"), "{words}");
     assert_eq!(server.requests().len(), 2);
     assert!(embedder.waiting().unwrap().stopped);
 }
@@ -87,7 +87,7 @@ async fn a_403_for_every_text_parks() {
 #[tokio::test(start_paused = true)]
 async fn a_403_for_a_question_parks_nobody_and_a_401_may() {
     let server = blaming(|texts| texts[0].starts_with("query: "), refusal(403, "blocked")).await;
-    let embedder = Setup::new().embedder(&server);
+    let embedder = ProviderSetup::new().embedder(&server);
     let asked = embedder.embed(&["why".to_owned()], EmbeddingPurpose::Query).await;
     assert!(matches!(asked, Err(Fault::Unauthorized(_))), "{asked:?}");
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -104,10 +104,10 @@ async fn a_bad_key_by_400_parks_and_kills_nobody() {
         json!({ "code": 400, "message": "Renew it.", "status": "INVALID_ARGUMENT", "details": details }),
         json!({ "code": 400, "message": "API key not valid. Please pass a valid API key." }),
     ] {
-        let reply = Reply::new(400, json!({ "error": error }).to_string());
+        let reply = ScriptedReply::new(400, json!({ "error": error }).to_string());
         for count in [1, 2] {
             let server = ScriptedHttp::always(reply.clone()).await;
-            let embedder = Setup::new().embedder(&server);
+            let embedder = ProviderSetup::new().embedder(&server);
             let made = embed(&embedder, count).await;
             assert!(matches!(made, Err(Fault::Unauthorized(_))), "{made:?}");
             assert!(embedder.waiting().unwrap().stopped);
@@ -115,7 +115,7 @@ async fn a_bad_key_by_400_parks_and_kills_nobody() {
         }
         // A provider that quotes a text which says so.
         let server = blaming(has_no_canary, reply).await;
-        let embedder = Setup::new().embedder(&server);
+        let embedder = ProviderSetup::new().embedder(&server);
         rejected(&embed(&embedder, 1).await);
         assert!(embedder.waiting().is_none());
     }
@@ -123,8 +123,8 @@ async fn a_bad_key_by_400_parks_and_kills_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn nonsense_for_every_text_is_the_providers_failure() {
-    let server = ScriptedHttp::always(Reply::json(&json!({ "data": [] }))).await;
-    let embedder = Setup::new().embedder(&server);
+    let server = ScriptedHttp::always(ScriptedReply::json(&json!({ "data": [] }))).await;
+    let embedder = ProviderSetup::new().embedder(&server);
     for attempt in 1..=4 {
         let made = embed(&embedder, 1).await;
         assert!(matches!(made, Err(Fault::Transient(_))), "{made:?}");
@@ -136,8 +136,8 @@ async fn nonsense_for_every_text_is_the_providers_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn nonsense_for_one_text_is_the_texts() {
-    let server = blaming(has_no_canary, Reply::json(&json!({ "data": [] }))).await;
-    let embedder = Setup::new().embedder(&server);
+    let server = blaming(has_no_canary, ScriptedReply::json(&json!({ "data": [] }))).await;
+    let embedder = ProviderSetup::new().embedder(&server);
     for _ in 0..10 {
         assert!(rejected(&embed(&embedder, 1).await).contains("embeds 0 texts of 1"));
     }
@@ -147,9 +147,9 @@ async fn nonsense_for_one_text_is_the_texts() {
 /// What the innocent text meets is what the call met.
 #[tokio::test(start_paused = true)]
 async fn the_canarys_trouble_is_everybodys() {
-    let after_a_refusal = async |reply: Reply| {
-        let server = in_turn(vec![refusal(400, "no"), reply, Reply::well()]).await;
-        let embedder = Setup::new().embedder(&server);
+    let after_a_refusal = async |reply: ScriptedReply| {
+        let server = in_turn(vec![refusal(400, "no"), reply, ScriptedReply::well()]).await;
+        let embedder = ProviderSetup::new().embedder(&server);
         (embed(&embedder, 1).await, server.requests().len(), embedder.waiting())
     };
     let (made, calls, _) = after_a_refusal(refusal(429, "slow down").header("retry-after", "2")).await;
@@ -161,7 +161,7 @@ async fn the_canarys_trouble_is_everybodys() {
     assert!(waiting.unwrap().why.contains("expired"), "a static key has no other");
     let (made, ..) = after_a_refusal(refusal(500, "on fire")).await;
     assert!(matches!(made, Err(Fault::Transient(_))), "{made:?}");
-    let (made, ..) = after_a_refusal(Reply::json(&json!("what?"))).await;
+    let (made, ..) = after_a_refusal(ScriptedReply::json(&json!("what?"))).await;
     assert!(matches!(made, Err(Fault::Transient(_))), "{made:?}");
 }
 
@@ -170,15 +170,15 @@ async fn neither_token_nor_header_is_repeated() {
     const PROXY: &str = "proxy-secret-0123456789";
     let mut header: HeaderValue = format!("Basic {PROXY}").parse().unwrap();
     header.set_sensitive(true);
-    let setup = || Setup { headers: HeaderMap::from_iter([(PROXY_HEADER, header.clone())]), ..Setup::new() };
+    let setup = || ProviderSetup { headers: HeaderMap::from_iter([(PROXY_HEADER, header.clone())]), ..ProviderSetup::new() };
     // At the end of what is passed on, too: half a secret is one.
     for padding in (0..300).step_by(7) {
         let said = format!("{} {KEY} Basic {PROXY} {PROXY}", "x".repeat(padding));
         for reply in [
             refusal(404, &said),
             refusal(500, &said),
-            Reply::json(&json!({ "error": { "message": said, "code": KEY } })),
-            Reply::new(404, json!({ "error": { "code": format!("{}{KEY}", "x".repeat(50)) } }).to_string()),
+            ScriptedReply::json(&json!({ "error": { "message": said, "code": KEY } })),
+            ScriptedReply::new(404, json!({ "error": { "code": format!("{}{KEY}", "x".repeat(50)) } }).to_string()),
         ] {
             let server = ScriptedHttp::always(reply).await;
             let told = format!("{:?}", embed(&setup().embedder(&server), 2).await.unwrap_err());

@@ -12,18 +12,18 @@ use contexture::adapters::providers::{ProviderApi, ProviderEmbedder, ProviderEmb
 use contexture::fault::{Fault, reason};
 use contexture::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
 
-use crate::support::providers::Setup;
-use crate::support::tokenizers::Runs;
+use crate::support::providers::ProviderSetup;
+use crate::support::tokenizers::RunTokenizer;
 
 const DIMS: usize = 64;
 
 /// The server's process; it ends when its standard input closes.
-struct Server {
+struct IndependentServer {
     url: String,
     child: Child,
 }
 
-impl Server {
+impl IndependentServer {
     fn start(more: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/embedding_server.py");
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedding-server");
@@ -42,7 +42,7 @@ impl Server {
         Self { url, child }
     }
 
-    fn embedder(&self, setup: &Setup, dims: usize) -> ProviderEmbedder {
+    fn embedder(&self, setup: &ProviderSetup, dims: usize) -> ProviderEmbedder {
         let service = RemoteService { name: "embedder", rejected: reason::EMBEDDER_REJECTED };
         let endpoint = HttpEndpointConfig {
             url: ProviderApi::OpenAi.url(&format!("{}/v1", self.url), "tiny-bert", None),
@@ -68,7 +68,7 @@ impl Server {
             input_types: None,
             passage_prefix: String::new(),
             query_prefix: String::new(),
-            tokenizer: Arc::new(Runs),
+            tokenizer: Arc::new(RunTokenizer),
             endpoint: HttpEndpoint::new(service, &endpoint, setup.clock.clone()).unwrap(),
             call_max: setup.call_max,
             headers: HeaderMap::new(),
@@ -79,7 +79,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for IndependentServer {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
         let _ = self.child.wait();
@@ -88,8 +88,8 @@ impl Drop for Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn llama_cpp_embeds_and_refuses_as_it_should() {
-    let server = tokio::task::spawn_blocking(|| Server::start(&[])).await.unwrap();
-    let setup = Setup { call_max: Duration::from_mins(1), ..Setup::new() };
+    let server = tokio::task::spawn_blocking(|| IndependentServer::start(&[])).await.unwrap();
+    let setup = ProviderSetup { call_max: Duration::from_mins(1), ..ProviderSetup::new() };
     let embedder = server.embedder(&setup, DIMS);
     let texts: Vec<String> = (0..40).map(|number| format!("a text about number {number}")).collect();
     let vectors = embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap();
@@ -104,13 +104,13 @@ async fn llama_cpp_embeds_and_refuses_as_it_should() {
 
     // Wrong dimensions are seen, though the server answers 200.
     let fault =
-        server.embedder(&Setup::new(), 32).embed(&texts[..2], EmbeddingPurpose::Passage).await.unwrap_err();
+        server.embedder(&ProviderSetup::new(), 32).embed(&texts[..2], EmbeddingPurpose::Passage).await.unwrap_err();
     let Fault::Permanent(why) = &fault else { panic!("{fault}") };
     assert!(why.detail.contains("64 numbers") && why.detail.contains("32"), "{why}");
     // A text beyond the window: its words come back, and nothing of the text.
     let long = vec!["word ".repeat(2000)];
     let fault =
-        server.embedder(&Setup::new(), DIMS).embed(&long, EmbeddingPurpose::Passage).await.unwrap_err();
+        server.embedder(&ProviderSetup::new(), DIMS).embed(&long, EmbeddingPurpose::Passage).await.unwrap_err();
     assert!(fault.to_string().contains("too large"), "{fault}");
     drop(embedder);
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::support::providers::Setup;
+use crate::support::providers::ProviderSetup;
 
 fn per_minute(requests: u32, calls_max: u32) -> ProviderLimits {
     ProviderLimits { requests_per_minute: Some(requests), tokens_per_minute: None, calls_max }
@@ -38,7 +38,7 @@ async fn calls(
         running.spawn(async move {
             let mut times = Vec::new();
             while began.elapsed() < until {
-                let lease = limiter.turn(10, &TurnDeadline::never()).await.unwrap();
+                let lease = limiter.acquire(10, &TurnDeadline::never()).await.unwrap();
                 times.push(began.elapsed().as_millis());
                 tokio::time::sleep(call).await;
                 limiter.report(lease, CallOutcome::Served(None), AdvertisedLimits::default()).await.unwrap();
@@ -52,12 +52,12 @@ async fn calls(
 }
 
 fn processes(count: usize, limits: ProviderLimits) -> Vec<Arc<ProviderLimiter>> {
-    let setup = Setup { limits, ..Setup::new() };
+    let setup = ProviderSetup { limits, ..ProviderSetup::new() };
     let states = setup.states.clone();
     (0..count)
         .map(|number| {
-            let one = Setup { holder: format!("process {number}"), limits, ..Setup::new() };
-            Setup { states: states.clone(), clock: setup.clock.clone(), ..one }.limiter()
+            let one = ProviderSetup { holder: format!("process {number}"), limits, ..ProviderSetup::new() };
+            ProviderSetup { states: states.clone(), clock: setup.clock.clone(), ..one }.limiter()
         })
         .collect()
 }
@@ -84,16 +84,16 @@ async fn one_of_four_that_has_work_gets_it_all() {
 #[tokio::test(start_paused = true)]
 async fn tokens_are_paced_like_requests_and_corrected() {
     let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: Some(60_000), calls_max: 8 };
-    let limiter = Setup { limits, ..Setup::new() }.limiter();
+    let limiter = ProviderSetup { limits, ..ProviderSetup::new() }.limiter();
     let began = Instant::now();
     for _ in 0..10 {
         // A thousand are expected, and a hundred used: a second each becomes a tenth.
-        let lease = limiter.turn(1000, &TurnDeadline::never()).await.unwrap();
+        let lease = limiter.acquire(1000, &TurnDeadline::never()).await.unwrap();
         limiter.report(lease, CallOutcome::Served(Some(100)), AdvertisedLimits::default()).await.unwrap();
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     for _ in 0..10 {
-        let lease = limiter.turn(1000, &TurnDeadline::never()).await.unwrap();
+        let lease = limiter.acquire(1000, &TurnDeadline::never()).await.unwrap();
         limiter.report(lease, CallOutcome::Served(None), AdvertisedLimits::default()).await.unwrap();
     }
     let took = began.elapsed();
@@ -103,13 +103,13 @@ async fn tokens_are_paced_like_requests_and_corrected() {
 #[tokio::test(start_paused = true)]
 async fn who_dies_gives_its_place_back() {
     let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 2 };
-    let setup = Setup { limits, call_max: Duration::from_secs(10), ..Setup::new() };
+    let setup = ProviderSetup { limits, call_max: Duration::from_secs(10), ..ProviderSetup::new() };
     let limiter = setup.limiter();
     // Two that are never reported: their process is gone.
-    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
-    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
+    limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
     let began = Instant::now();
-    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
     let waited = began.elapsed();
     assert!((Duration::from_secs(14)..Duration::from_secs(17)).contains(&waited), "{waited:?}");
 }
@@ -117,12 +117,12 @@ async fn who_dies_gives_its_place_back() {
 #[tokio::test(start_paused = true)]
 async fn window_falls_when_throttled_and_grows_back() {
     let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 };
-    let limiter = Setup { limits, ..Setup::new() }.limiter();
-    let window = |limiter: &ProviderLimiter| limiter.standing().unwrap().window;
+    let limiter = ProviderSetup { limits, ..ProviderSetup::new() }.limiter();
+    let window = |limiter: &ProviderLimiter| limiter.status().unwrap().window;
     calls(std::slice::from_ref(&limiter), 16, Duration::from_millis(50), Duration::from_secs(20)).await;
     assert_eq!(window(&limiter), 16);
     for expected in [8, 4, 2, 1, 1] {
-        let lease = limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+        let lease = limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
         limiter.report(lease, CallOutcome::Throttled(Some(1200)), AdvertisedLimits::default()).await.unwrap();
         assert_eq!(window(&limiter), expected);
     }
@@ -132,18 +132,18 @@ async fn window_falls_when_throttled_and_grows_back() {
 
 #[tokio::test(start_paused = true)]
 async fn waits_without_a_hint_grow_and_are_spread() {
-    let limiter = Setup::new().limiter();
+    let limiter = ProviderSetup::new().limiter();
     let mut waits = Vec::new();
     for _ in 0..10 {
         let lease = loop {
-            match limiter.turn(1, &TurnDeadline::never()).await {
+            match limiter.acquire(1, &TurnDeadline::never()).await {
                 Ok(lease) => break lease,
                 Err(Fault::Throttled { retry_after, .. }) => tokio::time::sleep(retry_after).await,
                 Err(other) => panic!("{other}"),
             }
         };
         limiter.report(lease, CallOutcome::Throttled(None), AdvertisedLimits::default()).await.unwrap();
-        waits.push(limiter.standing().unwrap().wait_ms);
+        waits.push(limiter.status().unwrap().wait_ms);
     }
     for (doublings, wait_ms) in waits.iter().enumerate() {
         let most_ms = (1000 << doublings).min(60_000);
@@ -154,19 +154,19 @@ async fn waits_without_a_hint_grow_and_are_spread() {
 #[tokio::test(start_paused = true)]
 async fn others_see_why_one_waits() {
     let limiters = processes(2, per_minute(600, 16));
-    let lease = limiters[0].turn(1, &TurnDeadline::never()).await.unwrap();
+    let lease = limiters[0].acquire(1, &TurnDeadline::never()).await.unwrap();
     limiters[0]
         .report(lease, CallOutcome::Throttled(Some(300_000)), AdvertisedLimits::default())
         .await
         .unwrap();
     let began = Instant::now();
-    assert!(matches!(limiters[1].turn(1, &TurnDeadline::never()).await, Err(Fault::Throttled { .. })));
+    assert!(matches!(limiters[1].acquire(1, &TurnDeadline::never()).await, Err(Fault::Throttled { .. })));
     assert!(began.elapsed() < UNWELL_WAIT_MAX);
     let waiting = limiters[1].clone();
     let parked = tokio::spawn(async move { waiting.until_open().await });
     tokio::time::sleep(Duration::from_secs(2)).await;
-    limiters[0].look().await.unwrap();
-    let standing = limiters[0].standing().unwrap();
+    limiters[0].refresh().await.unwrap();
+    let standing = limiters[0].status().unwrap();
     assert_eq!(standing.waiting, 1);
     assert!((290_000..=300_000).contains(&standing.wait_ms), "{}", standing.wait_ms);
     tokio::time::sleep(Duration::from_mins(5)).await;
@@ -175,10 +175,10 @@ async fn others_see_why_one_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_have_a_budget() {
-    let limiter = Setup::new().limiter();
+    let limiter = ProviderSetup::new().limiter();
     let mut taken = 0;
     let fault = loop {
-        match limiter.retry().await {
+        match limiter.begin_retry().await {
             Ok(()) => taken += 1,
             Err(fault) => break fault,
         }
@@ -186,23 +186,23 @@ async fn retries_have_a_budget() {
     assert_eq!(taken, 100);
     assert!(matches!(fault, Fault::Throttled { .. }), "{fault}");
     tokio::time::sleep(Duration::from_secs(5)).await;
-    limiter.retry().await.unwrap();
+    limiter.begin_retry().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_a_turn_ends_at_its_deadline_and_when_the_process_stops() {
-    let limiter = Setup { limits: per_minute(1, 16), ..Setup::new() }.limiter();
-    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    let limiter = ProviderSetup { limits: per_minute(1, 16), ..ProviderSetup::new() }.limiter();
+    limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
     let stop = watch::Sender::new(false);
     let began = Instant::now();
     let deadline = TurnDeadline::new(began + Duration::from_secs(7), stop.subscribe());
-    let Fault::Throttled { retry_after, .. } = limiter.turn(1, &deadline).await.unwrap_err() else {
+    let Fault::Throttled { retry_after, .. } = limiter.acquire(1, &deadline).await.unwrap_err() else {
         panic!()
     };
     assert_eq!((began.elapsed(), retry_after), (Duration::from_secs(7), TurnDeadline::AGAIN));
 
     let deadline = TurnDeadline::new(began + Duration::from_mins(5), stop.subscribe());
-    let waiting = tokio::spawn(async move { limiter.turn(1, &deadline).await });
+    let waiting = tokio::spawn(async move { limiter.acquire(1, &deadline).await });
     tokio::time::sleep(Duration::from_secs(3)).await;
     stop.send_replace(true);
     let stopped = Instant::now();
@@ -218,14 +218,14 @@ const CALL_MS: u64 = 30_000;
 /// Until when a quota lets nobody call, asked at a time.
 fn waits_until(quota: &mut CredentialQuota, limits: &ProviderLimits, now_ms: u64) -> Option<u64> {
     let ask = TurnRequest { holder: "one", waiting: 1, tokens: 1, call_max_ms: CALL_MS };
-    match quota.ask(limits, &ask, 0, now_ms) {
+    match quota.request_turn(limits, &ask, 0, now_ms) {
         TurnDecision::Go { .. } => None,
         TurnDecision::Wait(wait) => Some(wait.until_ms),
     }
 }
 
 fn ended(quota: &mut CredentialQuota, limits: &ProviderLimits, ended: &CallOutcome) {
-    let lease = quota.note(limits, 1, LATE_MS);
+    let lease = quota.record_unasked_call(limits, 1, LATE_MS);
     quota.report(limits, lease, ended, &AdvertisedLimits::default(), 0, LATE_MS);
 }
 
@@ -247,7 +247,7 @@ fn a_clock_set_back_holds_nobody_longer_than_the_wait_itself() {
 
     let slow = ProviderLimits { tokens_per_minute: Some(60), ..none };
     let mut quota = CredentialQuota::default();
-    quota.note(&slow, 1_000_000, LATE_MS);
+    quota.record_unasked_call(&slow, 1_000_000, LATE_MS);
     let until_ms = waits_until(&mut quota, &ProviderLimits { calls_max: 16, ..slow }, EARLY_MS).unwrap();
     assert!(until_ms - EARLY_MS <= RATE_DEBT_MS_MAX, "{until_ms}");
 
@@ -264,27 +264,27 @@ fn a_clock_set_back_holds_nobody_longer_than_the_wait_itself() {
 fn a_clock_set_back_does_not_stop_budget_and_window() {
     let limits = ProviderLimits { requests_per_minute: None, tokens_per_minute: None, calls_max: 16 };
     let mut quota = CredentialQuota::default();
-    while quota.retry(LATE_MS).is_ok() {}
+    while quota.begin_retry(LATE_MS).is_ok() {}
     quota.expire(EARLY_MS);
-    assert!(quota.retry(EARLY_MS).is_err());
-    assert!(quota.retry(EARLY_MS + 5_000).is_ok(), "a retry comes back in five seconds");
+    assert!(quota.begin_retry(EARLY_MS).is_err());
+    assert!(quota.begin_retry(EARLY_MS + 5_000).is_ok(), "a retry comes back in five seconds");
 
     let late = CallOutcome::Failed { words: String::new(), late: true };
     ended(&mut quota, &limits, &late);
-    assert_eq!(quota.standing(&limits, LATE_MS).window, 2);
+    assert_eq!(quota.status(&limits, LATE_MS).window, 2);
     quota.expire(EARLY_MS);
-    let lease = quota.note(&limits, 1, EARLY_MS + 2_000);
+    let lease = quota.record_unasked_call(&limits, 1, EARLY_MS + 2_000);
     quota.report(&limits, lease, &late, &AdvertisedLimits::default(), 0, EARLY_MS + 2_000);
-    assert_eq!(quota.standing(&limits, EARLY_MS).window, 1);
+    assert_eq!(quota.status(&limits, EARLY_MS).window, 1);
     quota.note_waiting("gone", 3, LATE_MS);
     quota.expire(EARLY_MS);
-    assert_eq!(quota.standing(&limits, EARLY_MS + 5_000).waiting, 0);
+    assert_eq!(quota.status(&limits, EARLY_MS + 5_000).waiting, 0);
 }
 
 /// Time as a person sets it.
-struct Settable(std::sync::atomic::AtomicU64);
+struct SettableClock(std::sync::atomic::AtomicU64);
 
-impl WallClock for Settable {
+impl WallClock for SettableClock {
     fn now_ms(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::SeqCst)
     }
@@ -292,17 +292,17 @@ impl WallClock for Settable {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_back_does_not_shut_questions_out() {
-    let clock = Arc::new(Settable(LATE_MS.into()));
-    let limiter = Setup { clock: clock.clone(), ..Setup::new() }.limiter();
+    let clock = Arc::new(SettableClock(LATE_MS.into()));
+    let limiter = ProviderSetup { clock: clock.clone(), ..ProviderSetup::new() }.limiter();
     limiter.park("no".to_owned()).await.unwrap();
-    assert!(limiter.question().is_err() && !limiter.is_open());
+    assert!(limiter.check_query().is_err() && !limiter.is_open());
     clock.0.store(EARLY_MS, std::sync::atomic::Ordering::SeqCst);
-    assert!(limiter.question().is_ok(), "one finds out");
+    assert!(limiter.check_query().is_ok(), "one finds out");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_status_goes_by_the_time_of_the_store() {
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let limiter = setup.limiter();
     limiter.park("no".to_owned()).await.unwrap();
     let known = [("other", setup.limits), ("scripted", setup.limits)];
@@ -320,13 +320,13 @@ async fn a_status_goes_by_the_time_of_the_store() {
 
 #[tokio::test(start_paused = true)]
 async fn who_says_that_nothing_is_left_is_left_alone_without_a_limit_per_minute() {
-    let limiter = Setup::new().limiter();
-    let lease = limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    let limiter = ProviderSetup::new().limiter();
+    let lease = limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
     let told = AdvertisedLimits { no_requests_ms: Some(90_000), ..AdvertisedLimits::default() };
     limiter.report(lease, CallOutcome::Served(None), told).await.unwrap();
-    let fault = limiter.turn(1, &TurnDeadline::never()).await.unwrap_err();
+    let fault = limiter.acquire(1, &TurnDeadline::never()).await.unwrap_err();
     let Fault::Throttled { retry_after, .. } = fault else { panic!("{fault}") };
     assert!(retry_after > Duration::from_secs(85), "{retry_after:?}");
     tokio::time::sleep(retry_after).await;
-    limiter.turn(1, &TurnDeadline::never()).await.unwrap();
+    limiter.acquire(1, &TurnDeadline::never()).await.unwrap();
 }

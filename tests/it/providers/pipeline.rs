@@ -14,15 +14,15 @@ use contexture::ports::embedder::Embedder;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::plant::{Plant, documents};
-use crate::support::providers::{Setup, answer, answer_well, refusal, texts_of, vector_of};
-use crate::support::scripted_http::{Recorded, Reply, ScriptedHttp};
+use crate::support::plant::{ProcessStages, documents};
+use crate::support::providers::{ProviderSetup, answer, answer_well, refusal, texts_of, vector_of};
+use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
 use crate::support::{TENANT, collection};
 
 const LONG: Duration = Duration::from_hours(30);
 
-async fn plant(setup: &Setup, server: &ScriptedHttp, embedders: usize) -> Plant {
-    Plant::new(setup.embedder(server), setup.states.clone(), setup.clock.clone(), embedders).await
+async fn plant(setup: &ProviderSetup, server: &ScriptedHttp, embedders: usize) -> ProcessStages {
+    ProcessStages::new(setup.embedder(server), setup.states.clone(), setup.clock.clone(), embedders).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -36,7 +36,7 @@ async fn an_hour_of_429_costs_no_attempt_and_kills_nobody() {
             (false, None) => refusal(429, "slow down"),
         })
         .await;
-        let setup = Setup::new();
+        let setup = ProviderSetup::new();
         let plant = plant(&setup, &server, 3).await;
         plant.put(&documents(200), 1).await;
         tokio::time::sleep(Duration::from_hours(1)).await;
@@ -58,7 +58,7 @@ async fn ten_minutes_of_500_cost_few_calls_and_no_document() {
         if is_open.load(Ordering::SeqCst) { answer_well(request) } else { refusal(500, "on fire") }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 2).await;
     plant.put(&documents(200), 1).await;
     tokio::time::sleep(Duration::from_mins(10)).await;
@@ -77,7 +77,7 @@ async fn one_poison_text_among_64_dies_alone() {
         if poisoned { refusal(400, "input 3 cannot be embedded") } else { answer_well(request) }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(64), 1).await;
     let counts = plant.drained(LONG).await;
@@ -100,7 +100,7 @@ async fn a_text_that_breaks_the_provider_takes_nobody_with_it() {
         if poisoned { refusal(500, "worker died") } else { answer_well(request) }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(32), 1).await;
     let counts = plant.drained(LONG).await;
@@ -119,11 +119,11 @@ async fn nonsense_for_ever_kills_nobody() {
         if is_open.load(Ordering::SeqCst) {
             answer_well(request)
         } else {
-            Reply::json(&json!({ "data": [] }))
+            ScriptedReply::json(&json!({ "data": [] }))
         }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(200), 1).await;
     tokio::time::sleep(Duration::from_mins(10)).await;
@@ -143,7 +143,7 @@ async fn a_403_about_one_text_among_64_kills_it_alone() {
         if poisoned { refusal(403, "blocked by the content filter") } else { answer_well(request) }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(64), 1).await;
     let counts = plant.drained(Duration::from_mins(1)).await;
@@ -161,7 +161,7 @@ async fn calls_fit_into_the_tokens_of_a_minute() {
         if texts_of(request).len() > 12 { refusal(429, "too large") } else { answer_well(request) }
     })
     .await;
-    let mut setup = Setup::new();
+    let mut setup = ProviderSetup::new();
     setup.limits.tokens_per_minute = Some(60);
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(64), 1).await;
@@ -173,8 +173,8 @@ async fn calls_fit_into_the_tokens_of_a_minute() {
 }
 
 /// A plant whose calls carry one text and begin every ten seconds.
-async fn slow_plant(server: &ScriptedHttp, embedders: usize) -> Plant {
-    let mut setup = Setup { texts_max: 1, ..Setup::new() };
+async fn slow_plant(server: &ScriptedHttp, embedders: usize) -> ProcessStages {
+    let mut setup = ProviderSetup { texts_max: 1, ..ProviderSetup::new() };
     setup.limits.requests_per_minute = Some(6);
     plant(&setup, server, embedders).await
 }
@@ -228,10 +228,10 @@ async fn a_vector_without_numbers_is_its_texts_fault() {
             .iter()
             .map(|text| if text.contains("number 3.") { vec![0.0; 8] } else { vector_of(text) })
             .collect();
-        Reply::json(&answer(&vectors))
+        ScriptedReply::json(&answer(&vectors))
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(16), 1).await;
     let counts = plant.drained(LONG).await;
@@ -248,9 +248,9 @@ async fn a_refused_credential_parks_and_goes_on_when_it_is_accepted() {
         if is_open.load(Ordering::SeqCst) { answer_well(request) } else { refusal(401, "expired") }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let embedder = setup.embedder(&server);
-    let plant = Plant::new(embedder.clone(), setup.states.clone(), setup.clock.clone(), 3).await;
+    let plant = ProcessStages::new(embedder.clone(), setup.states.clone(), setup.clock.clone(), 3).await;
     plant.put(&documents(100), 1).await;
     tokio::time::sleep(Duration::from_mins(20)).await;
     let calls = server.requests().len();
@@ -265,21 +265,21 @@ async fn a_refused_credential_parks_and_goes_on_when_it_is_accepted() {
 }
 
 /// A provider and its token server: tokens that live for three seconds.
-struct Issuer {
+struct ShortTokenIssuer {
     issued: AtomicU64,
     refused: AtomicUsize,
     ends: Mutex<Option<(String, Instant)>>,
 }
 
-impl Issuer {
+impl ShortTokenIssuer {
     const LIFE: Duration = Duration::from_secs(3);
 
-    fn answer(&self, request: &Recorded) -> Reply {
+    fn answer(&self, request: &RecordedRequest) -> ScriptedReply {
         if request.path == "/token" {
             let number = self.issued.fetch_add(1, Ordering::SeqCst);
             let token = format!("token-{number}");
             *self.ends.lock().unwrap() = Some((token.clone(), Instant::now() + Self::LIFE));
-            return Reply::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3 }));
+            return ScriptedReply::json(&json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3 }));
         }
         let sent = request.header("authorization").unwrap().to_owned();
         let known = self.ends.lock().unwrap().clone();
@@ -297,10 +297,10 @@ impl Issuer {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
-    let issuer = Arc::new(Issuer { issued: 0.into(), refused: 0.into(), ends: Mutex::default() });
+    let issuer = Arc::new(ShortTokenIssuer { issued: 0.into(), refused: 0.into(), ends: Mutex::default() });
     let answering = issuer.clone();
     let server = ScriptedHttp::start(move |request| answering.answer(request)).await;
-    let mut setup = Setup::new();
+    let mut setup = ProviderSetup::new();
     setup.limits.requests_per_minute = Some(600);
     let oauth = OAuthClient::new(&server.url("/token"), "tests", Some(SecretText::new("secret")));
     let config = CredentialConfig::ClientCredentials(oauth);
@@ -308,7 +308,7 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
         credentials::open_credential("scripted", config, setup.states.clone(), setup.clock.clone()).unwrap(),
     );
     setup.texts_max = 4;
-    let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 3).await;
+    let plant = ProcessStages::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 3).await;
     let began = Instant::now();
     plant.put(&documents(2000), 1).await;
     let counts = plant.drained(LONG).await;
@@ -326,7 +326,7 @@ async fn tokens_that_live_three_seconds_are_refreshed_once_each() {
 #[tokio::test(start_paused = true)]
 async fn every_message_three_times_embeds_each_text_once() {
     let server = ScriptedHttp::start(|request| answer_well(request).after(Duration::from_millis(100))).await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 4).await;
     plant.put(&documents(300), 3).await;
     let counts = plant.drained(LONG).await;
@@ -346,7 +346,7 @@ async fn what_was_embedded_before_a_failure_is_not_paid_for_again() {
         if calls.fetch_add(1, Ordering::SeqCst) == 2 { refusal(500, "hiccup") } else { answer_well(request) }
     })
     .await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 1).await;
     plant.put(&documents(300), 1).await;
     let counts = plant.drained(LONG).await;
@@ -359,10 +359,10 @@ async fn what_was_embedded_before_a_failure_is_not_paid_for_again() {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_dies_loses_the_calls_that_are_open() {
     let server = ScriptedHttp::start(answer_well).await;
-    let mut setup = Setup::new();
+    let mut setup = ProviderSetup::new();
     setup.limits.requests_per_minute = Some(60);
     setup.texts_max = 4;
-    let plant = Plant::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 1).await;
+    let plant = ProcessStages::new(setup.embedder(&server), setup.states.clone(), setup.clock.clone(), 1).await;
     plant.put(&documents(64), 1).await;
     tokio::time::sleep(Duration::from_millis(8500)).await;
     let asked: usize = server.requests().iter().map(|request| texts_of(request).len()).sum();
@@ -376,7 +376,7 @@ async fn a_process_that_dies_loses_the_calls_that_are_open() {
 #[tokio::test(start_paused = true)]
 async fn usage_is_counted_by_tenant_and_model() {
     let server = ScriptedHttp::start(answer_well).await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let plant = plant(&setup, &server, 2).await;
     plant.put(&documents(100), 1).await;
     plant.drained(LONG).await;

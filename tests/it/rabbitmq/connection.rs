@@ -13,15 +13,15 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::{SOON, chunks};
-use crate::support::rabbit::{PATIENCE, Rabbit};
+use crate::support::rabbit::{PATIENCE, RabbitPrefix};
 
 const CANARY: &str = "canary-8f3a";
 
 /// A writer that tests can read.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+struct CapturedRabbitLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Captured {
+impl Write for CapturedRabbitLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -34,8 +34,8 @@ impl Write for Captured {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn password_is_in_no_error_and_no_log() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
-    let captured = Captured::default();
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
+    let captured = CapturedRabbitLog::default();
     let writer = captured.clone();
     // The client logs from threads of its own, so this is for the whole process.
     let everything =
@@ -48,7 +48,7 @@ async fn password_is_in_no_error_and_no_log() {
     let config = RabbitMqConfig { url: AmqpUrl::parse(&url).unwrap(), ..rabbit.config.clone() };
     let shown = format!("{config:?} {} {:?}", config.url, config.url);
     let fault = RabbitMqBroker::connect(config).await.err().unwrap();
-    assert!(matches!(&fault, Fault::Unauthorized(what) if what.contains("127.0.0.1")), "{fault}");
+    assert!(matches!(&fault, Fault::Unauthorized(what) if what.as_str().contains("127.0.0.1")), "{fault}");
     let invalid = AmqpUrl::parse(&format!("http://guest:{CANARY}@host/")).unwrap_err();
     let hostless = AmqpUrl::parse(&format!("amqp:guest:{CANARY}")).unwrap_err();
     let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
@@ -79,7 +79,7 @@ async fn nobody_there_is_a_transient_fault() {
     let mut config = RabbitMqConfig::new(AmqpUrl::parse(&format!("amqp://u:p@{address}/%2f")).unwrap());
     config.hold_max = Duration::from_millis(300);
     let fault = timeout(PATIENCE, RabbitMqBroker::connect(config)).await.expect("bounded").err().unwrap();
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains(&address.to_string())), "{fault}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains(&address.to_string())), "{fault}");
 }
 
 /// lapin would wait for ever, with a thread and a socket per attempt.
@@ -93,7 +93,7 @@ async fn server_that_says_nothing_is_given_up_and_its_socket_closed() {
     let connecting = tokio::spawn(RabbitMqBroker::connect(config));
     let (mut silent, _) = listener.accept().await.unwrap();
     let fault = timeout(PATIENCE, connecting).await.expect("bounded").unwrap().err().unwrap();
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains("no answer")), "{fault}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("no answer")), "{fault}");
     let mut said = Vec::new();
     let reading = tokio::io::AsyncReadExt::read_to_end(&mut silent, &mut said);
     timeout(PATIENCE, reading).await.expect("the socket is closed").unwrap();
@@ -102,7 +102,7 @@ async fn server_that_says_nothing_is_given_up_and_its_socket_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn process_has_two_connections_and_leaves_none_behind() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     let mut consumers = Vec::new();
@@ -126,7 +126,7 @@ async fn process_has_two_connections_and_leaves_none_behind() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_ends_consumers_and_a_later_call_connects_again() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();

@@ -11,21 +11,21 @@ use lapin::options::BasicRejectOptions;
 
 use super::{chunks, drain, names, numbered, receive, tags, take};
 use crate::ingest::crash_loop;
-use crate::support::rabbit::Rabbit;
-use crate::support::stages::House;
+use crate::support::rabbit::RabbitPrefix;
+use crate::support::stages::StageFixture;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_looping_document_takes_nobody_with_it() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     rabbit.config.prefetch = 32;
     let broker = rabbit.connect().await;
-    crash_loop(&House::new().await, Arc::new(broker.clone())).await;
+    crash_loop(&StageFixture::new().await, Arc::new(broker.clone())).await;
     assert_eq!(rabbit.beside().await.ready(&broker.names().dead()).await, 0, "the ledger is the record");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspects_come_alone_and_take_turns_with_the_rest() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     broker.publish(chunks(&["s1", "s2", "s3"])).await.unwrap();
     for _ in 0..SUSPECT_REDELIVERIES {
@@ -54,7 +54,7 @@ async fn suspects_come_alone_and_take_turns_with_the_rest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspect_is_copied_without_its_history() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     broker.publish(chunks(&["a"])).await.unwrap();
     for _ in 0..=SUSPECT_REDELIVERIES {
@@ -71,7 +71,7 @@ async fn suspect_is_copied_without_its_history() {
 /// Consumers that die before they can sort: the broker moves the message, and its count with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspect_that_the_broker_moved_starts_afresh() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     broker.publish(chunks(&["a"])).await.unwrap();
     let (queue, lane) =
@@ -90,7 +90,7 @@ async fn suspect_that_the_broker_moved_starts_afresh() {
 /// The last resort when not even a verdict can be recorded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspect_without_end_is_moved_to_the_dead() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let (lane, dead) = (broker.names().suspect(IngestStage::Index), broker.names().dead());
     beside.publish(&lane, b"{}").await;
@@ -107,7 +107,7 @@ async fn suspect_without_end_is_moved_to_the_dead() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batched_acknowledgement_covers_exactly_what_was_acknowledged() {
     const MESSAGES: usize = 24;
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     // In rounds of these positions, in this order.
     let orders: [&[&[usize]]; 4] = [
@@ -137,7 +137,7 @@ async fn batched_acknowledgement_covers_exactly_what_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consumer_holds_no_more_than_its_prefetch() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     rabbit.config.prefetch = 3;
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let ids = numbered(10);

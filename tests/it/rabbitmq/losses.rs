@@ -9,16 +9,16 @@ use contexture::ports::broker::Broker;
 use tokio::time::timeout;
 
 use super::{BRIEF, SOON, about, chunks, lost, names, numbered, tags, take};
-use crate::support::rabbit::{PATIENCE, Rabbit};
+use crate::support::rabbit::{PATIENCE, RabbitPrefix};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queue_deleted_under_a_consumer_is_declared_and_consumed_again() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     beside.delete(&broker.names().stage(IngestStage::Chunk)).await;
     let fault = lost(&mut consumer).await;
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains("chunk")), "{fault}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("chunk")), "{fault}");
     let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     broker.publish(chunks(&["a"])).await.unwrap();
     assert_eq!(names(&take(&mut consumer, 1).await), ["a"]);
@@ -26,7 +26,7 @@ async fn queue_deleted_under_a_consumer_is_declared_and_consumed_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn suspect_lane_deleted_under_a_consumer_is_declared_again() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
     beside.delete(&broker.names().suspect(IngestStage::Chunk)).await;
@@ -39,7 +39,7 @@ async fn suspect_lane_deleted_under_a_consumer_is_declared_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledgement_on_a_lost_connection_is_a_fault() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     broker.publish(chunks(&["a", "b"])).await.unwrap();
@@ -56,7 +56,7 @@ async fn acknowledgement_on_a_lost_connection_is_a_fault() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_open_connection_is_noticed_by_its_heartbeat() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy_with_heartbeat(1).await;
     rabbit.config.answer_max = SOON;
     let broker = rabbit.connect().await;
@@ -76,7 +76,7 @@ async fn half_open_connection_is_noticed_by_its_heartbeat() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broker_that_comes_back_is_used_again() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     rabbit.config.hold_max = SOON / 8;
     let broker = rabbit.connect().await;
@@ -104,7 +104,7 @@ async fn broker_that_comes_back_is_used_again() {
 async fn connections_that_break_under_load_lose_nothing() {
     const MESSAGES: usize = 1_500;
     const BREAKS: usize = 6;
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = Arc::new(rabbit.connect().await);
     let publishing = tokio::spawn({
@@ -153,7 +153,7 @@ async fn connections_that_break_under_load_lose_nothing() {
 async fn consumers_that_come_and_go_leave_the_connection_alone() {
     const TASKS: usize = 8;
     const TURNS: usize = 25;
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     let mut tasks = tokio::task::JoinSet::new();

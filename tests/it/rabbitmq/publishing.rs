@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{SOON, about, chunks, drain, later, names, numbered, tags, take};
 use crate::support::amqp_proxy::{connection_blocked, connection_unblocked};
-use crate::support::rabbit::{PATIENCE, Rabbit, TIERS};
+use crate::support::rabbit::{PATIENCE, RabbitPrefix, TIERS};
 
 /// What the broker itself adds.
 fn is_counter(name: &ShortString) -> bool {
@@ -33,18 +33,18 @@ fn raw(exchange: &str, routing_key: &str, mandatory: bool) -> AmqpMessage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unroutable_message_is_a_fault_where_it_matters() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let events = broker.names().events();
     let fault = broker.publish_raw(&[raw(&events, "acme.docs", true)]).await.unwrap_err();
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains("acme.docs")), "{fault}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("acme.docs")), "{fault}");
     broker.publish_raw(&[raw(&events, "acme.docs", false)]).await.unwrap();
 }
 
 /// lapin hands a returned message to whichever confirm of the channel comes next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unroutable_message_never_passes_for_another_calls() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let mut calls = JoinSet::new();
     for number in 0..60 {
@@ -63,7 +63,7 @@ async fn unroutable_message_never_passes_for_another_calls() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_queue_refuses() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let queue = format!("{}.tiny", rabbit.config.prefix);
     let mut arguments = FieldTable::default();
@@ -79,12 +79,12 @@ async fn full_queue_refuses() {
     beside.channel.queue_declare(queue.as_str().into(), exclusive, arguments).await.unwrap();
     broker.publish_raw(&[raw("", &queue, true)]).await.unwrap();
     let fault = broker.publish_raw(&[raw("", &queue, true)]).await.unwrap_err();
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains("full")), "{fault}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("full")), "{fault}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleted_queue_or_exchange_is_declared_again() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     beside.delete(&broker.names().stage(IngestStage::Embed)).await;
     broker.publish(vec![about(IngestStage::Embed, "a")]).await.unwrap();
@@ -96,7 +96,7 @@ async fn deleted_queue_or_exchange_is_declared_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swallowed_confirm_is_a_fault_and_the_next_call_connects_again() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     rabbit.config.answer_max = SOON;
     let broker = rabbit.connect().await;
@@ -114,7 +114,7 @@ async fn swallowed_confirm_is_a_fault_and_the_next_call_connects_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn confirms_are_not_awaited_one_by_one() {
     const MESSAGES: usize = 300;
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     // The channel is there before nothing comes back any more.
@@ -132,7 +132,7 @@ async fn confirms_are_not_awaited_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocked_broker_throttles_and_comes_back() {
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     rabbit.config.answer_max = SOON;
     let broker = rabbit.connect().await;
@@ -156,7 +156,7 @@ async fn blocked_broker_throttles_and_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_in_mid_publish_is_unknown_and_publishing_again_completes_it() {
     const MESSAGES: usize = 200;
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     let proxy = rabbit.through_proxy().await;
     let broker = rabbit.connect().await;
     let ids = numbered(MESSAGES);
@@ -173,7 +173,7 @@ async fn cut_in_mid_publish_is_unknown_and_publishing_again_completes_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stage_messages_are_persistent_and_carry_only_what_is_needed() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     broker.publish([chunks(&["a"]), chunks(&["a"]), chunks(&["b"])].concat()).await.unwrap();
     let queue = broker.names().stage(IngestStage::Chunk);
@@ -194,7 +194,7 @@ async fn stage_messages_are_persistent_and_carry_only_what_is_needed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delay_is_rounded_up_to_a_tier_and_cut_to_the_longest() {
     const MINUTE: Duration = Duration::from_mins(1);
-    let Some(mut rabbit) = Rabbit::find() else { return };
+    let Some(mut rabbit) = RabbitPrefix::find() else { return };
     rabbit.config.retry_tiers = vec![MINUTE, 2 * MINUTE, 3 * MINUTE];
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let a_bit = Duration::from_millis(1);
@@ -209,7 +209,7 @@ async fn delay_is_rounded_up_to_a_tier_and_cut_to_the_longest() {
 /// A copy of `x-death` would grow with every round and make the broker see a cycle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retried_message_finds_its_stage_and_keeps_no_trace_of_earlier_rounds() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     for stage in IngestStage::ALL {
         let mut consumer = broker.consume(stage).await.unwrap();
@@ -236,7 +236,7 @@ async fn retried_message_finds_its_stage_and_keeps_no_trace_of_earlier_rounds() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_callers_than_channels_take_turns() {
     const CALLERS: usize = 100;
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let ids = numbered(CALLERS);
     let mut calls = JoinSet::new();

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use contexture::adapters::rabbitmq::{AmqpMessage, MessageProperties, RabbitMqBroker, TopologyNames};
 use contexture::fault::Fault;
-use contexture::resilience::backoff;
+use contexture::resilience::retry;
 use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::time::timeout;
 
-use crate::support::rabbit::{PATIENCE, Rabbit};
+use crate::support::rabbit::{PATIENCE, RabbitPrefix};
 
 #[test]
 fn names_are_those_other_programs_hold_on_to() {
-    let names = TopologyNames::new("contexture", &backoff::RETRY_TIERS);
+    let names = TopologyNames::new("contexture", &retry::RETRY_TIERS);
     let mut exchanges = names.exchanges();
     exchanges.sort();
     assert_eq!(
@@ -59,7 +59,7 @@ fn names_are_those_other_programs_hold_on_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_there_and_declaring_it_again_changes_nothing() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let (broker, beside) = (rabbit.connect().await, rabbit.beside().await);
     let lasting = broker.names().queues().into_iter().filter(|queue| !queue.contains("retry"));
     let lasting: Vec<String> = lasting.collect();
@@ -74,7 +74,7 @@ async fn everything_is_there_and_declaring_it_again_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queue_or_exchange_that_differs_is_refused_loudly() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let names = TopologyNames::new(&rabbit.config.prefix, &rabbit.config.retry_tiers);
     let beside = rabbit.beside().await;
     let refused = async |differing: &str| {
@@ -113,7 +113,7 @@ async fn queue_or_exchange_that_differs_is_refused_loudly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_that_cannot_work_are_refused_before_connecting() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let second = Duration::from_secs(1);
     let mut wrong = Vec::new();
     for prefix in ["", "Contexture", "a b", "über", &"p".repeat(65)] {
@@ -140,7 +140,7 @@ async fn settings_that_cannot_work_are_refused_before_connecting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn submission_comes_through_with_its_properties() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let submitted = AmqpMessage {
         exchange: broker.names().submit(),
@@ -184,7 +184,7 @@ async fn submission_comes_through_with_its_properties() {
 /// Lengths are AMQP's own: a longer name must not take the process down.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn overlong_names_are_refused() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let message = AmqpMessage {
         exchange: broker.names().events(),
@@ -207,7 +207,7 @@ async fn overlong_names_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_of_any_size_and_content_come_through() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let bodies: Vec<Vec<u8>> = vec![Vec::new(), vec![0xCE; 1], vec![7; 131_065], vec![8; 3 << 20]];
     let messages: Vec<AmqpMessage> = bodies

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use contexture::adapters::tokenizer::bpe::BpeTokenizer;
+use contexture::adapters::tokenizer::tiktoken::model_encoding;
 use contexture::config::{ContextureConfig, NAMED_FILES_MAX, NamedFileConfig};
 use contexture::context::TokenizerRegistry;
 use contexture::fault::Refusal;
 
 fn known() -> TokenizerRegistry {
-    let mut known = TokenizerRegistry::default();
+    let mut known = TokenizerRegistry::with_models(model_encoding);
     known.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k())))).unwrap();
     known.add("o200k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::o200k())))).unwrap();
     known

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 /// What happens to bytes.
 #[derive(Clone, Copy, Default)]
-struct Weather {
+struct ProxyConditions {
     /// Nothing the client says arrives.
     deaf: bool,
     /// Nothing the server says arrives.
@@ -26,22 +26,22 @@ struct Weather {
 /// The proxy; dropping it closes its connections.
 pub(crate) struct AmqpProxy {
     address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    weather: watch::Sender<ProxyConditions>,
     resets: watch::Sender<u64>,
-    wires: Wires,
+    wires: OpenConnections,
     client_bytes_left: Arc<AtomicUsize>,
     accepting: AbortHandle,
 }
 
-type Wires = Arc<Mutex<Vec<mpsc::UnboundedSender<Vec<u8>>>>>;
+type OpenConnections = Arc<Mutex<Vec<mpsc::UnboundedSender<Vec<u8>>>>>;
 
 impl AmqpProxy {
     /// Listens in front of `server`, a `host:port`.
     pub(crate) async fn before(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (weather, resets) = (watch::Sender::new(Weather::default()), watch::Sender::new(0));
-        let wires: Wires = Arc::default();
+        let (weather, resets) = (watch::Sender::new(ProxyConditions::default()), watch::Sender::new(0));
+        let wires: OpenConnections = Arc::default();
         let client_bytes_left = Arc::new(AtomicUsize::new(usize::MAX));
         let accepting = {
             let (server, weather, resets) = (server.to_owned(), weather.subscribe(), resets.subscribe());
@@ -82,7 +82,7 @@ impl AmqpProxy {
 
     /// Lets everything through again.
     pub(crate) fn clear(&self) {
-        self.weather.send_replace(Weather::default());
+        self.weather.send_replace(ProxyConditions::default());
     }
 
     /// Lets everything through, or nothing the server says.
@@ -139,7 +139,7 @@ impl Drop for AmqpProxy {
 async fn wire(
     client: TcpStream,
     server: TcpStream,
-    weather: watch::Receiver<Weather>,
+    weather: watch::Receiver<ProxyConditions>,
     mut resets: watch::Receiver<u64>,
     injected: mpsc::UnboundedReceiver<Vec<u8>>,
     left: Arc<AtomicUsize>,
@@ -158,7 +158,7 @@ async fn wire(
 async fn upwards(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
-    weather: watch::Receiver<Weather>,
+    weather: watch::Receiver<ProxyConditions>,
     left: Arc<AtomicUsize>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
@@ -187,7 +187,7 @@ async fn upwards(
 async fn downwards(
     mut server: OwnedReadHalf,
     mut client: OwnedWriteHalf,
-    weather: watch::Receiver<Weather>,
+    weather: watch::Receiver<ProxyConditions>,
     mut injected: mpsc::UnboundedReceiver<Vec<u8>>,
 ) {
     let (mut piece, mut buffer) = (vec![0; 64 * 1024], Vec::new());

@@ -4,7 +4,7 @@ use contexture::context::request::ContextFormat;
 
 /// One passage as a reader finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Read {
+pub(crate) struct ReadPassage {
     pub(crate) number: usize,
     pub(crate) document_id: String,
     pub(crate) version: u64,
@@ -14,7 +14,7 @@ pub(crate) struct Read {
 }
 
 /// All passages of a context; none when anything in it is not as documented.
-pub(crate) fn parse(context: &str, format: ContextFormat) -> Option<Vec<Read>> {
+pub(crate) fn parse(context: &str, format: ContextFormat) -> Option<Vec<ReadPassage>> {
     if context.is_empty() {
         return Some(Vec::new());
     }
@@ -26,7 +26,7 @@ pub(crate) fn parse(context: &str, format: ContextFormat) -> Option<Vec<Read>> {
     }
 }
 
-fn parse_markdown(context: &str) -> Option<Vec<Read>> {
+fn parse_markdown(context: &str) -> Option<Vec<ReadPassage>> {
     let mut passages = Vec::new();
     let mut document = None;
     let mut lines = context.strip_suffix('\n')?.split('\n');
@@ -60,9 +60,9 @@ fn closes_fence(line: &str, fence: usize) -> bool {
     line.len() - unindented.len() <= 3 && unindented.len() - rest.len() >= fence && rest.trim().is_empty()
 }
 
-fn parse_plain(context: &str) -> Option<Vec<Read>> {
+fn parse_plain(context: &str) -> Option<Vec<ReadPassage>> {
     let mark = context.split(' ').next()?;
-    let mut passages: Vec<Read> = Vec::new();
+    let mut passages: Vec<ReadPassage> = Vec::new();
     let mut document = None;
     let mut is_open = false;
     let mut lines = context.strip_suffix('\n')?.split('\n');
@@ -94,10 +94,10 @@ fn read_header(header: &str) -> Option<(String, u64)> {
 }
 
 /// `[NUMBER] START-END HEADING`
-fn read_label(label: &str, (document_id, version): (String, u64), text: String) -> Option<Read> {
+fn read_label(label: &str, (document_id, version): (String, u64), text: String) -> Option<ReadPassage> {
     let (number, rest) = label.strip_prefix('[')?.split_once("] ")?;
     let (start, end) = rest.split(' ').next()?.split_once('-')?;
-    Some(Read {
+    Some(ReadPassage {
         number: number.parse().ok()?,
         document_id,
         version,
@@ -107,7 +107,7 @@ fn read_label(label: &str, (document_id, version): (String, u64), text: String) 
     })
 }
 
-fn parse_xml(context: &str) -> Option<Vec<Read>> {
+fn parse_xml(context: &str) -> Option<Vec<ReadPassage>> {
     let mut passages = Vec::new();
     let mut rest = context.strip_prefix("<context>\n")?.strip_suffix("</context>\n")?;
     while let Some(opened) = rest.strip_prefix("<document id=\"") {
@@ -123,7 +123,7 @@ fn parse_xml(context: &str) -> Option<Vec<Read>> {
             };
             let (text, after) = after.strip_prefix('>')?.split_once('<')?;
             inside = after.strip_prefix("/passage>\n")?;
-            passages.push(Read {
+            passages.push(ReadPassage {
                 number: number.parse().ok()?,
                 document_id: unescape_xml(id)?,
                 version: version.parse().ok()?,
@@ -157,14 +157,14 @@ fn unescape_xml(text: &str) -> Option<String> {
     Some(plain)
 }
 
-fn parse_json(context: &str) -> Option<Vec<Read>> {
+fn parse_json(context: &str) -> Option<Vec<ReadPassage>> {
     let value: serde_json::Value = serde_json::from_str(context).ok()?;
     let number = |value: &serde_json::Value| usize::try_from(value.as_u64()?).ok();
     let mut passages = Vec::new();
     for document in value.get("documents")?.as_array()? {
         for passage in document.get("passages")?.as_array()? {
             let span = passage.get("span")?;
-            passages.push(Read {
+            passages.push(ReadPassage {
                 number: number(passage.get("n")?)?,
                 document_id: document.get("id")?.as_str()?.to_owned(),
                 version: document.get("version")?.as_u64()?,

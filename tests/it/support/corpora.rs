@@ -82,17 +82,17 @@ const HEADINGS: [&str; 7] =
 const SCORES: [f32; 6] = [0.0, 0.25, 0.5, 0.5, 0.9, 1.0];
 
 /// One chunk to be: fragments, heading, whether it reaches into the next chunk, its score.
-type Piece = (Vec<usize>, usize, bool, Option<usize>);
+type ChunkPlan = (Vec<usize>, usize, bool, Option<usize>);
 
 /// Candidates and the texts of their documents.
 #[derive(Debug, Clone)]
-pub(crate) struct Corpus {
+pub(crate) struct CandidateCorpus {
     pub(crate) input: AssemblyInput,
     pub(crate) documents: Vec<(DocumentId, String)>,
 }
 
 /// Up to `documents_max` documents of up to `chunks_max` chunks.
-pub(crate) fn corpus(documents_max: usize, chunks_max: usize) -> impl Strategy<Value = Corpus> {
+pub(crate) fn corpus(documents_max: usize, chunks_max: usize) -> impl Strategy<Value = CandidateCorpus> {
     let fragments = prop::collection::vec(0..FRAGMENTS.len(), 1..12);
     let piece = (
         fragments,
@@ -104,7 +104,7 @@ pub(crate) fn corpus(documents_max: usize, chunks_max: usize) -> impl Strategy<V
     prop::collection::vec(document, 0..=documents_max).prop_map(|raw| build(&raw))
 }
 
-fn build(raw: &[(usize, Vec<Piece>)]) -> Corpus {
+fn build(raw: &[(usize, Vec<ChunkPlan>)]) -> CandidateCorpus {
     let mut candidates = Vec::new();
     let mut documents: Vec<(DocumentId, String)> = Vec::new();
     for (name, pieces) in raw {
@@ -132,7 +132,7 @@ fn build(raw: &[(usize, Vec<Piece>)]) -> Corpus {
     let terms: Option<Arc<dyn QuestionTerms>> =
         if raw.len().is_multiple_of(2) { Some(Arc::new(WordTerms::of(question))) } else { None };
     let input = AssemblyInput { candidates, terms, term_share: TERM_SHARE, ..AssemblyInput::default() };
-    Corpus { input, documents }
+    CandidateCorpus { input, documents }
 }
 
 /// A chunk of version 1 of a document.

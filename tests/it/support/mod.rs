@@ -125,13 +125,13 @@ pub(crate) fn spans(count: usize) -> Vec<ChunkSpan> {
 }
 
 /// A document as an index holds it: one chunk per text.
-pub(crate) struct Indexed {
+pub(crate) struct IndexedTestDocument {
     pub(crate) head: DocumentHead,
     pub(crate) chunks: Vec<Chunk>,
 }
 
 /// What the chunk stage and the index stage would make of these texts.
-pub(crate) fn indexed(id: &str, number: u64, description: &DocumentDescription, texts: &[&str]) -> Indexed {
+pub(crate) fn indexed(id: &str, number: u64, description: &DocumentDescription, texts: &[&str]) -> IndexedTestDocument {
     let key = version_key(&collection(TENANT, "tests"), id, number);
     let (hash, epoch) = (content_hash(&texts.join("\n")), epoch("one"));
     let chunk_count = u32::try_from(texts.len()).unwrap();
@@ -152,7 +152,7 @@ pub(crate) fn indexed(id: &str, number: u64, description: &DocumentDescription, 
             description: description.clone(),
         }
     });
-    Indexed {
+    IndexedTestDocument {
         chunks: chunks.collect(),
         head: DocumentHead {
             document_id: key.document_id.clone(),

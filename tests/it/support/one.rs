@@ -9,10 +9,10 @@ use contexture::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture::ports::ledger::CollectionRecord;
 
 /// The collection, whatever key is asked for.
-pub(crate) struct One(pub(crate) Arc<OpenCollection>);
+pub(crate) struct SingleCollectionCatalog(pub(crate) Arc<OpenCollection>);
 
 #[async_trait]
-impl CollectionCatalog for One {
+impl CollectionCatalog for SingleCollectionCatalog {
     async fn open(&self, _: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         Ok(Some(self.0.clone()))
     }

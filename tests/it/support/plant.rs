@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::memory::broker::MemoryBroker;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::one::One;
+use super::one::SingleCollectionCatalog;
 use super::scan::ScanIndex;
 use super::{TENANT, collection, epoch, submission};
 
@@ -46,7 +47,7 @@ impl WallClock for TokioClock {
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What processes share.
-pub(crate) struct Site {
+pub(crate) struct SharedBackends {
     pub(crate) broker: Arc<MemoryBroker>,
     pub(crate) states: Arc<dyn SharedStateStore>,
     pub(crate) clock: Arc<dyn WallClock>,
@@ -55,7 +56,7 @@ pub(crate) struct Site {
     pub(crate) embed_claim_max: Duration,
 }
 
-impl Site {
+impl SharedBackends {
     pub(crate) fn new(states: Arc<dyn SharedStateStore>, clock: Arc<dyn WallClock>, dims: usize) -> Self {
         Self {
             broker: Arc::new(MemoryBroker::new(clock.clone())),
@@ -69,14 +70,14 @@ impl Site {
 }
 
 /// The stages of one process.
-pub(crate) struct Plant {
+pub(crate) struct ProcessStages {
     pub(crate) stages: Arc<StageResources>,
     home: CollectionKey,
     pub(crate) stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
 }
 
-impl Plant {
+impl ProcessStages {
     /// The only process: runs `embedders` embed workers and one of each other stage.
     pub(crate) async fn new(
         embedder: Arc<dyn Embedder>,
@@ -85,13 +86,13 @@ impl Plant {
         embedders: usize,
     ) -> Self {
         let ledger = Arc::new(MemoryLedger::new(clock.clone()));
-        let site = Site::new(states, clock, embedder.info().dims);
+        let site = SharedBackends::new(states, clock, embedder.info().dims);
         Self::at(&site, ledger, embedder, embedders).await
     }
 
     /// One of the processes of a site, with its handle on their ledger.
     pub(crate) async fn at(
-        site: &Site,
+        site: &SharedBackends,
         ledger: Arc<dyn Ledger>,
         embedder: Arc<dyn Embedder>,
         embedders: usize,
@@ -100,7 +101,7 @@ impl Plant {
         let record = ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
         let parts = CollectionParts {
             record,
-            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             vectors: site.vectors.clone(),
             embedder,
             lexical: Some(site.lexical.clone()),
@@ -108,7 +109,7 @@ impl Plant {
         let stages = Arc::new(StageResources {
             ledger,
             broker: site.broker.clone(),
-            catalog: Arc::new(One(Arc::new(OpenCollection::new(parts, true)))),
+            catalog: Arc::new(SingleCollectionCatalog(Arc::new(OpenCollection::new(parts, true)))),
             clock: site.clock.clone(),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
@@ -121,10 +122,10 @@ impl Plant {
                 batch_body_bytes_max: 1 << 20,
                 chunks_per_document_max: 100,
             },
-            tally: IngestCounters::default(),
+            counters: IngestCounters::default(),
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
-            handover: ChunkedDocumentCache::new(1 << 20),
-            flights: EmbeddingSingleFlight::default(),
+            chunked_documents: ChunkedDocumentCache::new(1 << 20),
+            single_flight: EmbeddingSingleFlight::default(),
             states: site.states.clone(),
             events: None,
             replicas: false,

@@ -18,8 +18,8 @@ use contexture::resilience::quota_protocol::ProviderLimits;
 use serde_json::{Value, json};
 
 use super::plant::TokioClock;
-use super::scripted_http::{Recorded, Reply, ScriptedHttp};
-use super::tokenizers::Runs;
+use super::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
+use super::tokenizers::RunTokenizer;
 
 pub(crate) const DIMS: usize = 8;
 pub(crate) const KEY: &str = "canary-key-4410";
@@ -31,7 +31,7 @@ pub(crate) fn vector_of(text: &str) -> Vec<f32> {
 }
 
 /// The texts that a request asks to embed.
-pub(crate) fn texts_of(request: &Recorded) -> Vec<String> {
+pub(crate) fn texts_of(request: &RecordedRequest) -> Vec<String> {
     let body = request.json();
     body["input"].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
@@ -47,19 +47,19 @@ pub(crate) fn answer(vectors: &[Vec<f32>]) -> Value {
 }
 
 /// What a provider that is well answers.
-pub(crate) fn answer_well(request: &Recorded) -> Reply {
+pub(crate) fn answer_well(request: &RecordedRequest) -> ScriptedReply {
     let vectors: Vec<Vec<f32>> = texts_of(request).iter().map(|text| vector_of(text)).collect();
-    Reply::json(&answer(&vectors))
+    ScriptedReply::json(&answer(&vectors))
 }
 
 /// A refusal in `OpenAI`'s shape.
-pub(crate) fn refusal(status: u16, words: &str) -> Reply {
+pub(crate) fn refusal(status: u16, words: &str) -> ScriptedReply {
     let body = json!({ "error": { "message": words, "type": "invalid_request_error" } });
-    Reply::new(status, body.to_string()).header("content-type", "application/json")
+    ScriptedReply::new(status, body.to_string()).header("content-type", "application/json")
 }
 
 /// How a client of a provider is set up.
-pub(crate) struct Setup {
+pub(crate) struct ProviderSetup {
     pub(crate) states: Arc<dyn SharedStateStore>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) limits: ProviderLimits,
@@ -71,7 +71,7 @@ pub(crate) struct Setup {
     pub(crate) texts_max: usize,
 }
 
-impl Setup {
+impl ProviderSetup {
     pub(crate) fn new() -> Self {
         let clock = TokioClock::new();
         let states = Arc::new(MemorySharedStates::new(clock.clone()));
@@ -127,7 +127,7 @@ impl Setup {
             input_types: None,
             passage_prefix: String::new(),
             query_prefix: "query: ".to_owned(),
-            tokenizer: Arc::new(Runs),
+            tokenizer: Arc::new(RunTokenizer),
             endpoint: HttpEndpoint::new(service, &endpoint, self.clock.clone()).unwrap(),
             call_max: self.call_max,
             headers: self.headers.clone(),

@@ -22,14 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const PLAIN: CollectionOptions = CollectionOptions { int8: false, shards: None, replicas: None };
 
 /// A server and a collection's name that nobody else uses.
-pub(crate) struct Place {
+pub(crate) struct QdrantTestCollection {
     pub(crate) config: QdrantConfig,
     pub(crate) collection: String,
     /// None where the server is real.
     server: Option<EdgeBehindQdrantGrpc>,
 }
 
-impl Place {
+impl QdrantTestCollection {
     /// The real server where one is named, else one in process.
     pub(crate) fn open() -> Self {
         let Ok(url) = std::env::var(URL) else { return Self::in_process() };
@@ -62,7 +62,7 @@ impl Place {
 }
 
 /// A real server keeps nothing of a test. Its own runtime, for the test's may be ending.
-impl Drop for Place {
+impl Drop for QdrantTestCollection {
     fn drop(&mut self) {
         if self.server.is_some() {
             return;

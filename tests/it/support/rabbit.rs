@@ -24,12 +24,12 @@ const DEFAULT_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A prefix of its own, whose exchanges and queues are deleted in the end.
-pub(crate) struct Rabbit {
+pub(crate) struct RabbitPrefix {
     pub(crate) config: RabbitMqConfig,
     url: String,
 }
 
-impl Rabbit {
+impl RabbitPrefix {
     /// The broker of the variable, or of this machine. A failure when the variable is not set and
     /// nothing listens here.
     #[expect(clippy::unnecessary_wraps, reason = "fixtures of servers are optional to their suites")]
@@ -69,11 +69,11 @@ impl Rabbit {
     }
 
     /// A connection beside the adapter, to see and do what it would not.
-    pub(crate) async fn beside(&self) -> Beside {
+    pub(crate) async fn beside(&self) -> PlainAmqpClient {
         let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await.unwrap();
-        Beside { channel, _connection: connection }
+        PlainAmqpClient { channel, _connection: connection }
     }
 
     /// Where it is, with credentials.
@@ -99,12 +99,12 @@ impl Rabbit {
 }
 
 /// A plain client.
-pub(crate) struct Beside {
+pub(crate) struct PlainAmqpClient {
     pub(crate) channel: Channel,
     _connection: Connection,
 }
 
-impl Beside {
+impl PlainAmqpClient {
     /// Publishes bytes without properties to a queue.
     pub(crate) async fn publish(&self, queue: &str, bytes: &[u8]) {
         let options = BasicPublishOptions { mandatory: true, immediate: false };
@@ -230,7 +230,7 @@ fn listens(address: &str) -> bool {
     addresses.any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
 }
 
-impl Drop for Rabbit {
+impl Drop for RabbitPrefix {
     fn drop(&mut self) {
         let (url, prefix) = (self.url.clone(), self.config.prefix.clone());
         let names = TopologyNames::new(&prefix, &self.config.retry_tiers);

@@ -13,7 +13,7 @@ use contexture::ports::reranker::{Reranker, RerankerInfo};
 use serde_json::{Value, json};
 
 use super::clock::ManualClock;
-use super::scripted_http::{Recorded, Reply};
+use super::scripted_http::{RecordedRequest, ScriptedReply};
 
 /// The share of the question's words that a text has.
 pub(crate) fn shared_words(question: &str, text: &str) -> f32 {
@@ -23,16 +23,16 @@ pub(crate) fn shared_words(question: &str, text: &str) -> f32 {
     count(asked.intersection(&found).count()) / count(asked.len().max(1))
 }
 
-type Score = dyn Fn(&str, &str) -> f32 + Send + Sync;
+type ScoreFunction = dyn Fn(&str, &str) -> f32 + Send + Sync;
 
 /// A reranker in this process; counts its calls.
-pub(crate) struct InMemory {
+pub(crate) struct InProcessReranker {
     info: RerankerInfo,
-    score: Box<Score>,
+    score: Box<ScoreFunction>,
     pub(crate) calls: AtomicUsize,
 }
 
-impl InMemory {
+impl InProcessReranker {
     pub(crate) fn new(score: impl Fn(&str, &str) -> f32 + Send + Sync + 'static) -> Self {
         let info = RerankerInfo { model: "words".to_owned(), texts_max: usize::MAX };
         Self { info, score: Box::new(score), calls: AtomicUsize::new(0) }
@@ -40,7 +40,7 @@ impl InMemory {
 }
 
 #[async_trait]
-impl Reranker for InMemory {
+impl Reranker for InProcessReranker {
     fn info(&self) -> &RerankerInfo {
         &self.info
     }
@@ -71,7 +71,7 @@ pub(crate) fn client(config: &HttpRerankerConfig) -> HttpReranker {
 }
 
 /// Scores every text of a call, best first, in the shape of the call.
-pub(crate) fn answer_well(request: &Recorded) -> Reply {
+pub(crate) fn answer_well(request: &RecordedRequest) -> ScriptedReply {
     let body = request.json();
     let question = body["query"].as_str().unwrap();
     let is_tei = body.get("texts").is_some();
@@ -82,5 +82,5 @@ pub(crate) fn answer_well(request: &Recorded) -> Reply {
     let name = if is_tei { "score" } else { "relevance_score" };
     let entries: Vec<Value> =
         scored.iter().map(|(index, score)| json!({ "index": index, (name): score })).collect();
-    if is_tei { Reply::json(&json!(entries)) } else { Reply::json(&json!({ "id": "x", "results": entries })) }
+    if is_tei { ScriptedReply::json(&json!(entries)) } else { ScriptedReply::json(&json!({ "id": "x", "results": entries })) }
 }

@@ -20,14 +20,14 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorded {
+pub(crate) struct RecordedRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Recorded {
+impl RecordedRequest {
     /// A header's value; names in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find_map(|(known, value)| (known == name).then_some(value.as_str()))
@@ -40,7 +40,7 @@ impl Recorded {
 
 /// How a body is sent.
 #[derive(Debug, Clone, Copy)]
-enum Pace {
+enum BodyPace {
     Whole,
     /// A byte at a time.
     Drops(Duration),
@@ -54,17 +54,17 @@ enum Pace {
 
 /// What to answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Reply {
+pub(crate) struct ScriptedReply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     delay: Duration,
-    pace: Pace,
+    pace: BodyPace,
 }
 
-impl Reply {
+impl ScriptedReply {
     pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO, pace: Pace::Whole }
+        Self { status, headers: Vec::new(), body: body.into(), delay: Duration::ZERO, pace: BodyPace::Whole }
     }
 
     pub(crate) fn json(value: &Value) -> Self {
@@ -82,19 +82,19 @@ impl Reply {
     }
 
     pub(crate) fn in_drops(self, interval: Duration) -> Self {
-        Self { pace: Pace::Drops(interval), ..self }
+        Self { pace: BodyPace::Drops(interval), ..self }
     }
 
     pub(crate) fn cut_after(self, bytes: usize) -> Self {
-        Self { pace: Pace::CutAfter(bytes), ..self }
+        Self { pace: BodyPace::CutAfter(bytes), ..self }
     }
 
     pub(crate) fn endless(self) -> Self {
-        Self { pace: Pace::Endless, ..self }
+        Self { pace: BodyPace::Endless, ..self }
     }
 
     pub(crate) fn never() -> Self {
-        Self { pace: Pace::Never, ..Self::new(200, "") }
+        Self { pace: BodyPace::Never, ..Self::new(200, "") }
     }
 
     /// Stands for whatever a service that is well would answer; to be replaced by the script.
@@ -108,7 +108,7 @@ impl Reply {
 
     fn head(&self) -> String {
         let length = match self.pace {
-            Pace::Endless => String::new(),
+            BodyPace::Endless => String::new(),
             _ => format!("content-length: {}\r\n", self.body.len()),
         };
         let lines: Vec<String> =
@@ -119,22 +119,22 @@ impl Reply {
 
     /// Errors mean that the other side has had enough.
     async fn send(&self, stream: &mut TcpStream) -> std::io::Result<()> {
-        if matches!(self.pace, Pace::Never) {
+        if matches!(self.pace, BodyPace::Never) {
             return std::future::pending().await;
         }
         tokio::time::sleep(self.delay).await;
         stream.write_all(self.head().as_bytes()).await?;
         match self.pace {
-            Pace::Never => {}
-            Pace::Whole => stream.write_all(&self.body).await?,
-            Pace::CutAfter(bytes) => stream.write_all(&self.body[..bytes]).await?,
-            Pace::Drops(interval) => {
+            BodyPace::Never => {}
+            BodyPace::Whole => stream.write_all(&self.body).await?,
+            BodyPace::CutAfter(bytes) => stream.write_all(&self.body[..bytes]).await?,
+            BodyPace::Drops(interval) => {
                 for byte in &self.body {
                     tokio::time::sleep(interval).await;
                     stream.write_all(&[*byte]).await?;
                 }
             }
-            Pace::Endless => loop {
+            BodyPace::Endless => loop {
                 stream.write_all(&self.body).await?;
             },
         }
@@ -142,22 +142,22 @@ impl Reply {
     }
 }
 
-type Script = dyn Fn(&Recorded) -> Reply + Send + Sync;
+type ReplyScript = dyn Fn(&RecordedRequest) -> ScriptedReply + Send + Sync;
 
 /// The service.
 pub(crate) struct ScriptedHttp {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<Recorded>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
     arrived: watch::Sender<usize>,
     serving: JoinHandle<()>,
 }
 
 impl ScriptedHttp {
-    pub(crate) async fn start(script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&RecordedRequest) -> ScriptedReply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (requests, arrived) = (Arc::<Mutex<Vec<Recorded>>>::default(), watch::Sender::new(0));
-        let script: Arc<Script> = Arc::new(script);
+        let (requests, arrived) = (Arc::<Mutex<Vec<RecordedRequest>>>::default(), watch::Sender::new(0));
+        let script: Arc<ReplyScript> = Arc::new(script);
         let (seen, counted) = (requests.clone(), arrived.clone());
         let serving = tokio::spawn(async move {
             let mut connections = JoinSet::new();
@@ -173,7 +173,7 @@ impl ScriptedHttp {
     }
 
     /// The same answer to everything.
-    pub(crate) async fn always(reply: Reply) -> Self {
+    pub(crate) async fn always(reply: ScriptedReply) -> Self {
         Self::start(move |_| reply.clone()).await
     }
 
@@ -181,7 +181,7 @@ impl ScriptedHttp {
         format!("http://{}{path}", self.address)
     }
 
-    pub(crate) fn requests(&self) -> Vec<Recorded> {
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
         self.requests.lock().unwrap().clone()
     }
 
@@ -199,8 +199,8 @@ impl Drop for ScriptedHttp {
 
 async fn answer(
     mut stream: TcpStream,
-    script: &Script,
-    seen: &Mutex<Vec<Recorded>>,
+    script: &ReplyScript,
+    seen: &Mutex<Vec<RecordedRequest>>,
     counted: &watch::Sender<usize>,
 ) -> std::io::Result<()> {
     let request = read(&mut stream).await?;
@@ -210,7 +210,7 @@ async fn answer(
     reply.send(&mut stream).await
 }
 
-async fn read(stream: &mut TcpStream) -> std::io::Result<Recorded> {
+async fn read(stream: &mut TcpStream) -> std::io::Result<RecordedRequest> {
     let too_large = || std::io::Error::other("the request is too large for a test");
     let mut bytes = Vec::new();
     let head_end = loop {
@@ -243,5 +243,5 @@ async fn read(stream: &mut TcpStream) -> std::io::Result<Recorded> {
         }
     }
     let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
-    Ok(Recorded { method, path, headers, body })
+    Ok(RecordedRequest { method, path, headers, body })
 }

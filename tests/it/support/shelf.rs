@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -18,19 +19,19 @@ use contexture::ports::ledger::Ledger;
 use contexture::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex};
 
 use super::clock::ManualClock;
-use super::one::One;
-use super::tokenizers::Runs;
-use super::{Indexed, TENANT, collection, epoch, indexed, principal};
+use super::one::SingleCollectionCatalog;
+use super::tokenizers::RunTokenizer;
+use super::{IndexedTestDocument, TENANT, collection, epoch, indexed, principal};
 
 const DIMS: usize = 8;
 
 /// Documents and an engine over them.
-pub(crate) struct Shelf {
+pub(crate) struct IndexedShelf {
     index: Arc<TantivyIndex>,
     engine: ContextEngine,
 }
 
-impl Shelf {
+impl IndexedShelf {
     pub(crate) async fn new() -> Self {
         let analysis = AnalyzerSettings { language: "english".to_owned(), stem: true, stop_words: true };
         let index = Arc::new(TantivyIndex::in_ram(&analysis).unwrap());
@@ -38,12 +39,12 @@ impl Shelf {
         let record = ledger.ensure_collection(&collection(TENANT, "shelf"), "", epoch("one")).await.unwrap();
         let parts = CollectionParts {
             record,
-            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
-            embedder: Arc::new(HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap()),
+            sizes: EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            embedder: Arc::new(HashEmbedder::new(Arc::new(RunTokenizer), DIMS, 512).unwrap()),
             vectors: Arc::new(MemoryVectors::new(DIMS)),
             lexical: Some(index.clone()),
         };
-        let catalog = Arc::new(One(Arc::new(OpenCollection::new(parts, true))));
+        let catalog = Arc::new(SingleCollectionCatalog(Arc::new(OpenCollection::new(parts, true))));
         let mut tokenizers = TokenizerRegistry::default();
         tokenizers.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k())))).unwrap();
         Self { index, engine: ContextEngine::new(catalog, tokenizers, RELATIVE_WEIGHTS) }
@@ -51,13 +52,13 @@ impl Shelf {
 
     /// Puts a version of a document, a chunk for each text.
     pub(crate) async fn put(&self, id: &str, version: u64, described: &DocumentDescription, texts: &[&str]) {
-        let Indexed { head, chunks } = indexed(id, version, described, texts);
+        let IndexedTestDocument { head, chunks } = indexed(id, version, described, texts);
         self.index.commit(vec![DocumentWrite { head, chunks }], 1).await.unwrap();
     }
 
     /// Leaves a tombstone.
     pub(crate) async fn delete(&self, id: &str, version: u64) {
-        let Indexed { mut head, .. } = indexed(id, version, &DocumentDescription::default(), &[]);
+        let IndexedTestDocument { mut head, .. } = indexed(id, version, &DocumentDescription::default(), &[]);
         head.deleted = true;
         self.index.commit(vec![DocumentWrite { head, chunks: Vec::new() }], 1).await.unwrap();
     }

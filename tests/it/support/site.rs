@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::edge::QdrantEdgeVectors;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::broker::MemoryBroker;
@@ -30,8 +31,8 @@ use contexture::ports::vectors::{StoredVectorPoint, VectorStore};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::one::One;
-use super::tokenizers::Runs;
+use super::one::SingleCollectionCatalog;
+use super::tokenizers::RunTokenizer;
 use super::{BODY_BYTES_MAX, TENANT, collection, deletion, epoch, submission};
 
 /// Numbers per vector.
@@ -43,7 +44,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// What a site stands on; tests may put others in.
 #[derive(Clone)]
-pub(crate) struct Engines {
+pub(crate) struct SiteEngines {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) states: Arc<dyn SharedStateStore>,
@@ -60,7 +61,7 @@ pub(crate) fn empty_index() -> Arc<dyn LexicalIndex> {
     Arc::new(TantivyIndex::in_ram(&analysis).unwrap())
 }
 
-impl Engines {
+impl SiteEngines {
     /// All in memory.
     pub(crate) fn memory(clock: Arc<dyn WallClock>) -> Self {
         Self {
@@ -95,7 +96,7 @@ impl Engines {
     pub(crate) async fn servers() -> Self {
         let clock = Arc::new(SystemClock);
         let (ledger, states, schema) = crate::ports::ledger::postgres_ledger(clock.clone()).await;
-        let place = super::qdrant::Place::open();
+        let place = super::qdrant::QdrantTestCollection::open();
         Self {
             ledger: Arc::new(ledger),
             broker: Arc::new(MemoryBroker::new(clock.clone())),
@@ -109,7 +110,7 @@ impl Engines {
 }
 
 /// One collection and the stages of one process.
-pub(crate) struct Site {
+pub(crate) struct SingleProcessSite {
     pub(crate) stages: Arc<StageResources>,
     pub(crate) open: Arc<OpenCollection>,
     pub(crate) home: CollectionKey,
@@ -117,23 +118,23 @@ pub(crate) struct Site {
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
     /// Last, so that what the stores stand on outlives them.
-    pub(crate) engines: Engines,
+    pub(crate) engines: SiteEngines,
 }
 
-impl Site {
+impl SingleProcessSite {
     /// Opens the collection; nothing works on it yet.
-    pub(crate) async fn open(engines: Engines, replicas: bool) -> Self {
-        let embedder = HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap();
+    pub(crate) async fn open(engines: SiteEngines, replicas: bool) -> Self {
+        let embedder = HashEmbedder::new(Arc::new(RunTokenizer), DIMS, 512).unwrap();
         Self::open_with(engines, replicas, Arc::new(embedder)).await
     }
 
     /// The same with another model.
-    pub(crate) async fn open_with(engines: Engines, replicas: bool, embedder: Arc<dyn Embedder>) -> Self {
+    pub(crate) async fn open_with(engines: SiteEngines, replicas: bool, embedder: Arc<dyn Embedder>) -> Self {
         let home = collection(TENANT, "home");
         let record = engines.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
         let parts = CollectionParts {
             record,
-            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             embedder,
             vectors: engines.vectors.clone(),
             lexical: Some(engines.lexical.clone()),
@@ -142,7 +143,7 @@ impl Site {
         let stages = Arc::new(StageResources {
             ledger: engines.ledger.clone(),
             broker: engines.broker.clone(),
-            catalog: Arc::new(One(open.clone())),
+            catalog: Arc::new(SingleCollectionCatalog(open.clone())),
             clock: engines.clock.clone(),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
@@ -155,10 +156,10 @@ impl Site {
                 chunks_per_document_max: 100,
                 embed_claim_max: Duration::from_secs(30),
             },
-            tally: IngestCounters::default(),
+            counters: IngestCounters::default(),
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
-            handover: ChunkedDocumentCache::new(1 << 20),
-            flights: EmbeddingSingleFlight::default(),
+            chunked_documents: ChunkedDocumentCache::new(1 << 20),
+            single_flight: EmbeddingSingleFlight::default(),
             states: engines.states.clone(),
             events: None,
             replicas,
@@ -209,7 +210,7 @@ impl Site {
         let settling = async {
             loop {
                 let counts = self.engines.ledger.counts(&self.home).await.unwrap();
-                if counts.in_flight == 0 && self.engines.ledger.unswept(1).await.unwrap().is_empty() {
+                if counts.in_flight == 0 && self.engines.ledger.unswept_documents(1).await.unwrap().is_empty() {
                     return counts;
                 }
                 tokio::time::sleep(LOOK).await;

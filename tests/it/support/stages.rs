@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::ledger::MemoryLedger;
 use contexture::adapters::memory::shared_states::MemorySharedStates;
@@ -22,21 +23,21 @@ use tokio::sync::Notify;
 
 use super::clock::ManualClock;
 use super::scan::ScanIndex;
-use super::tokenizers::Runs;
+use super::tokenizers::RunTokenizer;
 use super::{TENANT, collection, epoch, submission};
 
 /// The collection whose documents kill whoever opens it.
 pub(crate) const DEADLY: &str = "deadly";
 
 /// Everything but the broker.
-pub(crate) struct House {
+pub(crate) struct StageFixture {
     pub(crate) ledger: Arc<MemoryLedger>,
     pub(crate) clock: Arc<ManualClock>,
     /// Told when a stage touches the deadly collection, and from then on never answers.
     pub(crate) killed: Arc<Notify>,
 }
 
-impl House {
+impl StageFixture {
     /// A ledger that knows `home` and the deadly collection.
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::new());
@@ -67,7 +68,7 @@ impl House {
         Arc::new(StageResources {
             ledger: self.ledger.clone(),
             broker,
-            catalog: Arc::new(Deadly { ledger: self.ledger.clone(), killed: self.killed.clone() }),
+            catalog: Arc::new(DeadlyCatalog { ledger: self.ledger.clone(), killed: self.killed.clone() }),
             clock: self.clock.clone(),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
@@ -80,10 +81,10 @@ impl House {
                 batch_body_bytes_max: 1 << 20,
                 chunks_per_document_max: 100,
             },
-            tally: IngestCounters::default(),
+            counters: IngestCounters::default(),
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
-            handover: ChunkedDocumentCache::new(1 << 20),
-            flights: EmbeddingSingleFlight::default(),
+            chunked_documents: ChunkedDocumentCache::new(1 << 20),
+            single_flight: EmbeddingSingleFlight::default(),
             states: Arc::new(MemorySharedStates::new(self.clock.clone())),
             events,
             replicas: false,
@@ -91,13 +92,13 @@ impl House {
     }
 }
 
-struct Deadly {
+struct DeadlyCatalog {
     ledger: Arc<MemoryLedger>,
     killed: Arc<Notify>,
 }
 
 #[async_trait]
-impl CollectionCatalog for Deadly {
+impl CollectionCatalog for DeadlyCatalog {
     async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
         const DIMS: usize = 8;
         // Who sweeps up after the dead survives.
@@ -107,10 +108,10 @@ impl CollectionCatalog for Deadly {
             std::future::pending::<()>().await;
         }
         let Some(record) = self.ledger.collection(key).await? else { return Ok(None) };
-        let embedder = HashEmbedder::new(Arc::new(Runs), DIMS, 512).unwrap();
+        let embedder = HashEmbedder::new(Arc::new(RunTokenizer), DIMS, 512).unwrap();
         let parts = CollectionParts {
             record,
-            sizes: EmbedderChunkSizes { tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
+            sizes: EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 64, tokens_target: 48, tokens_reserved: 0 },
             embedder: Arc::new(embedder),
             vectors: Arc::new(MemoryVectors::new(DIMS)),
             lexical: Some(Arc::new(ScanIndex::default())),

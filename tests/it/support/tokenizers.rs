@@ -10,16 +10,16 @@ use contexture::ports::tokenizer::{TokenCountTable, Tokenizer};
 use super::tokenizer_files;
 
 /// The program's own counting of a real vocabulary, checked against the vocabulary itself.
-pub(crate) struct Cl100k;
+pub(crate) struct Cl100kTokenizer;
 
 /// Another.
-pub(crate) struct O200k;
+pub(crate) struct O200kTokenizer;
 
 /// Five characters of one kind are a token; joining words saves tokens.
-pub(crate) struct Runs;
+pub(crate) struct RunTokenizer;
 
 /// Joined texts cost more than their parts.
-pub(crate) struct Superlinear;
+pub(crate) struct SuperlinearTokenizer;
 
 /// From a file: bytes cut at words.
 static BYTE_LEVEL: LazyLock<HuggingFaceTokenizer> =
@@ -29,7 +29,7 @@ static SPACES_AS_LETTERS: LazyLock<HuggingFaceTokenizer> =
     LazyLock::new(|| from_file(&tokenizer_files::spaces_as_letters()));
 
 pub(crate) fn all() -> [&'static dyn Tokenizer; 6] {
-    [&Cl100k, &O200k, &Runs, &Superlinear, &*BYTE_LEVEL, &*SPACES_AS_LETTERS]
+    [&Cl100kTokenizer, &O200kTokenizer, &RunTokenizer, &SuperlinearTokenizer, &*BYTE_LEVEL, &*SPACES_AS_LETTERS]
 }
 
 fn from_file(file: &serde_json::Value) -> HuggingFaceTokenizer {
@@ -42,7 +42,7 @@ fn checked(program: &BpeTokenizer, vocabulary: &bpe_openai::Tokenizer, text: &st
     tokens
 }
 
-impl Tokenizer for Cl100k {
+impl Tokenizer for Cl100kTokenizer {
     fn name(&self) -> &'static str {
         "cl100k_base"
     }
@@ -56,11 +56,11 @@ impl Tokenizer for Cl100k {
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
-        Box::new(Slices(self, text))
+        Box::new(ReaderSliceTable(self, text))
     }
 }
 
-impl Tokenizer for O200k {
+impl Tokenizer for O200kTokenizer {
     fn name(&self) -> &'static str {
         "o200k_base"
     }
@@ -74,11 +74,11 @@ impl Tokenizer for O200k {
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
-        Box::new(Slices(self, text))
+        Box::new(ReaderSliceTable(self, text))
     }
 }
 
-impl Tokenizer for Runs {
+impl Tokenizer for RunTokenizer {
     fn name(&self) -> &'static str {
         "runs"
     }
@@ -102,11 +102,11 @@ impl Tokenizer for Runs {
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
-        Box::new(Slices(self, text))
+        Box::new(ReaderSliceTable(self, text))
     }
 }
 
-impl Tokenizer for Superlinear {
+impl Tokenizer for SuperlinearTokenizer {
     fn name(&self) -> &'static str {
         "superlinear"
     }
@@ -117,13 +117,13 @@ impl Tokenizer for Superlinear {
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
-        Box::new(Slices(self, text))
+        Box::new(ReaderSliceTable(self, text))
     }
 }
 
-struct Slices<'a>(&'a dyn Tokenizer, &'a str);
+struct ReaderSliceTable<'a>(&'a dyn Tokenizer, &'a str);
 
-impl TokenCountTable for Slices<'_> {
+impl TokenCountTable for ReaderSliceTable<'_> {
     fn count(&self, span: TextSpan) -> usize {
         self.0.count(&self.1[span.start..span.end])
     }

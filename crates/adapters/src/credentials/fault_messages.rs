@@ -1,61 +1,75 @@
-//! What is said about failures: with the credential's name, without its secrets.
+//! Fault messages about credentials: with the credential's name, without its secrets.
 
-use super::SecretText;
+use super::token::SecretText;
 use contexture_core::fault::Fault;
 
-/// Longest saying of somebody else, in characters.
+/// Code of an invalid credential configuration, and of a token endpoint's malformed response.
+pub const CREDENTIAL_REJECTED: &str = "credential_rejected";
+/// Longest excerpt of a foreign message, in characters.
 pub(super) const EXCERPT_CHARS_MAX: usize = 200;
-/// What is looked at of it.
+/// How much of a foreign message is examined, in characters.
 const EXAMINED_CHARS_MAX: usize = 1000;
-/// So many characters in common with a secret are too many.
+/// A run of this many characters that also stands in a secret is masked.
 const SECRET_MATCH_CHARS: usize = 8;
 
-/// The fault with the name of the credential that it is about.
+/// The fault of a configuration that can never work.
+pub(super) fn reject_config(why: &str) -> Fault {
+    Fault::permanent(CREDENTIAL_REJECTED, why)
+}
+
+/// Puts the credential's name before the fault's message.
 pub(super) fn prefix_credential_name(name: &str, fault: Fault) -> Fault {
-    let tell = |what: &str| format!("credential {name}: {what}");
+    let credential = format!("credential {name}");
     match fault {
-        Fault::Transient(what) => Fault::Transient(tell(&what)),
-        Fault::Throttled { retry_after, what } => Fault::Throttled { retry_after, what: tell(&what) },
-        Fault::Unauthorized(what) => Fault::Unauthorized(tell(&what)),
-        Fault::Permanent(reason) => Fault::permanent(super::CREDENTIAL_REJECTED, tell(&reason.detail)),
+        Fault::Transient(cause) => Fault::Transient(cause.prefixed(credential)),
+        Fault::Throttled { retry_after, what } => {
+            Fault::Throttled { retry_after, what: format!("{credential}: {what}") }
+        }
+        Fault::Unauthorized(cause) => Fault::Unauthorized(cause.prefixed(credential)),
+        Fault::Permanent(reason) => {
+            Fault::permanent(CREDENTIAL_REJECTED, format!("{credential}: {}", reason.detail))
+        }
         Fault::Superseded => Fault::Superseded,
     }
 }
 
-/// The fault of getting a token: no document is to blame, so none may die of it.
+/// Makes a permanent fault of getting a token `Unauthorized`: no document is to blame for it, so none
+/// may fail for good because of it.
 pub(super) fn permanent_to_unauthorized(fault: Fault) -> Fault {
     match fault {
-        Fault::Permanent(reason) => Fault::Unauthorized(reason.detail),
+        Fault::Permanent(reason) => Fault::unauthorized(reason.detail),
         other => other,
     }
 }
 
-/// What somebody else said, fit for a log: short, on one line, and without what could be a part of
-/// a secret.
+/// A foreign message made fit for a log: short, on one line, and without any part of a secret.
 pub(super) fn redacted_excerpt(text: &str, secrets: &[SecretText]) -> String {
-    let heard: Vec<char> = text.chars().take(EXAMINED_CHARS_MAX).collect();
-    let mut hidden = vec![false; heard.len()];
+    // More than is kept, because masking shortens the text.
+    let examined: Vec<char> = text.chars().take(EXAMINED_CHARS_MAX).collect();
+    let mut masked = vec![false; examined.len()];
+    // Runs, not whole secrets: a server may quote a truncated or re-encoded one.
     for secret in secrets {
+        // A secret that is shorter than the run is masked where it stands as a whole.
         let length = secret.expose().chars().count().min(SECRET_MATCH_CHARS);
         if length == 0 {
             continue;
         }
-        for start in 0..(heard.len() + 1).saturating_sub(length) {
-            let part: String = heard[start..start + length].iter().collect();
+        for start in 0..(examined.len() + 1).saturating_sub(length) {
+            let part: String = examined[start..start + length].iter().collect();
             if secret.expose().contains(&part) {
-                hidden[start..start + length].fill(true);
+                masked[start..start + length].fill(true);
             }
         }
     }
-    let mut said = String::new();
-    for (index, &one) in heard.iter().enumerate() {
-        if !hidden[index] {
-            said.push(if one.is_control() { ' ' } else { one });
-        } else if index == 0 || !hidden[index - 1] {
-            said.push_str("***");
+    let mut excerpt = String::new();
+    for (index, &one) in examined.iter().enumerate() {
+        if !masked[index] {
+            excerpt.push(if one.is_control() { ' ' } else { one });
+        } else if index == 0 || !masked[index - 1] {
+            excerpt.push_str("***");
         }
     }
-    said.chars().take(EXCERPT_CHARS_MAX).collect::<String>().trim().to_owned()
+    excerpt.chars().take(EXCERPT_CHARS_MAX).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -81,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn sayings_are_short() {
+    fn excerpts_are_short() {
         assert_eq!(redacted_excerpt(&"ä".repeat(5000), &[]).chars().count(), EXCERPT_CHARS_MAX);
     }
 }

@@ -1,8 +1,8 @@
-//! A service account of Google's: RFC 7523, an assertion signed with its key (RS256).
+//! The token source of a Google service account: RFC 7523, an assertion signed with its key (RS256).
 //!
-//! The key's JSON is checked at once, and a file is read anew for each token, so that a key that was
-//! replaced is used from the next one on. The token's endpoint is the one that it names. The
-//! signature is made by rustls' ring, which is there for TLS.
+//! The key is checked when the credential is opened. A key file is read again for each token, so a
+//! replaced key is used from the next token on. The key names its token endpoint. Signatures are made
+//! by rustls' ring, which is there for TLS anyway.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,26 +20,27 @@ use rustls::sign::Signer;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::fault_messages::reject_config;
 use super::oauth::{OAuthClient, TokenEndpoint, TokenGrant, token_response};
 use super::refreshing::{IssuedToken, TokenSource};
-use super::{SecretText, TOKEN_SOURCE_BYTES_MAX, reject_config};
+use super::token::{SecretText, TOKEN_SOURCE_BYTES_MAX};
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 
-/// How long an assertion holds, in seconds: the longest that Google takes.
+/// Life of an assertion, in seconds: the longest that Google accepts.
 const ASSERTION_LIFE_S: u64 = 3600;
 const JWT_BEARER_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// Where a service account's key is.
+/// A service account's key, or where it is.
 #[derive(Debug, Clone)]
 pub enum ServiceAccountKey {
-    /// Its JSON.
+    /// The key's JSON.
     Text(SecretText),
-    /// The file with its JSON.
+    /// A file with the key's JSON.
     File(PathBuf),
 }
 
-/// A service account, and what for.
+/// A service account and the scope that its tokens have.
 #[derive(Debug, Clone)]
 pub struct ServiceAccount {
     /// Its key.
@@ -50,7 +51,7 @@ pub struct ServiceAccount {
     pub call_max: Duration,
 }
 
-/// Tokens for a service account.
+/// Exchanges signed assertions for tokens.
 pub(super) struct GoogleTokenSource {
     account: ServiceAccount,
     clock: Arc<dyn WallClock>,
@@ -64,7 +65,7 @@ struct RawServiceAccountKey {
     token_uri: String,
 }
 
-/// A key that can sign.
+/// A parsed key with its signer.
 struct JwtSigningKey {
     raw: RawServiceAccountKey,
     signer: Box<dyn Signer>,
@@ -73,12 +74,13 @@ struct JwtSigningKey {
 impl GoogleTokenSource {
     pub(super) fn new(account: ServiceAccount, clock: Arc<dyn WallClock>) -> Result<Self, Fault> {
         let google = Self { account, clock };
+        // Checked now, so that a wrong key is an error of the configuration and not of the first call.
         google.endpoint(&JwtSigningKey::load(&google.account.key)?)?;
         Ok(google)
     }
 
     fn endpoint(&self, key: &JwtSigningKey) -> Result<TokenEndpoint, Fault> {
-        // The assertion says who asks.
+        // No client id: the assertion names the account.
         let oauth =
             OAuthClient { call_max: self.account.call_max, ..OAuthClient::new(&key.raw.token_uri, "", None) };
         TokenEndpoint::new(oauth, self.clock.clone())
@@ -90,7 +92,10 @@ impl TokenSource for GoogleTokenSource {
     async fn fetch(&self, _known: Option<&str>) -> Result<IssuedToken, Fault> {
         let key = self.account.key.clone();
         let load = move || JwtSigningKey::load(&key);
-        let key = tokio::task::spawn_blocking(load).await.map_err(Fault::transient)??;
+        // A file may be read and an RSA key is parsed: neither belongs on an async thread.
+        let key = tokio::task::spawn_blocking(load)
+            .await
+            .map_err(|error| Fault::transient_error("loading the service account's key", error))??;
         let begins_ms = self.clock.now_ms();
         let assertion = key.assertion(&self.account.scope, begins_ms / 1000)?;
         let grant = TokenGrant { kind: JWT_BEARER_GRANT, proof: Some(("assertion", &assertion)) };
@@ -108,7 +113,7 @@ impl JwtSigningKey {
         }
     }
 
-    /// What serde says about a JSON may quote it, so it is not repeated.
+    /// Parses the key's JSON. Drops serde's message, because it may quote the key.
     fn from_json(text: &str) -> Result<Self, Fault> {
         let raw: RawServiceAccountKey = serde_json::from_str(text).map_err(|_| {
             reject_config("the service account's key is no JSON with client_email, private_key and token_uri")
@@ -120,7 +125,7 @@ impl JwtSigningKey {
         Ok(Self { raw, signer })
     }
 
-    /// RFC 7515 and 7523.
+    /// Builds and signs an assertion: RFC 7515 and 7523.
     fn assertion(&self, scope: &str, now_s: u64) -> Result<String, Fault> {
         let RawServiceAccountKey { client_email, private_key_id, token_uri, .. } = &self.raw;
         let mut header = json!({ "alg": "RS256", "typ": "JWT" });

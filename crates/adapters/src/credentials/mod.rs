@@ -1,79 +1,62 @@
-//! What authorises calls to a provider: a key, a file, a command, or OAuth 2.0.
+//! Credentials that authorise calls to a provider: a key, a file, a command, or OAuth 2.0.
 //!
-//! A token that says when it ends is replaced ahead of that, in the background, by one refresh
-//! whoever asks; callers go on with the old one until it has ended, and only then wait. After a
-//! 401, [`Credential::renew`] gives a newer one. Failed refreshes are repeated with a growing
-//! pause, never more often. Nothing here costs a document an attempt for good: whatever stands
-//! between us and a token is `Unauthorized`, `Throttled` or `Transient`; only [`open_credential`] refuses for
-//! good. Secrets appear in no fault, no `Debug` and no log.
+//! A token that names its expiry is replaced ahead of it, in the background, by one refresh for all
+//! callers. Callers keep the old token until it has expired, and only then wait. After a 401,
+//! [`Credential::renew`] returns a newer one. Failed refreshes are repeated with a growing pause, never
+//! more often.
 //!
-//! [`refreshing`] keeps time and the single flight; the other files know how to get one token.
+//! No failure here makes a document fail for good: whatever keeps us from a token is `Unauthorized`,
+//! `Throttled` or `Transient`. Only [`open_credential`] returns permanent faults. No fault, `Debug`
+//! output or log contains a secret.
+//!
+//! [`refreshing`] decides when to refresh and shares one refresh among callers; the other files know
+//! how to get one token.
 
-mod client;
 mod command;
 mod fault_messages;
-mod file;
 mod google;
-mod key;
+mod key_or_file;
 mod oauth;
 mod refreshing;
 mod rotation;
-mod secret;
+mod token;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
 pub use command::TokenCommand;
+pub use fault_messages::CREDENTIAL_REJECTED;
 pub use google::{ServiceAccount, ServiceAccountKey};
 pub use oauth::{ClientSecretPlacement, OAUTH_CALL_MAX_DEFAULT, OAuthClient, TokenRequestEncoding};
-pub use secret::{AccessToken, SecretText, TOKEN_BYTES_MAX};
+pub use token::{AccessToken, Credential, SecretText, TOKEN_BYTES_MAX, TOKEN_SOURCE_BYTES_MAX};
 
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::shared_states::SharedStateStore;
 
-/// The configuration of a credential, or what a token endpoint answered, makes no sense.
-pub const CREDENTIAL_REJECTED: &str = "credential_rejected";
-/// Longest name, in bytes.
+/// Longest name of a credential, in bytes.
 pub const CREDENTIAL_NAME_BYTES_MAX: usize = 128;
-/// Most bytes of a token's file, of what a command prints, and of a token endpoint's answer.
-pub const TOKEN_SOURCE_BYTES_MAX: usize = 64 * 1024;
-
-/// What authorises calls to one provider.
-#[async_trait]
-pub trait Credential: Send + Sync {
-    /// The token to send now. Waits for a refresh only where none is known, or the known one has
-    /// expired or was refused.
-    async fn token(&self) -> Result<AccessToken, Fault>;
-
-    /// After a 401 for `refused`: a newer token, at once where one is known already, else by one
-    /// refresh whoever asks. `Unauthorized` where there is no other token to be had.
-    async fn renew(&self, refused: &AccessToken) -> Result<AccessToken, Fault>;
-}
 
 /// Where a credential's tokens come from.
 #[derive(Debug, Clone)]
 pub enum CredentialConfig {
-    /// Always the same.
+    /// A fixed key.
     Key(SecretText),
-    /// The text of a file, trimmed; read again when its modification time or length has changed
-    /// (looked at once a second at most).
+    /// The trimmed text of a file. It is read again when its modification time or length has changed,
+    /// which is checked at most once a second.
     File(PathBuf),
-    /// What a program prints.
+    /// The output of a program.
     Command(TokenCommand),
-    /// RFC 6749, section 4.4.
+    /// Client credentials grant: RFC 6749, section 4.4.
     ClientCredentials(OAuthClient),
-    /// RFC 6749, section 6, beginning with this refresh token; later ones are kept in the shared
-    /// states.
+    /// Refresh token grant: RFC 6749, section 6. The given token is the first; later ones are kept in
+    /// the shared states.
     RefreshToken(OAuthClient, SecretText),
-    /// RFC 7523 with a key of Google's.
+    /// JWT bearer grant: RFC 7523, with a Google service account's key.
     GoogleServiceAccount(ServiceAccount),
 }
 
-/// The credential `name` of this configuration; calls nobody yet. Refuses a configuration that
-/// can never work.
+/// Opens the credential `name`, without any call yet. Rejects a configuration that can never work.
 pub fn open_credential(
     name: &str,
     config: CredentialConfig,
@@ -96,16 +79,19 @@ fn build_credential(
     states: Arc<dyn SharedStateStore>,
     clock: Arc<dyn WallClock>,
 ) -> Result<Arc<dyn Credential>, Fault> {
+    // A key and a file need no refresh; they are credentials themselves.
     let source: Box<dyn refreshing::TokenSource> = match config {
-        CredentialConfig::Key(key) => return Ok(Arc::new(key::StaticKeyCredential::new(name, &key)?)),
+        CredentialConfig::Key(key) => {
+            return Ok(Arc::new(key_or_file::StaticKeyCredential::new(name, &key)?));
+        }
         CredentialConfig::File(path) => {
-            return Ok(Arc::new(file::FileCredential::new(name, path, clock.clone())));
+            return Ok(Arc::new(key_or_file::FileCredential::new(name, path, clock.clone())));
         }
         CredentialConfig::Command(command) => {
             Box::new(command::CommandTokenSource::new(command, clock.clone())?)
         }
         CredentialConfig::ClientCredentials(oauth) => {
-            Box::new(client::ClientCredentialsSource::new(oauth, clock.clone())?)
+            Box::new(oauth::ClientCredentialsSource::new(oauth, clock.clone())?)
         }
         CredentialConfig::RefreshToken(oauth, initial) => {
             Box::new(rotation::RefreshTokenSource::new(name, oauth, initial, states, clock.clone())?)
@@ -115,8 +101,4 @@ fn build_credential(
         }
     };
     Ok(Arc::new(refreshing::RefreshingCredential::new(name, source, clock)))
-}
-
-fn reject_config(why: &str) -> Fault {
-    Fault::permanent(CREDENTIAL_REJECTED, why)
 }

@@ -1,11 +1,13 @@
-//! A token's life: got when first asked for, replaced ahead of its end, replaced after a 401.
+//! The life of a token: fetched on first use, replaced before it expires, replaced after a 401.
 //!
-//! From [`REFRESH_AHEAD_MAX_MS`] before its end on, or the last fifth of its life where that is less, the
-//! next caller starts a refresh in the background; all go on with the old token until it has
-//! ended or was refused, and only then wait, all for the same refresh. A refresh is a task of its
-//! own: no caller that goes away takes it along. After a failure there is no other try for 1 s,
-//! doubled with each failure in a row to 60 s, or as long as the other side asks for; who needs a
-//! token meanwhile gets the same fault at once. Nothing happens while nobody asks.
+//! A token is due [`REFRESH_AHEAD_MAX_MS`] before it expires, or at four fifths of its life if that is
+//! later. The first caller after that starts a refresh in the background. All callers keep the old
+//! token until it expires or is refused; only then do they wait, all for the same refresh.
+//!
+//! A refresh is a task of its own, so a caller that is cancelled does not cancel it. After a failure
+//! there is no new attempt for 1 s, doubled with each consecutive failure up to 60 s, or for as long as
+//! the other side asks for. Whoever needs a token during that pause gets the last fault at once.
+//! Nothing runs while nobody asks.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,36 +17,38 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 
-use super::{AccessToken, Credential, SecretText, fault_messages};
+use super::fault_messages::{permanent_to_unauthorized, prefix_credential_name};
+use super::token::{AccessToken, Credential, SecretText};
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 
-/// A refresh begins no sooner before a token's end, in ms.
+/// Longest time between a refresh and the expiry that it is ahead of, in ms.
 pub(super) const REFRESH_AHEAD_MAX_MS: u64 = 5 * 60 * 1000;
 /// The pause after the first failure, in ms.
 const RETRY_PAUSE_MS: u64 = 1000;
-/// The longest pause that nobody asked for, in ms.
+/// The longest pause that the other side did not ask for, in ms.
 const RETRY_PAUSE_MAX_MS: u64 = 60 * 1000;
 
-/// A token as it was issued, in the time of the process's clock.
+/// A token as it was issued. Times are those of this process's clock.
 pub(super) struct IssuedToken {
     pub(super) text: SecretText,
-    /// Not after the moment at which its life began.
+    /// When its life began, or a little before.
     pub(super) begins_ms: u64,
-    /// None where nobody said.
+    /// `None` if the source names no expiry.
     pub(super) expires_ms: Option<u64>,
 }
 
-/// Gets one token; called by nobody else meanwhile.
+/// Gets one token. Calls never overlap.
 #[async_trait]
 pub(super) trait TokenSource: Send + Sync {
-    /// A token; `known` is the one to be replaced.
+    /// Returns a token; `known` is the one to be replaced.
     async fn fetch(&self, known: Option<&str>) -> Result<IssuedToken, Fault>;
 }
 
+/// A refresh that any number of callers can await.
 type SharedRefresh = Shared<BoxFuture<'static, Result<AccessToken, Fault>>>;
 
-/// A credential whose tokens come and go.
+/// A credential whose tokens expire and are replaced.
 pub(super) struct RefreshingCredential(Arc<CredentialRefresher>);
 
 struct CredentialRefresher {
@@ -57,7 +61,7 @@ struct CredentialRefresher {
 #[derive(Default)]
 struct RefreshState {
     known: Option<KnownToken>,
-    flight: Option<SharedRefresh>,
+    refresh: Option<SharedRefresh>,
     failure: Option<RefreshFailure>,
 }
 
@@ -70,7 +74,7 @@ struct KnownToken {
 
 struct RefreshFailure {
     fault: Fault,
-    in_a_row: u32,
+    failures_in_a_row: u32,
     at_ms: u64,
     pause_ms: u64,
 }
@@ -79,6 +83,7 @@ impl KnownToken {
     fn new(token: AccessToken, issued: &IssuedToken) -> Self {
         let expires_ms = issued.expires_ms.unwrap_or(u64::MAX);
         let life_ms = expires_ms.saturating_sub(issued.begins_ms);
+        // At least 1 ms ahead: a token that lives for less than 5 ms would otherwise not be due before it expires.
         let due_ms = expires_ms.saturating_sub((life_ms / 5).clamp(1, REFRESH_AHEAD_MAX_MS));
         let due_ms = if issued.expires_ms.is_none() { u64::MAX } else { due_ms };
         Self { token, due_ms, expires_ms, refused: false }
@@ -94,8 +99,8 @@ impl RefreshState {
         self.known.as_ref().filter(|known| known.is_usable(now_ms))
     }
 
-    /// The last failure, while there is to be no other try.
-    fn pause(&self, now_ms: u64) -> Option<Fault> {
+    /// The last failure, for as long as its pause lasts.
+    fn pause_fault(&self, now_ms: u64) -> Option<Fault> {
         let failure = self.failure.as_ref()?;
         let end_ms = failure.at_ms.saturating_add(failure.pause_ms);
         // A clock that was set back must not make the pause longer.
@@ -110,80 +115,90 @@ impl RefreshState {
         })
     }
 
-    fn fail(&mut self, fault: &Fault, now_ms: u64) {
-        let in_a_row = self.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
-        let pause_ms = (RETRY_PAUSE_MS << (in_a_row - 1).min(16)).min(RETRY_PAUSE_MAX_MS);
+    fn record_failure(&mut self, fault: &Fault, now_ms: u64) {
+        let failures_in_a_row =
+            self.failure.as_ref().map_or(0, |failure| failure.failures_in_a_row).saturating_add(1);
+        // The shift is bounded, so that it cannot overflow after many failures.
+        let pause_ms = (RETRY_PAUSE_MS << (failures_in_a_row - 1).min(16)).min(RETRY_PAUSE_MAX_MS);
         let asked_ms = match fault {
             Fault::Throttled { retry_after, .. } => u64::try_from(retry_after.as_millis()).unwrap_or(0),
             _ => 0,
         };
         let pause_ms = pause_ms.max(asked_ms);
-        self.failure = Some(RefreshFailure { fault: fault.clone(), in_a_row, at_ms: now_ms, pause_ms });
+        self.failure =
+            Some(RefreshFailure { fault: fault.clone(), failures_in_a_row, at_ms: now_ms, pause_ms });
     }
 }
 
 impl CredentialRefresher {
     fn lock(&self) -> MutexGuard<'_, RefreshState> {
+        // Nothing that can fail half-way runs under the lock, so a poisoned state is still sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The refresh that is under way, or a new one, unless there is to be a pause.
-    fn flight(self: &Arc<Self>, state: &mut RefreshState, now_ms: u64) -> Result<SharedRefresh, Fault> {
-        if let Some(flight) = &state.flight {
-            return Ok(flight.clone());
+    /// Joins the refresh that is running or starts one; during a pause returns its fault.
+    fn start_or_join_refresh(
+        self: &Arc<Self>,
+        state: &mut RefreshState,
+        now_ms: u64,
+    ) -> Result<SharedRefresh, Fault> {
+        if let Some(refresh) = &state.refresh {
+            return Ok(refresh.clone());
         }
-        if let Some(fault) = state.pause(now_ms) {
+        if let Some(fault) = state.pause_fault(now_ms) {
             return Err(fault);
         }
-        let (inner, known) = (self.clone(), state.known.as_ref().map(|known| known.token.clone()));
+        let (refresher, known) = (self.clone(), state.known.as_ref().map(|known| known.token.clone()));
+        // Spawned, not polled by the callers: if the provider rotates tokens, an aborted refresh
+        // could lose one.
         let task = tokio::spawn(async move {
-            let fetch = inner.source.fetch(known.as_ref().map(AccessToken::expose));
+            let fetch = refresher.source.fetch(known.as_ref().map(AccessToken::expose));
+            // A panic must reach `finish_refresh`, too: otherwise `refresh` would stay set for ever.
             let fetched = AssertUnwindSafe(fetch).catch_unwind().await;
-            let ended = |_| Err(Fault::Transient("the refresh panicked".to_owned()));
-            inner.land(fetched.unwrap_or_else(ended))
+            let ended = |_| Err(Fault::transient("the refresh panicked"));
+            refresher.finish_refresh(fetched.unwrap_or_else(ended))
         });
-        let ended = |_| Err(Fault::Transient("the refresh was stopped".to_owned()));
-        let flight = task.map(move |joined| joined.unwrap_or_else(ended)).boxed().shared();
-        state.flight = Some(flight.clone());
-        Ok(flight)
+        let ended = |_| Err(Fault::transient("the refresh was stopped"));
+        let refresh = task.map(move |joined| joined.unwrap_or_else(ended)).boxed().shared();
+        state.refresh = Some(refresh.clone());
+        Ok(refresh)
     }
 
-    /// What a refresh came to.
-    fn land(&self, fetched: Result<IssuedToken, Fault>) -> Result<AccessToken, Fault> {
+    /// Records how a refresh ended. Returns its token, or its fault with the credential's name.
+    fn finish_refresh(&self, fetched: Result<IssuedToken, Fault>) -> Result<AccessToken, Fault> {
         let mut state = self.lock();
         let now_ms = self.clock.now_ms();
-        state.flight = None;
-        let settled = fetched
-            .map_err(fault_messages::permanent_to_unauthorized)
-            .and_then(|issued| state.accept(&issued));
-        settled
-            .map_err(|fault| fault_messages::prefix_credential_name(&self.name, fault))
+        state.refresh = None;
+        let accepted = fetched.map_err(permanent_to_unauthorized).and_then(|issued| state.accept(&issued));
+        accepted
+            .map_err(|fault| prefix_credential_name(&self.name, fault))
             .inspect(|token| {
                 state.failure = None;
                 tracing::debug!(credential = self.name, number = token.number(), "a token was issued");
             })
             .inspect_err(|fault| {
-                state.fail(fault, now_ms);
+                state.record_failure(fault, now_ms);
                 if state.usable(now_ms).is_some() {
-                    tracing::warn!(%fault, "cannot refresh ahead of the token's end; it tries again");
+                    tracing::warn!(%fault, "failed to refresh a token before it expires; will retry");
                 }
             })
     }
 }
 
 impl RefreshState {
-    /// A refused token that is issued again is not handed to those who wait for another; to later
-    /// callers it is, for the refusal may be healed elsewhere.
+    /// Takes over an issued token. If it is the one that was refused, those who wait for another get
+    /// a fault; later callers get the token, because the cause of the refusal may be gone by then.
     fn accept(&mut self, issued: &IssuedToken) -> Result<AccessToken, Fault> {
         let known = self.known.as_ref();
-        let again = known.filter(|known| known.token.expose() == issued.text.expose());
-        let was_refused = again.is_some_and(|known| known.refused);
-        let newer =
+        let same_token = known.filter(|known| known.token.expose() == issued.text.expose());
+        let was_refused = same_token.is_some_and(|known| known.refused);
+        // Its number is higher, which tells a late 401 for the old token from one for this.
+        let new_token =
             || AccessToken::new(issued.text.clone(), known.map_or(1, |known| known.token.number() + 1));
-        let token = again.map_or_else(newer, |known| known.token.clone());
+        let token = same_token.map_or_else(new_token, |known| known.token.clone());
         self.known = Some(KnownToken::new(token.clone(), issued));
         if was_refused {
-            return Err(Fault::Unauthorized("the token that was refused was issued again".to_owned()));
+            return Err(Fault::unauthorized("the token that was refused was issued again"));
         }
         Ok(token)
     }
@@ -198,26 +213,29 @@ impl RefreshingCredential {
 #[async_trait]
 impl Credential for RefreshingCredential {
     async fn token(&self) -> Result<AccessToken, Fault> {
-        let flight = {
+        // The block ends before the await, so the lock is not held across it.
+        let refresh = {
             let mut state = self.0.lock();
             let now_ms = self.0.clock.now_ms();
             if let Some(known) = state.usable(now_ms) {
                 let (token, is_due) = (known.token.clone(), now_ms >= known.due_ms);
                 if is_due {
-                    // It goes on by itself; a pause is no harm while this token is good.
-                    let _ = self.0.flight(&mut state, now_ms);
+                    // The task runs without us. A fault here only means a pause, and the token at
+                    // hand is still good.
+                    let _ = self.0.start_or_join_refresh(&mut state, now_ms);
                 }
                 return Ok(token);
             }
-            self.0.flight(&mut state, now_ms)?
+            self.0.start_or_join_refresh(&mut state, now_ms)?
         };
-        flight.await
+        refresh.await
     }
 
     async fn renew(&self, refused: &AccessToken) -> Result<AccessToken, Fault> {
-        let flight = {
+        let refresh = {
             let mut state = self.0.lock();
             let now_ms = self.0.clock.now_ms();
+            // A caller that was late with its 401 must not condemn the token that replaced its own.
             if let Some(known) = state.known.as_mut().filter(|known| known.token.number() <= refused.number())
             {
                 known.refused = true;
@@ -225,9 +243,9 @@ impl Credential for RefreshingCredential {
             if let Some(known) = state.usable(now_ms) {
                 return Ok(known.token.clone());
             }
-            self.0.flight(&mut state, now_ms)?
+            self.0.start_or_join_refresh(&mut state, now_ms)?
         };
-        flight.await
+        refresh.await
     }
 }
 
@@ -253,21 +271,21 @@ mod tests {
     #[test]
     fn pauses_double_to_a_minute_and_are_as_long_as_was_asked() {
         let mut state = RefreshState::default();
-        let fault = Fault::Transient("away".to_owned());
+        let fault = Fault::transient("away");
         let pauses: Vec<u64> = (0..9)
             .map(|_| {
-                state.fail(&fault, 0);
+                state.record_failure(&fault, 0);
                 let pause_ms = state.failure.as_ref().map_or(0, |failure| failure.pause_ms);
-                assert_eq!(state.pause(pause_ms - 1), Some(fault.clone()));
-                assert_eq!(state.pause(pause_ms), None);
+                assert_eq!(state.pause_fault(pause_ms - 1), Some(fault.clone()));
+                assert_eq!(state.pause_fault(pause_ms), None);
                 pause_ms / 1000
             })
             .collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         let throttled =
             |seconds| Fault::Throttled { retry_after: Duration::from_secs(seconds), what: "busy".to_owned() };
-        state.fail(&throttled(300), 1000);
-        assert_eq!(state.pause(101_000), Some(throttled(200)));
-        assert_eq!(state.pause(999), None, "the clock was set back");
+        state.record_failure(&throttled(300), 1000);
+        assert_eq!(state.pause_fault(101_000), Some(throttled(200)));
+        assert_eq!(state.pause_fault(999), None, "the clock was set back");
     }
 }

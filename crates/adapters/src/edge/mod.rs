@@ -1,24 +1,23 @@
-//! Vectors in Qdrant's own engine, in process (`qdrant-edge` 0.7.2).
+//! The [`VectorStore`] on Qdrant's engine, in process (`qdrant-edge` 0.7.2).
 //!
-//! That version replays no write-ahead log and its `flush` panics beside an `update`, so one
-//! thread owns all changes: it applies what has queued up, flushes once, and only then answers;
-//! what is answered survives a kill. When nothing has come for [`OPTIMIZE_IDLE`] and at least
-//! [`OPTIMIZE_POINTS`] points are new, the same thread builds the HNSW index; readers never
-//! wait for it. Searches run on blocking threads and need no lock.
+//! This version of the engine replays no write-ahead log, and its `flush` panics during a
+//! concurrent `update`. Therefore one thread applies all changes: it takes a batch from its queue,
+//! flushes once, and only then answers. An answered change survives a kill of the process. After
+//! [`OPTIMIZE_IDLE`] without changes and with at least [`OPTIMIZE_POINTS`] new points, the same
+//! thread builds the HNSW index; readers do not wait for it. Searches run on blocking threads and
+//! take no lock of ours.
 
-mod filter;
+mod conversions;
 mod shard_writer;
-mod stored_points;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use qdrant_edge::{
-    CountRequest, CreateIndex, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder,
-    FieldIndexOperations, NamedQuery, Payload, PayloadFieldSchema, PayloadSchemaType, PointId,
-    PointInsertOperations, PointOperations, PointStructPersisted, QueryEnum, ScrollRequest, SearchRequest,
-    UpdateOperation, VectorStructPersisted, WithPayloadInterface, WithVector,
+    CountRequest, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder, NamedQuery, PointId,
+    PointInsertOperations, PointOperations, QueryEnum, ScrollRequest, SearchRequest, UpdateOperation,
+    WithPayloadInterface, WithVector,
 };
 
 use super::qdrant_payload;
@@ -27,29 +26,36 @@ use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
 use contexture_core::fault::Fault;
 use contexture_core::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, VectorStore};
 
+use conversions::{
+    engine_fault, index_creation, owner_keys, parse_chunk_id, to_engine_filter, to_engine_point,
+    to_stored_point,
+};
 use shard_writer::ShardWriterThread;
 pub use shard_writer::{OPTIMIZE_IDLE, OPTIMIZE_POINTS};
 
-/// Payload keys that have an index of their own.
+/// Payload keys with an index.
 const INDEXED_KEYS: [&str; 3] =
     [qdrant_payload::DOCUMENT_FIELD, qdrant_payload::READERS_FIELD, qdrant_payload::FACETS_FIELD];
-/// Points read per page when all points of a document are listed.
+/// Points per page when the points of a document are listed.
 const SCROLL_PAGE_POINTS: usize = 1024;
 
-/// One generation's vectors in a directory.
+/// The vectors of one generation, in a directory.
 pub struct QdrantEdgeVectors {
     shard: Arc<EdgeShard>,
-    owner: ShardWriterThread,
+    writer: ShardWriterThread,
     dims: usize,
 }
 
 impl QdrantEdgeVectors {
-    /// Opens or creates the directory; it belongs to this process until dropped.
+    /// Opens or creates the directory. This process owns it until the value is dropped.
     pub fn open(directory: &Path, dims: usize) -> Result<Self, Fault> {
-        std::fs::create_dir_all(directory).map_err(Fault::transient)?;
-        let leftovers = directory.join("temp_segments");
-        if leftovers.exists() {
-            std::fs::remove_dir_all(&leftovers).map_err(Fault::transient)?;
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Fault::transient_error("vectors: making their directory", error))?;
+        let unfinished_segments = directory.join("temp_segments");
+        // Left by an optimization that was cut short; the shard does not refer to them.
+        if unfinished_segments.exists() {
+            std::fs::remove_dir_all(&unfinished_segments)
+                .map_err(|error| Fault::transient_error("vectors: removing unfinished_segments", error))?;
         }
         let created = !directory.join("edge_config.json").exists();
         let shard = if created {
@@ -59,11 +65,12 @@ impl QdrantEdgeVectors {
             EdgeShard::load(directory, None)
         }
         .map_err(engine_fault)?;
+        // On every open, because a crash may have come between the shard and its indexes.
         for key in INDEXED_KEYS {
             shard.update(index_creation(key)?).map_err(engine_fault)?;
         }
         let shard = Arc::new(shard);
-        Ok(Self { owner: ShardWriterThread::start(shard.clone())?, shard, dims })
+        Ok(Self { writer: ShardWriterThread::start(shard.clone())?, shard, dims })
     }
 
     /// Runs a read on a blocking thread.
@@ -72,7 +79,9 @@ impl QdrantEdgeVectors {
         work: impl FnOnce(&EdgeShard) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let shard = self.shard.clone();
-        tokio::task::spawn_blocking(move || work(&shard)).await.map_err(Fault::transient)?
+        tokio::task::spawn_blocking(move || work(&shard))
+            .await
+            .map_err(|error| Fault::transient_error("vectors: reading", error))?
     }
 }
 
@@ -88,7 +97,7 @@ impl VectorStore for QdrantEdgeVectors {
         let count = points.len();
         let list = points.into_iter().map(to_engine_point).collect();
         let upsert = PointOperations::UpsertPoints(PointInsertOperations::PointsList(list));
-        self.owner.apply(UpdateOperation::PointOperation(upsert), count).await
+        self.writer.apply(UpdateOperation::PointOperation(upsert), count).await
     }
 
     async fn delete(&self, ids: Vec<ChunkId>) -> Result<(), Fault> {
@@ -96,7 +105,7 @@ impl VectorStore for QdrantEdgeVectors {
             return Ok(());
         }
         let ids = ids.into_iter().map(|id| PointId::Uuid(id.as_uuid())).collect();
-        self.owner.apply(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids }), 0).await
+        self.writer.apply(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids }), 0).await
     }
 
     async fn search(
@@ -107,7 +116,7 @@ impl VectorStore for QdrantEdgeVectors {
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
         qdrant_payload::check_dimensions(&vector, self.dims)?;
-        let filter = filter::to_engine_filter(&qdrant_payload::readable_condition(filter, readers))?;
+        let filter = to_engine_filter(&qdrant_payload::readable_condition(filter, readers))?;
         self.read(move |shard| {
             let request = SearchRequest {
                 query: QueryEnum::Nearest(NamedQuery::default_dense(vector)),
@@ -129,7 +138,7 @@ impl VectorStore for QdrantEdgeVectors {
     }
 
     async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
-        let filter = filter::to_engine_filter(&qdrant_payload::document_condition(document_id))?;
+        let filter = to_engine_filter(&qdrant_payload::document_condition(document_id))?;
         self.read(move |shard| {
             let mut ids = Vec::new();
             let mut offset = None;
@@ -165,39 +174,32 @@ impl VectorStore for QdrantEdgeVectors {
     }
 
     async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredVectorPoint>, Fault> {
-        self.read(move |shard| stored_points::read_page(shard, after, limit)).await
+        self.read(move |shard| {
+            // Not the engine's own cursor: when a point is deleted while its page is read, the
+            // cursor ends the scan early. The next id after the last one read always goes on.
+            let Some(from) = qdrant_payload::next_point_id(after) else { return Ok(Vec::new()) };
+            let request = ScrollRequest {
+                offset: Some(PointId::Uuid(from.as_uuid())),
+                limit: Some(limit),
+                filter: None,
+                with_payload: Some(owner_keys()?),
+                with_vector: WithVector::Bool(false),
+                order_by: None,
+            };
+            let (page, _) = shard.scroll(request).map_err(engine_fault)?;
+            Ok(page.iter().filter_map(to_stored_point).collect())
+        })
+        .await
     }
 
     async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredVectorPoint>, Fault> {
-        let ids = ids.to_vec();
-        self.read(move |shard| stored_points::read_points(shard, &ids)).await
+        let ids: Vec<PointId> = ids.iter().map(|id| PointId::Uuid(id.as_uuid())).collect();
+        self.read(move |shard| {
+            let found = shard
+                .retrieve(&ids, Some(owner_keys()?), Some(WithVector::Bool(false)))
+                .map_err(engine_fault)?;
+            Ok(found.iter().filter_map(to_stored_point).collect())
+        })
+        .await
     }
-}
-
-fn index_creation(key: &str) -> Result<UpdateOperation, Fault> {
-    let field_name = key.parse().map_err(|()| Fault::permanent("invalid_payload_key", key))?;
-    Ok(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(CreateIndex {
-        field_name,
-        field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
-    })))
-}
-
-fn to_engine_point(point: VectorPoint) -> PointStructPersisted {
-    PointStructPersisted {
-        id: PointId::Uuid(point.id.as_uuid()),
-        payload: Some(Payload(qdrant_payload::build_payload(&point))),
-        vector: VectorStructPersisted::Single(point.vector),
-    }
-}
-
-fn parse_chunk_id(id: &PointId) -> Option<ChunkId> {
-    match id {
-        PointId::Uuid(uuid) => Some(ChunkId::from_uuid(*uuid)),
-        PointId::NumId(_) => None,
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
-fn engine_fault(error: qdrant_edge::OperationError) -> Fault {
-    Fault::Transient(format!("vectors: {error}"))
 }

@@ -1,8 +1,8 @@
 //! The forward pass of BERT for one text, on candle's matrix multiplication.
 //!
-//! Owns the weights. One text at a time means no padding and therefore no mask, which is
-//! exact; candle's own model adds a mask, runs a softmax of six tensor operations and calls
-//! a scalar `erf` per number, and takes about twice the processor time for it.
+//! Owns the weights. One text at a time needs no padding and therefore no mask, and the result is exact.
+//! candle's own model adds a mask, computes softmax in six tensor operations and calls a scalar `erf`
+//! per number, which takes about twice the CPU time.
 //! Architecture: Devlin et al. 2018, <https://arxiv.org/abs/1810.04805>.
 
 use candle_core::{CpuStorage, DType, Device, Error, InplaceOp1, InplaceOp2, Layout, Result, Tensor};
@@ -11,17 +11,17 @@ use serde::Deserialize;
 
 use super::kernels::{self, LayerNorm};
 
-/// The activation between the two matrices of a layer.
+/// The activation function between the two feed-forward matrices of a layer.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ActivationFunction {
-    /// The exact GELU, by the error function.
+    /// The exact GELU, with the error function.
     Gelu,
-    /// Negative numbers become zero.
+    /// Replaces negative numbers with zero.
     Relu,
 }
 
-/// What `config.json` says that the forward pass needs.
+/// The settings in `config.json` that the forward pass needs.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct BertConfig {
     pub(super) model_type: String,
@@ -34,19 +34,19 @@ pub(super) struct BertConfig {
     pub(super) max_position_embeddings: usize,
     type_vocab_size: usize,
     layer_norm_eps: f64,
-    #[serde(default = "absolute")]
+    #[serde(default = "default_position_type")]
     pub(super) position_embedding_type: String,
 }
 
-fn absolute() -> String {
+fn default_position_type() -> String {
     "absolute".to_owned()
 }
 
-/// A loaded model.
+/// A loaded BERT model.
 #[derive(Debug)]
 pub(super) struct BertEncoder {
     words: Tensor,
-    /// Position embedding plus that of token type 0, which is the only type of a single text.
+    /// Position embeddings, each with that of token type 0 added: a single text has no other type.
     positions: Tensor,
     norm: InPlaceOperation<LayerNorm>,
     layers: Vec<BertEncoderLayer>,
@@ -66,13 +66,13 @@ struct BertEncoderLayer {
 
 #[derive(Debug)]
 struct LinearLayer {
-    /// Input width by output width.
+    /// Input width by output width: transposed once on load, not per product.
     weight: Tensor,
     bias: Vec<f32>,
 }
 
 impl BertEncoder {
-    /// Loads the weights; both `embeddings.…` and `bert.embeddings.…` are accepted names.
+    /// Loads the weights, whether their names begin with `embeddings` or `bert.embeddings`.
     pub(super) fn load(config: &BertConfig, weights: Vec<u8>) -> Result<Self> {
         let root = VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)?;
         let named = "embeddings.word_embeddings.weight";
@@ -98,10 +98,11 @@ impl BertEncoder {
         })
     }
 
-    /// The last hidden states of one text, token by token, each of `hidden_size` numbers.
+    /// Computes the last hidden states of one text: `hidden_size` numbers per token.
     pub(super) fn forward(&self, token_ids: &[u32]) -> Result<Vec<f32>> {
         let ids = Tensor::new(token_ids, &Device::Cpu)?;
         let hidden = (self.words.index_select(&ids, 0)? + self.positions.narrow(0, 0, token_ids.len())?)?;
+        // The sum above is a tensor of our own, so it can be changed in place.
         hidden.inplace_op1(&self.norm)?;
         let hidden = self.layers.iter().try_fold(hidden, |hidden, layer| layer.forward(&hidden))?;
         hidden.flatten_all()?.to_vec1()
@@ -117,6 +118,7 @@ impl BertEncoderLayer {
         let [query, key, value] = parts;
         Ok(Self {
             heads: config.num_attention_heads,
+            // One matrix for all three, so that a layer computes one product instead of three.
             query_key_value: LinearLayer::concatenate(&[query?, key?, value?])?,
             attention: LinearLayer::load(&attention.pp("output.dense"), hidden, hidden)?,
             attention_norm: load_layer_norm(&attention.pp("output.LayerNorm"), config)?,
@@ -130,6 +132,7 @@ impl BertEncoderLayer {
     fn forward(&self, hidden: &Tensor) -> Result<Tensor> {
         let context = self.attend(hidden)?;
         let attended = context.matmul(&self.attention.weight)?;
+        // In place: both matrices are fresh from a product, and nobody else holds them.
         attended
             .inplace_op2(hidden, &ResidualNorm { bias: &self.attention.bias, norm: &self.attention_norm })?;
         let wide = attended.matmul(&self.widen.weight)?;
@@ -184,7 +187,7 @@ fn load_layer_norm(root: &VarBuilder<'_>, config: &BertConfig) -> Result<LayerNo
     })
 }
 
-/// A step that candle runs on a tensor that nobody else holds.
+/// Runs a row operation as an in-place operation of candle.
 #[derive(Debug)]
 struct InPlaceOperation<RowOperation>(RowOperation);
 

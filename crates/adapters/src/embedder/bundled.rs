@@ -1,16 +1,16 @@
 //! The default embedder: paraphrase-MiniLM-L3-v2 inside the binary, nothing to install.
 //!
-//! The `pocket-encoder` crate carries the weights (4 bits stored, 32 computed), 384 numbers
-//! per vector, 128 tokens. It cuts longer texts silently and keeps its tokenizer to itself,
-//! so the same `tokenizer.json` stands in `assets/` (a test compares the fingerprints) and
-//! longer texts are refused before they reach it.
+//! The `pocket-encoder` crate has the weights (stored in 4 bits, computed in 32): 384 numbers per
+//! vector, 128 tokens. It truncates longer texts silently and does not expose its tokenizer. So the same
+//! `tokenizer.json` is kept in `assets/` (a test compares the fingerprints), and longer texts are
+//! rejected before they reach it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use pocket_encoder::Encoder;
 
-use super::{BATCH_TEXTS_MAX, check_batch_fits, embed_each, keep_products_single_threaded};
+use super::inference::{BATCH_TEXTS_MAX, check_batch_fits, embed_each, keep_products_single_threaded};
 use crate::tokenizer::hugging_face::HuggingFaceTokenizer;
 use contexture_core::fault::{Fault, Refusal, RefusalKind, reason};
 use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
@@ -19,7 +19,7 @@ use contexture_core::ports::tokenizer::Tokenizer;
 /// The bytes of the bundled model's tokenizer.
 pub const TOKENIZER_JSON: &[u8] = include_bytes!("../../../../assets/paraphrase-MiniLM-L3-v2/tokenizer.json");
 
-/// A text that the tokenizer empties and the crate does not refuse as blank.
+/// A text without tokens that the crate nevertheless accepts; it rejects blank ones.
 const WORDLESS_TEXT: &str = "\u{200b}";
 
 /// The bundled model.
@@ -35,7 +35,7 @@ pub fn tokenizer() -> Result<HuggingFaceTokenizer, Refusal> {
 }
 
 impl BundledEmbedder {
-    /// Unpacks the weights, once per process, in about 0.2 s.
+    /// Unpacks the weights, which takes about 0.2 s; open it once per process.
     pub fn open() -> Result<Self, Refusal> {
         keep_products_single_threaded();
         let encoder = Encoder::new().map_err(|error| {
@@ -50,6 +50,7 @@ impl BundledEmbedder {
             tokens_reserved: tokenizer.special_tokens(),
             batch_texts_max: BATCH_TEXTS_MAX,
             batch_tokens_max: usize::MAX,
+            // One call uses all cores already.
             calls_max: 1,
             is_metered: false,
         };
@@ -72,9 +73,9 @@ impl Embedder for BundledEmbedder {
         let encoder = self.encoder.clone();
         embed_each(texts.to_vec(), move |text| {
             let text = if text.trim().is_empty() { WORDLESS_TEXT } else { text };
-            let vectors = encoder
-                .embed(&[text])
-                .map_err(|error| Fault::permanent(reason::EMBEDDER_REJECTED, error.to_string()))?;
+            let vectors = encoder.embed(&[text]).map_err(|error| {
+                Fault::permanent_error(reason::EMBEDDER_REJECTED, "encoding a text", error)
+            })?;
             vectors.into_iter().next().ok_or_else(|| Fault::transient("the encoder returned no vector"))
         })
         .await

@@ -1,16 +1,15 @@
 //! A stand-in for a model: deterministic vectors from hashed words.
 //!
-//! It knows nothing of meaning. Equal texts have equal vectors, texts that share words are
-//! nearer than texts that share none, and it costs microseconds; that is all a bench or a
-//! test needs. Each word (lower-cased run of letters and digits) adds ±1 at
-//! [`MARKS_PER_WORD`] places chosen by BLAKE3, a signed feature hash as in
-//! Weinberger et al. 2009, <https://arxiv.org/abs/0902.2206>.
+//! It knows no meaning. Equal texts have equal vectors, and texts that share words are nearer than texts
+//! that share none. It takes microseconds, which is enough for benchmarks and tests. Each word
+//! (a lower-cased run of letters and digits) adds ±1 at [`MARKS_PER_WORD`] places chosen by BLAKE3: a
+//! signed feature hash as in Weinberger et al. 2009, <https://arxiv.org/abs/0902.2206>.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{check_batch_fits, scale_to_unit_length};
+use super::inference::{check_batch_fits, scale_to_unit_length};
 use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
 use contexture_core::ports::tokenizer::Tokenizer;
@@ -22,14 +21,14 @@ pub const DIMS_MAX: usize = 4_096;
 /// Most texts of one call.
 const BATCH_TEXTS_MAX: usize = 256;
 
-/// Hashed words.
+/// An embedder that hashes words.
 pub struct HashEmbedder {
     info: EmbedderInfo,
     tokenizer: Arc<dyn Tokenizer>,
 }
 
 impl HashEmbedder {
-    /// An embedder of `dims` numbers, 1 to [`DIMS_MAX`], that sizes texts with a tokenizer.
+    /// Creates an embedder of `dims` numbers, 1 to [`DIMS_MAX`]; `tokenizer` counts its tokens.
     pub fn new(tokenizer: Arc<dyn Tokenizer>, dims: usize, tokens_max: usize) -> Result<Self, Refusal> {
         if !(1..=DIMS_MAX).contains(&dims) {
             return Err(Refusal::invalid(
@@ -64,11 +63,13 @@ impl HashEmbedder {
         {
             let digest = blake3::hash(word.to_lowercase().as_bytes());
             for mark in digest.as_bytes().as_chunks::<4>().0.iter().take(MARKS_PER_WORD) {
+                // The lowest bit is the sign, the others are the place.
                 let mark = u32::from_le_bytes(*mark);
                 let place = (mark >> 1) as usize % self.info.dims;
                 vector[place] += if mark & 1 == 0 { 1.0 } else { -1.0 };
             }
         }
+        // No word, or marks that cancel out: unit length needs some direction.
         if vector.iter().all(|value| *value == 0.0) {
             vector[0] = 1.0;
         }

@@ -1,9 +1,9 @@
 //! A sentence-transformers BERT folder, run in process: all-MiniLM-L6-v2, bge-small, e5…
 //!
-//! Limits come from the folder or the pipeline, never from the truncation that a
-//! `tokenizer.json` may carry. The model's name holds a fingerprint of everything that
-//! changes a vector: weights, configuration, tokenizer, pooling, prefixes. Vectors always
-//! have unit length, whether or not the folder has a `2_Normalize` module, as the port asks.
+//! Limits come from the folder or the pipeline, never from the truncation that a `tokenizer.json` may
+//! contain. The model's name holds a fingerprint of everything that changes a vector: weights,
+//! configuration, tokenizer, pooling, prefixes. Vectors always have unit length, as the port requires,
+//! whether or not the folder has a `2_Normalize` module.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::bert::BertEncoder;
-use super::model_folder::{ModelFolder, unsupported_model};
-use super::pooling::PoolingMode;
-use super::{
+use super::inference::{
     BATCH_TEXTS_MAX, check_batch_fits, embed_each, keep_products_single_threaded, scale_to_unit_length,
 };
+use super::model_folder::{ModelFolder, unsupported_model};
+use super::pooling::PoolingMode;
 use crate::tokenizer::hugging_face::HuggingFaceTokenizer;
 use contexture_core::fault::{Fault, Refusal, reason};
 use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
@@ -24,12 +24,12 @@ use contexture_core::ports::tokenizer::Tokenizer;
 /// Longest prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 512;
 
-/// What is put before texts; the folder's own prompts where none is given.
+/// Prefixes that replace the folder's own prompts where given.
 #[derive(Debug, Clone, Default)]
 pub struct PrefixOverrides {
-    /// Before a question.
+    /// Put before a question.
     pub query: Option<String>,
-    /// Before a passage.
+    /// Put before a passage.
     pub passage: Option<String>,
 }
 
@@ -51,12 +51,12 @@ struct LocalModel {
 
 struct EmbeddingPrefix {
     text: String,
-    /// Special tokens and those of the prefix.
+    /// Tokens of the prefix and special tokens.
     tokens_added: usize,
 }
 
 impl LocalEmbedder {
-    /// Loads a folder; `tokens_max` overrides its own limit.
+    /// Loads a folder. `tokens_max` overrides the folder's limit.
     pub fn open(path: &Path, prefixes: &PrefixOverrides, tokens_max: Option<usize>) -> Result<Self, Refusal> {
         keep_products_single_threaded();
         let folder = ModelFolder::read(path)?;
@@ -70,6 +70,7 @@ impl LocalEmbedder {
         let query = prefix(&prefixes.query, &folder.query_prompt, "embedder.query_prefix")?;
         let passage = prefix(&prefixes.passage, &folder.passage_prompt, "embedder.passage_prefix")?;
         let has_prompt = !query.text.is_empty() || !passage.text.is_empty();
+        // `pool` takes in all tokens of a text, the prompt's included.
         if has_prompt && !folder.include_prompt {
             return Err(unsupported_model(path, "it leaves prompts out of the pooling"));
         }
@@ -79,9 +80,11 @@ impl LocalEmbedder {
             model: format!("{name}@{}", model_fingerprint(&folder, &query, &passage)),
             dims: folder.config.hidden_size,
             tokens_max,
+            // The passages': chunks are sized by it. A query is checked with its own prefix.
             tokens_reserved: passage.tokens_added,
             batch_texts_max: BATCH_TEXTS_MAX,
             batch_tokens_max: usize::MAX,
+            // One call uses all cores already.
             calls_max: 1,
             is_metered: false,
         };
@@ -139,6 +142,7 @@ fn model_fingerprint(folder: &ModelFolder, query: &EmbeddingPrefix, passage: &Em
     let settings = [folder.pooling.name(), &query.text, &passage.text];
     let files = [folder.weights.as_slice(), &folder.tokenizer_json, &folder.config_json];
     for part in files.into_iter().chain(settings.map(str::as_bytes)) {
+        // Lengths separate the parts: otherwise bytes could move from one to the next unnoticed.
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);
     }
@@ -154,7 +158,10 @@ impl LocalModel {
             let what = format!("a text of {} tokens, the model takes {}", token_ids.len(), self.tokens_max);
             return Err(Fault::permanent(reason::EMBEDDER_REJECTED, what));
         }
-        let states = self.bert.forward(&token_ids).map_err(Fault::transient)?;
+        let states = self
+            .bert
+            .forward(&token_ids)
+            .map_err(|error| Fault::transient_error("running the model", error))?;
         scale_to_unit_length(self.pooling.pool(&states, self.dims))
     }
 }

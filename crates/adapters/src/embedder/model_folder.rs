@@ -1,10 +1,9 @@
 //! Reads a sentence-transformers folder: what to load, how to pool, which prefixes.
 //!
-//! `config.json`, `tokenizer.json` and `model.safetensors` must be there; `modules.json`, the
-//! pooling module's `config.json`, `sentence_bert_config.json` and
-//! `config_sentence_transformers.json` are read when they are, with sentence-transformers'
-//! defaults otherwise (mean pooling, `max_position_embeddings` tokens, no prompts). A folder
-//! that asks for what the forward pass does not do is refused, never approximated.
+//! `config.json`, `tokenizer.json` and `model.safetensors` are required. `modules.json`, the pooling
+//! module's `config.json`, `sentence_bert_config.json` and `config_sentence_transformers.json` are
+//! optional, with the defaults of sentence-transformers: mean pooling, `max_position_embeddings` tokens,
+//! no prompts. A folder that needs what the forward pass does not do is rejected, never approximated.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -19,7 +18,7 @@ use contexture_core::fault::Refusal;
 
 const PATH_FIELD: &str = "embedder.path";
 
-/// A folder's contents, checked.
+/// The checked contents of a model folder.
 pub(super) struct ModelFolder {
     pub(super) config: BertConfig,
     pub(super) config_json: Vec<u8>,
@@ -27,12 +26,13 @@ pub(super) struct ModelFolder {
     pub(super) tokens_max: usize,
     pub(super) query_prompt: Option<String>,
     pub(super) passage_prompt: Option<String>,
-    /// Whether the prompt's own tokens are pooled.
+    /// Whether pooling includes the prompt's tokens.
     pub(super) include_prompt: bool,
     pub(super) tokenizer_json: Vec<u8>,
     pub(super) weights: Vec<u8>,
 }
 
+/// An entry of `modules.json`.
 #[derive(Deserialize)]
 struct ModuleEntry {
     #[serde(default)]
@@ -98,7 +98,7 @@ fn parse_bert_config(path: &Path, json: &[u8]) -> Result<BertConfig, Refusal> {
     Ok(config)
 }
 
-/// The pooling, and whether the prompt's tokens take part in it.
+/// Reads the pooling mode, and whether pooling includes the prompt's tokens.
 fn read_pooling(path: &Path) -> Result<(PoolingMode, bool), Refusal> {
     let Some(modules) = read_optional::<Vec<ModuleEntry>>(path, "modules.json")? else {
         return Ok((PoolingMode::Mean, true));
@@ -106,6 +106,7 @@ fn read_pooling(path: &Path) -> Result<(PoolingMode, bool), Refusal> {
     let mut folder = None;
     for module in &modules {
         match module.kind.rsplit('.').next() {
+            // Normalising changes nothing: all vectors are scaled to unit length anyway.
             Some("Transformer" | "Normalize") => {}
             Some("Pooling") => folder = Some(module.path.as_str()),
             _ => {
@@ -131,7 +132,7 @@ fn read_pooling(path: &Path) -> Result<(PoolingMode, bool), Refusal> {
     Ok((pooling, config.get("include_prompt") != Some(&Value::Bool(false))))
 }
 
-/// A folder whose model this program does not run.
+/// The refusal of a model that cannot be run.
 pub(super) fn unsupported_model(path: &Path, why: &str) -> Refusal {
     Refusal::invalid(
         "model_unsupported",

@@ -1,21 +1,21 @@
-//! From token states to one vector, as sentence-transformers defines it.
+//! Pooling of token states into one vector, as sentence-transformers defines it.
 
 use serde_json::{Map, Value};
 
-/// How token states become one vector.
+/// How token states are combined into one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolingMode {
-    /// Their average.
+    /// The mean of all states.
     Mean,
     /// The first token's state.
     Cls,
-    /// The largest of each number.
+    /// The maximum of each dimension.
     Max,
 }
 
 impl PoolingMode {
-    /// Reads `1_Pooling/config.json`; the names of the modes it has when none, several or an
-    /// unknown one is switched on.
+    /// Reads `1_Pooling/config.json`. If no mode, several or an unknown one is switched on, the error
+    /// names them.
     pub fn from_config(config: &Map<String, Value>) -> Result<Self, String> {
         let mut modes: Vec<&str> = config
             .iter()
@@ -32,7 +32,7 @@ impl PoolingMode {
         }
     }
 
-    /// Its name in a model's fingerprint.
+    /// The mode's name in a model's fingerprint.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mean => "mean",
@@ -46,7 +46,7 @@ impl PoolingMode {
         let mut rows = states.chunks_exact(dims);
         let mut pooled = rows.next().map_or_else(|| vec![0.0; dims], <[f32]>::to_vec);
         let combine = match self {
-            // The length of the vector does not matter, so the sum does as well as the mean.
+            // The caller scales the vector to unit length, so the sum serves as the mean.
             Self::Mean => |pooled: f32, state: f32| pooled + state,
             Self::Max => f32::max,
             Self::Cls => return pooled,

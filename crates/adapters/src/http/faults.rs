@@ -1,9 +1,8 @@
-//! What HTTP services and the way to them report, in the words of [`Fault`].
+//! Maps failures of HTTP calls to [`Fault`]s.
 //!
-//! 429 and 503 ask for patience, for as long as `Retry-After` says: seconds or a date, between
-//! [`RETRY_AFTER_MIN`] and [`RETRY_AFTER_MAX`]. 401 and 403 are the credential's. 408, 425, other
-//! 5xx, and whatever is lost on the way are worth another attempt. Everything else is refused
-//! for good.
+//! 429 and 503 are `Throttled`, for as long as `Retry-After` says: seconds or a date, clamped to
+//! [`RETRY_AFTER_MIN`]..[`RETRY_AFTER_MAX`]. 401 and 403 are `Unauthorized`. 408, 425, other 5xx and
+//! everything lost on the network are `Transient`. All others are `Permanent`.
 
 use std::error::Error;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,17 +10,25 @@ use std::time::{Duration, UNIX_EPOCH};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use super::RemoteService;
 use contexture_core::fault::Fault;
 
-/// Wait when a service asks for patience without saying for how long.
+/// Wait if a service throttles without saying for how long.
 pub const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-/// Shortest wait that is believed.
+/// Shorter waits are extended to this.
 pub const RETRY_AFTER_MIN: Duration = Duration::from_millis(100);
-/// Longest wait that is believed.
+/// Longer waits are cut to this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
-/// Longest message of the network that is passed on, in characters.
+/// Longest network error message that is passed on, in characters.
 const CAUSE_CHARS_MAX: usize = 200;
+
+/// How faults name the service that is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteService {
+    /// How messages begin, such as `reranker`.
+    pub name: &'static str,
+    /// The code of its permanent refusals and of its malformed responses.
+    pub rejected: &'static str,
+}
 
 /// The fault of a status without success; `now_ms` is the time since the Unix epoch.
 pub(super) fn fault_from_status(
@@ -32,15 +39,15 @@ pub(super) fn fault_from_status(
 ) -> Fault {
     let what = format!("{}: answered {}", service.name, status.as_u16());
     match status.as_u16() {
-        401 | 403 => Fault::Unauthorized(what),
+        401 | 403 => Fault::unauthorized(what),
         429 | 503 => Fault::Throttled { retry_after: parse_retry_after(headers, now_ms), what },
-        408 | 425 | 500..=599 => Fault::Transient(what),
+        408 | 425 | 500..=599 => Fault::transient(what),
         300..=399 => Fault::permanent(service.rejected, format!("{what}; redirects are not followed")),
         _ => Fault::permanent(service.rejected, what),
     }
 }
 
-/// The fault of a call that got no whole answer.
+/// The fault of a call without a complete response.
 pub(super) fn incomplete_call_fault(service: RemoteService, error: &reqwest::Error) -> Fault {
     let what = if error.is_connect() {
         "cannot connect"
@@ -49,20 +56,21 @@ pub(super) fn incomplete_call_fault(service: RemoteService, error: &reqwest::Err
     } else {
         "the call failed"
     };
-    Fault::Transient(format!("{}: {what}: {}", service.name, innermost_cause(error)))
+    Fault::transient(format!("{}: {what}: {}", service.name, innermost_cause(error)))
 }
 
-/// The innermost cause: neither the URL nor a header stands in it.
+/// The innermost cause of an error, which contains neither the URL nor a header.
 pub(super) fn innermost_cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
+    // Without a source, the error is reqwest's own, whose text may contain the URL.
     let text = if innermost.is::<reqwest::Error>() { String::new() } else { innermost.to_string() };
     text.chars().take(CAUSE_CHARS_MAX).map(|one| if one.is_control() { ' ' } else { one }).collect()
 }
 
-/// RFC 9110, section 10.2.3.
+/// Parses `Retry-After`: RFC 9110, section 10.2.3.
 fn parse_retry_after(headers: &HeaderMap, now_ms: u64) -> Duration {
     let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| {
         let text = text.trim();

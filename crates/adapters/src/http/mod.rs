@@ -1,14 +1,17 @@
-//! Calls to HTTP services: a body posted to one URL, an answer bounded in time and bytes.
+//! Calls to HTTP services: post a body to one URL, get a response that is bounded in time and bytes.
 //!
-//! HTTP/1.1 over pooled connections; TLS by rustls with ring and the system's roots. A call has
-//! one deadline, from connecting to the last byte, and reads at most
-//! [`HttpEndpointConfig::answer_bytes_max`]. It goes to the URL of the configuration and nowhere
-//! else: no redirect is followed and no proxy of the environment used, for a key travels along.
-//! The key is sent as `Authorization: Bearer` and appears in no message and no `Debug`. Nothing
-//! is tried twice here. What a service says about a failure is not repeated by [`HttpEndpoint::post`],
-//! only its status: it may quote what it was sent. [`faults`] maps failures to [`Fault`]s.
+//! HTTP/1.1 over pooled connections; TLS by rustls with ring and the system's roots. One deadline covers
+//! a call from connecting to the last byte. A response has at most
+//! [`HttpEndpointConfig::answer_bytes_max`] bytes. Because a key travels along, a call goes only to the
+//! configured URL: redirects are not followed, and proxies of the environment are not used. The key is
+//! sent as `Authorization: Bearer` and appears in no message and no `Debug` output.
+//!
+//! Nothing is retried here. [`HttpEndpoint::post`] reports only the status of a failure, not its body,
+//! which may quote what was sent. [`faults`] maps failures to [`Fault`]s.
 
 pub mod faults;
+
+pub use self::faults::RemoteService;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,14 +29,14 @@ pub const JSON_CONTENT_TYPE: &str = "application/json";
 /// The content type of a form.
 pub const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 const USER_AGENT: &str = concat!("contexture/", env!("CARGO_PKG_VERSION"));
-/// Bytes of a failure's body that are read.
+/// Most bytes that are read of a failure's body.
 const FAILURE_BODY_BYTES_MAX: usize = 16 * 1024;
-/// How long a failure's body is waited for.
+/// Longest wait for a failure's body.
 const FAILURE_BODY_WAIT_MAX: Duration = Duration::from_secs(2);
-/// Unused connections that are kept.
+/// Most idle connections that are kept.
 const IDLE_CONNECTIONS_MAX: usize = 8;
 
-/// Where a service is, and how long it may take.
+/// Where a service is, its key, and the limits of a call.
 #[derive(Clone)]
 pub struct HttpEndpointConfig {
     /// `http://…` or `https://…`, without user and password.
@@ -49,28 +52,19 @@ pub struct HttpEndpointConfig {
 impl fmt::Debug for HttpEndpointConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("EndpointConfig")
+            .debug_struct("HttpEndpointConfig")
             .field("call_max", &self.call_max)
             .field("answer_bytes_max", &self.answer_bytes_max)
             .finish_non_exhaustive()
     }
 }
 
-/// Who is called, in the words of faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemoteService {
-    /// How messages begin, such as `reranker`.
-    pub name: &'static str,
-    /// The code of what it refuses for good, and of answers that make no sense.
-    pub rejected: &'static str,
-}
-
-/// What came back, whatever its status.
+/// A response, whatever its status.
 #[derive(Debug)]
 pub struct HttpResponse {
     /// 200 to 299 mean success.
     pub status: u16,
-    /// As they came.
+    /// The response's headers.
     pub headers: HeaderMap,
     /// At most [`HttpEndpointConfig::answer_bytes_max`] bytes.
     pub body: Vec<u8>,
@@ -83,7 +77,7 @@ impl HttpResponse {
     }
 }
 
-/// One URL that answers posts.
+/// One URL that bodies are posted to.
 pub struct HttpEndpoint {
     service: RemoteService,
     client: Client,
@@ -95,7 +89,7 @@ pub struct HttpEndpoint {
 }
 
 impl HttpEndpoint {
-    /// An endpoint; connects to nothing yet. Refuses a URL or a key that cannot be sent.
+    /// Creates an endpoint without connecting. Rejects a URL or a key that cannot be used.
     pub fn new(
         service: RemoteService,
         config: &HttpEndpointConfig,
@@ -116,14 +110,14 @@ impl HttpEndpoint {
         Ok(Self { service, client, url, authorization, call_max, answer_bytes_max, clock })
     }
 
-    /// Posts JSON and returns what a status of success came with.
+    /// Posts JSON and returns the body of a response with success.
     pub async fn post(&self, json: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        let answer = self.call(HeaderMap::new(), JSON_CONTENT_TYPE, json).await?;
-        if answer.is_success() { Ok(answer.body) } else { Err(self.fault(&answer)) }
+        let response = self.call(HeaderMap::new(), JSON_CONTENT_TYPE, json).await?;
+        if response.is_success() { Ok(response.body) } else { Err(self.fault(&response)) }
     }
 
-    /// Posts a body and returns what came back; a fault only where nothing whole did. `headers` win
-    /// against the key of the configuration.
+    /// Posts a body and returns the response. A fault means that there was no complete response.
+    /// `headers` take precedence over the configured key.
     pub async fn call(
         &self,
         headers: HeaderMap,
@@ -132,19 +126,19 @@ impl HttpEndpoint {
     ) -> Result<HttpResponse, Fault> {
         let late = |_| {
             let waited_ms = self.call_max.as_millis();
-            Fault::Transient(format!("{}: no answer within {waited_ms} ms", self.service.name))
+            Fault::transient(format!("{}: no answer within {waited_ms} ms", self.service.name))
         };
         let exchange = self.exchange(headers, content_type, body);
         tokio::time::timeout(self.call_max, exchange).await.map_err(late)?
     }
 
-    /// The fault of an answer without success.
-    pub fn fault(&self, answer: &HttpResponse) -> Fault {
-        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        faults::fault_from_status(self.service, status, &answer.headers, self.clock.now_ms())
+    /// The fault of a response without success.
+    pub fn fault(&self, response: &HttpResponse) -> Fault {
+        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        faults::fault_from_status(self.service, status, &response.headers, self.clock.now_ms())
     }
 
-    /// A fault of an answer that makes no sense; `why` continues a sentence that begins with it.
+    /// The fault of a malformed response; `why` continues "the answer".
     pub fn malformed(&self, why: &str) -> Fault {
         Fault::permanent(self.service.rejected, format!("{}: the answer {why}", self.service.name))
     }
@@ -176,20 +170,21 @@ impl HttpEndpoint {
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
-        let mut answer = Vec::new();
+        let mut body = Vec::new();
         while let Some(part) =
             response.chunk().await.map_err(|error| faults::incomplete_call_fault(self.service, &error))?
         {
-            if answer.len() + part.len() > self.answer_bytes_max {
+            // Checked before the part is kept, so the limit bounds memory, too.
+            if body.len() + part.len() > self.answer_bytes_max {
                 return Err(self.malformed(&format!("has more than {} bytes", self.answer_bytes_max)));
             }
-            answer.extend_from_slice(&part);
+            body.extend_from_slice(&part);
         }
-        Ok(answer)
+        Ok(body)
     }
 }
 
-/// What a failure comes with, as far as it arrives soon: its status says enough.
+/// Reads what arrives of a failure's body in time. The status is what counts, so errors are ignored.
 async fn read_failure_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     let read = async {
@@ -200,6 +195,7 @@ async fn read_failure_body(mut response: Response) -> Vec<u8> {
             }
         }
     };
+    // On a timeout the part that has arrived is used.
     let _ = tokio::time::timeout(FAILURE_BODY_WAIT_MAX, read).await;
     body
 }
@@ -210,22 +206,25 @@ fn bearer_header(key: &str) -> Result<HeaderValue, &'static str> {
         return Err(UNSOUND);
     }
     let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| UNSOUND)?;
+    // Keeps the key out of `Debug` output of headers.
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn build_client(url: &Url, connect_max: Duration) -> Result<Client, reqwest::Error> {
-    // Whoever was first has installed the same one.
+    // Fails if a provider is installed already, which in this process is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
+        // reqwest repeats some failed calls by default, which no limiter would know of.
         .retry(retry::never())
         .referer(false)
+        // The environment's proxy would see the key.
         .no_proxy()
         .connect_timeout(connect_max)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX);
-    // Without TLS the system's roots need not be there.
+    // Without TLS, a machine without root certificates must do, too.
     let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
     builder.build()
 }

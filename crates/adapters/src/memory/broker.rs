@@ -1,9 +1,8 @@
 //! Queues in memory. Messages are kept in their wire form, so encoding is tested on the way.
 //!
-//! A delivery that was not acknowledged returns to the head of its queue when its consumer is
-//! dropped. Delays count by the injected clock; a waiting consumer wakes by tokio's timer, so
-//! the two must tell the same time for it to wake in time, while a message never comes early
-//! whatever the timer does.
+//! A delivery that is not acknowledged returns to the head of its queue when its consumer is dropped.
+//! Delays count by the injected clock, but a waiting consumer wakes by tokio's timer. Both must tell
+//! the same time for it to wake in time; a message never comes early in any case.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -35,9 +34,9 @@ struct MemoryQueue {
 
 #[derive(Default)]
 struct QueuedMessages {
-    /// By the order of publication, which is also the tag.
+    /// By order of publication, which is also the tag.
     ready: BTreeMap<u64, QueuedMessage>,
-    /// By the time they are due, in milliseconds, then by tag.
+    /// By due time in milliseconds, then by tag.
     delayed: BTreeMap<(u64, u64), QueuedMessage>,
     handed_out: usize,
     sequence: u64,
@@ -50,7 +49,7 @@ struct QueuedMessage {
 }
 
 impl MemoryBroker {
-    /// Empty queues whose delays count by `clock`.
+    /// Creates empty queues; delays count by `clock`.
     pub fn new(clock: Arc<dyn WallClock>) -> Self {
         let queues = IngestStage::ALL.into_iter().map(|stage| (stage, Arc::default())).collect();
         Self { clock, queues }
@@ -97,10 +96,12 @@ impl Broker for MemoryBroker {
         let now_ms = self.clock.now_ms();
         let mut encoded = Vec::with_capacity(messages.len());
         for OutgoingMessage { envelope, delay } in messages {
-            let bytes = serde_json::to_vec(&envelope)
-                .map_err(|error| Fault::permanent("unencodable_message", error.to_string()))?;
+            let bytes = serde_json::to_vec(&envelope).map_err(|error| {
+                Fault::permanent_error("unencodable_message", "encoding a message", error)
+            })?;
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             let due_ms = (!delay.is_zero()).then(|| now_ms.saturating_add(delay_ms));
+            // All are encoded before the first is queued, so a refused one leaves nothing behind.
             encoded.push((self.queue(envelope.open().0)?, bytes, due_ms));
         }
         for (queue, bytes, due_ms) in encoded {
@@ -131,11 +132,12 @@ struct MemoryConsumer {
 }
 
 impl MemoryConsumer {
-    /// Waits until at least `wanted` messages are ready. Takes none, so it can be abandoned.
+    /// Waits until at least `wanted` messages are ready. Claims none, so the future can be dropped.
     async fn wait_for(&self, wanted: usize) {
         loop {
             let changed = self.queue.changed.notified();
             tokio::pin!(changed);
+            // Registered before the look at the queue: a message that arrives in between is not missed.
             changed.as_mut().enable();
             let now_ms = self.clock.now_ms();
             let next_due_ms = {
@@ -149,6 +151,7 @@ impl MemoryConsumer {
             match next_due_ms {
                 None => changed.await,
                 Some(due_ms) => {
+                    // Cannot underflow: `release_due` has removed all that was due by `now_ms`.
                     let due = Instant::now() + Duration::from_millis(due_ms - now_ms);
                     tokio::select! {
                         () = changed => {}
@@ -190,7 +193,7 @@ impl BrokerConsumer for MemoryConsumer {
         loop {
             self.wait_for(1).await;
             if !linger.is_zero() {
-                // Running out of patience is the normal way on: what is ready is taken then.
+                // A timeout is the normal case: what is ready by then is taken.
                 let _ = timeout(linger, self.wait_for(messages_max)).await;
             }
             let deliveries = self.take(messages_max);
@@ -216,8 +219,10 @@ impl Drop for MemoryConsumer {
         let mut messages = lock_ignoring_poison(&self.queue.messages);
         for (tag, message) in std::mem::take(&mut self.handed_out) {
             messages.handed_out -= 1;
+            // The old tag is lower than any new one, so it stands at the head again.
             messages.ready.insert(tag, QueuedMessage { redeliveries: message.redeliveries + 1, ..message });
         }
+        // Unlocked first, so that a woken consumer does not wait for this lock.
         drop(messages);
         self.queue.changed.notify_waiters();
     }

@@ -1,4 +1,4 @@
-//! What the memory ledger writes down: one history of versions per document.
+//! A collection of the memory ledger: its documents, each with a history of versions, and its log.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -24,9 +24,9 @@ pub(super) type VersionHistory = BTreeMap<Version, VersionEntry>;
 
 /// One collection and its documents.
 pub(super) struct MemoryCollection {
-    pub(super) builds: CollectionGenerations,
+    pub(super) generations: CollectionGenerations,
     pub(super) documents: BTreeMap<DocumentId, VersionHistory>,
-    /// Documents by the position of their last change.
+    /// Documents by position of their latest change.
     pub(super) log: BTreeMap<u64, DocumentId>,
     pub(super) log_position: u64,
 }
@@ -36,7 +36,7 @@ pub(super) struct VersionEntry {
     pub(super) content_hash: ContentHash,
     pub(super) deletes: bool,
     pub(super) description: DocumentDescription,
-    /// None for a delete, and once it was swept.
+    /// None for a delete, and after the sweep.
     pub(super) body: Option<Bytes>,
     pub(super) body_bytes: u64,
     /// By generation.
@@ -65,12 +65,13 @@ impl VersionEntry {
         }
     }
 
-    /// Keeps the spans of a version in flight.
+    /// Stores the spans of a version in flight.
     pub(super) fn chunk(&mut self, generation: GenerationNumber, spans: Vec<ChunkSpan>, now_ms: u64) {
         if self.state.is_terminal() {
             return;
         }
         self.spans.insert(generation, spans);
+        // Chunking again after the embedding must not move it back.
         if self.state == VersionState::Accepted {
             self.enter(VersionState::Chunked, now_ms);
         }
@@ -81,7 +82,7 @@ impl VersionEntry {
         self.updated_ms = now_ms;
     }
 
-    /// Its task in a generation of its collection.
+    /// Builds its task in a generation of its collection.
     pub(super) fn task(&self, key: VersionKey, home: &CollectionRecord) -> IngestTask {
         IngestTask {
             key,
@@ -96,8 +97,8 @@ impl VersionEntry {
         }
     }
 
-    /// The stage that has to move it on; none when nothing has to. A delete has no text, so
-    /// it goes straight to the index.
+    /// Returns the stage that has to move it on, if any. A delete has no text, so it goes straight to
+    /// the index stage.
     pub(super) fn waits_for(&self) -> Option<IngestStage> {
         match self.state {
             VersionState::Accepted if self.deletes => Some(IngestStage::Index),
@@ -108,7 +109,7 @@ impl VersionEntry {
         }
     }
 
-    pub(super) fn is_unswept_loser(&self) -> bool {
+    pub(super) fn is_unswept(&self) -> bool {
         matches!(self.state, VersionState::Superseded | VersionState::Dead) && !self.swept
     }
 
@@ -141,7 +142,7 @@ impl VersionEntry {
     }
 }
 
-/// The version fence at intake: the version to store under, or why not and which version won.
+/// The version fence at intake. Returns the version to store, or the refusal and the version that won.
 pub(super) fn decide_version(
     history: &VersionHistory,
     submission: &Submission,
@@ -164,8 +165,8 @@ pub(super) fn decide_version(
     }
 }
 
-/// Without a producer's version: the next one, unless there is nothing to do. There is none
-/// after the highest possible version, so other content conflicts with it.
+/// Assigns the next version where the producer gave none, unless there is nothing to do. No version
+/// follows the highest one, so other content conflicts with it.
 fn assign_version(
     latest: Option<(Version, &VersionEntry)>,
     submission: &Submission,
@@ -182,7 +183,7 @@ fn assign_version(
     }
 }
 
-/// What served before stops serving. Versions still on their way meet their own end.
+/// Supersedes older visible versions. Those in flight reach their own outcome.
 pub(super) fn supersede_older_versions(history: &mut VersionHistory, winner: Version, now_ms: u64) {
     for (_, older) in history.range_mut(..winner) {
         if older.state == VersionState::Visible {
@@ -191,13 +192,13 @@ pub(super) fn supersede_older_versions(history: &mut VersionHistory, winner: Ver
     }
 }
 
-/// The fault of a submission to nowhere.
+/// The fault of a submission to an unknown collection.
 pub(super) fn unknown_collection(submission: &Submission) -> Fault {
     Fault::permanent("unknown_collection", format!("no collection '{}'", submission.collection().collection))
 }
 
-/// Whether a dead letter is one of those asked for.
-pub(super) fn matches_dead_filter(filter: &DeadLetterFilter, letter: &DeadLetter) -> bool {
+/// Whether a dead letter matches a filter.
+pub(super) fn matches_dead_letter_filter(filter: &DeadLetterFilter, letter: &DeadLetter) -> bool {
     (filter.ids.is_empty() || filter.ids.contains(&letter.id))
         && filter.collection.as_ref().is_none_or(|collection| *collection == letter.key.collection_key())
         && filter.reason.as_ref().is_none_or(|code| *code == letter.reason.code)
@@ -214,25 +215,28 @@ pub(super) fn is_overtaken(history: &VersionHistory, version: Version) -> bool {
 impl MemoryCollection {
     /// The collection, and its active generation.
     pub(super) fn record(&self) -> &CollectionRecord {
-        self.builds.active()
+        self.generations.active()
     }
 
-    /// What is to be swept of a version that lost: per live generation with chunks, or once.
-    pub(super) fn losers(&self, key: &VersionKey, entry: &VersionEntry) -> Vec<UnsweptVersion> {
-        let live = self.builds.live().filter_map(|home| Some((home, entry.chunk_count(home.generation)?)));
-        let loser = |(home, chunk_count): (&CollectionRecord, u32)| UnsweptVersion {
+    /// Lists what to sweep of a superseded or dead version: one entry per live generation with chunks,
+    /// or one without chunks.
+    pub(super) fn unswept_versions(&self, key: &VersionKey, entry: &VersionEntry) -> Vec<UnsweptVersion> {
+        let live =
+            self.generations.live().filter_map(|home| Some((home, entry.chunk_count(home.generation)?)));
+        let unswept = |(home, chunk_count): (&CollectionRecord, u32)| UnsweptVersion {
             key: key.clone(),
             content_hash: entry.content_hash,
             chunk_count,
             generation: home.generation,
             epoch: home.epoch,
         };
-        let losers: Vec<UnsweptVersion> = live.map(loser).collect();
-        if losers.is_empty() { vec![loser((self.record(), 0))] } else { losers }
+        let all: Vec<UnsweptVersion> = live.map(unswept).collect();
+        if all.is_empty() { vec![unswept((self.record(), 0))] } else { all }
     }
 
     /// Moves a document to the end of the log.
     pub(super) fn append_to_log(&mut self, document_id: &DocumentId) {
+        // Linear, but a document is logged once; this ledger prefers simple to fast.
         self.log.retain(|_, logged| logged != document_id);
         self.log_position += 1;
         self.log.insert(self.log_position, document_id.clone());
@@ -258,7 +262,7 @@ impl MemoryCollection {
         })
     }
 
-    /// Counts from scratch, so that no running total can hide a wrong move.
+    /// Counts from scratch, so that no running total can hide a wrong transition.
     pub(super) fn counts(&self) -> VersionCounts {
         let mut counts = VersionCounts::default();
         for (_, entry) in self.entries() {

@@ -1,4 +1,4 @@
-//! Producers' messages, events and buried messages in memory.
+//! Producers' messages, events and rejected messages in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,12 +15,12 @@ use contexture_core::ports::producers::{
     ProducerEventSink, ProducerMessage, ProducerQueue, RejectedMessage, SubmissionConsumer,
 };
 
-/// An exchange with producers that lives as long as the process.
+/// A message exchange with producers that lives as long as the process.
 #[derive(Default)]
 pub struct MemoryProducers {
-    waiting: Arc<SubmissionQueue>,
-    buried: Mutex<Vec<RejectedMessage>>,
-    told: watch::Sender<Vec<DocumentEvent>>,
+    queue: Arc<SubmissionQueue>,
+    rejected: Mutex<Vec<RejectedMessage>>,
+    events: watch::Sender<Vec<DocumentEvent>>,
 }
 
 #[derive(Default)]
@@ -36,35 +36,35 @@ struct SubmissionMessages {
 }
 
 impl MemoryProducers {
-    /// Publishes a message as a producer would; its tag is given here.
+    /// Publishes a message as a producer would; assigns its tag.
     pub fn send(&self, message: ProducerMessage) {
-        let mut messages = lock_ignoring_poison(&self.waiting.messages);
+        let mut messages = lock_ignoring_poison(&self.queue.messages);
         messages.sequence += 1;
         let tag = messages.sequence;
         messages.ready.insert(tag, ProducerMessage { tag, redelivered: false, ..message });
         drop(messages);
-        self.waiting.changed.notify_waiters();
+        self.queue.changed.notify_waiters();
     }
 
-    /// What was buried, in order.
+    /// The rejected messages, in order.
     pub fn buried(&self) -> Vec<RejectedMessage> {
-        lock_ignoring_poison(&self.buried).clone()
+        lock_ignoring_poison(&self.rejected).clone()
     }
 
-    /// Everything that was told, in order.
+    /// All published events, in order.
     pub fn told(&self) -> watch::Receiver<Vec<DocumentEvent>> {
-        self.told.subscribe()
+        self.events.subscribe()
     }
 }
 
 #[async_trait]
 impl ProducerQueue for MemoryProducers {
     async fn submissions(&self) -> Result<Box<dyn SubmissionConsumer>, Fault> {
-        Ok(Box::new(MemorySubmissions { waiting: Arc::clone(&self.waiting), held: BTreeMap::new() }))
+        Ok(Box::new(MemorySubmissions { queue: Arc::clone(&self.queue), held: BTreeMap::new() }))
     }
 
-    async fn bury(&self, burials: Vec<RejectedMessage>) -> Result<(), Fault> {
-        lock_ignoring_poison(&self.buried).extend(burials);
+    async fn store_rejected(&self, messages: Vec<RejectedMessage>) -> Result<(), Fault> {
+        lock_ignoring_poison(&self.rejected).extend(messages);
         Ok(())
     }
 }
@@ -72,24 +72,25 @@ impl ProducerQueue for MemoryProducers {
 #[async_trait]
 impl ProducerEventSink for MemoryProducers {
     async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault> {
-        self.told.send_modify(|told| told.extend(events));
+        self.events.send_modify(|published| published.extend(events));
         Ok(())
     }
 }
 
 struct MemorySubmissions {
-    waiting: Arc<SubmissionQueue>,
+    queue: Arc<SubmissionQueue>,
     held: BTreeMap<u64, ProducerMessage>,
 }
 
 impl MemorySubmissions {
-    /// Waits until at least `wanted` messages are ready. Takes none, so it can be abandoned.
+    /// Waits until at least `wanted` messages are ready. Claims none, so the future can be dropped.
     async fn wait_for(&self, wanted: usize) {
         loop {
-            let changed = self.waiting.changed.notified();
+            let changed = self.queue.changed.notified();
             tokio::pin!(changed);
+            // Registered before the look at the queue: a message that arrives in between is not missed.
             changed.as_mut().enable();
-            if lock_ignoring_poison(&self.waiting.messages).ready.len() >= wanted {
+            if lock_ignoring_poison(&self.queue.messages).ready.len() >= wanted {
                 return;
             }
             changed.await;
@@ -108,10 +109,10 @@ impl SubmissionConsumer for MemorySubmissions {
         loop {
             self.wait_for(1).await;
             if !linger.is_zero() {
-                // Running out of patience is the normal way on: what is ready is taken then.
+                // A timeout is the normal case: what is ready by then is taken.
                 let _ = timeout(linger, self.wait_for(messages_max)).await;
             }
-            let mut messages = lock_ignoring_poison(&self.waiting.messages);
+            let mut messages = lock_ignoring_poison(&self.queue.messages);
             let mut taken = Vec::new();
             while taken.len() < messages_max
                 && let Some((tag, message)) = messages.ready.pop_first()
@@ -139,7 +140,7 @@ impl Drop for MemorySubmissions {
         let held = std::mem::take(&mut self.held);
         let back =
             held.into_iter().map(|(tag, message)| (tag, ProducerMessage { redelivered: true, ..message }));
-        lock_ignoring_poison(&self.waiting.messages).ready.extend(back);
-        self.waiting.changed.notify_waiters();
+        lock_ignoring_poison(&self.queue.messages).ready.extend(back);
+        self.queue.changed.notify_waiters();
     }
 }

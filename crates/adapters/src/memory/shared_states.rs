@@ -1,4 +1,4 @@
-//! Shared states of one process: for a provider that no other process calls, and for tests.
+//! Shared states of one process: for providers that no other process calls, and for tests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,14 @@ use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::shared_states::{SharedStateChange, SharedStateStore, check_state_size};
 
-/// States in memory.
+/// Shared states in memory.
 pub struct MemorySharedStates {
     states: Mutex<BTreeMap<String, String>>,
     clock: Arc<dyn WallClock>,
 }
 
 impl MemorySharedStates {
-    /// None yet; `clock` is their time.
+    /// No states yet; `clock` provides their time.
     pub fn new(clock: Arc<dyn WallClock>) -> Self {
         Self { states: Mutex::default(), clock }
     }

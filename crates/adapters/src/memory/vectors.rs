@@ -1,5 +1,4 @@
-//! Vectors in memory: exact cosine over every point, filters evaluated exactly from the terms
-//! a point carries.
+//! Vectors in memory: exact cosine over all points, with filters evaluated on the terms of each point.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -27,7 +26,7 @@ struct MemoryPointStore {
 }
 
 impl MemoryVectors {
-    /// An empty store of vectors of `dims` numbers.
+    /// Creates an empty store for vectors of `dims` numbers.
     pub fn new(dims: usize) -> Self {
         Self { dims, store: Mutex::default() }
     }
@@ -93,9 +92,11 @@ fn cosine_similarity(left: &[f32], right: &[f32]) -> f32 {
 #[async_trait]
 impl VectorStore for MemoryVectors {
     async fn upsert(&self, points: Vec<VectorPoint>) -> Result<(), Fault> {
+        // All are checked before the first is stored.
         points.iter().try_for_each(|point| self.check(&point.vector))?;
         let mut store = lock_ignoring_poison(&self.store);
         for point in points {
+            // Removed first: the point may have belonged to another document.
             store.remove(point.id);
             let siblings = store.by_document.entry(point.document_id.clone()).or_default();
             siblings.insert(point.id, point.version);
@@ -128,6 +129,7 @@ impl VectorStore for MemoryVectors {
             .filter(|point| filter.is_none_or(|filter| matches_filter(filter, point)))
             .map(|point| DenseHit { id: point.id, score: cosine_similarity(&point.vector, &vector) })
             .collect();
+        // Ties by id, so that equal scores have a stable order.
         hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
         hits.truncate(top_k);
         Ok(hits)

@@ -1,4 +1,4 @@
-//! The log of visible versions.
+//! The log of visible versions. A document has one entry, at the position of its latest change.
 
 use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
@@ -8,7 +8,7 @@ use super::rows::{self, read_u64, sql_bigint};
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::ports::ledger::ChangeLogEntry;
 
-/// Moves documents to the end of their collections' logs, in this order.
+/// Moves documents to the ends of their collections' logs, in this order.
 pub(super) async fn append_documents(
     connection: &mut PgConnection,
     documents: &[i64],
@@ -16,6 +16,8 @@ pub(super) async fn append_documents(
     if documents.is_empty() {
         return Ok(());
     }
+    // Updating the collection locks its row until the commit. So concurrent calls commit their positions in
+    // order, and a reader that has seen one never misses a lower one.
     query(
         "WITH appeared AS MATERIALIZED (SELECT a.document_ref, d.collection_ref, \
              row_number() OVER (PARTITION BY d.collection_ref ORDER BY a.place) AS nth, \
@@ -42,6 +44,8 @@ pub(super) async fn read_changes(
     after: u64,
     limit: usize,
 ) -> Result<Vec<ChangeLogEntry>, PostgresError> {
+    // The limit applies to documents first: the page is cut by the index on (collection_ref, log_position)
+    // before any version is read. A document has at most one visible version.
     let found = query(
         "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, v.accepted_ms, \
          c.active_generation, g.epoch, v.state, v.body_bytes, d.log_position \

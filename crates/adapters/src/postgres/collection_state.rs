@@ -1,4 +1,4 @@
-//! What the ledger knows of documents whose stores are being looked at.
+//! The port of audits and repairs: the versions that may have data in a store.
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -9,12 +9,12 @@ use super::rows::{self, read_column, read_u64};
 use super::{PostgresError, PostgresLedger};
 use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber};
 use contexture_core::fault::Fault;
-use contexture_core::ports::collection_state::{ChangeLogExtent, CollectionStateLedger};
 use contexture_core::ports::ledger::VersionRecord;
+use contexture_core::ports::ledger::{ChangeLogExtent, CollectionStateLedger};
 
 #[async_trait]
 impl CollectionStateLedger for PostgresLedger {
-    async fn standings(
+    async fn versions_in_stores(
         &self,
         collection: &CollectionKey,
         generation: GenerationNumber,
@@ -24,14 +24,20 @@ impl CollectionStateLedger for PostgresLedger {
             return Ok(Vec::new());
         }
         self.database()
-            .run((collection, generation, documents), |(collection, generation, documents), db| {
-                read_documents_versions(db, collection, *generation, documents).boxed()
-            })
+            .run(
+                "versions in stores",
+                (collection, generation, documents),
+                |(collection, generation, documents), db| {
+                    read_documents_versions(db, collection, *generation, documents).boxed()
+                },
+            )
             .await
     }
 
     async fn log_extent(&self, collection: &CollectionKey) -> Result<ChangeLogExtent, Fault> {
-        self.database().run(collection, |collection, db| read_log_extent(db, collection).boxed()).await
+        self.database()
+            .run("log extent", collection, |collection, db| read_log_extent(db, collection).boxed())
+            .await
     }
 }
 
@@ -63,13 +69,14 @@ async fn read_documents_versions(
         .bind(documents.iter().map(DocumentId::as_str).bind_iter())
         .fetch_all(connection)
         .await?;
-    let mut standings = vec![Vec::new(); documents.len()];
+    let mut versions = vec![Vec::new(); documents.len()];
     for row in &found {
+        // ORDINALITY counts from 1, in the order that was asked for.
         let place = usize::try_from(read_u64(row, 11)?).unwrap_or(usize::MAX);
-        let standing = place.checked_sub(1).and_then(|place| standings.get_mut(place));
-        let standing = standing.ok_or_else(|| rows::corrupt_ledger("place", "not of this batch"))?;
+        let slot = place.checked_sub(1).and_then(|place| versions.get_mut(place));
+        let slot = slot.ok_or_else(|| rows::corrupt_ledger("place", "not of this batch"))?;
         let chunk_count: Option<i32> = read_column(row, 8)?;
-        standing.push(VersionRecord {
+        slot.push(VersionRecord {
             key: rows::read_version_key(row)?,
             state: rows::read_state(row, 4)?,
             reason: None,
@@ -81,7 +88,7 @@ async fn read_documents_versions(
             updated_ms: read_u64(row, 10)?,
         });
     }
-    Ok(standings)
+    Ok(versions)
 }
 
 async fn read_log_extent(

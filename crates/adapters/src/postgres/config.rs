@@ -1,4 +1,4 @@
-//! Where the database is, and the bounds of talking to it.
+//! The address of the database, and the limits of its connections.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,11 +9,11 @@ use sqlx::postgres::PgConnectOptions;
 
 use contexture_core::fault::Fault;
 
-/// Longest schema name, in bytes: the server cuts longer names off.
+/// Longest schema name, in bytes: the server truncates longer ones.
 const SCHEMA_BYTES_MAX: usize = 63;
 /// Prepared statements kept per connection.
 const CACHED_STATEMENTS_MAX: usize = 100;
-/// What an address may set after its `?`.
+/// Parameters that an address may set after its `?`.
 const URL_PARAMETERS: [&str; 12] = [
     "sslmode",
     "ssl-mode",
@@ -29,12 +29,12 @@ const URL_PARAMETERS: [&str; 12] = [
     "dbname",
 ];
 
-/// How to reach the ledger's schema.
+/// The address of the ledger's schema, and limits.
 #[derive(Clone)]
 pub struct PostgresConfig {
     /// `postgres://user:password@host:port/database?sslmode=verify-full`. A secret.
     pub url: String,
-    /// The schema that is the ledger; made if it is not there. `a-z`, `0-9`, `_`.
+    /// The schema of the ledger; created if missing. `a-z`, `0-9`, `_`.
     pub schema: String,
     /// Most connections of this process.
     pub connections_max: u32,
@@ -42,7 +42,7 @@ pub struct PostgresConfig {
     pub acquire_timeout: Duration,
     /// How long the server may take over one statement.
     pub statement_timeout: Duration,
-    /// Bound of the embedding cache in bytes; 0 keeps nothing. The same in every process.
+    /// Bound of the embedding cache in bytes; 0 caches nothing. Must be the same in every process.
     pub cache_bytes_max: u64,
 }
 
@@ -61,7 +61,7 @@ impl fmt::Debug for PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// The driver's options, if everything is within bounds. No error repeats a part of the
+    /// Returns the driver's options, or refuses what is out of bounds. No error repeats a part of the
     /// address: any of it could be a piece of a password.
     pub(super) fn connect_options(&self) -> Result<PgConnectOptions, Fault> {
         let starts_well = self.schema.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
@@ -72,6 +72,7 @@ impl PostgresConfig {
         if !starts_well
             || !all_allowed
             || self.schema.len() > SCHEMA_BYTES_MAX
+            // The server reserves this prefix.
             || self.schema.starts_with("pg_")
         {
             return invalid_config(
@@ -88,6 +89,8 @@ impl PostgresConfig {
                 "the ledger needs at least one connection, and timeouts of at least 1 ms",
             );
         }
+        // Checked before the driver parses: a stray `?` or `&` in a password would turn the rest of it
+        // into a parameter, and the driver would name it.
         let parameters = self.url.split_once('?').map_or("", |(_, parameters)| parameters);
         let known =
             |parameter: &str| URL_PARAMETERS.iter().any(|name| parameter.split('=').next() == Some(name));
@@ -101,6 +104,7 @@ impl PostgresConfig {
         if !["postgres://", "postgresql://"].iter().any(|scheme| self.url.starts_with(scheme)) {
             return invalid_config("ledger_url_invalid", "the ledger's address must start with postgres://");
         }
+        // The error of the driver is dropped on purpose: it may quote the address.
         let options = PgConnectOptions::from_str(&self.url).or_else(|_| {
             invalid_config(
                 "ledger_url_invalid",

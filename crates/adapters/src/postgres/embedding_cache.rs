@@ -1,9 +1,10 @@
-//! The embedding cache: bounded in bytes, the least recently used go first.
+//! The embedding cache: bounded in bytes, least recently used entries are evicted first.
 //!
-//! A use is noted once per period, so that reading seldom writes. The total stands in one row,
-//! which a call locks last: until its commit it waits for nobody, so calls of all processes
-//! take turns there and cannot deadlock. One call evicts at most what it added twice over and
-//! [`EVICTED_ENTRIES_BASE`] entries besides, so that no transaction is long.
+//! * A use is recorded at most once per period, so a read seldom writes.
+//! * The total is kept in one row, which a call locks last. After that it waits for no other lock until
+//!   its commit, so calls of all processes take turns there and cannot deadlock.
+//! * One call evicts at most twice what it added plus [`EVICTED_ENTRIES_BASE`] entries, so no
+//!   transaction is long.
 
 use std::collections::HashMap;
 
@@ -17,12 +18,12 @@ use contexture_core::ports::ledger::{
     EMBEDDING_CACHE_ENTRY_BYTES, EMBEDDING_CACHE_USE_PERIOD_MS, embedding_cache_cost,
 };
 
-/// Past the bound, this part of it is made free besides.
+/// Past the bound, eviction frees this fraction of it in addition.
 const EVICTION_SLACK_DIVISOR: u64 = 16;
-/// Entries that a call may evict besides twice what it added.
+/// Entries that a call may evict in addition to twice what it added.
 const EVICTED_ENTRIES_BASE: i64 = 1024;
 
-/// What a look-up found, and the keys whose use in this period is not noted yet.
+/// The result of a look-up, and the keys whose use in this period is not recorded yet.
 pub(super) struct PostgresCacheLookup {
     pub(super) vectors: Vec<Option<Vec<f32>>>,
     pub(super) stale: Vec<EmbeddingKey>,
@@ -55,7 +56,7 @@ pub(super) async fn read_cached_vectors(
     Ok(PostgresCacheLookup { vectors: keys.iter().map(|key| known.get(key).map(vector)).collect(), stale })
 }
 
-/// Notes that these were used in this period. Those that another call is busy with are left to it.
+/// Records that these were used in this period. Rows that another call has locked are left to it.
 pub(super) async fn mark_entries_used(
     connection: &mut PgConnection,
     keys: &[EmbeddingKey],
@@ -83,6 +84,7 @@ pub(super) async fn cache_vectors(
     let (added, bytes) = insert_entries(connection, vectors, bytes_max, cache_period(now_ms)).await?;
     let total = change_total_bytes(connection, bytes).await?;
     if total > sql_bigint(bytes_max) {
+        // Down to 15/16 of the bound, so that the next calls do not evict again at once.
         let excess = total - sql_bigint(bytes_max - bytes_max / EVICTION_SLACK_DIVISOR);
         let freed = evict_oldest_entries(connection, excess, 2 * added + EVICTED_ENTRIES_BASE).await?;
         change_total_bytes(connection, -freed).await?;
@@ -94,8 +96,8 @@ fn cache_period(now_ms: u64) -> i64 {
     sql_bigint(now_ms / EMBEDDING_CACHE_USE_PERIOD_MS)
 }
 
-/// How many were new, and their bytes. In order of their keys, so that calls that add the same
-/// ones wait for each other in the same order. One that alone is past the bound is left out.
+/// Returns how many were new, and their bytes. Inserts in order of the keys, so that calls that add the
+/// same keys wait for each other in the same order. Skips a vector that alone exceeds the bound.
 async fn insert_entries(
     connection: &mut PgConnection,
     vectors: &[(EmbeddingKey, Vec<f32>)],
@@ -108,6 +110,7 @@ async fn insert_entries(
     let bytes_of =
         |vector: &[f32]| vector.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
     let (mut added, mut bytes) = (0, 0);
+    // Repeated keys and keys that are cached already count as nothing: RETURNING yields new rows only.
     for run in rows::split_by_bytes(&fitting, STATEMENT_BYTES_MAX, |(_, vector)| 4 * vector.len()) {
         let row = query(
             "WITH fresh AS (INSERT INTO embedding_cache (embedding_key, used_period, vector) \
@@ -139,6 +142,8 @@ async fn evict_oldest_entries(
     excess: i64,
     entries_max: i64,
 ) -> Result<i64, PostgresError> {
+    // SKIP LOCKED: the row of the total is locked, so this must not wait. `before` is the running sum
+    // without the row itself: the last row deleted is the one that reaches `excess`.
     let freed = query_scalar(
         "WITH oldest AS MATERIALIZED (SELECT embedding_key, used_period, octet_length(vector) + $1 AS bytes \
            FROM embedding_cache ORDER BY used_period LIMIT $3 FOR UPDATE SKIP LOCKED), \

@@ -1,4 +1,4 @@
-//! What a builder reads and writes of a generation.
+//! The queries of a builder: what a generation lacks, what was prepared and what failed.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::PostgresError;
-use super::generations::sql_integer;
 use super::rows::{
-    self, VersionRef, bind_version_refs, corrupt_ledger, read_column, read_u64, sql_bigint, sql_text,
+    self, VersionRef, bind_version_refs, corrupt_ledger, read_column, read_u64, sql_bigint, sql_integer,
+    sql_text,
 };
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::ids::{CollectionKey, GenerationNumber, VersionKey};
@@ -23,7 +23,8 @@ pub(super) async fn read_unprepared(
     after: u64,
     limit: usize,
 ) -> Result<UnpreparedVersions, PostgresError> {
-    // First the end: what comes later stands behind it, in the log, too.
+    // Two statements, two snapshots: the end is read first. A change that is committed in between has a
+    // higher position, so the next call finds it.
     let home = query(
         "SELECT c.collection_ref, c.log_position, g.epoch FROM tenants t \
          JOIN collections c ON c.tenant_ref = t.tenant_ref \
@@ -62,6 +63,7 @@ pub(super) async fn read_unprepared(
     let mut changes = Vec::with_capacity(found.len());
     for row in &found {
         let mut task = rows::read_task(row)?.0;
+        // The row has the generation already; the epoch comes from the same statement as the end.
         task.epoch = epoch;
         changes.push(ChangeLogEntry { position: read_u64(row, 11)?, task });
     }
@@ -73,7 +75,7 @@ pub(super) async fn store_prepared(
     generation: GenerationNumber,
     all: &[(VersionKey, Vec<ChunkSpan>)],
 ) -> Result<Vec<bool>, PostgresError> {
-    // Under the locks of the documents, so that what is visible stays so until this is written.
+    // Under the locks of the documents: what is visible stays visible until this is committed.
     let numbers = rows::lock_documents(connection, all.iter().map(|(key, _)| key)).await?;
     let mut wanted: Vec<(VersionRef, i32, Vec<u8>)> = Vec::with_capacity(all.len());
     for ((_, spans), number) in all.iter().zip(&numbers) {
@@ -81,6 +83,7 @@ pub(super) async fn store_prepared(
         let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
         wanted.push((*number, i32::try_from(spans.len()).unwrap_or(i32::MAX), json));
     }
+    // ON CONFLICT DO UPDATE may touch a row once per statement, so each version appears once.
     wanted.sort_unstable_by_key(|(number, ..)| *number);
     wanted.dedup_by_key(|(number, ..)| *number);
     let sql = "WITH keys AS MATERIALIZED (SELECT * \
@@ -117,6 +120,7 @@ pub(super) async fn store_failures(
     let known = failures.iter().zip(numbers);
     let mut known: Vec<(VersionRef, &FailureReason)> =
         known.filter_map(|(failure, number)| Some((number?, &failure.reason))).collect();
+    // ON CONFLICT DO UPDATE may touch a row once per statement, so each version appears once.
     known.sort_unstable_by_key(|(number, _)| *number);
     known.dedup_by_key(|(number, _)| *number);
     let sql = "INSERT INTO build_failures (collection_ref, generation, document_ref, version, code, detail) \
@@ -156,7 +160,7 @@ pub(super) async fn read_failures(
     .fetch_all(connection)
     .await?;
     let failure = |row| {
-        let reason = FailureReason { code: read_column(row, 4)?, detail: read_column(row, 5)? };
+        let reason = FailureReason::new(read_column::<String>(row, 4)?, read_column::<String>(row, 5)?);
         Ok(GenerationBuildFailure { key: rows::read_version_key(row)?, reason })
     };
     found.iter().map(failure).collect()

@@ -1,4 +1,4 @@
-//! Generations: a row each, beside the log they follow.
+//! Generations: one row each.
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -8,7 +8,7 @@ use sqlx::{PgConnection, query, query_scalar};
 use super::PostgresError;
 use super::generation_build;
 use super::ledger::PostgresLedger;
-use super::rows::{self, corrupt_ledger, read_column, read_u32, read_u64, sql_bigint};
+use super::rows::{self, corrupt_ledger, read_column, read_u32, read_u64, sql_bigint, sql_integer};
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::ids::{CollectionKey, Epoch, GenerationNumber, VersionKey};
 use contexture_core::fault::Fault;
@@ -29,14 +29,18 @@ impl GenerationLedger for PostgresLedger {
     ) -> Result<BeginBuildOutcome, Fault> {
         let now_ms = self.now_ms();
         self.database()
-            .write((collection, pipeline, epoch, pace, now_ms), |(key, pipeline, epoch, pace, now_ms), db| {
-                start_generation(db, key, pipeline, *epoch, *pace, *now_ms).boxed()
-            })
+            .write(
+                "begin generation",
+                (collection, pipeline, epoch, pace, now_ms),
+                |(key, pipeline, epoch, pace, now_ms), db| {
+                    start_generation(db, key, pipeline, *epoch, *pace, *now_ms).boxed()
+                },
+            )
             .await
     }
 
     async fn generations(&self, collection: Option<&CollectionKey>) -> Result<Vec<GenerationRecord>, Fault> {
-        self.database().run(collection, |key, db| read_generations(db, *key).boxed()).await
+        self.database().run("generations", collection, |key, db| read_generations(db, *key).boxed()).await
     }
 
     async fn change_generation(
@@ -47,9 +51,13 @@ impl GenerationLedger for PostgresLedger {
     ) -> Result<bool, Fault> {
         let now_ms = self.now_ms();
         self.database()
-            .write((collection, generation, change, now_ms), |(key, generation, change, now_ms), db| {
-                apply_generation_change(db, key, *generation, *change, *now_ms).boxed()
-            })
+            .write(
+                "change generation",
+                (collection, generation, change, now_ms),
+                |(key, generation, change, now_ms), db| {
+                    apply_generation_change(db, key, *generation, *change, *now_ms).boxed()
+                },
+            )
             .await
     }
 
@@ -61,9 +69,13 @@ impl GenerationLedger for PostgresLedger {
         limit: usize,
     ) -> Result<UnpreparedVersions, Fault> {
         self.database()
-            .run((collection, generation, after, limit), |(key, generation, after, limit), db| {
-                generation_build::read_unprepared(db, key, *generation, *after, *limit).boxed()
-            })
+            .run(
+                "unprepared",
+                (collection, generation, after, limit),
+                |(key, generation, after, limit), db| {
+                    generation_build::read_unprepared(db, key, *generation, *after, *limit).boxed()
+                },
+            )
             .await
     }
 
@@ -76,7 +88,7 @@ impl GenerationLedger for PostgresLedger {
             return Ok(Vec::new());
         }
         self.database()
-            .write((generation, &spans), |(generation, spans), db| {
+            .write("prepared", (generation, &spans), |(generation, spans), db| {
                 generation_build::store_prepared(db, *generation, spans).boxed()
             })
             .await
@@ -91,7 +103,7 @@ impl GenerationLedger for PostgresLedger {
             return Ok(());
         }
         self.database()
-            .write((generation, &failures), |(generation, failures), db| {
+            .write("fail preparing", (generation, &failures), |(generation, failures), db| {
                 generation_build::store_failures(db, *generation, failures).boxed()
             })
             .await
@@ -104,7 +116,7 @@ impl GenerationLedger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<GenerationBuildFailure>, Fault> {
         self.database()
-            .run((collection, generation, limit), |(key, generation, limit), db| {
+            .run("failures", (collection, generation, limit), |(key, generation, limit), db| {
                 generation_build::read_failures(db, key, *generation, *limit).boxed()
             })
             .await
@@ -118,15 +130,19 @@ impl GenerationLedger for PostgresLedger {
         prepared: u64,
     ) -> Result<(), Fault> {
         self.database()
-            .write((collection, generation, cursor, prepared), |(key, generation, cursor, prepared), db| {
-                generation_build::advance_cursor(db, key, *generation, *cursor, *prepared).boxed()
-            })
+            .write(
+                "advance cursor",
+                (collection, generation, cursor, prepared),
+                |(key, generation, cursor, prepared), db| {
+                    generation_build::advance_cursor(db, key, *generation, *cursor, *prepared).boxed()
+                },
+            )
             .await
     }
 
     async fn log_size(&self, collection: &CollectionKey, after: u64) -> Result<ChangeLogSize, Fault> {
         self.database()
-            .run((collection, after), |(key, after), db| read_log_size(db, key, *after).boxed())
+            .run("log size", (collection, after), |(key, after), db| read_log_size(db, key, *after).boxed())
             .await
     }
 
@@ -137,7 +153,7 @@ impl GenerationLedger for PostgresLedger {
         limit: usize,
     ) -> Result<bool, Fault> {
         self.database()
-            .write((collection, generation, limit), |(key, generation, limit), db| {
+            .write("clear dropped", (collection, generation, limit), |(key, generation, limit), db| {
                 clear_dropped_generation(db, key, *generation, *limit).boxed()
             })
             .await
@@ -152,9 +168,11 @@ async fn start_generation(
     pace: GenerationBuildPace,
     now_ms: u64,
 ) -> Result<BeginBuildOutcome, PostgresError> {
-    // The row of the collection is the lock: of two that begin at once, the second sees the first's.
+    // The row of the collection serves as the lock: of two that begin at once, the second sees what the
+    // first began.
     let collection = lock_collection(connection, key).await?.ok_or_else(|| unknown_collection(key))?;
     let known = read_generations(connection, Some(key)).await?;
+    // Equal epochs mean equal chunk ids and vectors, so a live generation with this one is the same build.
     let live = |record: &&GenerationRecord| record.state != GenerationState::Dropped;
     if let Some(record) = known.iter().filter(live).find(|record| record.home.epoch == epoch) {
         return Ok(BeginBuildOutcome::Known(record.clone()));
@@ -162,6 +180,7 @@ async fn start_generation(
     if let Some(record) = known.iter().find(|record| record.state == GenerationState::Building) {
         return Ok(BeginBuildOutcome::Busy(record.clone()));
     }
+    // Dropped generations keep their rows, so a number is never reused.
     let generation = known.iter().map(|record| record.home.generation).max().unwrap_or(0) + 1;
     query(
         "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, documents_per_second, \
@@ -186,12 +205,7 @@ fn unknown_collection(key: &CollectionKey) -> Fault {
     Fault::permanent("unknown_collection", format!("collection '{}' does not exist", key.collection))
 }
 
-/// A number of a generation, or one as small, as the server stores it.
-pub(super) fn sql_integer(generation: u32) -> i32 {
-    i32::try_from(generation).unwrap_or(i32::MAX)
-}
-
-/// Locks a collection until the transaction ends; its number, if it exists.
+/// Locks a collection until the transaction ends; returns its row number, if it exists.
 async fn lock_collection(
     connection: &mut PgConnection,
     key: &CollectionKey,
@@ -270,6 +284,8 @@ async fn apply_generation_change(
 ) -> Result<bool, PostgresError> {
     let Some(collection) = lock_collection(connection, key).await? else { return Ok(false) };
     let this = sql_integer(generation);
+    // Every statement names the states it may leave. A change that comes too late updates no row and
+    // returns false.
     let changing = match change {
         GenerationChange::Pause => query(
             "UPDATE generations SET paused = true WHERE collection_ref = $1 AND generation = $2 AND state = 'building'",
@@ -306,6 +322,7 @@ async fn apply_generation_change(
         GenerationChange::Pause | GenerationChange::Resume | GenerationChange::Dropped => changing,
     };
     let changed = changing.execute(&mut *connection).await?.rows_affected() > 0;
+    // Same transaction: exactly one generation of a collection is active at any commit.
     if changed && change == GenerationChange::Activate {
         for sql in [
             "UPDATE generations SET state = 'kept' \
@@ -356,6 +373,7 @@ async fn clear_dropped_generation(
     if !is_there {
         return Ok(false);
     }
+    // At most `limit` rows per call, so that the transaction and its locks stay short.
     let removed = query(
         "DELETE FROM spans s USING (SELECT s.document_ref, s.version FROM documents d \
            JOIN spans s ON s.document_ref = d.document_ref AND s.generation = $2 \

@@ -1,8 +1,12 @@
 //! Collections, and the intake of submissions.
 //!
-//! A batch is taken in this order: collections; rows of documents that are new, in order of
-//! their ids; locks of those that were there; what they hold; the decisions, in memory; what
-//! was accepted. Nobody waits for a lock while he still makes rows, so batches cannot deadlock.
+//! A batch is processed in this order:
+//! * read the collections;
+//! * insert rows of new documents, in order of their ids;
+//! * lock the documents that existed already, in order of their rows;
+//! * read their versions, decide in memory, and store what was accepted.
+//!
+//! All inserts come before all row locks, each in one global order, so batches cannot deadlock.
 
 use std::collections::BTreeMap;
 
@@ -96,7 +100,7 @@ fn collection_from_row(row: &PgRow) -> Result<CollectionRecord, PostgresError> {
     })
 }
 
-/// A document of a batch: its collection's number, and its id. Sorts in the order of all.
+/// A document of a batch: the row number of its collection, and its id. Sorts in the global order.
 type BatchDocument<'s> = (i64, &'s str);
 /// A version to store.
 struct NewVersion<'s> {
@@ -113,24 +117,24 @@ pub(super) async fn accept_submissions(
     if submissions.is_empty() {
         return Ok(Vec::new());
     }
-    let homes = find_batch_collections(connection, submissions).await?;
-    let home = |submission: &Submission| {
-        let found = homes.get(submission.collection());
+    let collections = find_batch_collections(connection, submissions).await?;
+    let collection_of = |submission: &Submission| {
+        let found = collections.get(submission.collection());
         found.ok_or_else(|| PostgresError::Fault(unknown_collection(submission)))
     };
     let mut wanted: Vec<(BatchDocument<'_>, &Submission)> = Vec::with_capacity(submissions.len());
     for submission in submissions {
-        wanted.push(((home(submission)?.0, submission.document_id().as_str()), submission));
+        wanted.push(((collection_of(submission)?.0, submission.document_id().as_str()), submission));
     }
     let mut histories = insert_new_documents(connection, &wanted).await?;
     lock_known_documents(connection, &mut histories).await?;
     read_versions(connection, &wanted, &mut histories).await?;
 
     let mut receipts = Vec::with_capacity(submissions.len());
-    let mut news = Vec::with_capacity(submissions.len());
-    for (place, submission) in wanted {
-        let history = histories.entry(place).or_default();
-        let (intake, version) = history.take(submission)?;
+    let mut new_versions = Vec::with_capacity(submissions.len());
+    for (document, submission) in wanted {
+        let history = histories.entry(document).or_default();
+        let (intake, version) = history.decide(submission)?;
         if intake != IntakeDecision::Accepted {
             receipts.push(SubmissionReceipt { version, intake, task: None });
             continue;
@@ -138,24 +142,24 @@ pub(super) async fn accept_submissions(
         let document_ref = history
             .document_ref
             .ok_or_else(|| corrupt_ledger("documents", "a row just written is missing"))?;
-        news.push(NewVersion { document_ref, version, submission });
-        let task = accepted_task(submission, version, &home(submission)?.1, now_ms);
+        new_versions.push(NewVersion { document_ref, version, submission });
+        let task = accepted_task(submission, version, &collection_of(submission)?.1, now_ms);
         receipts.push(SubmissionReceipt { version, intake, task: Some(task) });
     }
-    store_versions(connection, &news, &histories, now_ms).await?;
+    store_versions(connection, &new_versions, &histories, now_ms).await?;
     Ok(receipts)
 }
 
 fn accepted_task(
     submission: &Submission,
     version: Version,
-    home: &CollectionRecord,
+    collection: &CollectionRecord,
     now_ms: u64,
 ) -> IngestTask {
     IngestTask {
         key: submission.key(version),
-        generation: home.generation,
-        epoch: home.epoch,
+        generation: collection.generation,
+        epoch: collection.epoch,
         content_hash: submission.content_hash(),
         deletes: submission.deletes(),
         body_bytes: submission.body().len() as u64,
@@ -170,7 +174,7 @@ fn unknown_collection(submission: &Submission) -> Fault {
     Fault::permanent("unknown_collection", format!("collection '{name}' does not exist"))
 }
 
-/// The collections of a batch, with their numbers.
+/// Reads the collections of a batch, with their row numbers.
 async fn find_batch_collections(
     connection: &mut PgConnection,
     submissions: &[Submission],
@@ -185,24 +189,26 @@ async fn find_batch_collections(
     .bind(keys.iter().map(|key| key.collection.as_str()).bind_iter())
     .fetch_all(connection)
     .await?;
-    let home = |row| {
+    let numbered = |row| {
         let record = collection_from_row(row)?;
         Ok((record.key.clone(), (read_column(row, 5)?, record)))
     };
-    found.iter().map(home).collect()
+    found.iter().map(numbered).collect()
 }
 
-/// Makes the rows of documents that have none and will get a version. Of the others nothing is
-/// known yet.
+/// Inserts rows for documents that have none and will get a version. Nothing is known of the others
+/// yet.
 async fn insert_new_documents<'s>(
     connection: &mut PgConnection,
     wanted: &[(BatchDocument<'s>, &'s Submission)],
 ) -> Result<BTreeMap<BatchDocument<'s>, DocumentHistory>, PostgresError> {
     let mut presumed: BTreeMap<BatchDocument<'s>, DocumentHistory> = BTreeMap::new();
-    for (place, submission) in wanted {
-        presumed.entry(*place).or_default().take(submission)?;
+    for (document, submission) in wanted {
+        // Decided as if the document were unknown: only a submission that would then be accepted needs
+        // a row.
+        presumed.entry(*document).or_default().decide(submission)?;
     }
-    let new = presumed.iter().filter_map(|(place, history)| Some((place, history.latest?)));
+    let new = presumed.iter().filter_map(|(document, history)| Some((document, history.latest?)));
     let made = query(
         "INSERT INTO documents (collection_ref, document_id, latest_version) \
          SELECT k.collection_ref, k.document_id, k.version \
@@ -212,29 +218,32 @@ async fn insert_new_documents<'s>(
          ORDER BY k.collection_ref, k.document_id COLLATE \"C\" \
          ON CONFLICT DO NOTHING RETURNING collection_ref, document_id, document_ref",
     )
-    .bind(new.clone().map(|(place, _)| place.0).bind_iter())
-    .bind(new.clone().map(|(place, _)| place.1).bind_iter())
+    .bind(new.clone().map(|(document, _)| document.0).bind_iter())
+    .bind(new.clone().map(|(document, _)| document.1).bind_iter())
     .bind(new.map(|(_, version)| sql_version(version)).bind_iter())
     .fetch_all(connection)
     .await?;
     let made =
         made.iter().map(|row| Ok(((read_column(row, 0)?, read_column(row, 1)?), read_column(row, 2)?)));
     let made: BTreeMap<BatchDocument<'_>, i64> = made.collect::<Result<_, PostgresError>>()?;
-    let history = |(place, presumed): (BatchDocument<'s>, DocumentHistory)| {
-        let document_ref = made.get(&place).copied();
+    let history = |(document, presumed): (BatchDocument<'s>, DocumentHistory)| {
+        let document_ref = made.get(&document).copied();
+        // `named` is what the inserted row says. It is compared later, to update only rows whose latest
+        // version moved.
         let named = document_ref.and(presumed.latest);
-        (place, DocumentHistory { document_ref, named, ..DocumentHistory::default() })
+        (document, DocumentHistory { document_ref, named, ..DocumentHistory::default() })
     };
     Ok(presumed.into_iter().map(history).collect())
 }
 
-/// Locks the documents that were there, and reads their latest versions.
+/// Locks the documents that existed already, and reads their latest versions.
 async fn lock_known_documents(
     connection: &mut PgConnection,
     histories: &mut BTreeMap<BatchDocument<'_>, DocumentHistory>,
 ) -> Result<(), PostgresError> {
     let others = histories.iter().filter(|(_, history)| history.document_ref.is_none());
-    let others: Vec<BatchDocument<'_>> = others.map(|(place, _)| *place).collect();
+    let others: Vec<BatchDocument<'_>> = others.map(|(document, _)| *document).collect();
+    // All rows are our own inserts: nobody else can see or lock them before the commit.
     if others.is_empty() {
         return Ok(());
     }
@@ -246,8 +255,8 @@ async fn lock_known_documents(
              WHERE collection_ref = k.collection_ref AND document_id = k.document_id LIMIT 1) d)) \
          ORDER BY document_ref FOR NO KEY UPDATE",
     )
-    .bind(others.iter().map(|place| place.0).bind_iter())
-    .bind(others.iter().map(|place| place.1).bind_iter())
+    .bind(others.iter().map(|document| document.0).bind_iter())
+    .bind(others.iter().map(|document| document.1).bind_iter())
     .fetch_all(connection)
     .await?;
     let locked = locked.iter().map(|row| {
@@ -257,8 +266,8 @@ async fn lock_known_documents(
         ))
     });
     let locked: BTreeMap<BatchDocument<'_>, (i64, Version)> = locked.collect::<Result<_, PostgresError>>()?;
-    for (place, history) in histories {
-        if let Some((document_ref, latest)) = locked.get(place) {
+    for (document, history) in histories {
+        if let Some((document_ref, latest)) = locked.get(document) {
             history.document_ref = Some(*document_ref);
             (history.named, history.latest) = (Some(*latest), Some(*latest));
         }
@@ -266,8 +275,8 @@ async fn lock_known_documents(
     Ok(())
 }
 
-/// Reads of the locked documents what the decisions need: a statement of its own, so that it
-/// sees what was committed before the locks were had.
+/// Reads the versions that the decisions need. A statement of its own: its snapshot is taken after the
+/// locks, so it sees all earlier commits.
 async fn read_versions<'s>(
     connection: &mut PgConnection,
     wanted: &[(BatchDocument<'s>, &'s Submission)],
@@ -275,10 +284,11 @@ async fn read_versions<'s>(
 ) -> Result<(), PostgresError> {
     let mut documents: BTreeMap<i64, BatchDocument<'s>> = BTreeMap::new();
     let mut asked: Vec<(i64, i64)> = Vec::new();
-    for (place, submission) in wanted {
-        let Some(history) = histories.get(place) else { continue };
+    for (document, submission) in wanted {
+        let Some(history) = histories.get(document) else { continue };
         let (Some(document_ref), Some(latest)) = (history.document_ref, history.latest) else { continue };
-        if documents.insert(document_ref, *place).is_none() {
+        // The latest version once per document, and every version that was asked for by number.
+        if documents.insert(document_ref, *document).is_none() {
             asked.push((document_ref, sql_version(latest)));
         }
         asked.extend(submission.version().map(|version| (document_ref, sql_version(version))));
@@ -296,8 +306,8 @@ async fn read_versions<'s>(
     .fetch_all(connection)
     .await?;
     for row in &found {
-        let place = documents.get(&read_column(row, 0)?);
-        if let Some(history) = place.and_then(|place| histories.get_mut(place)) {
+        let document = documents.get(&read_column(row, 0)?);
+        if let Some(history) = document.and_then(|document| histories.get_mut(document)) {
             let stored = (rows::read_content_hash(row, 2)?, rows::read_state(row, 3)?);
             history.versions.insert(rows::read_version(row, 1)?, stored);
         }
@@ -307,13 +317,14 @@ async fn read_versions<'s>(
 
 async fn store_versions(
     connection: &mut PgConnection,
-    news: &[NewVersion<'_>],
+    new_versions: &[NewVersion<'_>],
     histories: &BTreeMap<BatchDocument<'_>, DocumentHistory>,
     now_ms: u64,
 ) -> Result<(), PostgresError> {
-    if news.is_empty() {
+    if new_versions.is_empty() {
         return Ok(());
     }
+    // A row inserted in this call may name its latest version already.
     let moved = histories.values().filter(|history| history.latest != history.named);
     let moved = moved.filter_map(|history| Some((history.document_ref?, history.latest?)));
     query(
@@ -329,22 +340,25 @@ async fn store_versions(
            (document_ref, version, content_hash, body_bytes, deletes, state, accepted_ms, updated_ms) \
          SELECT document_ref, version, content_hash, body_bytes, deletes, 0, $8, $8 FROM news",
     )
-    .bind(news.iter().map(|news| news.document_ref).bind_iter())
-    .bind(news.iter().map(|news| sql_version(news.version)).bind_iter())
-    .bind(news.iter().map(|news| *news.submission.content_hash().as_bytes()).bind_iter())
-    .bind(news.iter().map(|news| sql_bigint(news.submission.body().len() as u64)).bind_iter())
-    .bind(news.iter().map(|news| news.submission.deletes()).bind_iter())
+    .bind(new_versions.iter().map(|new| new.document_ref).bind_iter())
+    .bind(new_versions.iter().map(|new| sql_version(new.version)).bind_iter())
+    .bind(new_versions.iter().map(|new| *new.submission.content_hash().as_bytes()).bind_iter())
+    .bind(new_versions.iter().map(|new| sql_bigint(new.submission.body().len() as u64)).bind_iter())
+    .bind(new_versions.iter().map(|new| new.submission.deletes()).bind_iter())
     .bind(moved.clone().map(|(document_ref, _)| document_ref).bind_iter())
     .bind(moved.map(|(_, version)| sql_version(version)).bind_iter())
     .bind(sql_bigint(now_ms))
     .execute(&mut *connection)
     .await?;
-    store_bodies(connection, news).await
+    store_bodies(connection, new_versions).await
 }
 
-async fn store_bodies(connection: &mut PgConnection, news: &[NewVersion<'_>]) -> Result<(), PostgresError> {
-    let mut bodies = Vec::with_capacity(news.len());
-    for one in news.iter().filter(|news| !news.submission.deletes()) {
+async fn store_bodies(
+    connection: &mut PgConnection,
+    new_versions: &[NewVersion<'_>],
+) -> Result<(), PostgresError> {
+    let mut bodies = Vec::with_capacity(new_versions.len());
+    for one in new_versions.iter().filter(|new| !new.submission.deletes()) {
         let description = serde_json::to_string(one.submission.description())
             .map_err(|error| corrupt_ledger("description", &error.to_string()))?;
         bodies.push((one, description));
@@ -352,8 +366,8 @@ async fn store_bodies(connection: &mut PgConnection, news: &[NewVersion<'_>]) ->
     let weight =
         |(one, description): &(&NewVersion<'_>, String)| one.submission.body().len() + description.len();
     for run in rows::split_by_bytes(&bodies, STATEMENT_BYTES_MAX, weight) {
-        // Set-returning functions in the target list go row by row; in FROM they would be
-        // collected first.
+        // In the target list, set-returning functions go row by row; in FROM they would be materialized
+        // first.
         query(
             "INSERT INTO bodies (document_ref, version, description, body) \
              SELECT unnest($1::bigint[]), unnest($2::bigint[]), unnest($3::text[]), unnest($4::bytea[])",

@@ -1,4 +1,4 @@
-//! The decision about a submission, on what was read of its document under its lock.
+//! The version fence at intake, decided on what was read of a document under its lock.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use contexture_core::domain::version_fence::{FenceDecision, check_version_fence}
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{IntakeDecision, VersionState};
 
-/// What is known of a document: its latest version, and those that were asked for by number.
+/// The known versions of a document: its latest, and those that submissions name.
 #[derive(Debug, Default)]
 pub(super) struct DocumentHistory {
     /// None until the document has a row.
     pub(super) document_ref: Option<i64>,
-    /// The latest version its row names.
+    /// The latest version that its row names.
     pub(super) named: Option<Version>,
     /// None while it has no version.
     pub(super) latest: Option<Version>,
@@ -22,9 +22,9 @@ pub(super) struct DocumentHistory {
 }
 
 impl DocumentHistory {
-    /// Decides, and notes what was accepted, so that the next of the same batch meets it.
-    pub(super) fn take(&mut self, submission: &Submission) -> Result<(IntakeDecision, Version), Fault> {
-        let (intake, version) = self.judge(submission)?;
+    /// Decides, and remembers an accepted version, so that later submissions of the same batch see it.
+    pub(super) fn decide(&mut self, submission: &Submission) -> Result<(IntakeDecision, Version), Fault> {
+        let (intake, version) = self.check(submission)?;
         if intake == IntakeDecision::Accepted {
             self.latest = Some(version);
             self.versions.insert(version, (submission.content_hash(), VersionState::Accepted));
@@ -32,9 +32,10 @@ impl DocumentHistory {
         Ok((intake, version))
     }
 
-    fn judge(&self, submission: &Submission) -> Result<(IntakeDecision, Version), Fault> {
+    fn check(&self, submission: &Submission) -> Result<(IntakeDecision, Version), Fault> {
         let content = submission.content_hash();
         let Some(latest) = self.latest else {
+            // Deleting an unknown document without a version is done already: nothing is stored.
             let nothing_to_delete = submission.deletes() && submission.version().is_none();
             let intake = if nothing_to_delete { IntakeDecision::Duplicate } else { IntakeDecision::Accepted };
             return Ok((intake, submission.version().unwrap_or(Version::FIRST)));
@@ -46,7 +47,7 @@ impl DocumentHistory {
             if head == content && state != VersionState::Dead {
                 return Ok((IntakeDecision::Duplicate, latest));
             }
-            // There is none after the highest, so other content conflicts with it.
+            // No version follows the highest one, so other content conflicts with it.
             return Ok(match Version::new(latest.get() + 1) {
                 Ok(next) => (IntakeDecision::Accepted, next),
                 Err(_) => (IntakeDecision::Conflict, latest),
@@ -55,6 +56,8 @@ impl DocumentHistory {
         Ok(match (check_version_fence(Some((latest, head)), version, content), known(version)) {
             (FenceDecision::Apply, _) => (IntakeDecision::Accepted, version),
             (FenceDecision::Duplicate, _) => (IntakeDecision::Duplicate, version),
+            // Older than the latest: superseded if it never was stored, a repeat if it was with the
+            // same content.
             (FenceDecision::Superseded, None) => (IntakeDecision::Superseded, latest),
             (FenceDecision::Superseded, Some((stored, _))) if stored == content => {
                 (IntakeDecision::Duplicate, version)

@@ -1,4 +1,4 @@
-//! The ledger port on Postgres: each call is one transaction, or one statement.
+//! The ledger port on Postgres. Each call is one transaction, or one statement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::FutureExt;
 
 use super::{
-    PostgresConfig, PostgresDatabase, PostgresSharedStates, change_log, claims, embedding_cache, endings,
-    intake, leases, stages, version_queries,
+    PostgresConfig, PostgresDatabase, PostgresSharedStates, change_log, embedding_cache, intake, leases,
+    stages, version_outcomes, version_queries,
 };
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::document::Submission;
@@ -28,16 +28,16 @@ use contexture_core::ports::ledger::{
 pub struct PostgresLedger {
     database: PostgresDatabase,
     clock: Arc<dyn WallClock>,
-    /// What leases and claims are held under.
+    /// The name under which leases and claims are held.
     holder: String,
     cache_bytes_max: u64,
 }
 
 impl PostgresLedger {
-    /// Connects and brings the schema up to date; stamps by `clock`.
+    /// Connects and brings the schema up to date; `clock` provides timestamps.
     pub async fn connect(config: &PostgresConfig, clock: Arc<dyn WallClock>) -> Result<Self, Fault> {
         let database = PostgresDatabase::connect(config).await?;
-        let holder = database.run((), |(), db| leases::create_holder_id(db).boxed()).await?;
+        let holder = database.run("connect", (), |(), db| leases::create_holder_id(db).boxed()).await?;
         Ok(Self { database, clock, holder, cache_bytes_max: config.cache_bytes_max })
     }
 
@@ -49,7 +49,7 @@ impl PostgresLedger {
         self.clock.now_ms()
     }
 
-    /// The states that processes share beside this ledger.
+    /// The shared states beside this ledger.
     pub fn states(&self) -> PostgresSharedStates {
         PostgresSharedStates(self.database.clone())
     }
@@ -65,24 +65,28 @@ impl Ledger for PostgresLedger {
     ) -> Result<CollectionRecord, Fault> {
         let now_ms = self.clock.now_ms();
         self.database
-            .write((key, pipeline, epoch, now_ms), |(key, pipeline, epoch, now_ms), db| {
-                intake::ensure_collection(db, key, pipeline, *epoch, *now_ms).boxed()
-            })
+            .write(
+                "ensure collection",
+                (key, pipeline, epoch, now_ms),
+                |(key, pipeline, epoch, now_ms), db| {
+                    intake::ensure_collection(db, key, pipeline, *epoch, *now_ms).boxed()
+                },
+            )
             .await
     }
 
     async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
-        self.database.run(key, |key, db| intake::find_collection(db, key).boxed()).await
+        self.database.run("collection", key, |key, db| intake::find_collection(db, key).boxed()).await
     }
 
     async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
-        self.database.run((), |(), db| intake::list_collections(db).boxed()).await
+        self.database.run("collections", (), |(), db| intake::list_collections(db).boxed()).await
     }
 
     async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Fault> {
         let now_ms = self.clock.now_ms();
         self.database
-            .write((&submissions, now_ms), |(submissions, now_ms), db| {
+            .write("accept", (&submissions, now_ms), |(submissions, now_ms), db| {
                 intake::accept_submissions(db, submissions, *now_ms).boxed()
             })
             .await
@@ -92,16 +96,18 @@ impl Ledger for PostgresLedger {
         if keys.is_empty() {
             return Ok(());
         }
-        self.database.write(keys, |keys, db| stages::mark_published(db, keys).boxed()).await
+        self.database.write("mark published", keys, |keys, db| stages::mark_published(db, keys).boxed()).await
     }
 
     async fn unpublished(&self, limit: usize) -> Result<Vec<IngestTask>, Fault> {
-        self.database.run(limit, |limit, db| stages::read_unpublished_tasks(db, *limit).boxed()).await
+        self.database
+            .run("unpublished", limit, |limit, db| stages::read_unpublished_tasks(db, *limit).boxed())
+            .await
     }
 
     async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(IngestStage, IngestTask)>, Fault> {
         self.database
-            .run((before_ms, limit), |(before_ms, limit), db| {
+            .run("stuck", (before_ms, limit), |(before_ms, limit), db| {
                 stages::read_stuck_tasks(db, *before_ms, *limit).boxed()
             })
             .await
@@ -111,7 +117,7 @@ impl Ledger for PostgresLedger {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.database.run(keys, |keys, db| stages::read_bodies(db, keys).boxed()).await
+        self.database.run("bodies", keys, |keys, db| stages::read_bodies(db, keys).boxed()).await
     }
 
     async fn store_spans(
@@ -124,7 +130,7 @@ impl Ledger for PostgresLedger {
         }
         let now_ms = self.clock.now_ms();
         self.database
-            .write((generation, &spans, now_ms), |(generation, spans, now_ms), db| {
+            .write("store spans", (generation, &spans, now_ms), |(generation, spans, now_ms), db| {
                 stages::store_spans(db, *generation, spans, *now_ms).boxed()
             })
             .await
@@ -139,7 +145,7 @@ impl Ledger for PostgresLedger {
             return Ok(Vec::new());
         }
         self.database
-            .run((generation, keys), |(generation, keys), db| {
+            .run("spans", (generation, keys), |(generation, keys), db| {
                 stages::read_spans(db, *generation, keys).boxed()
             })
             .await
@@ -151,18 +157,20 @@ impl Ledger for PostgresLedger {
         }
         let now_ms = self.clock.now_ms();
         self.database
-            .write((keys, now_ms), |(keys, now_ms), db| stages::mark_embedded(db, keys, *now_ms).boxed())
+            .write("mark embedded", (keys, now_ms), |(keys, now_ms), db| {
+                stages::mark_embedded(db, keys, *now_ms).boxed()
+            })
             .await
     }
 
-    async fn finish(&self, endings: Vec<(VersionKey, VersionOutcome)>) -> Result<(), Fault> {
-        if endings.is_empty() {
+    async fn finish(&self, outcomes: Vec<(VersionKey, VersionOutcome)>) -> Result<(), Fault> {
+        if outcomes.is_empty() {
             return Ok(());
         }
         let now_ms = self.clock.now_ms();
         self.database
-            .write((&endings, now_ms), |(endings, now_ms), db| {
-                endings::finish_versions(db, endings, *now_ms).boxed()
+            .write("finish", (&outcomes, now_ms), |(outcomes, now_ms), db| {
+                version_outcomes::finish_versions(db, outcomes, *now_ms).boxed()
             })
             .await
     }
@@ -174,28 +182,41 @@ impl Ledger for PostgresLedger {
         limit: usize,
     ) -> Result<Vec<ChangeLogEntry>, Fault> {
         self.database
-            .run((collection, after, limit), |(collection, after, limit), db| {
+            .run("changes", (collection, after, limit), |(collection, after, limit), db| {
                 change_log::read_changes(db, collection, *after, *limit).boxed()
             })
             .await
     }
 
-    async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<UnsweptVersion>, Fault> {
+    async fn unswept_versions(
+        &self,
+        documents: &[(CollectionKey, DocumentId)],
+    ) -> Result<Vec<UnsweptVersion>, Fault> {
         if documents.is_empty() {
             return Ok(Vec::new());
         }
-        self.database.run(documents, |documents, db| endings::read_losers(db, documents).boxed()).await
+        self.database
+            .run("unswept versions", documents, |documents, db| {
+                version_outcomes::read_unswept_versions(db, documents).boxed()
+            })
+            .await
     }
 
-    async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
-        self.database.run(limit, |limit, db| endings::read_unswept_documents(db, *limit).boxed()).await
+    async fn unswept_documents(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
+        self.database
+            .run("unswept documents", limit, |limit, db| {
+                version_outcomes::read_unswept_documents(db, *limit).boxed()
+            })
+            .await
     }
 
     async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         if keys.is_empty() {
             return Ok(());
         }
-        self.database.write(keys, |keys, db| endings::mark_swept(db, keys).boxed()).await
+        self.database
+            .write("mark swept", keys, |keys, db| version_outcomes::mark_swept(db, keys).boxed())
+            .await
     }
 
     async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
@@ -205,13 +226,14 @@ impl Ledger for PostgresLedger {
         let now_ms = self.clock.now_ms();
         let embedding_cache::PostgresCacheLookup { vectors, stale } = self
             .database
-            .run((keys, now_ms), |(keys, now_ms), db| {
+            .run("cached vectors", (keys, now_ms), |(keys, now_ms), db| {
                 embedding_cache::read_cached_vectors(db, keys, *now_ms).boxed()
             })
             .await?;
+        // Outside of the read: a single statement, so that look-ups hold no locks.
         if !stale.is_empty() {
             self.database
-                .run((&stale, now_ms), |(stale, now_ms), db| {
+                .run("cached vectors", (&stale, now_ms), |(stale, now_ms), db| {
                     embedding_cache::mark_entries_used(db, stale, *now_ms).boxed()
                 })
                 .await?;
@@ -225,7 +247,7 @@ impl Ledger for PostgresLedger {
         }
         let (bytes_max, now_ms) = (self.cache_bytes_max, self.clock.now_ms());
         self.database
-            .write((&vectors, bytes_max, now_ms), |(vectors, bytes_max, now_ms), db| {
+            .write("cache vectors", (&vectors, bytes_max, now_ms), |(vectors, bytes_max, now_ms), db| {
                 embedding_cache::cache_vectors(db, vectors, *bytes_max, *now_ms).boxed()
             })
             .await
@@ -236,8 +258,8 @@ impl Ledger for PostgresLedger {
             return Ok(Vec::new());
         }
         self.database
-            .run((keys, &self.holder, ttl), |(keys, holder, ttl), db| {
-                claims::claim_texts(db, keys, holder, *ttl).boxed()
+            .run("claim texts", (keys, &self.holder, ttl), |(keys, holder, ttl), db| {
+                leases::claim_texts(db, keys, holder, *ttl).boxed()
             })
             .await
     }
@@ -247,12 +269,16 @@ impl Ledger for PostgresLedger {
             return Ok(());
         }
         self.database
-            .run((keys, &self.holder), |(keys, holder), db| claims::release_claims(db, keys, holder).boxed())
+            .run("release texts", (keys, &self.holder), |(keys, holder), db| {
+                leases::release_claims(db, keys, holder).boxed()
+            })
             .await
     }
 
     async fn forget_claims(&self, ended: Duration) -> Result<u64, Fault> {
-        self.database.run(ended, |ended, db| claims::delete_ended_claims(db, *ended).boxed()).await
+        self.database
+            .run("forget claims", ended, |ended, db| leases::delete_ended_claims(db, *ended).boxed())
+            .await
     }
 
     async fn history(
@@ -261,7 +287,7 @@ impl Ledger for PostgresLedger {
         document_id: &DocumentId,
     ) -> Result<Vec<VersionRecord>, Fault> {
         self.database
-            .run((collection, document_id), |(collection, document_id), db| {
+            .run("history", (collection, document_id), |(collection, document_id), db| {
                 version_queries::read_history(db, collection, document_id).boxed()
             })
             .await
@@ -269,14 +295,17 @@ impl Ledger for PostgresLedger {
 
     async fn counts(&self, collection: &CollectionKey) -> Result<VersionCounts, Fault> {
         self.database
-            .write(collection, |collection, db| version_queries::read_counts(db, collection).boxed())
+            // A transaction although it only reads: SET LOCAL needs one.
+            .write("counts", collection, |collection, db| {
+                version_queries::read_counts(db, collection).boxed()
+            })
             .await
     }
 
     async fn dead(&self, filter: &DeadLetterFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault> {
         self.database
-            .run((filter, limit), |(filter, limit), db| {
-                endings::read_dead_letters(db, filter, *limit).boxed()
+            .run("dead", (filter, limit), |(filter, limit), db| {
+                version_outcomes::read_dead_letters(db, filter, *limit).boxed()
             })
             .await
     }
@@ -284,25 +313,31 @@ impl Ledger for PostgresLedger {
     async fn replay(&self, ids: &[u64]) -> Result<Vec<IngestTask>, Fault> {
         let now_ms = self.clock.now_ms();
         self.database
-            .write((ids, now_ms), |(ids, now_ms), db| endings::replay_dead_letters(db, ids, *now_ms).boxed())
+            .write("replay", (ids, now_ms), |(ids, now_ms), db| {
+                version_outcomes::replay_dead_letters(db, ids, *now_ms).boxed()
+            })
             .await
     }
 
-    async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
-        self.database.write(ids, |ids, db| endings::drop_dead_letters(db, ids).boxed()).await
+    async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault> {
+        self.database
+            .write("drop dead letters", ids, |ids, db| version_outcomes::drop_dead_letters(db, ids).boxed())
+            .await
     }
 
-    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+    async fn acquire_lease(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
         self.database
-            .run((role, &self.holder, ttl), |(role, holder, ttl), db| {
+            .run("acquire lease", (role, &self.holder, ttl), |(role, holder, ttl), db| {
                 leases::acquire_lease(db, role, holder, *ttl).boxed()
             })
             .await
     }
 
-    async fn resign(&self, role: &str) -> Result<(), Fault> {
+    async fn release_lease(&self, role: &str) -> Result<(), Fault> {
         self.database
-            .run((role, &self.holder), |(role, holder), db| leases::release_lease(db, role, holder).boxed())
+            .run("release lease", (role, &self.holder), |(role, holder), db| {
+                leases::release_lease(db, role, holder).boxed()
+            })
             .await
     }
 }

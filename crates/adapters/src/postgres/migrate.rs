@@ -1,8 +1,8 @@
-//! Brings the schema up to date: all of it in one transaction, by one process at a time.
+//! Brings the schema up to date, in one transaction and by one process at a time.
 //!
-//! Many processes may start at once: the first holds an advisory lock named after the schema,
-//! the others wait and find the work done. A schema that exists and is current needs no right
-//! to create anything.
+//! Many processes may start at once. The first holds an advisory lock named after the schema; the
+//! others wait and find the work done. A schema that exists and is current needs no right to create
+//! anything.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::PostgresError;
 use contexture_core::domain::ids::FieldHasher;
 use contexture_core::fault::Fault;
 
-/// The migrations, in order; the table `migrations` says which a schema has seen.
+/// The migrations, in order. The table `migrations` lists those applied to a schema.
 const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_log.sql"),
@@ -20,19 +20,21 @@ const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0004_generations.sql"),
     include_str!("migrations/0005_claim_holders.sql"),
 ];
-/// How long to wait for another process, and how long one statement may take.
+/// Time to wait for another process, and time that one statement may take.
 pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// `schema` is a checked name.
+/// Applies the migrations that are missing. `schema` is a checked name.
 pub(super) async fn apply_migrations(
     connection: &mut PgConnection,
     schema: &str,
 ) -> Result<(), PostgresError> {
     let mut transaction = connection.begin().await?;
+    // The third argument, true, limits it to this transaction.
     query("SELECT set_config('statement_timeout', $1, true)")
         .bind(MIGRATION_TIMEOUT.as_millis().to_string())
         .execute(&mut *transaction)
         .await?;
+    // Released with the transaction, also when the connection is lost.
     query("SELECT pg_advisory_xact_lock($1)")
         .bind(advisory_lock_number(schema))
         .execute(&mut *transaction)
@@ -52,8 +54,9 @@ pub(super) async fn apply_migrations(
     Ok(())
 }
 
-/// How many migrations the schema has seen; makes what is needed to remember them.
+/// Returns how many migrations the schema has; creates schema and table if missing.
 async fn ensure_schema_version(connection: &mut PgConnection, schema: &str) -> Result<usize, PostgresError> {
+    // Asked first: IF NOT EXISTS would demand the right to create even where nothing is missing.
     let exists: bool =
         query_scalar("SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1)")
             .bind(schema)
@@ -62,6 +65,7 @@ async fn ensure_schema_version(connection: &mut PgConnection, schema: &str) -> R
     if !exists {
         query(AssertSqlSafe(format!("CREATE SCHEMA \"{schema}\""))).execute(&mut *connection).await?;
     }
+    // Found by the search path, which `SESSION_SETUP` has set to the schema.
     let started: bool =
         query_scalar("SELECT to_regclass('migrations') IS NOT NULL").fetch_one(&mut *connection).await?;
     if !started {
@@ -84,7 +88,8 @@ fn schema_too_new(seen: usize) -> Fault {
     )
 }
 
-/// Advisory locks are numbers: ours is the start of a hash, so that no other program's is near.
+/// Advisory locks are numbers. This one is the start of a hash, so that no other program uses it by
+/// chance.
 fn advisory_lock_number(schema: &str) -> i64 {
     let hash = FieldHasher::new("contexture postgres migration lock").field(schema.as_bytes()).finish();
     let mut number = [0_u8; 8];

@@ -1,25 +1,23 @@
 //! The ledger in a schema of a Postgres database (13 or newer), shared by many processes.
 //!
-//! * A call is one transaction, or one statement, at READ COMMITTED; `synchronous_commit` is on,
-//!   so what is answered is on disk.
-//! * Who changes versions first locks the rows of their documents, in order of `document_ref`:
-//!   of two calls on a document one is first, and batches cannot deadlock with each other.
-//! * A call that the server chose as a deadlock's victim, or whose connection was lost before
-//!   its commit, runs again, at most [`CALL_ATTEMPTS_MAX`] times. A commit without an answer is a
-//!   transient fault: it may have happened.
-//! * Deadlines: `acquire_timeout` for a connection, `statement_timeout` for a statement (kept by
-//!   the server), their sum for a call (kept here; its connection is closed).
-//! * Rows go in and out in arrays, never one statement per row; statements that carry bodies or
-//!   vectors carry [`STATEMENT_BYTES_MAX`] or one row.
-//! * It sets up its sessions, so a pooler in between has to keep them (`PgBouncer`: session mode).
-//! * The address holds a password: it is in no error, no log and no `Debug`.
+//! * A call is one transaction or one statement at READ COMMITTED. `synchronous_commit` is on, so what
+//!   is answered is on disk.
+//! * A call that changes versions first locks the rows of their documents, in order of `document_ref`.
+//!   Calls on one document are serial, and batches cannot deadlock with each other.
+//! * A call runs again if the server aborted it as the victim of a deadlock, or if the connection was
+//!   lost before its commit; at most [`CALL_ATTEMPTS_MAX`] times in all. A commit without an answer is
+//!   a transient fault: it may have happened.
+//! * Deadlines: `acquire_timeout` for a connection, `statement_timeout` for a statement (enforced by
+//!   the server), their sum for a call (enforced here; its connection is closed).
+//! * Rows travel in arrays, never one statement per row. Statements with bodies or vectors carry at
+//!   most [`STATEMENT_BYTES_MAX`], or one row.
+//! * It configures its sessions, so a pooler in between must preserve them (`PgBouncer`: session mode).
+//! * The address holds a password. It appears in no error, no log and no `Debug`.
 
 mod change_log;
-mod claims;
 mod collection_state;
 mod config;
 mod embedding_cache;
-mod endings;
 mod generation_build;
 mod generations;
 mod intake;
@@ -30,6 +28,7 @@ mod migrate;
 mod rows;
 mod shared_states;
 mod stages;
+mod version_outcomes;
 mod version_queries;
 
 use std::time::Duration;
@@ -44,22 +43,22 @@ pub use config::PostgresConfig;
 pub use ledger::PostgresLedger;
 pub use shared_states::PostgresSharedStates;
 
-use contexture_core::fault::Fault;
+use contexture_core::fault::{Fault, FaultCause};
 
-/// How often a call that may run again is run.
+/// Most runs of a call that may run again.
 const CALL_ATTEMPTS_MAX: usize = 5;
 /// Bytes of bodies or vectors that one statement carries; a single larger one goes alone.
 const STATEMENT_BYTES_MAX: usize = 8 << 20;
-/// A connection that was idle for longer is tried before it is used.
+/// A connection that was idle for longer is pinged before use.
 const UNTESTED_IDLE_MAX: Duration = Duration::from_secs(1);
-/// A connection that nobody used for so long is closed.
+/// A connection that is idle for this long is closed.
 const CONNECTION_IDLE_MAX: Duration = Duration::from_mins(10);
-/// A connection is replaced at this age, so that a changed address or password is noticed.
+/// A connection is replaced at this age, so that a changed address or password takes effect.
 const CONNECTION_LIFETIME_MAX: Duration = Duration::from_mins(30);
 
-/// Sets up a session: the schema, the deadlines in ms, and what a call relies on. Rows are found
-/// by their keys, so no table is to be read through, whatever the statistics say: on a new
-/// schema they say nothing, and a plan is kept while the tables grow.
+/// Configures a session: the schema, the deadlines in ms, and what calls rely on. Rows are found by
+/// their keys, so sequential scans are off whatever the statistics say: a new schema has none, and
+/// plans are kept while the tables grow.
 const SESSION_SETUP: &str = "SELECT set_config('search_path', quote_ident($1), false), \
      set_config('statement_timeout', $2, false), \
      set_config('idle_in_transaction_session_timeout', $3, false), \
@@ -78,14 +77,14 @@ struct PostgresDatabase {
     call_timeout: Duration,
 }
 
-/// What stands around a call's work.
+/// Whether a call runs in a transaction.
 #[derive(Clone, Copy)]
 enum TransactionMode {
     Bare,
     Transaction,
 }
 
-/// What went wrong inside a call.
+/// An error inside a call.
 enum PostgresError {
     Sql(sqlx::Error),
     /// The commit got no answer: it may have happened.
@@ -105,6 +104,8 @@ impl PostgresDatabase {
             .acquire_timeout(config.acquire_timeout)
             .idle_timeout(CONNECTION_IDLE_MAX)
             .max_lifetime(CONNECTION_LIFETIME_MAX)
+            // The hook below pings only after an idle second, which saves a round trip for busy
+            // connections.
             .test_before_acquire(false)
             .before_acquire(|connection, idle| {
                 Box::pin(async move {
@@ -128,39 +129,44 @@ impl PostgresDatabase {
             })
             .connect_lazy_with(options);
         let database = Self { pool, call_timeout: idle_timeout };
-        let mut loan = database.loan(false).await.map_err(PostgresError::into_fault)?;
+        // The pool connects lazily, so this is the first connection: wrong addresses fail here.
+        let mut pooled = database.acquire(false).await.map_err(PostgresError::into_fault)?;
         let deadline = Instant::now() + migrate::MIGRATION_TIMEOUT;
-        let connection = loan.connection().map_err(PostgresError::into_fault)?;
+        let connection = pooled.connection().map_err(PostgresError::into_fault)?;
         timeout_at(deadline, migrate::apply_migrations(connection, &config.schema))
             .await
             .map_err(|_| call_timeout_fault(migrate::MIGRATION_TIMEOUT))?
             .map_err(PostgresError::into_fault)?;
-        loan.give_back();
+        pooled.release();
         Ok(database)
     }
 
-    /// Runs reading statements, or a single one that may be repeated, outside of a transaction.
+    /// Runs reading statements, or a single repeatable one, outside of a transaction.
     async fn run<A: Sync, T>(
         &self,
+        operation: &'static str,
         arguments: A,
         work: impl for<'c> Fn(&'c A, &'c mut PgConnection) -> BoxFuture<'c, Result<T, PostgresError>> + Sync,
     ) -> Result<T, Fault> {
-        self.again(TransactionMode::Bare, &arguments, work).await
+        let done = self.run_with_retries(TransactionMode::Bare, &arguments, work).await;
+        done.map_err(|fault| fault.during(operation))
     }
 
     /// Runs `work` in a transaction; returns after the commit.
     async fn write<A: Sync, T>(
         &self,
+        operation: &'static str,
         arguments: A,
         work: impl for<'c> Fn(&'c A, &'c mut PgConnection) -> BoxFuture<'c, Result<T, PostgresError>> + Sync,
     ) -> Result<T, Fault> {
-        self.again(TransactionMode::Transaction, &arguments, work).await
+        let done = self.run_with_retries(TransactionMode::Transaction, &arguments, work).await;
+        done.map_err(|fault| fault.during(operation))
     }
 
-    /// Runs it until it ends in a way that another run would not change.
-    async fn again<A: Sync, T>(
+    /// Runs `work` until it succeeds, or fails in a way that another run would not change.
+    async fn run_with_retries<A: Sync, T>(
         &self,
-        frame: TransactionMode,
+        mode: TransactionMode,
         arguments: &A,
         work: impl for<'c> Fn(&'c A, &'c mut PgConnection) -> BoxFuture<'c, Result<T, PostgresError>> + Sync,
     ) -> Result<T, Fault> {
@@ -168,9 +174,9 @@ impl PostgresDatabase {
         let mut lost = false;
         for left in (0..CALL_ATTEMPTS_MAX).rev() {
             let once = async {
-                let mut loan = self.loan(lost).await?;
-                let connection = loan.connection()?;
-                let done = match frame {
+                let mut pooled = self.acquire(lost).await?;
+                let connection = pooled.connection()?;
+                let done = match mode {
                     TransactionMode::Bare => work(arguments, connection).await,
                     TransactionMode::Transaction => {
                         let mut transaction = Connection::begin(connection).await?;
@@ -178,44 +184,51 @@ impl PostgresDatabase {
                             Ok(value) => {
                                 transaction.commit().await.map(|()| value).map_err(PostgresError::from_commit)
                             }
-                            Err(trouble) => {
+                            Err(error) => {
+                                // Queues the rollback, which runs before the connection is used again.
                                 drop(transaction);
-                                Err(trouble)
+                                Err(error)
                             }
                         }
                     }
                 };
-                loan.give_back_unless_lost(&done);
+                pooled.release_unless_lost(&done);
                 done
             };
+            // On timeout the future is dropped, and with it the connection, which closes it.
             let Ok(done) = timeout_at(deadline, once).await else { break };
             match done {
                 Ok(value) => return Ok(value),
                 Err(PostgresError::Sql(error))
                     if left > 0 && (is_connection_lost(&error) || is_aborted_by_conflict(&error)) =>
                 {
-                    tracing::warn!(fault = %postgres_fault(&error), "the database ended a ledger call; it runs again");
+                    // A server restart kills the idle connections, too, so the next one is pinged
+                    // first.
                     lost |= is_connection_lost(&error);
+                    let fault = postgres_fault(error);
+                    tracing::warn!(%fault, "the database ended a ledger call; it runs again");
                 }
-                Err(trouble) => return Err(trouble.into_fault()),
+                Err(error) => return Err(error.into_fault()),
             }
         }
         Err(call_timeout_fault(self.call_timeout))
     }
 
-    /// A connection; one that answers now, if `tried`.
-    async fn loan(&self, tried: bool) -> Result<PooledConnection, PostgresError> {
+    /// Takes a connection from the pool. With `tried` set it is pinged first.
+    async fn acquire(&self, tried: bool) -> Result<PooledConnection, PostgresError> {
         loop {
-            let mut loan = PooledConnection(Some(self.pool.acquire().await?));
-            if !tried || loan.connection()?.ping().await.is_ok() {
-                return Ok(loan);
+            // One that fails the ping is dropped, which closes it. The pool runs out of dead ones and
+            // opens a new one, or fails.
+            let mut pooled = PooledConnection(Some(self.pool.acquire().await?));
+            if !tried || pooled.connection()?.ping().await.is_ok() {
+                return Ok(pooled);
             }
         }
     }
 }
 
-/// A connection on loan. Unless it is given back it is closed: when a call is cut short, by its
-/// deadline or because nobody waits for it any more, what is under way on it is unknown.
+/// A connection of the pool. Unless it is released it is closed: when a call is cut short, by its
+/// deadline or because its future was dropped, the state of the connection is unknown.
 struct PooledConnection(Option<PoolConnection<Postgres>>);
 
 impl PooledConnection {
@@ -225,15 +238,16 @@ impl PooledConnection {
             .ok_or_else(|| PostgresError::Fault(Fault::transient("ledger: the connection was given back")))
     }
 
-    fn give_back(mut self) {
+    fn release(mut self) {
         drop(self.0.take());
     }
 
-    fn give_back_unless_lost<T>(self, done: &Result<T, PostgresError>) {
+    fn release_unless_lost<T>(self, done: &Result<T, PostgresError>) {
         match done {
+            // Not released, so closed: nobody knows what the connection still does.
             Err(PostgresError::Commit(_)) => {}
             Err(PostgresError::Sql(error)) if is_connection_lost(error) => {}
-            _ => self.give_back(),
+            _ => self.release(),
         }
     }
 }
@@ -241,6 +255,7 @@ impl PooledConnection {
 impl Drop for PooledConnection {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
+            // Detached, so that it closes and does not return to the pool.
             drop(connection.detach());
         }
     }
@@ -260,29 +275,25 @@ impl From<Fault> for PostgresError {
 
 impl PostgresError {
     fn from_commit(error: sqlx::Error) -> Self {
+        // A kind of its own, so that it is never repeated: the commit may have happened.
         if is_connection_lost(&error) { Self::Commit(error) } else { Self::Sql(error) }
     }
 
     fn into_fault(self) -> Fault {
         match self {
-            Self::Sql(error) | Self::Commit(error) => postgres_fault(&error),
+            Self::Sql(error) | Self::Commit(error) => postgres_fault(error),
             Self::Fault(fault) => fault,
         }
     }
 }
 
-/// A lock, a timeout or a lost connection passes; a refused credential waits for a new one;
-/// anything else is a defect, but a retry bounds it. What the server says names no values.
-fn postgres_fault(error: &sqlx::Error) -> Fault {
-    match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            let what = format!("ledger: {} ({code})", error.message());
-            if code.starts_with("28") { Fault::Unauthorized(what) } else { Fault::Transient(what) }
-        }
-        sqlx::Error::PoolTimedOut => Fault::transient("ledger: no connection to the database in time"),
-        other => Fault::Transient(format!("ledger: {other}")),
-    }
+/// Locks, timeouts and lost connections pass. A refused credential waits for a new one. Anything else
+/// is a defect, but retries are bounded. What the server says names no values.
+fn postgres_fault(error: sqlx::Error) -> Fault {
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned();
+    let cause = FaultCause::from_error("ledger", error);
+    // Class 28 is an invalid authorization.
+    if code.starts_with("28") { Fault::Unauthorized(cause) } else { Fault::Transient(cause) }
 }
 
 /// The connection is gone, and with it the transaction.
@@ -297,12 +308,12 @@ fn is_connection_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The server rolled it back in favour of another: a deadlock, or a failed serialisation.
+/// The server rolled it back in favour of another call: a deadlock, or a serialization failure.
 fn is_aborted_by_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| ["40P01", "40001"].contains(&code.as_ref()))
 }
 
 fn call_timeout_fault(within: Duration) -> Fault {
-    Fault::Transient(format!("ledger: no answer from the database within {} ms", within.as_millis()))
+    Fault::transient(format!("ledger: no answer from the database within {} ms", within.as_millis()))
 }

@@ -1,12 +1,12 @@
-//! How domain types stand in columns, and how a batch of versions is addressed.
+//! Maps domain types to columns, and addresses a batch of versions.
 //!
-//! A batch goes to the server as one array per column. `known_keys!` opens a statement with the
-//! table `keys`: for each version asked for its place in the batch, its document's number and
-//! its collection's active generation; unknown documents are left out. A writing call first
+//! A batch goes to the server as one array per column. `known_keys!` opens a statement with the table
+//! `keys`. It holds, for each version asked for, its place in the batch, the row number of its document
+//! and the active generation of its collection. Unknown documents are left out. A writing call first
 //! turns keys into [`VersionRef`]s by [`lock_documents`].
 //!
-//! `LATERAL … LIMIT 1` fixes the way of a join: from the keys to the row, by the index. Without
-//! statistics the planner may think a collection has few documents, and walk all of them.
+//! `LATERAL … LIMIT 1` fixes the direction of a join: from the keys to the row, by the index. Without
+//! statistics the planner may assume few documents and walk all of them.
 
 use sqlx::postgres::{PgArguments, PgBindIterExt, PgRow};
 use sqlx::query::Query;
@@ -66,7 +66,7 @@ macro_rules! select_tasks {
 
 pub(super) use {home_of_version, known_keys, select_tasks};
 
-/// A version by numbers: its document's, and its own.
+/// A version by row number of its document and its own number.
 pub(super) type VersionRef = (i64, i64);
 
 /// Binds $1 to $4 of `known_keys!`.
@@ -81,12 +81,13 @@ pub(super) fn bind_version_keys<'k>(
         .bind(keys.map(|key| sql_version(key.version)).bind_iter())
 }
 
-/// Locks the documents of these versions until the transaction ends, in the order of all. The
-/// versions by numbers, in order; none where a document is unknown.
+/// Locks the documents of these versions until the transaction ends, in order of `document_ref`.
+/// Returns the versions by numbers, in order; none where a document is unknown.
 pub(super) async fn lock_documents<'k>(
     connection: &mut PgConnection,
     keys: impl Iterator<Item = &'k VersionKey> + Clone,
 ) -> Result<Vec<Option<VersionRef>>, PostgresError> {
+    // Counting `locked` makes the server run it: a SELECT in WITH that nothing reads is skipped.
     let sql = known_keys!(
         ", locked AS MATERIALIZED (SELECT document_ref FROM documents \
            WHERE document_ref = ANY (ARRAY (SELECT document_ref FROM keys)) \
@@ -110,14 +111,15 @@ pub(super) fn bind_version_refs<'n>(
         .bind(numbers.map(|(_, version)| *version).bind_iter())
 }
 
-/// The slot of a batch that a row with its place in column 0 belongs to.
+/// The slot of the batch for a row that has its place in column 0.
 pub(super) fn batch_slot<'s, T>(slots: &'s mut [T], row: &PgRow) -> Result<&'s mut T, PostgresError> {
     let place: i64 = read_column(row, 0)?;
+    // ORDINALITY counts from 1.
     let slot = usize::try_from(place - 1).ok().and_then(|place| slots.get_mut(place));
     slot.ok_or_else(|| corrupt_ledger("place", "not of this batch").into())
 }
 
-/// Cuts items into runs of at most `bytes_max`, by what each weighs; a heavier one goes alone.
+/// Splits items into runs of at most `bytes_max` bytes; a larger item goes alone.
 pub(super) fn split_by_bytes<T>(
     mut items: &[T],
     bytes_max: usize,
@@ -131,6 +133,7 @@ pub(super) fn split_by_bytes<T>(
             bytes <= bytes_max
         });
         let (run, rest) = items.split_at(within.count().max(1));
+        debug_assert!(!run.is_empty(), "every run takes at least one item, so the loop ends");
         runs.push(run);
         items = rest;
     }
@@ -160,9 +163,10 @@ pub(super) fn read_state(row: &PgRow, index: usize) -> Result<VersionState, Post
     })
 }
 
-/// The stage a version in this state waits for.
+/// Returns the stage that a version in this state waits for.
 pub(super) fn waiting_stage(state: VersionState, deletes: bool) -> IngestStage {
     match state {
+        // A delete has no text, so it goes straight to the index stage.
         VersionState::Accepted if !deletes => IngestStage::Chunk,
         VersionState::Chunked => IngestStage::Embed,
         _ => IngestStage::Index,
@@ -250,17 +254,22 @@ pub(super) fn corrupt_ledger(column: &str, detail: &str) -> Fault {
     Fault::permanent("ledger_corrupt", format!("{column}: {detail}"))
 }
 
-/// A version as the server stores it; [`Version`] never exceeds the signed range.
+/// A version as the server stores it. It fits: [`Version`] never exceeds the signed range.
 pub(super) fn sql_version(version: Version) -> i64 {
     sql_bigint(version.get())
 }
 
-/// A number as the server stores it; times and limits far beyond its range become its end.
+/// A number as the server stores it. Times and limits beyond its range are clamped.
 pub(super) fn sql_bigint(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The server stores no NUL in text.
+/// Replaces NUL, which the server cannot store in text.
 pub(super) fn sql_text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// A small number, such as that of a generation, as the server stores it. Larger ones are clamped.
+pub(super) fn sql_integer(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Shared states: one row each, locked while it is changed. Their time is the server's.
+//! Shared states: one row each, locked during a change. Their time is the server's clock.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,25 +11,26 @@ use super::{PostgresDatabase, PostgresError};
 use contexture_core::fault::Fault;
 use contexture_core::ports::shared_states::{SharedStateChange, SharedStateStore, check_state_size};
 
-/// States beside the ledger, shared by its processes.
+/// Shared states beside the ledger, for all of its processes.
 pub struct PostgresSharedStates(pub(super) PostgresDatabase);
 
 #[async_trait]
 impl SharedStateStore for PostgresSharedStates {
     async fn change(&self, name: &str, change: SharedStateChange) -> Result<(), Fault> {
+        // A mutex, because `write` may run the work again and so takes it by shared reference.
         self.0
-            .write((name, Mutex::new(change)), |(name, change), db| {
+            .write("change", (name, Mutex::new(change)), |(name, change), db| {
                 change_state_row(db, name, change).boxed()
             })
             .await
     }
 
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
-        self.0.run(prefix, |prefix, db| list_states(db, prefix).boxed()).await
+        self.0.run("named", prefix, |prefix, db| list_states(db, prefix).boxed()).await
     }
 
     async fn now_ms(&self) -> Result<u64, Fault> {
-        self.0.run((), |(), db| read_server_time_ms(db).boxed()).await
+        self.0.run("now ms", (), |(), db| read_server_time_ms(db).boxed()).await
     }
 }
 
@@ -41,6 +42,8 @@ async fn change_state_row(
     const LOCK: &str = "SELECT state, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint \
         FROM shared_states WHERE name = $1 FOR UPDATE";
     let mut row = query(LOCK).bind(name).fetch_optional(&mut *connection).await?;
+    // A missing row cannot be locked. It is inserted without a state; a concurrent insert of the same
+    // name waits here, and both then lock the one row.
     if row.is_none() {
         query("INSERT INTO shared_states (name) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(name)
@@ -75,6 +78,7 @@ async fn list_states(
     connection: &mut PgConnection,
     prefix: &str,
 ) -> Result<Vec<(String, String)>, PostgresError> {
+    // COLLATE "C": the order of bytes, as in the other stores.
     let rows = query(
         "SELECT name, state FROM shared_states WHERE starts_with(name, $1) AND state IS NOT NULL \
          ORDER BY name COLLATE \"C\"",

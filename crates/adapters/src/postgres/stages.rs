@@ -1,4 +1,4 @@
-//! What the stages read and write between intake and the end.
+//! What the stages read and write between intake and the outcome.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,16 @@ use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::PostgresError;
-use super::generations::sql_integer;
 use super::rows::{
     self, VersionRef, batch_slot, bind_version_keys, bind_version_refs, corrupt_ledger, known_keys,
-    read_column, select_tasks, sql_bigint,
+    read_column, select_tasks, sql_bigint, sql_integer,
 };
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::ids::{GenerationNumber, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::ports::ledger::StoredBody;
 
-/// Locks the documents of these versions; the versions by numbers, without the unknown ones.
+/// Locks the documents of these versions; returns the versions by numbers, without the unknown ones.
 async fn lock_known_versions(
     connection: &mut PgConnection,
     keys: &[VersionKey],
@@ -40,7 +39,8 @@ pub(super) async fn read_unpublished_tasks(
     connection: &mut PgConnection,
     limit: usize,
 ) -> Result<Vec<IngestTask>, PostgresError> {
-    // What moved on was published, so nothing here has to be passed over, and the limit is first.
+    // A version that moved on was published, so no row here has to be skipped and the limit can come
+    // first.
     let sql = select_tasks!(
         "(SELECT document_ref, version FROM in_flight WHERE NOT published \
            ORDER BY accepted_ms, document_ref, version LIMIT $1) f \
@@ -100,13 +100,14 @@ pub(super) async fn store_spans(
     now_ms: u64,
 ) -> Result<(), PostgresError> {
     let numbers = rows::lock_documents(connection, all.iter().map(|(key, _)| key)).await?;
-    // A row can be written once per statement: of one version's spans the last stay.
+    // A statement may write a row once: of repeated versions the last spans win.
     let mut latest: BTreeMap<VersionRef, (i32, Vec<u8>)> = BTreeMap::new();
     for ((_, spans), number) in all.iter().zip(numbers) {
         let Some(number) = number else { continue };
         let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
         latest.insert(number, (i32::try_from(spans.len()).unwrap_or(i32::MAX), json));
     }
+    // Whoever chunks a version has received its message, so the outbox entry is done as well.
     let sql = "WITH keys AS MATERIALIZED (SELECT * \
            FROM UNNEST($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) \
              AS k (document_ref, version, chunk_count, spans)), \

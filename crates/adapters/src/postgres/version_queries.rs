@@ -1,4 +1,4 @@
-//! What people and the command line ask the ledger.
+//! Histories and counts, for people and the command line.
 
 use sqlx::{PgConnection, query};
 
@@ -35,7 +35,7 @@ pub(super) async fn read_history(
         Ok(VersionRecord {
             key: rows::read_version_key(row)?,
             state: rows::read_state(row, 4)?,
-            reason: code.zip(detail).map(|(code, detail)| FailureReason { code, detail }),
+            reason: code.zip(detail).map(|(code, detail)| FailureReason::new(code, detail)),
             deletes: read_column(row, 5)?,
             content_hash: rows::read_content_hash(row, 6)?,
             body_bytes: read_u64(row, 7)?,
@@ -51,7 +51,7 @@ pub(super) async fn read_counts(
     connection: &mut PgConnection,
     collection: &CollectionKey,
 ) -> Result<VersionCounts, PostgresError> {
-    // A whole collection is walked: the planner may choose how.
+    // This walks a whole collection, so the planner may choose sequential scans and merge joins.
     query("SET LOCAL enable_seqscan = on").execute(&mut *connection).await?;
     query("SET LOCAL enable_mergejoin = on").execute(&mut *connection).await?;
     let found = query(
@@ -75,6 +75,7 @@ pub(super) async fn read_counts(
             }
             VersionState::Visible => {
                 counts.visible += count;
+                // A visible tombstone is a version but not a document.
                 counts.documents += if deletes { 0 } else { count };
             }
             VersionState::Superseded => counts.superseded += count,

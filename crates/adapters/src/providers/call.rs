@@ -1,47 +1,51 @@
-//! One call, and what its answer means.
+//! One call of a provider: what it is made of, and what its response means.
 //!
-//! An answer counts only if every text has one vector of the right size, finite and not zero. What
-//! a provider says about a failure is passed on, without what it quotes of the texts, and without
-//! the token and the headers that were sent.
+//! A response counts only if every text has one vector of the right size, finite and not zero. A
+//! provider's error message is passed on without quotes of the texts, and without the token and the
+//! headers that were sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::wire_formats::{self, EmbedCall, EmbedResponse, SentSecrets};
-use super::{ProviderAuthorization, ProviderEmbedderParts, rate_limits};
-use crate::credentials::AccessToken;
+use super::rate_limits;
+use super::wire_formats::{self, EmbedCall, EmbedResponse, ProviderApi, SentSecrets};
+use crate::credentials::{AccessToken, Credential};
 use crate::embedder::scale_to_unit_length;
-use crate::http::{HeaderMap, HeaderValue, HttpResponse, JSON_CONTENT_TYPE};
+use crate::http::{HeaderMap, HeaderName, HeaderValue, HttpEndpoint, HttpResponse, JSON_CONTENT_TYPE};
 use contexture_core::fault::Fault;
-use contexture_core::ports::embedder::EmbeddingPurpose;
+use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::embedder::{EmbedderInfo, EmbeddingPurpose};
+use contexture_core::ports::tokenizer::Tokenizer;
+use contexture_core::resilience::limiter::ProviderLimiter;
 use contexture_core::resilience::quota_protocol::AdvertisedLimits;
 
 /// Why a call brought no vectors.
 pub(super) enum ProviderCallError {
-    /// Asked for patience, for so many ms.
+    /// Throttled, for this many ms if the provider said so.
     Throttled(Option<u64>),
     /// This request is refused.
     Refused(String),
     /// The credential is refused.
     Unauthorized(String),
-    /// Whether the credential is refused or this request, nobody knows yet.
+    /// Either the credential or this request is refused; it is not known yet which.
     Forbidden(String),
-    /// Everything of the kind is refused.
+    /// Every request of this kind is refused.
     Misused(String),
-    /// Nothing came back, or a failure.
+    /// No response, or a server's failure.
     Failed {
-        /// In these words.
+        /// The message.
         words: String,
         /// Whether it took too long.
         late: bool,
     },
-    /// The answer makes no sense.
-    Nonsense(String),
+    /// The response is malformed.
+    Malformed(String),
 }
 
 impl ProviderCallError {
-    /// What was said, if anything was.
+    /// The message, if there is one.
     pub(super) fn into_words(self) -> String {
         match self {
             Self::Throttled(_) => String::new(),
@@ -50,9 +54,53 @@ impl ProviderCallError {
             | Self::Forbidden(words)
             | Self::Misused(words)
             | Self::Failed { words, .. }
-            | Self::Nonsense(words) => words,
+            | Self::Malformed(words) => words,
         }
     }
+}
+
+/// The parts of a [`ProviderEmbedder`](super::ProviderEmbedder), and what a call needs.
+pub struct ProviderEmbedderParts {
+    /// `PROVIDER/MODEL`, for people.
+    pub label: String,
+    /// The model's limits and size.
+    pub info: EmbedderInfo,
+    /// The provider's API.
+    pub shape: ProviderApi,
+    /// The provider's name of the model.
+    pub model: String,
+    /// Dimensions to request, where they are to be requested.
+    pub dims_asked: Option<usize>,
+    /// The input types of passages and queries, if not the provider's usual ones.
+    pub input_types: Option<(String, String)>,
+    /// Put before every passage.
+    pub passage_prefix: String,
+    /// Put before every query.
+    pub query_prefix: String,
+    /// The model's tokenizer.
+    pub tokenizer: Arc<dyn Tokenizer>,
+    /// Where calls go.
+    pub endpoint: HttpEndpoint,
+    /// Longest time of one call; the same as the endpoint's.
+    pub call_max: Duration,
+    /// Sent with every call, in addition to the token.
+    pub headers: HeaderMap,
+    /// What authorises calls; `None` if the provider needs nothing.
+    pub authorization: Option<ProviderAuthorization>,
+    /// Decides who may call next.
+    pub limiter: Arc<ProviderLimiter>,
+    /// Time.
+    pub clock: Arc<dyn WallClock>,
+}
+
+/// What authorises calls.
+pub struct ProviderAuthorization {
+    /// The header that carries the token.
+    pub header: HeaderName,
+    /// What the header has before the token.
+    pub prefix: &'static str,
+    /// Where tokens come from.
+    pub credential: Arc<dyn Credential>,
 }
 
 impl ProviderEmbedderParts {
@@ -71,34 +119,35 @@ impl ProviderEmbedderParts {
             (Ok(body), Ok(headers)) => self.endpoint.call(headers, JSON_CONTENT_TYPE, body).await,
             (Err(fault), _) | (_, Err(fault)) => Err(fault),
         };
-        let answer = match sent {
-            Ok(answer) => answer,
+        let response = match sent {
+            Ok(response) => response,
             Err(fault) => {
+                // The fault does not say whether it was a timeout, so the time decides.
                 return (
                     Err(incomplete_call_error(fault, began.elapsed() >= self.call_max)),
                     AdvertisedLimits::default(),
                 );
             }
         };
-        let told = self.told(&answer.headers);
-        if !answer.is_success() {
-            return (Err(self.trouble(&answer, texts, token)), told);
+        let advertised = self.advertised_limits(&response.headers);
+        if !response.is_success() {
+            return (Err(self.interpret(&response, texts, token)), advertised);
         }
         let secrets = self.secrets(token);
-        let embedded = self.shape.read(&answer.body, texts.len(), &secrets).and_then(|embedded| {
+        let embedded = self.shape.read(&response.body, texts.len(), &secrets).and_then(|embedded| {
             check_vectors(&embedded.vectors, texts.len(), self.info.dims)?;
-            // Not every model's vectors are of unit length, least of all shortened ones.
+            // Not every model returns unit vectors, least of all shortened ones.
             let units: Result<_, Fault> = embedded.vectors.into_iter().map(scale_to_unit_length).collect();
             let vectors = units.map_err(|_| "has a vector without a direction".to_owned())?;
             Ok(EmbedResponse { vectors, ..embedded })
         });
-        let nonsense = |why: String| {
-            ProviderCallError::Nonsense(format!(
+        let malformed = |why: String| {
+            ProviderCallError::Malformed(format!(
                 "the answer {}",
                 wire_formats::redact_quoted_texts(&why, texts)
             ))
         };
-        (embedded.map_err(nonsense), told)
+        (embedded.map_err(malformed), advertised)
     }
 
     fn sent_headers(&self, token: Option<&AccessToken>) -> Result<HeaderMap, Fault> {
@@ -107,14 +156,15 @@ impl ProviderEmbedderParts {
             (&self.authorization, token)
         {
             let mut value = HeaderValue::from_str(&format!("{prefix}{}", token.expose()))
-                .map_err(|_| Fault::Unauthorized("the token cannot be sent in a header".to_owned()))?;
+                .map_err(|_| Fault::unauthorized("the token cannot be sent in a header"))?;
             value.set_sensitive(true);
+            // Replaces a configured header of the same name.
             headers.insert(header.clone(), value);
         }
         Ok(headers)
     }
 
-    /// What must not be repeated: whoever stands in between may repeat what it was sent.
+    /// What must not be repeated. A gateway in between may quote what it was sent.
     fn secrets<'a>(&'a self, token: Option<&'a AccessToken>) -> SentSecrets<'a> {
         let headers = self.headers.values().filter(|value| value.is_sensitive());
         SentSecrets::new(
@@ -123,50 +173,51 @@ impl ProviderEmbedderParts {
         )
     }
 
-    /// What an answer's headers say of limits.
-    fn told(&self, headers: &HeaderMap) -> AdvertisedLimits {
+    /// The limits that a response's headers name.
+    fn advertised_limits(&self, headers: &HeaderMap) -> AdvertisedLimits {
         let rates = rate_limits::read_rate_limits(headers, self.clock.now_ms());
         let limit =
             |limit: Option<u64>| limit.and_then(|limit| u32::try_from(limit).ok()).filter(|limit| *limit > 0);
-        let spent = |left: Option<u64>, reset: Option<Duration>| (left == Some(0)).then_some(reset).flatten();
+        let exhausted =
+            |left: Option<u64>, reset: Option<Duration>| (left == Some(0)).then_some(reset).flatten();
         AdvertisedLimits {
             requests_per_minute: limit(rates.requests_limit),
             tokens_per_minute: limit(rates.tokens_limit),
-            no_requests_ms: spent(rates.requests_remaining, rates.requests_reset).map(millis),
-            no_tokens_ms: spent(rates.tokens_remaining, rates.tokens_reset).map(millis),
+            no_requests_ms: exhausted(rates.requests_remaining, rates.requests_reset).map(millis),
+            no_tokens_ms: exhausted(rates.tokens_remaining, rates.tokens_reset).map(millis),
         }
     }
 
-    /// What an answer without success means.
-    fn trouble(
+    /// Interprets a response without success.
+    fn interpret(
         &self,
-        answer: &HttpResponse,
+        response: &HttpResponse,
         texts: &[String],
         token: Option<&AccessToken>,
     ) -> ProviderCallError {
-        let said = wire_formats::provider_error_message(&answer.body, &self.secrets(token));
-        let said = said.map(|words| wire_formats::redact_quoted_texts(&words, texts));
-        let says = said.map_or_else(String::new, |words| format!(": {words}"));
-        let words = format!("answered {}{says}", answer.status);
-        let asked = rate_limits::read_rate_limits(&answer.headers, self.clock.now_ms()).wait();
-        let asked = asked.or_else(|| rate_limits::body_retry_delay(&answer.body)).map(millis);
-        match (answer.status, asked) {
+        let message = wire_formats::provider_error_message(&response.body, &self.secrets(token));
+        let message = message.map(|words| wire_formats::redact_quoted_texts(&words, texts));
+        let suffix = message.map_or_else(String::new, |words| format!(": {words}"));
+        let words = format!("answered {}{suffix}", response.status);
+        let asked = rate_limits::read_rate_limits(&response.headers, self.clock.now_ms()).wait();
+        let asked = asked.or_else(|| rate_limits::body_retry_delay(&response.body)).map(millis);
+        match (response.status, asked) {
             (401, _) => ProviderCallError::Unauthorized(words),
             (403, _) => ProviderCallError::Forbidden(words),
-            // What it says may be a quote of a text.
-            (400, _) if wire_formats::blames_the_key(&answer.body) => ProviderCallError::Forbidden(words),
+            // Not `Unauthorized`: the message may quote a text that says so. The canary decides.
+            (400, _) if wire_formats::blames_the_key(&response.body) => ProviderCallError::Forbidden(words),
             (400 | 413 | 422, _) => ProviderCallError::Refused(words),
-            // A 503 that names no time is a failure like others.
+            // A 503 without a time to wait is an ordinary failure.
             (429, _) | (503, Some(_)) => ProviderCallError::Throttled(asked),
             (408 | 425 | 500..=599, _) => {
-                ProviderCallError::Failed { words, late: matches!(answer.status, 408 | 504) }
+                ProviderCallError::Failed { words, late: matches!(response.status, 408 | 504) }
             }
             _ => ProviderCallError::Misused(words),
         }
     }
 }
 
-/// Refuses vectors that cannot be stored; the words continue "the answer".
+/// Rejects vectors that cannot be stored. The error continues "the answer".
 fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), String> {
     if vectors.len() != count {
         return Err(format!("has {} vectors for {count} texts", vectors.len()));
@@ -185,13 +236,13 @@ fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), 
     Ok(())
 }
 
-/// A call that got no whole answer.
+/// The error of a call without a complete response.
 fn incomplete_call_error(fault: Fault, late: bool) -> ProviderCallError {
     match fault {
-        Fault::Unauthorized(words) => ProviderCallError::Unauthorized(words),
-        // It never ends, or does not fit.
+        Fault::Unauthorized(cause) => ProviderCallError::Unauthorized(cause.to_string()),
+        // The body is larger than the endpoint's limit.
         Fault::Permanent(reason) => ProviderCallError::Failed { words: reason.detail, late },
-        Fault::Transient(words) => ProviderCallError::Failed { words, late },
+        Fault::Transient(cause) => ProviderCallError::Failed { words: cause.to_string(), late },
         other => ProviderCallError::Failed { words: other.to_string(), late },
     }
 }

@@ -1,15 +1,15 @@
-//! Models behind HTTP: embedders of a provider.
+//! Embedders behind a provider's HTTP API.
 //!
-//! A call of the pipeline takes its turn at the [`ProviderLimiter`] that all callers of the credential share,
-//! and tells it how it ended. It is made again only where nothing was lost by it: after a request
-//! for patience (when its turn comes), after a 401 (once, with a new token), and after an answer
-//! that makes no sense (once). Everything else is the stage's to decide. A question is made once,
-//! at once, and not at all while calls would be in vain.
+//! Every indexing call waits for its turn at the `ProviderLimiter` that all callers of the credential
+//! share, and reports its outcome there. A call is repeated only where that costs nothing: when it was
+//! throttled (at its next turn), after a 401 (once, with a new token), and after a malformed response
+//! (once). All other decisions are the pipeline stage's. A query is sent once and at once; while the
+//! limiter is parked or its breaker is open, it is not sent at all.
 //!
-//! What a provider refuses (400, 413, 422) is about a text, and so is a 403 or an answer that makes no
-//! sense, as long as [`CANARY_TEXT`] is served ([`passages`]). A refused credential (401 after a renewal), a
-//! model that is not there (404 and other refusals), and what the canary is refused concern every
-//! call: the limiter parks them all. A question's 403 parks nobody, for nobody asks a canary then.
+//! A refusal (400, 413, 422) concerns a text. So does a 403 or a malformed response, as long as
+//! [`CANARY_TEXT`] is served ([`passages`]). A refused credential (401 after a renewal), a missing model
+//! (404 and other refusals), and whatever the canary is refused concern every call, so the limiter
+//! parks them all. A query's 403 parks nothing, because no canary is sent then.
 
 mod call;
 mod passages;
@@ -22,90 +22,45 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::credentials::{AccessToken, Credential};
-use super::http::{HeaderMap, HeaderName, HttpEndpoint};
+use super::credentials::AccessToken;
 use contexture_core::fault::{Fault, reason};
-use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::embedder::{
     Embedder, EmbedderInfo, EmbedderWaitStatus, EmbeddingPurpose, ProviderThroughput, TurnDeadline,
 };
 use contexture_core::ports::tokenizer::Tokenizer;
-use contexture_core::resilience::limiter::{CallLease, ProviderLimiter};
+use contexture_core::resilience::limiter::CallLease;
 use contexture_core::resilience::quota_protocol::{AdvertisedLimits, CallOutcome, ProviderLimits};
 
 use call::ProviderCallError;
+pub use call::{ProviderAuthorization, ProviderEmbedderParts};
 use wire_formats::EmbedResponse;
 pub use wire_formats::ProviderApi;
 
-/// What an innocent text looks like.
+/// A harmless text, sent to tell whether a failure concerns a text or everything.
 pub const CANARY_TEXT: &str = "contexture";
-/// Bytes that a number of an answer may have, as JSON writes it.
+/// Longest number of a response in JSON, in bytes.
 pub const NUMBER_BYTES_MAX: usize = 32;
-/// Bytes that an answer may have besides its numbers.
+/// Most bytes of a response besides its numbers.
 pub const ANSWER_OVERHEAD_BYTES: usize = 256 * 1024;
-/// When a call is tried again for which no token could be had.
+/// Pause before a call is repeated for which there was no token.
 const TOKEN_RETRY_WAIT: Duration = Duration::from_secs(10);
-/// How long one call of the pipeline may be told to wait, again and again.
+/// Longest time for which one indexing call is repeated while it is throttled.
 const THROTTLED_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// A model of a provider.
+/// An embedder that calls a provider's model.
 pub struct ProviderEmbedder {
     parts: ProviderEmbedderParts,
-    /// Whether a call was served since a text was refused last: then a refusal is about its text.
+    /// Whether a call was served since the last refusal. If so, a refusal concerns its text.
     served: AtomicBool,
 }
 
-/// What it consists of.
-pub struct ProviderEmbedderParts {
-    /// `PROVIDER/MODEL`, for people.
-    pub label: String,
-    /// What it is.
-    pub info: EmbedderInfo,
-    /// Whose API it has.
-    pub shape: ProviderApi,
-    /// What the provider calls it.
-    pub model: String,
-    /// Numbers to ask for, where they are to be asked for.
-    pub dims_asked: Option<usize>,
-    /// The words for passages and questions, if not the provider's usual ones.
-    pub input_types: Option<(String, String)>,
-    /// Put before every passage.
-    pub passage_prefix: String,
-    /// Put before every question.
-    pub query_prefix: String,
-    /// Its tokenizer.
-    pub tokenizer: Arc<dyn Tokenizer>,
-    /// Where it is.
-    pub endpoint: HttpEndpoint,
-    /// Longest time of one call, as the endpoint has it.
-    pub call_max: Duration,
-    /// Sent with every call, beside the token.
-    pub headers: HeaderMap,
-    /// What authorises calls; none where the provider asks for nothing.
-    pub authorization: Option<ProviderAuthorization>,
-    /// Who may call next.
-    pub limiter: Arc<ProviderLimiter>,
-    /// Time.
-    pub clock: Arc<dyn WallClock>,
-}
-
-/// What authorises calls.
-pub struct ProviderAuthorization {
-    /// The header that it stands in.
-    pub header: HeaderName,
-    /// What stands before the token.
-    pub prefix: &'static str,
-    /// Where tokens come from.
-    pub credential: Arc<dyn Credential>,
-}
-
 impl ProviderEmbedder {
-    /// An embedder of these parts; connects to nothing yet.
+    /// Creates an embedder without connecting.
     pub fn new(parts: ProviderEmbedderParts) -> Self {
         Self { parts, served: AtomicBool::new(false) }
     }
 
-    /// The tokens of all texts; refuses what is too long or too many.
+    /// Counts the tokens of all texts. Rejects too many texts, and a text that is too long.
     fn check_fit(&self, texts: &[String]) -> Result<usize, Fault> {
         let EmbedderInfo { tokens_max, tokens_reserved, batch_texts_max, .. } = self.parts.info;
         if texts.len() > batch_texts_max {
@@ -126,42 +81,44 @@ impl ProviderEmbedder {
         Ok(all)
     }
 
-    /// A question: one call, now. A refused token is renewed once.
-    async fn question(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
+    /// Embeds a query: one call, at once. A refused token is renewed once.
+    async fn embed_query(&self, texts: &[String], tokens: usize) -> Result<Vec<Vec<f32>>, Fault> {
         let limiter = &self.parts.limiter;
-        limiter.question()?;
+        limiter.check_query()?;
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let mut token = self.token().await?;
         let mut renewed = false;
         loop {
-            let (made, told) = self.parts.call(token.as_ref(), texts, EmbeddingPurpose::Query).await;
-            let trouble = match made {
+            let (result, advertised) = self.parts.call(token.as_ref(), texts, EmbeddingPurpose::Query).await;
+            let error = match result {
                 Ok(EmbedResponse { vectors, .. }) => {
-                    limiter.asked(tokens, CallOutcome::Served(None), told);
+                    limiter.record_query(tokens, CallOutcome::Served(None), advertised);
                     return Ok(vectors);
                 }
+                // A 403 may be the credential's, too: a query has no canary that would tell.
                 Err(ProviderCallError::Unauthorized(_) | ProviderCallError::Forbidden(_)) if !renewed => {
                     renewed = true;
-                    token = self.renewed(token).await?;
+                    token = self.renew_token(token).await?;
                     continue;
                 }
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            limiter.asked(tokens, outcome_for_limiter(&trouble, renewed), told);
-            return Err(match trouble {
+            // A query takes no lease and cannot wait, so its cost is recorded afterwards.
+            limiter.record_query(tokens, outcome_for_limiter(&error, renewed), advertised);
+            return Err(match error {
                 ProviderCallError::Throttled(hint_ms) => self.throttled(hint_ms),
-                ProviderCallError::Failed { words, .. } => Fault::Transient(self.says(&words)),
+                ProviderCallError::Failed { words, .. } => Fault::transient(self.labelled(&words)),
                 ProviderCallError::Unauthorized(words)
                 | ProviderCallError::Forbidden(words)
-                | ProviderCallError::Misused(words) => Fault::Unauthorized(self.says(&words)),
-                ProviderCallError::Refused(words) | ProviderCallError::Nonsense(words) => {
+                | ProviderCallError::Misused(words) => Fault::unauthorized(self.labelled(&words)),
+                ProviderCallError::Refused(words) | ProviderCallError::Malformed(words) => {
                     self.rejected(&words)
                 }
             });
         }
     }
 
-    /// The token, if any is to be sent.
+    /// The token to send; `None` if the provider needs none.
     async fn token(&self) -> Result<Option<AccessToken>, Fault> {
         match &self.parts.authorization {
             Some(authorization) => authorization.credential.token().await.map(Some),
@@ -169,69 +126,72 @@ impl ProviderEmbedder {
         }
     }
 
-    /// A token in place of one that was refused.
-    async fn renewed(&self, refused: Option<AccessToken>) -> Result<Option<AccessToken>, Fault> {
+    /// Replaces a refused token.
+    async fn renew_token(&self, refused: Option<AccessToken>) -> Result<Option<AccessToken>, Fault> {
         match (&self.parts.authorization, refused) {
             (Some(authorization), Some(refused)) => authorization.credential.renew(&refused).await.map(Some),
-            _ => Err(Fault::Unauthorized(self.says("asks for a credential, and none is configured"))),
+            _ => Err(Fault::unauthorized(self.labelled("asks for a credential, and none is configured"))),
         }
     }
 
-    /// Gives a turn back for which there is no token.
+    /// Returns a turn that cannot be used, because there is no token.
     async fn without_token(&self, lease: CallLease, fault: Fault) -> Fault {
-        let ended = match &fault {
-            Fault::Unauthorized(words) => CallOutcome::Parked(words.clone()),
+        let outcome = match &fault {
+            Fault::Unauthorized(cause) => CallOutcome::Parked(cause.to_string()),
+            // The provider was not called, so its breaker must not count a failure.
             _ => CallOutcome::Lost,
         };
-        self.report(lease, ended, AdvertisedLimits::default()).await;
-        self.costs_nothing(fault)
+        self.report(lease, outcome, AdvertisedLimits::default()).await;
+        self.token_fault(fault)
     }
 
-    /// Tells the limiter; what was paid for is not lost because it cannot be told: a lease ends by
-    /// itself.
-    async fn report(&self, lease: CallLease, ended: CallOutcome, told: AdvertisedLimits) {
-        if let Err(fault) = self.parts.limiter.report(lease, ended, told).await {
-            tracing::warn!(model = self.parts.label, %fault, "how a call ended could not be told");
+    /// Reports an outcome to the limiter. A failed report does not discard a response that was paid
+    /// for: the lease expires by itself.
+    async fn report(&self, lease: CallLease, outcome: CallOutcome, advertised: AdvertisedLimits) {
+        if let Err(fault) = self.parts.limiter.report(lease, outcome, advertised).await {
+            tracing::warn!(model = self.parts.label, %fault, "failed to report the outcome of a call to the limiter");
         }
     }
 
-    /// A token server that is away is no failure of a document.
-    fn costs_nothing(&self, fault: Fault) -> Fault {
+    /// Makes a transient fault of getting a token `Throttled`, which costs a document no attempt.
+    fn token_fault(&self, fault: Fault) -> Fault {
         match fault {
             Fault::Transient(words) => Fault::Throttled {
                 retry_after: TOKEN_RETRY_WAIT,
-                what: self.says(&format!("no token: {words}")),
+                what: self.labelled(&format!("no token: {words}")),
             },
             other => other,
         }
     }
 
-    /// Parks all calls where there is no other token than the one that was refused.
-    async fn not_renewed(&self, words: &str, fault: Fault) -> Fault {
-        let Fault::Unauthorized(why) = fault else { return self.costs_nothing(fault) };
+    /// Parks all calls if there is no other token than the refused one.
+    async fn park_refused(&self, words: &str, fault: Fault) -> Fault {
+        let Fault::Unauthorized(why) = fault else { return self.token_fault(fault) };
         let words = format!("{words}; {why}");
         let parked = self.parts.limiter.park(words.clone()).await;
-        parked.err().unwrap_or_else(|| Fault::Unauthorized(self.says(&words)))
+        parked.err().unwrap_or_else(|| Fault::unauthorized(self.labelled(&words)))
     }
 
-    fn says(&self, words: &str) -> String {
+    fn labelled(&self, words: &str) -> String {
         format!("{}: {words}", self.parts.label)
     }
 
     fn rejected(&self, words: &str) -> Fault {
-        Fault::permanent(reason::EMBEDDER_REJECTED, self.says(words))
+        Fault::permanent(reason::EMBEDDER_REJECTED, self.labelled(words))
     }
 
     fn throttled(&self, hint_ms: Option<u64>) -> Fault {
+        // At least 1 s: a hint of 0 must not make the stage spin.
         let retry_after = Duration::from_millis(hint_ms.unwrap_or(1000).max(1000));
-        Fault::Throttled { retry_after, what: self.says("it asks for patience") }
+        Fault::Throttled { retry_after, what: self.labelled("it asks for patience") }
     }
 
-    /// A failure costs an attempt only as long as others are served.
+    /// The fault of a failed call. It costs an attempt only while the limiter still lets calls through.
     fn failed(&self, words: &str) -> Fault {
-        match self.parts.limiter.question() {
+        // `report` has updated this process's view of the breaker before.
+        match self.parts.limiter.check_query() {
             Err(fault) => fault,
-            Ok(()) => Fault::Transient(self.says(words)),
+            Ok(()) => Fault::transient(self.labelled(words)),
         }
     }
 }
@@ -240,17 +200,17 @@ fn prepend_prefix(prefix: &str, texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| format!("{prefix}{text}")).collect()
 }
 
-/// What the limiter is told of a trouble; `renewed` says that the token was a new one.
-fn outcome_for_limiter(trouble: &ProviderCallError, renewed: bool) -> CallOutcome {
-    match trouble {
+/// The outcome to report to the limiter. `renewed` means that the token was a new one.
+fn outcome_for_limiter(error: &ProviderCallError, renewed: bool) -> CallOutcome {
+    match error {
         ProviderCallError::Throttled(hint_ms) => CallOutcome::Throttled(*hint_ms),
         ProviderCallError::Unauthorized(words) if renewed => CallOutcome::Parked(words.clone()),
         ProviderCallError::Misused(words) => CallOutcome::Parked(words.clone()),
         ProviderCallError::Failed { words, late } => {
             CallOutcome::Failed { words: words.clone(), late: *late }
         }
-        // A text may be to blame, which says nothing of the provider.
-        ProviderCallError::Nonsense(_) => CallOutcome::Lost,
+        // A text may be to blame, which says nothing about the provider.
+        ProviderCallError::Malformed(_) => CallOutcome::Lost,
         ProviderCallError::Refused(_)
         | ProviderCallError::Forbidden(_)
         | ProviderCallError::Unauthorized(_) => CallOutcome::Refused,
@@ -273,7 +233,7 @@ impl Embedder for ProviderEmbedder {
             EmbeddingPurpose::Query if texts.is_empty() => Ok(Vec::new()),
             EmbeddingPurpose::Query => {
                 let tokens = self.check_fit(texts)?;
-                self.question(&prepend_prefix(&self.parts.query_prefix, texts), tokens).await
+                self.embed_query(&prepend_prefix(&self.parts.query_prefix, texts), tokens).await
             }
         }
     }
@@ -283,11 +243,11 @@ impl Embedder for ProviderEmbedder {
             return Ok(Vec::new());
         }
         let tokens = self.check_fit(texts)?;
-        self.passages(&prepend_prefix(&self.parts.passage_prefix, texts), tokens, deadline).await
+        self.embed_passages(&prepend_prefix(&self.parts.passage_prefix, texts), tokens, deadline).await
     }
 
     fn waiting(&self) -> Option<EmbedderWaitStatus> {
-        self.parts.limiter.standing()?.waiting_for(self.parts.label.clone())
+        self.parts.limiter.status()?.waiting_for(self.parts.label.clone())
     }
 
     async fn pace(&self) -> Result<ProviderThroughput, Fault> {
@@ -301,6 +261,6 @@ impl Embedder for ProviderEmbedder {
     }
 
     async fn begin_retry(&self) -> Result<(), Fault> {
-        self.parts.limiter.retry().await
+        self.parts.limiter.begin_retry().await
     }
 }

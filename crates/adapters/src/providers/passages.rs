@@ -1,10 +1,10 @@
-//! Calls of the pipeline, and whose fault it is when one fails.
+//! Calls of the indexing pipeline, and who is to blame when one fails.
 //!
-//! A 403, a refusal of a single text and a single text's answer that makes no sense twice may be about
-//! the text, or about everything. [`CANARY_TEXT`] tells: where it is served the text is to blame, and its
-//! document alone is dead; where it is not, what it met is what the call met. So no document dies
-//! of a provider that is not well. After a refusal the canary is asked only if no call was served
-//! since the last one; a 403 is often a credential's, so it is asked every time.
+//! A 403, a refusal of a single text, and a second malformed response to a single text may concern the
+//! text or everything. [`CANARY_TEXT`] decides. If it is served, the text is to blame and only its
+//! document is dead. If not, the call fails as the canary did. So an unhealthy provider kills no
+//! document. After a refusal the canary is sent only if no call was served since the last refusal. After
+//! a 403 it is always sent, because a 403 often concerns the credential.
 
 use std::sync::atomic::Ordering;
 
@@ -18,14 +18,14 @@ use contexture_core::fault::Fault;
 use contexture_core::ports::embedder::{EmbeddingPurpose, TurnDeadline};
 use contexture_core::resilience::quota_protocol::CallOutcome;
 
-/// What one call brought, and the token that it was made with.
+/// The result of one call, and the token that it was made with.
 struct ProviderCallAttempt {
     token: Option<AccessToken>,
-    made: Result<Vec<Vec<f32>>, ProviderCallError>,
+    result: Result<Vec<Vec<f32>>, ProviderCallError>,
 }
 
 impl ProviderEmbedder {
-    pub(super) async fn passages(
+    pub(super) async fn embed_passages(
         &self,
         texts: &[String],
         tokens: usize,
@@ -34,65 +34,72 @@ impl ProviderEmbedder {
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let began = Instant::now();
         let (mut renewed, mut rechecked) = (false, false);
+        // Ends: a repetition needs throttling within `THROTTLED_TIME_MAX`, or sets one of the two flags.
         loop {
-            let ProviderCallAttempt { mut token, made } =
+            let ProviderCallAttempt { mut token, result } =
                 self.try_call(texts, tokens, renewed, deadline).await?;
-            let mut trouble = match made {
+            let mut error = match result {
                 Ok(vectors) => return Ok(vectors),
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            if self.may_be_about_the_text(&trouble, texts.len() == 1, rechecked) {
+            if self.may_be_about_the_text(&error, texts.len() == 1, rechecked) {
                 let canary = self.try_canary(renewed, deadline).await?;
-                match canary.made {
-                    Ok(_) => return Err(self.rejected(&trouble.into_words())),
-                    Err(everybodys) => (token, trouble) = (canary.token, everybodys),
+                match canary.result {
+                    Ok(_) => return Err(self.rejected(&error.into_words())),
+                    Err(of_everything) => {
+                        // From here on the canary's failure stands for this call's.
+                        (token, error) = (canary.token, of_everything);
+                    }
                 }
             }
-            match trouble {
+            match error {
+                // Again, without a pause here: the limiter makes the next turn wait.
                 ProviderCallError::Throttled(_) if began.elapsed() < THROTTLED_TIME_MAX => {}
                 ProviderCallError::Throttled(hint_ms) => return Err(self.throttled(hint_ms)),
                 ProviderCallError::Unauthorized(words) if !renewed => {
-                    if let Err(fault) = self.renewed(token).await {
-                        return Err(self.not_renewed(&words, fault).await);
+                    if let Err(fault) = self.renew_token(token).await {
+                        return Err(self.park_refused(&words, fault).await);
                     }
                     renewed = true;
                 }
-                ProviderCallError::Nonsense(_) if !rechecked => rechecked = true,
-                ProviderCallError::Refused(words) | ProviderCallError::Nonsense(words) => {
+                ProviderCallError::Malformed(_) if !rechecked => rechecked = true,
+                ProviderCallError::Refused(words) | ProviderCallError::Malformed(words) => {
                     return Err(self.rejected(&words));
                 }
                 ProviderCallError::Unauthorized(words)
                 | ProviderCallError::Forbidden(words)
                 | ProviderCallError::Misused(words) => {
-                    return Err(Fault::Unauthorized(self.says(&words)));
+                    return Err(Fault::unauthorized(self.labelled(&words)));
                 }
                 ProviderCallError::Failed { words, .. } => return Err(self.failed(&words)),
             }
         }
     }
 
-    /// Whether an innocent text has to tell.
-    fn may_be_about_the_text(&self, trouble: &ProviderCallError, is_alone: bool, rechecked: bool) -> bool {
-        match trouble {
+    /// Whether the canary has to decide.
+    fn may_be_about_the_text(&self, error: &ProviderCallError, is_alone: bool, rechecked: bool) -> bool {
+        match error {
             ProviderCallError::Forbidden(_) => true,
-            ProviderCallError::Nonsense(_) => is_alone && rechecked,
-            // Once per refusal: what was served long ago says nothing of today.
+            // In a batch any text may be the cause, so the stage has to split it first.
+            ProviderCallError::Malformed(_) => is_alone && rechecked,
+            // `swap` resets the flag: a call that was served before this refusal proves nothing about
+            // the next.
             ProviderCallError::Refused(_) => is_alone && !self.served.swap(false, Ordering::Relaxed),
             _ => false,
         }
     }
 
-    /// Asks for the vector of an innocent text: what is wrong with it is wrong with all.
+    /// Sends the canary. Whatever is wrong with it is wrong with every text.
     async fn try_canary(&self, renewed: bool, deadline: &TurnDeadline) -> Result<ProviderCallAttempt, Fault> {
-        let everybodys = |trouble| match trouble {
+        let of_everything = |error| match error {
             ProviderCallError::Refused(words) => {
                 ProviderCallError::Misused(format!("refuses every text: {words}"))
             }
             ProviderCallError::Forbidden(words) => ProviderCallError::Unauthorized(words),
-            ProviderCallError::Nonsense(words) => ProviderCallError::Failed { words, late: false },
+            ProviderCallError::Malformed(words) => ProviderCallError::Failed { words, late: false },
             other => other,
         };
-        self.make(&[CANARY_TEXT.to_owned()], 1, renewed, deadline, everybodys).await
+        self.call_in_turn(&[CANARY_TEXT.to_owned()], 1, renewed, deadline, of_everything).await
     }
 
     async fn try_call(
@@ -102,33 +109,35 @@ impl ProviderEmbedder {
         renewed: bool,
         deadline: &TurnDeadline,
     ) -> Result<ProviderCallAttempt, Fault> {
-        self.make(texts, tokens, renewed, deadline, |trouble| trouble).await
+        self.call_in_turn(texts, tokens, renewed, deadline, |error| error).await
     }
 
-    /// Makes one call in its turn and tells the limiter how it ended, with its trouble as `understood`.
-    async fn make(
+    /// Waits for a turn, makes one call, and reports its outcome to the limiter. `reinterpret` changes its
+    /// error first.
+    async fn call_in_turn(
         &self,
         texts: &[String],
         tokens: u32,
         renewed: bool,
         deadline: &TurnDeadline,
-        understood: impl Fn(ProviderCallError) -> ProviderCallError + Send,
+        reinterpret: impl Fn(ProviderCallError) -> ProviderCallError + Send,
     ) -> Result<ProviderCallAttempt, Fault> {
-        let lease = self.parts.limiter.turn(tokens, deadline).await?;
-        // Not before its turn: it may have been replaced while this call waited.
+        let lease = self.parts.limiter.acquire(tokens, deadline).await?;
+        // Only now: the token may have been replaced while this call waited for its turn.
         let token = match self.token().await {
             Ok(token) => token,
             Err(fault) => return Err(self.without_token(lease, fault).await),
         };
-        let (made, told) = self.parts.call(token.as_ref(), texts, EmbeddingPurpose::Passage).await;
-        let (ended, made) = match made.map_err(understood) {
+        let (result, advertised) = self.parts.call(token.as_ref(), texts, EmbeddingPurpose::Passage).await;
+        let (outcome, result) = match result.map_err(reinterpret) {
             Ok(EmbedResponse { vectors, tokens: used }) => {
+                // Relaxed suffices: the flag guards no other data, and a stale value costs one canary.
                 self.served.store(true, Ordering::Relaxed);
                 (CallOutcome::Served(used.and_then(|used| u32::try_from(used).ok())), Ok(vectors))
             }
-            Err(trouble) => (outcome_for_limiter(&trouble, renewed), Err(trouble)),
+            Err(error) => (outcome_for_limiter(&error, renewed), Err(error)),
         };
-        self.report(lease, ended, told).await;
-        Ok(ProviderCallAttempt { token, made })
+        self.report(lease, outcome, advertised).await;
+        Ok(ProviderCallAttempt { token, result })
     }
 }

@@ -1,12 +1,13 @@
-//! What a provider says of its limits: in headers with every answer, and how long to wait.
+//! Reads a provider's rate limits: from the headers of every response, and how long to wait.
 //!
-//! Sources: OpenAI's guide "Rate limits" and the headers of its answers; Azure's
-//! `retry-after-ms`; the drafts 00 to 10 of the IETF's `RateLimit` fields; Cohere's headers for
-//! trial keys; Google's `RetryInfo` in bodies. OpenAI, Azure and Cohere mean a minute by a limit,
-//! OpenAI a day where a plan allows few requests. Others mean a minute, an hour or a day: of them a
-//! limit counts only where its window is told, and what is left of it in any case. Nothing is
-//! believed blindly: a count that is negative, as Azure writes "none", or above [`COUNT_MAX`] is
-//! left out, as is a limit of 0, and every wait ends at [`WAIT_MAX`].
+//! Sources: OpenAI's guide "Rate limits" and the headers of its responses; Azure's `retry-after-ms`; the
+//! drafts 00 to 10 of the IETF's `RateLimit` fields; Cohere's headers for trial keys; Google's
+//! `RetryInfo` in bodies. A limit of OpenAI, Azure or Cohere is per minute (OpenAI's per day where a plan
+//! allows few requests). A limit of others may be per minute, hour or day: it counts only if its
+//! window is named; what remains of it counts in any case.
+//!
+//! Values are checked. A negative count, as Azure writes "none", a count above [`COUNT_MAX`] and a limit
+//! of 0 are ignored. No wait is longer than [`WAIT_MAX`].
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -17,19 +18,19 @@ use crate::http::faults::RETRY_AFTER_MAX;
 
 const RETRY_AFTER_MS_HEADERS: [&str; 2] = ["retry-after-ms", "x-ms-retry-after-ms"];
 const RETRY_AFTER_HEADER: &str = "retry-after";
-/// Longest wait that is believed.
+/// Longer waits are cut to this.
 const WAIT_MAX: Duration = RETRY_AFTER_MAX;
-/// Largest count that is believed; what is larger means "no limit".
+/// Largest plausible count; a larger one means "no limit".
 const COUNT_MAX: u64 = 1_000_000_000_000;
-/// From here on, seconds are a date, since the Unix epoch.
+/// From here on, a number of seconds is a date since the Unix epoch.
 const EPOCH_SECONDS_MIN: f64 = 1e9;
-/// From here on, a date is in milliseconds.
+/// From here on, a date since the Unix epoch is in milliseconds.
 const EPOCH_MILLIS_MIN: f64 = 1e12;
 
-/// The headers of one limit: its size, what is left of it, and when it is whole again.
+/// The header names of one limit: its size, what remains of it, and when it is reset.
 struct HeaderFamily {
     names: [&'static str; 3],
-    /// Where its windows are told; none where a minute is meant.
+    /// The header that names its windows; `None` if the limit is per minute.
     policy: Option<&'static str>,
 }
 
@@ -47,6 +48,7 @@ const REQUEST_HEADER_FAMILIES: [HeaderFamily; 4] = [
         policy: Some("ratelimit-policy"),
     },
     HeaderFamily {
+        // Cohere names no reset. No header has an empty name, so that one is never found.
         names: ["x-trial-endpoint-call-limit", "x-trial-endpoint-call-remaining", ""],
         policy: None,
     },
@@ -56,7 +58,7 @@ const TOKEN_HEADER_FAMILIES: [HeaderFamily; 1] = [HeaderFamily {
     policy: None,
 }];
 
-/// What the headers of one answer say; none where they do not, or nothing that is believed.
+/// The rate limits in the headers of one response; `None` for what is missing or implausible.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct ProviderRateLimits {
     /// How long to wait before the next call.
@@ -65,27 +67,28 @@ pub(super) struct ProviderRateLimits {
     pub requests_limit: Option<u64>,
     /// Requests left in this window.
     pub requests_remaining: Option<u64>,
-    /// Until as many are left as the limit says, not until one is.
+    /// Time until the limit is restored in full, not until one more is allowed.
     pub requests_reset: Option<Duration>,
     /// Tokens per minute.
     pub tokens_limit: Option<u64>,
     /// Tokens left in this window.
     pub tokens_remaining: Option<u64>,
-    /// Until as many are left as the limit says, not until one is.
+    /// Time until the limit is restored in full, not until one more is allowed.
     pub tokens_reset: Option<Duration>,
 }
 
 impl ProviderRateLimits {
-    /// How long to wait before the next call: what is asked for; else until what is used up is
-    /// there again.
+    /// How long to wait before the next call: what `retry_after` says, else until what is used up is
+    /// restored.
     pub(super) fn wait(&self) -> Option<Duration> {
         let requests = self.requests_reset.filter(|_| self.requests_remaining == Some(0));
         let tokens = self.tokens_reset.filter(|_| self.tokens_remaining == Some(0));
+        // `None` is less than any `Some`, so this is the longer of the known waits.
         self.retry_after.or(requests.max(tokens))
     }
 }
 
-/// Reads the headers of an answer, of success or not; `now_ms` is the time since the Unix epoch.
+/// Reads the headers of a response with any status; `now_ms` is the time since the Unix epoch.
 pub(super) fn read_rate_limits(headers: &HeaderMap, now_ms: u64) -> ProviderRateLimits {
     let requests = read_bucket(headers, &REQUEST_HEADER_FAMILIES, now_ms);
     let tokens = read_bucket(headers, &TOKEN_HEADER_FAMILIES, now_ms);
@@ -100,9 +103,10 @@ pub(super) fn read_rate_limits(headers: &HeaderMap, now_ms: u64) -> ProviderRate
     }
 }
 
-/// The wait that Google puts into the body of a 429: `google.rpc.RetryInfo`.
+/// The wait in the body of Google's 429: `google.rpc.RetryInfo`.
 pub(super) fn body_retry_delay(body: &[u8]) -> Option<Duration> {
     let body: Value = serde_json::from_slice(body).ok()?;
+    // Gemini may wrap the error in a list. Indexing what is not there gives null and does not panic.
     let error = &body.get(0).unwrap_or(&body)["error"];
     let details = error["details"].as_array()?;
     bounded_wait(details.iter().find_map(|detail| parse_go_duration(detail["retryDelay"].as_str()?))?)
@@ -115,7 +119,7 @@ struct RateLimitBucket {
     reset: Option<Duration>,
 }
 
-/// What the first family says that says anything.
+/// Reads the first family that has any value. Families are not mixed, for their windows differ.
 fn read_bucket(headers: &HeaderMap, families: &[HeaderFamily], now_ms: u64) -> RateLimitBucket {
     let read = |&HeaderFamily { names: [limit, remaining, reset], policy }: &HeaderFamily| RateLimitBucket {
         limit: match policy {
@@ -128,8 +132,8 @@ fn read_bucket(headers: &HeaderMap, families: &[HeaderFamily], now_ms: u64) -> R
     families.iter().map(read).find(|bucket| *bucket != RateLimitBucket::default()).unwrap_or_default()
 }
 
-/// What the told windows allow per minute, the strictest of them: `100;w=60` in one of the fields, or
-/// `"name";q=100;w=60`. None where no window is told, or none that allows one in a minute.
+/// The strictest of the named windows, per minute: `100;w=60` in one of the fields, or
+/// `"name";q=100;w=60`. `None` if no window is named, or none allows at least one per minute.
 fn limit_per_minute(headers: &HeaderMap, fields: [&str; 2]) -> Option<u64> {
     let lines = fields.into_iter().flat_map(|field| headers.get_all(field));
     let entries = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
@@ -144,6 +148,7 @@ fn limit_per_minute(headers: &HeaderMap, fields: [&str; 2]) -> Option<u64> {
                 _ => {}
             }
         }
+        // A window of 0 seconds makes `checked_div` return `None`.
         quota?.saturating_mul(60).checked_div(window?)
     });
     rates.filter(|&rate| rate > 0).min()
@@ -166,14 +171,15 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(headers.get(name)?.to_str().ok()?.trim())
 }
 
-/// Without the parameters and the further entries that the IETF's fields may have.
+/// Parses a count, without the parameters and further entries that the IETF's fields may have.
 fn parse_count(text: &str) -> Option<u64> {
+    // `parse` alone would accept a leading `+`.
     let text = text.split([',', ';']).next()?.trim();
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|&parse_count| digits && parse_count <= COUNT_MAX)
 }
 
-/// Seconds, a date since the Unix epoch, or a [`parse_go_duration`].
+/// Parses the time until a reset: seconds, a date since the Unix epoch, or a Go duration.
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
 fn parse_reset(text: &str, now_ms: u64) -> Option<Duration> {
     let now_ms = now_ms as f64;
@@ -186,7 +192,7 @@ fn parse_reset(text: &str, now_ms: u64) -> Option<Duration> {
     bounded_wait(seconds)
 }
 
-/// The seconds of a span of time as Go writes it, such as `1h2m3.5s`, `6m0s` or `12ms`.
+/// Parses a Go duration into seconds, such as `1h2m3.5s`, `6m0s` or `12ms`.
 fn parse_go_duration(text: &str) -> Option<f64> {
     let numeric = |one: char| one.is_ascii_digit() || one == '.';
     let mut seconds = None;
@@ -210,13 +216,13 @@ fn parse_go_duration(text: &str) -> Option<f64> {
     seconds
 }
 
-/// Digits with at most one point: neither signs nor exponents.
+/// Parses digits with at most one point: neither signs nor exponents.
 fn parse_decimal(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     text.parse().ok().filter(|_| plain)
 }
 
-/// None only for what is no number.
+/// A wait within [`WAIT_MAX`]; `None` only for NaN.
 fn bounded_wait(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.clamp(0.0, WAIT_MAX.as_secs_f64())).ok()
 }

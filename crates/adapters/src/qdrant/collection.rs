@@ -1,4 +1,5 @@
-//! Before the first point: the server's version, the collection, its payload indexes.
+//! Preparations for the first point: check the server's version, create or check the collection,
+//! create its payload indexes.
 
 use std::collections::HashMap;
 
@@ -15,14 +16,14 @@ use super::qdrant_payload;
 use super::server::{QdrantServer, check_completed};
 use contexture_core::fault::Fault;
 
-/// Oldest server that is accepted, as major and minor.
+/// Oldest accepted server version, as major and minor.
 pub const SERVER_VERSION_MIN: (u64, u64) = (1, 18);
-/// Newest server that is accepted.
+/// Newest accepted server version.
 pub const SERVER_VERSION_MAX: (u64, u64) = (1, 20);
-/// Share of the values that int8 keeps undistorted; the rest are outliers.
+/// Share of the values that the int8 range covers; the rest are outliers, and clipped.
 const INT8_QUANTILE: f32 = 0.99;
 
-/// Payload keys with an index of their own, and its type.
+/// Payload keys with an index, and its type.
 const PAYLOAD_INDEXES: [(&str, FieldType); 4] = [
     (qdrant_payload::DOCUMENT_FIELD, FieldType::Keyword),
     (qdrant_payload::READERS_FIELD, FieldType::Keyword),
@@ -30,7 +31,7 @@ const PAYLOAD_INDEXES: [(&str, FieldType); 4] = [
     (qdrant_payload::VERSION_FIELD, FieldType::Integer),
 ];
 
-/// Refuses a server this client does not speak with.
+/// Refuses a server outside the accepted versions.
 pub(super) async fn check_version(server: &QdrantServer) -> Result<(), Fault> {
     let version = server.call(server.client.health_check()).await?.version;
     let mut parts = version.split('.').map(|part| part.parse::<u64>().ok());
@@ -45,6 +46,7 @@ pub(super) async fn check_version(server: &QdrantServer) -> Result<(), Fault> {
 
 fn version_fault(version: &str) -> Fault {
     let ((from_major, from_minor), (to_major, to_minor)) = (SERVER_VERSION_MIN, SERVER_VERSION_MAX);
+    // The server's own text goes into a message and a log: no control characters, bounded length.
     let shown: String = version.chars().take(32).filter(|one| !one.is_control()).collect();
     Fault::permanent(
         "qdrant_version",
@@ -54,8 +56,8 @@ fn version_fault(version: &str) -> Fault {
     )
 }
 
-/// Creates the collection where it is missing, refuses one of another shape, completes its
-/// indexes. Two processes may do this at once.
+/// Creates the collection if it is missing, refuses one of another shape, and creates missing
+/// indexes. Safe to run in several processes at once. Returns whether vectors have an int8 copy.
 pub(super) async fn ensure_collection(
     server: &QdrantServer,
     name: &str,
@@ -67,7 +69,8 @@ pub(super) async fn ensure_collection(
         Err(fault) if is_collection_missing(&fault) => {
             let creation = collection_creation_request(name, dims, options, server);
             let created = server.call(Box::pin(server.client.create_collection(creation))).await;
-            // Whoever was first has created it; what stands there is checked all the same.
+            // Another process may have created it first, so an error here is no failure yet. What
+            // exists now is checked either way.
             match (created, self::describe_collection(server, name).await) {
                 (_, Ok(info)) => info,
                 (Err(fault), Err(_)) | (Ok(_), Err(fault)) => return Err(fault),
@@ -106,6 +109,7 @@ fn check_shape(info: &CollectionInfo, name: &str, dims: usize) -> Result<bool, F
     if vectors.distance() != Distance::Cosine {
         return refuse(format!("compares by {:?}, not by Cosine", vectors.distance()));
     }
+    // Quantization is set for the vector or, failing that, for the whole collection.
     let quantised =
         vectors.quantization_config.as_ref().or(config.and_then(|it| it.quantization_config.as_ref()));
     Ok(quantised.is_some_and(|it| it.quantization.is_some()))
@@ -129,7 +133,8 @@ async fn create_payload_index(
     check_completed(&server.call(server.client.create_field_index(request)).await?)
 }
 
-/// Concurrent writes of one point apply in the same order on every replica.
+/// Write ordering with which concurrent writes of one point apply in the same order on every
+/// replica.
 pub(super) fn write_ordering() -> WriteOrdering {
     WriteOrdering { r#type: WriteOrderingType::Medium as i32 }
 }
@@ -167,7 +172,7 @@ fn collection_creation_request(
         timeout: Some(server.timeout_seconds()),
         vectors_config: Some(VectorsConfig { config: Some(Config::Params(vectors)) }),
         replication_factor: options.replicas,
-        // More than half of the copies have a point before its upsert is answered.
+        // A majority of the replicas has a point before its upsert is answered.
         write_consistency_factor: options.replicas.map(|copies| copies / 2 + 1),
         quantization_config: options.int8.then_some(QuantizationConfig {
             quantization: Some(quantization_config::Quantization::Scalar(int8)),
@@ -180,8 +185,8 @@ fn collection_creation_request(
     }
 }
 
-/// No strict mode: it refuses ranges over keys without an index, and metadata keys are the
-/// producers'. Our own bounds hold.
+/// Disables strict mode. It refuses ranges over keys without an index, but metadata keys are chosen
+/// by producers. Requests are bounded by our own limits.
 #[expect(deprecated, reason = "the message still has a field that is left unset here")]
 fn disabled_strict_mode() -> StrictModeConfig {
     StrictModeConfig {

@@ -1,4 +1,4 @@
-//! How to reach a server, and how a collection is made.
+//! Configuration: the server's address, options of new collections, collection names.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use super::faults::QDRANT_REFUSED;
 use contexture_core::domain::ids::{CollectionKey, FieldHasher, GenerationNumber};
 use contexture_core::fault::Fault;
 
-/// Longest part of a tenant's or a collection's name that a collection's name repeats.
+/// Longest prefix of a tenant's or a collection's name within a Qdrant collection's name.
 const NAME_PART_BYTES_MAX: usize = 24;
-/// Digits of the hash that makes a name unique: 80 bits.
+/// Hex digits of the hash that makes a name unique: 80 bits.
 const NAME_HASH_DIGITS: usize = 20;
 
-/// A server and its credential.
+/// Address and credential of a server.
 #[derive(Clone)]
 pub struct QdrantConfig {
-    /// `http://HOST:6334`, or `https://` for TLS with the system's roots.
+    /// `http://HOST:6334`, or `https://` for TLS with the system's root certificates.
     pub url: String,
-    /// Sent with every call; never printed.
+    /// API key, sent with every call and never printed.
     pub api_key: Option<String>,
-    /// Longest time of one call, the client's own retry included.
+    /// Deadline of one call, including the client's own retry.
     pub timeout: Duration,
-    /// Longest time to connect.
+    /// Deadline of connecting.
     pub connect_timeout: Duration,
 }
 
-/// What a new collection is made with; an existing one keeps what it has.
+/// Options of a new collection. An existing collection keeps its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectionOptions {
-    /// Keeps an int8 copy of the vectors in memory, and scores what it finds again with the
-    /// originals: a quarter of the memory, the same scores.
+    /// Keeps an int8 copy of the vectors in memory and rescores its candidates with the originals:
+    /// a quarter of the memory, the same scores.
     pub int8: bool,
-    /// Shards; the server decides when none.
+    /// Number of shards; `None` leaves it to the server.
     pub shards: Option<u32>,
-    /// Copies of each shard; one when none.
+    /// Copies of each shard; `None` means one.
     pub replicas: Option<u32>,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Debug for QdrantConfig {
 }
 
 impl QdrantConfig {
-    /// Refuses what the client would accept and repeat in its errors.
+    /// Refuses settings that the client would accept and then repeat in its errors.
     pub(super) fn check(&self) -> Result<(), Fault> {
         let refuse = |why: &str| Err(Fault::permanent(QDRANT_REFUSED, why));
         let Some((scheme, rest)) = self.url.split_once("://") else {
@@ -58,6 +58,7 @@ impl QdrantConfig {
         if !["http", "https"].contains(&scheme) {
             return refuse("the URL of the server must start with http:// or https://");
         }
+        // The URL appears in errors and logs, so it must not carry a password.
         if rest.contains('@') {
             return refuse("the URL of the server must not hold a credential; give api_key");
         }
@@ -72,10 +73,10 @@ impl QdrantConfig {
     }
 }
 
-/// The name of a generation's own Qdrant collection.
+/// The name of a generation's Qdrant collection.
 ///
-/// Names of different generations differ, for a hash over all three parts stands in each; the
-/// readable parts are for people.
+/// It contains a hash over tenant, collection and generation, so different generations have
+/// different names. The readable parts serve operators only.
 pub fn collection_name(prefix: &str, key: &CollectionKey, generation: GenerationNumber) -> String {
     let part = |name: &str| name.chars().take(NAME_PART_BYTES_MAX).collect::<String>();
     let hash = FieldHasher::new("contexture qdrant collection")

@@ -1,8 +1,8 @@
-//! What the client reports, in the words of [`Fault`].
+//! Maps errors of the client to [`Fault`].
 //!
-//! Refused for good: bad arguments, wrong dimensions, a collection that is not there. Worth
-//! another attempt: unavailable, late, lost connections, and the server's own errors. The API
-//! key appears in no message, not even where the server or the client repeats it.
+//! Permanent: invalid arguments, wrong dimensions, a missing collection. Transient: unavailable,
+//! timed out, lost connections, internal errors of the server. No message contains the API key,
+//! even if the server or the client repeats it.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use qdrant_client::QdrantError;
 
 use contexture_core::fault::{FailureReason, Fault};
 
-/// Wait when the server asks for patience without saying for how long.
+/// Wait when the server throttles without a duration.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-/// Longest wait that is believed.
+/// Upper bound on the wait that a server can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
-/// Longest message that is passed on, in characters.
+/// Longest message of the server that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
 
-/// What stands in place of the key.
+/// Replacement of the API key in messages.
 const API_KEY_MASK: &str = "***";
 
-/// The collection is not there, or not any more.
+/// Fault code: the collection does not exist, or no longer.
 pub const COLLECTION_MISSING: &str = "collection_missing";
-/// The server refused the call, and would again.
+/// Fault code: the server refused the call and would refuse it again.
 pub const QDRANT_REFUSED: &str = "qdrant_refused";
 
-/// Status codes of gRPC, by number: the client's own type belongs to another crate.
+/// gRPC status codes by number, because the client's type comes from a crate we do not depend on.
 mod code {
     pub(super) const INVALID_ARGUMENT: i32 = 3;
     pub(super) const NOT_FOUND: i32 = 5;
@@ -38,7 +38,7 @@ mod code {
     pub(super) const UNAUTHENTICATED: i32 = 16;
 }
 
-/// Maps an error of the client; `api_key` is what must not be repeated.
+/// Maps an error of the client. `api_key` is masked in its message.
 pub(super) fn client_fault(error: &QdrantError, api_key: Option<&str>) -> Fault {
     match error {
         QdrantError::ResponseError { status } => {
@@ -61,7 +61,7 @@ pub(super) fn client_fault(error: &QdrantError, api_key: Option<&str>) -> Fault 
 
 fn status_code_fault(number: i32, what: String) -> Fault {
     match number {
-        code::UNAUTHENTICATED | code::PERMISSION_DENIED => Fault::Unauthorized(format!("vectors: {what}")),
+        code::UNAUTHENTICATED | code::PERMISSION_DENIED => Fault::unauthorized(format!("vectors: {what}")),
         code::RESOURCE_EXHAUSTED => {
             Fault::Throttled { retry_after: RETRY_AFTER_DEFAULT, what: format!("vectors: {what}") }
         }
@@ -71,24 +71,26 @@ fn status_code_fault(number: i32, what: String) -> Fault {
         | code::FAILED_PRECONDITION
         | code::OUT_OF_RANGE
         | code::UNIMPLEMENTED => Fault::permanent(QDRANT_REFUSED, what),
+        // Unavailable, deadline exceeded, aborted, internal, unknown: worth another attempt.
         _ => transient_fault(&what),
     }
 }
 
 pub(super) fn transient_fault(what: &str) -> Fault {
-    Fault::Transient(format!("vectors: {what}"))
+    Fault::transient(format!("vectors: {what}"))
 }
 
-/// Whether the fault says that the collection is not there.
+/// Whether the fault says that the collection does not exist.
 pub(super) fn is_collection_missing(fault: &Fault) -> bool {
     matches!(fault, Fault::Permanent(FailureReason { code, .. }) if code == COLLECTION_MISSING)
 }
 
-/// The fault of a write. That the collection is gone is no fault of what was to be written: it was dropped,
-/// which whoever works for it is about to learn, or a repair puts it back.
+/// The fault of a write. A missing collection becomes transient, because the points are not at
+/// fault. Either the generation was dropped, which its workers are about to learn, or a repair
+/// recreates the collection.
 pub(super) fn write_fault(fault: Fault) -> Fault {
     match fault {
-        Fault::Permanent(FailureReason { code, detail }) if code == COLLECTION_MISSING => {
+        Fault::Permanent(FailureReason { code, detail, .. }) if code == COLLECTION_MISSING => {
             transient_fault(&detail)
         }
         other => other,
@@ -96,9 +98,15 @@ pub(super) fn write_fault(fault: Fault) -> Fault {
 }
 
 fn sanitize_message(raw: &str, api_key: Option<&str>) -> String {
+    // Masked before it is cut, or a cut could leave part of the key. An empty key would match
+    // between all characters.
     let shown = match api_key {
         Some(key) if !key.is_empty() => raw.replace(key, API_KEY_MASK),
         _ => raw.to_owned(),
     };
-    shown.chars().take(MESSAGE_CHARS_MAX).map(|one| if one.is_control() { ' ' } else { one }).collect()
+    shown
+        .chars()
+        .take(MESSAGE_CHARS_MAX)
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect()
 }

@@ -1,4 +1,4 @@
-//! The conditions of [`staged`](super::staged) in the messages of the protocol.
+//! Converts the conditions of [`qdrant_payload`](super::qdrant_payload) to messages of the protocol.
 
 use qdrant_client::qdrant::condition::ConditionOneOf;
 use qdrant_client::qdrant::r#match::MatchValue;
@@ -7,7 +7,7 @@ use qdrant_client::qdrant::{self, FieldCondition, HasIdCondition, Match, Range, 
 use super::qdrant_payload::PayloadCondition;
 use contexture_core::domain::filter::NumericBounds;
 
-/// A filter that holds where the condition does.
+/// Converts a condition to an equivalent filter.
 pub(super) fn to_qdrant_filter(condition: &PayloadCondition) -> qdrant::Filter {
     match condition {
         PayloadCondition::All(parts) if parts.is_empty() => none_of(vec![match_nothing()]),
@@ -37,7 +37,7 @@ fn to_qdrant_condition(condition: &PayloadCondition) -> qdrant::Condition {
     }
 }
 
-/// True of no point.
+/// A condition that no point meets: to the server an empty list of clauses matches everything.
 fn match_nothing() -> qdrant::Condition {
     wrap_condition(ConditionOneOf::HasId(HasIdCondition { has_id: Vec::new() }))
 }

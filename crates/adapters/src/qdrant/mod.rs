@@ -1,16 +1,18 @@
-//! Vectors in a Qdrant server, over gRPC (`qdrant-client` 1.19).
+//! The [`VectorStore`] on a Qdrant server, over gRPC (`qdrant-client` 1.19).
 //!
-//! Every generation of a tenant's collection has a Qdrant collection of its own
-//! ([`collection_name`]): cosine, an optional int8 copy with rescoring, indexes on document,
-//! readers, facets and version. Changes wait until they are applied and count only when the
-//! server says `Completed`; `Acknowledged` and `WaitTimeout` are unknown and sent again. That
-//! is visible, not durable: a power cut can cost the server about 5 s of points. A change goes
-//! in calls of [`UPSERT_POINTS_MAX`] points and [`UPSERT_BYTES_MAX`] bytes, or
-//! [`DELETE_IDS_MAX`] ids; one that fails half-way is repeated as a whole.
+//! Every generation of a tenant's collection has its own Qdrant collection ([`collection_name`]),
+//! with cosine distance, an optional int8 copy with rescoring, and indexes on document, readers,
+//! facets and version.
 //!
-//! Every call has the configured deadline. The client repeats a call once when the connection
-//! is lost; everything here can be repeated. Servers 1.18 to 1.20 are accepted, others refused
-//! when opening, as is a collection of other dimensions or distance.
+//! A change succeeds only when the server reports `Completed`. After `Acknowledged` or
+//! `WaitTimeout` its outcome is unknown and it is sent again. A completed change is visible, but
+//! not durable: a power cut can cost the server about 5 s of points. A change is split into calls
+//! of [`UPSERT_POINTS_MAX`] points and [`UPSERT_BYTES_MAX`] bytes, or [`DELETE_IDS_MAX`] ids. If
+//! one call fails, the whole change is repeated.
+//!
+//! Every call has the configured deadline. The client retries a call once when the connection is
+//! lost, which is safe because all calls are idempotent. Opening refuses servers other than 1.18
+//! to 1.20, and collections of other dimensions or distance.
 
 mod collection;
 mod config;
@@ -43,12 +45,12 @@ use server::{QdrantServer, check_completed};
 
 /// Most ids of one delete.
 pub const DELETE_IDS_MAX: usize = 1024;
-/// Points read per page when all points of a document are listed.
+/// Points per page when the points of a document are listed.
 const SCROLL_PAGE_POINTS: u32 = 1024;
-/// How many times as many points the int8 copy proposes as the originals then rank.
+/// Candidates taken from the int8 copy, as a multiple of the points that the originals rank.
 const INT8_OVERSAMPLING: f64 = 2.0;
 
-/// One generation's vectors on a server.
+/// The vectors of one generation on a server.
 pub struct QdrantVectors {
     server: QdrantServer,
     collection: String,
@@ -57,7 +59,7 @@ pub struct QdrantVectors {
 }
 
 impl QdrantVectors {
-    /// Opens or creates a collection, once the server's version has been checked.
+    /// Checks the server's version, then opens or creates a collection.
     pub async fn open(
         config: &QdrantConfig,
         collection: &str,
@@ -70,12 +72,12 @@ impl QdrantVectors {
         Ok(Self { server, collection: collection.to_owned(), dims, int8 })
     }
 
-    /// Removes the collection and everything in it; fine when it is gone already.
+    /// Deletes the collection with its points. Succeeds when it does not exist.
     pub async fn remove(&self) -> Result<(), Fault> {
         self.server.remove(&self.collection).await
     }
 
-    /// The same of a collection that need not be open.
+    /// Deletes a collection that need not be open. Succeeds when it does not exist.
     pub async fn remove_named(config: &QdrantConfig, collection: &str) -> Result<(), Fault> {
         QdrantServer::new(config)?.remove(collection).await
     }
@@ -89,7 +91,7 @@ impl QdrantVectors {
                 rescore: Some(true),
                 oversampling: Some(INT8_OVERSAMPLING),
             }),
-            // Points that are not indexed yet are found, too.
+            // Otherwise points that are not indexed yet would not be found.
             indexed_only: Some(false),
             acorn: None,
             idf: None,
@@ -100,6 +102,7 @@ impl QdrantVectors {
 #[async_trait]
 impl VectorStore for QdrantVectors {
     async fn upsert(&self, points: Vec<VectorPoint>) -> Result<(), Fault> {
+        // All of them before the first call, so that an invalid point fails before anything is written.
         points.iter().try_for_each(|point| qdrant_payload::check_dimensions(&point.vector, self.dims))?;
         for batch in points::batch_upserts(points) {
             let request = UpsertPoints {
@@ -143,6 +146,7 @@ impl VectorStore for QdrantVectors {
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
         qdrant_payload::check_dimensions(&vector, self.dims)?;
+        // Nothing can match, so the call is saved.
         if top_k == 0 || readers.is_empty() {
             return Ok(Vec::new());
         }
@@ -224,7 +228,7 @@ impl VectorStore for QdrantVectors {
     }
 }
 
-/// For bookkeeping: what most copies agree on.
+/// Read consistency for counting and comparing: the state that a majority of replicas agrees on.
 fn majority_consistency() -> ReadConsistency {
     let value = read_consistency::Value::Type(ReadConsistencyType::Majority as i32);
     ReadConsistency { value: Some(value) }

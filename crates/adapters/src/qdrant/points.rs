@@ -1,4 +1,4 @@
-//! Points in the messages of the protocol, in calls of bounded size.
+//! Converts points to messages of the protocol, in batches of bounded size.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,16 @@ use contexture_core::ports::vectors::VectorPoint;
 
 /// Most points of one upsert.
 pub const UPSERT_POINTS_MAX: usize = 512;
-/// Most bytes of one upsert, as estimated; below the 4 MiB that gRPC servers and proxies accept
-/// by default. A larger point goes alone.
+/// Most bytes of one upsert, as estimated. gRPC servers and proxies accept 4 MiB by default. A
+/// larger point goes alone.
 pub const UPSERT_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// What a point and a payload entry cost besides their content, in bytes.
+/// Estimated overhead of a point or a payload entry, in bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 64;
 
-/// Cuts points into upserts of at most [`UPSERT_POINTS_MAX`] and [`UPSERT_BYTES_MAX`].
+/// Splits points into upserts of at most [`UPSERT_POINTS_MAX`] and [`UPSERT_BYTES_MAX`].
 pub(super) fn batch_upserts(points: Vec<VectorPoint>) -> Vec<Vec<PointStruct>> {
     let mut batches: Vec<Vec<PointStruct>> = Vec::new();
+    // Bytes of the last batch. No batch is open at first, so no point fits into it.
     let mut bytes_open = usize::MAX;
     for point in points {
         let payload = qdrant_payload::build_payload(&point);
@@ -52,6 +53,7 @@ pub(super) fn id_to_wire(id: ChunkId) -> PointId {
 pub(super) fn id_from_wire(id: Option<PointId>) -> Option<ChunkId> {
     match id?.point_id_options? {
         point_id::PointIdOptions::Uuid(text) => Uuid::parse_str(&text).ok().map(ChunkId::from_uuid),
+        // We only write UUIDs: a numeric id is another program's point.
         point_id::PointIdOptions::Num(_) => None,
     }
 }
@@ -63,7 +65,7 @@ pub(super) fn version_in_payload(payload: &HashMap<String, Value>) -> Option<Ver
     }
 }
 
-/// The document and version that a payload names.
+/// The document and version that a point belongs to, as its payload names them.
 pub(super) fn owner_in_payload(payload: &HashMap<String, Value>) -> Option<(DocumentId, Version)> {
     let Some(Kind::StringValue(document)) = &payload.get(qdrant_payload::DOCUMENT_FIELD)?.kind else {
         return None;
@@ -80,6 +82,7 @@ fn value_to_wire(value: Json) -> Value {
         Json::Null => Kind::NullValue(0),
         Json::Bool(flag) => Kind::BoolValue(flag),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            // Whole numbers stay integers: versions are indexed, and read back, as integers.
             (Some(whole), _) => Kind::IntegerValue(whole),
             (None, Some(other)) => Kind::DoubleValue(other),
             (None, None) => Kind::NullValue(0),

@@ -1,4 +1,4 @@
-//! One server: every call has a deadline, and only a completed change counts.
+//! A server: every call has a deadline, and only a completed change counts as applied.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::config::QdrantConfig;
 use super::faults::{self, transient_fault};
 use contexture_core::fault::Fault;
 
-/// Connections to a server.
+/// Connections to one server.
 const CONNECTION_POOL_SIZE: usize = 3;
 
 pub(super) struct QdrantServer {
@@ -20,18 +20,20 @@ pub(super) struct QdrantServer {
 }
 
 impl QdrantServer {
-    /// Connects with the first call, not here.
+    /// Creates the client. It connects with its first call.
     pub(super) fn new(config: &QdrantConfig) -> Result<Self, Fault> {
         config.check()?;
         let client = qdrant_client::config::QdrantConfig {
             uri: config.url.clone(),
-            // Never fires, for `call` cuts sooner: the client would repeat what was merely slow.
+            // Never fires, because `call` gives up earlier: the client would retry a call that is
+            // merely slow.
             timeout: config.timeout.saturating_mul(2),
             connect_timeout: config.connect_timeout,
             keep_alive_while_idle: true,
             api_key: config.api_key.clone(),
             compression: None,
-            // It blocks, and only prints; `collection::check_version` refuses.
+            // The client's check blocks and only prints a warning. `collection::check_version`
+            // refuses instead.
             check_compatibility: false,
             check_connection: false,
             pool_size: CONNECTION_POOL_SIZE,
@@ -42,7 +44,7 @@ impl QdrantServer {
         Ok(Self { client, api_key: config.api_key.clone(), timeout: config.timeout })
     }
 
-    /// Waits for an answer, the client's one retry included, within the deadline of a call.
+    /// Awaits a call within its deadline, which includes the client's one retry.
     pub(super) async fn call<T>(
         &self,
         answer: impl Future<Output = Result<T, QdrantError>>,
@@ -53,7 +55,7 @@ impl QdrantServer {
         }
     }
 
-    /// Removes a collection, if it is there.
+    /// Deletes a collection if it exists.
     pub(super) async fn remove(&self, collection: &str) -> Result<(), Fault> {
         match self.call(self.client.delete_collection(collection)).await {
             Err(fault) if !faults::is_collection_missing(&fault) => Err(fault),
@@ -61,14 +63,14 @@ impl QdrantServer {
         }
     }
 
-    /// The deadline as the server counts it.
+    /// The deadline in whole seconds, as the protocol counts it: at least 1.
     pub(super) fn timeout_seconds(&self) -> u64 {
         self.timeout.as_secs().max(1)
     }
 }
 
-/// A change counts when it is applied. Anything else is unknown and sent again: a wait that
-/// timed out is a status of this protocol, not an error.
+/// Accepts a change that was applied. Any other status is a transient fault, because the outcome is
+/// unknown: this protocol reports a wait that timed out as a status, not as an error.
 pub(super) fn check_completed(answer: &PointsOperationResponse) -> Result<(), Fault> {
     let status = answer.result.as_ref().map(UpdateResult::status);
     match status {

@@ -1,4 +1,4 @@
-//! Points one by one, as they stand on the server.
+//! Reads stored points with their owners, for comparing the vectors with the ledger.
 
 use qdrant_client::qdrant::{GetPoints, RetrievedPoint, ScrollPoints};
 
@@ -7,18 +7,19 @@ use contexture_core::domain::ids::ChunkId;
 use contexture_core::fault::Fault;
 use contexture_core::ports::vectors::StoredVectorPoint;
 
-/// Most ids of one call.
+/// Ids per call.
 const GET_IDS_MAX: usize = 1024;
-/// Only whose it is.
+/// Payload keys of a point's owner; the rest of the payload is not transferred.
 const OWNER_KEYS: [&str; 2] = [qdrant_payload::DOCUMENT_FIELD, qdrant_payload::VERSION_FIELD];
 
-/// The page after an id. The server's own cursor may end a walk early where a point goes while its
-/// page is read, so the walk goes on from the last id that was read.
+/// Reads up to `limit` points after an id, in order of ids.
 pub(super) async fn read_page(
     vectors: &QdrantVectors,
     after: Option<ChunkId>,
     limit: usize,
 ) -> Result<Vec<StoredVectorPoint>, Fault> {
+    // Not the server's own cursor: when a point is deleted while its page is read, the cursor can
+    // end the scan early. The next id after the last one read always goes on. None: the last id.
     let Some(from) = qdrant_payload::next_point_id(after) else { return Ok(Vec::new()) };
     let request = ScrollPoints {
         collection_name: vectors.collection.clone(),
@@ -36,10 +37,12 @@ pub(super) async fn read_page(
     Ok(page.result.into_iter().filter_map(to_stored_point).collect())
 }
 
+/// Reads those of these points that exist.
 pub(super) async fn read_points(
     vectors: &QdrantVectors,
     ids: &[ChunkId],
 ) -> Result<Vec<StoredVectorPoint>, Fault> {
+    // The result can be shorter than `ids`: the server leaves out points that do not exist.
     let mut stored = Vec::with_capacity(ids.len());
     for batch in ids.chunks(GET_IDS_MAX) {
         let request = GetPoints {

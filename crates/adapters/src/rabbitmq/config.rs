@@ -1,7 +1,7 @@
-//! What the adapter is told: an address with credentials, names, limits.
+//! Configuration of the adapter: address with credentials, name prefix, limits.
 //!
-//! [`AmqpUrl`] keeps its credentials to itself: neither `Debug` nor `Display` nor a fault shows
-//! them. Checked once, in [`RabbitMqConfig::check`], before anything is opened.
+//! [`AmqpUrl`] hides its credentials: neither `Debug` nor `Display` nor a fault shows them.
+//! [`RabbitMqConfig::check`] validates everything once, before the first connection.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use std::time::Duration;
 use lapin::uri::AMQPUri;
 
 use contexture_core::fault::Fault;
-use contexture_core::resilience::backoff;
+use contexture_core::resilience::retry;
 
-/// Heartbeat when the URL names none, in seconds. A dead peer is noticed after twice that and at
-/// most half of one more, so within 20 s.
+/// Heartbeat when the URL sets none, in seconds. A dead peer is detected after 2 to 2.5 intervals,
+/// so within 20 s.
 const HEARTBEAT_DEFAULT_S: u16 = 8;
 /// Longest name prefix; with any suffix it stays far below AMQP's 255 bytes.
 const NAME_PREFIX_BYTES_MAX: usize = 64;
 /// Longest retry tier.
 const RETRY_TIER_MAX: Duration = Duration::from_hours(24);
 
-/// Where RabbitMQ is and who we are: `amqp[s]://user:password@host:port/vhost?heartbeat=s`.
+/// Address and credentials: `amqp[s]://user:password@host:port/vhost?heartbeat=s`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmqpUrl(AMQPUri);
 
 impl AmqpUrl {
-    /// Reads a URL. What is wrong is told without the text, which holds a password.
+    /// Parses a URL. Errors never repeat the text, because it holds a password.
     pub fn parse(text: &str) -> Result<Self, Fault> {
         let invalid = |what: &str| Fault::permanent("invalid_amqp_url", what);
         let mut uri: AMQPUri = text
@@ -76,21 +76,21 @@ impl fmt::Debug for AmqpUrl {
 /// How to use RabbitMQ.
 #[derive(Debug, Clone)]
 pub struct RabbitMqConfig {
-    /// Where it is.
+    /// The broker's address.
     pub url: AmqpUrl,
     /// PEM certificates to trust for `amqps`, besides the system's.
     pub ca_pem: Option<String>,
-    /// What every exchange and queue is named after: `[a-z0-9._-]`, 1 to 64 bytes.
+    /// Prefix of every exchange and queue name: `[a-z0-9._-]`, 1 to 64 bytes.
     pub prefix: String,
-    /// Messages a stage consumer holds unacknowledged; also bounds a batch.
+    /// Unacknowledged messages that a stage consumer holds at most; also the largest batch.
     pub prefetch: u16,
-    /// Delays on offer, shortest first; another is rounded up, one beyond the last is cut to it.
+    /// Available delays, shortest first. Other delays round up; longer ones use the last.
     pub retry_tiers: Vec<Duration>,
-    /// How long one attempt to connect may take: TCP, TLS, handshake.
+    /// Deadline of one connection attempt: TCP, TLS, handshake.
     pub connect_max: Duration,
-    /// How long publishing and opening a consumer wait for a lost broker to come back.
+    /// How long publishing and opening a consumer wait for a lost broker to return.
     pub hold_max: Duration,
-    /// How long the broker may take to answer: a confirm, a declaration, an acknowledgement.
+    /// Deadline of one answer of the broker: a confirm, a declaration, an acknowledgement.
     pub answer_max: Duration,
 }
 
@@ -102,14 +102,14 @@ impl RabbitMqConfig {
             ca_pem: None,
             prefix: "contexture".to_owned(),
             prefetch: 256,
-            retry_tiers: backoff::RETRY_TIERS.to_vec(),
+            retry_tiers: retry::RETRY_TIERS.to_vec(),
             connect_max: Duration::from_secs(5),
             hold_max: Duration::from_secs(5),
             answer_max: Duration::from_secs(10),
         }
     }
 
-    /// Refuses what could not work.
+    /// Refuses settings that cannot work.
     pub(super) fn check(&self) -> Result<(), Fault> {
         let invalid = |what: String| Err(Fault::permanent("invalid_broker_config", what));
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
@@ -126,6 +126,7 @@ impl RabbitMqConfig {
             return invalid("a prefetch of 0 would be unbounded; it is 1 to 65535".to_owned());
         }
         let ascending = self.retry_tiers.is_sorted_by(|shorter, longer| shorter < longer);
+        // `x-message-ttl` counts whole milliseconds: a finer tier would come back early.
         let in_bounds = |tier: &Duration| {
             tier.subsec_nanos().is_multiple_of(1_000_000) && !tier.is_zero() && *tier <= RETRY_TIER_MAX
         };

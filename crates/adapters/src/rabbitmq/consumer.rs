@@ -1,9 +1,10 @@
-//! A stage's consumer: the stage's queue in batches, and its suspects one by one in between.
+//! Consumer of one stage: batches of the stage's queue, single messages of its suspect queue.
 //!
-//! A message that comes back for the [`SUSPECT_REDELIVERIES`]th time is moved to the suspect lane
-//! (published there and confirmed, then acknowledged here) before the broker's own limit is near,
-//! because that limit counts everybody who was at hand when a consumer died. What this consumer
-//! moved, and what the broker moved, comes back alone.
+//! When a consumer dies, every message that it held is redelivered, so a redelivery count also
+//! rises for innocent neighbours of a poison message. Therefore a message with
+//! [`SUSPECT_REDELIVERIES`] redeliveries moves to the suspect queue, before the broker's delivery
+//! limit is near: it is published there, confirmed, and then acknowledged here. Suspects are
+//! handed out alone, whether this consumer or the broker moved them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,12 +25,12 @@ use contexture_core::domain::task::{IngestStage, TaskEnvelope};
 use contexture_core::fault::Fault;
 use contexture_core::ports::broker::{BrokerConsumer, BrokerDelivery, SUSPECT_REDELIVERIES};
 
-/// Lingering ends early when nothing arrives for this part of it.
+/// Lingering ends early when nothing arrives for `linger / LINGER_IDLE_DIVISOR`.
 const LINGER_IDLE_DIVISOR: u32 = 10;
-/// Time between attempts to move suspects that could not be moved.
+/// Pause after a failed attempt to move suspects.
 const SUSPECT_MOVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The lowest bit of a tag says which channel it belongs to.
+/// The channel of a delivery, kept in the lowest bit of its tag.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DeliverySource {
     Main = 0,
@@ -40,12 +41,12 @@ enum DeliverySource {
 pub(super) struct StageConsumer {
     main: ConsumerChannel,
     suspects: SuspectQueue,
-    /// Taken from the lane, not yet handed out.
+    /// Received, not yet handed out.
     ready: VecDeque<BrokerDelivery>,
-    /// Taken from the lane, to be moved to the suspects.
+    /// Received, to be moved to the suspect queue.
     moving: Vec<AmqpDelivery>,
     next_move: Instant,
-    /// Whether the suspects come before what is ready.
+    /// Whether the next poll of the suspect queue comes before ready messages.
     suspects_first: bool,
     prefetch: usize,
 }
@@ -72,7 +73,7 @@ impl StageConsumer {
         })
     }
 
-    /// Sorts a message into those to hand out and those to move.
+    /// Queues a message to be handed out or to be moved.
     fn sort(&mut self, message: AmqpDelivery) {
         if message.redeliveries >= SUSPECT_REDELIVERIES {
             self.moving.push(message);
@@ -81,7 +82,7 @@ impl StageConsumer {
         }
     }
 
-    /// Takes what is here already, up to `messages_max` to hand out.
+    /// Takes messages that have arrived already, until `messages_max` can be handed out.
     fn take_arrived(&mut self, messages_max: usize) -> Result<(), Fault> {
         while self.ready.len() < messages_max
             && let Some(message) = self.main.next_now()
@@ -91,7 +92,7 @@ impl StageConsumer {
         Ok(())
     }
 
-    /// Moves what is to be moved. While the broker takes no messages it stays, and the rest goes on.
+    /// Moves pending suspects. A failure to publish is logged and retried later: consuming goes on.
     async fn move_suspects(&mut self) -> Result<(), Fault> {
         if self.moving.is_empty() || self.next_move > Instant::now() {
             return Ok(());
@@ -101,6 +102,7 @@ impl StageConsumer {
             self.next_move = Instant::now() + SUSPECT_MOVE_INTERVAL;
             return Ok(());
         }
+        // Published and confirmed first: a crash in between duplicates a message but loses none.
         let tags: Vec<u64> = self.moving.iter().map(|message| message.tag).collect();
         self.main.ack(&tags).await?;
         self.moving.clear();
@@ -111,18 +113,22 @@ impl StageConsumer {
 #[async_trait]
 impl BrokerConsumer for StageConsumer {
     async fn receive(&mut self, messages_max: usize, linger: Duration) -> Result<Vec<BrokerDelivery>, Fault> {
+        // The broker sends no more than `prefetch` unacknowledged messages: a larger batch would
+        // wait in vain. `check` refused a prefetch of 0, on which `clamp` would panic.
         let messages_max = messages_max.clamp(1, self.prefetch);
         while self.ready.is_empty() {
-            let due = self.suspects.next_look() <= Instant::now();
+            let due = self.suspects.next_poll() <= Instant::now();
+            // At most one suspect between two batches, so that suspects and healthy messages
+            // cannot starve each other.
             if due && (self.suspects_first || !self.main.is_ready()) {
                 self.suspects_first = false;
-                if let Some(message) = self.suspects.look().await? {
+                if let Some(message) = self.suspects.poll().await? {
                     return Ok(vec![build_delivery(&message, DeliverySource::Suspect)]);
                 }
             }
             tokio::select! {
                 message = self.main.next() => self.sort(message?),
-                () = sleep_until(self.suspects.next_look()) => {}
+                () = sleep_until(self.suspects.next_poll()) => {}
             }
             self.take_arrived(messages_max)?;
             self.move_suspects().await?;
@@ -130,7 +136,7 @@ impl BrokerConsumer for StageConsumer {
         self.suspects_first = true;
         let deadline = Instant::now() + linger;
         while !linger.is_zero() && self.ready.len() < messages_max && self.main.has_room() {
-            // Who lingers waits for a busy neighbour, not for an idle one.
+            // Lingering fills batches while the queue is busy; an idle queue ends it early.
             let quiet = deadline.min(Instant::now() + linger / LINGER_IDLE_DIVISOR);
             let Ok(message) = timeout_at(quiet, self.main.next()).await else { break };
             self.sort(message?);
@@ -141,10 +147,10 @@ impl BrokerConsumer for StageConsumer {
     }
 
     async fn ack(&mut self, tags: Vec<u64>) -> Result<(), Fault> {
-        let of = |origin: DeliverySource| -> Vec<u64> {
-            tags.iter().filter(|tag| *tag & 1 == origin as u64).map(|tag| tag >> 1).collect()
+        let tags_of = |source: DeliverySource| -> Vec<u64> {
+            tags.iter().filter(|tag| *tag & 1 == source as u64).map(|tag| tag >> 1).collect()
         };
-        let (main, suspects) = (of(DeliverySource::Main), of(DeliverySource::Suspect));
+        let (main, suspects) = (tags_of(DeliverySource::Main), tags_of(DeliverySource::Suspect));
         if !main.is_empty() {
             self.main.ack(&main).await?;
         }
@@ -155,14 +161,17 @@ impl BrokerConsumer for StageConsumer {
     }
 }
 
-fn build_delivery(message: &AmqpDelivery, origin: DeliverySource) -> BrokerDelivery {
-    let before = match origin {
+fn build_delivery(message: &AmqpDelivery, source: DeliverySource) -> BrokerDelivery {
+    // Moving a message strips its headers, and with them the count of its redeliveries before.
+    let before = match source {
         DeliverySource::Main => 0,
         DeliverySource::Suspect => SUSPECT_REDELIVERIES,
     };
     let redeliveries = before.saturating_add(message.redeliveries);
+    // AMQP numbers deliveries from 1 per channel, so the top bit is free to shift out.
+    debug_assert!(message.tag >> 63 == 0, "delivery tags fit 63 bits");
     BrokerDelivery {
-        tag: message.tag << 1 | origin as u64,
+        tag: message.tag << 1 | source as u64,
         envelope: serde_json::from_slice::<TaskEnvelope>(&message.body).map_err(|error| error.to_string()),
         redelivered: redeliveries > 0,
         redeliveries,

@@ -1,9 +1,10 @@
-//! One channel that consumes one queue, and what it handed out.
+//! A channel that consumes one queue, with its unacknowledged deliveries.
 //!
-//! Deliveries are counted as they arrive, so that what waits in this process is not taken for
-//! lost. Acknowledgements are batched: everything up to the highest tag below which nothing is
-//! outstanding goes in one. An acknowledgement lapin refuses, or does not get written in time,
-//! is a failure: the message is coming back.
+//! Deliveries are counted from their arrival until they are acknowledged, so that the depth of a
+//! queue includes what waits in this process. Acknowledgements are batched: one with `multiple`
+//! covers all tags up to the highest one below which nothing else is outstanding. An
+//! acknowledgement that lapin refuses, or cannot write in time, is an error: the broker will
+//! redeliver the message.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,11 +23,12 @@ use super::faults;
 use super::message::{AmqpDelivery, decode_delivery, short_string};
 use contexture_core::fault::Fault;
 
-/// Counts a delivery for as long as it is here.
+/// Counts a delivery for as long as this process holds it.
 pub(super) struct HeldDeliveryGuard(Arc<AtomicU64>);
 
 impl HeldDeliveryGuard {
     pub(super) fn new(gauge: &Arc<AtomicU64>) -> Self {
+        // Relaxed: a gauge, nothing else is ordered by it.
         gauge.fetch_add(1, Ordering::Relaxed);
         Self(gauge.clone())
     }
@@ -38,10 +40,10 @@ impl Drop for HeldDeliveryGuard {
     }
 }
 
-/// Handed out, not yet acknowledged.
+/// Deliveries that were handed out and not yet acknowledged, by delivery tag.
 pub(super) type UnackedDeliveries = BTreeMap<u64, (Acker, HeldDeliveryGuard)>;
 
-/// A delivery as it arrived.
+/// A delivery as lapin passed it on, or the fault that ended the stream.
 type ArrivedDelivery = Result<(lapin::message::Delivery, HeldDeliveryGuard), Fault>;
 
 /// A consumer of one queue.
@@ -51,13 +53,14 @@ pub(super) struct ConsumerChannel {
     unacked: UnackedDeliveries,
     prefetch: usize,
     pump: AbortHandle,
-    // Dropped in this order: the channel closes, which returns what is unacknowledged.
+    // Fields drop in this order. The channel closes before its connection, and the broker
+    // requeues what is unacknowledged.
     _channel: Channel,
     live: Arc<LiveConnection>,
 }
 
 impl ConsumerChannel {
-    /// Starts consuming; at most `prefetch` deliveries are here at once.
+    /// Starts consuming. At most `prefetch` deliveries are held at once.
     pub(super) async fn open(
         live: Arc<LiveConnection>,
         queue: &str,
@@ -72,7 +75,10 @@ impl ConsumerChannel {
         let consuming =
             channel.basic_consume(short_string(queue)?, "".into(), options, FieldTable::default());
         let mut stream = live.answer(&what, consuming).await?;
+        // Unbounded, yet it never holds more than `prefetch`: the broker sends no more than that
+        // unacknowledged.
         let (arrived, arrivals) = mpsc::unbounded_channel();
+        // A task of its own counts deliveries on arrival, not when somebody asks for the next one.
         let pump = tokio::spawn(async move {
             while let Some(item) = stream.next().await {
                 let item = match item {
@@ -96,13 +102,14 @@ impl ConsumerChannel {
         })
     }
 
-    /// The next delivery. Nothing is lost when the wait is abandoned.
+    /// Waits for the next delivery. Cancel safe: dropping the future loses no delivery.
     pub(super) async fn next(&mut self) -> Result<AmqpDelivery, Fault> {
+        // The only await is `recv`, which is cancel safe; taking the delivery is synchronous.
         let arrival = self.arrivals.recv().await;
         self.take(arrival)
     }
 
-    /// The next delivery if it is here already.
+    /// Returns the next delivery if it has arrived already.
     pub(super) fn next_now(&mut self) -> Option<Result<AmqpDelivery, Fault>> {
         match self.arrivals.try_recv() {
             Ok(arrival) => Some(self.take(Some(arrival))),
@@ -111,19 +118,19 @@ impl ConsumerChannel {
         }
     }
 
-    /// Whether a delivery, or the end, is here already.
+    /// Whether a delivery, or the end of the stream, has arrived.
     pub(super) fn is_ready(&self) -> bool {
         !self.arrivals.is_empty() || self.arrivals.is_closed()
     }
 
-    /// Whether more can come before something is acknowledged.
+    /// Whether the broker may send more before something is acknowledged.
     pub(super) fn has_room(&self) -> bool {
         self.unacked.len() < self.prefetch
     }
 
     fn take(&mut self, arrival: Option<ArrivedDelivery>) -> Result<AmqpDelivery, Fault> {
         let Some(arrival) = arrival else {
-            return Err(Fault::Transient(format!(
+            return Err(Fault::transient(format!(
                 "consuming '{}': the broker ended it; the queue may be gone",
                 self.queue
             )));
@@ -133,7 +140,7 @@ impl ConsumerChannel {
         Ok(decode_delivery(delivery))
     }
 
-    /// Acknowledges what is outstanding of these.
+    /// Acknowledges those of these tags that are outstanding.
     pub(super) async fn ack(&mut self, tags: &[u64]) -> Result<(), Fault> {
         acknowledge_deliveries(&self.live, &mut self.unacked, tags).await
     }
@@ -145,8 +152,8 @@ impl Drop for ConsumerChannel {
     }
 }
 
-/// Acknowledges what is outstanding of `tags`, all on one channel; tags acknowledged before are
-/// left out, because the broker closes the channel over them.
+/// Acknowledges those of `tags` that are outstanding; all belong to one channel. Tags that were
+/// acknowledged before are skipped, because the broker closes the channel over a second one.
 pub(super) async fn acknowledge_deliveries(
     live: &LiveConnection,
     unacked: &mut UnackedDeliveries,
@@ -158,11 +165,14 @@ pub(super) async fn acknowledge_deliveries(
     for tag in wanted {
         let Some((acker, counted)) = unacked.remove(&tag) else { continue };
         let multiple = up_to == Some(tag);
+        // Lower tags are covered by the one acknowledgement with `multiple`.
         if up_to.is_none_or(|up_to| tag >= up_to) {
+            // The guard stays alive until the acknowledgement is written, so that the depth never
+            // misses a message that may still come back.
             acks.push(async move { (acker.ack(BasicAckOptions { multiple }).await, counted) });
         }
     }
-    let acks = live.within(join_all(acks)).await.map_err(|silence| silence.fault("acknowledging"))?;
+    let acks = live.within(join_all(acks)).await.map_err(|missing| missing.fault("acknowledging"))?;
     for (acked, _counted) in acks {
         match acked {
             Ok(true) => {}
@@ -173,7 +183,7 @@ pub(super) async fn acknowledge_deliveries(
     Ok(())
 }
 
-/// The highest wanted tag below which every outstanding one is wanted, too.
+/// The highest wanted tag such that every outstanding tag below it is wanted, too.
 fn highest_contiguous_tag<'a>(
     outstanding: impl Iterator<Item = &'a u64>,
     wanted: &BTreeSet<u64>,

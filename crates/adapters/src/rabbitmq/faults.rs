@@ -1,5 +1,5 @@
-//! What a failure at the broker means to us. Texts name what was tried and what the broker said;
-//! neither holds a credential.
+//! Maps failures of lapin and the broker to [`Fault`]. Texts hold the attempted operation and the
+//! broker's reply, never a credential.
 
 use std::future::Future;
 
@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use contexture_core::fault::Fault;
 
-/// AMQP reply codes that decide.
+/// AMQP reply codes with a meaning of their own here.
 const ACCESS_REFUSED: u16 = 403;
 const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
@@ -22,7 +22,7 @@ fn reply_code(error: &Error) -> Option<u16> {
     }
 }
 
-/// Whether a queue or an exchange was not there.
+/// Whether a queue or an exchange does not exist.
 pub(super) fn is_not_found(error: &Error) -> bool {
     reply_code(error) == Some(NOT_FOUND)
 }
@@ -31,16 +31,17 @@ pub(super) fn is_not_found(error: &Error) -> bool {
 pub(super) fn broker_fault(what: &str, error: &Error) -> Fault {
     match (reply_code(error), error.kind()) {
         (Some(ACCESS_REFUSED), _) | (_, ErrorKind::AuthProviderError(_)) => {
-            Fault::Unauthorized(format!("{what}: {error}"))
+            Fault::unauthorized_error(what, error.clone())
         }
         (Some(NOT_ALLOWED), _) | (_, ErrorKind::InvalidProtocolVersion(_)) => {
-            Fault::permanent("broker_refused", format!("{what}: {error}"))
+            Fault::permanent_error("broker_refused", what, error.clone())
         }
-        _ => Fault::Transient(format!("{what}: {error}")),
+        // Everything else, lost connections included, may succeed after reconnecting.
+        _ => Fault::transient_error(what, error.clone()),
     }
 }
 
-/// A failure to declare: what exists under a name but differs needs a person.
+/// A failure to declare `name`. An object that exists with other settings needs an operator.
 pub(super) fn declaration_fault(name: &str, error: &Error) -> Fault {
     if reply_code(error) == Some(PRECONDITION_FAILED) {
         return Fault::permanent(
@@ -54,11 +55,11 @@ pub(super) fn declaration_fault(name: &str, error: &Error) -> Fault {
     broker_fault(&format!("declaring '{name}'"), error)
 }
 
-/// Waits until `deadline` for something of our own, such as a turn.
+/// Waits until `deadline` for something in this process, such as a lock or a permit.
 pub(super) async fn wait_with_deadline<T>(
     what: &str,
     deadline: Instant,
     wait: impl Future<Output = T>,
 ) -> Result<T, Fault> {
-    timeout_at(deadline, wait).await.map_err(|_| Fault::Transient(format!("{what}: waited too long")))
+    timeout_at(deadline, wait).await.map_err(|_| Fault::transient(format!("{what}: waited too long")))
 }

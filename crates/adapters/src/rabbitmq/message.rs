@@ -1,7 +1,8 @@
-//! Messages as others see them, and their AMQP form.
+//! Messages of this adapter, and their conversion to and from lapin's types.
 //!
-//! What we publish is persistent (`delivery_mode` 2) and carries only the headers it is given:
-//! never `x-death` or a counter of another queue, which would make the broker see cycles.
+//! Published messages are persistent (`delivery_mode` 2) and carry only the headers given. They
+//! never carry `x-death` or the counters of another queue: the broker would detect a
+//! dead-letter cycle and drop the message.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,31 +16,31 @@ use contexture_core::domain::task::TaskEnvelope;
 use contexture_core::fault::Fault;
 use contexture_core::ports::broker::OutgoingMessage;
 
-/// `delivery_mode` of messages that survive the broker.
+/// `delivery_mode` of messages that survive a restart of the broker.
 const DELIVERY_MODE_PERSISTENT: u8 = 2;
-/// How the broker counts redeliveries: up to 4.2, and acquisitions from 4.3.
+/// Headers with the broker's redelivery count: up to 4.2, and from 4.3.
 const REDELIVERY_COUNT_HEADERS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
 
-/// Properties of a message; texts of at most 255 bytes.
+/// Properties of a message. Texts are at most 255 bytes long.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MessageProperties {
-    /// Its media type.
+    /// Media type of the body.
     pub content_type: Option<String>,
-    /// Its identity.
+    /// Identity of the message.
     pub message_id: Option<String>,
-    /// What it answers.
+    /// Id of the message that this one answers.
     pub correlation_id: Option<String>,
-    /// The queue that wants answers to it.
+    /// Queue that receives the answers.
     pub reply_to: Option<String>,
-    /// Its type tag.
+    /// Type tag of the body (AMQP `type`).
     pub kind: Option<String>,
-    /// Who published it; the broker refuses any but the connection's user.
+    /// Publishing user. The broker refuses any other than the connection's.
     pub user_id: Option<String>,
-    /// What published it.
+    /// Publishing application.
     pub app_id: Option<String>,
-    /// When, in seconds since the Unix epoch.
+    /// Time of publishing, in seconds since the Unix epoch.
     pub timestamp_s: Option<u64>,
-    /// Text headers; of other kinds, none are read or written.
+    /// Text headers. Headers of other types are neither read nor written.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -50,7 +51,7 @@ pub struct AmqpMessage {
     pub exchange: String,
     /// The routing key.
     pub routing_key: String,
-    /// Whether it is a failure that no queue takes it.
+    /// Whether publishing fails when no queue is bound for it.
     pub mandatory: bool,
     /// Its properties.
     pub properties: MessageProperties,
@@ -58,34 +59,34 @@ pub struct AmqpMessage {
     pub body: Vec<u8>,
 }
 
-/// A message that was handed out.
+/// A received message.
 #[derive(Debug)]
 pub struct AmqpDelivery {
-    /// What to acknowledge; meaningful to the consumer that handed it out.
+    /// Tag to acknowledge it by, valid for the consumer that received it.
     pub tag: u64,
     /// The exchange it was published to.
     pub exchange: String,
     /// Its routing key.
     pub routing_key: String,
-    /// Whether it was handed out before.
+    /// Whether it was delivered before.
     pub redelivered: bool,
-    /// How often it came back to this queue without an acknowledgement.
+    /// How often it returned to this queue unacknowledged.
     pub redeliveries: u32,
     /// Its properties.
     pub properties: MessageProperties,
     /// Its body.
     pub body: Vec<u8>,
-    /// Whether the broker moved it here, with its counters.
+    /// Whether the broker moved it here by dead-lettering; it then carries the old counters.
     pub(super) dead_lettered: bool,
 }
 
-/// A stage message on its way to its queue, or to the delay it waits out.
+/// Encodes a stage message for its queue, or for the retry queue of its delay.
 pub(super) fn encode_stage_message(
     names: &TopologyNames,
     outgoing: &OutgoingMessage,
 ) -> Result<AmqpMessage, Fault> {
     let body = serde_json::to_vec(&outgoing.envelope)
-        .map_err(|error| Fault::permanent("unencodable_message", error.to_string()))?;
+        .map_err(|error| Fault::permanent_error("unencodable_message", "encoding a message", error))?;
     let exchange = match outgoing.delay {
         Duration::ZERO => names.tasks(),
         delay => names.retry(names.tier_for(delay)),
@@ -110,20 +111,21 @@ pub(super) fn encode_stage_message(
     Ok(AmqpMessage { exchange, routing_key, mandatory: true, properties, body })
 }
 
-/// Equal messages have equal ids: nothing derives from time or chance.
+/// Derives an id from the body alone, so that equal messages have equal ids.
 fn derive_message_id(body: &[u8]) -> String {
     blake3::hash(body).to_hex()[..32].to_owned()
 }
 
-/// A name or a property in AMQP's short form.
+/// Converts a name or property to an AMQP short string of at most 255 bytes.
 pub(super) fn short_string(text: &str) -> Result<ShortString, Fault> {
     ShortString::try_new(text)
         .map_err(|_| Fault::permanent("amqp_name_too_long", "a name or property is longer than 255 bytes"))
 }
 
-/// The AMQP form of properties, persistent.
+/// Converts properties to their AMQP form, with persistent delivery mode.
 pub(super) fn encode_properties(properties: &MessageProperties) -> Result<BasicProperties, Fault> {
     let mut amqp = AMQPProperties::default().with_delivery_mode(DELIVERY_MODE_PERSISTENT);
+    // `with` is one of lapin's builder methods, which take the properties by value.
     let set =
         |amqp, value: &Option<String>, with: fn(AMQPProperties, ShortString) -> AMQPProperties| match value {
             Some(text) => Ok::<_, Fault>(with(amqp, short_string(text)?)),
@@ -172,7 +174,7 @@ fn decode_properties(amqp: &BasicProperties) -> MessageProperties {
     }
 }
 
-/// A counter, of whichever width the broker chose.
+/// Reads a counter of any integer width; the broker's choice differs between versions.
 fn read_counter(value: &AMQPValue) -> Option<u32> {
     let wide = match value {
         AMQPValue::ShortShortInt(number) => i64::from(*number),
@@ -184,10 +186,11 @@ fn read_counter(value: &AMQPValue) -> Option<u32> {
         AMQPValue::LongLongInt(number) => *number,
         _ => return None,
     };
+    // Clamped, not refused: a count out of range must not keep a message from being read.
     Some(u32::try_from(wide.max(0)).unwrap_or(u32::MAX))
 }
 
-/// What lapin handed over, without the means to acknowledge it.
+/// Converts lapin's delivery, without its acker.
 pub(super) fn decode_delivery(delivery: lapin::message::Delivery) -> AmqpDelivery {
     let headers = delivery.properties.headers().as_ref();
     let counted =
@@ -197,8 +200,10 @@ pub(super) fn decode_delivery(delivery: lapin::message::Delivery) -> AmqpDeliver
         exchange: delivery.exchange.as_str().to_owned(),
         routing_key: delivery.routing_key.as_str().to_owned(),
         redelivered: delivery.redelivered,
+        // A redelivered message without a counter came back at least once.
         redeliveries: counted.unwrap_or(0).max(u32::from(delivery.redelivered)),
         properties: decode_properties(&delivery.properties),
+        // Our own copies never have `x-death`: see the module header.
         dead_lettered: headers.is_some_and(|headers| headers.inner().contains_key("x-death")),
         body: delivery.data,
     }

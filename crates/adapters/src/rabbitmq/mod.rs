@@ -1,11 +1,13 @@
-//! Queues at a RabbitMQ broker, 3.10 to 4.x, over two connections: one publishes, one consumes.
+//! The [`Broker`] on RabbitMQ 3.10 to 4.x, over two connections: one publishes, one consumes.
 //!
-//! Messages are persistent, in quorum queues, and published only when confirmed. lapin's own
-//! recovery is off: a connection is opened again, with its topology, by the next call that needs
-//! it; a consumer that lost its channel fails and is opened again by its worker. The queues are
-//! shared by processes: `depth` sees what waits at the broker and what this process holds, and
-//! what others hold comes back within [`UNSEEN_MAX`]. Delays are the retry tiers, rounded up.
-//! Limits: [`RabbitMqConfig`]; batches of confirms in [`publisher`]; delivery limits in [`topology`].
+//! Messages are persistent and live in quorum queues; publishing succeeds only when confirmed.
+//! lapin's own recovery is off. The next call that needs a lost connection reopens it and
+//! redeclares the topology. A consumer whose channel is lost fails, and its worker opens another.
+//!
+//! Processes share the queues. `depth` counts what waits at the broker and what this process
+//! holds. What another process holds returns to its queue within [`UNSEEN_MAX`]. A delay rounds up
+//! to the next retry tier. Limits: [`RabbitMqConfig`], unconfirmed messages in [`publisher`],
+//! delivery limits in [`topology`].
 
 mod config;
 mod connection;
@@ -42,11 +44,11 @@ use contexture_core::domain::task::IngestStage;
 use contexture_core::fault::Fault;
 use contexture_core::ports::broker::{Broker, BrokerConsumer, OutgoingMessage};
 
-/// How long another process can hold a message: the broker takes it back after 30 minutes without
-/// an acknowledgement, and looks every minute.
+/// How long another process can hold a message. The broker requeues it after 30 minutes without an
+/// acknowledgement and checks every minute; the rest is slack.
 pub const UNSEEN_MAX: Duration = Duration::from_mins(35);
 
-/// The broker.
+/// The broker. Clones share its connections.
 #[derive(Clone)]
 pub struct RabbitMqBroker(Arc<RabbitMqClient>);
 
@@ -59,7 +61,7 @@ struct RabbitMqClient {
 }
 
 impl RabbitMqBroker {
-    /// Connects twice and declares the topology, or says what is in the way.
+    /// Opens both connections and declares the topology. Fails with the reason when it cannot.
     pub async fn connect(config: RabbitMqConfig) -> Result<Self, Fault> {
         config.check()?;
         let config = Arc::new(config);
@@ -73,29 +75,32 @@ impl RabbitMqBroker {
         Ok(Self(Arc::new(RabbitMqClient { config, names, publisher, consuming, held })))
     }
 
-    /// What its exchanges and queues are called.
+    /// Names of its exchanges and queues.
     pub fn names(&self) -> &TopologyNames {
         &self.0.names
     }
 
-    /// Publishes messages of any kind: confirmed, all or an error that means unknown.
+    /// Publishes messages of any kind. Success means that all are confirmed; after an error the
+    /// outcome is unknown.
     pub async fn publish_raw(&self, messages: &[AmqpMessage]) -> Result<(), Fault> {
         self.0.publisher.publish(messages).await
     }
 
-    /// Consumes a queue of any kind, holding at most `prefetch` messages (0 is taken for 1).
+    /// Consumes a queue of any kind, holding at most `prefetch` messages (0 counts as 1).
     pub async fn consume_raw(&self, queue: &str, prefetch: u16) -> Result<AmqpQueueConsumer, Fault> {
         let live = self.0.consuming.live().await?;
+        // To RabbitMQ a prefetch of 0 means unlimited.
         AmqpQueueConsumer::open(live, queue, prefetch.max(1)).await
     }
 
-    /// Says goodbye to the broker; consumers end. A later call connects again.
+    /// Closes both connections; consumers end. A later call connects again.
     pub async fn close(&self) {
-        tokio::join!(self.0.publisher.link().close(), self.0.consuming.close());
+        tokio::join!(self.0.publisher.connection().close(), self.0.consuming.close());
     }
 
-    /// After a failure that may be a broken connection or a deleted queue.
-    async fn mend(&self, fault: Fault) -> Result<(), Fault> {
+    /// Redeclares the topology after a failure that may come from a lost connection or a deleted
+    /// queue. Other faults are returned.
+    async fn redeclare_after(&self, fault: Fault) -> Result<(), Fault> {
         match fault {
             Fault::Transient(_) => self.0.consuming.redeclare().await,
             hopeless => Err(hopeless),
@@ -106,9 +111,11 @@ impl RabbitMqBroker {
         let RabbitMqClient { names, consuming, held, .. } = &*self.0;
         let live = consuming.live().await?;
         let channel = live.channel().await?;
+        // Held messages are unacknowledged, so the broker does not count them as ready.
         let mut depth = held[&stage].load(Ordering::Relaxed);
-        let of_stage = [names.stage(stage), names.bulk(stage), names.suspect(stage)];
-        for queue in of_stage.into_iter().chain(names.tiers().iter().map(|tier| names.retry(*tier))) {
+        let stage_queues = [names.stage(stage), names.bulk(stage), names.suspect(stage)];
+        // Retry queues hold messages of all stages, so a depth can count another stage's delays.
+        for queue in stage_queues.into_iter().chain(names.tiers().iter().map(|tier| names.retry(*tier))) {
             let what = format!("counting the messages of '{queue}'");
             let counting = topology::count_ready_messages(&channel, message::short_string(&queue)?);
             depth += u64::from(live.answer(&what, counting).await?);
@@ -134,7 +141,7 @@ impl Broker for RabbitMqBroker {
     async fn consume(&self, stage: IngestStage) -> Result<Box<dyn BrokerConsumer>, Fault> {
         let opened = match self.open(stage).await {
             Err(fault) => {
-                self.mend(fault).await?;
+                self.redeclare_after(fault).await?;
                 self.open(stage).await?
             }
             Ok(opened) => opened,
@@ -145,7 +152,7 @@ impl Broker for RabbitMqBroker {
     async fn depth(&self, stage: IngestStage) -> Result<u64, Fault> {
         match self.count(stage).await {
             Err(fault) => {
-                self.mend(fault).await?;
+                self.redeclare_after(fault).await?;
                 self.count(stage).await
             }
             counted => counted,

@@ -1,15 +1,15 @@
-//! What everything at the broker is called.
+//! Names of the exchanges, queues and routing keys at the broker. All share one prefix.
 
 use std::time::Duration;
 
 use contexture_core::domain::task::IngestStage;
 
-/// The routing key of what nobody can help.
+/// Routing key of messages that failed for good.
 pub(super) const DEAD_ROUTING_KEY: &str = "dead";
-/// The routing key of what waits for a person.
+/// Routing key of messages that wait for an operator.
 pub(super) const PARKED_ROUTING_KEY: &str = "parked";
 
-/// Names under one prefix.
+/// Names under one prefix, with one retry queue per tier.
 #[derive(Debug, Clone)]
 pub struct TopologyNames {
     prefix: String,
@@ -17,7 +17,7 @@ pub struct TopologyNames {
 }
 
 impl TopologyNames {
-    /// The names of a prefix and its delays.
+    /// The names under `prefix`, with retry queues for `tiers`.
     pub fn new(prefix: &str, tiers: &[Duration]) -> Self {
         Self { prefix: prefix.to_owned(), tiers: tiers.to_vec() }
     }
@@ -26,12 +26,12 @@ impl TopologyNames {
         format!("{}.{name}", self.prefix)
     }
 
-    /// Whether a queue is one of these.
+    /// Whether a queue's name has this prefix.
     pub(super) fn is_own(&self, queue: &str) -> bool {
         queue.strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('.'))
     }
 
-    /// The direct exchange of stage messages; routing keys are the queues' names without prefix.
+    /// The direct exchange of stage messages. Routing keys are queue names without the prefix.
     pub fn tasks(&self) -> String {
         self.under("tasks")
     }
@@ -41,7 +41,7 @@ impl TopologyNames {
         self.under("events")
     }
 
-    /// The topic exchange producers publish to, and the queue behind it.
+    /// The topic exchange that producers publish to, and the queue bound to it.
     pub fn submit(&self) -> String {
         self.under("submit")
     }
@@ -51,32 +51,32 @@ impl TopologyNames {
         self.under(stage.name())
     }
 
-    /// A stage's queue for work that can wait.
+    /// A stage's queue for bulk work, which may wait.
     pub fn bulk(&self, stage: IngestStage) -> String {
         self.under(&bulk_routing_key(stage))
     }
 
-    /// Where a stage's messages are tried alone.
+    /// A stage's queue of suspects, which are handed out one by one.
     pub fn suspect(&self, stage: IngestStage) -> String {
         self.under(&suspect_routing_key(stage))
     }
 
-    /// What waits for a person to say go on.
+    /// The queue of messages that wait for an operator.
     pub fn parked(&self) -> String {
         self.under(PARKED_ROUTING_KEY)
     }
 
-    /// What nobody can help.
+    /// The queue of dead letters.
     pub fn dead(&self) -> String {
         self.under(DEAD_ROUTING_KEY)
     }
 
-    /// The fanout exchange and the queue of a delay.
+    /// The fanout exchange of a delay, and the queue bound to it.
     pub fn retry(&self, tier: Duration) -> String {
         self.under(&format!("retry.{}", delay_label(tier)))
     }
 
-    /// The shortest tier that is not shorter than `delay`, or the longest there is.
+    /// The shortest tier of at least `delay`, or the longest tier.
     pub(super) fn tier_for(&self, delay: Duration) -> Duration {
         let longest = self.tiers.last().copied().unwrap_or(delay);
         self.tiers.iter().copied().find(|tier| *tier >= delay).unwrap_or(longest)
@@ -110,7 +110,7 @@ pub(super) fn suspect_routing_key(stage: IngestStage) -> String {
     format!("suspect.{}", stage.name())
 }
 
-/// A delay as people write it: `40ms`, `5s`, `2m`, `1h`.
+/// Formats a delay in its largest whole unit: `40ms`, `5s`, `2m`, `1h`.
 fn delay_label(tier: Duration) -> String {
     let (seconds, milliseconds) = (tier.as_secs(), tier.subsec_millis());
     match seconds {

@@ -1,9 +1,9 @@
-//! Producers at RabbitMQ: what they publish, what they are told, what is buried.
+//! The producers' side on RabbitMQ: submissions, events, rejected messages.
 //!
 //! Submissions come from the `submit` queue. Events go to the `events` exchange, persistent and
-//! not mandatory; a copy goes to the queue a message named as `reply_to`, through the default
-//! exchange, unless that is one of our own queues: a producer must not be able to write there
-//! through us. A refused message is copied to `dead` with headers that say why: [`headers`].
+//! not mandatory. A copy goes through the default exchange to the queue named in `reply_to`,
+//! unless it is one of our own: otherwise a producer could write into our queues through us.
+//! A rejected message is copied to `dead` with the reason in its [`headers`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,26 +25,26 @@ use contexture_core::ports::producers::{
 
 /// Media type of an event in structured mode.
 const CLOUD_EVENT_MEDIA_TYPE: &str = "application/cloudevents+json";
-/// The header of a W3C trace context.
+/// Header of a W3C trace context.
 const TRACEPARENT_HEADER: &str = "traceparent";
 
-/// Headers of a buried message.
+/// Headers of a rejected message.
 pub mod headers {
-    /// The code of the reason.
+    /// Code of the reason.
     pub const REASON: &str = "x-contexture-reason";
     /// The reason in a sentence.
     pub const DETAIL: &str = "x-contexture-detail";
-    /// The path of the field to blame.
+    /// Path of the invalid field.
     pub const FIELD: &str = "x-contexture-field";
     /// Line and column of broken JSON, as `3:17`.
     pub const POSITION: &str = "x-contexture-position";
     /// The routing key it was published with.
     pub const ROUTING_KEY: &str = "x-contexture-routing-key";
-    /// The user it was published by.
+    /// The user who published it.
     pub const USER: &str = "x-contexture-user";
 }
 
-/// The exchange with producers.
+/// Receives submissions and publishes events and rejected messages.
 pub struct RabbitMqProducers {
     broker: RabbitMqBroker,
     clock: Arc<dyn WallClock>,
@@ -52,7 +52,7 @@ pub struct RabbitMqProducers {
 }
 
 impl RabbitMqProducers {
-    /// Holds at most `prefetch` messages of producers; events are stamped by `clock`.
+    /// Holds at most `prefetch` submissions at once. `clock` gives the time of events.
     pub fn new(broker: RabbitMqBroker, clock: Arc<dyn WallClock>, prefetch: u16) -> Self {
         Self { broker, clock, prefetch }
     }
@@ -64,7 +64,7 @@ impl ProducerQueue for RabbitMqProducers {
         let queue = self.broker.names().submit();
         let consumer = match self.broker.consume_raw(&queue, self.prefetch).await {
             Err(fault) => {
-                self.broker.mend(fault).await?;
+                self.broker.redeclare_after(fault).await?;
                 self.broker.consume_raw(&queue, self.prefetch).await?
             }
             Ok(consumer) => consumer,
@@ -72,10 +72,10 @@ impl ProducerQueue for RabbitMqProducers {
         Ok(Box::new(RabbitMqSubmissions(consumer)))
     }
 
-    async fn bury(&self, burials: Vec<RejectedMessage>) -> Result<(), Fault> {
+    async fn store_rejected(&self, rejected: Vec<RejectedMessage>) -> Result<(), Fault> {
         let exchange = self.broker.names().tasks();
         let messages: Vec<AmqpMessage> =
-            burials.into_iter().map(|burial| encode_rejected_message(exchange.clone(), burial)).collect();
+            rejected.into_iter().map(|message| encode_rejected_message(exchange.clone(), message)).collect();
         self.broker.publish_raw(&messages).await
     }
 }
@@ -85,7 +85,7 @@ impl ProducerEventSink for RabbitMqProducers {
     async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault> {
         let now_ms = self.clock.now_ms();
         let names = self.broker.names();
-        let (mut told, mut replies) = (Vec::with_capacity(events.len()), Vec::new());
+        let (mut messages, mut replies) = (Vec::with_capacity(events.len()), Vec::new());
         for event in &events {
             let message = encode_event(event, now_ms, names.events());
             let reply_to = event.origin().and_then(|origin| origin.reply_to.as_deref());
@@ -96,32 +96,39 @@ impl ProducerEventSink for RabbitMqProducers {
                     ..message.clone()
                 });
             }
-            told.push(message);
+            messages.push(message);
         }
-        self.broker.publish_raw(&told).await?;
+        // Events first: a reply queue is the producer's business and must not hold events up.
+        self.broker.publish_raw(&messages).await?;
         self.reply(&replies).await
     }
 }
 
 impl RabbitMqProducers {
-    /// Replies, one batch; where one is not ours to give, the others are given alone.
+    /// Publishes replies in one batch. When the broker refuses it, sends them one by one and skips
+    /// those whose queue cannot be used.
     async fn reply(&self, replies: &[AmqpMessage]) -> Result<(), Fault> {
         if replies.is_empty() {
             return Ok(());
         }
         match self.broker.publish_raw(replies).await {
+            // One refused reply fails the whole batch. Repeating the others is harmless: delivery
+            // is at least once.
             Err(Fault::Unauthorized(_) | Fault::Permanent(_)) => {}
-            settled => return settled,
+            outcome => return outcome,
         }
         for reply in replies {
             match self.broker.publish_raw(std::slice::from_ref(reply)).await {
-                Err(Fault::Unauthorized(what)) => {
-                    tracing::warn!(what, "a producer's queue to reply to is not ours to write to");
+                Err(Fault::Unauthorized(cause)) => {
+                    tracing::warn!(
+                        what = cause.as_str(),
+                        "a producer's queue to reply to is not ours to write to"
+                    );
                 }
                 Err(Fault::Permanent(reason)) => {
                     tracing::warn!(%reason, "a producer's queue to reply to cannot be used");
                 }
-                settled => settled?,
+                outcome => outcome?,
             }
         }
         Ok(())
@@ -176,8 +183,8 @@ fn encode_event(event: &DocumentEvent, now_ms: u64, exchange: String) -> AmqpMes
     AmqpMessage { exchange, routing_key, mandatory: false, properties, body }
 }
 
-fn encode_rejected_message(exchange: String, burial: RejectedMessage) -> AmqpMessage {
-    let RejectedMessage { message, rejection } = burial;
+fn encode_rejected_message(exchange: String, rejected_message: RejectedMessage) -> AmqpMessage {
+    let RejectedMessage { message, rejection } = rejected_message;
     let MessageOrigin { message_id, correlation_id, reply_to, traceparent } =
         message.origin.unwrap_or_default();
     let position = rejection.position.map(|position| format!("{}:{}", position.line, position.column));

@@ -1,9 +1,10 @@
-//! Confirmed publishing: mandatory where asked, persistent, pipelined.
+//! Publishing with confirms: persistent, pipelined, mandatory where requested.
 //!
-//! A call has a channel to itself: lapin hands a returned message to whichever confirm comes
-//! next, so on a shared channel an unroutable message could pass for another call's. Up to
-//! [`UNCONFIRMED_MESSAGES_MAX`] messages or [`UNCONFIRMED_BYTES_MAX`] are on their way before the first confirm.
-//! All are confirmed, or the call fails and its outcome is unknown; its channel is not used again.
+//! Every call has a channel of its own. lapin attaches a returned message to whichever confirm
+//! comes next, so on a shared channel it could be taken for another call's. Up to
+//! [`UNCONFIRMED_MESSAGES_MAX`] messages or [`UNCONFIRMED_BYTES_MAX`] bytes are in flight before
+//! the first confirm. Either all messages are confirmed, or the call fails, its outcome is unknown
+//! and its channel is dropped.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -20,24 +21,24 @@ use super::faults::{self, wait_with_deadline};
 use super::message::{AmqpMessage, encode_properties, short_string};
 use super::recovering_connection::RecoveringConnection;
 use contexture_core::fault::Fault;
-use contexture_core::resilience::backoff;
+use contexture_core::resilience::retry;
 
-/// Calls at once; each has a channel.
+/// Concurrent calls; each has a channel.
 const PUBLISH_CALLS_MAX: usize = 16;
-/// Messages on their way without a confirm, per call.
+/// Messages in flight without a confirm, per call.
 const UNCONFIRMED_MESSAGES_MAX: usize = 512;
-/// Bytes on their way without a confirm, per call; a single larger message goes alone.
+/// Bytes in flight without a confirm, per call. A single larger message goes alone.
 const UNCONFIRMED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The publishing half.
+/// Publishes over one connection, with a pool of channels.
 pub(super) struct ConfirmingPublisher {
-    link: RecoveringConnection,
+    connection: RecoveringConnection,
     config: Arc<RabbitMqConfig>,
     idle: Mutex<Vec<ConfirmChannel>>,
-    turns: Semaphore,
+    permits: Semaphore,
 }
 
-/// A channel with confirms, all of them answered.
+/// A channel in confirm mode. In the pool it has no confirm outstanding.
 struct ConfirmChannel {
     live: Arc<LiveConnection>,
     channel: Channel,
@@ -45,7 +46,7 @@ struct ConfirmChannel {
 
 /// Why a call failed.
 enum PublishFailure {
-    /// No queue took a message, or the exchange is not there.
+    /// No queue is bound for a message, or its exchange does not exist.
     NoRoute(String),
     /// Anything else.
     Failed(Fault),
@@ -58,25 +59,26 @@ impl From<Fault> for PublishFailure {
 }
 
 impl ConfirmingPublisher {
-    pub(super) fn new(link: RecoveringConnection, config: Arc<RabbitMqConfig>) -> Self {
-        Self { link, config, idle: Mutex::default(), turns: Semaphore::new(PUBLISH_CALLS_MAX) }
+    pub(super) fn new(connection: RecoveringConnection, config: Arc<RabbitMqConfig>) -> Self {
+        Self { connection, config, idle: Mutex::default(), permits: Semaphore::new(PUBLISH_CALLS_MAX) }
     }
 
-    pub(super) fn link(&self) -> &RecoveringConnection {
-        &self.link
+    pub(super) fn connection(&self) -> &RecoveringConnection {
+        &self.connection
     }
 
-    /// Publishes all of them. A queue or binding that was deleted is declared again, once.
+    /// Publishes all messages. When a queue or binding was deleted, the topology is redeclared and
+    /// the call repeated, once.
     pub(super) async fn publish(&self, messages: &[AmqpMessage]) -> Result<(), Fault> {
         let Err(first) = self.attempt(messages).await else { return Ok(()) };
         match first {
             PublishFailure::Failed(fault) => Err(fault),
             PublishFailure::NoRoute(what) => {
                 tracing::warn!(what, "the broker has no route for a message; its topology is declared again");
-                self.link.redeclare().await?;
+                self.connection.redeclare().await?;
                 self.attempt(messages).await.map_err(|again| match again {
                     PublishFailure::NoRoute(what) => {
-                        Fault::Transient(format!("publishing: no queue takes {what}"))
+                        Fault::transient(format!("publishing: no queue takes {what}"))
                     }
                     PublishFailure::Failed(fault) => fault,
                 })
@@ -89,18 +91,22 @@ impl ConfirmingPublisher {
             return Ok(());
         }
         let deadline = Instant::now() + self.config.hold_max;
-        let _turn = wait_with_deadline("publishing", deadline, self.turns.acquire()).await?;
-        let lease = self.lease().await?;
+        // The semaphore is never closed, so the inner result always holds a permit.
+        let _permit = wait_with_deadline("publishing", deadline, self.permits.acquire()).await?;
+        let confirming = self.take_channel().await?;
         let mut rest = messages;
         while !rest.is_empty() {
             let (window, beyond) = rest.split_at(next_window_len(rest));
-            match lease.live.within(publish_window(&lease.channel, window)).await {
+            match confirming.live.within(publish_window(&confirming.channel, window)).await {
                 Ok(sent) => sent?,
-                Err(silence) => return Err(self.unanswered(&lease.live, silence.fault("publishing")).into()),
+                Err(missing) => {
+                    return Err(self.unanswered(&confirming.live, missing.fault("publishing")).into());
+                }
             }
             rest = beyond;
         }
-        self.idle().push(lease);
+        // Only after success: a channel with confirms outstanding would hand them to the next call.
+        self.idle().push(confirming);
         Ok(())
     }
 
@@ -108,28 +114,32 @@ impl ConfirmingPublisher {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn lease(&self) -> Result<ConfirmChannel, Fault> {
-        let usable = |lease: &ConfirmChannel| lease.live.is_open() && lease.channel.status().connected();
-        let known = {
+    /// Takes an idle channel that still works, or opens one.
+    async fn take_channel(&self) -> Result<ConfirmChannel, Fault> {
+        let usable = |confirming: &ConfirmChannel| {
+            confirming.live.is_open() && confirming.channel.status().connected()
+        };
+        // In a block, so that the lock is released before the await.
+        let reused = {
             let mut idle = self.idle();
             idle.retain(usable);
             idle.pop()
         };
-        let lease = match known {
-            Some(lease) => lease,
+        let confirming = match reused {
+            Some(confirming) => confirming,
             None => self.open().await?,
         };
-        if lease.live.is_blocked() {
-            self.idle().push(lease);
+        if confirming.live.is_blocked() {
+            self.idle().push(confirming);
             return Err(blocked_fault());
         }
-        Ok(lease)
+        Ok(confirming)
     }
 
     async fn open(&self) -> Result<ConfirmChannel, Fault> {
-        let live = self.link.live().await?;
+        let live = self.connection.live().await?;
         if live.is_blocked() {
-            // Not even a channel can be opened.
+            // A blocked broker reads nothing, so opening a channel would time out.
             return Err(blocked_fault());
         }
         let opening = async {
@@ -144,26 +154,28 @@ impl ConfirmingPublisher {
         }
     }
 
-    /// A broker that does not answer is short of room and said so, or may be gone without a word.
+    /// The fault of a call without an answer. A blocked broker will answer later; otherwise the
+    /// connection is taken for dead and dropped with its channels.
     fn unanswered(&self, live: &Arc<LiveConnection>, fault: Fault) -> Fault {
         if live.is_blocked() {
             return blocked_fault();
         }
-        self.link.give_up(live);
-        self.idle().retain(|lease| !Arc::ptr_eq(&lease.live, live));
+        self.connection.discard(live);
+        self.idle().retain(|confirming| !Arc::ptr_eq(&confirming.live, live));
         fault
     }
 }
 
 fn blocked_fault() -> Fault {
     Fault::Throttled {
-        retry_after: backoff::RETRY_TIERS[0],
+        retry_after: retry::RETRY_TIERS[0],
         what: "the broker is short of memory or disk and takes no messages".to_owned(),
     }
 }
 
-/// How many messages from the front make the next window.
+/// Number of messages from the front that make the next window: at least one.
 fn next_window_len(messages: &[AmqpMessage]) -> usize {
+    debug_assert!(!messages.is_empty(), "a window of nothing would never end");
     let mut bytes = 0;
     let within = messages.iter().take(UNCONFIRMED_MESSAGES_MAX).take_while(|message| {
         bytes += message.body.len();
@@ -172,7 +184,7 @@ fn next_window_len(messages: &[AmqpMessage]) -> usize {
     within.count().max(1)
 }
 
-/// Puts a window on its way in order, then waits for all of its confirms.
+/// Sends a window in order, then waits for all of its confirms.
 async fn publish_window(channel: &Channel, window: &[AmqpMessage]) -> Result<(), PublishFailure> {
     let mut written = Vec::with_capacity(window.len());
     for message in window {
@@ -180,7 +192,8 @@ async fn publish_window(channel: &Channel, window: &[AmqpMessage]) -> Result<(),
         let (exchange, key) = (short_string(&message.exchange)?, short_string(&message.routing_key)?);
         let properties = encode_properties(&message.properties)?;
         let mut publish = Box::pin(channel.basic_publish(exchange, key, options, &message.body, properties));
-        // The first poll queues its frames, so messages go out in order; the rest is waiting.
+        // The first poll queues the frames, which fixes the order of messages. The remaining polls
+        // only wait for them to be written.
         match futures::poll!(publish.as_mut()) {
             Poll::Ready(queued) => written.push(QueuedPublish::Done(queued)),
             Poll::Pending => written.push(QueuedPublish::Waiting(publish)),
@@ -197,6 +210,7 @@ async fn publish_window(channel: &Channel, window: &[AmqpMessage]) -> Result<(),
     for (confirmation, message) in join_all(confirms).await.into_iter().zip(window) {
         match confirmation.map_err(|error| publish_failure(&error))? {
             Confirmation::Ack(None) => {}
+            // A mandatory message without a queue is returned, and confirmed all the same.
             Confirmation::Ack(Some(returned)) | Confirmation::Nack(Some(returned)) => {
                 return Err(PublishFailure::NoRoute(format!(
                     "a message to '{}' with key '{}'",
@@ -205,7 +219,7 @@ async fn publish_window(channel: &Channel, window: &[AmqpMessage]) -> Result<(),
             }
             Confirmation::Nack(None) => {
                 let (exchange, key) = (&message.exchange, &message.routing_key);
-                return Err(PublishFailure::Failed(Fault::Transient(format!(
+                return Err(PublishFailure::Failed(Fault::transient(format!(
                     "publishing: the queue behind '{exchange}', '{key}' refused a message; it may be full"
                 ))));
             }
@@ -219,7 +233,7 @@ async fn publish_window(channel: &Channel, window: &[AmqpMessage]) -> Result<(),
     Ok(())
 }
 
-/// A publication whose frames are queued.
+/// A publish call that was polled once, so that its frames are queued.
 enum QueuedPublish<F> {
     Done(lapin::Result<PublisherConfirm>),
     Waiting(F),

@@ -1,7 +1,8 @@
-//! The lane of messages that may kill their consumers: tried alone, by whoever takes one next.
+//! The queue of suspects: messages that may crash their consumers. They are handed out alone.
 //!
-//! A message is fetched only when it is handed out. Consumed ahead of that, it would be counted
-//! down by crashes that others cause. While the lane is empty it is looked at twice a second.
+//! A message is fetched with `basic.get` only when it is handed out. If it were prefetched,
+//! crashes caused by other messages would raise its delivery count. An empty queue is polled
+//! twice a second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,12 +25,12 @@ use super::topology;
 use contexture_core::domain::task::IngestStage;
 use contexture_core::fault::Fault;
 
-/// Time between looks into an empty lane.
+/// Time between polls of an empty queue.
 const EMPTY_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 type BasicGetFuture = BoxFuture<'static, lapin::Result<Option<BasicGetMessage>>>;
 
-/// The suspect lane of one stage, as one consumer uses it.
+/// One consumer's access to the suspect queue of a stage.
 pub(super) struct SuspectQueue {
     channel: Channel,
     queue: ShortString,
@@ -37,8 +38,8 @@ pub(super) struct SuspectQueue {
     routing_key: String,
     publisher: Arc<ConfirmingPublisher>,
     gauge: Arc<AtomicU64>,
-    next_look: Instant,
-    /// A fetch that was begun; an abandoned wait leaves it for the next one.
+    next_poll: Instant,
+    /// A fetch in progress. It outlives a cancelled `poll`, so that its message is not lost.
     fetch: Option<BasicGetFuture>,
     unacked: UnackedDeliveries,
     live: Arc<LiveConnection>,
@@ -54,7 +55,8 @@ impl SuspectQueue {
     ) -> Result<Self, Fault> {
         let queue = names.suspect(stage);
         let channel = live.channel().await?;
-        // Nothing would notice later that it is gone but the look that fails.
+        // Fails now when the queue does not exist. Unlike a consumer, polling is not told of its
+        // deletion.
         let what = format!("opening '{queue}'");
         let queue = short_string(&queue)?;
         live.answer(&what, topology::count_ready_messages(&channel, queue.clone())).await?;
@@ -65,28 +67,29 @@ impl SuspectQueue {
             routing_key: suspect_routing_key(stage),
             publisher,
             gauge,
-            next_look: Instant::now(),
+            next_poll: Instant::now(),
             fetch: None,
             unacked: BTreeMap::new(),
             live,
         })
     }
 
-    /// When to look again.
-    pub(super) fn next_look(&self) -> Instant {
-        self.next_look
+    /// When to poll next.
+    pub(super) fn next_poll(&self) -> Instant {
+        self.next_poll
     }
 
-    /// Puts messages into the lane, confirmed, with none of their headers.
+    /// Publishes copies of messages to the queue, confirmed and without their headers.
     pub(super) async fn put(&mut self, messages: &[AmqpDelivery]) -> Result<(), Fault> {
         let copies: Vec<AmqpMessage> = messages.iter().map(|message| self.copy(message)).collect();
         self.publisher.publish(&copies).await?;
-        self.next_look = Instant::now();
+        self.next_poll = Instant::now();
         Ok(())
     }
 
     fn copy(&self, message: &AmqpDelivery) -> AmqpMessage {
         let mut properties = message.properties.clone();
+        // Without the counters of its old queue, it starts afresh in this one.
         properties.headers.clear();
         AmqpMessage {
             exchange: self.exchange.clone(),
@@ -97,11 +100,11 @@ impl SuspectQueue {
         }
     }
 
-    /// The next suspect, if there is one.
-    pub(super) async fn look(&mut self) -> Result<Option<AmqpDelivery>, Fault> {
+    /// Fetches the next suspect, if there is one.
+    pub(super) async fn poll(&mut self) -> Result<Option<AmqpDelivery>, Fault> {
         loop {
             let Some(message) = self.fetch().await? else {
-                self.next_look = Instant::now() + EMPTY_POLL_INTERVAL;
+                self.next_poll = Instant::now() + EMPTY_POLL_INTERVAL;
                 return Ok(None);
             };
             let delivery = message.delivery;
@@ -111,7 +114,9 @@ impl SuspectQueue {
             if !delivery.dead_lettered {
                 return Ok(Some(delivery));
             }
-            // The broker put it here, with the count of the queue it came from: it starts afresh.
+            // The broker moved it here with the count of its old queue: replace it by a fresh copy,
+            // which a later round fetches. Published before it is acknowledged, so a crash in
+            // between duplicates the message but loses none.
             let tag = delivery.tag;
             self.put(&[delivery]).await?;
             self.ack(&[tag]).await?;
@@ -122,7 +127,8 @@ impl SuspectQueue {
         let fetch = self.fetch.get_or_insert_with(|| {
             let (channel, queue) = (self.channel.clone(), self.queue.clone());
             Box::pin(async move {
-                // To fetch from a quorum queue is an entry in its log; to count is not.
+                // A fetch appends to the quorum queue's log even when the queue is empty; counting
+                // its messages does not.
                 if topology::count_ready_messages(&channel, queue.clone()).await? == 0 {
                     return Ok(None);
                 }
@@ -135,7 +141,7 @@ impl SuspectQueue {
         fetched
     }
 
-    /// Acknowledges what is outstanding of these.
+    /// Acknowledges those of these tags that are outstanding.
     pub(super) async fn ack(&mut self, tags: &[u64]) -> Result<(), Fault> {
         acknowledge_deliveries(&self.live, &mut self.unacked, tags).await
     }

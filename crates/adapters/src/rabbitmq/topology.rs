@@ -1,4 +1,4 @@
-//! Exchanges, queues and bindings, declared on every connection; equal declarations change nothing.
+//! Exchanges, queues and bindings. Declared on every connection; equal declarations have no effect.
 //!
 //! ```text
 //!                       ┌─▶ <stage>, <stage>.bulk ──limit──▶ suspect.<stage> ──limit──▶ dead
@@ -8,10 +8,11 @@
 //!   submit (topic) ─ # ─▶ submit ──limit──▶ dead          events (topic) ─▶ whoever binds
 //! ```
 //!
-//! Every queue is a quorum queue that refuses what it cannot take and moves what reached its
-//! delivery limit at least once. The limit is always set: RabbitMQ 4 has one of its own. Lengths
-//! are the operator's, as policies. The index stage has one consumer at a time: batches commit
-//! best where they come together. RabbitMQ 3.10 or later; what differs is refused.
+//! Every queue is a quorum queue. It rejects publishes when it is full and dead-letters messages at
+//! their delivery limit, at least once. The limit is always set, because RabbitMQ 4 has a default.
+//! Length limits are left to the operator's policies. The index stage has a single active
+//! consumer, because large batches commit best. Requires RabbitMQ 3.10. An object that exists with
+//! other settings is refused.
 
 use std::time::Duration;
 
@@ -28,17 +29,20 @@ use super::names::{
 use contexture_core::domain::task::IngestStage;
 use contexture_core::fault::Fault;
 
-/// Redeliveries after which the broker itself moves a message to the suspect lane: more than
-/// [`contexture_core::ports::broker::SUSPECT_REDELIVERIES`], for consumers that die before they can.
+/// Redeliveries after which the broker itself moves a message to the suspect queue. It is above
+/// [`contexture_core::ports::broker::SUSPECT_REDELIVERIES`]: the fallback when consumers die before
+/// they can move it.
 const STAGE_DELIVERY_LIMIT: i32 = 3;
-/// The last resort for a suspect, when not even its verdict can be recorded.
+/// Last resort for a suspect that crashes consumers before they can record it as dead.
 const SUSPECT_DELIVERY_LIMIT: i32 = 20;
-/// For submissions, which have no suspect lane: a bystander must never get there.
+/// For submissions, which have no suspect queue: high enough that no innocent neighbour of a
+/// poison message reaches it.
 const SUBMIT_DELIVERY_LIMIT: i32 = 100;
-/// For queues that people look into: as good as none, which 3.10 and 4 cannot both say.
+/// For queues that operators inspect: effectively unlimited. RabbitMQ 3.10 and 4 share no setting
+/// for "none".
 const UNREACHABLE_DELIVERY_LIMIT: i32 = 1_000_000;
 
-/// Declares everything.
+/// Declares exchanges, queues and bindings.
 pub(super) async fn declare(live: &LiveConnection, names: &TopologyNames) -> Result<(), Fault> {
     let declarer = TopologyDeclarer { channel: live.channel().await?, live };
     let tasks = names.tasks();
@@ -69,6 +73,8 @@ pub(super) async fn declare(live: &LiveConnection, names: &TopologyNames) -> Res
         }
     }
     for tier in names.tiers() {
+        // A fanout exchange per delay accepts any routing key. When the TTL expires, the message
+        // is dead-lettered without a new key, so it returns to the queue of its stage.
         let delay = names.retry(*tier);
         declarer.exchange(&delay, ExchangeKind::Fanout).await?;
         declarer
@@ -86,7 +92,7 @@ pub(super) async fn declare(live: &LiveConnection, names: &TopologyNames) -> Res
     declarer.bind(&submit, &submit, "#").await
 }
 
-/// Messages that are ready in a queue; it must exist.
+/// Counts the ready messages of a queue, which must exist. A passive declare changes nothing.
 pub(super) async fn count_ready_messages(channel: &Channel, queue: ShortString) -> lapin::Result<u32> {
     let passive = QueueDeclareOptions {
         passive: true,
@@ -148,12 +154,12 @@ impl TopologyDeclarer<'_> {
     ) -> Result<T, Fault> {
         match self.live.within(call).await {
             Ok(answered) => answered.map_err(|error| declaration_fault(name, &error)),
-            Err(silence) => Err(silence.fault(&format!("declaring '{name}'"))),
+            Err(missing) => Err(missing.fault(&format!("declaring '{name}'"))),
         }
     }
 }
 
-/// Arguments of a quorum queue.
+/// Optional arguments (`x-*`) of a quorum queue.
 struct QueueArguments(FieldTable);
 
 impl QueueArguments {
@@ -164,7 +170,7 @@ impl QueueArguments {
             .with("x-delivery-limit", AMQPValue::LongInt(delivery_limit))
     }
 
-    /// Moves what expires or reached the limit to an exchange, until that has it.
+    /// Dead-letters expired messages and those at their limit to an exchange, at least once.
     fn dead_to(self, exchange: &str, key: Option<&str>) -> Self {
         let moved =
             self.text("x-dead-letter-exchange", exchange).text("x-dead-letter-strategy", "at-least-once");
@@ -174,12 +180,13 @@ impl QueueArguments {
         }
     }
 
-    /// One consumer works, the others stand by.
+    /// One consumer is active, the others stand by.
     fn with_one_consumer(self) -> Self {
         self.with("x-single-active-consumer", AMQPValue::Boolean(true))
     }
 
     fn expiring(self, after: Duration) -> Self {
+        // Cannot overflow: `check` limits tiers to 24 hours.
         let milliseconds = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
         self.with("x-message-ttl", AMQPValue::LongLongInt(milliseconds))
     }

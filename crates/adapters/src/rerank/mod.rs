@@ -1,12 +1,14 @@
-//! Cross-encoders behind `/rerank`, as Cohere, Jina, vLLM and text-embeddings-inference have it.
+//! Cross-encoders behind `/rerank`, in the APIs of Cohere, Jina, vLLM and text-embeddings-inference.
 //!
-//! Texts go in calls of at most [`HttpRerankerConfig::texts_max`] texts and [`CALL_TEXT_BYTES_MAX`]
-//! bytes of them (a text that is larger goes alone), at most [`CALLS_IN_FLIGHT_MAX`] at once in
-//! this process; the first fault ends them all. An answer is believed only if it scores every
-//! text of its call exactly once, with a finite number. [`RerankApi`] decides what is sent; both
-//! forms of answer are read. Everything else is [`super::http`]'s.
+//! Texts are split into calls of at most [`HttpRerankerConfig::texts_max`] texts and
+//! [`CALL_TEXT_BYTES_MAX`] bytes; a larger text goes alone. At most [`CALLS_IN_FLIGHT_MAX`] calls run at
+//! once in this process. The first fault cancels the others. A response must score every text of its
+//! call exactly once, with a finite number. [`RerankApi`] selects the request; both forms of response
+//! are accepted. [`super::http`] does everything else.
 
 mod wire_format;
+
+pub use self::wire_format::RerankApi;
 
 use std::sync::Arc;
 
@@ -19,34 +21,25 @@ use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::reranker::{Reranker, RerankerInfo};
 
-/// Bytes of texts of one call: text-embeddings-inference takes bodies of 2 MB.
+/// Most bytes of texts in one call: text-embeddings-inference accepts bodies of 2 MB.
 pub const CALL_TEXT_BYTES_MAX: usize = 1024 * 1024;
-/// Calls at once, of all queries.
+/// Most calls at once, over all queries.
 pub const CALLS_IN_FLIGHT_MAX: usize = 16;
-/// Largest answer to one call, in bytes: some servers return the texts along with the scores.
+/// Largest response to one call, in bytes: some servers return the texts along with the scores.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The reranker refused a call and would again, or its answer makes no sense.
+/// Code of a call that the reranker refuses for good, and of a malformed response.
 pub const RERANKER_REJECTED: &str = "reranker_rejected";
 
-/// What a call looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RerankApi {
-    /// `model`, `query`, `documents`, `top_n`: Cohere v2, Jina, vLLM.
-    Results,
-    /// `query`, `texts`: text-embeddings-inference.
-    Tei,
-}
-
-/// A reranker on a server.
+/// The configuration of a reranker on a server.
 #[derive(Debug, Clone)]
 pub struct HttpRerankerConfig {
-    /// Where it is, and its key.
+    /// Where the server is, and its key.
     pub endpoint: HttpEndpointConfig,
-    /// What it is sent.
+    /// The API that it has.
     pub shape: RerankApi,
-    /// The model to ask for; empty leaves it to the server.
+    /// The model to request; if empty, the server chooses.
     pub model: String,
-    /// Texts of one call.
+    /// Most texts of one call.
     pub texts_max: usize,
 }
 
@@ -59,7 +52,7 @@ pub struct HttpReranker {
 }
 
 impl HttpReranker {
-    /// A client; connects to nothing yet.
+    /// Creates a client without connecting.
     pub fn new(config: &HttpRerankerConfig, clock: Arc<dyn WallClock>) -> Result<Self, Fault> {
         let service = RemoteService { name: "reranker", rejected: RERANKER_REJECTED };
         if config.texts_max == 0 {
@@ -74,10 +67,15 @@ impl HttpReranker {
     }
 
     async fn call(&self, question: &str, texts: &[String]) -> Result<Vec<f32>, Fault> {
-        let _permit = self.calls.acquire().await.map_err(Fault::transient)?;
+        // Held until the response is read: the limit is on calls in flight.
+        let _permit = self
+            .calls
+            .acquire()
+            .await
+            .map_err(|error| Fault::transient_error("reranker: waiting for a call", error))?;
         let request = wire_format::build_request(self.shape, &self.info.model, question, texts)?;
-        let answer = self.endpoint.post(request).await?;
-        wire_format::read_scores(&answer, texts.len()).map_err(|why| self.endpoint.malformed(&why))
+        let response = self.endpoint.post(request).await?;
+        wire_format::read_scores(&response, texts.len()).map_err(|why| self.endpoint.malformed(&why))
     }
 }
 
@@ -88,13 +86,14 @@ impl Reranker for HttpReranker {
     }
 
     async fn rerank(&self, question: &str, texts: &[String]) -> Result<Vec<f32>, Fault> {
+        // Scores are concatenated in the order of the calls, which is that of the texts.
         let calls =
             split_into_calls(texts, self.info.texts_max).into_iter().map(|part| self.call(question, part));
         Ok(try_join_all(calls).await?.concat())
     }
 }
 
-/// Texts by call, in order.
+/// Splits texts into calls, in order.
 fn split_into_calls(texts: &[String], texts_max: usize) -> Vec<&[String]> {
     let mut parts = Vec::new();
     let mut rest = texts;
@@ -104,6 +103,7 @@ fn split_into_calls(texts: &[String], texts_max: usize) -> Vec<&[String]> {
             bytes += text.len();
             bytes <= CALL_TEXT_BYTES_MAX
         };
+        // At least one, or a text above the limit would stay for ever.
         let count = rest.iter().take(texts_max).take_while(fits).count().max(1);
         let (part, after) = rest.split_at(count);
         parts.push(part);

@@ -1,12 +1,20 @@
-//! What is sent to a `/rerank`, and how its answer is read.
+//! Requests to `/rerank`, and parsing of its responses.
 //!
 //! Sources: Cohere's API v2 and vLLM's `RerankRequest` for [`RerankApi::Results`]; the OpenAPI file
-//! of text-embeddings-inference 1.x for [`RerankApi::Tei`]. Nothing of an answer is quoted.
+//! of text-embeddings-inference 1.x for [`RerankApi::Tei`]. Errors never quote a response.
 
 use serde::{Deserialize, Serialize};
 
-use super::RerankApi;
 use contexture_core::fault::Fault;
+
+/// The API of a reranking server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RerankApi {
+    /// `model`, `query`, `documents`, `top_n`: Cohere v2, Jina, vLLM.
+    Results,
+    /// `query`, `texts`: text-embeddings-inference.
+    Tei,
+}
 
 #[derive(Serialize)]
 struct ResultsRerankRequest<'a> {
@@ -25,7 +33,7 @@ struct TeiRerankRequest<'a> {
     truncate: bool,
 }
 
-/// Both forms of answer.
+/// Both forms of response.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RerankResponse {
@@ -40,7 +48,7 @@ struct RerankScoreEntry {
     relevance_score: f32,
 }
 
-/// The body of a call.
+/// Builds the body of a call.
 pub(super) fn build_request(
     shape: RerankApi,
     model: &str,
@@ -61,10 +69,10 @@ pub(super) fn build_request(
             truncate: true,
         }),
     };
-    encoded.map_err(Fault::transient)
+    encoded.map_err(|error| Fault::transient_error("encoding the request", error))
 }
 
-/// The scores of an answer by the order of the texts; else why it is not believed, in words that
+/// The scores of a response, in the order of the texts, or why it is malformed, in words that
 /// continue "the answer".
 pub(super) fn read_scores(answer: &[u8], texts: usize) -> Result<Vec<f32>, String> {
     let entries = match serde_json::from_slice(answer) {
@@ -78,13 +86,13 @@ pub(super) fn read_scores(answer: &[u8], texts: usize) -> Result<Vec<f32>, Strin
     }
     let mut scores = vec![None; texts];
     for RerankScoreEntry { index, relevance_score } in entries {
-        let Some(place) = scores.get_mut(index) else {
+        let Some(slot) = scores.get_mut(index) else {
             return Err(format!("scores text {index} of {texts}"));
         };
         if !relevance_score.is_finite() {
             return Err(format!("scores text {index} with no finite number"));
         }
-        if place.replace(relevance_score).is_some() {
+        if slot.replace(relevance_score).is_some() {
             return Err(format!("scores text {index} twice"));
         }
     }

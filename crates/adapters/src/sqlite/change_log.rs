@@ -1,4 +1,4 @@
-//! The log of visible versions.
+//! The log of visible versions. A document has one entry, at the position of its latest change.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,10 +10,10 @@ use contexture_core::domain::ids::CollectionKey;
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::ChangeLogEntry;
 
-/// The ends of the logs that a transaction appends to.
+/// Appends to the logs of collections within one transaction.
 pub(super) struct ChangeLogAppender<'a> {
     connection: &'a Connection,
-    /// Collections and their last positions.
+    /// Last position by collection, as of this transaction.
     positions: HashMap<i64, i64>,
 }
 
@@ -32,6 +32,8 @@ impl<'a> ChangeLogAppender<'a> {
                     .query_row([collection_ref], |row| row.get(0))?,
             ),
         };
+        // Counted in memory: the collection row is read once and written once per transaction, not once
+        // per document. The single writing connection makes that safe.
         *position += 1;
         self.connection
             .prepare_cached("UPDATE documents SET log_position = ?2 WHERE document_ref = ?1")?
@@ -39,7 +41,7 @@ impl<'a> ChangeLogAppender<'a> {
         Ok(())
     }
 
-    /// Notes where the logs end now.
+    /// Stores the new ends of the logs.
     pub(super) fn store(self) -> rusqlite::Result<()> {
         for (collection_ref, position) in self.positions {
             self.connection

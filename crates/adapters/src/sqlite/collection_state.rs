@@ -1,4 +1,4 @@
-//! What the ledger knows of documents whose stores are being looked at.
+//! The port of audits and repairs: the versions that may have data in a store.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -9,24 +9,28 @@ use contexture_core::domain::ids::{
     CollectionKey, ContentHash, DocumentId, GenerationNumber, Version, VersionKey,
 };
 use contexture_core::fault::Fault;
-use contexture_core::ports::collection_state::{ChangeLogExtent, CollectionStateLedger};
 use contexture_core::ports::ledger::VersionRecord;
+use contexture_core::ports::ledger::{ChangeLogExtent, CollectionStateLedger};
 
 #[async_trait]
 impl CollectionStateLedger for SqliteLedger {
-    async fn standings(
+    async fn versions_in_stores(
         &self,
         collection: &CollectionKey,
         generation: GenerationNumber,
         documents: &[DocumentId],
     ) -> Result<Vec<Vec<VersionRecord>>, Fault> {
         let (collection, documents) = (collection.clone(), documents.to_vec());
-        self.database().read(move |db| read_documents_versions(db, &collection, generation, &documents)).await
+        self.database()
+            .read("versions in stores", move |db| {
+                read_documents_versions(db, &collection, generation, &documents)
+            })
+            .await
     }
 
     async fn log_extent(&self, collection: &CollectionKey) -> Result<ChangeLogExtent, Fault> {
         let collection = collection.clone();
-        self.database().read(move |db| read_log_extent(db, &collection)).await
+        self.database().read("log extent", move |db| read_log_extent(db, &collection)).await
     }
 }
 

@@ -1,8 +1,8 @@
-//! The embedding cache: bounded in bytes, the least recently used go first.
+//! The embedding cache: bounded in bytes, least recently used entries are evicted first.
 //!
-//! A use is noted once per period, so that reading seldom writes. The total stands in a row of
-//! its own. One call evicts at most what it added twice over and [`EVICTED_ENTRIES_BASE`] entries
-//! besides, so that no transaction is long.
+//! A use is recorded at most once per period, so a read seldom writes. The total is kept in a row of
+//! its own, so no call counts the table. One call evicts at most twice what it added plus
+//! [`EVICTED_ENTRIES_BASE`] entries, so no transaction is long.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,12 +13,12 @@ use contexture_core::ports::ledger::{
     EMBEDDING_CACHE_ENTRY_BYTES, EMBEDDING_CACHE_USE_PERIOD_MS, embedding_cache_cost,
 };
 
-/// Past the bound, this part of it is made free besides.
+/// Past the bound, eviction frees this fraction of it in addition.
 const EVICTION_SLACK_DIVISOR: u64 = 16;
-/// Entries that a call may evict besides twice what it added.
+/// Entries that a call may evict in addition to twice what it added.
 const EVICTED_ENTRIES_BASE: usize = 1024;
 
-/// What a look-up found, and the keys whose use in this period is not noted yet.
+/// The result of a look-up, and the keys whose use in this period is not recorded yet.
 pub(super) struct SqliteCacheLookup {
     pub(super) vectors: Vec<Option<Vec<f32>>>,
     pub(super) stale: Vec<EmbeddingKey>,
@@ -38,6 +38,7 @@ pub(super) fn read_cached_vectors(
             .query_row([key.as_bytes().as_slice()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(sql_fault)?;
+        // The period is an hour, so a hot entry is written once an hour and not at each read.
         if row.as_ref().is_some_and(|(_, used)| *used < now_ms / EMBEDDING_CACHE_USE_PERIOD_MS) {
             found.stale.push(*key);
         }
@@ -48,7 +49,7 @@ pub(super) fn read_cached_vectors(
     Ok(found)
 }
 
-/// Notes that these were used in this period.
+/// Records that these were used in this period.
 pub(super) fn mark_entries_used(
     connection: &Connection,
     keys: &[EmbeddingKey],
@@ -75,6 +76,7 @@ pub(super) fn cache_vectors(
         insert_entries(connection, vectors, bytes_max, now_ms / EMBEDDING_CACHE_USE_PERIOD_MS)?;
     let total = change_total_bytes(connection, i64::try_from(bytes).unwrap_or(i64::MAX))?;
     if total > bytes_max {
+        // Down to 15/16 of the bound, so that the next calls do not evict again at once.
         let excess = total - (bytes_max - bytes_max / EVICTION_SLACK_DIVISOR);
         let freed = evict_oldest_entries(connection, excess, 2 * added + EVICTED_ENTRIES_BASE)?;
         change_total_bytes(connection, -i64::try_from(freed).unwrap_or(i64::MAX))?;
@@ -82,7 +84,7 @@ pub(super) fn cache_vectors(
     Ok(())
 }
 
-/// How many were new, and their bytes. One that alone is past the bound is left out.
+/// Returns how many were new, and their bytes. Skips a vector that alone exceeds the bound.
 fn insert_entries(
     connection: &Connection,
     vectors: &[(EmbeddingKey, Vec<f32>)],
@@ -94,6 +96,7 @@ fn insert_entries(
             "INSERT OR IGNORE INTO embedding_cache (embedding_key, vector, used_period) VALUES (?1, ?2, ?3)",
         )
         .map_err(sql_fault)?;
+    // Only rows that were really inserted count: IGNORE skips keys that are cached already.
     let (mut added, mut added_bytes) = (0, 0);
     for (key, vector) in vectors.iter().filter(|(_, vector)| embedding_cache_cost(vector) <= bytes_max) {
         let mut bytes = vec![0; size_of_val(vector.as_slice())];
@@ -132,6 +135,7 @@ fn evict_oldest_entries(connection: &Connection, excess: u64, entries_max: usize
         doomed.push(row.get(0).map_err(sql_fault)?);
         freed += EMBEDDING_CACHE_ENTRY_BYTES + row.get::<_, u64>(1).map_err(sql_fault)?;
     }
+    // Collected first: deleting while the cursor walks the same index would disturb it.
     let mut delete = connection
         .prepare_cached("DELETE FROM embedding_cache WHERE embedding_key = ?1")
         .map_err(sql_fault)?;

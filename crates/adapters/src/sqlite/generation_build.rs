@@ -1,4 +1,4 @@
-//! What a builder reads and writes of a generation.
+//! The queries of a builder: what a generation lacks, what was prepared and what failed.
 
 use rusqlite::{Connection, params};
 
@@ -10,7 +10,7 @@ use contexture_core::fault::{FailureReason, Fault};
 use contexture_core::ports::generations::{GenerationBuildFailure, UnpreparedVersions};
 use contexture_core::ports::ledger::ChangeLogEntry;
 
-/// What a version of a generation must not be, to be prepared for it: prepared, or failed.
+/// Excludes versions that are prepared for the generation, and those that failed.
 const NEITHER_PREPARED_NOR_FAILED: &str = "NOT EXISTS (SELECT 1 FROM spans s WHERE s.document_ref = v.document_ref \
        AND s.version = v.version AND s.generation = ?3) \
      AND NOT EXISTS (SELECT 1 FROM build_failures f WHERE f.collection_ref = d.collection_ref \
@@ -25,7 +25,8 @@ pub(super) fn read_unprepared(
 ) -> Result<UnpreparedVersions, Fault> {
     let none = UnpreparedVersions { changes: Vec::new(), end: after };
     let Some(number) = find_collection_ref(connection, key)? else { return Ok(none) };
-    // First the end: what comes later stands behind it, in the log, too.
+    // The end comes from the same snapshot as the rows: a change that is not among them has a higher
+    // position.
     let (end, epoch): (u64, Vec<u8>) = connection
         .prepare_cached(
             "SELECT c.log_position, g.epoch FROM collections c JOIN generations g \
@@ -45,6 +46,7 @@ pub(super) fn read_unprepared(
     let mut changes = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         let mut task = rows::read_task(row)?.0;
+        // The columns give the active generation. This task is for the one that is being built.
         (task.generation, task.epoch) = (generation, epoch);
         changes.push(ChangeLogEntry { position: rows::read_column(row, 11)?, task });
     }
@@ -59,7 +61,7 @@ pub(super) fn store_prepared(
     let mut documents = DocumentRefLookup::new(connection);
     let mut stored = Vec::with_capacity(all.len());
     for (key, spans) in all {
-        let Some(document_ref) = documents.of(key)? else {
+        let Some(document_ref) = documents.document_ref(key)? else {
             stored.push(false);
             continue;
         };
@@ -77,6 +79,8 @@ pub(super) fn store_prepared(
                 insert.execute(params![document_ref, sql_version(key.version), generation, spans.len(), json])
             })
             .map_err(sql_fault)?;
+        // No row is written when the version is no longer visible, or the generation is unknown or
+        // dropped.
         stored.push(written > 0);
     }
     Ok(stored)
@@ -89,7 +93,8 @@ pub(super) fn store_failures(
 ) -> Result<(), Fault> {
     let mut documents = DocumentRefLookup::new(connection);
     for GenerationBuildFailure { key, reason } in failures {
-        let (Some(document_ref), Some(collection)) = (documents.of(key)?, documents.collection_of(key)?)
+        let (Some(document_ref), Some(collection)) =
+            (documents.document_ref(key)?, documents.collection_ref(key)?)
         else {
             continue;
         };
@@ -129,7 +134,8 @@ pub(super) fn read_failures(
         .map_err(sql_fault)?;
     let mut failures = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        let reason = FailureReason { code: rows::read_column(row, 4)?, detail: rows::read_column(row, 5)? };
+        let reason =
+            FailureReason::new(rows::read_column::<String>(row, 4)?, rows::read_column::<String>(row, 5)?);
         failures.push(GenerationBuildFailure { key: rows::read_version_key(row)?, reason });
     }
     Ok(failures)
@@ -145,6 +151,7 @@ pub(super) fn advance_cursor(
     let Some(number) = find_collection_ref(connection, key)? else { return Ok(()) };
     connection
         .prepare_cached(
+            // MAX: two builders may report out of order; the cursor never moves back.
             "UPDATE generations SET cursor_position = MAX(cursor_position, ?3), prepared = prepared + ?4 \
              WHERE collection_ref = ?1 AND generation = ?2",
         )

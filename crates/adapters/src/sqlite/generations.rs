@@ -1,4 +1,4 @@
-//! Generations: a row each, beside the log they follow.
+//! Generations: one row each.
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -36,12 +36,14 @@ impl GenerationLedger for SqliteLedger {
         pace: GenerationBuildPace,
     ) -> Result<BeginBuildOutcome, Fault> {
         let (key, pipeline, now_ms) = (collection.clone(), pipeline.to_owned(), self.now_ms());
-        self.database().write(move |db| start_generation(db, &key, &pipeline, epoch, pace, now_ms)).await
+        self.database()
+            .write("begin generation", move |db| start_generation(db, &key, &pipeline, epoch, pace, now_ms))
+            .await
     }
 
     async fn generations(&self, collection: Option<&CollectionKey>) -> Result<Vec<GenerationRecord>, Fault> {
         let key = collection.cloned();
-        self.database().read(move |db| read_generations(db, key.as_ref())).await
+        self.database().read("generations", move |db| read_generations(db, key.as_ref())).await
     }
 
     async fn change_generation(
@@ -51,7 +53,11 @@ impl GenerationLedger for SqliteLedger {
         change: GenerationChange,
     ) -> Result<bool, Fault> {
         let (key, now_ms) = (collection.clone(), self.now_ms());
-        self.database().write(move |db| apply_generation_change(db, &key, generation, change, now_ms)).await
+        self.database()
+            .write("change generation", move |db| {
+                apply_generation_change(db, &key, generation, change, now_ms)
+            })
+            .await
     }
 
     async fn unprepared(
@@ -63,7 +69,9 @@ impl GenerationLedger for SqliteLedger {
     ) -> Result<UnpreparedVersions, Fault> {
         let key = collection.clone();
         self.database()
-            .read(move |db| generation_build::read_unprepared(db, &key, generation, after, limit))
+            .read("unprepared", move |db| {
+                generation_build::read_unprepared(db, &key, generation, after, limit)
+            })
             .await
     }
 
@@ -72,7 +80,9 @@ impl GenerationLedger for SqliteLedger {
         generation: GenerationNumber,
         spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
     ) -> Result<Vec<bool>, Fault> {
-        self.database().write(move |db| generation_build::store_prepared(db, generation, &spans)).await
+        self.database()
+            .write("prepared", move |db| generation_build::store_prepared(db, generation, &spans))
+            .await
     }
 
     async fn fail_preparing(
@@ -80,7 +90,9 @@ impl GenerationLedger for SqliteLedger {
         generation: GenerationNumber,
         failures: Vec<GenerationBuildFailure>,
     ) -> Result<(), Fault> {
-        self.database().write(move |db| generation_build::store_failures(db, generation, &failures)).await
+        self.database()
+            .write("fail preparing", move |db| generation_build::store_failures(db, generation, &failures))
+            .await
     }
 
     async fn failures(
@@ -90,7 +102,9 @@ impl GenerationLedger for SqliteLedger {
         limit: usize,
     ) -> Result<Vec<GenerationBuildFailure>, Fault> {
         let key = collection.clone();
-        self.database().read(move |db| generation_build::read_failures(db, &key, generation, limit)).await
+        self.database()
+            .read("failures", move |db| generation_build::read_failures(db, &key, generation, limit))
+            .await
     }
 
     async fn advance_cursor(
@@ -102,7 +116,9 @@ impl GenerationLedger for SqliteLedger {
     ) -> Result<(), Fault> {
         let key = collection.clone();
         self.database()
-            .write(move |db| generation_build::advance_cursor(db, &key, generation, cursor, prepared))
+            .write("advance cursor", move |db| {
+                generation_build::advance_cursor(db, &key, generation, cursor, prepared)
+            })
             .await
     }
 
@@ -121,7 +137,7 @@ impl GenerationLedger for SqliteLedger {
             })
             .map_err(sql_fault)
         };
-        self.database().read(size).await
+        self.database().read("log size", size).await
     }
 
     async fn clear_dropped(
@@ -131,7 +147,9 @@ impl GenerationLedger for SqliteLedger {
         limit: usize,
     ) -> Result<bool, Fault> {
         let key = collection.clone();
-        self.database().write(move |db| clear_dropped_generation(db, &key, generation, limit)).await
+        self.database()
+            .write("clear dropped", move |db| clear_dropped_generation(db, &key, generation, limit))
+            .await
     }
 }
 
@@ -145,6 +163,7 @@ fn start_generation(
 ) -> Result<BeginBuildOutcome, Fault> {
     let known = read_generations(connection, Some(key))?;
     let number = find_collection_ref(connection, key)?.ok_or_else(|| unknown_collection(key))?;
+    // Equal epochs mean equal chunk ids and vectors, so a live generation with this one is the same build.
     let live = |record: &&GenerationRecord| record.state != GenerationState::Dropped;
     if let Some(record) = known.iter().filter(live).find(|record| record.home.epoch == epoch) {
         return Ok(BeginBuildOutcome::Known(record.clone()));
@@ -152,6 +171,7 @@ fn start_generation(
     if let Some(record) = known.iter().find(|record| record.state == GenerationState::Building) {
         return Ok(BeginBuildOutcome::Busy(record.clone()));
     }
+    // Dropped generations keep their rows, so a number is never reused.
     let generation = known.iter().map(|record| record.home.generation).max().unwrap_or(0) + 1;
     connection
         .execute(
@@ -239,6 +259,8 @@ fn apply_generation_change(
     now_ms: u64,
 ) -> Result<bool, Fault> {
     let Some(number) = find_collection_ref(connection, key)? else { return Ok(false) };
+    // Every statement names the states it may leave. A change that comes too late updates no row and
+    // returns false.
     let execute = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
         let mut all: Vec<&dyn rusqlite::ToSql> = vec![&number, &generation];
         all.extend(values);
@@ -307,6 +329,7 @@ fn clear_dropped_generation(
     if dropped.is_none() {
         return Ok(false);
     }
+    // At most `limit` rows per call: a large generation must not hold the only writer for long.
     let removed = connection
         .execute(
             "DELETE FROM spans WHERE rowid IN (SELECT s.rowid FROM documents d \
@@ -318,6 +341,7 @@ fn clear_dropped_generation(
     if removed > 0 {
         return Ok(true);
     }
+    // Last: `cleared` is set only when no spans are left, so a crash resumes the work.
     for sql in [
         "DELETE FROM build_failures WHERE collection_ref = ?1 AND generation = ?2",
         "UPDATE generations SET cleared = 1 WHERE collection_ref = ?1 AND generation = ?2",

@@ -1,4 +1,4 @@
-//! Collections, and the decision about a submission.
+//! Collections, and the version fence at intake.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -87,6 +87,7 @@ pub(super) fn accept_submissions(
     submissions: &[Submission],
     now_ms: u64,
 ) -> Result<Vec<SubmissionReceipt>, Fault> {
+    // Batches mostly address one collection. Remembering the last one saves two queries per submission.
     let mut known: Option<(i64, CollectionRecord)> = None;
     let mut receipts = Vec::with_capacity(submissions.len());
     for submission in submissions {
@@ -107,7 +108,7 @@ pub(super) fn accept_submissions(
     Ok(receipts)
 }
 
-/// What the ledger holds of the version that a submission has to beat.
+/// The stored version that a submission has to beat.
 struct LatestVersion {
     document_ref: i64,
     version: Version,
@@ -149,6 +150,7 @@ fn decide_intake(
 ) -> Result<(IntakeDecision, Version), Fault> {
     let Some(latest) = latest else {
         let version = submission.version().map_or_else(|| require_valid(Version::new(1)), Ok)?;
+        // Deleting an unknown document without a version is done already: nothing is stored.
         let nothing_to_delete = submission.deletes() && submission.version().is_none();
         return Ok((
             if nothing_to_delete { IntakeDecision::Duplicate } else { IntakeDecision::Accepted },
@@ -162,10 +164,13 @@ fn decide_intake(
         None if latest.content_hash == submission.content_hash() && latest.state != VersionState::Dead => {
             Ok((IntakeDecision::Duplicate, latest.version))
         }
+        // No version follows the highest one, so other content conflicts with it.
         None if latest.version.get() == VERSION_MAX => Ok((IntakeDecision::Conflict, latest.version)),
         None => Ok((IntakeDecision::Accepted, require_valid(Version::new(latest.version.get() + 1))?)),
         Some(version) if version > latest.version => Ok((IntakeDecision::Accepted, version)),
         Some(version) if version == latest.version => Ok((same(latest.content_hash), version)),
+        // Older than the latest: a repeat if this version is stored with the same content, and
+        // superseded if it never was.
         Some(version) => match find_content_hash(connection, latest.document_ref, version)? {
             Some(hash) => Ok((same(hash), version)),
             None => Ok((IntakeDecision::Superseded, latest.version)),
@@ -229,6 +234,7 @@ fn store_version(
     let description = serde_json::to_string(submission.description())
         .map_err(|error| corrupt_ledger("description", &error.to_string()))?;
     let write = || -> rusqlite::Result<()> {
+        // One writer, one transaction: nothing can change between the decision and these writes.
         let document_ref = if let Some(latest) = latest {
             connection
                 .prepare_cached("UPDATE documents SET latest_version = ?2 WHERE document_ref = ?1")?

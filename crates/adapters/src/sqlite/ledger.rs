@@ -1,11 +1,11 @@
-//! The ledger port on SQLite: each call is one closure on the right connection.
+//! The ledger port on SQLite. Each call is one closure on a reading or the writing connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{SqliteDatabase, change_log, embedding_cache, endings, intake, stages, version_queries};
+use super::{SqliteDatabase, change_log, embedding_cache, intake, stages, version_outcomes, version_queries};
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{
@@ -29,13 +29,13 @@ pub struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// A handle on the ledger of an open file; its clones hold leases together.
+    /// Creates a handle on the ledger of an open file. Clones of a handle share its leases.
     pub fn new(database: SqliteDatabase, clock: Arc<dyn WallClock>) -> Self {
         let holder = database.0.leases.new_holder();
         Self { database, clock, holder, cache_bytes_max: EMBEDDING_CACHE_BYTES_MAX }
     }
 
-    /// The same handle with another bound of its embedding cache; 0 keeps nothing.
+    /// The same handle with another bound of its embedding cache; 0 caches nothing.
     #[must_use]
     pub fn with_cache_bytes_max(self, cache_bytes_max: u64) -> Self {
         Self { cache_bytes_max, ..self }
@@ -61,39 +61,43 @@ impl Ledger for SqliteLedger {
         epoch: Epoch,
     ) -> Result<CollectionRecord, Fault> {
         let (key, pipeline, now_ms) = (key.clone(), pipeline.to_owned(), self.clock.now_ms());
-        self.database.write(move |db| intake::ensure_collection(db, &key, &pipeline, epoch, now_ms)).await
+        self.database
+            .write("ensure collection", move |db| {
+                intake::ensure_collection(db, &key, &pipeline, epoch, now_ms)
+            })
+            .await
     }
 
     async fn collection(&self, key: &CollectionKey) -> Result<Option<CollectionRecord>, Fault> {
         let key = key.clone();
-        self.database.read(move |db| intake::find_collection(db, &key)).await
+        self.database.read("collection", move |db| intake::find_collection(db, &key)).await
     }
 
     async fn collections(&self) -> Result<Vec<CollectionRecord>, Fault> {
-        self.database.read(intake::list_collections).await
+        self.database.read("collections", intake::list_collections).await
     }
 
     async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Fault> {
         let now_ms = self.clock.now_ms();
-        self.database.write(move |db| intake::accept_submissions(db, &submissions, now_ms)).await
+        self.database.write("accept", move |db| intake::accept_submissions(db, &submissions, now_ms)).await
     }
 
     async fn mark_published(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         let keys = keys.to_vec();
-        self.database.write(move |db| stages::mark_published(db, &keys)).await
+        self.database.write("mark published", move |db| stages::mark_published(db, &keys)).await
     }
 
     async fn unpublished(&self, limit: usize) -> Result<Vec<IngestTask>, Fault> {
-        self.database.read(move |db| stages::read_unpublished_tasks(db, limit)).await
+        self.database.read("unpublished", move |db| stages::read_unpublished_tasks(db, limit)).await
     }
 
     async fn stuck(&self, before_ms: u64, limit: usize) -> Result<Vec<(IngestStage, IngestTask)>, Fault> {
-        self.database.read(move |db| stages::read_stuck_tasks(db, before_ms, limit)).await
+        self.database.read("stuck", move |db| stages::read_stuck_tasks(db, before_ms, limit)).await
     }
 
     async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
         let keys = keys.to_vec();
-        self.database.read(move |db| stages::read_bodies(db, &keys)).await
+        self.database.read("bodies", move |db| stages::read_bodies(db, &keys)).await
     }
 
     async fn store_spans(
@@ -102,7 +106,9 @@ impl Ledger for SqliteLedger {
         spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
     ) -> Result<(), Fault> {
         let now_ms = self.clock.now_ms();
-        self.database.write(move |db| stages::store_spans(db, generation, &spans, now_ms)).await
+        self.database
+            .write("store spans", move |db| stages::store_spans(db, generation, &spans, now_ms))
+            .await
     }
 
     async fn spans(
@@ -111,17 +117,19 @@ impl Ledger for SqliteLedger {
         keys: &[VersionKey],
     ) -> Result<Vec<Option<Vec<ChunkSpan>>>, Fault> {
         let keys = keys.to_vec();
-        self.database.read(move |db| stages::read_spans(db, generation, &keys)).await
+        self.database.read("spans", move |db| stages::read_spans(db, generation, &keys)).await
     }
 
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         let (keys, now_ms) = (keys.to_vec(), self.clock.now_ms());
-        self.database.write(move |db| stages::mark_embedded(db, &keys, now_ms)).await
+        self.database.write("mark embedded", move |db| stages::mark_embedded(db, &keys, now_ms)).await
     }
 
-    async fn finish(&self, endings: Vec<(VersionKey, VersionOutcome)>) -> Result<(), Fault> {
+    async fn finish(&self, outcomes: Vec<(VersionKey, VersionOutcome)>) -> Result<(), Fault> {
         let now_ms = self.clock.now_ms();
-        self.database.write(move |db| endings::finish_versions(db, &endings, now_ms)).await
+        self.database
+            .write("finish", move |db| version_outcomes::finish_versions(db, &outcomes, now_ms))
+            .await
     }
 
     async fn changes(
@@ -131,21 +139,28 @@ impl Ledger for SqliteLedger {
         limit: usize,
     ) -> Result<Vec<ChangeLogEntry>, Fault> {
         let collection = collection.clone();
-        self.database.read(move |db| change_log::read_changes(db, &collection, after, limit)).await
+        self.database.read("changes", move |db| change_log::read_changes(db, &collection, after, limit)).await
     }
 
-    async fn losers(&self, documents: &[(CollectionKey, DocumentId)]) -> Result<Vec<UnsweptVersion>, Fault> {
+    async fn unswept_versions(
+        &self,
+        documents: &[(CollectionKey, DocumentId)],
+    ) -> Result<Vec<UnsweptVersion>, Fault> {
         let documents = documents.to_vec();
-        self.database.read(move |db| endings::read_losers(db, &documents)).await
+        self.database
+            .read("unswept versions", move |db| version_outcomes::read_unswept_versions(db, &documents))
+            .await
     }
 
-    async fn unswept(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
-        self.database.read(move |db| endings::read_unswept_documents(db, limit)).await
+    async fn unswept_documents(&self, limit: usize) -> Result<Vec<(CollectionKey, DocumentId)>, Fault> {
+        self.database
+            .read("unswept documents", move |db| version_outcomes::read_unswept_documents(db, limit))
+            .await
     }
 
     async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         let keys = keys.to_vec();
-        self.database.write(move |db| endings::mark_swept(db, &keys)).await
+        self.database.write("mark swept", move |db| version_outcomes::mark_swept(db, &keys)).await
     }
 
     async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
@@ -153,17 +168,24 @@ impl Ledger for SqliteLedger {
             return Ok(vec![None; keys.len()]);
         }
         let (keys, now_ms) = (keys.to_vec(), self.clock.now_ms());
-        let embedding_cache::SqliteCacheLookup { vectors, stale } =
-            self.database.read(move |db| embedding_cache::read_cached_vectors(db, &keys, now_ms)).await?;
+        let embedding_cache::SqliteCacheLookup { vectors, stale } = self
+            .database
+            .read("cached vectors", move |db| embedding_cache::read_cached_vectors(db, &keys, now_ms))
+            .await?;
+        // A second call: reads stay off the writer unless a use has to be recorded.
         if !stale.is_empty() {
-            self.database.write(move |db| embedding_cache::mark_entries_used(db, &stale, now_ms)).await?;
+            self.database
+                .write("cached vectors", move |db| embedding_cache::mark_entries_used(db, &stale, now_ms))
+                .await?;
         }
         Ok(vectors)
     }
 
     async fn cache_vectors(&self, vectors: Vec<(EmbeddingKey, Vec<f32>)>) -> Result<(), Fault> {
         let (bytes_max, now_ms) = (self.cache_bytes_max, self.clock.now_ms());
-        self.database.write(move |db| embedding_cache::cache_vectors(db, &vectors, bytes_max, now_ms)).await
+        self.database
+            .write("cache vectors", move |db| embedding_cache::cache_vectors(db, &vectors, bytes_max, now_ms))
+            .await
     }
 
     async fn history(
@@ -172,35 +194,39 @@ impl Ledger for SqliteLedger {
         document_id: &DocumentId,
     ) -> Result<Vec<VersionRecord>, Fault> {
         let (collection, document_id) = (collection.clone(), document_id.clone());
-        self.database.read(move |db| version_queries::read_history(db, &collection, &document_id)).await
+        self.database
+            .read("history", move |db| version_queries::read_history(db, &collection, &document_id))
+            .await
     }
 
     async fn counts(&self, collection: &CollectionKey) -> Result<VersionCounts, Fault> {
         let collection = collection.clone();
-        self.database.read(move |db| version_queries::read_counts(db, &collection)).await
+        self.database.read("counts", move |db| version_queries::read_counts(db, &collection)).await
     }
 
     async fn dead(&self, filter: &DeadLetterFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault> {
         let filter = filter.clone();
-        self.database.read(move |db| endings::read_dead_letters(db, &filter, limit)).await
+        self.database.read("dead", move |db| version_outcomes::read_dead_letters(db, &filter, limit)).await
     }
 
     async fn replay(&self, ids: &[u64]) -> Result<Vec<IngestTask>, Fault> {
         let (ids, now_ms) = (ids.to_vec(), self.clock.now_ms());
-        self.database.write(move |db| endings::replay_dead_letters(db, &ids, now_ms)).await
+        self.database.write("replay", move |db| version_outcomes::replay_dead_letters(db, &ids, now_ms)).await
     }
 
-    async fn drop_dead(&self, ids: &[u64]) -> Result<u64, Fault> {
+    async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault> {
         let ids = ids.to_vec();
-        self.database.write(move |db| endings::drop_dead_letters(db, &ids)).await
+        self.database
+            .write("drop dead letters", move |db| version_outcomes::drop_dead_letters(db, &ids))
+            .await
     }
 
-    async fn lead(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
-        Ok(self.database.0.leases.lead(role, self.holder, self.clock.now_ms(), ttl))
+    async fn acquire_lease(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        Ok(self.database.0.leases.acquire_lease(role, self.holder, self.clock.now_ms(), ttl))
     }
 
-    async fn resign(&self, role: &str) -> Result<(), Fault> {
-        self.database.0.leases.resign(role, self.holder);
+    async fn release_lease(&self, role: &str) -> Result<(), Fault> {
+        self.database.0.leases.release_lease(role, self.holder);
         Ok(())
     }
 }

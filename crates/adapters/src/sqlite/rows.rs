@@ -1,4 +1,4 @@
-//! How domain types stand in columns.
+//! Maps domain types to columns.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -33,9 +33,10 @@ pub(super) fn state_from_number(number: i64) -> Result<VersionState, Fault> {
     })
 }
 
-/// The stage a version in this state waits for.
+/// Returns the stage that a version in this state waits for.
 pub(super) fn waiting_stage(state: VersionState, deletes: bool) -> IngestStage {
     match state {
+        // A delete has no text, so it goes straight to the index stage.
         VersionState::Accepted if !deletes => IngestStage::Chunk,
         VersionState::Chunked => IngestStage::Embed,
         _ => IngestStage::Index,
@@ -137,7 +138,8 @@ fn find_document_in_collection(
         .map_err(sql_fault)
 }
 
-/// Finds the documents of versions, which mostly stand in one collection.
+/// Finds the row numbers of documents. Versions of a batch mostly belong to one collection, so it
+/// remembers the last one.
 pub(super) struct DocumentRefLookup<'a> {
     connection: &'a Connection,
     collection: Option<(CollectionKey, Option<i64>)>,
@@ -149,13 +151,13 @@ impl<'a> DocumentRefLookup<'a> {
     }
 
     /// The row number of the document of a version.
-    pub(super) fn of(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
-        let Some(collection) = self.collection_of(key)? else { return Ok(None) };
+    pub(super) fn document_ref(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
+        let Some(collection) = self.collection_ref(key)? else { return Ok(None) };
         find_document_in_collection(self.connection, collection, &key.document_id)
     }
 
     /// The row number of the collection of a version.
-    pub(super) fn collection_of(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
+    pub(super) fn collection_ref(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
         match &self.collection {
             Some((known, number)) if known.tenant == key.tenant && known.collection == key.collection => {
                 Ok(*number)
@@ -170,7 +172,7 @@ impl<'a> DocumentRefLookup<'a> {
     }
 }
 
-/// A version as SQLite stores it; [`Version`] never exceeds the signed range.
+/// A version as SQLite stores it. It fits: [`Version`] never exceeds the signed range.
 #[expect(clippy::cast_possible_wrap, reason = "Version::new bounds it to i64::MAX")]
 pub(super) fn sql_version(version: Version) -> i64 {
     version.get() as i64

@@ -1,4 +1,4 @@
-//! Shared states in the ledger's file: one process owns it, and they outlive the process.
+//! Shared states in the ledger's file. One process owns it; the states outlive the process.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::shared_states::{SharedStateChange, SharedStateStore, check_state_size};
 
-/// States beside the ledger.
+/// Shared states beside the ledger.
 pub struct SqliteSharedStates {
     database: SqliteDatabase,
     clock: Arc<dyn WallClock>,
 }
 
 impl SqliteSharedStates {
-    /// The states of an open file; `clock` is their time.
+    /// The states of an open file; `clock` provides their time.
     pub fn new(database: SqliteDatabase, clock: Arc<dyn WallClock>) -> Self {
         Self { database, clock }
     }
@@ -26,9 +26,10 @@ impl SqliteSharedStates {
 #[async_trait]
 impl SharedStateStore for SqliteSharedStates {
     async fn change(&self, name: &str, mut change: SharedStateChange) -> Result<(), Fault> {
+        // All of it runs in one write call: the single writer makes the change atomic.
         let (name, clock) = (name.to_owned(), self.clock.clone());
         self.database
-            .write(move |db| {
+            .write("change", move |db| {
                 let known: Option<String> = db
                     .prepare_cached("SELECT state FROM shared_states WHERE name = ?1")
                     .and_then(|mut known| known.query_row([&name], |row| row.get(0)).optional())
@@ -46,8 +47,9 @@ impl SharedStateStore for SqliteSharedStates {
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
         let prefix = prefix.to_owned();
         self.database
-            .read(move |db| {
+            .read("named", move |db| {
                 let mut known = db
+                    // `substr` instead of LIKE: `%` and `_` in a prefix mean themselves.
                     .prepare_cached("SELECT name, state FROM shared_states WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name")
                     .map_err(sql_fault)?;
                 let rows = known.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql_fault)?;

@@ -1,4 +1,4 @@
-//! What the stages read and write between intake and the end.
+//! What the stages read and write between intake and the outcome.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -10,14 +10,14 @@ use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::StoredBody;
 
-/// Moves a version forward: never back, and never out of a terminal state.
+/// Moves a version forward; never back, and never out of a terminal state (3 and above).
 const ADVANCE_STATE: &str = "UPDATE versions SET state = ?3, updated_ms = ?4 \
      WHERE document_ref = ?1 AND version = ?2 AND state < ?3 AND state < 3";
 
 pub(super) fn mark_embedded(connection: &Connection, keys: &[VersionKey], now_ms: u64) -> Result<(), Fault> {
     let mut documents = DocumentRefLookup::new(connection);
     for key in keys {
-        let Some(document_ref) = documents.of(key)? else { continue };
+        let Some(document_ref) = documents.document_ref(key)? else { continue };
         advance_state(connection, document_ref, key.version, 2, now_ms).map_err(sql_fault)?;
     }
     Ok(())
@@ -42,7 +42,7 @@ fn advance_state(
 pub(super) fn mark_published(connection: &Connection, keys: &[VersionKey]) -> Result<(), Fault> {
     let mut documents = DocumentRefLookup::new(connection);
     for key in keys {
-        let Some(document_ref) = documents.of(key)? else { continue };
+        let Some(document_ref) = documents.document_ref(key)? else { continue };
         connection
             .prepare_cached("UPDATE versions SET published = 1 WHERE document_ref = ?1 AND version = ?2")
             .and_then(|mut statement| statement.execute(params![document_ref, sql_version(key.version)]))
@@ -102,7 +102,7 @@ fn read_body(
     documents: &mut DocumentRefLookup<'_>,
     key: &VersionKey,
 ) -> Result<Option<StoredBody>, Fault> {
-    let Some(document_ref) = documents.of(key)? else {
+    let Some(document_ref) = documents.document_ref(key)? else {
         return Ok(None);
     };
     let mut statement = connection
@@ -138,7 +138,7 @@ pub(super) fn store_spans(
 ) -> Result<(), Fault> {
     let mut documents = DocumentRefLookup::new(connection);
     for (key, spans) in all {
-        let Some(document_ref) = documents.of(key)? else { continue };
+        let Some(document_ref) = documents.document_ref(key)? else { continue };
         let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
         connection
             .prepare_cached(
@@ -164,7 +164,7 @@ pub(super) fn read_spans(
     let mut documents = DocumentRefLookup::new(connection);
     keys.iter()
         .map(|key| {
-            let Some(document_ref) = documents.of(key)? else {
+            let Some(document_ref) = documents.document_ref(key)? else {
                 return Ok(None);
             };
             let json: Option<Vec<u8>> = connection

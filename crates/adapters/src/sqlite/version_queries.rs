@@ -1,4 +1,4 @@
-//! What people and the command line ask the ledger.
+//! Histories and counts, for people and the command line.
 
 use rusqlite::{Connection, params};
 
@@ -43,7 +43,7 @@ fn version_record_from_row(row: &rusqlite::Row<'_>) -> Result<VersionRecord, Fau
     Ok(VersionRecord {
         key: rows::read_version_key(row)?,
         state: rows::state_from_number(rows::read_column(row, 4)?)?,
-        reason: code.zip(detail).map(|(code, detail)| FailureReason { code, detail }),
+        reason: code.zip(detail).map(|(code, detail)| FailureReason::new(code, detail)),
         deletes: rows::read_column(row, 5)?,
         content_hash: rows::parse_fingerprint(
             &rows::read_column::<Vec<u8>>(row, 6)?,
@@ -82,6 +82,7 @@ pub(super) fn read_counts(
             }
             VersionState::Visible => {
                 counts.visible += count;
+                // A visible tombstone is a version but not a document.
                 counts.documents += if deletes { 0 } else { count };
             }
             VersionState::Superseded => counts.superseded += count,

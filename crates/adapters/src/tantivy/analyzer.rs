@@ -1,12 +1,13 @@
-//! Text to terms: words, lower case, without accents, optionally stemmed and without stop words.
+//! Converts text to terms: words in lower case, without accents, optionally stemmed and without
+//! stop words.
 //!
-//! A word is a run of letters and digits. Ideographs, kana and hangul syllables are words of
-//! their own, because those scripts put no spaces between words. Words longer than
-//! [`WORD_BYTES_MAX`] are left out: nobody searches for them, and each would be a term.
+//! A word is a run of letters and digits. Ideographs, kana and hangul syllables are words by
+//! themselves, because those scripts put no spaces between words. Words longer than
+//! [`WORD_BYTES_MAX`] are dropped: nobody searches for them, and each would be a term.
 //!
-//! What becomes of a word depends on the word alone, and a text repeats its words, so it is worked
-//! out once for each and then looked up ([`MemoizingTokenizer`]). What was worked out is handed from one
-//! analyzer of an index to the next.
+//! The term of a word depends on nothing but the word, and texts repeat their words.
+//! [`MemoizingTokenizer`] therefore computes each term once and caches it, up to
+//! [`CACHED_WORDS_MAX`] words. The analyzers of an index pass their caches on through a pool.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,16 +24,16 @@ use contexture_core::domain::byte_classes::{self, GROUP_BYTES};
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::AnalyzerSettings;
 
-/// The analyzer's name in the schema.
+/// Name of the analyzer in the schema.
 pub(super) const ANALYZER_NAME: &str = "contexture";
 /// Longest word that becomes a term.
 pub(super) const WORD_BYTES_MAX: usize = 100;
-/// Words whose terms are remembered; past that it starts anew.
+/// Words in a cache. A full cache is cleared.
 const CACHED_WORDS_MAX: usize = 1 << 16;
-/// Memories of words that an index keeps while nobody analyses.
+/// Unused caches that an index keeps.
 const POOLED_CACHES_MAX: usize = 8;
 
-/// The term of each known word, if it has one.
+/// The term of each cached word; `None` for a word without one.
 type WordTermCache = HashMap<Box<str>, Option<Box<str>>, RandomState>;
 
 pub(super) fn register_analyzer(index: &Index, analysis: &AnalyzerSettings) -> Result<(), Fault> {
@@ -42,7 +43,7 @@ pub(super) fn register_analyzer(index: &Index, analysis: &AnalyzerSettings) -> R
     Ok(())
 }
 
-/// Makes the term of a word.
+/// Builds the analyzer that makes the term of a single word.
 fn build_word_analyzer(analysis: &AnalyzerSettings) -> Result<TextAnalyzer, Fault> {
     let language = parse_language(&analysis.language)?;
     let mut analyzer = TextAnalyzer::builder(RawTokenizer::default())
@@ -88,23 +89,23 @@ fn parse_language(name: &str) -> Result<Language, Fault> {
     })
 }
 
-/// Splits into words and gives each its term, if it has one; a word without one still counts as a
-/// position.
+/// Splits text into words and emits their terms. A word without a term still takes a position, so
+/// that distances of phrases stay right.
 struct MemoizingTokenizer {
     /// Makes the term of a word, or nothing.
-    one_word: TextAnalyzer,
+    word_analyzer: TextAnalyzer,
     known: WordTermCache,
-    /// Memories that nobody uses now.
+    /// Caches that no analyzer uses, shared by all clones.
     pool: Arc<Mutex<Vec<WordTermCache>>>,
     token: Token,
 }
 
 impl MemoizingTokenizer {
-    fn new(one_word: TextAnalyzer) -> Self {
-        Self { one_word, known: WordTermCache::default(), pool: Arc::default(), token: Token::default() }
+    fn new(word_analyzer: TextAnalyzer) -> Self {
+        Self { word_analyzer, known: WordTermCache::default(), pool: Arc::default(), token: Token::default() }
     }
 
-    /// Whether `word` has a term; `text` becomes that term.
+    /// Whether `word` has a term. If so, the token's text becomes that term.
     fn term(&mut self, word: &str) -> bool {
         self.token.text.clear();
         if word.len() > WORD_BYTES_MAX {
@@ -114,11 +115,12 @@ impl MemoizingTokenizer {
             self.token.text.push_str(term.as_deref().unwrap_or_default());
             return term.is_some();
         }
-        let mut stream = self.one_word.token_stream(word);
+        let mut stream = self.word_analyzer.token_stream(word);
         let found = stream.advance();
         if found {
             self.token.text.push_str(&stream.token().text);
         }
+        // Cleared as a whole: an order of eviction would cost time on every look-up.
         if self.known.len() >= CACHED_WORDS_MAX {
             self.known.clear();
         }
@@ -127,17 +129,24 @@ impl MemoizingTokenizer {
     }
 }
 
-/// Whoever analyses has a memory of its own, the last one that was given back.
+/// Tantivy clones the tokenizer for every use. A clone takes the cache returned last, so caches
+/// need no lock while they are used.
 impl Clone for MemoizingTokenizer {
     fn clone(&self) -> Self {
         let known = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        Self { one_word: self.one_word.clone(), known, pool: self.pool.clone(), token: Token::default() }
+        Self {
+            word_analyzer: self.word_analyzer.clone(),
+            known,
+            pool: self.pool.clone(),
+            token: Token::default(),
+        }
     }
 }
 
 impl Drop for MemoizingTokenizer {
     fn drop(&mut self) {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        // An empty cache is worth nothing, and the pool must not grow with the concurrency of a burst.
         if pool.len() < POOLED_CACHES_MAX && !self.known.is_empty() {
             pool.push(std::mem::take(&mut self.known));
         }
@@ -162,6 +171,7 @@ impl TokenStream for MemoizedTokenStream<'_> {
     fn advance(&mut self) -> bool {
         while let Some(word) = self.words.next() {
             let token = &mut self.terms.token;
+            // `Token::reset` sets the position to `usize::MAX`, so that the first word wraps to 0.
             token.position = token.position.wrapping_add(1);
             (token.offset_from, token.offset_to) = (word.start, word.end);
             if self.terms.term(&self.words.text[word]) {
@@ -180,7 +190,7 @@ impl TokenStream for MemoizedTokenStream<'_> {
     }
 }
 
-/// Walks the words of a text.
+/// Iterates over the words of a text, as byte ranges.
 pub(super) struct WordCursor<'a> {
     text: &'a str,
     position: usize,
@@ -197,14 +207,15 @@ impl Iterator for WordCursor<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Range<usize>> {
+        // Fast path. It returns nothing at the end of the text as well, which the search below finds.
         if let Some(word) = self.ascii() {
             return Some(word);
         }
         let skipped = self.text[self.position..].find(char::is_alphanumeric)?;
         let start = self.position + skipped;
         let word = &self.text[start..];
-        let alone = word.starts_with(is_word_by_itself);
-        let end = if alone {
+        let by_itself = word.starts_with(is_word_by_itself);
+        let end = if by_itself {
             word.chars().next().map_or(0, char::len_utf8)
         } else {
             word.find(|one: char| !one.is_alphanumeric() || is_word_by_itself(one)).unwrap_or(word.len())
@@ -215,7 +226,7 @@ impl Iterator for WordCursor<'_> {
 }
 
 impl WordCursor<'_> {
-    /// The next word, if nothing but ASCII stands before, in and behind it.
+    /// The next word, if the characters before it, in it and right after it are all ASCII.
     #[inline]
     fn ascii(&mut self) -> Option<Range<usize>> {
         let bytes = self.text.as_bytes();
@@ -234,6 +245,7 @@ impl WordCursor<'_> {
                 break;
             }
         }
+        // A character beyond ASCII may belong to the word, so the slow path has to decide.
         if end == start || bytes.get(end).is_some_and(|byte| !byte.is_ascii()) {
             return None;
         }
@@ -242,7 +254,7 @@ impl WordCursor<'_> {
     }
 }
 
-/// Whether a character is a word by itself.
+/// Whether a character is a word by itself: kana, ideographs and hangul syllables, by code point.
 fn is_word_by_itself(one: char) -> bool {
     matches!(u32::from(one),
         0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0x20000..=0x3134f)

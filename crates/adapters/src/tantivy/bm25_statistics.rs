@@ -1,16 +1,16 @@
-//! What BM25 knows of the whole index, counted over what is alive.
+//! Statistics of BM25 over the whole index, counted over live documents only.
 //!
-//! The engine's own figures count deleted documents until a merge drops them, so equal contents
-//! would score differently after other histories: a replica built today and a writer that has
-//! seen every update would disagree. Lengths are the rounded ones that scoring uses (one byte per
-//! chunk), so a merge does not change their sum either. Cost: one pass over those bytes per
-//! commit, and one over the postings of a question's words in segments that have deletes.
+//! Tantivy's own statistics include deleted documents until a merge drops them. Equal contents
+//! with different histories would then score differently: a fresh replica would disagree with a
+//! writer that has seen every update. Field lengths are the rounded ones that scoring uses (one
+//! byte per chunk), so a merge does not change their sum. Cost: one pass over these bytes per
+//! commit, and one over the postings of a question's words in segments with deletes.
 
 use tantivy::query::Bm25StatisticsProvider;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet, Searcher, TERMINATED, Term};
 
-/// Figures of one snapshot.
+/// Statistics of one snapshot.
 pub(super) struct LiveBm25Statistics {
     documents: u64,
     /// Tokens of each scored field.
@@ -18,7 +18,7 @@ pub(super) struct LiveBm25Statistics {
 }
 
 impl LiveBm25Statistics {
-    /// Counts once.
+    /// Counts live documents and the tokens of `fields`.
     pub(super) fn count_live(searcher: &Searcher, fields: &[Field]) -> tantivy::Result<Self> {
         let documents = searcher.segment_readers().iter().map(|segment| u64::from(segment.num_docs())).sum();
         let mut tokens = Vec::with_capacity(fields.len());
@@ -33,13 +33,13 @@ impl LiveBm25Statistics {
         Ok(Self { documents, tokens })
     }
 
-    /// With the searcher that the words of a question are looked up in.
+    /// Combines the statistics with the searcher that looks up document frequencies.
     pub(super) fn in_searcher<'a>(&'a self, searcher: &'a Searcher) -> LiveBm25Provider<'a> {
         LiveBm25Provider { statistics: self, searcher }
     }
 }
 
-/// What is alive in a snapshot.
+/// Provides the statistics of a snapshot's live documents to Tantivy.
 pub(super) struct LiveBm25Provider<'a> {
     statistics: &'a LiveBm25Statistics,
     searcher: &'a Searcher,
@@ -62,6 +62,7 @@ impl Bm25StatisticsProvider for LiveBm25Provider<'_> {
         let mut frequency = 0;
         for segment in self.searcher.segment_readers() {
             let inverted = segment.inverted_index(term.field())?;
+            // A segment without deletes: its own document frequency is exact.
             let Some(alive) = segment.alive_bitset() else {
                 frequency += u64::from(inverted.doc_freq(term)?);
                 continue;

@@ -1,7 +1,7 @@
-//! The index schema, and how heads and chunks stand in it.
+//! The index schema, and the conversion of heads and chunks to and from Tantivy documents.
 //!
-//! Heads and chunks are Tantivy documents that share the field `document`, so one delete by
-//! that term removes everything the index holds of a document.
+//! Heads and chunks are Tantivy documents that share the field `document`. So one delete by that
+//! term removes everything that the index holds of a document.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use contexture_core::domain::chunk::{Chunk, TextSpan};
 use contexture_core::domain::document::{DocumentDescription, DocumentHead};
 use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
 
-/// What a Tantivy document is; the values of the field `kind`.
+/// Values of the field `kind`: what a Tantivy document represents.
 pub(super) mod kind {
     pub(crate) const HEAD: &str = "head";
     pub(crate) const TOMBSTONE: &str = "tombstone";
@@ -43,7 +43,7 @@ pub(super) struct IndexSchemaFields {
 pub(super) fn build_schema() -> Schema {
     let analysed =
         |option| TextFieldIndexing::default().set_tokenizer(analyzer::ANALYZER_NAME).set_index_option(option);
-    // Positions, for pairs of words.
+    // Text has positions, which the phrase queries for pairs of words need; headings need none.
     let text = analysed(IndexRecordOption::WithFreqsAndPositions);
     let heading = analysed(IndexRecordOption::WithFreqs);
     let mut schema = Schema::builder();
@@ -51,6 +51,8 @@ pub(super) fn build_schema() -> Schema {
     schema.add_text_field("document", STRING);
     schema.add_text_field("head", STRING);
     schema.add_bytes_field("chunk_id", tantivy::schema::INDEXED);
+    // A chunk's id is in the index twice: as a term, to find the chunk by it, and as two fast
+    // fields, to read it from a hit without decompressing the stored document.
     let fast = NumericOptions::default().set_fast();
     schema.add_u64_field("id_high", fast.clone());
     schema.add_u64_field("id_low", fast.clone());
@@ -63,7 +65,7 @@ pub(super) fn build_schema() -> Schema {
     schema.build()
 }
 
-/// What is stored of a chunk beside its text.
+/// The stored form of a chunk, without its text, which has a stored field of its own.
 #[derive(Serialize, Deserialize)]
 struct StoredChunkRecord<'a> {
     document_id: Cow<'a, DocumentId>,
@@ -160,6 +162,7 @@ impl IndexSchemaFields {
         })
     }
 
+    // A missing record becomes empty bytes, which fail to decode: an error, no panic.
     fn record_of<'a>(&self, document: &'a TantivyDocument) -> &'a [u8] {
         document.get_first(self.record).and_then(|value| value.as_bytes()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Filters as Tantivy queries over facet terms; none of them changes a score.
+//! Converts filters to Tantivy queries over facet terms. The caller gives them a constant score.
 
 use std::ops::Bound;
 
@@ -10,7 +10,8 @@ use super::fields::IndexSchemaFields;
 use contexture_core::domain::filter::{MetadataFilter, NumericBounds};
 use contexture_core::domain::metadata::{equals_facet, exists_facet, ordered_facet};
 
-/// What follows every ordered facet of a key, and what ends them.
+/// Suffixes of a key that enclose its ordered facets. `$` follows `#` in ASCII, so the range from
+/// the first to the second holds the ordered facets of this key and nothing else.
 const ORDERED_FACETS_START: &str = "\u{1f}#";
 const ORDERED_FACETS_END: &str = "\u{1f}$";
 
@@ -34,7 +35,7 @@ pub(super) fn build_filter_query(fields: &IndexSchemaFields, filter: &MetadataFi
     }
 }
 
-/// Documents that one of these reader terms may see.
+/// Matches chunks that one of these reader terms may see.
 pub(super) fn build_readers_query(fields: &IndexSchemaFields, readers: &[String]) -> Box<dyn Query> {
     Box::new(TermSetQuery::new(readers.iter().map(|reader| Term::from_field_text(fields.readers, reader))))
 }
@@ -53,6 +54,8 @@ fn build_range_query(field: Field, key: &str, bounds: &NumericBounds) -> Box<dyn
     let first = || Bound::Included(term(format!("{key}{ORDERED_FACETS_START}")));
     let end = || Bound::Excluded(term(format!("{key}{ORDERED_FACETS_END}")));
     let at = |number: f64| term(ordered_facet(key, number));
+    // Of two bounds on one side the stricter one counts; at the same number, the exclusive one.
+    // Without a bound the range ends with the key's facets, not with the field's terms.
     let lower = match (bounds.gt, bounds.gte) {
         (Some(gt), Some(gte)) if gte > gt => Bound::Included(at(gte)),
         (Some(gt), _) => Bound::Excluded(at(gt)),

@@ -1,8 +1,8 @@
-//! What a snapshot holds, document by document, for whoever compares it with the record.
+//! Reads what a snapshot holds, document by document, for comparing it with the ledger.
 //!
-//! Read from the terms of the field `document`, which every head and chunk carries, so what has
-//! lost its head is seen, too. Terms of what was deleted stay until segments are merged: only those
-//! with a live Tantivy document count.
+//! It reads the terms of the field `document`. Every head and chunk carries it, so chunks without
+//! a head are found as well. Terms of deleted documents remain until their segments are merged, so
+//! only terms with a live Tantivy document count.
 
 use tantivy::index::SegmentReader;
 use tantivy::schema::IndexRecordOption;
@@ -14,7 +14,7 @@ use contexture_core::domain::ids::{ChunkId, DocumentId};
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::IndexedDocument;
 
-/// All of a document.
+/// Reads the head of a document and the ids of its chunks.
 pub(super) fn read_indexed_document(
     searcher: &Searcher,
     fields: &IndexSchemaFields,
@@ -34,6 +34,7 @@ pub(super) fn read_indexed_document(
         let mut doc = postings.doc();
         while doc != TERMINATED {
             if is_alive(segment, doc) {
+                // Only chunks have ids in fast fields: what has none is the head.
                 let half = |column: &Option<tantivy::columnar::Column<u64>>| column.as_ref()?.first(doc);
                 if let (Some(high), Some(low)) = (half(&high), half(&low)) {
                     holding.chunks.push(ChunkId::from_uuid(uuid::Uuid::from_u64_pair(high, low)));
@@ -49,7 +50,7 @@ pub(super) fn read_indexed_document(
     Ok(holding)
 }
 
-/// The documents after an id.
+/// Lists up to `limit` documents after an id, in order of ids.
 pub(super) fn list_indexed_documents(
     searcher: &Searcher,
     fields: &IndexSchemaFields,
@@ -73,24 +74,25 @@ pub(super) fn list_indexed_documents(
             streams.push((*segment, inverted, stream));
         }
     }
+    // A merge of the segments' sorted term streams: a document can have terms in several.
     let mut documents = Vec::new();
     while documents.len() < limit {
         let lowest = streams.iter().map(|(.., stream)| stream.key()).min().map(<[u8]>::to_vec);
         let Some(lowest) = lowest else { break };
-        let mut lives = false;
-        let mut left = Vec::with_capacity(streams.len());
+        let mut is_live = false;
+        let mut remaining = Vec::with_capacity(streams.len());
         for (segment, inverted, mut stream) in streams {
             if stream.key() == lowest {
                 let postings = inverted.read_postings_from_terminfo(stream.value(), IndexRecordOption::Basic);
-                lives = lives || has_live_document(segment, postings.map_err(read_fault)?);
+                is_live = is_live || has_live_document(segment, postings.map_err(read_fault)?);
                 if !stream.advance() {
                     continue;
                 }
             }
-            left.push((segment, inverted, stream));
+            remaining.push((segment, inverted, stream));
         }
-        streams = left;
-        if lives {
+        streams = remaining;
+        if is_live {
             documents.push(parse_document_id(&lowest)?);
         }
     }
@@ -119,5 +121,5 @@ fn parse_document_id(term: &[u8]) -> Result<DocumentId, Fault> {
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn read_fault(error: std::io::Error) -> Fault {
-    Fault::Transient(format!("lexical index: {error}"))
+    Fault::transient_error("lexical index", error)
 }

@@ -1,10 +1,10 @@
-//! The lexical index on Tantivy: the read model and the commit point.
+//! The lexical index on Tantivy. It is the read model, and its commit is the commit point.
 //!
-//! One `commit` call is one Tantivy commit: for every document its old chunks and head are
-//! deleted and the new ones added. The payload carries a counter and the position in the ledger's
-//! log (a plain `commit` would erase it), and the directory is fsynced after the commit, because Tantivy fsyncs it before it
-//! renames `meta.json`. Only then do new snapshots appear. A commit that fails is rolled back
-//! and the writer reopened; the previous commit stays what readers see.
+//! One `commit` call is one Tantivy commit. For every document it deletes the old head and chunks
+//! and adds the new ones. The commit's payload holds a counter and the position in the ledger's
+//! log. The directory is fsynced after the commit, because Tantivy fsyncs it before it renames
+//! `meta.json`. New snapshots appear only after that. A failed commit is rolled back and the
+//! writer reopened; readers keep seeing the previous commit.
 
 mod analyzer;
 mod bm25_statistics;
@@ -12,10 +12,10 @@ mod fields;
 mod filter;
 mod indexed_documents;
 mod question_terms;
+mod question_words;
 mod reader;
 mod relevance_feedback;
 mod snapshot;
-mod stop_words;
 #[cfg(test)]
 mod tests;
 
@@ -39,16 +39,17 @@ use snapshot::TantivySnapshot;
 
 /// Memory of the writer before it spills a segment.
 const WRITER_HEAP_BYTES: usize = 64 * 1024 * 1024;
-/// Threads that build segments. A second one would make two of every commit, each with a dictionary
-/// of its own, to be merged later: a third more work for the same documents.
+/// Threads that build segments. With a second one, every commit would make two segments, each with
+/// its own dictionary, to be merged later: a third more work for the same documents.
 const WRITER_THREADS: usize = 1;
-/// Segments of about one size that are merged into one. Every commit makes a segment; with more of them to
-/// a merge a document is written anew fewer times. The library's eight measured no quicker for queries.
+/// Segments of similar size that are merged into one. Every commit makes a segment; the more of them
+/// a merge takes, the fewer times a document is rewritten. Tantivy's default of 8 was measured to
+/// be no faster for queries.
 const SEGMENTS_MERGED_MIN: usize = 16;
-/// Deletes and adds that the writer's thread is given at once; each hand-over wakes it.
+/// Deletes and adds that the writer's thread receives at once, because every hand-over wakes it.
 const WRITER_OPERATIONS_MAX: usize = 512;
 
-/// One generation's index with its single writer.
+/// The index of one generation, with its only writer.
 pub struct TantivyIndex {
     shared: Arc<SharedTantivyIndex>,
 }
@@ -67,19 +68,20 @@ struct ReopenableWriter {
     stamp: CommitStamp,
 }
 
-/// What the payload of a commit says.
+/// The payload of a commit.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct CommitStamp {
     /// Commits so far.
     commits: u64,
-    /// How far the index holds the ledger's log.
+    /// Position up to which the index has applied the ledger's log.
     position: u64,
 }
 
 impl TantivyIndex {
     /// Opens or creates an index in a directory.
     pub fn open(directory: &Path, analysis: &AnalyzerSettings) -> Result<Self, Fault> {
-        std::fs::create_dir_all(directory).map_err(Fault::transient)?;
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Fault::transient_error("lexical index: making its directory", error))?;
         let index = if directory.join("meta.json").exists() {
             Index::open_in_dir(directory)
         } else {
@@ -90,7 +92,7 @@ impl TantivyIndex {
         Self::with_index(index, analysis)
     }
 
-    /// An index in memory.
+    /// Creates an index in memory.
     pub fn in_ram(analysis: &AnalyzerSettings) -> Result<Self, Fault> {
         Self::with_index(Index::create_in_ram(fields::build_schema()), analysis)
     }
@@ -100,6 +102,7 @@ impl TantivyIndex {
         let fields = IndexSchemaFields::resolve(&index.schema()).map_err(index_fault)?;
         let stamp = read_commit_stamp(&index)?;
         let writer = ReopenableWriter { open: Some(open_writer(&index)?), stamp };
+        // Manual: a snapshot appears when `commit` publishes it, not when files change.
         let reader: IndexReader =
             index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(index_fault)?;
         let newest = TantivySnapshot::new(&index, fields, reader.searcher(), stamp)?;
@@ -121,7 +124,7 @@ impl LexicalIndex for TantivyIndex {
         let shared = self.shared.clone();
         tokio::task::spawn_blocking(move || shared.commit(&writes, &[], position))
             .await
-            .map_err(Fault::transient)?
+            .map_err(|error| Fault::transient_error("lexical index: writing a batch", error))?
     }
 
     fn snapshot(&self) -> Arc<dyn LexicalSnapshot> {
@@ -132,7 +135,7 @@ impl LexicalIndex for TantivyIndex {
         let shared = self.shared.clone();
         tokio::task::spawn_blocking(move || shared.commit(&[], &documents, 0))
             .await
-            .map_err(Fault::transient)?
+            .map_err(|error| Fault::transient_error("lexical index: compacting", error))?
     }
 }
 
@@ -143,11 +146,14 @@ impl SharedTantivyIndex {
         removed: &[DocumentId],
         position: u64,
     ) -> Result<(), Fault> {
+        // Held for the whole commit: commits are serialized. Readers use `newest`, not this lock.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out, so that a failure below leaves no writer and the next commit opens a new one.
         let open = match writer.open.take() {
             Some(open) => open,
             None => open_writer(&self.index)?,
         };
+        // The maximum, because a removal has no position of its own and passes 0.
         let stamp =
             CommitStamp { commits: writer.stamp.commits + 1, position: writer.stamp.position.max(position) };
         match self.write_and_commit(open, documents, removed, stamp) {
@@ -155,9 +161,10 @@ impl SharedTantivyIndex {
                 writer.open = Some(open);
                 writer.stamp = stamp;
             }
-            // The writer is dropped, and with it everything that was not committed.
+            // The writer is dropped, and with it every operation that was not committed.
             Err(error) => return Err(index_fault(error)),
         }
+        // Readers see a commit only now that it is durable.
         self.reader.reload().map_err(index_fault)?;
         let newest = TantivySnapshot::new(&self.index, self.fields, self.reader.searcher(), stamp)?;
         *self.newest.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(newest);
@@ -186,9 +193,11 @@ impl SharedTantivyIndex {
             }
         }
         open.run(operations)?;
+        // Not a plain `commit`, which would erase the payload.
         let mut prepared = open.prepare_commit()?;
         prepared.set_payload(&serde_json::to_string(&stamp)?);
         prepared.commit()?;
+        // Makes the rename of `meta.json` durable: Tantivy syncs the directory only before it.
         self.index.directory().sync_directory()?;
         Ok(open)
     }
@@ -205,18 +214,19 @@ fn check_schema(index: &Index, directory: &Path) -> Result<(), Fault> {
 }
 
 fn read_commit_stamp(index: &Index) -> Result<CommitStamp, Fault> {
+    // An index without a commit has no payload and starts at 0.
     let payload = index.load_metas().map_err(index_fault)?.payload;
     Ok(payload.and_then(|payload| serde_json::from_str(&payload).ok()).unwrap_or_default())
 }
 
-/// A writer that goes on behind the last commit. Two things that Tantivy leaves to whoever opens one:
+/// Opens a writer that continues after the last commit. It works around two gaps in Tantivy:
 ///
-/// * Its first operation gets the number of the last commit again. A merge of what that commit wrote takes
-///   operations up to this number for done in segments it deleted from, and passes over them in the others:
-///   the delete of a document whose version stands in the former would be lost, and the version stay.
-///   So a number is taken by nothing.
-/// * Files that a commit left behind when it was cut short are in the way of the next with the same
-///   number. They are removed.
+/// * The first operation of a new writer gets the opstamp of the last commit again. When segments
+///   that this commit deleted from are merged, deletes up to this opstamp count as applied in them:
+///   the first delete would be lost there, and the old version of a document stay visible. An empty
+///   batch uses this opstamp up.
+/// * Files that an interrupted commit left behind block the next commit with the same opstamp. They
+///   are removed.
 fn open_writer(index: &Index) -> Result<IndexWriter, Fault> {
     let open = || -> tantivy::Result<IndexWriter> {
         let writer: IndexWriter = index.writer_with_num_threads(WRITER_THREADS, WRITER_HEAP_BYTES)?;
@@ -232,5 +242,5 @@ fn open_writer(index: &Index) -> Result<IndexWriter, Fault> {
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn index_fault(error: tantivy::TantivyError) -> Fault {
-    Fault::Transient(format!("lexical index: {error}"))
+    Fault::transient_error("lexical index", error)
 }

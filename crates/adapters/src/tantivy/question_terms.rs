@@ -1,8 +1,9 @@
-//! The terms of one question, found in texts by the analyzer of the index.
+//! Finds the terms of a question in texts, with the analyzer of the index.
 //!
-//! A word is analysed once for all texts. Words that start with another ASCII character than
-//! every term are not looked at: stemmers of the languages that are written in it leave the
-//! first letter as it is, and nothing else makes one ASCII letter another but lower case.
+//! Each distinct word is analysed once for all texts. A word is skipped when it starts with an
+//! ASCII character that no term starts with. This is exact: stemmers of languages in the Latin
+//! script keep the first letter, and apart from lower-casing nothing maps one ASCII letter to
+//! another.
 
 use std::collections::HashMap;
 
@@ -14,12 +15,12 @@ use contexture_core::domain::byte_classes::{self, BLOCK_BYTES, RunByteMasks};
 use contexture_core::domain::direct_mapped_cache::DirectMappedCache;
 use contexture_core::ports::lexical::QuestionTerms;
 
-/// Slots of the memory of words: few of a hundred passages' different words start as a term does.
+/// Slots of the cache of words. Few distinct words of a hundred passages start like a term.
 const WORD_CACHE_SLOTS: usize = 1024;
-/// What stands for words that are no term of the question.
+/// Number of words that are no term of the question.
 const NOT_A_QUESTION_TERM: u32 = u32::MAX;
 
-/// Distinct terms and the analyzer that made them.
+/// The distinct terms of a question, numbered, and the analyzer that made them.
 pub(super) struct IndexQuestionTerms {
     numbers: HashMap<String, u32, RandomState>,
     /// By byte: whether a word that starts with it can be a term.
@@ -28,9 +29,10 @@ pub(super) struct IndexQuestionTerms {
 }
 
 impl IndexQuestionTerms {
-    /// `terms` are distinct.
+    /// Numbers the terms, which must be distinct.
     pub(super) fn new(terms: Vec<String>, analyzer: TextAnalyzer) -> Self {
         let mut starts = [false; 256];
+        // Folding can turn any other character into an ASCII letter, so no such word is skipped.
         starts[128..].fill(true);
         for first in terms.iter().filter_map(|term| term.bytes().next()) {
             starts[usize::from(first)] = true;
@@ -54,21 +56,23 @@ impl QuestionTerms for IndexQuestionTerms {
     fn find(&self, texts: &[&str], found: &mut dyn FnMut(usize, usize, usize)) {
         let mut analyzer = self.analyzer.clone();
         let mut known: HashMap<&str, u32, RandomState> = HashMap::default();
-        let mut memo = DirectMappedCache::new(WORD_CACHE_SLOTS);
+        let mut word_cache = DirectMappedCache::new(WORD_CACHE_SLOTS);
         for (text, number) in texts.iter().copied().zip(0..) {
             let mut look_up = |start: usize, end: usize| {
                 let word = &text[start..end];
+                // Words are not empty, so there is a first byte.
                 if !self.starts[usize::from(word.as_bytes()[0])] {
                     return;
                 }
-                let term = memo.get_or(&text.as_bytes()[start..], end - start, || {
+                let term = word_cache.get_or(&text.as_bytes()[start..], end - start, || {
                     *known.entry(word).or_insert_with(|| self.number(&mut analyzer, word))
                 });
                 if term != NOT_A_QUESTION_TERM {
                     found(number, start, term as usize);
                 }
             };
-            // Words end at other ASCII characters, so that a run between two has whole ones.
+            // Words end at ASCII punctuation and spaces, so a run between two of these holds whole
+            // words. Runs of ASCII alone are one word each; the others need the cursor.
             byte_classes::for_each_run(text.as_bytes(), classify_block, |start, end, beyond_ascii| {
                 if beyond_ascii {
                     for word in WordCursor::new(&text[start..end]) {
@@ -82,7 +86,8 @@ impl QuestionTerms for IndexQuestionTerms {
     }
 }
 
-/// Runs of letters, digits and whatever is not ASCII; the last are marked.
+/// Masks of the bytes inside runs: ASCII letters, digits and all bytes beyond ASCII. The latter are
+/// marked.
 #[inline]
 fn classify_block(block: &[u8; BLOCK_BYTES]) -> RunByteMasks {
     let marked = byte_classes::block_mask(block, |byte| byte >= 0x80);

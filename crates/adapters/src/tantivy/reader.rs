@@ -1,7 +1,7 @@
-//! The index beside its writer: another process looks at what the writer commits.
+//! A read-only view of an index that another process writes.
 //!
-//! It takes no lock, writes nothing, and each [`LexicalIndex::snapshot`] sees the newest commit. When
-//! the files cannot be read at that moment it shows what it saw last.
+//! It takes no lock and writes nothing. Each [`LexicalIndex::snapshot`] shows the newest commit. If
+//! the files cannot be read at that moment, it shows the last snapshot again.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,7 +16,7 @@ use contexture_core::domain::ids::DocumentId;
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex, LexicalSnapshot};
 
-/// One generation's index, read only.
+/// The index of one generation, read-only.
 pub struct TantivyReader {
     index: Index,
     fields: IndexSchemaFields,
@@ -25,7 +25,7 @@ pub struct TantivyReader {
 }
 
 impl TantivyReader {
-    /// Opens an index that its writer has committed to.
+    /// Opens an index with at least one commit.
     pub fn open(directory: &Path, analysis: &AnalyzerSettings) -> Result<Self, Fault> {
         let index = Index::open_in_dir(directory).map_err(index_fault)?;
         check_schema(&index, directory)?;
@@ -41,9 +41,9 @@ impl TantivyReader {
         Ok(Self { index, fields, reader, newest: RwLock::new(Arc::new(newest)) })
     }
 
-    /// The newest commit. The stamp is read before the files are, so it never promises more than
-    /// they hold.
+    /// Loads the newest commit.
     fn reload(&self) -> Result<Arc<TantivySnapshot>, Fault> {
+        // The stamp first: a commit in between makes it too old, never newer than the files.
         let stamp = read_commit_stamp(&self.index)?;
         self.reader.reload().map_err(index_fault)?;
         TantivySnapshot::new(&self.index, self.fields, self.reader.searcher(), stamp).map(Arc::new)
@@ -61,13 +61,14 @@ impl LexicalIndex for TantivyReader {
     }
 
     fn snapshot(&self) -> Arc<dyn LexicalSnapshot> {
+        // The writer may be replacing files at this moment; the next call sees its commit.
         match self.reload() {
             Ok(newest) => {
                 *self.newest.write().unwrap_or_else(PoisonError::into_inner) = newest.clone();
                 newest
             }
             Err(fault) => {
-                tracing::warn!(%fault, "the index cannot be read anew; the last snapshot is shown");
+                tracing::warn!(%fault, "the index could not be reloaded; showing the last snapshot");
                 self.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
             }
         }

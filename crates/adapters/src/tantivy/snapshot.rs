@@ -1,6 +1,9 @@
-//! One committed state, pinned.
+//! A snapshot: one commit of the index, pinned for reading.
+//!
+//! A search has two rounds. The first ranks chunks by the words of the question, in text and
+//! headings, and by pairs of words that stand together. The second lets relevance feedback reorder
+//! a pool of the first hits. Scores depend on live contents only, not on how commits formed segments.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tantivy::collector::{Count, DocSetCollector, TopDocs};
@@ -15,7 +18,9 @@ use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 use super::bm25_statistics::LiveBm25Statistics;
 use super::fields::{IndexSchemaFields, kind};
 use super::question_terms::IndexQuestionTerms;
-use super::{CommitStamp, analyzer, filter, index_fault, indexed_documents, relevance_feedback, stop_words};
+use super::question_words::{analyze_question, take_distinct};
+use super::relevance_feedback::{ScoredChunkHit, round_score, sort_hits};
+use super::{CommitStamp, analyzer, filter, index_fault, indexed_documents, relevance_feedback};
 use contexture_core::domain::chunk::Chunk;
 use contexture_core::domain::document::DocumentHead;
 use contexture_core::domain::filter::MetadataFilter;
@@ -27,20 +32,18 @@ use contexture_core::ports::lexical::{
 
 /// Weight of a match in a title or heading, next to 1 for a match in the text.
 const HEADING_WEIGHT: f32 = 0.3;
-/// Hits that feedback reorders before the best `top_k` are kept, as a multiple of `top_k`.
+/// Size of the pool that feedback reorders, as a multiple of `top_k`.
 const FEEDBACK_POOL_FACTOR: usize = 3;
-/// Weight of two words of the question that stand together in the text, next to 1 for a word:
+/// Weight of two words of the question that stand together in the text, next to 1 for a word. It is
 /// the ordered-window feature of Metzler and Croft, "A Markov random field model for term
 /// dependencies" (SIGIR 2005).
 const WORD_PAIR_WEIGHT: f32 = 0.2;
-/// Distances of the two words of a pair, in words. Each is an exact phrase of its own: the
-/// engine's phrases with slop count matches differently when the other word is the rarer one of
-/// a segment, so scores would depend on how commits were cut.
+/// Distances of the two words of a pair, in words. Each distance is an exact phrase query. Tantivy's
+/// phrases with slop count matches differently depending on which word is rarer in a segment, so
+/// scores would depend on how commits formed segments.
 const WORD_PAIR_DISTANCES: [usize; 2] = [1, 2];
-/// Most pairs of a question that are searched.
+/// Most word pairs of a question that are searched.
 const WORD_PAIRS_MAX: usize = 64;
-/// Scores are rounded to this step: sums in another order give the same score.
-const SCORE_STEPS: f32 = 4096.0;
 
 pub(super) struct TantivySnapshot {
     searcher: Searcher,
@@ -48,7 +51,7 @@ pub(super) struct TantivySnapshot {
     index: Index,
     stamp: CommitStamp,
     statistics: LiveBm25Statistics,
-    /// Whether every chunk is open to its whole tenant, so that readers need no check here.
+    /// Whether every chunk is open to its whole tenant, so that readers need no filter.
     all_open: bool,
 }
 
@@ -62,6 +65,8 @@ impl TantivySnapshot {
         let frequency = |field: Field, text: &str| {
             searcher.doc_freq(&Term::from_field_text(field, text)).map_err(index_fault)
         };
+        // Both frequencies include deleted chunks, so a restricted chunk keeps the filter on until
+        // a merge drops it: never the other way round.
         let all_open = frequency(fields.readers, "*")? == frequency(fields.kind, kind::CHUNK)?;
         let statistics =
             LiveBm25Statistics::count_live(&searcher, &[fields.text, fields.heading]).map_err(index_fault)?;
@@ -75,17 +80,14 @@ impl TantivySnapshot {
             .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))
     }
 
-    /// The words of a question in order, as terms. Words that every question has are left out,
-    /// unless there are no others.
+    /// The words of a question in order, as terms, without stop words unless there are no others.
     fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
-        let mut analyzer = self.analyzer()?;
-        let words = analyze_words(&mut analyzer, &stop_words::remove_stop_words(question));
-        Ok(if words.is_empty() { analyze_words(&mut analyzer, question) } else { words })
+        Ok(analyze_question(&mut self.analyzer()?, question))
     }
 
-    /// The question as it was asked: its words in the text or in title and headings, and pairs of
-    /// its words that stand together.
-    fn as_asked(&self, words: &[String]) -> Vec<Box<dyn Query>> {
+    /// The clauses of a question: its words in the text or in title and headings, and pairs of its
+    /// words that stand together.
+    fn question_clauses(&self, words: &[String]) -> Vec<Box<dyn Query>> {
         let mut clauses: Vec<Box<dyn Query>> = Vec::with_capacity(words.len() * 3);
         for word in take_distinct(words.iter(), QUESTION_TERMS_MAX) {
             clauses.push(weighted_term_query(self.fields.text, word, 1.0));
@@ -103,9 +105,9 @@ impl TantivySnapshot {
         clauses
     }
 
-    /// The best chunks by any of the clauses, under all of the conditions; ties by id. A full
-    /// list ends before the score at which its end would depend on the order of segments.
-    fn best(
+    /// Finds the best chunks that match any clause and all conditions, ties by id. A list of `limit`
+    /// hits is cut before its lowest score.
+    fn search_best(
         &self,
         clauses: Vec<Box<dyn Query>>,
         conditions: Vec<Box<dyn Query>>,
@@ -114,6 +116,7 @@ impl TantivySnapshot {
         let mut query = any_clause_query(clauses);
         if !conditions.is_empty() {
             let mut all: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, query)];
+            // A constant score of 0: conditions select, they do not rank.
             for condition in conditions {
                 all.push((Occur::Must, Box::new(ConstScoreQuery::new(condition, 0.0))));
             }
@@ -133,6 +136,8 @@ impl TantivySnapshot {
             })
             .collect::<Result<Vec<_>, Fault>>()?;
         sort_hits(&mut hits);
+        // Which of the hits with the lowest score made it into a full list depends on the order of
+        // segments, so none of them stays. When all scores are equal, there is no better choice.
         if let (true, Some(lowest)) = (full, hits.last().map(|hit| hit.score)) {
             let above = hits.partition_point(|hit| hit.score > lowest);
             if above > 0 {
@@ -142,11 +147,12 @@ impl TantivySnapshot {
         Ok(hits)
     }
 
-    /// The score of each of these hits under other clauses, 0 where none matches; in order.
-    fn scores(&self, clauses: Vec<Box<dyn Query>>, hits: &[ScoredChunkHit]) -> Result<Vec<f32>, Fault> {
+    /// Scores these hits by other clauses, 0 where none matches. The result is in the order of `hits`.
+    fn score_hits(&self, clauses: Vec<Box<dyn Query>>, hits: &[ScoredChunkHit]) -> Result<Vec<f32>, Fault> {
         let alive = self.statistics.in_searcher(&self.searcher);
         let scoring = EnableScoring::enabled_from_statistics_provider(&alive, &self.searcher);
         let weight = any_clause_query(clauses).weight(scoring).map_err(index_fault)?;
+        // In order of addresses, because a scorer only moves forward and belongs to one segment.
         let mut order: Vec<usize> = (0..hits.len()).collect();
         order.sort_by_key(|index| hits[*index].address);
         let mut found = vec![0.0; hits.len()];
@@ -188,16 +194,17 @@ impl TantivySnapshot {
         Ok(ChunkId::from_uuid(uuid::Uuid::from_u64_pair(read("id_high")?, read("id_low")?)))
     }
 
-    /// The live document that carries a term, if any.
+    /// Finds the live Tantivy document with a term. Deleted ones may share the term.
     fn address_of(&self, term: &Term) -> Result<Option<DocAddress>, Fault> {
         for (ordinal, segment) in (0_u32..).zip(self.searcher.segment_readers()) {
             let inverted = segment.inverted_index(term.field()).map_err(index_fault)?;
             let postings = inverted
                 .read_postings(term, IndexRecordOption::Basic)
-                .map_err(|error| Fault::Transient(format!("lexical index: {error}")))?;
+                .map_err(|error| Fault::transient_error("lexical index", error))?;
             let Some(mut postings) = postings else { continue };
             let mut doc = postings.doc();
             while doc != tantivy::TERMINATED {
+                // Postings list deleted documents until a merge drops them.
                 if segment.alive_bitset().is_none_or(|alive| alive.is_alive(doc)) {
                     return Ok(Some(DocAddress::new(ordinal, doc)));
                 }
@@ -245,7 +252,8 @@ impl LexicalSnapshot for TantivySnapshot {
         if !self.all_open {
             conditions.push(filter::build_readers_query(&self.fields, readers));
         }
-        let mut found = self.best(self.as_asked(&words), conditions, top_k * FEEDBACK_POOL_FACTOR)?;
+        let mut found =
+            self.search_best(self.question_clauses(&words), conditions, top_k * FEEDBACK_POOL_FACTOR)?;
         let firsts = found
             .iter()
             .take(relevance_feedback::FEEDBACK_HITS)
@@ -257,7 +265,7 @@ impl LexicalSnapshot for TantivySnapshot {
             .iter()
             .map(|(word, weight)| weighted_term_query(self.fields.text, word, *weight))
             .collect();
-        let second = self.scores(expanded, &found)?;
+        let second = self.score_hits(expanded, &found)?;
         relevance_feedback::add_feedback_scores(&mut found, &second);
         sort_hits(&mut found);
         found.truncate(top_k);
@@ -299,6 +307,7 @@ impl LexicalSnapshot for TantivySnapshot {
             .into_iter()
             .map(|address| self.read_chunk(self.chunk_id_at(address)?, address))
             .collect::<Result<Vec<_>, Fault>>()?;
+        // The collector returns a set, without an order.
         chunks.sort_by_key(|chunk| chunk.ordinal);
         Ok(chunks)
     }
@@ -337,41 +346,8 @@ impl LexicalSnapshot for TantivySnapshot {
     }
 }
 
-/// A chunk that was found.
-pub(super) struct ScoredChunkHit {
-    pub(super) score: f32,
-    id: ChunkId,
-    address: DocAddress,
-}
-
-fn sort_hits(hits: &mut [ScoredChunkHit]) {
-    hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
-}
-
-fn round_score(score: f32) -> f32 {
-    (score * SCORE_STEPS).round() / SCORE_STEPS
-}
-
 fn any_clause_query(clauses: Vec<Box<dyn Query>>) -> Box<dyn Query> {
     Box::new(BooleanQuery::new(clauses.into_iter().map(|clause| (Occur::Should, clause)).collect()))
-}
-
-fn analyze_words(analyzer: &mut TextAnalyzer, text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut stream = analyzer.token_stream(text);
-    while stream.advance() {
-        words.push(stream.token().text.clone());
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-fn take_distinct<T: Copy + Eq + std::hash::Hash>(
-    items: impl Iterator<Item = T>,
-    most: usize,
-) -> impl Iterator<Item = T> {
-    let mut seen = HashSet::new();
-    items.filter(move |item| seen.insert(*item)).take(most)
 }
 
 fn weighted_term_query(field: Field, word: &str, weight: f32) -> Box<dyn Query> {

@@ -1,4 +1,4 @@
-//! What a writer that is opened anew must not lose, nor stumble over.
+//! Tests of a reopened writer: it loses no delete, and files of an interrupted commit do not block it.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
@@ -78,7 +78,7 @@ async fn files_of_a_commit_that_was_cut_short_do_not_hold_up_the_next() {
     let place = tempfile::tempdir().unwrap();
     write_many_segments(place.path()).await;
 
-    // A process died after it had written what is deleted from segments, before it told of it.
+    // A process died after it had written the delete files of segments, before it committed them.
     let index = open_test_index(place.path());
     let opstamp = index.shared.index.load_metas().unwrap().opstamp;
     for segment in index.shared.index.searchable_segment_ids().unwrap() {

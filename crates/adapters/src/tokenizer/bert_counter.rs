@@ -1,12 +1,11 @@
-//! Counting for the BERT family: basic tokenisation, then longest-match WordPiece.
+//! Token counts for the BERT family: basic tokenisation, then longest-match WordPiece.
 //!
-//! Counts exactly what the `tokenizers` crate returns, without building its tokens. What each
-//! character does (vanish, break a word, stand alone, become other letters) is asked from
-//! that crate's own normaliser and pre-tokeniser, once per block of 256 characters, so no
-//! Unicode table is copied. All of it acts on single characters, with one exception: the
-//! canonical decomposition orders combining characters, and a few that are not removed as
-//! accents can change places. A word that has one of them is normalised by the crate.
-//! Time is linear in the text; memory does not grow with it.
+//! Counts exactly what the `tokenizers` crate returns, without building its tokens. What each character
+//! does (vanish, end a word, stand alone, become other letters) is taken from that crate's own normaliser
+//! and pre-tokeniser, once per block of 256 characters, so no Unicode table is copied. All of that
+//! concerns single characters, with one exception: the canonical decomposition reorders combining
+//! characters, and a few that are not removed as accents can change places. A word with one of them is
+//! normalised by the crate. Time is linear in the text; memory does not grow with it.
 
 use std::sync::OnceLock;
 
@@ -24,16 +23,16 @@ use super::trie::VocabularyTrie;
 const BLOCK_CHARS: usize = 256;
 const BLOCK_COUNT: usize = (char::MAX as usize + 1) / BLOCK_CHARS;
 
-/// What a character does to the word it stands in.
+/// What a character does to its word.
 #[derive(Debug)]
 enum CharacterRole {
-    /// Vanishes. An accent that keeps its neighbours in order is a barrier.
+    /// Vanishes. An accent that keeps its neighbours from being reordered is a barrier.
     Vanishes { barrier: bool },
     /// Ends the word, as a space does.
     Breaks,
-    /// Ends the word and is one token of its own, known or unknown.
+    /// Ends the word and is a token of its own, known or unknown.
     StandsAlone,
-    /// Becomes these letters; those that `reorder` may change places with others.
+    /// Becomes these letters. With `reorder` they may change places with others.
     Letters { text: Box<str>, chars: usize, reorder: bool },
 }
 
@@ -47,12 +46,12 @@ pub(super) struct BertTokenCounter {
     added: Vec<String>,
     added_start: [bool; 256],
     added_bytes: [bool; 256],
-    /// What ASCII letters and digits that start no added token become; 0 for all others.
+    /// What an ASCII letter or digit becomes if no added token starts with it; 0 for all others.
     plain: [u8; 128],
     roles: Box<[OnceLock<Vec<CharacterRole>>]>,
 }
 
-/// The word being read.
+/// The word that is being read.
 #[derive(Debug, Default)]
 struct PendingWord {
     start: usize,
@@ -62,7 +61,7 @@ struct PendingWord {
 }
 
 impl BertTokenCounter {
-    /// A counter for a vocabulary, its normaliser and its added tokens.
+    /// Builds a counter from a vocabulary, its normaliser and its added tokens.
     pub(super) fn new(normalizer: BertNormalizer, model: &Model, mut added: Vec<String>) -> Self {
         added.retain(|token| !token.is_empty());
         added.sort_unstable_by_key(|token| std::cmp::Reverse(token.len()));
@@ -74,6 +73,7 @@ impl BertTokenCounter {
         }
         let mut plain = [0; 128];
         for (byte, plain) in (0_u8..).zip(&mut plain) {
+            // A byte that an added token may start with is left out, so that the token is looked for.
             if !added_start[usize::from(byte)]
                 && let CharacterRole::Letters { text, chars: 1, .. } =
                     character_role(normalizer, char::from(byte))
@@ -94,19 +94,21 @@ impl BertTokenCounter {
         }
     }
 
-    /// Tokens of a text.
+    /// Counts the tokens of a text.
     pub(super) fn count(&self, text: &str) -> usize {
         self.scan(text, |_, _| ())
     }
 
-    /// Counts, and reports the borders where any range of the text may be cut in two without
-    /// changing the sum: byte offset, and tokens before it.
+    /// Counts, and reports each border where any range of the text can be split without changing the
+    /// sum of its counts: byte offset, and tokens before it.
     pub(super) fn scan(&self, text: &str, mut on_border: impl FnMut(usize, usize)) -> usize {
         let mut word = PendingWord::default();
         let mut tokens = 0;
         let mut at = 0;
         while let Some(&byte) = text.as_bytes().get(at) {
+            // The fast path: an ASCII letter or digit only extends the word.
             if let Some(&plain @ 1..) = self.plain.get(usize::from(byte)) {
+                // A longer word is one unknown token whatever its letters, so they need no memory.
                 if word.chars <= self.word_chars_max {
                     word.letters.push(plain);
                 }
@@ -136,7 +138,7 @@ impl BertTokenCounter {
             if let Some(alone) = alone {
                 tokens += self.finish(&mut word, text, at) + alone;
                 word.start = next;
-                // No added token has this character, so none reaches over the border behind it.
+                // No added token contains this character, so none extends over the border after it.
                 if !self.in_added_token(character) {
                     on_border(next, tokens);
                 }
@@ -154,7 +156,7 @@ impl BertTokenCounter {
         word.reorder |= reorder;
     }
 
-    /// Tokens of the word that ends here; the next one starts behind it.
+    /// Counts the tokens of the word that ends here, and starts the next.
     fn finish(&self, word: &mut PendingWord, text: &str, end: usize) -> usize {
         let tokens = if word.chars > self.word_chars_max {
             1
@@ -169,8 +171,8 @@ impl BertTokenCounter {
         tokens
     }
 
-    /// Tokens of one word with characters that may change places. What vanishes is left out
-    /// first, so that the crate never sees more than a few hundred characters.
+    /// Counts the tokens of a word with characters that may change places. Omits what vanishes, so
+    /// that the crate never sees more than a few hundred characters.
     #[cold]
     fn count_reordered(&self, run: &str) -> usize {
         let mut kept = String::new();
@@ -181,6 +183,7 @@ impl BertTokenCounter {
                 CharacterRole::Vanishes { barrier: true } => true,
                 _ => false,
             };
+            // Of adjacent barriers one is enough to keep the order.
             if !(barrier && barrier_last) {
                 kept.push(character);
             }
@@ -202,7 +205,7 @@ impl BertTokenCounter {
             (first..first + BLOCK_CHARS)
                 .map(|code| {
                     let character = u32::try_from(code).ok().and_then(char::from_u32);
-                    // Surrogates are no characters and never asked for.
+                    // Surrogates are not characters, so this role is never read.
                     character
                         .map_or(CharacterRole::Breaks, |character| character_role(self.normalizer, character))
                 })
@@ -216,7 +219,7 @@ fn normalize_text(normalizer: BertNormalizer, text: &str) -> String {
     let mut string = NormalizedString::from(text);
     match normalizer.normalize(&mut string) {
         Ok(()) => string.get().to_owned(),
-        // BertNormalizer has no failing path; the text as it is would be its identity.
+        // Never happens: BertNormalizer has no path that fails.
         Err(_) => text.to_owned(),
     }
 }
@@ -229,6 +232,7 @@ fn character_role(normalizer: BertNormalizer, character: char) -> CharacterRole 
         let starter = character.nfd().any(|part| canonical_combining_class(part) == 0);
         return CharacterRole::Vanishes { barrier: survives_cleaning && starter };
     }
+    // One word: a letter. Two: a separator that vanishes. Three: a token of its own in between.
     match words_between_letters(&text) {
         1 => CharacterRole::Letters {
             chars: text.chars().count(),
@@ -240,7 +244,7 @@ fn character_role(normalizer: BertNormalizer, character: char) -> CharacterRole 
     }
 }
 
-/// Into how many words the pre-tokeniser cuts `a…a`.
+/// The number of words that the pre-tokeniser makes of `a…a`.
 fn words_between_letters(text: &str) -> usize {
     let mut surrounded = PreTokenizedString::from(format!("a{text}a"));
     let words = BertPreTokenizer

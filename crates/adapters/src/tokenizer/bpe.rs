@@ -1,19 +1,19 @@
-//! `cl100k_base` and `o200k_base`, token for token what tiktoken counts.
+//! `cl100k_base` and `o200k_base`, with exactly tiktoken's counts.
 //!
-//! Both vocabularies first split a text into *pieces* ([`super::pieces`]), then encode
-//! every piece alone. So one pass stores the end of every piece and the tokens up to it, and
-//! a range costs its two border pieces and a subtraction. Why that is exact:
+//! Both vocabularies split a text into *pieces* first ([`super::pieces`]) and encode each piece alone. So
+//! one pass stores the end of every piece and the tokens up to it, and a range costs its two border
+//! pieces and a subtraction. This is exact because:
 //!
-//! * The piece that starts at a byte depends only on the text from there on. From any byte
-//!   that is a piece border of the whole text, the pieces of a slice are the pieces of the
-//!   text, as long as the end of the slice cannot be seen.
-//! * It can be seen only by a piece that would reach over it, and by `\s+$`, which looks at
-//!   the white space in front of it. So every piece of the text that ends before the piece
-//!   with the slice's last visible character is a piece of the slice, too.
+//! * The piece that starts at a byte depends only on the text from there on. From any byte that is a
+//!   piece border of the whole text, the pieces of a slice are the pieces of the text, as long as they
+//!   do not depend on the end of the slice.
+//! * Only two things depend on it: a piece that would extend over it, and `\s+$`, which looks at the
+//!   white space before it. So every piece of the text that ends before the piece with the slice's last
+//!   visible character is a piece of the slice, too.
 //!
-//! Pieces of at most 15 bytes go through a small direct-mapped memory of counts: running text
-//! repeats its words, and looking one up is several times cheaper than encoding it. Counting a
-//! whole text borrows such a memory from a pool, so that it is warm from the texts before.
+//! Counts of pieces of at most 15 bytes are kept in a small direct-mapped cache, because running text
+//! repeats its words and a lookup is several times cheaper than encoding. Counting a whole text borrows
+//! such a cache from a pool, so it is warm from earlier texts.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -24,18 +24,18 @@ use contexture_core::domain::chunk::TextSpan;
 use contexture_core::domain::direct_mapped_cache::DirectMappedCache;
 use contexture_core::ports::tokenizer::{TokenCountTable, Tokenizer};
 
-/// Most slots of [`CachedPieceCounter`]: 768 KiB, within a level-two cache of today. Running text of a hundred
-/// passages has several thousand different pieces, and two in one slot drive each other out.
+/// Most cache slots of a [`CachedPieceCounter`]: 768 KiB, which fits a current L2 cache. A hundred passages
+/// of running text have several thousand different pieces, and a collision evicts the older one.
 const CACHE_SLOTS_MAX: usize = 32_768;
-/// Fewest.
+/// Fewest cache slots of a [`CachedPieceCounter`].
 const CACHE_SLOTS_MIN: usize = 64;
-/// Memories that a vocabulary keeps while nobody counts.
+/// Most idle counters that a vocabulary keeps.
 const POOLED_COUNTERS_MAX: usize = 16;
-/// Pieces longer than this many bytes are interpolated by [`TokenCountTable::tokens_before`].
+/// [`TokenCountTable::tokens_before`] interpolates within pieces longer than this many bytes.
 const LONG_PIECE_BYTES: usize = 64;
-/// Farthest that a piece looks beyond its end, past white space: a contraction such as `'re`.
+/// How far beyond its end a piece can depend on the text, past white space: a contraction such as `'re`.
 const LOOK_AHEAD_BYTES_MAX: usize = 8;
-/// Bytes of a span that are joined to a prefix while looking for a common piece border.
+/// Bytes of a span that are joined to a prefix to search for a common piece border.
 const JOINED_BYTES: usize = 512;
 
 /// A byte-pair vocabulary of `OpenAI`'s models.
@@ -59,6 +59,11 @@ impl BpeTokenizer {
         static POOL: PieceCounterPool = PieceCounterPool::new();
         Self { name: "o200k_base", vocabulary: o200k_base(), rules: PieceRules::O200k, pool: &POOL }
     }
+
+    /// `o200k_harmony`: the counts of `o200k_base` under the name that gpt-oss has for them.
+    pub fn o200k_harmony() -> Self {
+        Self { name: "o200k_harmony", ..Self::o200k() }
+    }
 }
 
 impl Tokenizer for BpeTokenizer {
@@ -74,10 +79,10 @@ impl Tokenizer for BpeTokenizer {
         tokens
     }
 
-    /// All pieces but the first and the last are pieces of any longer text, too: what stands
-    /// before the text can change the piece it begins in, what follows the one it ends in.
-    /// A run of digits is split from its start, so what stands before it shifts its pieces; yet
-    /// at least as many of them end inside it as without its first.
+    /// All pieces but the first and the last are pieces of any longer text, too: what precedes the text
+    /// can change only its first piece, and what follows only its last. A run of digits is split from
+    /// its start, so preceding digits shift its pieces; but at least as many pieces end inside it as
+    /// there are without the first.
     fn count_and_least(&self, text: &str) -> (usize, usize) {
         let mut counter = self.pool.take(self.vocabulary);
         let (mut tokens, mut first, mut last) = (0, 0, 0);
@@ -92,7 +97,7 @@ impl Tokenizer for BpeTokenizer {
         (tokens, tokens.saturating_sub(first + last))
     }
 
-    /// Pieces have white space at their start or nothing else in them.
+    /// White space is only at the start of a piece, or is all of it.
     fn splits_words(&self) -> bool {
         true
     }
@@ -115,9 +120,12 @@ struct BpeTokenTable<'a> {
 impl<'a> BpeTokenTable<'a> {
     fn new(vocabulary: &'static Vocabulary, rules: PieceRules, text: &'a str) -> Self {
         let mut table = Self { vocabulary, rules, text, borders: Vec::new(), tokens: Vec::new() };
+        // Offsets are 32 bits wide, for half the memory. A longer text gets an empty table, and its
+        // ranges are counted directly.
         if u32::try_from(text.len()).is_err() {
             return table;
         }
+        // Pieces of running text have about four bytes or more.
         table.borders.reserve(text.len() / 4 + 1);
         table.tokens.reserve(text.len() / 4 + 1);
         let mut counter = CachedPieceCounter::new(vocabulary, text.len());
@@ -133,12 +141,12 @@ impl<'a> BpeTokenTable<'a> {
         table
     }
 
-    /// Index of the last border at or before `position`.
+    /// The index of the last border at or before `position`.
     fn border_at_or_before(&self, position: usize) -> Option<usize> {
         self.borders.partition_point(|&border| border as usize <= position).checked_sub(1)
     }
 
-    /// Index of the border that is exactly at `position`.
+    /// The index of the border exactly at `position`.
     fn border_at(&self, position: usize) -> Option<usize> {
         self.border_at_or_before(position).filter(|&index| self.borders[index] as usize == position)
     }
@@ -151,6 +159,7 @@ impl<'a> BpeTokenTable<'a> {
     /// starts at `borders[first]`.
     fn count_tail(&self, first: usize, end: usize) -> usize {
         let piece_end = self.borders[first + 1] as usize;
+        // The slice ends inside the piece, so the table does not know its tokens.
         if piece_end > end {
             return self.vocabulary.count(&self.text[self.borders[first] as usize..end]);
         }
@@ -167,12 +176,15 @@ impl TokenCountTable for BpeTokenTable<'_> {
         if visible_end == span.start {
             return self.vocabulary.count(slice);
         }
+        // No borders: the text is too long for a table, so the slice is counted as a whole.
         let Some(tail) = self.border_at_or_before(visible_end - 1) else {
             return self.vocabulary.count(slice);
         };
         let tail_start = self.borders[tail] as usize;
         let (mut tokens, mut position) = (0, span.start);
         let mut pieces = split_pieces(self.vocabulary, self.rules, slice);
+        // Encodes pieces of the slice until one ends on a border of the text: from there on both agree,
+        // and a subtraction gives the rest.
         while position <= tail_start {
             if let Some(border) = self.border_at(position) {
                 return tokens + self.between(border, tail) + self.count_tail(tail, span.end);
@@ -193,6 +205,8 @@ impl TokenCountTable for BpeTokenTable<'_> {
         let (whole, visible_end) = (head_end == span.end, joined.trim_end().len());
         let (mut tokens, mut position) = (0, 0);
         for piece in split_pieces(self.vocabulary, self.rules, &joined) {
+            // The joined text may end before the span does. A border counts only if its piece cannot
+            // depend on that artificial end.
             if position >= prefix.len() && (whole || position + LOOK_AHEAD_BYTES_MAX < visible_end) {
                 let in_text = span.start + position - prefix.len();
                 if self.border_at(in_text).is_some() {
@@ -220,7 +234,7 @@ impl TokenCountTable for BpeTokenTable<'_> {
     }
 }
 
-/// Memories of one vocabulary that nobody counts with.
+/// The idle counters of one vocabulary.
 struct PieceCounterPool(Mutex<Vec<CachedPieceCounter>>);
 
 impl PieceCounterPool {
@@ -234,6 +248,7 @@ impl PieceCounterPool {
     }
 
     fn put_back(&self, counter: CachedPieceCounter) {
+        // The bound limits what a burst of threads leaves behind.
         let mut pooled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pooled.len() < POOLED_COUNTERS_MAX {
             pooled.push(counter);
@@ -241,7 +256,7 @@ impl PieceCounterPool {
     }
 }
 
-/// Counts pieces and remembers the short ones.
+/// Counts pieces and caches the counts of short ones.
 struct CachedPieceCounter {
     vocabulary: &'static Vocabulary,
     known: DirectMappedCache<u32>,
@@ -255,7 +270,7 @@ impl CachedPieceCounter {
         }
     }
 
-    /// Tokens of the piece of `length` bytes that `text` starts with.
+    /// Counts the tokens of the piece of `length` bytes at the start of `text`.
     #[inline]
     fn count(&mut self, text: &str, length: usize) -> u32 {
         let bytes = text.as_bytes();
@@ -263,7 +278,7 @@ impl CachedPieceCounter {
     }
 }
 
-/// A length inside a text that is known to be shorter than 4 GiB.
+/// Converts a length inside a text that is known to be shorter than 4 GiB.
 fn saturating_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

@@ -1,13 +1,17 @@
 //! Token counts of any `tokenizer.json`, fast for the BERT family.
 //!
-//! Truncation and padding of the file are dropped when it is read: all-MiniLM-L6-v2 ships
-//! both at 128 and would otherwise cut silently. A WordPiece model behind BERT's normaliser
-//! and pre-tokeniser is counted by [`BertTokenCounter`]; its table keeps a checkpoint every
-//! [`CHECKPOINT_SPACING_BYTES`] and counts the at most two cut ends of a range again, so a
-//! table of 50 MB of prose takes 13 MB. Any other model is counted by the `tokenizers` crate,
-//! slice by slice. A file whose counts would be random (dropout), or fail for what is not in its
-//! vocabulary, is refused.
+//! The file's truncation and padding are removed: all-MiniLM-L6-v2 has both, at 128, and would otherwise
+//! truncate silently. A WordPiece model behind BERT's normaliser and pre-tokeniser is counted by
+//! [`BertTokenCounter`]. Its table has a checkpoint every [`CHECKPOINT_SPACING_BYTES`] and recounts the
+//! at most two partial ends of a range, so a table of 50 MB of prose takes 13 MB. Any other model is
+//! counted by the `tokenizers` crate, slice by slice.
+//!
+//! A file is rejected if its counts are random (dropout), or fail for what is not in its vocabulary. It
+//! may have at most [`TOKENIZER_FILE_BYTES_MAX`] bytes.
 //! WordPiece: Wu et al. 2016, <https://arxiv.org/abs/1609.08144>.
+
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::normalizers::NormalizerWrapper;
@@ -20,9 +24,11 @@ use contexture_core::domain::chunk::TextSpan;
 use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ports::tokenizer::{TokenCountTable, Tokenizer};
 
-/// Least distance of two checkpoints of a table.
+/// Shortest distance between two checkpoints of a table.
 const CHECKPOINT_SPACING_BYTES: usize = 64;
-/// In no vocabulary: private characters, letters of dead scripts, a control.
+/// Largest `tokenizer.json`, in bytes; current vocabularies have up to 35 MiB.
+pub const TOKENIZER_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// In no vocabulary: private-use characters, letters of dead scripts, a control character.
 const UNKNOWN_TEXT: &str = "\u{e000}\u{10fffd} \u{10380}\u{12000} \u{1}";
 
 /// A tokenizer read from a `tokenizer.json`.
@@ -30,13 +36,13 @@ const UNKNOWN_TEXT: &str = "\u{e000}\u{10fffd} \u{10380}\u{12000} \u{1}";
 pub struct HuggingFaceTokenizer {
     name: String,
     tokenizer: tokenizers::Tokenizer,
-    /// Present for the BERT family.
+    /// The fast counter; `None` outside the BERT family.
     basic: Option<BertTokenCounter>,
     splits_words: bool,
 }
 
 impl HuggingFaceTokenizer {
-    /// Reads a `tokenizer.json`; refuses one that cannot be read or would not count exactly.
+    /// Parses a `tokenizer.json`. Rejects one that cannot be parsed or would not count exactly.
     pub fn from_json(name: &str, json: &[u8]) -> Result<Self, Refusal> {
         let refuse = |what: String| Refusal::invalid("tokenizer_unreadable", "embedder.path", what);
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(json)
@@ -58,6 +64,7 @@ impl HuggingFaceTokenizer {
         {
             return Err(refuse(format!("{name} drops merges at random; remove its dropout")));
         }
+        // A trial now, so that `count` needs no error path for unknown characters.
         tokenizer
             .encode_fast(UNKNOWN_TEXT, false)
             .map_err(|error| refuse(format!("{name} cannot count what is not in its vocabulary: {error}")))?;
@@ -65,27 +72,54 @@ impl HuggingFaceTokenizer {
         Ok(Self { name: name.to_owned(), tokenizer, basic, splits_words })
     }
 
-    /// Whether counting uses the fast path of the BERT family.
+    /// Whether counting takes the fast path of the BERT family.
     pub fn is_bert_like(&self) -> bool {
         self.basic.is_some()
     }
 
-    /// Special tokens that encoding adds to every text.
+    /// The number of special tokens that encoding adds to every text.
     pub fn special_tokens(&self) -> usize {
         self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false))
     }
 
-    /// Token ids of a text, special tokens included.
+    /// The token ids of a text, including special tokens.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Fault> {
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(Fault::transient)?;
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, true)
+            .map_err(|error| Fault::transient_error("tokenizing", error))?;
         Ok(encoding.get_ids().to_vec())
     }
 
     fn count_by_crate(&self, text: &str) -> usize {
-        // `from_json` refuses what fails for unknown characters; where a regular expression gives
-        // up, the length is a bound, for a token is at least one byte.
+        // `from_json` rejects what fails for unknown characters. If a regular expression gives up, the
+        // length in bytes is an upper bound, because a token has at least one byte.
         self.tokenizer.encode_fast(text, false).map_or(text.len(), |encoding| encoding.len())
     }
+}
+
+/// Reads a `tokenizer.json` from a file. Refusals name `field`.
+pub fn read_tokenizer_file(name: &str, path: &Path, field: &str) -> Result<HuggingFaceTokenizer, Refusal> {
+    let refuse = |code, why: String| {
+        Refusal::invalid(code, field, format!("{field}: the tokenizer {} {why}", path.display()))
+    };
+    let unreadable = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => refuse("tokenizer_file_missing", "does not exist".to_owned()),
+        _ => refuse("tokenizer_file_unreadable", format!("cannot be read: {error}")),
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(refuse("tokenizer_file_unreadable", "is not a file".to_owned()));
+    }
+    let mut json = Vec::new();
+    // One byte more than allowed tells too much from just enough.
+    file.take(TOKENIZER_FILE_BYTES_MAX + 1).read_to_end(&mut json).map_err(unreadable)?;
+    if json.len() as u64 > TOKENIZER_FILE_BYTES_MAX {
+        let why = format!("has more than {TOKENIZER_FILE_BYTES_MAX} bytes");
+        return Err(refuse("tokenizer_file_too_large", why));
+    }
+    HuggingFaceTokenizer::from_json(name, &json)
+        .map_err(|refusal| refuse(refusal.code, format!("cannot be used: {}", refusal.message)))
 }
 
 fn build_bert_counter(tokenizer: &tokenizers::Tokenizer) -> Option<BertTokenCounter> {
@@ -93,6 +127,7 @@ fn build_bert_counter(tokenizer: &tokenizers::Tokenizer) -> Option<BertTokenCoun
     let Some(PreTokenizerWrapper::BertPreTokenizer(_)) = tokenizer.get_pre_tokenizer() else { return None };
     let ModelWrapper::WordPiece(model) = tokenizer.get_model() else { return None };
     let added = tokenizer.get_added_tokens_decoder();
+    // The fast counter finds added tokens in the raw text, as they are; these flags need more.
     let plain =
         added.values().all(|token| !(token.normalized || token.single_word || token.lstrip || token.rstrip));
     let contents = added.into_values().map(|token| token.content).collect();
@@ -126,12 +161,12 @@ struct TokenCheckpoint {
     tokens_before: usize,
 }
 
-/// Counts a range as the difference of two checkpoints plus its two ends.
+/// Counts a range as the difference of two checkpoints plus its two partial ends.
 struct CheckpointTokenTable<'a> {
     basic: &'a BertTokenCounter,
     text: &'a str,
     checkpoints: Vec<TokenCheckpoint>,
-    /// The end of the text, for estimates alone.
+    /// The end of the text; used for estimates only.
     end: TokenCheckpoint,
 }
 
@@ -163,6 +198,7 @@ impl TokenCountTable for CheckpointTokenTable<'_> {
         else {
             return self.basic.count(&self.text[span.start..span.end]);
         };
+        // At most one checkpoint in the range: there is nothing to subtract.
         if first.offset >= last.offset {
             return self.basic.count(&self.text[span.start..span.end]);
         }
@@ -171,12 +207,12 @@ impl TokenCountTable for CheckpointTokenTable<'_> {
             + self.basic.count(&self.text[last.offset..span.end])
     }
 
-    /// Words do not reach over white space.
+    /// Words do not extend over white space.
     fn count_after(&self, prefix: &str, span: TextSpan) -> Option<usize> {
         prefix.ends_with(char::is_whitespace).then(|| self.basic.count(prefix) + self.count(span))
     }
 
-    /// Interpolates between checkpoints, so it never decreases.
+    /// Interpolates between checkpoints, so the estimate never decreases.
     fn tokens_before(&self, position: usize) -> usize {
         let after = self.checkpoints.partition_point(|checkpoint| checkpoint.offset <= position);
         let start = TokenCheckpoint { offset: 0, tokens_before: 0 };
@@ -187,7 +223,7 @@ impl TokenCountTable for CheckpointTokenTable<'_> {
     }
 }
 
-/// Counts each range anew.
+/// Counts each range from scratch.
 struct SliceTokenTable<'a> {
     tokenizer: &'a HuggingFaceTokenizer,
     text: &'a str,

@@ -2,8 +2,8 @@
 
 mod bert_counter;
 pub mod bpe;
-pub mod file;
 pub mod hugging_face;
 mod pieces;
+pub mod tiktoken;
 mod trie;
 mod word_boundaries;

@@ -1,9 +1,9 @@
 //! The pieces that `OpenAI`'s vocabularies split a text into, several times faster than by regular
 //! expression.
 //!
-//! A piece depends only on the text from its start on. Where the bytes that decide it are ASCII,
-//! which is nearly always, it is read off byte by byte ([`ascii_piece`]); else the vocabulary's own
-//! expression is asked. The rules, with their order:
+//! A piece depends only on the text from its start on. Where ASCII bytes decide it, which is nearly
+//! always, it is determined byte by byte ([`ascii_piece`]). Otherwise the vocabulary's own expression
+//! runs. The rules, in their order:
 //!
 //! ```text
 //! cl100k_base  (?i:'s|'t|'re|'ve|'m|'ll|'d) | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N}{1,3}
@@ -16,16 +16,16 @@ use bpe_openai::Tokenizer as Vocabulary;
 
 use contexture_core::domain::byte_classes::{self, GROUP_BYTES};
 
-/// Which rules.
+/// The splitting rules of a vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PieceRules {
-    /// Those of `cl100k_base`.
+    /// The rules of `cl100k_base`.
     Cl100k,
-    /// Those of `o200k_base`.
+    /// The rules of `o200k_base`.
     O200k,
 }
 
-/// Splits a text.
+/// Splits a text into its pieces.
 #[inline]
 pub(super) fn split_pieces<'a>(
     vocabulary: &'static Vocabulary,
@@ -35,7 +35,7 @@ pub(super) fn split_pieces<'a>(
     piece_lengths(vocabulary, rules, text).map(|(rest, length)| &rest[..length])
 }
 
-/// The rest of a text from each of its pieces on, with the length of that piece.
+/// For each piece: the text from its start on, and its length.
 #[inline]
 pub(super) fn piece_lengths<'a>(
     vocabulary: &'static Vocabulary,
@@ -57,9 +57,10 @@ pub(super) fn piece_lengths<'a>(
     })
 }
 
-/// The length of the first piece, if ASCII alone decides it. `bytes` is not empty.
+/// The length of the first piece, or `None` if other than ASCII bytes decide it. `bytes` is not empty.
 #[inline]
 fn ascii_piece(rules: PieceRules, bytes: &[u8]) -> Option<usize> {
+    debug_assert!(!bytes.is_empty());
     let first = bytes[0];
     let next = bytes.get(1).copied();
     if first.is_ascii_alphabetic() {
@@ -67,11 +68,13 @@ fn ascii_piece(rules: PieceRules, bytes: &[u8]) -> Option<usize> {
     }
     if first.is_ascii_digit() {
         let digits = bytes.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+        // Three digits end the piece whatever follows; fewer do only if no digit beyond ASCII follows.
         return (digits == 3 || is_ascii_or_end(bytes, digits)).then_some(digits);
     }
     if !first.is_ascii() {
         return None;
     }
+    // In `o200k_base` a contraction belongs to the word before it and is found there.
     if first == b'\'' && rules == PieceRules::Cl100k {
         match match_contraction(bytes) {
             ContractionMatch::Absent => {}
@@ -93,11 +96,12 @@ fn ascii_piece(rules: PieceRules, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// A word that starts at `from`.
+/// The end of a word that starts at `from`.
 #[inline]
 fn word_end(rules: PieceRules, bytes: &[u8], from: usize) -> Option<usize> {
     if rules == PieceRules::Cl100k {
         let mut end = from;
+        // One group of bytes at a time; a group of letters only means that the word may go on.
         loop {
             let length = byte_classes::bytes_before(byte_classes::complement_mask(
                 byte_classes::letter_mask(byte_classes::load_group(bytes, end)),
@@ -117,15 +121,15 @@ fn word_end(rules: PieceRules, bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// Symbols that start at `from`, and the line ends after them.
+/// The end of symbols that start at `from`, with the line ends after them.
 fn symbols_end(rules: PieceRules, bytes: &[u8], from: usize) -> Option<usize> {
     let end = run_end(bytes, from, is_symbol)?;
     let trails = |byte: u8| matches!(byte, b'\r' | b'\n') || (byte == b'/' && rules == PieceRules::O200k);
     Some(end + bytes[end..].iter().take_while(|byte| trails(**byte)).count())
 }
 
-/// White space: up to its last line end; else all of it at the end of the text; else all but the
-/// last, which belongs to what follows.
+/// The end of white space: its last line end; else all of it at the end of the text; else all but
+/// its last character, which belongs to the next piece.
 fn spaces_end(bytes: &[u8]) -> Option<usize> {
     let end = run_end(bytes, 0, is_space)?;
     match bytes[..end].iter().rposition(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -135,24 +139,24 @@ fn spaces_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where a run ends, if what ends it is ASCII or the end of the text.
+/// The end of a run, or `None` if a byte beyond ASCII ends it.
 #[inline]
 fn run_end(bytes: &[u8], from: usize, belongs: impl Fn(u8) -> bool) -> Option<usize> {
     let length = bytes[from..].iter().take_while(|byte| belongs(**byte)).count();
     is_ascii_or_end(bytes, from + length).then_some(from + length)
 }
 
-/// Whether nothing beyond ASCII stands at a place.
+/// Whether there is an ASCII byte at `at`, or the end of the text.
 #[inline]
 fn is_ascii_or_end(bytes: &[u8], at: usize) -> bool {
     bytes.get(at).is_none_or(u8::is_ascii)
 }
 
-/// Whether bytes start with an apostrophe and the end of a contraction.
+/// Whether bytes start with an apostrophe and the rest of a contraction.
 enum ContractionMatch {
     Absent,
     Length(usize),
-    /// Letters beyond ASCII have ASCII ones as their other case.
+    /// A letter beyond ASCII follows, whose other case may be an ASCII one.
     Undecided,
 }
 

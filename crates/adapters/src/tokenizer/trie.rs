@@ -1,47 +1,50 @@
 //! A WordPiece vocabulary as a byte trie, for counting.
 //!
-//! Nodes are numbered breadth first, so the children of a node are neighbours and a node is
-//! one label and one offset: 30,522 words take under 2 MB. A word of `n` bytes costs at most
-//! `n` times the longest vocabulary word; nothing is allocated.
+//! Nodes are numbered breadth first, so the children of a node are adjacent, and a node is one label and
+//! one offset: 30,522 words take under 2 MB. A word of `n` bytes costs at most `n` times the length of
+//! the longest vocabulary word. Counting allocates nothing.
 
 use std::collections::VecDeque;
 
-/// The vocabulary.
+/// A vocabulary.
 #[derive(Debug)]
 pub(super) struct VocabularyTrie {
-    /// The byte that leads to each node.
+    /// The byte on the edge to each node.
     labels: Vec<u8>,
-    /// First child of each node; the next entry ends its children.
+    /// The first child of each node. The next entry is the end of its children.
     first_child: Vec<u32>,
     /// Whether a vocabulary word ends at each node.
     ends_word: Vec<bool>,
-    /// The node after the prefix of continuing pieces (`##`), if any word has it.
+    /// The node after the prefix of continuing pieces (`##`), if any word begins with it.
     continuing: Option<u32>,
-    /// Children of the two nodes every search starts from, by byte.
+    /// Children by byte of the two nodes that searches start from.
     from_root: Vec<Option<u32>>,
     from_continuing: Vec<Option<u32>>,
 }
 
 impl VocabularyTrie {
-    /// Builds it from the vocabulary's words and the prefix of continuing pieces.
+    /// Builds a trie from the vocabulary's words and the prefix of continuing pieces.
     pub(super) fn new(mut words: Vec<Vec<u8>>, continuing_prefix: &[u8]) -> Self {
+        // Sorted, the words below each node are one slice, and the one that ends there is its first.
         words.sort_unstable();
         words.dedup();
         let mut labels = vec![0];
         let mut first_child = Vec::new();
         let mut ends_word = Vec::new();
-        let mut waiting = VecDeque::from([(words.as_slice(), 0)]);
-        while let Some((mut below, depth)) = waiting.pop_front() {
+        let mut queue = VecDeque::from([(words.as_slice(), 0)]);
+        while let Some((mut below, depth)) = queue.pop_front() {
             first_child.push(node_number(labels.len()));
             let ends_here = below.first().is_some_and(|word| word.len() == depth);
             ends_word.push(ends_here);
             below = &below[usize::from(ends_here)..];
             for same_byte in below.chunk_by(|left, right| left[depth] == right[depth]) {
                 labels.push(same_byte[0][depth]);
-                waiting.push_back((same_byte, depth + 1));
+                queue.push_back((same_byte, depth + 1));
             }
         }
+        // One more entry, so that the last node's children end, too.
         first_child.push(node_number(labels.len()));
+        debug_assert_eq!(first_child.len(), labels.len() + 1);
         let mut trie = Self {
             labels,
             first_child,
@@ -56,7 +59,7 @@ impl VocabularyTrie {
         trie
     }
 
-    /// Pieces of one word by longest match first; 1, the unknown token, when it cannot be cut.
+    /// Counts the pieces of a word, longest match first. 1, the unknown token, if it cannot be split.
     pub(super) fn count(&self, word: &[u8]) -> usize {
         let mut rest = word;
         let mut pieces = 0;

@@ -1,18 +1,18 @@
-//! Whether the tokens of a `tokenizer.json` stay within words: read off, never tried out.
+//! Whether the tokens of a `tokenizer.json` stay within words: derived from its parts, never by trial.
 //!
-//! Certain when no added token holds two words, the normaliser removes no white space and puts
-//! nothing in its place, and the pre-tokeniser cuts at white space before anything replaces it:
-//! models then see words one by one. Of the regular expressions that split, only alternatives in
-//! [`KNOWN_ALTERNATIVES`] are known (GPT-2, GPT-4, GPT-4o, Llama 3, Qwen, Mistral's tekken). BERT's
-//! `clean_text` drops form feeds between words, and `▁` in place of a space is a letter to the
-//! model, so both count as uncertain, as does everything else.
+//! It is certain if no added token contains two words, the normaliser neither removes nor replaces white
+//! space, and the pre-tokeniser splits at white space before anything replaces it. Then the model sees
+//! words one by one. Of splitting regular expressions, only those made of [`KNOWN_ALTERNATIVES`] are
+//! recognised (GPT-2, GPT-4, GPT-4o, Llama 3, Qwen, Mistral's tekken). BERT's `clean_text` removes form
+//! feeds between words, and a `▁` in place of a space is a letter to the model. Both count as uncertain,
+//! as does everything else.
 
 use tokenizers::normalizers::NormalizerWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
-/// None of them matches letters or digits on both sides of white space.
+/// Alternatives of known expressions. None matches letters or digits on both sides of white space.
 const KNOWN_ALTERNATIVES: [&str; 25] = [
     "'s",
     "'t",
@@ -46,7 +46,7 @@ const KNOWN_ALTERNATIVES: [&str; 25] = [
     r"\s+(?!\S)",
     ANY_SPACE,
 ];
-/// The alternative that leaves no white space between matches.
+/// The alternative that makes every white space part of some match.
 const ANY_SPACE: &str = r"\s+";
 
 /// Whether no token ever joins letters or digits from both sides of white space.
@@ -59,7 +59,7 @@ pub(super) fn splits_words(tokenizer: &Tokenizer) -> bool {
             .is_some_and(|cuts| pre_tokenizer_effect(cuts) == PreTokenizerEffect::CutsAtSpace)
 }
 
-/// Whether white space has letters or digits on both sides, be it near or far.
+/// Whether the text has letters or digits both before and after white space.
 fn holds_two_words(text: &str) -> bool {
     let is_word = |part: &str| part.contains(char::is_alphanumeric);
     text.split(char::is_whitespace).filter(|part| is_word(part)).count() > 1
@@ -82,11 +82,11 @@ fn keeps_white_space(normalizer: &NormalizerWrapper) -> bool {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PreTokenizerEffect {
-    /// No piece has letters or digits on both sides of white space.
+    /// Splits so that no piece has letters or digits on both sides of white space.
     CutsAtSpace,
-    /// Cuts elsewhere, and leaves the text as it is.
+    /// Splits elsewhere, and leaves the text unchanged.
     CutsElsewhere,
-    /// White space may be something else after.
+    /// May replace white space by something else.
     Unknown,
 }
 
@@ -103,7 +103,7 @@ fn pre_tokenizer_effect(pre_tokenizer: &PreTokenizerWrapper) -> PreTokenizerEffe
         | PreTokenizerWrapper::Delimiter(_)
         | PreTokenizerWrapper::UnicodeScripts(_)
         | PreTokenizerWrapper::FixedLength(_) => PreTokenizerEffect::CutsElsewhere,
-        // Later ones cut what earlier ones left, and join nothing.
+        // Later steps split the pieces of earlier ones and never join them.
         PreTokenizerWrapper::Sequence(all) => {
             let effects = all.as_ref().iter().map(pre_tokenizer_effect);
             effects
@@ -124,13 +124,15 @@ fn cuts_at_space(split: &Split) -> bool {
         && alternatives.iter().all(|one| KNOWN_ALTERNATIVES.contains(one))
 }
 
-/// The alternatives of a regular expression, outside of groups and classes.
+/// Splits a regular expression into its top-level alternatives.
 fn split_alternatives(pattern: &str) -> Vec<&str> {
     let (mut parts, mut start, mut depth, mut escaped) = (Vec::new(), 0, 0_usize, false);
     for (at, byte) in pattern.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
+            // A bracket inside a class counts, too. That can only merge alternatives into one that is not
+            // known, so the result stays on the safe side.
             b'(' | b'[' => depth += 1,
             b')' | b']' => depth = depth.saturating_sub(1),
             b'|' if depth == 0 => {

@@ -1,7 +1,7 @@
-//! What a query returns. The JSON names are a contract with other people's scripts.
+//! Answers to queries. The JSON names are a contract with other people's scripts.
 //!
 //! Texts and headings are the document's own bytes: `text` is exactly
-//! `document[start_byte..end_byte]`. Only the rendered context makes characters visible.
+//! `document[start_byte..end_byte]`. Only the rendered context escapes hidden characters.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::chunk::TextSpan;
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 
-/// Where a text stands.
+/// The place of a text: document, version and span.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Citation {
     /// The document.
@@ -23,7 +23,7 @@ pub struct Citation {
     pub span: TextSpan,
 }
 
-/// A span of one document in the context, maybe of several merged chunks.
+/// A span of one document in the context. It may come from several merged chunks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Passage {
     /// The document.
@@ -33,64 +33,64 @@ pub struct Passage {
     /// Bytes of the document's normalised text; passages of a document never overlap.
     #[serde(flatten, serialize_with = "span_fields")]
     pub span: TextSpan,
-    /// The section of the request that it answers; empty where none was asked for.
+    /// The section of the request that it answers; empty if there are no sections.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub section: String,
-    /// Headings above its first byte, outermost first; the title where there are none.
+    /// Headings above its first byte, outermost first; the title if there are none.
     pub heading: String,
     /// The best score among its chunks.
     pub score: f32,
     /// The bytes of the span.
     pub text: String,
-    /// Where (nearly) the same text stands, too.
+    /// Where else the same, or nearly the same, text occurs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Citation>,
 }
 
-/// What became of one candidate.
+/// The verdict on one candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum CandidateVerdict {
-    /// The best candidate of a passage, as a whole or in part, numbered as cited; of several
-    /// passages the first.
+    /// The best candidate of a passage, in whole or in part. If it is in several passages, the first is
+    /// named.
     Kept {
         /// Number of the passage, from 1.
         passage: usize,
     },
-    /// In a passage, as a whole or in part, whose best candidate is another.
+    /// In a passage, in whole or in part, whose best candidate is another.
     MergedInto {
         /// Number of the passage, from 1.
         passage: usize,
     },
-    /// The same text, white space aside.
+    /// Has the same text as another, white space aside.
     DuplicateOf {
         /// The candidate that stands for both.
         #[serde(serialize_with = "as_text")]
         of: ChunkId,
     },
-    /// Nearly the same text.
+    /// Has nearly the same text as another.
     NearDuplicateOf {
         /// The candidate that stands for both.
         #[serde(serialize_with = "as_text")]
         of: ChunkId,
     },
-    /// Every sentence of it stands, word by word, in another candidate.
+    /// Every sentence of it occurs, word for word, in another candidate.
     CoveredBy {
         /// The candidate that has the first of them.
         #[serde(serialize_with = "as_text")]
         of: ChunkId,
     },
-    /// The context that was kept from the answer before has it.
+    /// The context kept from the previous answer contains it.
     InPrefix,
     /// Did not fit into what was left of the budget.
     OverBudget,
-    /// Less relevant than the cut-off asks for.
+    /// Less relevant than the cut-off.
     BelowCutoff,
-    /// Its document has as many passages as were asked for.
+    /// Its document has the most passages that the request allows.
     DocumentCap,
-    /// Found, but the filter excludes what the snapshot says of it.
+    /// Found, but the filter excludes its metadata in the snapshot.
     Filtered,
-    /// Found, but the snapshot has it no more: its document was replaced or deleted.
+    /// Found, but no longer in the snapshot: its document was replaced or deleted.
     Superseded,
     /// Chosen, then given back when the final text was counted.
     GivenBack,
@@ -106,25 +106,25 @@ pub struct CandidateTrace {
     /// The candidate.
     #[serde(serialize_with = "as_text")]
     pub chunk_id: ChunkId,
-    /// Where it stands; not known of what the snapshot has no more.
+    /// Its place; unknown if the snapshot no longer has it.
     #[serde(flatten)]
     pub citation: Option<Citation>,
-    /// Its score as it came.
+    /// Its score before assembly.
     pub score: f32,
-    /// What it adds to the objective as a whole.
+    /// What the whole of it adds to the objective.
     pub gain: f64,
     /// Bytes of it that are in the context.
     pub kept_bytes: usize,
-    /// Tokens it adds to the rendered text: counted when it was about to be chosen, else an
-    /// estimate from its embedder tokens.
+    /// Tokens it adds to the rendered text: counted if it was about to be chosen, else estimated from
+    /// its embedder tokens.
     pub tokens: usize,
-    /// What became of it.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: CandidateVerdict,
 }
 
 impl CandidateTrace {
-    /// A hit that could not be a candidate.
+    /// The entry of a hit that could not be a candidate.
     pub fn dropped(
         chunk_id: ChunkId,
         citation: Option<Citation>,
@@ -135,17 +135,16 @@ impl CandidateTrace {
     }
 }
 
-/// A context and how it came about.
+/// A context and how it was assembled.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AssembledContext {
     /// The rendered text; empty when nothing fits.
     pub context: String,
-    /// Its tokens, counted; never more than the budget.
+    /// Its counted tokens; never more than the budget.
     pub tokens: usize,
     /// The byte of `context` after each passage and its framing.
     pub ends: Vec<usize>,
-    /// Ordinals of the first and the last chunk that each passage is part of; of passages that
-    /// stood in front none are known here.
+    /// Ordinals of the first and the last chunk of each new passage; passages kept in front have none here.
     pub chunks: Vec<(u32, u32)>,
     /// Its passages, as numbered in the text.
     pub passages: Vec<Passage>,
@@ -153,27 +152,27 @@ pub struct AssembledContext {
     pub bound: f64,
     /// The gain of what was chosen.
     pub gain: f64,
-    /// The gain of what stood in front.
+    /// The gain of the passages kept in front.
     pub kept_gain: f64,
     /// One entry per candidate, best first.
     pub trace: Vec<CandidateTrace>,
 }
 
-/// How much of the context before an answer starts with.
+/// How much of the previous context an answer starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReusedPrefix {
     /// Passages that were kept.
     pub passages: usize,
-    /// Bytes of the context that are those of the one before.
+    /// Bytes that both contexts share at their start.
     pub bytes: usize,
-    /// Tokens of them.
+    /// Tokens of these bytes.
     pub tokens: usize,
-    /// What ended it; none if everything was kept.
+    /// Where and why it ends; none if everything was kept.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub broken: Option<PrefixBreak>,
 }
 
-/// Where a prefix ended, and why.
+/// Where a reused prefix ends, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PrefixBreak {
     /// Number of the first passage that was not kept.
@@ -184,7 +183,7 @@ pub struct PrefixBreak {
     pub by: PrefixBreakReason,
 }
 
-/// Why a passage of the context before was not kept.
+/// Why a passage of the previous context was not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrefixBreakReason {
@@ -196,11 +195,11 @@ pub enum PrefixBreakReason {
     Filtered,
     /// Its bytes, or how they are written, changed.
     Changed,
-    /// The context is to be written in another style.
+    /// The request asks for another style.
     Style,
-    /// It left too little room for what was asked now.
+    /// It left too little room for the new question.
     Room,
-    /// A passage that follows holds the tag that fences it.
+    /// A new passage contains the tag that fences it.
     Fence,
 }
 
@@ -219,7 +218,7 @@ impl PrefixBreakReason {
     }
 }
 
-/// What an answer had to do without.
+/// A part that is missing from an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AnswerDegradation {
@@ -227,7 +226,7 @@ pub enum AnswerDegradation {
     Dense,
     /// The reranker was late or failed.
     Rerank,
-    /// Dense hits missing from the snapshot could not all be replaced.
+    /// Not all dense hits that are missing from the snapshot could be replaced.
     Refill,
     /// The stores lack documents that the ledger has; a repair brings them back.
     Index,
@@ -265,23 +264,23 @@ pub struct ContextAnswer {
     pub context: String,
     /// Its tokens.
     pub tokens: usize,
-    /// What was allowed.
+    /// The budget of the request.
     pub budget: usize,
     /// The tokenizer that counted.
     pub tokenizer: String,
     /// The index snapshot that was read.
     pub snapshot: u64,
-    /// What the answer had to do without.
+    /// The parts that are missing from the answer.
     pub degraded: Vec<AnswerDegradation>,
-    /// Tokens of the budget that question and answer were left.
+    /// Tokens of the budget that were reserved for question and answer.
     #[serde(skip_serializing_if = "is_zero")]
     pub reserved: usize,
     /// The passages, as numbered in the text.
     pub passages: Vec<Passage>,
-    /// How much of the context before it starts with; only when it goes on from one.
+    /// How much of the previous context it starts with; only if the request continues one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<ReusedPrefix>,
-    /// To be handed back for a context that starts with this one; only when asked for.
+    /// Handed back with the next request, it makes a context that starts with this one; only on request.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub continuation: String,
     /// Proven share of the best possible gain.
@@ -306,7 +305,7 @@ pub struct RankedChunk {
     /// Bytes of the document's normalised text.
     #[serde(flatten, serialize_with = "span_fields")]
     pub span: TextSpan,
-    /// Headings above it, outermost first; the title where there are none.
+    /// Headings above it, outermost first; the title if there are none.
     pub heading: String,
     /// Its score.
     pub score: f32,
@@ -321,7 +320,7 @@ pub struct SearchAnswer {
     pub results: Vec<RankedChunk>,
     /// The index snapshot that was read.
     pub snapshot: u64,
-    /// What the answer had to do without.
+    /// The parts that are missing from the answer.
     pub degraded: Vec<AnswerDegradation>,
     /// How long it took; not part of the JSON.
     #[serde(skip)]

@@ -1,15 +1,15 @@
-//! Cache mode: a context that starts with the one before, byte for byte.
+//! Continuations: a context that starts with the previous one, byte for byte.
 //!
-//! A provider's prompt cache reuses the longest common prefix of two prompts, so in a
-//! conversation what was said stays where it is and new passages follow. The caller hands back
-//! the *continuation* of the answer before: where its passages stand, not their text. They are
-//! read again from this query's snapshot and written again, and kept as long as each still
-//! holds: its document has that version, the caller may read it, the filter admits it, and its
-//! bytes are the same. The first that does not hold breaks the prefix there, and so does a lack
-//! of room: the longest part is kept with which the context has at least [`GAIN_SHARE_MIN`] of
-//! the gain of one that starts anew. The answer says how much was kept and what broke it.
+//! A provider's prompt cache reuses the longest common prefix of two prompts. So in a conversation
+//! the passages of earlier answers stay where they are and new passages follow. The caller hands
+//! back the *continuation* of the previous answer: the places of its passages, not their text. The
+//! passages are read again from this query's snapshot and rendered again. A passage is kept while
+//! its document has that version, the caller may read it, the filter admits it, and its bytes are
+//! equal. The first that fails ends the prefix. So does lack of room: the longest part is kept with
+//! which the context has at least [`GAIN_SHARE_MIN`] of the gain of a fresh one. The answer says how
+//! much was kept and what ended it.
 //!
-//! A continuation carries no authority: whoever forges one gets what they may read.
+//! A continuation carries no authority: a forged one yields only what the caller may read.
 
 use std::sync::Arc;
 
@@ -29,53 +29,55 @@ use crate::ports::tokenizer::Tokenizer;
 
 /// Longest continuation, in bytes.
 pub const CONTINUATION_BYTES_MAX: usize = 256 * 1024;
-/// Share of a fresh context's gain below which less of the prefix is kept.
+/// Least gain of a continued context, as a share of a fresh context's gain.
 const GAIN_SHARE_MIN: f64 = 0.7;
-/// Parts of the prefix that are tried, in quarters.
+/// The prefix is shortened in quarters: each try assembles a whole context.
 const QUARTERS: usize = 4;
 
-/// The passages of an answer, to go on from.
+/// The places of an answer's passages, for the next answer to start with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Continuation {
     style: String,
-    /// The tag of a plain context.
+    /// The tag of a plain context; the same tag keeps its bytes the same.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     tag: String,
     passages: Vec<PassageReference>,
 }
 
-/// One passage.
+/// The place of one passage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct PassageReference {
     document: String,
     version: u64,
     start: usize,
     end: usize,
-    /// Ordinals of the first and the last chunk it is part of.
+    /// Ordinals of its first and last chunk.
     chunks: (u32, u32),
     score: f32,
-    /// Of the context up to its end.
+    /// Hash of the context up to the end of the passage.
     hash: u64,
 }
 
 impl Continuation {
-    /// Reads what an answer gave.
+    /// Parses the text that an answer returned.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         let refuse = || {
             let message = "the continuation is not one that an answer gave";
             Refusal::invalid("invalid_continuation", "continuation", message)
         };
+        // Before decoding: the text comes from outside.
         if text.len() > CONTINUATION_BYTES_MAX {
             return Err(refuse());
         }
         let bytes = BASE64.decode(text.trim()).map_err(|_| refuse())?;
         let continuation: Self = serde_json::from_slice(&bytes).map_err(|_| refuse())?;
+        // The tag is written into the context: anything but digits could forge a marker line.
         let digits = continuation.tag.trim_start_matches('=');
         let tag_is_one = digits.len() <= TAG_DIGITS_MAX && digits.bytes().all(|byte| byte.is_ascii_digit());
         if tag_is_one { Ok(continuation) } else { Err(refuse()) }
     }
 
-    /// The passages of an answer.
+    /// Creates the continuation of an answer.
     pub fn from_assembled(assembled: &AssembledContext, style: &ContextStyle) -> Self {
         let ends = assembled.ends.iter().zip(&assembled.chunks);
         let place = |(rebuild_passage, (end, chunks)): (&Passage, (&usize, &(u32, u32)))| PassageReference {
@@ -92,7 +94,7 @@ impl Continuation {
         Self { style: style.name().to_owned(), tag, passages }
     }
 
-    /// As text, to be handed back; empty if it would be too long.
+    /// The text that the caller hands back; empty if it would be too long.
     pub fn to_text(&self) -> String {
         let text = BASE64.encode(serde_json::to_vec(self).unwrap_or_default());
         if text.len() > CONTINUATION_BYTES_MAX { String::new() } else { text }
@@ -104,10 +106,11 @@ const TAG_DIGITS_MAX: usize = 60;
 
 fn context_hash(text: &str) -> u64 {
     let hash = FieldHasher::new("contexture continuation v1").field(text.as_bytes()).finish();
+    // Eight bytes detect change, not attack: a forged hash only keeps what the caller may read anyway.
     hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
-/// What of an earlier answer still holds.
+/// The part of an earlier answer that still holds.
 pub(super) struct RestoredPrefix {
     passages: Vec<Passage>,
     chunks: Vec<(u32, u32)>,
@@ -117,7 +120,7 @@ pub(super) struct RestoredPrefix {
     broken: Option<PrefixBreak>,
 }
 
-/// Reads the passages again, up to the first that does not hold.
+/// Reads the passages again, up to the first that no longer holds.
 pub(super) fn restore_prefix(
     continuation: &Continuation,
     snapshot: &Arc<dyn LexicalSnapshot>,
@@ -127,6 +130,7 @@ pub(super) fn restore_prefix(
     let tag = (!continuation.tag.is_empty()).then(|| continuation.tag.clone());
     let mut restored =
         RestoredPrefix { passages: Vec::new(), chunks: Vec::new(), tag, text: String::new(), broken: None };
+    // Another style writes every byte anew, so nothing could be kept.
     if continuation.style != style.name() {
         restored.break_at(PrefixBreakReason::Style);
         return Ok(restored);
@@ -144,6 +148,7 @@ pub(super) fn restore_prefix(
         }
     }
     let RenderedContext { text, ends } = render_with_tag(&restored.passages, style, restored.tag.as_deref());
+    // The hash covers everything in front, so a change is found at the first passage that it touches.
     let same = |(place, end): &(&PassageReference, &usize)| context_hash(&text[..**end]) == place.hash;
     let holds = continuation.passages.iter().zip(&ends).take_while(same).count();
     if holds < restored.passages.len() {
@@ -154,7 +159,7 @@ pub(super) fn restore_prefix(
     Ok(restored)
 }
 
-/// Reads one passage from the snapshot, or why it does not hold.
+/// Reads one passage from the snapshot, or says why it no longer holds.
 fn read_passage(
     place: &PassageReference,
     snapshot: &dyn LexicalSnapshot,
@@ -164,6 +169,7 @@ fn read_passage(
     else {
         return Ok(Err(PrefixBreakReason::Gone));
     };
+    // Unreadable, deleted and unknown look the same from outside: Gone reveals nothing.
     let groups = query.principal.groups();
     match snapshot.head(&document_id)? {
         Some(head) if !head.acl.admits(groups) => return Ok(Err(PrefixBreakReason::Gone)),
@@ -171,6 +177,7 @@ fn read_passage(
         Some(head) if !head.deleted => return Ok(Err(PrefixBreakReason::Superseded)),
         _ => return Ok(Err(PrefixBreakReason::Gone)),
     }
+    // The ordinals come from the caller; the limit bounds what a forged continuation can make us read.
     let (first, last) = place.chunks;
     if last.saturating_sub(first) > PASSAGE_CHUNKS_MAX {
         return Ok(Err(PrefixBreakReason::Changed));
@@ -188,7 +195,7 @@ fn read_passage(
     Ok(rebuild_passage(place, document_id, version, &chunks).ok_or(PrefixBreakReason::Changed))
 }
 
-/// Most chunks of one passage that are read again.
+/// Most chunks of one passage that are read.
 const PASSAGE_CHUNKS_MAX: u32 = 10_000;
 
 fn rebuild_passage(
@@ -199,6 +206,7 @@ fn rebuild_passage(
 ) -> Option<Passage> {
     let first = chunks.iter().find(|chunk| chunk.span.end > place.start)?;
     let base = chunks.first()?.span.start;
+    // Chunks may overlap: of each only what is beyond the text so far is appended.
     let mut text = String::new();
     for chunk in chunks {
         let known = base + text.len();
@@ -228,13 +236,14 @@ impl RestoredPrefix {
     }
 }
 
-/// Assembles behind as much of the prefix as leaves room for what the question asks.
+/// Assembles a context after as much of the prefix as leaves room for the new question.
 pub(super) fn assemble_after_prefix(
     mut restored: RestoredPrefix,
     mut input: AssemblyInput,
     assembly: &AssemblyRequest,
     tokenizer: &dyn Tokenizer,
 ) -> (AssembledContext, ReusedPrefix) {
+    // The measure for how much gain the prefix may cost, and the answer if none of it can stay.
     let fresh = assemble_context(&input, assembly, tokenizer);
     let all = restored.passages.len();
     let mut by = PrefixBreakReason::Room;
@@ -243,11 +252,13 @@ pub(super) fn assemble_after_prefix(
         if kept == 0 {
             break;
         }
+        // The whole assembly runs again: what is new depends on what is kept.
         input.kept = restored.passages[..kept].to_vec();
         input.tag.clone_from(&restored.tag);
         let mut assembled = assemble_context(&input, assembly, tokenizer);
         let gain = assembled.gain + assembled.kept_gain;
         let bytes = assembled.ends.get(kept - 1).copied().unwrap_or(0);
+        // A new text that contains the tag changes all marker lines: the bytes decide, not the intention.
         let same = bytes > 0 && assembled.context.get(..bytes) == restored.text.get(..bytes);
         if !same || gain < GAIN_SHARE_MIN * fresh.gain {
             by = if same { PrefixBreakReason::Room } else { PrefixBreakReason::Fence };
@@ -261,6 +272,7 @@ pub(super) fn assemble_after_prefix(
         let tokens = tokenizer.count(&assembled.context[..bytes]);
         return (assembled, ReusedPrefix { passages: kept, bytes, tokens, broken: restored.broken });
     }
+    // Nothing could be kept: the reason of the last try replaces whatever ended the prefix earlier.
     if all > 0 && restored.broken.is_none_or(|broken| broken.passage > 1) {
         restored.keep(0);
         restored.break_at(by);

@@ -1,18 +1,16 @@
-//! A query's way: retrieve, fuse, support, rerank, assemble, render.
+//! The query path: retrieve, fuse, rerank, assemble, render.
 //!
-//! One snapshot of the lexical index is pinned for the whole answer; whatever is not in it, or
-//! not the caller's to read, is not in the answer. A dense leg that is late or fails leaves a
-//! lexical answer, a reranker that is late or fails leaves the fused order, and the answer says
-//! so. The rendered text never exceeds the budget. A context may have sections with questions of
-//! their own, all from that snapshot, or go on from the context before it.
+//! One snapshot of the lexical index is pinned for the whole answer. A chunk that is not in the
+//! snapshot, or that the caller may not read, is never in the answer. If the dense leg is late or
+//! fails, the answer is lexical; if the reranker is late or fails, the fused order stays. The answer
+//! lists both as degradations. The rendered text never exceeds the budget. A context either has
+//! sections with their own questions, all read from one snapshot, or continues an earlier context.
 
 pub mod answer;
 pub mod assemble;
 pub mod continuation;
 pub mod fuse;
-pub mod neighbour_support;
 mod pack;
-mod pinned_catalog;
 pub mod render;
 pub mod request;
 pub mod rerank;
@@ -21,16 +19,17 @@ mod tokenizers;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::chunk::Chunk;
-use crate::fault::{Refusal, RefusalKind};
+use crate::domain::ids::CollectionKey;
+use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::{CollectionCatalog, OpenCollection};
 use crate::ports::lexical::{LexicalSnapshot, QuestionTerms};
 
 use answer::{CandidateTrace, ContextAnswer, QueryTimings, RankedChunk, SearchAnswer};
 use assemble::{ContextCandidate, RERANKED_TERM_SHARE, TERM_SHARE};
-use pinned_catalog::PinnedCatalog;
 use render::TemplateRegistry;
 use request::{AssemblyRequest, ContextQuery, ContextSection};
 use rerank::BoundedReranker;
@@ -47,7 +46,7 @@ pub struct ContextEngine {
 }
 
 impl ContextEngine {
-    /// An engine over collections, counting with these tokenizers, fusing with these weights.
+    /// Creates an engine without a reranker and without templates.
     pub fn new(
         catalog: Arc<dyn CollectionCatalog>,
         tokenizers: TokenizerRegistry,
@@ -56,19 +55,19 @@ impl ContextEngine {
         Self { catalog, tokenizers, weights, templates: TemplateRegistry::default(), reranking: None }
     }
 
-    /// The same with a reranker, if there is one.
+    /// Sets the reranker, if there is one.
     #[must_use]
     pub fn with_reranking(self, reranking: Option<BoundedReranker>) -> Self {
         Self { reranking, ..self }
     }
 
-    /// The same with templates to ask for by name.
+    /// Sets the templates that a request can name.
     #[must_use]
     pub fn with_templates(self, templates: TemplateRegistry) -> Self {
         Self { templates, ..self }
     }
 
-    /// The same from one open generation, whether it serves or not.
+    /// Returns an engine that reads one open generation, whether it serves or not.
     #[must_use]
     pub fn on(&self, open: Arc<OpenCollection>) -> Self {
         Self {
@@ -80,7 +79,7 @@ impl ContextEngine {
         }
     }
 
-    /// One block of context within the budget, with citations.
+    /// Assembles one block of context within the budget, with citations.
     pub async fn assemble(
         &self,
         query: ContextQuery,
@@ -101,6 +100,8 @@ impl ContextEngine {
         let (ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
         let RankedShortlists { lists, source, degraded } = ranked;
+        // Assembly computes and reads memory-mapped files: off the async threads. The deadline covers
+        // retrieval and reranking only.
         let (tokenizer_name, snapshot) = (packing.tokenizer.clone(), source.id());
         let run = move || pack::pack_sections(lists, &source, &query, &packing, &*tokenizer);
         let packed =
@@ -123,7 +124,7 @@ impl ContextEngine {
         })
     }
 
-    /// Ranked chunks, without assembly.
+    /// Ranks chunks without assembling a context.
     pub async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         let (ranked, timings) = self.ranked(&query).await?;
         let candidates = ranked.lists.iter().flat_map(|list| &list.candidates);
@@ -131,7 +132,7 @@ impl ContextEngine {
         Ok(SearchAnswer { results, snapshot: ranked.source.id(), degraded: ranked.degraded, timings })
     }
 
-    /// What assembly chooses from, best first.
+    /// Returns the candidates that assembly would choose from, best first.
     pub async fn candidates(&self, query: ContextQuery) -> Result<Vec<ContextCandidate>, Refusal> {
         let (ranked, _) = self.ranked(&query).await?;
         Ok(ranked.lists.into_iter().flat_map(|list| list.candidates).collect())
@@ -149,7 +150,7 @@ impl ContextEngine {
         })?
     }
 
-    /// One list for the question, or one for each section, all from one snapshot.
+    /// Ranks one list for the question, or one for each section, all from one snapshot.
     async fn rank_until(
         &self,
         query: &ContextQuery,
@@ -160,28 +161,26 @@ impl ContextEngine {
         let open = self.open(query).await?;
         let source = retrieve::await_snapshot(&open, query, deadline).await?;
         let mut timings = QueryTimings { retrieve: began.elapsed(), ..QueryTimings::default() };
-        let lacking = open.is_lacking().then_some(answer::AnswerDegradation::Index);
+        let incomplete = open.is_incomplete().then_some(answer::AnswerDegradation::Index);
         let mut ranked = RankedShortlists {
             lists: Vec::new(),
             source: source.clone(),
-            degraded: lacking.into_iter().collect(),
+            degraded: incomplete.into_iter().collect(),
         };
         for (section, asked) in query.by_section() {
             let began = Instant::now();
             let retrieved = retrieve::retrieve_hits(&open, source.clone(), &asked, deadline).await?;
             let retrieve = began.elapsed();
             let fused = fuse::fuse_hits(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
-            let fused = if asked.support {
-                neighbour_support::add_neighbour_support(&fused, &retrieved.chunks)
-            } else {
-                fused
-            };
+            let fused =
+                if asked.support { fuse::add_neighbour_support(&fused, &retrieved.chunks) } else { fused };
             let fuse = began.elapsed().saturating_sub(retrieve);
             ranked.degraded.extend_from_slice(&retrieved.degraded);
             let mut list = build_shortlist(retrieved, &fused, section);
             if let Some(reranking) = reranking {
                 let without =
                     rerank::rerank_candidates(reranking, &asked, &mut list.candidates, deadline).await;
+                // A reranker has read the terms itself; they count less beside its scores.
                 list.term_share = if without.is_none() { RERANKED_TERM_SHARE } else { TERM_SHARE };
                 ranked.degraded.extend(without);
             }
@@ -190,12 +189,13 @@ impl ContextEngine {
             timings.fuse += fuse;
             timings.rerank += began.elapsed().saturating_sub(retrieve + fuse);
         }
+        // Several sections may degrade the same way; the answer says each once.
         ranked.degraded.sort_unstable();
         ranked.degraded.dedup();
         Ok((ranked, timings))
     }
 
-    /// The reranker, unless the caller goes without; asked for and absent, it is refused.
+    /// Returns the reranker unless the caller declined it. Refuses if it is required but not configured.
     fn reranking_for(&self, query: &ContextQuery) -> Result<Option<&BoundedReranker>, Refusal> {
         match (query.rerank, &self.reranking) {
             (Some(false), _) | (None, None) => Ok(None),
@@ -216,20 +216,34 @@ impl ContextEngine {
     }
 }
 
-/// What was found, and the snapshot it was read from.
+/// The ranked lists of one query and the snapshot they were read from.
 struct RankedShortlists {
     lists: Vec<SectionShortlist>,
     source: Arc<dyn LexicalSnapshot>,
     degraded: Vec<answer::AnswerDegradation>,
 }
 
-/// Candidates of one section in rank order.
+/// The candidates of one section in rank order.
 struct SectionShortlist {
     section: ContextSection,
     candidates: Vec<ContextCandidate>,
     terms: Option<Arc<dyn QuestionTerms>>,
     term_share: f64,
     dropped: Vec<CandidateTrace>,
+}
+
+/// A catalog of one open generation, whichever generation serves.
+struct PinnedCatalog(Arc<OpenCollection>);
+
+#[async_trait]
+impl CollectionCatalog for PinnedCatalog {
+    async fn open(&self, key: &CollectionKey) -> Result<Option<Arc<OpenCollection>>, Fault> {
+        Ok((self.0.record.key == *key).then(|| self.0.clone()))
+    }
+
+    async fn opened(&self) -> Vec<Arc<OpenCollection>> {
+        vec![self.0.clone()]
+    }
 }
 
 fn build_shortlist(

@@ -1,7 +1,7 @@
-//! From shortlists to one context: sections one behind the other, or behind the context before.
+//! Packs the shortlists of a query into one context: section by section, or after the previous context.
 //!
-//! Each section is assembled behind those before it, within its share of the budget and what
-//! they left of theirs. A passage that an earlier section has is not said again.
+//! Each section is assembled after the earlier ones, within its share of the budget plus what they
+//! left of theirs. A passage of an earlier section is not repeated.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::fault::Refusal;
 use crate::ports::lexical::LexicalSnapshot;
 use crate::ports::tokenizer::Tokenizer;
 
-/// A context, how it goes on from the one before, and what the next goes on from.
+/// A context, the prefix that it shares with the previous one, and its continuation.
 pub(super) struct PackedContext {
     pub(super) assembled: AssembledContext,
     pub(super) prefix: Option<ReusedPrefix>,
     pub(super) continuation: String,
 }
 
-/// Packs the lists of one query; blocks on memory-mapped files.
+/// Packs the shortlists of one query. Blocks on memory-mapped files.
 pub(super) fn pack_sections(
     lists: Vec<SectionShortlist>,
     source: &Arc<dyn LexicalSnapshot>,
@@ -30,6 +30,7 @@ pub(super) fn pack_sections(
     tokenizer: &dyn Tokenizer,
 ) -> Result<PackedContext, Refusal> {
     let (mut assembled, mut prefix) = (AssembledContext { bound: 1.0, ..AssembledContext::default() }, None);
+    // Shares add up: a section may use its own and whatever the earlier ones left of theirs.
     let mut share = 0.0;
     for list in lists {
         share += list.section.share;
@@ -45,14 +46,17 @@ pub(super) fn pack_sections(
         let (gain, bound, chunks) = (assembled.gain, assembled.bound, assembled.chunks);
         let mut trace = assembled.trace;
         if let Some(before) = &assembly.previous {
+            // A continued context has no sections, so nothing was assembled before it.
             input.kept.clear();
             let restored = continuation::restore_prefix(before, source, query, &assembly.style)?;
             let (behind, how) = continuation::assemble_after_prefix(restored, input, &within, tokenizer);
             (assembled, prefix) = (behind, Some(how));
         } else {
             assembled = assemble_context(&input, &within, tokenizer);
+            // Assembly knows the ordinals of its own passages only; those of earlier sections go in front.
             assembled.chunks.splice(..0, chunks);
         }
+        // The bound of the whole is that of its worst section; gains and traces add up.
         assembled.gain += gain;
         assembled.bound = assembled.bound.min(bound);
         trace.append(&mut assembled.trace);

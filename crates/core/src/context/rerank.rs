@@ -1,14 +1,15 @@
-//! Rerank: a model that reads question and text together orders the best candidates anew.
+//! Reranks the best candidates with a model that reads question and text together.
 //!
-//! The first [`BoundedReranker::candidates_max`] candidates, in fused order, are scored with the text
-//! that was embedded, context line included. Their scores become the model's alone: it has read
-//! both texts, and a blend would need a weight per model, for no two put their scores on one
-//! scale. If any score lies outside 0 and 1 all are logits and go through the logistic function,
-//! as the models' authors do. The other candidates keep their order below: their fused scores
-//! are scaled so that what was best among the unread comes under the lowest of the read.
+//! The model scores the first [`BoundedReranker::candidates_max`] candidates, in fused order, on the
+//! text that was embedded, context line included. Its scores replace the fused ones: it has read
+//! both texts, and a blend would need a weight for each model, since no two use the same scale. If
+//! any score lies outside 0 and 1, all are logits and go through the logistic function, as the
+//! models' authors do. The other candidates follow in their order: their fused scores are scaled
+//! below the lowest reranked score.
 //!
-//! It may take [`BoundedReranker::time_max`] and [`RERANK_SHARE`] of what is left of the deadline. Late,
-//! failed or nonsense, it changes nothing, and the answer says so. Ties go by chunk id.
+//! Reranking may take [`BoundedReranker::time_max`] and [`RERANK_SHARE`] of the remaining time. If it
+//! is late, fails or returns nonsense, nothing changes and the answer is marked as degraded. Ties
+//! are broken by chunk id.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,12 @@ use crate::domain::chunk::{Chunk, embedded_text};
 use crate::fault::Fault;
 use crate::ports::reranker::Reranker;
 
-/// Part of what is left of the deadline that reranking may use; the rest is for assembly.
+/// Share of the remaining time that reranking may use; the rest is for assembly.
 pub const RERANK_SHARE: f64 = 0.6;
-/// Most of a reranked score that an unread candidate gets.
+/// Share of the lowest reranked score that the best unread candidate gets.
 const UNREAD_SHARE: f32 = 0.999;
 
-/// The model, and its bounds.
+/// A reranker and its limits.
 #[derive(Clone)]
 pub struct BoundedReranker {
     /// The model.
@@ -38,7 +39,7 @@ pub struct BoundedReranker {
     pub time_max: Duration,
 }
 
-/// Reorders candidates, which come best first; says if the answer has to do without.
+/// Reorders candidates, which come best first. Returns the degradation if reranking failed.
 pub async fn rerank_candidates(
     reranking: &BoundedReranker,
     query: &ContextQuery,
@@ -75,12 +76,14 @@ async fn request_scores(
     deadline: Instant,
 ) -> Result<Vec<f32>, Fault> {
     let now = Instant::now();
+    // A share of the time that is left now, after retrieval: a slow retrieval shortens reranking.
     let share = deadline.saturating_duration_since(now).mul_f64(RERANK_SHARE);
     let called = reranking.reranker.rerank(&query.question, texts);
     let Ok(scores) = timeout_at(now + share.min(reranking.time_max), called).await else {
         return Err(Fault::transient("no scores in time"));
     };
     let scores = scores?;
+    // A model that answers nonsense is treated like one that fails; the fused order is better than a guess.
     if scores.len() != texts.len() || !scores.iter().all(|score| score.is_finite()) {
         return Err(Fault::transient("not one finite score for each text"));
     }
@@ -95,7 +98,7 @@ fn reorder_candidates(candidates: &mut [ContextCandidate], scores: &[f32]) {
     for ((candidate, raw), score) in read.iter().zip(scores).zip(calibrated) {
         ranked.push((*raw, ContextCandidate { score, ..candidate.clone() }));
     }
-    // By what the model said: the logistic function may have made different scores equal.
+    // Sorted by the raw scores: the logistic function may map different scores to one float.
     ranked.sort_by(|(left_raw, left), (right_raw, right)| {
         right_raw.total_cmp(left_raw).then(left.chunk.id.cmp(&right.chunk.id))
     });
@@ -103,6 +106,8 @@ fn reorder_candidates(candidates: &mut [ContextCandidate], scores: &[f32]) {
     for (place, (_, candidate)) in read.iter_mut().zip(ranked) {
         *place = candidate;
     }
+    // Below the lowest reranked score, in their own proportions: a candidate that the model did not
+    // read must not pass one that it did.
     let best_unread = unread.first().map_or(0.0, |candidate| candidate.score);
     for candidate in unread {
         let share = if best_unread > 0.0 { (candidate.score / best_unread).clamp(0.0, 1.0) } else { 0.0 };
@@ -110,8 +115,9 @@ fn reorder_candidates(candidates: &mut [ContextCandidate], scores: &[f32]) {
     }
 }
 
-/// Scores within 0 and 1, in the same order.
+/// Maps scores to 0 and 1, in the same order.
 fn calibrate_scores(scores: &[f32]) -> Vec<f32> {
+    // Decided for all scores together: a mixture of both scales would reorder them.
     if scores.iter().all(|score| (0.0..=1.0).contains(score)) {
         return scores.to_vec();
     }

@@ -1,9 +1,9 @@
-//! Retrieval: both legs in parallel, in one snapshot, under one deadline.
+//! Retrieval: both legs run in parallel, on one snapshot, under one deadline.
 //!
-//! The filter and the readers are applied inside both legs and verified again on every hit. A
-//! dense hit that is not in the snapshot (uncommitted, deleted, superseded, foreign) is dropped;
-//! the dense leg over-fetches for that, and asks for more at most [`REFILLS_MAX`] times. It may
-//! use [`DENSE_SHARE`] of what is left of the deadline; then the answer is lexical and says so.
+//! Both legs apply the filter and the access control list, and every hit is verified again. A dense
+//! hit that is not in the snapshot (uncommitted, deleted, superseded, foreign) is dropped. The dense
+//! leg over-fetches for that, and fetches again at most [`REFILLS_MAX`] times. It may use
+//! [`DENSE_SHARE`] of the remaining time; after that the answer is lexical and marked as degraded.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,30 +23,30 @@ use crate::ports::vectors::DenseHit;
 use super::answer::{AnswerDegradation, CandidateTrace, CandidateVerdict, Citation};
 use super::request::ContextQuery;
 
-/// Times the dense leg is asked for more.
+/// Most repeated fetches of the dense leg.
 pub const REFILLS_MAX: usize = 2;
-/// Part of the deadline that the dense leg may use.
+/// Share of the remaining time that the dense leg may use.
 pub const DENSE_SHARE: f64 = 0.8;
-/// Time between looks at a document that is awaited.
+/// Interval at which an awaited version is checked.
 const AWAIT_POLL: Duration = Duration::from_millis(10);
 
-/// What both legs found.
+/// The hits of both legs.
 pub struct RetrievedHits {
     /// BM25 hits, best first.
     pub lexical: Vec<LexicalHit>,
-    /// Cosine hits, best first, all of them in the snapshot.
+    /// Cosine hits, best first; all are in the snapshot.
     pub dense: Vec<DenseHit>,
     /// The chunks of all hits.
     pub chunks: HashMap<ChunkId, Arc<Chunk>>,
-    /// Hits that may not be used, for the trace; nothing that is not the caller's to read.
+    /// Hits that may not be used, for the trace; none that the caller may not read.
     pub dropped: Vec<CandidateTrace>,
-    /// The question's terms, as the index finds them.
+    /// The question's terms as the index analyses them.
     pub terms: Option<Arc<dyn QuestionTerms>>,
-    /// What the answer has to do without.
+    /// The parts that are missing from the answer.
     pub degraded: Vec<AnswerDegradation>,
 }
 
-/// The newest snapshot that has seen every version the query asks for.
+/// Waits for a snapshot that contains every version the query requires, and returns it.
 pub async fn await_snapshot(
     open: &OpenCollection,
     query: &ContextQuery,
@@ -61,6 +61,7 @@ pub async fn await_snapshot(
             "this replica has not read the whole collection yet; ask again",
         ));
     }
+    // Polled, since commits are not signalled here.
     loop {
         let snapshot = lexical.snapshot();
         let Some(missing) = first_missing_version(&*snapshot, query)? else {
@@ -99,7 +100,7 @@ fn first_missing_version(
     Ok(None)
 }
 
-/// Runs both legs.
+/// Runs both legs and merges their chunks.
 pub async fn retrieve_hits(
     open: &OpenCollection,
     snapshot: Arc<dyn LexicalSnapshot>,
@@ -107,12 +108,15 @@ pub async fn retrieve_hits(
     deadline: Instant,
 ) -> Result<RetrievedHits, Refusal> {
     let readers = reader_terms(query.principal.groups());
+    // The rest of the time is for what follows, should the dense leg use up its share.
     let dense_deadline =
         Instant::now() + deadline.saturating_duration_since(Instant::now()).mul_f64(DENSE_SHARE);
+    // Only the dense leg has its own deadline: it calls an embedder. The lexical one reads local files.
     let (lexical, dense) = tokio::join!(
         run_lexical_leg(snapshot.clone(), query, readers.clone()),
         timeout_at(dense_deadline, run_dense_leg(open, snapshot.clone(), query, &readers)),
     );
+    // Without the lexical leg there is no answer: it is the authority on what is visible.
     let mut retrieved = lexical?;
     match dense {
         Ok(Ok(found)) => {
@@ -160,7 +164,7 @@ struct DenseLegResult {
     hits: Vec<DenseHit>,
     chunks: HashMap<ChunkId, Arc<Chunk>>,
     dropped: Vec<CandidateTrace>,
-    /// Whether hits are missing although the store had more.
+    /// Whether hits are missing although the store may have more.
     short: bool,
 }
 
@@ -176,22 +180,25 @@ async fn run_dense_leg(
         .embed(&question, EmbeddingPurpose::Query)
         .await?
         .pop()
-        .ok_or_else(|| Fault::Transient("the embedder answered no vector".to_owned()))?;
+        .ok_or_else(|| Fault::transient("the embedder answered no vector"))?;
+    // Room for hits that will be dropped: a quarter more, and a few for a small `top_k`.
     let mut fetch = query.top_k + query.top_k / 4 + 16;
     for refill in 0.. {
         let hits = open.vectors.search(vector.clone(), query.filter.as_ref(), readers, fetch).await?;
+        // Fewer than asked for: the store has no more, and asking again is useless.
         let exhausted = hits.len() < fetch;
         let found = verify_dense_hits(snapshot.clone(), query.clone(), hits).await?;
         let enough = found.hits.len() >= query.top_k;
         if enough || exhausted || refill >= REFILLS_MAX {
             return Ok(DenseLegResult { short: !enough && !exhausted, ..found });
         }
+        // Four times as many: after two repetitions sixteen times, and still a bounded number of calls.
         fetch *= 4;
     }
     unreachable!("the loop above returns within REFILLS_MAX rounds")
 }
 
-/// Keeps the hits that the snapshot holds and the caller may read, `top_k` at most.
+/// Keeps the hits that are in the snapshot and that the caller may read; at most `top_k`.
 async fn verify_dense_hits(
     snapshot: Arc<dyn LexicalSnapshot>,
     query: ContextQuery,
@@ -206,25 +213,28 @@ async fn verify_dense_hits(
         });
         let dropped = dropped.collect();
         let mut hits: Vec<DenseHit> = hits.into_iter().filter(|hit| chunks.contains_key(&hit.id)).collect();
-        // Equal scores come in the engine's order; ids make it ours.
+        // The engine orders equal scores as it likes; ids make the order deterministic.
         hits.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
         hits.truncate(query.top_k);
         Ok(DenseLegResult { hits, chunks, dropped, short: false })
     };
-    tokio::task::spawn_blocking(check).await.map_err(Fault::transient)?
+    tokio::task::spawn_blocking(check)
+        .await
+        .map_err(|error| Fault::transient_error("checking dense hits", error))?
 }
 
 type UsableChunks = HashMap<ChunkId, Arc<Chunk>>;
 type UnusableHits = HashMap<ChunkId, (Option<Citation>, CandidateVerdict)>;
 
-/// The chunks of these ids that are in the snapshot and within readers and filter, and why others
-/// are not; what is not the caller's to read is in neither.
+/// Returns the chunks of these ids that are in the snapshot and pass access control and filter, and the
+/// verdicts on the others. A chunk that the caller may not read is in neither: not even its absence is told.
 fn load_readable_chunks(
     snapshot: &dyn LexicalSnapshot,
     query: &ContextQuery,
     ids: &[ChunkId],
 ) -> Result<(UsableChunks, UnusableHits), Fault> {
     let mut seen = HashSet::new();
+    // Each chunk is read once, however often it was hit.
     let ids: Vec<ChunkId> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
     let chunks = snapshot.chunks(&ids)?;
     let (mut usable, mut unusable) = (UsableChunks::new(), UnusableHits::new());

@@ -1,118 +1,127 @@
-//! Eight bytes of a text at a time, or 64, without branches for each.
+//! Classifies the bytes of a text, 8 or 64 at a time, without a branch for each (SWAR).
 //!
-//! A mask of eight bytes has the high bit of every byte that is meant and no other bit. The lowest
-//! byte is the first of the text. A mask of 64 has a bit for each ([`block_mask`]): it is made by
-//! instructions for many bytes at once, and pays where every run of a text is asked for.
+//! A mask of a group of eight bytes has the high bit set in every matching byte and no other bit. The
+//! lowest byte is the first of the text. A mask of a block of 64 has one bit for each byte
+//! ([`block_mask`]); compilers vectorise it, so it pays where all runs of a text are needed.
 
-/// Bytes that are looked at together.
+/// Bytes of a group.
 pub const GROUP_BYTES: usize = 8;
 
-/// Bytes that [`block_mask`] looks at together.
+/// Bytes of a block, for [`block_mask`].
 pub const BLOCK_BYTES: usize = 64;
 
 const EACH_BYTE: u64 = 0x0101_0101_0101_0101;
 const LOW_BITS: u64 = 0x7F * EACH_BYTE;
 const HIGH_BITS: u64 = 0x80 * EACH_BYTE;
 
-/// The bytes from a place on; spaces behind the end.
+/// Loads the group that starts at `at`, padded with spaces after the end of the text.
 #[inline]
 pub fn load_group(text: &[u8], at: usize) -> u64 {
     let rest = &text[at..];
     match rest.first_chunk::<GROUP_BYTES>() {
-        Some(lanes) => u64::from_le_bytes(*lanes),
+        Some(group) => u64::from_le_bytes(*group),
+        // Shifts the bytes in from the last to the first; what is left of the spaces is the padding.
         None => {
-            rest.iter().rev().fold(u64::from(b' ') * EACH_BYTE, |lanes, byte| lanes << 8 | u64::from(*byte))
+            rest.iter().rev().fold(u64::from(b' ') * EACH_BYTE, |group, byte| group << 8 | u64::from(*byte))
         }
     }
 }
 
-/// ASCII digits.
+/// The ASCII digits.
 #[inline]
-pub fn digit_mask(lanes: u64) -> u64 {
-    range_mask(lanes & LOW_BITS, b'0', b'9') & !lanes & HIGH_BITS
+pub fn digit_mask(group: u64) -> u64 {
+    range_mask(group & LOW_BITS, b'0', b'9') & !group & HIGH_BITS
 }
 
-/// ASCII letters.
+/// The ASCII letters.
 #[inline]
-pub fn letter_mask(lanes: u64) -> u64 {
-    range_mask((lanes & LOW_BITS) | (u64::from(b' ') * EACH_BYTE), b'a', b'z') & !lanes & HIGH_BITS
+pub fn letter_mask(group: u64) -> u64 {
+    // Setting the bit of a space maps capitals to small letters and makes nothing else a letter.
+    range_mask((group & LOW_BITS) | (u64::from(b' ') * EACH_BYTE), b'a', b'z') & !group & HIGH_BITS
 }
 
-/// Full stops, exclamation and question marks, and whatever is not ASCII.
+/// Full stops, exclamation and question marks, and all bytes that are not ASCII.
 #[inline]
-pub fn sentence_stop_mask(lanes: u64) -> u64 {
-    let low = lanes & LOW_BITS;
-    (equal_mask(low, b'.') | equal_mask(low, b'!') | equal_mask(low, b'?') | lanes) & HIGH_BITS
+pub fn sentence_stop_mask(group: u64) -> u64 {
+    let low = group & LOW_BITS;
+    // The high bits of the group itself are those of the bytes that are not ASCII.
+    (equal_mask(low, b'.') | equal_mask(low, b'!') | equal_mask(low, b'?') | group) & HIGH_BITS
 }
 
-/// Bytes that are not meant.
+/// The complement of a mask.
 #[inline]
 pub fn complement_mask(mask: u64) -> u64 {
     !mask & HIGH_BITS
 }
 
-/// Bytes before the first that is meant; [`GROUP_BYTES`] where none is.
+/// Number of bytes before the first match; [`GROUP_BYTES`] if there is none.
 #[inline]
 pub fn bytes_before(mask: u64) -> usize {
+    // An empty mask has 64 trailing zeros.
     mask.trailing_zeros() as usize / 8
 }
 
 /// All bits of the first `length` bytes, of at most [`GROUP_BYTES`].
 #[inline]
 pub fn first_bytes_mask(length: usize) -> u64 {
+    // A shift by all 64 bits would overflow.
     if length < GROUP_BYTES { (1 << (8 * length)) - 1 } else { u64::MAX }
 }
 
-/// A bit for every byte of a block that is meant. A test without branches is made for many bytes at
-/// once.
+/// One bit for every matching byte of a block. A test without branches is vectorised.
 #[inline]
-pub fn block_mask(block: &[u8; BLOCK_BYTES], is_meant: impl Fn(u8) -> bool) -> u64 {
+pub fn block_mask(block: &[u8; BLOCK_BYTES], matches: impl Fn(u8) -> bool) -> u64 {
     let mut flags = [0; BLOCK_BYTES];
     for (at, flag) in flags.iter_mut().enumerate() {
-        *flag = u8::from(is_meant(block[at]));
+        *flag = u8::from(matches(block[at]));
     }
-    let (eights, _) = flags.as_chunks::<GROUP_BYTES>();
-    // The product moves the lowest bit of each byte to its place in the highest byte.
-    let together =
-        |eight: &[u8; GROUP_BYTES]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    eights.iter().rev().fold(0, |bits, eight| bits << GROUP_BYTES | together(eight))
+    let (groups, _) = flags.as_chunks::<GROUP_BYTES>();
+    // The product gathers the lowest bits of the eight bytes in its highest byte.
+    let together = |flags_of_group: &[u8; GROUP_BYTES]| {
+        u64::from_le_bytes(*flags_of_group).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    };
+    groups.iter().rev().fold(0, |bits, flags_of_group| bits << GROUP_BYTES | together(flags_of_group))
 }
 
-/// What the bytes of a block are to [`for_each_run`].
+/// The classes of a block's bytes, for [`for_each_run`].
 #[derive(Debug, Clone, Copy)]
 pub struct RunByteMasks {
-    /// Parts of runs.
+    /// Bytes of runs.
     pub inside: u64,
-    /// Those of them that start one, whatever stands before.
+    /// Those that start a run, whatever comes before.
     pub starting: u64,
-    /// Those whose runs are told.
+    /// Those that mark their run.
     pub marked: u64,
 }
 
-/// Calls back with the start and the end of every run, and whether a marked byte is in it. Spaces
-/// are no parts of runs.
+/// Calls back with the start and end of every run, and whether it contains a marked byte. Spaces must
+/// not belong to runs.
 #[inline]
 pub fn for_each_run(
     text: &[u8],
     kinds: impl Fn(&[u8; BLOCK_BYTES]) -> RunByteMasks,
     mut run: impl FnMut(usize, usize, bool),
 ) {
+    debug_assert_eq!(kinds(&[b' '; BLOCK_BYTES]).inside, 0, "spaces end runs");
     let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
-    // The spaces behind the rest, one at least, end the last run.
+    // At least one space follows the rest, so the last run ends inside of this block.
     let mut last = [b' '; BLOCK_BYTES];
     last[..rest.len()].copy_from_slice(rest);
     let (mut start, mut before, mut marked_to) = (0, 0, 0);
     let mut base = 0;
     for block in blocks.iter().chain([&last]) {
         let RunByteMasks { inside, starting, marked } = kinds(block);
-        // Runs end where what stands before is inside of one and either this is not or starts one.
+        // A run ends before a byte whose predecessor is inside, if the byte is outside or starts a run.
         let inside_before = inside << 1 | before;
         let mut ends = inside_before & (!inside | starting);
         let mut starts = inside & (!inside_before | starting);
+        // Carries the last byte of the block over to the next one.
         before = inside >> (BLOCK_BYTES - 1);
         while ends != 0 {
             let bit = ends.trailing_zeros();
+            // Clears the lowest set bit.
             ends &= ends - 1;
+            // No start before this end means that the run began in an earlier block.
             let first = starts & ((1 << bit) - 1);
             if first != 0 {
                 start = base + first.trailing_zeros() as usize;
@@ -131,13 +140,13 @@ pub fn for_each_run(
     }
 }
 
-/// The byte after the last that a mask of the block at `base` means.
+/// The byte after the last match of a mask, in the block that starts at `base`.
 #[inline]
 fn end_of_mask(mask: u64, base: usize) -> Option<usize> {
     (mask != 0).then(|| base + BLOCK_BYTES - mask.leading_zeros() as usize)
 }
 
-/// High bits of bytes below 128 that are in a range; other bits are noise.
+/// The high bit of every byte in a range, for bytes below 128; other bits are noise.
 #[inline]
 fn range_mask(low: u64, from: u8, to: u8) -> u64 {
     at_least_mask(low, from) & !at_least_mask(low, to + 1)
@@ -145,11 +154,14 @@ fn range_mask(low: u64, from: u8, to: u8) -> u64 {
 
 #[inline]
 fn at_least_mask(low: u64, bound: u8) -> u64 {
+    // The sum of a byte reaches its high bit from `bound` on, and never carries into the next: 0x7F +
+    // 0x80 is below 256.
     low + u64::from(0x80 - bound) * EACH_BYTE
 }
 
 #[inline]
 fn equal_mask(low: u64, byte: u8) -> u64 {
+    // The difference is 0 where the bytes are equal; adding 0x7F to any other sets the high bit.
     !((low ^ (u64::from(byte) * EACH_BYTE)) + LOW_BITS)
 }
 

@@ -26,10 +26,10 @@ impl TextSpan {
     }
 }
 
-/// One chunk as the chunk stage cuts it: the spans of a document tile its text.
+/// A chunk as the chunk stage cuts it. The spans of a document tile its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkSpan {
-    /// Where it is.
+    /// Its place in the text.
     pub span: TextSpan,
     /// Titles of the sections it stands in, outermost first.
     pub heading: Vec<String>,
@@ -41,7 +41,7 @@ pub struct ChunkSpan {
 /// A chunk as the index stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
-    /// Identity, shared with its point in the vector store.
+    /// Its id, shared with its point in the vector store.
     pub id: ChunkId,
     /// The document.
     pub document_id: DocumentId,
@@ -51,7 +51,7 @@ pub struct Chunk {
     pub ordinal: u32,
     /// Number of the document's chunks.
     pub chunk_count: u32,
-    /// Where it is in the normalised text.
+    /// Its place in the normalised text.
     pub span: TextSpan,
     /// Titles of the sections it stands in, outermost first.
     pub heading: Vec<String>,
@@ -59,21 +59,24 @@ pub struct Chunk {
     pub embed_tokens: u32,
     /// The text of the span.
     pub text: String,
-    /// What the producer said about the document.
+    /// The producer's description of the document.
     pub description: DocumentDescription,
 }
 
-/// Longest context line, in bytes: the embedder's window belongs to the text.
+/// Longest context line, in bytes. It is short because the embedder's window belongs to the text.
 pub const CONTEXT_LINE_BYTES_MAX: usize = 160;
 
 /// The line put before a chunk's text when it is embedded: title and headings.
 ///
-/// Empty when there is neither. Cut at a character border after
-/// [`CONTEXT_LINE_BYTES_MAX`] bytes, keeping the innermost headings.
+/// Empty when there is neither. At most [`CONTEXT_LINE_BYTES_MAX`] bytes: outer headings go first, then
+/// the line is cut at a character border.
 pub fn context_line(title: Option<&str>, heading: &[String]) -> String {
     let mut parts: Vec<&str> = title.into_iter().chain(heading.iter().map(String::as_str)).collect();
+    // A document often repeats its title as the first heading.
     parts.dedup();
+    // Three bytes for " > "; one separator too many is counted, which is harmless.
     let whole_bytes = |parts: &[&str]| parts.iter().map(|part| part.len() + 3).sum::<usize>();
+    // The title stays until it is the only part besides the innermost heading.
     while parts.len() > 1 && whole_bytes(&parts) > CONTEXT_LINE_BYTES_MAX {
         parts.remove(usize::from(parts.len() > 2));
     }

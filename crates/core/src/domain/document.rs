@@ -1,4 +1,4 @@
-//! A document version as it is submitted, and the record of it that an index commits.
+//! Document versions: as they are submitted, and as an index commits them.
 
 use std::collections::BTreeSet;
 
@@ -18,19 +18,19 @@ pub const TITLE_BYTES_MAX: usize = 1024;
 /// Longest declared media type, in bytes.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 256;
 
-/// Who may read a document besides its own tenant's rule.
+/// Who may read a document, within its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentAcl {
-    /// No list given: everyone of the tenant.
+    /// Everyone of the tenant; the producer gave no list.
     #[default]
     Tenant,
-    /// These groups; an empty list is nobody.
+    /// Members of these groups; an empty list lets nobody read.
     Groups(BTreeSet<String>),
 }
 
 impl DocumentAcl {
-    /// From the list a producer gave, if it gave one.
+    /// Builds one from the producer's list, if it gave one.
     pub fn new(groups: Option<BTreeSet<String>>) -> Result<Self, Refusal> {
         match groups {
             None => Ok(Self::Tenant),
@@ -49,28 +49,29 @@ impl DocumentAcl {
         }
     }
 
-    /// The terms an index stores; a reader matches when it shares one ([`reader_terms`]).
+    /// The terms that an index stores. A reader matches if it shares one ([`reader_terms`]).
     pub fn terms(&self) -> Vec<String> {
         match self {
+            // Groups have a prefix, so that a group called `*` opens nothing.
             Self::Tenant => vec!["*".to_owned()],
             Self::Groups(readers) => readers.iter().map(|reader| format!("g{reader}")).collect(),
         }
     }
 }
 
-/// The terms a reader's query asks for.
+/// The terms that a reader's query asks for.
 pub fn reader_terms(groups: &BTreeSet<String>) -> Vec<String> {
     std::iter::once("*".to_owned()).chain(groups.iter().map(|group| format!("g{group}"))).collect()
 }
 
-/// What a producer says about a document, beside its body.
+/// A producer's description of a document, beside its body.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DocumentDescription {
-    /// Declared media type, such as `text/markdown`; sniffed and guessed from the id if absent.
+    /// Declared media type, such as `text/markdown`. If absent, it is guessed from the bytes and the id.
     pub media_type: Option<String>,
     /// Title, part of what is embedded and of citations.
     pub title: Option<String>,
-    /// Values to filter on.
+    /// Values for filters.
     pub metadata: DocumentMetadata,
     /// Who may read it.
     pub acl: DocumentAcl,
@@ -90,8 +91,8 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// A new version of a document. `body_bytes_max` bounds the body; the version is assigned
-    /// at intake when absent, and then concurrent producers race.
+    /// A new version of a document, with a body of at most `body_bytes_max`. An absent version is
+    /// assigned at intake; then concurrent producers race.
     pub fn new(
         principal: &Principal,
         collection: CollectionId,
@@ -118,6 +119,7 @@ impl Submission {
         }
         check_single_line(description.title.as_deref(), TITLE_BYTES_MAX, "title")?;
         check_single_line(description.media_type.as_deref(), MEDIA_TYPE_BYTES_MAX, "media_type")?;
+        // Over the description, too: new readers or metadata are new content.
         let content_hash = hash_content(&description, &body);
         Ok(Self {
             collection: CollectionKey { tenant: principal.tenant().clone(), collection },
@@ -131,7 +133,7 @@ impl Submission {
         })
     }
 
-    /// A delete: a version of its own, without content.
+    /// A deletion: a version of its own, without content.
     pub fn deletion(
         principal: &Principal,
         collection: CollectionId,
@@ -145,15 +147,16 @@ impl Submission {
             version,
             description: DocumentDescription::default(),
             body: Bytes::new(),
+            // All tombstones share a hash: two deletions at one version are duplicates.
             content_hash: ContentHash::from_bytes(FieldHasher::new("contexture tombstone v1").finish()),
             deletes: true,
             origin: None,
         })
     }
 
-    /// The same, of this message.
+    /// The same submission, with the message it came in.
     #[must_use]
-    pub fn from_origin(self, origin: Option<MessageOrigin>) -> Self {
+    pub fn with_origin(self, origin: Option<MessageOrigin>) -> Self {
         Self { origin, ..self }
     }
 
@@ -162,7 +165,7 @@ impl Submission {
         self.origin.as_ref()
     }
 
-    /// The collection it goes to; its tenant is the principal's.
+    /// The target collection; its tenant is the principal's.
     pub fn collection(&self) -> &CollectionKey {
         &self.collection
     }
@@ -220,8 +223,10 @@ fn check_single_line(text: Option<&str>, bytes_max: usize, field: &str) -> Resul
     Ok(())
 }
 
-/// The content hash of a description and a body; what the body column is checked against.
+/// The content hash of a description and a body. A stored body is verified against it.
 pub fn hash_content(description: &DocumentDescription, body: &[u8]) -> ContentHash {
+    // Deterministic: fields in order of declaration, metadata and groups sorted by their types. Such a
+    // value cannot fail to serialise.
     let described = serde_json::to_vec(description).unwrap_or_default();
     ContentHash::from_bytes(FieldHasher::new("contexture content v1").field(&described).field(body).finish())
 }
@@ -241,6 +246,6 @@ pub struct DocumentHead {
     pub chunk_count: u32,
     /// Who may read it.
     pub acl: DocumentAcl,
-    /// A tombstone: the document was deleted at this version.
+    /// Whether it is a tombstone: the document was deleted at this version.
     pub deleted: bool,
 }

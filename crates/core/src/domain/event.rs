@@ -1,9 +1,9 @@
-//! What producers are told: `CloudEvents` 1.0 in JSON, `schemas/event.v1.json`.
+//! Events to producers: `CloudEvents` 1.0 in JSON, `schemas/event.v1.json`.
 //!
-//! An event is an answer to one message (accepted, duplicate, conflict, superseded, rejected) or
-//! the end of a version (visible, superseded, dead). Its id derives from what it says, never
-//! from time or delivery, so an event that is published again is known by its id: the end of a
-//! version by key and kind, the answer to a message by the message as well.
+//! An event answers one message (accepted, duplicate, conflict, superseded, rejected) or reports the end
+//! of a version (visible, superseded, dead). Its id derives from its content, never from time or
+//! delivery, so that an event published twice can be recognised. The id of a version's end covers key and
+//! kind; the id of an answer also covers the message.
 
 mod cloud_event;
 
@@ -15,14 +15,14 @@ use super::submit_message::MessageRejection;
 use super::task::{IngestStage, IngestTask};
 use crate::fault::FailureReason;
 
-/// What stands for tenant and collection where a message names none that its sender may use. No
-/// tenant has this name.
+/// Stands for tenant and collection where a message names none that its sender may use. No tenant can
+/// have this name: names start with a letter or digit.
 pub const UNATTRIBUTED_NAME: &str = "_";
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// The version is stored and on its way.
+    /// The version is stored and will be processed.
     Accepted,
     /// The document has this content already.
     Duplicate,
@@ -30,11 +30,11 @@ pub enum EventKind {
     Conflict,
     /// The message cannot be accepted.
     Rejected,
-    /// The version answers queries, or, for a delete, the document does not any more.
+    /// Queries see the version; after a deletion, they no longer see the document.
     Visible,
     /// A newer version won before this one was visible.
     Superseded,
-    /// The version was given up.
+    /// The version failed for good.
     Dead,
 }
 
@@ -64,7 +64,7 @@ impl EventKind {
     }
 }
 
-/// One thing to tell.
+/// An event to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentEvent {
     kind: EventKind,
@@ -76,14 +76,14 @@ pub struct DocumentEvent {
     data: CloudEventData,
 }
 
-/// Which message an answer is for.
+/// The message that an event answers.
 #[derive(Debug, Clone, Copy)]
 pub struct SourceMessage<'a> {
-    /// Where it was published.
+    /// The routing key it was published under.
     pub routing_key: &'a str,
     /// Its bytes.
     pub body: &'a [u8],
-    /// What it said about itself.
+    /// Its properties.
     pub origin: Option<&'a MessageOrigin>,
 }
 
@@ -97,13 +97,13 @@ impl SourceMessage<'_> {
             .finish()
     }
 
-    /// The identity of the message, for an answer that is given when the body is gone.
-    pub fn remember(&self) -> SourceMessageIdentity {
+    /// The identity of the message, for an answer that is made after the body is gone.
+    pub fn to_identity(&self) -> SourceMessageIdentity {
         SourceMessageIdentity { identity: self.identity(), origin: self.origin.cloned() }
     }
 }
 
-/// A message whose body is gone.
+/// The identity of a message, without its body.
 #[derive(Debug, Clone)]
 pub struct SourceMessageIdentity {
     identity: [u8; 32],
@@ -116,7 +116,7 @@ impl DocumentEvent {
         Self::for_version(EventKind::Accepted, task)
     }
 
-    /// A version answers queries, or deletes its document.
+    /// Queries see a version, or no longer see the deleted document.
     pub fn visible(task: &IngestTask) -> Self {
         Self::for_version(EventKind::Visible, task)
     }
@@ -126,18 +126,18 @@ impl DocumentEvent {
         Self::for_version(EventKind::Superseded, task)
     }
 
-    /// A version was given up, in this stage if that is known.
+    /// A version failed for good, in this stage if that is known.
     pub fn dead(task: &IngestTask, stage: Option<IngestStage>, reason: &FailureReason) -> Self {
         let mut event = Self::for_version(EventKind::Dead, task);
         event.data.reason = Some(CloudEventReason::from_stage_failure(stage, reason));
         event
     }
 
-    /// A message has no effect. `version` is the one it has or gave, `latest` the one that is
-    /// stored, and `state` where that stands.
+    /// A message has no effect. `version` is the one it has or gave. `latest` is the stored version and
+    /// `state` its state.
     pub fn without_effect(
         kind: EventKind,
-        asked: SourceMessageIdentity,
+        message: SourceMessageIdentity,
         collection: &CollectionKey,
         document_id: &DocumentId,
         version: Option<Version>,
@@ -152,15 +152,15 @@ impl DocumentEvent {
             tenant: collection.tenant.to_string(),
             collection: collection.collection.to_string(),
             subject: Some(document_id.clone()),
-            identity: asked.identity,
-            origin: asked.origin,
+            identity: message.identity,
+            origin: message.origin,
             data,
         }
     }
 
-    /// A message is refused; `collection` is what it is for, if its sender may know.
+    /// A message is rejected. `collection` is its target, if its sender may know it.
     pub fn rejected(
-        asked: SourceMessage<'_>,
+        message: SourceMessage<'_>,
         collection: Option<&CollectionKey>,
         rejection: &MessageRejection,
     ) -> Self {
@@ -169,11 +169,12 @@ impl DocumentEvent {
             kind: EventKind::Rejected,
             tenant: name(collection.map(|key| key.tenant.to_string())),
             collection: name(collection.map(|key| key.collection.to_string())),
+            // The message may be unreadable, so nothing in it can be trusted to name a document.
             subject: None,
-            identity: asked.identity(),
-            origin: asked.origin.cloned(),
+            identity: message.identity(),
+            origin: message.origin.cloned(),
             data: CloudEventData {
-                message_bytes: Some(asked.body.len() as u64),
+                message_bytes: Some(message.body.len() as u64),
                 reason: Some(CloudEventReason::from_rejection(rejection)),
                 ..collection.map(CloudEventData::for_collection).unwrap_or_default()
             },
@@ -186,6 +187,7 @@ impl DocumentEvent {
         data.version = Some(version.get());
         data.deletes = Some(task.deletes);
         data.content_hash = Some(task.content_hash.to_string());
+        // Without the message: a version ends once, whatever message or repair leads to its end.
         let identity = FieldHasher::new("contexture version v1")
             .field(tenant.as_str().as_bytes())
             .field(collection.as_str().as_bytes())
@@ -208,7 +210,7 @@ impl DocumentEvent {
         self.kind
     }
 
-    /// Where the message came from that began this.
+    /// The properties of the message that led to this event.
     pub fn origin(&self) -> Option<&MessageOrigin> {
         self.origin.as_ref()
     }
@@ -223,7 +225,7 @@ impl DocumentEvent {
         format!("contexture.document.{}", self.kind.name())
     }
 
-    /// The same for the same thing to tell; 32 hexadecimal digits.
+    /// The id: equal for equal events; 32 hexadecimal digits.
     pub fn id(&self) -> String {
         let hash = FieldHasher::new("contexture event v1")
             .field(self.kind.name().as_bytes())
@@ -232,7 +234,7 @@ impl DocumentEvent {
         blake3::Hash::from_bytes(hash).to_hex()[..32].to_owned()
     }
 
-    /// The event as structured JSON, told at `now_ms`.
+    /// The event as structured JSON, with the time `now_ms`.
     pub fn to_json(&self, now_ms: u64) -> Vec<u8> {
         let event = CloudEvent {
             specversion: "1.0",
@@ -246,6 +248,7 @@ impl DocumentEvent {
             traceparent: self.origin.as_ref().and_then(|origin| origin.traceparent.as_deref()),
             data: &self.data,
         };
+        // Strings and numbers only: serialising them cannot fail.
         serde_json::to_vec(&event).unwrap_or_default()
     }
 }

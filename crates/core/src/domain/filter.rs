@@ -1,12 +1,12 @@
-//! Filters on metadata, and what they mean.
+//! Filters on metadata and their meaning.
 //!
-//! `key = v`, `key in [..]`, ranges and `exists(key)` are true when *any* value under the key
-//! satisfies them, and false when the key is missing. `not` negates the whole; `and` of nothing
-//! is true, `or` and `in` of nothing are false. Engines pre-filter with the same terms
-//! ([`crate::domain::metadata`]); [`MetadataFilter::matches`] is the definition.
+//! `key = v`, `key in [..]`, ranges and `exists(key)` are true if *any* value under the key satisfies
+//! them, and false if the key is missing. `not` negates the whole. `and` of nothing is true; `or` and
+//! `in` of nothing are false. Engines pre-filter with the same terms ([`crate::domain::metadata`]);
+//! [`MetadataFilter::matches`] is the definition.
 //!
-//! The text form is `lang = "en" and (year >= 2020 or not exists(draft)) and tag in ["a", 3]`,
-//! at most [`FILTER_TEXT_BYTES_MAX`] bytes, [`FILTER_DEPTH_MAX`] deep, [`FILTER_TERMS_MAX`] comparisons.
+//! The text form is `lang = "en" and (year >= 2020 or not exists(draft)) and tag in ["a", 3]`, at most
+//! [`FILTER_TEXT_BYTES_MAX`] bytes, [`FILTER_DEPTH_MAX`] deep, [`FILTER_TERMS_MAX`] comparisons.
 
 use super::metadata::{DocumentMetadata, MetadataScalar};
 use crate::fault::Refusal;
@@ -37,7 +37,7 @@ pub enum MetadataFilter {
     Not(Box<MetadataFilter>),
 }
 
-/// Bounds of a range; a missing one is open.
+/// Bounds of a range; a missing bound is open.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct NumericBounds {
     /// Greater than.
@@ -60,7 +60,7 @@ impl NumericBounds {
 }
 
 impl MetadataFilter {
-    /// Whether the metadata satisfies this filter: the definition of every filter's meaning.
+    /// Whether the metadata satisfies this filter. This is the definition of a filter's meaning.
     pub fn matches(&self, metadata: &DocumentMetadata) -> bool {
         let any = |key: &str, test: &dyn Fn(&MetadataScalar) -> bool| {
             metadata.get(key).is_some_and(|value| value.scalars().iter().any(test))
@@ -131,6 +131,7 @@ impl FilterParser<'_> {
         self.skip_space();
         let rest = self.rest();
         let matches = rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        // `order` is a key, not the word `or`.
         let ends = rest.get(word.len()..).is_some_and(|after| !after.starts_with(is_filter_key_char));
         if matches && ends {
             self.position += word.len();
@@ -179,6 +180,7 @@ impl FilterParser<'_> {
     }
 
     fn unary(&mut self) -> Result<MetadataFilter, Refusal> {
+        // The parser recurses; the bound keeps user text from exhausting the stack.
         self.enter()?;
         let filter = if self.eat_word("not") {
             MetadataFilter::Not(Box::new(self.unary()?))
@@ -211,6 +213,7 @@ impl FilterParser<'_> {
         if self.eat_word("in") {
             return Ok(MetadataFilter::In(key, self.list()?));
         }
+        // Longer operators first: `>` would match the start of `>=`.
         let mut bounds = NumericBounds::default();
         if self.eat("!=") {
             return Ok(MetadataFilter::Not(Box::new(MetadataFilter::Equals(key, self.scalar()?))));
@@ -238,6 +241,7 @@ impl FilterParser<'_> {
             return Err(self.refuse("expected a metadata key"));
         }
         let key = rest[..end].to_owned();
+        // Refused rather than ignored: a filter that looks like access control must not be relied on.
         if ["tenant", "acl", "groups"].contains(&key.as_str()) || key.starts_with("_contexture") {
             return Err(Refusal::invalid(
                 "reserved_filter_key",
@@ -272,6 +276,7 @@ impl FilterParser<'_> {
     fn number(&mut self) -> Result<f64, Refusal> {
         let start = self.position;
         self.scalar()?.as_number().ok_or_else(|| {
+            // The message points at the value, not behind it.
             self.position = start;
             self.refuse("a range needs a number")
         })
@@ -285,7 +290,7 @@ impl FilterParser<'_> {
         if self.eat_word("false") {
             return Ok(MetadataScalar::Bool(false));
         }
-        // A number ends where its characters do: a stream of JSON would refuse the ')' behind it.
+        // A number ends where its characters end: a stream of JSON values would refuse the ')' after it.
         let rest = self.rest();
         let in_number = |one: char| one.is_ascii_alphanumeric() || "+-.".contains(one);
         let end = if rest.starts_with('"') { None } else { rest.find(|one| !in_number(one)) };

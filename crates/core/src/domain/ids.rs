@@ -1,8 +1,8 @@
 //! Identities and fingerprints. Each is checked once, in its constructor.
 //!
-//! Nothing here derives from time, randomness or delivery: running a stage again yields the
-//! same ids (promise C3). Hashes are BLAKE3 over length-prefixed fields, so no two different
-//! field lists share an input.
+//! Nothing here derives from time, randomness or delivery, so running a stage again yields the same ids
+//! (promise C3). Hashes are BLAKE3 over length-prefixed fields: two different field lists never share
+//! an input.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::fault::Refusal;
 pub const DOCUMENT_ID_BYTES_MAX: usize = 512;
 /// Longest tenant or collection name, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
-/// Highest version a producer may give: fits a signed SQL integer, so it orders everywhere.
+/// Highest version that a producer may give. It fits a signed SQL integer, so it sorts alike everywhere.
 pub const VERSION_MAX: u64 = i64::MAX as u64;
 
 macro_rules! name_id {
@@ -61,26 +61,27 @@ macro_rules! name_id {
 }
 
 name_id!(
-    /// Who owns a corpus; comes only from a credential.
+    /// The owner of collections. Comes only from a credential.
     TenantId, "tenant", "invalid_tenant"
 );
 name_id!(
-    /// A named corpus with one pipeline definition.
+    /// A named set of documents with one pipeline definition.
     CollectionId, "collection", "invalid_collection"
 );
 
-/// A producer's name for a document: NFC text, often a path.
+/// A producer's name for a document: text in NFC, often a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DocumentId(String);
 
 impl DocumentId {
-    /// Accepts 1 to 512 bytes without control characters and without `..` segments; the text
-    /// is brought to NFC, so that equal-looking ids are one document.
+    /// Accepts 1 to 512 bytes without control characters and without `..` segments. The text is
+    /// normalised to NFC, so that ids that look equal are one document.
     pub fn new(raw: &str) -> Result<Self, Refusal> {
         let refuse = |why: &str| {
             Err(Refusal::invalid("invalid_document_id", "document_id", format!("document_id {why}")))
         };
+        // The length is checked afterwards: NFC may change it.
         let text: String = if is_nfc(raw) { raw.to_owned() } else { raw.nfc().collect() };
         if text.trim().is_empty() {
             return refuse("is empty");
@@ -109,7 +110,7 @@ impl fmt::Display for DocumentId {
     }
 }
 
-/// A document's version: strictly increasing, from 1.
+/// A version of a document, from 1. A higher one wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(u64);
@@ -142,7 +143,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// One complete build of a collection under one epoch, counted from 1.
+/// The number of a generation: one complete build of a collection under one epoch. Counted from 1.
 pub type GenerationNumber = u32;
 
 /// A collection of a tenant.
@@ -233,15 +234,15 @@ fingerprint!(
     ContentHash
 );
 fingerprint!(
-    /// Fingerprint of everything that changes chunk ids or vectors.
+    /// Fingerprint of everything that determines chunk ids, vectors and terms.
     Epoch
 );
 fingerprint!(
-    /// Fingerprint of a model and the exact text it embeds.
+    /// Fingerprint of a model and the exact text that it embeds.
     EmbeddingKey
 );
 
-/// Identity of a chunk, and of its point in the vector store.
+/// The id of a chunk and of its point in the vector store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkId(Uuid);
 
@@ -257,6 +258,7 @@ impl ChunkId {
             .field(content_hash.as_bytes())
             .field(&ordinal.to_le_bytes())
             .finish();
+        // 122 bits of the hash remain in a UUID: collisions are out of reach.
         let mut bytes = [0_u8; 16];
         bytes.copy_from_slice(&hash[..16]);
         Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
@@ -298,6 +300,7 @@ impl FieldHasher {
     /// Adds one field.
     #[must_use]
     pub fn field(mut self, field: &[u8]) -> Self {
+        // Without the length, ("ab", "c") and ("a", "bc") would have one hash.
         self.0.update(&(field.len() as u64).to_le_bytes());
         self.0.update(field);
         self

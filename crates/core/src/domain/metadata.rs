@@ -1,8 +1,8 @@
-//! What a producer says about a document, in a form that every engine compares alike.
+//! Metadata of documents, in a form that every engine compares alike.
 //!
-//! A value is a string, a number, a boolean, or a list of these. For search it becomes
-//! *facets*: short terms such as `year` + `i2024`. Both engines store the same terms, so a
-//! filter means the same in both; [`crate::domain::filter`] says what it means.
+//! A value is a string, a number, a boolean, or a list of these. For search it becomes *facets*: short
+//! terms such as `year` + `i2024`. All engines store the same terms, so a filter means the same in each;
+//! `domain/filter.rs` defines its meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ pub enum MetadataScalar {
     Text(String),
 }
 
-/// A scalar, or a list of which any item may match.
+/// A scalar, or a list of scalars of which any may match.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum MetadataValue {
@@ -197,7 +197,7 @@ impl MetadataScalar {
         self.canonical() == other.canonical()
     }
 
-    /// A text that two scalars share exactly when they are equal.
+    /// A text that is equal for two scalars exactly if they are equal.
     fn canonical(&self) -> String {
         match self {
             Self::Bool(flag) => format!("b{flag}"),
@@ -212,25 +212,29 @@ impl MetadataScalar {
 fn canonical_float(number: f64) -> String {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     if number.fract() == 0.0 && number.abs() <= EXACT_MAX {
+        // So that 1.0 and 1 are one facet.
         return format!("i{}", number as i64);
     }
     format!("f{number}")
 }
 
-/// The term that says a key is present.
+/// The term for the presence of a key.
 pub fn exists_facet(key: &str) -> String {
+    // The unit separator cannot occur in a key, so no two kinds of facets collide.
     format!("{key}\u{1f}?")
 }
 
-/// The term that says a key has exactly this value.
+/// The term for a key with exactly this value.
 pub fn equals_facet(key: &str, scalar: &MetadataScalar) -> String {
     let canonical = scalar.canonical();
     format!("{key}\u{1f}={canonical}")
 }
 
-/// The term that orders a key's numbers: lower numbers give lower terms.
+/// The term that sorts a key's numbers: lower numbers have lower terms.
 pub fn ordered_facet(key: &str, number: f64) -> String {
+    // -0.0 equals 0.0, so both must have one term.
     let bits = (if number == 0.0 { 0.0 } else { number }).to_bits();
+    // IEEE 754 bits sort like integers once the sign bit is flipped, and all bits of negative numbers.
     let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
     format!("{key}\u{1f}#{ordered:016x}")
 }

@@ -1,4 +1,4 @@
-//! What the service talks about, without I/O, clock or randomness.
+//! The domain: data and rules of the service, without I/O, clock or randomness.
 
 pub mod byte_classes;
 pub mod calendar;

@@ -1,7 +1,7 @@
-//! What a producer's message said about itself, so that answers and later events can name it.
+//! The origin of a version: properties of the producer's message, for answers and later events.
 //!
-//! Every text is at most [`ORIGIN_TEXT_BYTES_MAX`] without control characters, and a trace context is
-//! one of W3C Trace Context; what is not is left out, since none of it decides anything.
+//! Every text has at most [`ORIGIN_TEXT_BYTES_MAX`] bytes and no control characters. A trace context
+//! follows W3C Trace Context. Whatever does not conform is left out, because nothing depends on it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +10,16 @@ pub const ORIGIN_TEXT_BYTES_MAX: usize = 255;
 /// Bytes of a W3C `traceparent` of version 00.
 const TRACEPARENT_BYTES: usize = 55;
 
-/// Where a version came from.
+/// The properties of the message that a version came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageOrigin {
     /// The message's own id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// What the producer wants answers to be marked with.
+    /// The correlation id that the producer wants in answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
-    /// The queue that wants answers.
+    /// The queue for answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     /// The trace it belongs to.
@@ -28,7 +28,7 @@ pub struct MessageOrigin {
 }
 
 impl MessageOrigin {
-    /// What is usable of these; none when nothing is.
+    /// The usable ones of these properties; none if no one is.
     pub fn new(
         message_id: Option<String>,
         correlation_id: Option<String>,
@@ -44,7 +44,7 @@ impl MessageOrigin {
         (origin != Self::default()).then_some(origin)
     }
 
-    /// What answers are marked with: the correlation id, or else the message id.
+    /// The correlation id of answers: the producer's, or else the message id.
     pub fn correlation(&self) -> Option<&str> {
         self.correlation_id.as_deref().or(self.message_id.as_deref())
     }

@@ -1,8 +1,8 @@
-//! The pipeline definition of a collection: embedder, chunker, analyzer, from one TOML file.
+//! The pipeline definition of a collection: embedder, chunker and analyzer, from one TOML file.
 //!
-//! Every file in `pipelines/` is checked by the tests. [`Pipeline::to_toml`] is canonical: two
-//! definitions that mean the same are written the same. A chunk never exceeds what its embedder
-//! reads; a definition that would allow it is refused with the two numbers.
+//! The tests check every file in `pipelines/`. [`Pipeline::to_toml`] is canonical: definitions with the
+//! same meaning have the same text. A chunk never exceeds what its embedder reads; a definition that
+//! would allow it is refused with both numbers.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::ids::{Epoch, FieldHasher};
 use crate::fault::Refusal;
 
-/// The definition of collections that name none.
+/// The definition of collections that do not name one.
 pub const DEFAULT_PIPELINE_TOML: &str = include_str!("../../../../pipelines/default.toml");
 /// Longest definition, in bytes.
 pub const PIPELINE_TOML_BYTES_MAX: usize = 64 * 1024;
-/// Smallest chunk bound and smallest embedder window, in tokens: a context line has to fit.
+/// Smallest chunk bound and smallest embedder window, in tokens. A context line has to fit.
 pub const CHUNK_TOKENS_MIN: usize = 64;
-/// Chunk size aimed at when the definition does not say, in tokens of the embedder.
+/// Default target size of chunks, in tokens of the embedder.
 pub const CHUNK_TOKENS_TARGET_DEFAULT: usize = 256;
 /// Largest embedder window, in tokens.
 pub const EMBEDDER_WINDOW_TOKENS_MAX: usize = 1_000_000;
@@ -26,7 +26,7 @@ pub const VECTOR_DIMS_MAX: usize = 65_536;
 /// Longest prefix of a passage or a query, in bytes.
 pub const EMBEDDER_TEXT_BYTES_MAX: usize = 1024;
 
-/// Format of what is embedded and stored; part of every epoch.
+/// Format of what is embedded and stored; part of every epoch. A change of it makes all indexes outdated.
 const EPOCH_SCHEMA_VERSION: u64 = 1;
 
 /// How documents of a collection become chunks, vectors and terms.
@@ -108,14 +108,44 @@ pub struct ProviderModel {
     pub passage_input_type: Option<String>,
 }
 
-/// Sizes of chunks, in tokens of the embedder, context line and special tokens included.
+/// Where texts are cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChunkerKind {
+    /// At the borders of the text's structure, chosen for the whole document at once.
+    #[default]
+    Structure,
+    /// Where the text-splitter crate cuts: from the start on, as much as fits.
+    Recursive,
+}
+
+impl ChunkerKind {
+    /// The name in a definition.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Structure => "structure",
+            Self::Recursive => "recursive",
+        }
+    }
+
+    // Serde passes a reference.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Chunker and sizes of chunks, in tokens of the embedder, context line and special tokens included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChunkerDefinition {
-    /// Never exceeded; the embedder's own bound when absent.
+    /// Where texts are cut.
+    #[serde(default, skip_serializing_if = "ChunkerKind::is_default")]
+    pub kind: ChunkerKind,
+    /// The maximum; the embedder's own bound if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_max: Option<usize>,
-    /// Aimed at; [`CHUNK_TOKENS_TARGET_DEFAULT`] or the maximum, whatever is less, when absent.
+    /// The target; if absent, the lesser of [`CHUNK_TOKENS_TARGET_DEFAULT`] and the maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_target: Option<usize>,
 }
@@ -171,9 +201,9 @@ languages! {
 /// Chunk sizes for one embedder: `1 <= target <= max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkTokenBounds {
-    /// Never exceeded.
+    /// The maximum.
     pub max: usize,
-    /// Aimed at.
+    /// The target.
     pub target: usize,
 }
 
@@ -220,7 +250,7 @@ impl Pipeline {
 
     /// The fingerprint of everything that changes chunk ids, vectors or terms.
     ///
-    /// `model`, `dims` and `embedder_tokens_max` are the embedder's own words; refuses what
+    /// `model`, `dims` and `embedder_tokens_max` come from the embedder itself. Refuses what
     /// [`Pipeline::chunk_tokens`] refuses.
     pub fn epoch(
         &self,
@@ -230,7 +260,9 @@ impl Pipeline {
         chunker_version: u32,
     ) -> Result<Epoch, Refusal> {
         let chunks = self.chunk_tokens(embedder_tokens_max)?;
+        // Destructured in full, so that a new setting cannot be forgotten here.
         let AnalyzerDefinition { language, stem, stop_words } = self.analyzer;
+        // The resolved values, not the definition: an explicit default is the same epoch.
         let number = |number: usize| (number as u64).to_le_bytes();
         let hash = FieldHasher::new("contexture epoch v1")
             .field(&EPOCH_SCHEMA_VERSION.to_le_bytes())
@@ -241,9 +273,13 @@ impl Pipeline {
             .field(&number(chunks.max))
             .field(&number(chunks.target))
             .field(language.name().as_bytes())
-            .field(&[u8::from(stem), u8::from(stop_words)])
-            .finish();
-        Ok(Epoch::from_bytes(hash))
+            .field(&[u8::from(stem), u8::from(stop_words)]);
+        // The default adds nothing: epochs from before there was a choice stay what they are.
+        let hash = match self.chunker.kind {
+            ChunkerKind::Structure => hash,
+            kind => hash.field(kind.name().as_bytes()),
+        };
+        Ok(Epoch::from_bytes(hash.finish()))
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -256,13 +292,13 @@ impl Pipeline {
                 check_range(field, tokens, CHUNK_TOKENS_MIN, EMBEDDER_WINDOW_TOKENS_MAX)?;
             }
         }
-        // What the model itself reads is known when it is loaded; what is written here, now.
+        // The model's own window is known only when it is loaded; until then the written one counts.
         self.chunk_tokens(self.embedder.tokens_max().unwrap_or(EMBEDDER_WINDOW_TOKENS_MAX)).map(|_| ())
     }
 }
 
 impl EmbedderDefinition {
-    /// The window in tokens, if the definition says it.
+    /// The window in tokens, if the definition has one.
     fn tokens_max(&self) -> Option<usize> {
         match self {
             Self::Bundled {} => None,
@@ -312,6 +348,7 @@ impl ProviderModel {
         ] {
             check_text_length(field, text.as_ref())?;
         }
+        // More than half the window for special tokens is a mistake, and would leave no room for text.
         if let Some(reserved) = self.tokens_reserved {
             check_range("embedder.tokens_reserved", reserved, 0, self.tokens_max / 2)?;
         }

@@ -1,4 +1,4 @@
-//! Who asks. Every query and every submission is constructed from a [`Principal`].
+//! The caller. Every query and every submission is constructed from a [`Principal`].
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,20 @@ pub const GROUPS_MAX: usize = 256;
 /// Longest group name, in bytes.
 pub const GROUP_BYTES_MAX: usize = 128;
 
-/// What a principal may do.
+/// A permission of a principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AccessScope {
-    /// Ask for context.
+    /// Query for context.
     Read,
     /// Submit and delete documents.
     Write,
-    /// Look after whole collections.
+    /// Administer whole collections.
     Admin,
     /// Read the metrics.
     Metrics,
 }
 
-/// An authenticated caller: one tenant, the groups it belongs to, what it may do.
+/// An authenticated caller: its tenant, groups and permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     tenant: TenantId,
@@ -32,7 +32,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// A caller, as its credential describes it.
+    /// The caller that a credential describes.
     pub fn new(
         tenant: TenantId,
         groups: BTreeSet<String>,
@@ -57,6 +57,7 @@ impl Principal {
         if self.scopes.contains(&scope) {
             return Ok(());
         }
+        // Not "forbidden": a caller without the scope must not learn what exists.
         Err(Refusal::not_found("not_found", "not found, or not yours to see"))
     }
 }

@@ -1,10 +1,9 @@
-//! Running text: where its sentences end, and which line breaks are merely wrapped lines.
+//! Sentence ends in running text, and line breaks that are merely wrapped lines.
 //!
-//! A sentence ends at `.`, `!` or `?`, closing quotes and brackets included, when white space
-//! and something other than a small letter follow, and what stands before a full stop is
-//! neither an initial nor one of [`ABBREVIATIONS`]. The full stops of scripts written without
-//! spaces end one by themselves. This is no model of any language: a missed or a false end
-//! makes a cut less fine, never wrong.
+//! A sentence ends at `.`, `!` or `?`, with its closing quotes and brackets, if white space and something
+//! other than a small letter follow. The word before a full stop must be neither an initial nor one of
+//! [`ABBREVIATIONS`]. The full stops of scripts without spaces end a sentence by themselves. This models
+//! no language: a missed or a false end makes a cut less fine, never wrong.
 
 use super::byte_classes::{self, GROUP_BYTES};
 
@@ -13,11 +12,11 @@ const ABBREVIATIONS: [&str; 22] = [
     "mr", "mrs", "ms", "dr", "prof", "st", "vs", "etc", "fig", "figs", "eq", "no", "nos", "vol", "pp", "cf",
     "al", "inc", "ltd", "co", "e.g", "i.e",
 ];
-/// Longest word, in bytes, that is looked up there.
+/// Longest of them, in bytes.
 const ABBREVIATION_BYTES_MAX: usize = 4;
 
-/// Whether the line break at `line_end` stands for a space: a small letter goes on after it,
-/// and the line before neither ended nor was short of one.
+/// Whether the line break at `line_end` only wraps a line: the line before does not end a sentence, and a
+/// small letter follows.
 pub fn is_wrapped_line(bytes: &[u8], line_end: usize) -> bool {
     let ends_open = bytes[..line_end].iter().rev().find(|&&byte| byte != b' ').is_some_and(|&last| {
         last.is_ascii_alphanumeric() || matches!(last, b',' | b'-' | b')' | b'"' | b'\'')
@@ -26,13 +25,13 @@ pub fn is_wrapped_line(bytes: &[u8], line_end: usize) -> bool {
     ends_open && first().is_some_and(u8::is_ascii_lowercase)
 }
 
-/// The byte after each sentence and the white space behind it, ascending, inside of `text`.
+/// The byte after each sentence and its trailing white space, ascending, inside of `text`.
 pub fn sentence_ends(text: &str) -> impl Iterator<Item = usize> {
     sentence_ends_from(text, 0)
 }
 
-/// The same by a walk that starts at a byte: amid the closers of a stop it may take one of them for
-/// a stop of its own.
+/// The same, starting at a byte. A start amid the closers of a stop may take one of them for a stop of its
+/// own.
 pub fn sentence_ends_from(text: &str, from: usize) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
     let mut position = from;
@@ -44,9 +43,11 @@ pub fn sentence_ends_from(text: &str, from: usize) -> impl Iterator<Item = usize
                 continue;
             };
             let closed = skip_closers(text, after);
+            // Before the decision: "?!" is one stop, and its second sign must not be looked at again.
             position = closed;
             let rest = &text[closed..];
             let next = closed + rest.len() - rest.trim_start().len();
+            // The end of the text is no end inside of it.
             if next >= bytes.len() {
                 return None;
             }
@@ -59,13 +60,14 @@ pub fn sentence_ends_from(text: &str, from: usize) -> impl Iterator<Item = usize
     })
 }
 
-/// The next byte from a place on that may start a stop.
+/// The next byte, from `from` on, that may start a stop.
 #[inline]
 fn find_next_stop(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while at < bytes.len() {
         let length =
             byte_classes::bytes_before(byte_classes::sentence_stop_mask(byte_classes::load_group(bytes, at)));
+        // Eight bytes at a time; a match may still be a byte that only looks like a stop's first.
         at += length;
         if length < GROUP_BYTES {
             if STOP_FIRST_BYTES[usize::from(bytes[at])] {
@@ -83,7 +85,7 @@ static STOP_FIRST_BYTES: [bool; 256] = {
     stops[b'.' as usize] = true;
     stops[b'!' as usize] = true;
     stops[b'?' as usize] = true;
-    // Of … and 。, of ！ and ？, of ।, of ؟ and ۔.
+    // First bytes of … ; 。 ; ！ and ？ ; । ; ؟ ; ۔.
     stops[0xE2] = true;
     stops[0xE3] = true;
     stops[0xEF] = true;
@@ -93,7 +95,7 @@ static STOP_FIRST_BYTES: [bool; 256] = {
     stops
 };
 
-/// Where the stop at `stop` ends, if the character there is one.
+/// The end of the stop at `stop`, if the character there is one.
 fn find_stop_end(text: &str, stop: usize) -> Option<usize> {
     let character = text[stop..].chars().next()?;
     matches!(character, '.' | '!' | '?' | '…' | '。' | '！' | '？' | '।' | '؟' | '۔')
@@ -145,10 +147,11 @@ fn ends_sentence(text: &str, stop: usize, closed: usize, next: usize) -> bool {
     !(follows.is_lowercase() || (text.as_bytes()[stop] == b'.' && is_abbreviated(&text[..stop])))
 }
 
-/// Whether a grapheme cluster ends before `next`, given what stands before it.
+/// Whether a grapheme cluster starts with `next`, given the text before it.
 fn starts_cluster(before: &str, next: char) -> bool {
     use unicode_segmentation::UnicodeSegmentation;
     let Some(last) = before.chars().next_back() else { return true };
+    // On the stack: two characters have at most 4 bytes each.
     let mut pair = [0_u8; 8];
     let split = last.encode_utf8(&mut pair).len();
     let end = split + next.encode_utf8(&mut pair[split..]).len();
@@ -158,6 +161,7 @@ fn starts_cluster(before: &str, next: char) -> bool {
 /// Whether the text ends in an initial or an abbreviation.
 fn is_abbreviated(before: &str) -> bool {
     let bytes = before.as_bytes();
+    // One byte more than the longest word, so that a longer word is not taken for its end.
     let window = &bytes[bytes.len().saturating_sub(ABBREVIATION_BYTES_MAX + 1)..];
     let word_start = window
         .iter()
@@ -166,6 +170,7 @@ fn is_abbreviated(before: &str) -> bool {
     let word = &window[word_start..];
     match word {
         [] => false,
+        // One capital is an initial, unless the text starts with it.
         [letter] => letter.is_ascii_uppercase() && window.len() > 1,
         _ => ABBREVIATIONS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word)),
     }

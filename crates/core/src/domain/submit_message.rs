@@ -1,63 +1,36 @@
-//! What producers publish: one JSON object per document version, `schemas/submit.v1.json`.
+//! Messages of producers: one JSON object per document version, `schemas/submit.v1.json`.
 //!
-//! A message is read strictly: an unknown field, a null, a wrong type or a second body is
-//! refused, with a stable code and either the line and column of broken JSON or the path of the
-//! field. A message with more than [`MESSAGE_VALUES_MAX`] commas and brackets is refused before it is
-//! built in memory. Refusals never quote a value.
+//! A message is read strictly. An unknown field, a null, a wrong type or a second body is rejected with a
+//! stable code, and with the line and column of broken JSON or the path of the field. A message with more
+//! than [`MESSAGE_VALUES_MAX`] commas and brackets is rejected before it is built in memory. Rejections
+//! never quote a value.
 
 mod fields;
-mod rejection;
 
 use bytes::Bytes;
 
-pub use self::rejection::{JsonPosition, MessageRejection};
+pub use self::fields::{
+    BODY_REF_BYTES_MAX, JsonPosition, MESSAGE_VALUES_MAX, MessageRejection, SubmittedContent,
+};
 
 use self::fields::MessageFields;
-use super::document::{DocumentDescription, Submission};
+use super::document::Submission;
 use super::ids::{CollectionId, CollectionKey, DocumentId, TenantId, Version};
 use super::principal::Principal;
 
-/// Most commas, braces and brackets of a message, outside of strings.
-pub const MESSAGE_VALUES_MAX: usize = 65_536;
-/// Longest reference to a body, in bytes.
-pub const BODY_REF_BYTES_MAX: usize = 4096;
-
-/// A message, decoded.
+/// A decoded message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubmitMessageV1 {
     /// The document.
     pub document_id: DocumentId,
-    /// Its version; the next one is assigned when there is none.
+    /// Its version; if absent, the next one is assigned.
     pub version: Option<Version>,
-    /// What is submitted.
+    /// The content.
     pub content: SubmittedContent,
 }
 
-/// What a message submits.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SubmittedContent {
-    /// The document is deleted.
-    Delete,
-    /// The body is in the message.
-    Inline {
-        /// Title, type, metadata, readers.
-        description: DocumentDescription,
-        /// The bytes.
-        body: Bytes,
-        /// The field they stood in.
-        field: &'static str,
-    },
-    /// The body is elsewhere.
-    Reference {
-        /// Title, type, metadata, readers.
-        description: DocumentDescription,
-        /// Where.
-        url: String,
-    },
-}
-
 impl SubmitMessageV1 {
-    /// Reads a message.
+    /// Decodes a message.
     pub fn decode(message: &[u8]) -> Result<Self, MessageRejection> {
         let mut fields = MessageFields::read(message)?;
         let document_id = DocumentId::new(&fields.required_text("document_id")?)?;
@@ -72,8 +45,8 @@ impl SubmitMessageV1 {
         Ok(Self { document_id, version, content })
     }
 
-    /// Checks the rest against what the caller may do and hold. A body that stands elsewhere is
-    /// fetched before: [`Self::inline`].
+    /// Checks the message against permissions and limits. A referenced body must be fetched first:
+    /// [`Self::inline`].
     pub fn into_submission(
         self,
         principal: &Principal,
@@ -96,13 +69,14 @@ impl SubmitMessageV1 {
         };
         Submission::new(principal, collection, document_id, version, description, body, body_bytes_max)
             .map_err(|refusal| {
+                // The producer knows the body under the name of the field it used.
                 let at_body = refusal.field == "body";
                 let rejection = MessageRejection::from(refusal);
                 if at_body { MessageRejection { field: field.to_owned(), ..rejection } } else { rejection }
             })
     }
 
-    /// Where the body is, if it is not in the message.
+    /// The URL of the body, if it is not in the message.
     pub fn reference(&self) -> Option<&str> {
         match &self.content {
             SubmittedContent::Reference { url, .. } => Some(url),
@@ -110,7 +84,7 @@ impl SubmitMessageV1 {
         }
     }
 
-    /// The same with the body that was referred to.
+    /// The same message with the fetched body.
     #[must_use]
     pub fn inline(self, fetched: Bytes) -> Self {
         let content = match self.content {

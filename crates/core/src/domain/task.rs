@@ -1,7 +1,7 @@
 //! Stage messages: small, versioned and tagged. Bodies, spans and vectors travel by reference.
 //!
-//! One message is one document version at every stage. The JSON form is held by golden files
-//! in the tests, so an older worker and a newer one understand each other.
+//! One message is one document version at every stage. Golden files in the tests fix the JSON form, so
+//! that older and newer workers understand each other.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +14,11 @@ use super::origin::MessageOrigin;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IngestStage {
-    /// Bytes to spans.
+    /// Turns bytes into spans.
     Chunk,
-    /// Spans to vectors.
+    /// Turns spans into vectors.
     Embed,
-    /// Everything to one commit.
+    /// Commits everything to the index.
     Index,
 }
 
@@ -41,7 +41,7 @@ impl IngestStage {
     }
 }
 
-/// One document version on its way.
+/// The processing of one document version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestTask {
     /// The version.
@@ -55,13 +55,13 @@ pub struct IngestTask {
     pub content_hash: ContentHash,
     /// Whether it deletes the document.
     pub deletes: bool,
-    /// Bytes of its body: what a worker has to hold.
+    /// Bytes of its body, which a worker has to hold in memory.
     pub body_bytes: u64,
-    /// Failures of this message so far.
+    /// Failures so far.
     pub attempt: u32,
     /// When it was accepted, in milliseconds since the Unix epoch.
     pub accepted_ms: u64,
-    /// The producer's message it came in; lost when the task is read back from the ledger.
+    /// The properties of the producer's message. Lost when the task is read back from the ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<MessageOrigin>,
 }

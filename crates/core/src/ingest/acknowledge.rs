@@ -1,10 +1,10 @@
-//! What becomes of a message: the only place that acknowledges.
+//! Decides what happens to a message after its stage; the only place that acknowledges.
 //!
-//! In this order: endings are recorded in the ledger, producers are told, messages for other
-//! stages and retries are published and confirmed, the deliveries are acknowledged, losers'
-//! vectors are swept. A crash between any two leads to a redelivery that ends, and tells, the same. A failure of this message
-//! counts an attempt, [`ATTEMPTS_MAX`] at most within [`MESSAGE_AGE_MAX`]; throttling and missing
-//! credentials wait and cost none.
+//! Effects have a fixed order: the ledger records endings, producers receive events, the broker
+//! confirms messages for other stages and retries, the deliveries are acknowledged, and vectors of
+//! losers are swept. A crash between any two leads to a redelivery with the same result and the same
+//! events. A failure of the message itself counts an attempt: at most [`ATTEMPTS_MAX`], within
+//! [`MESSAGE_AGE_MAX`]. Throttling and missing credentials wait and cost no attempt.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,29 +14,30 @@ use crate::fault::{FailureReason, Fault, reason};
 use crate::ports::broker::{BrokerConsumer, OutgoingMessage};
 use crate::ports::ledger::VersionOutcome;
 use crate::ports::meter::StageMessageOutcome;
-use crate::resilience::backoff;
+use crate::resilience::retry;
 
 use super::event_publisher::EndingEvents;
 use super::{StageResources, TaskOutcome, sweep};
 
-/// Failures after which a message is dead.
+/// Number of failures after which a message becomes a dead letter.
 pub const ATTEMPTS_MAX: u32 = 8;
-/// Age after which a failing message is dead.
+/// Age after which a failing message becomes a dead letter.
 pub const MESSAGE_AGE_MAX: Duration = Duration::from_hours(24);
-/// How long a message waits when a credential is missing.
+/// Delay of a message whose provider has no valid credential.
 const CREDENTIAL_WAIT: Duration = Duration::from_secs(30);
 
-/// How far settling came before it failed.
+/// Why a batch could not be acknowledged.
 #[derive(Debug)]
 pub enum AcknowledgeError {
-    /// The ledger or the broker did not take it: settle again.
+    /// The ledger or the broker failed. Nothing was acknowledged; the whole call is to be repeated.
     Again(Fault),
-    /// It is settled but not acknowledged, and the consumer cannot any more: open another one,
-    /// which gets the deliveries again.
+    /// All effects are done, but this consumer can acknowledge no more. A new consumer receives the
+    /// deliveries again.
     ConsumerLost(Fault),
 }
 
-/// Settles a batch: `tags` are the deliveries of `tasks`, in order, with one outcome each.
+/// Records the outcomes of a batch and acknowledges it. `tags` are the deliveries of `tasks`, in order,
+/// with one outcome each.
 pub async fn acknowledge_batch(
     stages: &StageResources,
     stage: IngestStage,
@@ -45,44 +46,49 @@ pub async fn acknowledge_batch(
     tasks: Vec<IngestTask>,
     outcomes: Vec<TaskOutcome>,
 ) -> Result<(), AcknowledgeError> {
+    // All three are matched by position.
+    debug_assert!(tags.len() == tasks.len() && tasks.len() == outcomes.len());
     let mut endings = Vec::new();
     let mut messages = Vec::new();
     let mut documents = BTreeSet::new();
-    let mut told = EndingEvents::default();
+    let mut ending_events = EndingEvents::default();
     let now_ms = stages.clock.now_ms();
-    let mut fates = Vec::with_capacity(tasks.len());
+    let mut message_outcomes = Vec::with_capacity(tasks.len());
     for (task, outcome) in tasks.into_iter().zip(outcomes) {
-        let judgement = decide_disposition(now_ms, stage, &task, outcome);
-        fates.push((judgement.fate(), task.accepted_ms));
-        match judgement {
+        let disposition = decide_disposition(now_ms, stage, &task, outcome);
+        message_outcomes.push((disposition.message_outcome(), task.accepted_ms));
+        match disposition {
             MessageDisposition::Publish(message, _) => messages.push(*message),
             MessageDisposition::End { ending, sweep } => {
                 if sweep {
                     documents.insert((task.key.collection_key(), task.key.document_id.clone()));
                 }
                 log_ending(&task, &ending);
-                told.ended(&task, &ending);
-                stages.handover.forget(&task.key);
+                ending_events.ended(&task, &ending);
+                // Safe before the ledger knows the ending: the cache only saves work.
+                stages.chunked_documents.forget(&task.key);
                 endings.push((task.key, ending));
             }
-            MessageDisposition::Forget => told.known(task),
+            MessageDisposition::Forget => ending_events.known(task),
         }
     }
+    // The order below is the contract of this module. Each effect may repeat; none may be lost.
     let ended = endings.len() as u64;
     if !endings.is_empty() {
         stages.ledger.finish(endings).await.map_err(AcknowledgeError::Again)?;
     }
-    told.tell(stages).await.map_err(AcknowledgeError::Again)?;
+    ending_events.publish(stages).await.map_err(AcknowledgeError::Again)?;
     if !messages.is_empty() {
         stages.broker.publish(messages).await.map_err(AcknowledgeError::Again)?;
     }
-    record_message_metrics(stages, stage, now_ms, fates);
+    record_message_metrics(stages, stage, now_ms, message_outcomes);
     consumer.ack(tags).await.map_err(AcknowledgeError::ConsumerLost)?;
+    // The messages are done. A sweep that fails here must not bring them back; the ledger keeps the losers.
     if let Err(fault) = sweep::sweep_losers(stages, &documents).await {
         tracing::warn!(%fault, "sweeping failed; housekeeping tries again");
     }
     if ended > 0 {
-        stages.tally.settled(ended);
+        stages.counters.settled(ended);
     }
     Ok(())
 }
@@ -94,9 +100,9 @@ enum MessageDisposition {
 }
 
 impl MessageDisposition {
-    fn fate(&self) -> StageMessageOutcome {
+    fn message_outcome(&self) -> StageMessageOutcome {
         match self {
-            Self::Publish(_, fate) => *fate,
+            Self::Publish(_, message_outcome) => *message_outcome,
             Self::End { ending: VersionOutcome::Visible(_), .. } => StageMessageOutcome::Visible,
             Self::End { ending: VersionOutcome::Superseded, .. } => StageMessageOutcome::Superseded,
             Self::End { ending: VersionOutcome::Dead(..), .. } => StageMessageOutcome::Dead,
@@ -109,11 +115,11 @@ fn record_message_metrics(
     stages: &StageResources,
     stage: IngestStage,
     now_ms: u64,
-    fates: Vec<(StageMessageOutcome, u64)>,
+    message_outcomes: Vec<(StageMessageOutcome, u64)>,
 ) {
-    for (fate, accepted_ms) in fates {
-        stages.meter.settled(stage, fate);
-        if fate == StageMessageOutcome::Visible {
+    for (message_outcome, accepted_ms) in message_outcomes {
+        stages.meter.settled(stage, message_outcome);
+        if message_outcome == StageMessageOutcome::Visible {
             stages.meter.visible(Duration::from_millis(now_ms.saturating_sub(accepted_ms)));
         }
     }
@@ -125,22 +131,24 @@ fn decide_disposition(
     task: &IngestTask,
     outcome: TaskOutcome,
 ) -> MessageDisposition {
-    let publish = |message, fate| MessageDisposition::Publish(Box::new(message), fate);
+    let publish = |message, message_outcome| MessageDisposition::Publish(Box::new(message), message_outcome);
     let again = |delay: Duration, attempt: u32| {
-        let fate =
+        let message_outcome =
             if attempt > task.attempt { StageMessageOutcome::Retried } else { StageMessageOutcome::Waiting };
         let task = IngestTask { attempt, ..task.clone() };
-        publish(OutgoingMessage { envelope: TaskEnvelope::new(stage, task), delay }, fate)
+        publish(OutgoingMessage { envelope: TaskEnvelope::new(stage, task), delay }, message_outcome)
     };
     let dead = |reason: FailureReason| MessageDisposition::End {
         ending: VersionOutcome::Dead(stage, reason),
         sweep: true,
     };
     match outcome {
+        // Attempts count per stage.
         TaskOutcome::HandOn(next) => {
             let task = IngestTask { attempt: 0, ..task.clone() };
             publish(OutgoingMessage::immediate(TaskEnvelope::new(next, task)), StageMessageOutcome::HandedOn)
         }
+        // Spans and vectors of the old generation do not fit the new one. A delete has neither.
         TaskOutcome::StartAgain { generation, epoch } => {
             let first = if task.deletes { IngestStage::Index } else { IngestStage::Chunk };
             let task = IngestTask { generation, epoch, attempt: 0, ..task.clone() };
@@ -154,20 +162,20 @@ fn decide_disposition(
         TaskOutcome::Failed(Fault::Permanent(reason)) => dead(reason),
         TaskOutcome::Failed(Fault::Throttled { retry_after, .. }) => again(retry_after, task.attempt),
         TaskOutcome::Failed(Fault::Unauthorized(_)) => again(CREDENTIAL_WAIT, task.attempt),
-        TaskOutcome::Failed(Fault::Transient(what)) => {
+        TaskOutcome::Failed(Fault::Transient(cause)) => {
             let attempt = task.attempt + 1;
             let age_ms = now_ms.saturating_sub(task.accepted_ms);
             if attempt >= ATTEMPTS_MAX || u128::from(age_ms) > MESSAGE_AGE_MAX.as_millis() {
                 return dead(FailureReason::new(
                     reason::ATTEMPTS_EXHAUSTED,
-                    format!("failed {attempt} times in the {} stage, last: {what}", stage.name()),
+                    format!("failed {attempt} times in the {} stage, last: {cause}", stage.name()),
                 ));
             }
             tracing::warn!(
                 tenant = %task.key.tenant, collection = %task.key.collection, document = %task.key.document_id,
-                version = %task.key.version, attempt, what, "a stage failed; the message is retried"
+                version = %task.key.version, attempt, what = cause.as_str(), "a stage failed; the message is retried"
             );
-            again(backoff::retry_delay(attempt), attempt)
+            again(retry::retry_delay(attempt), attempt)
         }
     }
 }

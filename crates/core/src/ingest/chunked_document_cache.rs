@@ -1,11 +1,11 @@
-//! Documents that the chunk stage has cut, kept for the later stages of the same process.
+//! An in-process cache of documents that the chunk stage has cut.
 //!
-//! A saving and nothing else: what is not here is read from the ledger, decoded and checked
-//! again. A stage that finds a document here takes the text as it was accepted; whether its
-//! version still counts is decided by the fence of the index stage, as ever. Of a document only the
-//! newest version stays, so that an overtaken one is looked up and costs no embedding. Bounded in
-//! bytes: when it is full, what comes stays out, because what is here is needed first. What nobody
-//! has fetched for [`CACHED_AGE_MAX`] goes: another process has its message.
+//! It only saves work: a stage reads, decodes and checks a missing document from the ledger. A
+//! cached document holds the text as it was accepted; the version fence of the index stage still
+//! decides whether the version counts. The cache keeps only the newest version of a document, so an
+//! overtaken version misses, and the ledger then ends it before it is embedded. The size is bounded in
+//! bytes. A full cache rejects new entries, because the stages need the older ones first. Entries
+//! that nobody used for [`CACHED_AGE_MAX`] are evicted: another process has their message.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,16 +19,16 @@ use crate::domain::document::DocumentDescription;
 use crate::domain::ids::{CollectionKey, ContentHash, DocumentId, Epoch, Version, VersionKey};
 use crate::domain::task::IngestTask;
 
-/// How long a document is kept for a later stage.
+/// Longest time that a document stays in the cache.
 const CACHED_AGE_MAX: Duration = Duration::from_mins(1);
-/// What a span costs besides its headings, and a document besides its texts, in bytes.
+/// Overhead in bytes of a span without its headings, and of a document without its text.
 const ENTRY_BYTES: usize = 128;
 
-/// A document version as the chunk stage cut it.
+/// A document version after the chunk stage.
 #[derive(Debug)]
 pub(super) struct ChunkedDocument {
     pub(super) text: NormalisedText,
-    /// With the title found in the text, if the producer gave none.
+    /// The producer's description, with the title found in the text if the producer gave none.
     pub(super) description: DocumentDescription,
     pub(super) spans: Vec<ChunkSpan>,
 }
@@ -40,7 +40,7 @@ impl ChunkedDocument {
     }
 }
 
-/// What is kept, up to a bound in bytes.
+/// The cache, bounded in bytes.
 #[derive(Debug)]
 pub struct ChunkedDocumentCache {
     kept: Mutex<CachedDocuments>,
@@ -50,7 +50,7 @@ pub struct ChunkedDocumentCache {
 #[derive(Debug, Default)]
 struct CachedDocuments {
     documents: HashMap<CachedDocumentKey, CachedDocument>,
-    /// In the order they came; an entry may be gone by now.
+    /// Keys by time of arrival. An entry may have been removed since.
     arrivals: VecDeque<(Instant, CachedDocumentKey)>,
     bytes: usize,
 }
@@ -67,7 +67,7 @@ struct CachedDocument {
 }
 
 impl ChunkedDocumentCache {
-    /// Keeps at most `bytes_max`; 0 keeps nothing.
+    /// Creates a cache of at most `bytes_max` bytes; 0 disables it.
     pub fn new(bytes_max: usize) -> Self {
         Self { kept: Mutex::default(), bytes_max }
     }
@@ -76,15 +76,17 @@ impl ChunkedDocumentCache {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a document for the stages after this one, if there is room.
+    /// Stores a document for later stages, if there is room.
     pub(super) fn keep(&self, task: &IngestTask, document: ChunkedDocument) {
         let (key, version) = (document_key(&task.key), task.key.version);
         let bytes = document.bytes();
         let mut kept = self.kept();
         kept.expire();
+        // Messages may arrive out of order; an older version must not replace a newer one.
         if kept.documents.get(&key).is_some_and(|entry| entry.version > version) {
             return;
         }
+        // Removed even when the new version does not fit: nobody needs an overtaken one.
         kept.remove(&key);
         if kept.bytes + bytes > self.bytes_max {
             return;
@@ -95,17 +97,19 @@ impl ChunkedDocumentCache {
         kept.documents.insert(key, CachedDocument { version, document, content_hash, epoch, bytes });
     }
 
-    /// A task's document, if it is here.
+    /// Returns the document of a task, if it is cached.
     pub(super) fn get(&self, task: &IngestTask) -> Option<Arc<ChunkedDocument>> {
         let kept = self.kept();
         let entry = kept.documents.get(&document_key(&task.key))?;
-        let is_it = entry.version == task.key.version
+        // A re-index changes the epoch and perhaps the chunk sizes: a document of another epoch may have
+        // other spans.
+        let is_same = entry.version == task.key.version
             && entry.content_hash == task.content_hash
             && entry.epoch == task.epoch;
-        is_it.then(|| entry.document.clone())
+        is_same.then(|| entry.document.clone())
     }
 
-    /// Lets go of a version that has ended, and of older ones.
+    /// Removes a version that has ended, and older ones.
     pub(super) fn forget(&self, key: &VersionKey) {
         let mut kept = self.kept();
         let document = document_key(key);
@@ -124,7 +128,8 @@ impl CachedDocuments {
         if let Some(entry) = self.documents.remove(key) {
             self.bytes -= entry.bytes;
         }
-        // The list of arrivals is shortened where it is looked at: at its old end.
+        // Only the old end is trimmed. Stale keys behind it stay until they reach the front, because
+        // searching the queue on every removal would make it linear.
         while self.arrivals.front().is_some_and(|(_, key)| !self.documents.contains_key(key)) {
             self.arrivals.pop_front();
         }
@@ -180,28 +185,28 @@ mod tests {
 
     #[test]
     fn a_full_one_keeps_what_it_has() {
-        let handover = ChunkedDocumentCache::new(1000);
-        handover.keep(&task("a", 1), document(500));
-        handover.keep(&task("b", 1), document(500));
-        assert!(handover.get(&task("a", 1)).is_some());
-        assert!(handover.get(&task("b", 1)).is_none());
-        handover.forget(&task("a", 1).key);
-        handover.keep(&task("b", 1), document(500));
-        assert!(handover.get(&task("b", 1)).is_some());
-        handover.keep(&task("b", 1), document(400));
-        assert_eq!(handover.get(&task("b", 1)).unwrap().text.text.len(), 400);
-        handover.forget(&task("b", 1).key);
-        let kept = handover.kept();
+        let cache = ChunkedDocumentCache::new(1000);
+        cache.keep(&task("a", 1), document(500));
+        cache.keep(&task("b", 1), document(500));
+        assert!(cache.get(&task("a", 1)).is_some());
+        assert!(cache.get(&task("b", 1)).is_none());
+        cache.forget(&task("a", 1).key);
+        cache.keep(&task("b", 1), document(500));
+        assert!(cache.get(&task("b", 1)).is_some());
+        cache.keep(&task("b", 1), document(400));
+        assert_eq!(cache.get(&task("b", 1)).unwrap().text.text.len(), 400);
+        cache.forget(&task("b", 1).key);
+        let kept = cache.kept();
         assert_eq!((kept.bytes, kept.documents.len(), kept.arrivals.len()), (0, 0, 0));
     }
 
     #[test]
     fn a_document_is_for_its_own_content_and_epoch() {
-        let handover = ChunkedDocumentCache::new(1000);
-        handover.keep(&task("a", 1), document(10));
-        assert!(handover.get(&task("a", 2)).is_none());
+        let cache = ChunkedDocumentCache::new(1000);
+        cache.keep(&task("a", 1), document(10));
+        assert!(cache.get(&task("a", 2)).is_none());
         let other_epoch = IngestTask { epoch: Epoch::from_slice(&[2; 32]).unwrap(), ..task("a", 1) };
-        assert!(handover.get(&other_epoch).is_none());
+        assert!(cache.get(&other_epoch).is_none());
     }
 
     #[test]
@@ -211,32 +216,32 @@ mod tests {
             task.key.version = Version::new(number).unwrap();
             task
         };
-        let handover = ChunkedDocumentCache::new(1000);
-        handover.keep(&version(2), document(10));
-        handover.keep(&version(1), document(10));
-        assert!(handover.get(&version(1)).is_none());
-        handover.forget(&version(1).key);
-        assert!(handover.get(&version(2)).is_some());
-        handover.keep(&version(3), document(10));
-        assert!(handover.get(&version(2)).is_none());
-        handover.forget(&version(4).key);
-        assert!(handover.get(&version(3)).is_none());
+        let cache = ChunkedDocumentCache::new(1000);
+        cache.keep(&version(2), document(10));
+        cache.keep(&version(1), document(10));
+        assert!(cache.get(&version(1)).is_none());
+        cache.forget(&version(1).key);
+        assert!(cache.get(&version(2)).is_some());
+        cache.keep(&version(3), document(10));
+        assert!(cache.get(&version(2)).is_none());
+        cache.forget(&version(4).key);
+        assert!(cache.get(&version(3)).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_fetches_makes_room() {
-        let handover = ChunkedDocumentCache::new(1000);
-        handover.keep(&task("a", 1), document(500));
+        let cache = ChunkedDocumentCache::new(1000);
+        cache.keep(&task("a", 1), document(500));
         tokio::time::advance(CACHED_AGE_MAX + Duration::from_millis(1)).await;
-        handover.keep(&task("b", 1), document(500));
-        assert!(handover.get(&task("a", 1)).is_none());
-        assert!(handover.get(&task("b", 1)).is_some());
+        cache.keep(&task("b", 1), document(500));
+        assert!(cache.get(&task("a", 1)).is_none());
+        assert!(cache.get(&task("b", 1)).is_some());
     }
 
     #[test]
     fn nothing_is_kept_without_room() {
-        let handover = ChunkedDocumentCache::new(0);
-        handover.keep(&task("a", 1), document(1));
-        assert!(handover.get(&task("a", 1)).is_none());
+        let cache = ChunkedDocumentCache::new(0);
+        cache.keep(&task("a", 1), document(1));
+        assert!(cache.get(&task("a", 1)).is_none());
     }
 }

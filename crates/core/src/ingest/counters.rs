@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What has been done since the process opened its data.
+/// Work done since the process opened its data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IngestProgress {
     /// Versions that ended.
@@ -19,7 +19,7 @@ pub struct IngestProgress {
     pub cached: u64,
 }
 
-/// Counts and tells whoever watches.
+/// Counts work and notifies watchers.
 pub struct IngestCounters {
     settled: AtomicU64,
     chunks: AtomicU64,
@@ -27,17 +27,18 @@ pub struct IngestCounters {
     cached: AtomicU64,
     at_work: AtomicU64,
     began: Instant,
-    /// When a stage ended its batch last, in ms since `began`.
+    /// Time at which a stage last finished a batch, in ms since `began`.
     worked_ms: AtomicU64,
     watchers: watch::Sender<IngestProgress>,
 }
 
-/// A stage at work on a batch, for as long as it lives.
+/// Marks a stage as busy with a batch until it is dropped.
 pub struct BusyStageGuard<'a>(&'a IngestCounters);
 
 impl Drop for BusyStageGuard<'_> {
     fn drop(&mut self) {
         self.0.worked_ms.store(self.0.now_ms(), Ordering::Relaxed);
+        // `Release` pairs with the `Acquire` in `is_at_work`: who sees zero also sees `worked_ms`.
         self.0.at_work.fetch_sub(1, Ordering::Release);
     }
 }
@@ -58,19 +59,19 @@ impl Default for IngestCounters {
 }
 
 impl IngestCounters {
-    /// A receiver that changes whenever versions end.
+    /// Returns a receiver that changes when texts are embedded or versions end.
     pub fn watch(&self) -> watch::Receiver<IngestProgress> {
         self.watchers.subscribe()
     }
 
-    /// Notes that a stage works on a batch.
+    /// Marks a stage as busy with a batch.
     pub fn work(&self) -> BusyStageGuard<'_> {
         self.at_work.fetch_add(1, Ordering::Relaxed);
         BusyStageGuard(self)
     }
 
-    /// Whether a stage of this process works on a batch, or did so less than `lately` ago: then its
-    /// documents may be on their way to the next stage.
+    /// Whether a stage of this process is busy, or was less than `lately` ago. In the second case its
+    /// documents may be on the way to the next stage.
     pub fn is_at_work(&self, lately: Duration) -> bool {
         if self.at_work.load(Ordering::Acquire) > 0 {
             return true;
@@ -83,25 +84,25 @@ impl IngestCounters {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Counts chunks of a commit.
+    /// Counts committed chunks.
     pub fn committed(&self, chunks: u64) {
         self.chunks.fetch_add(chunks, Ordering::Relaxed);
     }
 
-    /// Counts texts the model embedded and chunks that needed no call.
+    /// Counts embedded texts and chunks that needed no call, and notifies watchers.
     pub fn embedded(&self, embedded: u64, cached: u64) {
         self.embedded.fetch_add(embedded, Ordering::Relaxed);
         self.cached.fetch_add(cached, Ordering::Relaxed);
-        self.tell();
+        self.notify();
     }
 
-    /// Counts versions that ended, and tells.
+    /// Counts ended versions and notifies watchers.
     pub fn settled(&self, versions: u64) {
         self.settled.fetch_add(versions, Ordering::Relaxed);
-        self.tell();
+        self.notify();
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         self.watchers.send_replace(IngestProgress {
             settled: self.settled.load(Ordering::Relaxed),
             chunks: self.chunks.load(Ordering::Relaxed),

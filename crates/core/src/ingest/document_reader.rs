@@ -1,4 +1,4 @@
-//! How a stage gets its documents: from the stage before it in this process, or from the ledger.
+//! Reads documents for a stage: from the cache of this process, or from the ledger.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::Fault;
 use crate::ports::ledger::StoredBody;
 
-/// Documents by the place of their task, or the outcome of a task whose document cannot be had.
+/// Documents by the index of their task, or the outcome of a task whose document cannot be read.
 pub(super) type FoundDocuments = HashMap<usize, Result<Arc<ChunkedDocument>, TaskOutcome>>;
 
-/// How what the ledger holds of a task becomes its document.
+/// Makes a document of what the ledger holds of a task.
 pub(super) type DocumentReadFn =
     fn(&IngestTask, Option<StoredBody>, Option<Vec<ChunkSpan>>) -> Result<ChunkedDocument, TaskOutcome>;
 
-/// The documents of the tasks at `wanted` that are in flight.
+/// Reads the documents of the tasks at `wanted`, which are in flight.
 pub(super) async fn read_documents_in_flight(
     stages: &StageResources,
     tasks: &[IngestTask],
@@ -27,7 +27,7 @@ pub(super) async fn read_documents_in_flight(
     let mut found = FoundDocuments::with_capacity(wanted.len());
     let mut missing = Vec::new();
     for index in wanted {
-        match stages.handover.get(&tasks[*index]) {
+        match stages.chunked_documents.get(&tasks[*index]) {
             Some(document) => drop(found.insert(*index, Ok(document))),
             None => missing.push(*index),
         }
@@ -38,8 +38,8 @@ pub(super) async fn read_documents_in_flight(
     Ok(found)
 }
 
-/// The documents of the tasks at `wanted`, all of one generation, as `read` makes them of what the
-/// ledger holds.
+/// Reads the documents of the tasks at `wanted` from the ledger, with `read`. All tasks are of one
+/// generation.
 pub(super) async fn read_stored_documents(
     stages: &StageResources,
     tasks: &[IngestTask],
@@ -64,7 +64,7 @@ pub(super) async fn read_stored_documents(
     tokio::task::spawn_blocking(read_all).await.map_err(fault_from_join_error)
 }
 
-/// The text and spans of a task in flight, as the chunk stage saw them.
+/// Reads text and spans of a task in flight.
 fn read_document_in_flight(
     task: &IngestTask,
     body: Option<StoredBody>,
@@ -73,12 +73,13 @@ fn read_document_in_flight(
     chunked_document_from_spans(task, check_stored_body(task, body)?, spans)
 }
 
-/// The text of a sound body, and its spans.
+/// Combines the text of a checked body with its spans.
 pub(super) fn chunked_document_from_spans(
     task: &IngestTask,
     stored: StoredBody,
     spans: Option<Vec<ChunkSpan>>,
 ) -> Result<ChunkedDocument, TaskOutcome> {
+    // Without spans the task goes back to the chunk stage, which stores them again.
     let Some(spans) = spans else {
         return Err(TaskOutcome::HandOn(IngestStage::Chunk));
     };

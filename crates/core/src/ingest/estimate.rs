@@ -1,8 +1,8 @@
-//! What ingesting documents would cost, without doing it: the same decoding, cutting and keys as the
-//! stages have, and nothing written but the note that a cached vector was looked at.
+//! Estimates the cost of ingesting documents without ingesting them.
 //!
-//! Tokens are those that the real run counts. Requests are a lower bound: how texts share calls
-//! depends on when their documents arrive.
+//! It uses the same decoding, chunking and embedding keys as the stages. It writes nothing, except
+//! that reading a cached vector records the time of use. Token counts are those of a real run.
+//! Requests are a lower bound: how texts share calls depends on when their documents arrive.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,25 +12,26 @@ use bytes::Bytes;
 use crate::domain::chunk::embedded_text;
 use crate::domain::document::{DocumentDescription, Submission, hash_content};
 use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, VersionKey, derive_embedding_key};
+use crate::domain::pipeline::ChunkerKind;
 use crate::fault::{FailureReason, Fault};
 use crate::ports::catalog::EmbedderChunkSizes;
 use crate::ports::embedder::Embedder;
 use crate::ports::ledger::{Ledger, StoredBody, VersionState};
 
-use super::chunk::{ChunkLimits, decode_body, split_into_chunks};
+use super::chunk::{ChunkLimits, decode_body, split_document};
 
-/// What a run would do.
+/// The work that a run would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IngestEstimate {
     /// Documents that would be processed.
     pub documents: u64,
     /// Documents whose newest version is this very content.
     pub unchanged: u64,
-    /// Documents that would die.
+    /// Documents that would become dead letters.
     pub dead: u64,
-    /// Chunks of those processed.
+    /// Chunks of the processed documents.
     pub chunks: u64,
-    /// Chunks whose vector is known, or that stand for a text counted already.
+    /// Chunks whose vector is cached, or whose text was counted before.
     pub cached: u64,
     /// Texts to embed.
     pub texts: u64,
@@ -40,31 +41,32 @@ pub struct IngestEstimate {
     pub requests: u64,
 }
 
-/// Adds up what documents would cost.
+/// Sums the cost of documents.
 pub struct IngestEstimator {
     ledger: Arc<dyn Ledger>,
     collection: CollectionKey,
     embedder: Arc<dyn Embedder>,
     limits: ChunkLimits,
+    chunker: ChunkerKind,
     texts_max: u64,
     tokens_max: u64,
     seen: HashSet<EmbeddingKey>,
-    sofar: IngestEstimate,
+    total: IngestEstimate,
 }
 
-/// How a model would be called.
+/// Limits of calls to the model.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbedBatchLimits {
-    /// Texts of one call.
+    /// Most texts of one call.
     pub texts_max: usize,
-    /// Tokens of one call.
+    /// Most tokens of one call.
     pub tokens_max: usize,
     /// Most chunks of one document.
     pub chunks_max: usize,
 }
 
 impl IngestEstimator {
-    /// An estimator for documents of a collection, which need not exist yet.
+    /// Creates an estimator for a collection, which need not exist yet.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         collection: CollectionKey,
@@ -81,8 +83,18 @@ impl IngestEstimator {
             tokens_reserved: sizes.tokens_reserved,
             chunks_max: batching.chunks_max,
         };
-        let (seen, sofar) = (HashSet::new(), IngestEstimate::default());
-        Self { ledger, collection, embedder, limits, texts_max, tokens_max, seen, sofar }
+        let (seen, total) = (HashSet::new(), IngestEstimate::default());
+        Self {
+            ledger,
+            collection,
+            embedder,
+            limits,
+            chunker: sizes.chunker,
+            texts_max,
+            tokens_max,
+            seen,
+            total,
+        }
     }
 
     /// Adds a document.
@@ -93,7 +105,7 @@ impl IngestEstimator {
             newest.content_hash == hash && newest.state != VersionState::Dead && !newest.deletes
         };
         if history.first().is_some_and(same) {
-            self.sofar.unchanged += 1;
+            self.total.unchanged += 1;
             return Ok(());
         }
         let texts = self.texts(
@@ -104,19 +116,20 @@ impl IngestEstimator {
         self.count(texts.await?).await
     }
 
-    /// Adds a document that is visible already, and would be built anew.
+    /// Adds a visible document that a re-index would build again.
     pub async fn add_visible(&mut self, key: &VersionKey, stored: StoredBody) -> Result<(), Fault> {
         let texts = self.texts(key.document_id.clone(), stored.description, stored.body.into()).await?;
         self.count(texts).await
     }
 
     async fn count(&mut self, texts: Result<Vec<(EmbeddingKey, u64)>, FailureReason>) -> Result<(), Fault> {
+        // A document that cannot be chunked becomes a dead letter and costs no call.
         let Ok(texts) = texts else {
-            self.sofar.dead += 1;
+            self.total.dead += 1;
             return Ok(());
         };
-        self.sofar.documents += 1;
-        self.sofar.chunks += texts.len() as u64;
+        self.total.documents += 1;
+        self.total.chunks += texts.len() as u64;
         let unseen: Vec<(EmbeddingKey, u64)> =
             texts.iter().filter(|(key, _)| self.seen.insert(*key)).copied().collect();
         let keys: Vec<EmbeddingKey> = unseen.iter().map(|(key, _)| *key).collect();
@@ -127,32 +140,33 @@ impl IngestEstimator {
             count += 1;
             tokens += text_tokens;
         }
-        self.sofar.cached += texts.len() as u64 - count;
-        self.sofar.texts += count;
-        self.sofar.tokens += tokens;
+        self.total.cached += texts.len() as u64 - count;
+        self.total.texts += count;
+        self.total.tokens += tokens;
         Ok(())
     }
 
-    /// What all of them would cost.
+    /// Returns the cost of all documents.
     pub fn finish(self) -> IngestEstimate {
-        let by_texts = self.sofar.texts.div_ceil(self.texts_max);
-        let by_tokens = self.sofar.tokens.div_ceil(self.tokens_max);
-        IngestEstimate { requests: by_texts.max(by_tokens), ..self.sofar }
+        // Each call is bounded in texts and in tokens; the tighter bound gives the minimum of calls.
+        let by_texts = self.total.texts.div_ceil(self.texts_max);
+        let by_tokens = self.total.tokens.div_ceil(self.tokens_max);
+        IngestEstimate { requests: by_texts.max(by_tokens), ..self.total }
     }
 
-    /// The keys and tokens of a document's chunks; the reason why it would die.
+    /// Returns key and tokens of each chunk, or the reason why the document would become a dead letter.
     async fn texts(
         &self,
         document_id: DocumentId,
         description: DocumentDescription,
         body: Bytes,
     ) -> Result<Result<Vec<(EmbeddingKey, u64)>, FailureReason>, Fault> {
-        let (limits, embedder) = (self.limits, self.embedder.clone());
+        let (limits, chunker, embedder) = (self.limits, self.chunker, self.embedder.clone());
         let read = move || {
             let media_type = description.media_type.as_deref();
             let text = decode_body(&body, media_type, document_id.as_str())?;
             let title = description.title.as_deref().or(text.title.as_deref());
-            let spans = split_into_chunks(&text, title, &*embedder.tokenizer(), &limits)?;
+            let spans = split_document(chunker, &text, title, &*embedder.tokenizer(), &limits)?;
             let keyed = |span: &crate::domain::chunk::ChunkSpan| {
                 let slice = &text.text[span.span.start..span.span.end];
                 let key =

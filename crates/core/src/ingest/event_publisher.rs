@@ -1,8 +1,8 @@
-//! Telling how versions ended.
+//! Publishes events about ended versions.
 //!
-//! It happens after the ledger has the endings and before the acknowledgement, so every ending
-//! is told at least once: a version that had ended before this delivery is told from the ledger
-//! again, since whoever ended it may have stopped before telling.
+//! Events go out after the ledger recorded the endings and before the acknowledgement, so every
+//! ending is published at least once. A version that had ended before this delivery is published again
+//! from the ledger: the process that ended it may have crashed before publishing.
 
 use crate::domain::event::DocumentEvent;
 use crate::domain::task::IngestTask;
@@ -11,7 +11,7 @@ use crate::ports::ledger::{VersionOutcome, VersionState};
 
 use super::StageResources;
 
-/// What a batch has to tell.
+/// Events of one batch.
 #[derive(Default)]
 pub(super) struct EndingEvents {
     events: Vec<DocumentEvent>,
@@ -19,7 +19,7 @@ pub(super) struct EndingEvents {
 }
 
 impl EndingEvents {
-    /// A version ends now.
+    /// Adds a version that ends now.
     pub(super) fn ended(&mut self, task: &IngestTask, ending: &VersionOutcome) {
         self.events.push(match ending {
             VersionOutcome::Visible(_) => DocumentEvent::visible(task),
@@ -28,13 +28,13 @@ impl EndingEvents {
         });
     }
 
-    /// A version had ended before.
+    /// Adds a version that had ended before this delivery.
     pub(super) fn known(&mut self, task: IngestTask) {
         self.known.push(task);
     }
 
-    /// Tells it, if anybody can listen.
-    pub(super) async fn tell(self, stages: &StageResources) -> Result<(), Fault> {
+    /// Publishes the events, unless there is no broker for producers.
+    pub(super) async fn publish(self, stages: &StageResources) -> Result<(), Fault> {
         let Some(sink) = &stages.events else { return Ok(()) };
         let Self { mut events, known } = self;
         for task in known {

@@ -1,10 +1,10 @@
-//! What nobody is waiting for: the outbox relay, leftover sweeps, lost messages, dropped generations,
-//! claims of the dead.
+//! Background maintenance: outbox relay, sweep of leftovers, lost messages, dropped generations and
+//! expired claims.
 //!
-//! Every process runs this, and lets go of dropped generations itself. One does the rest: the one that
-//! has the lease [`HOUSEKEEPING_ROLE`]. It is renewed between pieces of work, given up at the end, and taken over
-//! when a process died, [`HOUSEKEEPING_LEASE`] after its last sign of life. Two at once would only send messages
-//! twice.
+//! Every process runs this and closes dropped generations itself. The rest is done by the process that
+//! holds the lease [`HOUSEKEEPING_ROLE`]. It renews the lease between steps and gives it up when it
+//! stops. When it crashes, another process takes over [`HOUSEKEEPING_LEASE`] after the last renewal.
+//! Two leaders at once would only send messages twice, which is safe.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,25 +19,26 @@ use crate::ports::ledger::CollectionRecord;
 
 use super::{StageResources, submit, sweep};
 
-/// The lease of the process that does it.
+/// Name of the leader lease.
 pub const HOUSEKEEPING_ROLE: &str = "housekeeping";
-/// How long the lease lasts: three rounds.
+/// Duration of the lease: three rounds.
 pub const HOUSEKEEPING_LEASE: Duration = Duration::from_secs(15);
 /// Time between rounds.
 const ROUND_INTERVAL: Duration = Duration::from_secs(5);
 /// Age at which an unconfirmed first message is sent again.
 const OUTBOX_AGE_MS: u64 = 5_000;
-/// Time without movement after which a version with no message is sent again.
+/// Time without progress after which a version without a message is sent again.
 const STUCK_MS: u64 = 60_000;
-/// Time after the end of a claim on a text after which its process is taken for gone.
+/// Time after which an expired text claim is deleted.
 const CLAIM_KEPT: Duration = Duration::from_mins(10);
 /// Versions per round.
 const VERSIONS_PER_ROUND_MAX: usize = 1_000;
-/// Rounds between two looks for lost messages in busy queues: those count every version.
+/// Rounds between two checks for lost messages in busy queues. Rare, because a check counts every
+/// version in flight.
 const ROUNDS_PER_LOST_MESSAGE_CHECK: u32 = 12;
-/// Looks at queues and ledger before a message counts as lost …
+/// Comparisons of queues and ledger before a message counts as lost.
 const LOST_MESSAGE_CHECKS: u32 = 5;
-/// … and the time between two of them.
+/// Time between two of these comparisons.
 const LOST_MESSAGE_CHECK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs rounds until `stop` is true, the first at once.
@@ -45,6 +46,7 @@ pub async fn run_housekeeping(stages: Arc<StageResources>, mut stop: watch::Rece
     let mut led = false;
     let mut rounds = 0;
     while !*stop.borrow() {
+        // A process that was not leader in the last round relays everything: see `run_housekeeping_round`.
         match run_housekeeping_round(&stages, !led).await {
             Ok(leads) => led = leads,
             Err(fault) => tracing::warn!(%fault, "housekeeping failed; it tries again"),
@@ -58,19 +60,21 @@ pub async fn run_housekeeping(stages: Arc<StageResources>, mut stop: watch::Rece
         }
         let _ = tokio::time::timeout(ROUND_INTERVAL, stop.wait_for(|stop| *stop)).await;
     }
-    if let Err(fault) = stages.ledger.resign(HOUSEKEEPING_ROLE).await {
+    // Released at once, so that another process need not wait until the lease expires.
+    if let Err(fault) = stages.ledger.release_lease(HOUSEKEEPING_ROLE).await {
         tracing::debug!(%fault, "the housekeeping lease was not given up; it ends by itself");
     }
 }
 
-/// One round, as far as this process leads; returns whether it does. `all` relays everything
-/// unconfirmed, as after a start or a takeover: who sent it may be gone.
+/// Runs one round, as far as this process is the leader; returns whether it is. With `all` it relays
+/// every unconfirmed message regardless of age, as after a start or takeover: the sender may have crashed.
 pub async fn run_housekeeping_round(stages: &StageResources, all: bool) -> Result<bool, Fault> {
     release_dropped_generations(stages).await?;
     if !holds_housekeeping_lease(stages).await? {
         return Ok(false);
     }
     relay_outbox(stages, all).await?;
+    // Each batch may take long, so the lease is renewed before the next one.
     while holds_housekeeping_lease(stages).await? && sweep::sweep_leftovers(stages).await? > 0 {}
     if !holds_housekeeping_lease(stages).await? {
         return Ok(false);
@@ -81,21 +85,21 @@ pub async fn run_housekeeping_round(stages: &StageResources, all: bool) -> Resul
     Ok(true)
 }
 
-/// Lets go of what was dropped, whoever leads: a process without an index follows no log that would tell
-/// it, and would go on working for a generation whose vectors are removed.
+/// Closes dropped generations in this process, whoever leads. A process without an index follows no log
+/// and would otherwise go on writing to a generation whose vectors are deleted.
 async fn release_dropped_generations(stages: &StageResources) -> Result<(), Fault> {
     let records = stages.ledger.generations(None).await?;
     for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
-        stages.let_go_of(record).await;
+        stages.close_dropped_generation(record).await;
     }
     Ok(())
 }
 
-/// Drops generations whose time has come, and removes what is left of dropped ones. One that cannot
-/// be removed holds up no other; it is tried again.
+/// Drops generations whose grace period is over and deletes the data of dropped ones. A generation that
+/// cannot be deleted does not delay the others; the next round tries again.
 async fn drop_due_generations(stages: &StageResources) -> Result<(), Fault> {
     for record in stages.ledger.generations(None).await? {
-        // Each may have waited for an engine that is away.
+        // The last deletion may have waited for an engine that is down, so the lease may be lost by now.
         if !holds_housekeeping_lease(stages).await? {
             break;
         }
@@ -119,8 +123,8 @@ async fn drop_or_clear_generation(stages: &StageResources, record: &GenerationRe
             tracing::info!(tenant = %key.tenant, collection = %key.collection, generation, "a generation is dropped");
         }
     } else if is_dropped && !record.is_cleared {
-        // A round after it was dropped: most who worked on it have seen so by now. Writes of the others
-        // fail, and begin again elsewhere.
+        // Files go one round after the drop: by then most workers have seen it. Writes of the others fail,
+        // and their tasks restart under the serving generation.
         stages.catalog.remove(&record.home, true).await?;
         while holds_housekeeping_lease(stages).await?
             && stages.ledger.clear_dropped(key, generation, VERSIONS_PER_ROUND_MAX).await?
@@ -130,7 +134,7 @@ async fn drop_or_clear_generation(stages: &StageResources, record: &GenerationRe
 }
 
 async fn holds_housekeeping_lease(stages: &StageResources) -> Result<bool, Fault> {
-    stages.ledger.lead(HOUSEKEEPING_ROLE, HOUSEKEEPING_LEASE).await
+    stages.ledger.acquire_lease(HOUSEKEEPING_ROLE, HOUSEKEEPING_LEASE).await
 }
 
 async fn relay_outbox(stages: &StageResources, all: bool) -> Result<(), Fault> {
@@ -141,8 +145,8 @@ async fn relay_outbox(stages: &StageResources, all: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Versions in flight while every queue is empty have lost their message, unless another process
-/// holds it: what has not moved for as long as one can hold a message is sent again.
+/// Sends versions again that are in flight while every queue is empty: their message is lost. Only
+/// versions that made no progress for as long as a process can hold a message are sent.
 async fn requeue_lost_messages(stages: &StageResources) -> Result<(), Fault> {
     if count_queued_messages(stages).await? > 0 {
         return Ok(());
@@ -151,24 +155,25 @@ async fn requeue_lost_messages(stages: &StageResources) -> Result<(), Fault> {
     republish_messages(stages, lost).await
 }
 
-/// The same while queues are busy: fewer messages than versions in flight, whenever looked at, means
-/// that some are lost. Which ones nobody can tell from outside, so everything that has not
-/// moved is sent again, [`VERSIONS_PER_ROUND_MAX`] at most. That makes up for the difference, so a message too many is sent
-/// once, not every time; it costs work and does no harm. Returns how many were sent.
+/// Finds lost messages while queues are busy: some are lost when every comparison shows fewer messages
+/// than versions in flight. Nobody can tell which, so every version without progress is sent again,
+/// [`VERSIONS_PER_ROUND_MAX`] at most. That closes the difference, so surplus messages are sent once and
+/// not in every round; they cost work and do no harm. Returns how many were sent.
 pub async fn requeue_missing_messages(stages: &StageResources) -> Result<usize, Fault> {
     requeue_stuck_versions(stages, overdue_before_ms(stages), VERSIONS_PER_ROUND_MAX).await
 }
 
-/// The same at once, for who is told that messages are lost. Where no queue has any, everything in
-/// flight is sent; else what no other process can hold.
+/// Sends lost messages again without the waiting time, for an operator who knows that some are lost. With
+/// empty queues it sends every version in flight, otherwise those that no other process can hold.
 pub async fn requeue_lost_messages_now(stages: &StageResources, versions_max: usize) -> Result<usize, Fault> {
     let unseen =
         if count_queued_messages(stages).await? == 0 { Duration::ZERO } else { stages.broker.unseen_max() };
     let unseen_ms = u64::try_from(unseen.as_millis()).unwrap_or(u64::MAX);
+    // One more than now, so that a version that moved in this very millisecond is included.
     requeue_stuck_versions(stages, (stages.clock.now_ms() + 1).saturating_sub(unseen_ms), versions_max).await
 }
 
-/// The same for versions that have not moved since `before_ms`.
+/// Sends versions again that made no progress since `before_ms`, if messages are missing.
 pub async fn requeue_stuck_versions(
     stages: &StageResources,
     before_ms: u64,
@@ -183,8 +188,11 @@ pub async fn requeue_stuck_versions(
     Ok(count)
 }
 
-/// Whether the fewest versions in flight of several looks are more than the most messages.
+/// Whether the smallest number of versions in flight over several comparisons exceeds the largest number
+/// of messages.
 async fn messages_are_missing(stages: &StageResources) -> Result<bool, Fault> {
+    // Queues and ledger cannot be read in one instant. Extremes over several reads keep a message that is
+    // just being handed on from being taken for lost.
     let (mut fewest, mut most) = (u64::MAX, 0);
     for look in 0..LOST_MESSAGE_CHECKS {
         if look > 0 {
@@ -215,7 +223,7 @@ async fn count_versions_in_flight(stages: &StageResources) -> Result<u64, Fault>
     Ok(in_flight)
 }
 
-/// What moved last before this may have no message, whoever could hold one.
+/// Versions whose last progress is older than this time cannot have a message that a process still holds.
 fn overdue_before_ms(stages: &StageResources) -> u64 {
     let unseen_ms = u64::try_from(stages.broker.unseen_max().as_millis()).unwrap_or(u64::MAX);
     stages.clock.now_ms().saturating_sub(STUCK_MS.max(unseen_ms))
@@ -230,7 +238,8 @@ async fn republish_messages(
     }
     tracing::warn!(versions = lost.len(), "versions in flight had no message; they are sent again");
     let messages = lost.into_iter().map(|(stage, task)| {
-        // What was staged, and for which generation, is not known once a collection was re-indexed.
+        // After a re-index it is unknown for which generation spans and vectors are staged, so the task
+        // starts at the first stage.
         let from_start = task.generation > 1 && !task.deletes;
         OutgoingMessage::immediate(TaskEnvelope::new(
             if from_start { IngestStage::Chunk } else { stage },

@@ -1,27 +1,24 @@
-//! The index stage: everything of many documents to one commit.
+//! The index stage: commits a batch of documents at once.
 //!
-//! The fence is decided here for good, by the single writer, against committed heads and
-//! against other versions in the same batch. The commit is durable before anything is
-//! answered; the acknowledgement and the sweep of losers' vectors come after it.
+//! The single writer makes the final decision of the version fence here, against the committed heads
+//! and against other versions of the same batch. The commit is durable before the stage returns an
+//! outcome. The acknowledgement and the sweep of losing vectors follow it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
 
-use crate::domain::chunk::Chunk;
-use crate::domain::document::{DocumentAcl, DocumentHead};
-use crate::domain::ids::{ChunkId, ContentHash, DocumentId, Version};
+use crate::domain::ids::{ContentHash, DocumentId, Version};
 use crate::domain::task::{IngestStage, IngestTask};
 use crate::domain::version_fence::{FenceDecision, check_version_fence};
 use crate::fault::{FailureReason, Fault, reason};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::VersionOutcome;
-use crate::ports::lexical::{DocumentWrite, LexicalSnapshot};
+use crate::ports::lexical::LexicalSnapshot;
 
-use super::chunk::stage::fault_from_join_error;
-use super::chunked_document_cache::ChunkedDocument;
-use super::document_reader::{self, FoundDocuments};
+use super::document_reader;
+use super::document_writes::{build_writes, indices_with_document};
 use super::{StageResources, TaskOutcome, log_follower};
 
 /// Commits each task's document; one outcome each, in order.
@@ -37,7 +34,9 @@ async fn index_collection_batch(
     tasks: &[IngestTask],
 ) -> Result<Vec<TaskOutcome>, Fault> {
     let lexical = open.lexical()?;
+    // Held from the fence to the commit: no other writer may change a head in between.
     let _writing = open.writing.lock().await;
+    // The fence must see versions that other processes made visible, or it would accept an older one.
     if stages.replicas {
         log_follower::catch_up_with_log(stages, &open).await?;
     }
@@ -50,8 +49,8 @@ async fn index_collection_batch(
     let (writes, mut refused) = build_writes(tasks, &applied, found).await?;
     if !writes.is_empty() {
         let chunks: usize = writes.iter().map(|write| write.chunks.len()).sum();
-        lexical.commit(writes, open.followed()).await?;
-        stages.tally.committed(chunks as u64);
+        lexical.commit(writes, open.log_position()).await?;
+        stages.counters.committed(chunks as u64);
         stages.meter.committed(chunks as u64);
     }
     let generation = open.record.generation;
@@ -60,6 +59,7 @@ async fn index_collection_batch(
             FenceDecision::Apply => {
                 TaskOutcome::Ended { ending: VersionOutcome::Visible(generation), sweep: replaces }
             }
+            // A redelivery after the commit. The first delivery may have crashed before its sweep.
             FenceDecision::Duplicate => {
                 TaskOutcome::Ended { ending: VersionOutcome::Visible(generation), sweep: true }
             }
@@ -76,7 +76,7 @@ async fn index_collection_batch(
     Ok(outcomes.collect())
 }
 
-/// One verdict per task, and whether it replaces a committed version.
+/// Returns one decision per task, and whether the task replaces a committed version.
 fn decide_fence(
     snapshot: &dyn LexicalSnapshot,
     tasks: &[IngestTask],
@@ -105,7 +105,7 @@ fn decide_fence(
         let head = committed[document_id];
         let verdict = match check_version_fence(head, version, content) {
             FenceDecision::Apply => match check_version_fence(Some(best[document_id]), version, content) {
-                // The highest of this batch applies, once; its copies are duplicates of it.
+                // Only the highest version of a batch applies, and only once; copies of it are duplicates.
                 FenceDecision::Duplicate if taken.insert(document_id, true).is_none() => FenceDecision::Apply,
                 other => other,
             },
@@ -114,73 +114,4 @@ fn decide_fence(
         (verdict, head.is_some())
     });
     Ok(verdicts.collect())
-}
-
-/// The writes of the tasks at `applied`, with the documents `found` for them; an outcome instead
-/// for a task that cannot be written.
-pub(super) async fn build_writes(
-    tasks: &[IngestTask],
-    applied: &[usize],
-    found: FoundDocuments,
-) -> Result<(Vec<DocumentWrite>, HashMap<usize, TaskOutcome>), Fault> {
-    let mut refused = HashMap::new();
-    let mut jobs = Vec::with_capacity(found.len());
-    for (index, document) in found {
-        match document {
-            Ok(document) => jobs.push((index, tasks[index].clone(), document)),
-            Err(outcome) => drop(refused.insert(index, outcome)),
-        }
-    }
-    jobs.sort_unstable_by_key(|(index, ..)| *index);
-    let build = move || jobs.iter().map(|(_, task, document)| document_write(task, document)).collect();
-    let mut writes: Vec<_> = tokio::task::spawn_blocking(build).await.map_err(fault_from_join_error)?;
-    let deletes = applied.iter().map(|index| &tasks[*index]).filter(|task| task.deletes);
-    writes.extend(deletes.map(|task| write_without_chunks(task, true)));
-    Ok((writes, refused))
-}
-
-/// Those of the tasks at `applied` that have a document.
-pub(super) fn indices_with_document(tasks: &[IngestTask], applied: &[usize]) -> Vec<usize> {
-    applied.iter().copied().filter(|index| !tasks[*index].deletes).collect()
-}
-
-fn document_write(task: &IngestTask, document: &ChunkedDocument) -> DocumentWrite {
-    let ChunkedDocument { text, description, spans } = document;
-    let chunk_count = u32::try_from(spans.len()).unwrap_or(u32::MAX);
-    let head = DocumentHead {
-        document_id: task.key.document_id.clone(),
-        version: task.key.version,
-        content_hash: task.content_hash,
-        epoch: task.epoch,
-        chunk_count,
-        acl: description.acl.clone(),
-        deleted: false,
-    };
-    let chunks = (0_u32..).zip(spans).map(|(ordinal, span)| Chunk {
-        id: ChunkId::derive(&task.epoch, &task.key, &task.content_hash, ordinal),
-        document_id: task.key.document_id.clone(),
-        version: task.key.version,
-        ordinal,
-        chunk_count,
-        span: span.span,
-        heading: span.heading.clone(),
-        embed_tokens: span.embed_tokens,
-        text: text.text[span.span.start..span.span.end].to_owned(),
-        description: description.clone(),
-    });
-    DocumentWrite { head, chunks: chunks.collect() }
-}
-
-/// The head of a version without chunks: a tombstone, or one that its generation cannot have.
-pub(super) fn write_without_chunks(task: &IngestTask, deleted: bool) -> DocumentWrite {
-    let head = DocumentHead {
-        document_id: task.key.document_id.clone(),
-        version: task.key.version,
-        content_hash: task.content_hash,
-        epoch: task.epoch,
-        chunk_count: 0,
-        acl: DocumentAcl::Groups(std::collections::BTreeSet::new()),
-        deleted,
-    };
-    DocumentWrite { head, chunks: Vec::new() }
 }

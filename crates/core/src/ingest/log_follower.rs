@@ -1,16 +1,17 @@
-//! Followers: an index that holds what the ledger's log of visible versions says.
+//! Keeps an index equal to the ledger's log of visible versions.
 //!
-//! Where several processes share a ledger, each holds an index of its own, and a version that any
-//! of them made visible reaches the others through the log, in its order. Generations that do not
-//! serve are filled the same way in every process: one that is being built, and one that is kept
-//! for a rollback. What is in the log is content, not history: a document appears once, with the
-//! version that serves. So an index that starts from nothing, or comes back after a week, reads
-//! from the position stored in its last commit and ends where all others are. Bodies come from the
-//! ledger; vectors are shared. A version that is not prepared for a generation yet
-//! ([`super::prepare_documents`]) holds its index up; one that cannot be is there without text.
+//! Where several processes share a ledger, each has its own index. A version that one process made
+//! visible reaches the others through the log, in log order. Generations that do not serve are
+//! filled in the same way: one under construction, and one kept for a rollback.
 //!
-//! Once the active generation is another than the one that serves here, that one goes on serving
-//! until the index of the new one holds what it held when it was activated.
+//! The log holds content, not history: a document appears once, with its visible version. An index
+//! therefore reads from the position of its last commit and ends equal to all others, whether it
+//! starts empty or returns after a week. Bodies come from the ledger; vectors are shared. A version
+//! that is not prepared for a generation yet ([`super::prepare_documents`]) stops its index at that
+//! position. A version that failed to prepare is committed without chunks.
+//!
+//! When another generation is activated, the old one serves until the index of the new one has
+//! reached the position at which it was activated.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,21 +33,21 @@ use crate::ports::lexical::{DocumentWrite, LexicalSnapshot};
 use super::chunk::stage::matches_accepted_hash;
 use super::chunked_document_cache::ChunkedDocument;
 use super::document_reader::{self, FoundDocuments, chunked_document_from_spans};
-use super::index::{build_writes, indices_with_document, write_without_chunks};
+use super::document_writes::{build_writes, indices_with_document, write_without_chunks};
 use super::{StageResources, TaskOutcome, tasks_within_bytes};
 
-/// Documents read and committed at once.
+/// Most documents of one page, which is read and committed at once.
 const PAGE_DOCUMENTS_MAX: usize = 512;
-/// Time between two looks at the log.
+/// Time between two reads of the log.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
-/// The same for a generation that does not serve: nobody waits for it, and its commits and merges
-/// take time and the disk from live documents.
+/// Time between two reads for a generation that does not serve. Longer, because nobody waits for it
+/// and its commits and merges compete with live documents for the disk.
 const IDLE_FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
-/// Failures of a generation that are looked at.
+/// Most failures of a generation that are read.
 const FAILURES_MAX: usize = 100_000;
 
-/// Follows collections until `stop` is true: with `all`, every one of the ledger, otherwise those
-/// that are open.
+/// Follows collections until `stop` is true: with `all` every collection of the ledger, otherwise
+/// the open ones.
 pub async fn follow_ledger(stages: Arc<StageResources>, all: bool, mut stop: watch::Receiver<bool>) {
     let mut idle_looked: Option<Instant> = None;
     while !*stop.borrow() {
@@ -61,16 +62,17 @@ pub async fn follow_ledger(stages: Arc<StageResources>, all: bool, mut stop: wat
     }
 }
 
-/// Brings every generation that is followed here to the end of its log, and lets active ones serve
-/// as soon as they can. One that cannot be opened or filled holds up no other.
+/// Follows every generation once, to the end of its log. Active generations serve as soon as they
+/// can. A generation that cannot be opened or filled does not delay the others.
 pub async fn follow_once(stages: &StageResources, all: bool) -> Result<(), Fault> {
     follow_collections(stages, all, true).await
 }
 
-/// The same, of generations that do not serve only `with_idle`.
+/// Follows every generation once; generations that do not serve only `with_idle`.
 async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool) -> Result<(), Fault> {
     let mut collections: Vec<Vec<GenerationRecord>> = Vec::new();
     for record in stages.ledger.generations(None).await? {
+        // Ledgers list the generations of a collection together, so comparing with the last group suffices.
         match collections.last_mut() {
             Some(records) if records[0].home.key == record.home.key => records.push(record),
             _ => collections.push(vec![record]),
@@ -84,8 +86,8 @@ async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool)
             continue;
         }
         let live = records.iter().filter(|record| record.state != GenerationState::Dropped);
-        // Who alone writes the only generation there ever was has nothing to learn from the log. Where others
-        // were dropped, what was committed to them may have come too late to be followed before.
+        // A process that alone writes the only generation ever made learns nothing from the log. Once
+        // there was another generation, late commits to it reach this index only through the log.
         let is_followed = stages.replicas || records.len() > 1;
         for record in live.filter(|record| with_idle || record.state == GenerationState::Active) {
             let done = if is_followed {
@@ -101,13 +103,13 @@ async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool)
             }
         }
         for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
-            stages.let_go_of(record).await;
+            stages.close_dropped_generation(record).await;
         }
     }
     Ok(())
 }
 
-/// Brings one generation to the end of its log, or to where its builder is.
+/// Brings one generation to the end of its log, or to the position of its builder.
 pub async fn bring_index_up_to_date(stages: &StageResources, open: &OpenCollection) -> Result<(), Fault> {
     let _writing = open.writing.lock().await;
     catch_up_with_log(stages, open).await
@@ -118,17 +120,18 @@ async fn follow_generation(stages: &StageResources, record: &GenerationRecord) -
     {
         let _writing = open.writing.lock().await;
         catch_up_with_log(stages, &open).await?;
-        // Where it stands has to be known after a restart, too, before it serves.
-        if open.followed() >= record.activated_at
+        // The position must be durable before the generation serves. Otherwise a restart would read an
+        // older position and conclude that the generation may not serve yet.
+        if open.log_position() >= record.activated_at
             && open.lexical()?.snapshot().position() < record.activated_at
         {
-            open.lexical()?.commit(Vec::new(), open.followed()).await?;
+            open.lexical()?.commit(Vec::new(), open.log_position()).await?;
         }
     }
     serve_activated_generation(stages, record).await
 }
 
-/// Lets an active generation serve here, if it holds what it has to.
+/// Makes an active generation serve in this process, if its index has reached its activation position.
 async fn serve_activated_generation(stages: &StageResources, record: &GenerationRecord) -> Result<(), Fault> {
     if record.state != GenerationState::Active {
         return Ok(());
@@ -138,7 +141,7 @@ async fn serve_activated_generation(stages: &StageResources, record: &Generation
         return Ok(());
     }
     let open = stages.catalog.open_generation(&record.home).await?;
-    if open.followed() >= record.activated_at {
+    if open.log_position() >= record.activated_at {
         let key = &record.home.key;
         tracing::info!(
             tenant = %key.tenant, collection = %key.collection, generation = record.home.generation,
@@ -149,16 +152,17 @@ async fn serve_activated_generation(stages: &StageResources, record: &Generation
     Ok(())
 }
 
-/// Brings a generation's index to the end of the log, or to where its builder is; the caller holds
-/// `open.writing`.
+/// Brings a generation's index to the end of the log, or to the position of its builder. The caller
+/// holds `open.writing`.
 pub(super) async fn catch_up_with_log(stages: &StageResources, open: &OpenCollection) -> Result<(), Fault> {
     let lexical = open.lexical()?;
     loop {
         let mut changes =
-            stages.ledger.changes(&open.record.key, open.followed(), PAGE_DOCUMENTS_MAX).await?;
+            stages.ledger.changes(&open.record.key, open.log_position(), PAGE_DOCUMENTS_MAX).await?;
         let bytes_max = stages.limits.batch_body_bytes_max;
         let fitting = tasks_within_bytes(changes.iter().map(|change| &change.task), bytes_max);
         changes.truncate(fitting);
+        // The log names the generation that served; spans and chunk ids are those of the followed one.
         for change in &mut changes {
             (change.task.generation, change.task.epoch) = (open.record.generation, open.record.epoch);
         }
@@ -169,10 +173,12 @@ pub(super) async fn catch_up_with_log(stages: &StageResources, open: &OpenCollec
             open.set_ready();
             return Ok(());
         };
+        // A page without news advances the position in memory only; reading it again costs little.
         if !writes.is_empty() {
             lexical.commit(writes, last.position).await?;
         }
-        open.follow_to(last.position);
+        open.advance_log_position(last.position);
+        // The next entry is not prepared yet. The index is as complete as it can be, so it is ready.
         if prepared < changes.len() {
             open.set_ready();
             return Ok(());
@@ -180,10 +186,10 @@ pub(super) async fn catch_up_with_log(stages: &StageResources, open: &OpenCollec
     }
 }
 
-/// What is to be written for a page of the log.
+/// The writes of one page of the log.
 struct LogPageWrites {
     writes: Vec<DocumentWrite>,
-    /// Entries from the first on that are prepared, or have failed.
+    /// Number of leading entries that are prepared or have failed.
     prepared: usize,
 }
 
@@ -193,11 +199,11 @@ async fn prepare_log_page(
     snapshot: &dyn LexicalSnapshot,
     tasks: &[IngestTask],
 ) -> Result<LogPageWrites, Fault> {
-    let mut news = tasks_not_indexed(snapshot, tasks)?;
+    let mut unindexed = tasks_not_indexed(snapshot, tasks)?;
     let mut found: FoundDocuments = document_reader::read_stored_documents(
         stages,
         tasks,
-        &indices_with_document(tasks, &news),
+        &indices_with_document(tasks, &unindexed),
         read_visible_document,
     )
     .await?;
@@ -206,11 +212,11 @@ async fn prepare_log_page(
     };
     let mut failed = Vec::new();
     let mut prepared = tasks.len();
-    if news.iter().any(|index| is_unprepared(&found, index)) {
+    if unindexed.iter().any(|index| is_unprepared(&found, index)) {
         let (key, generation) = (&open.record.key, open.record.generation);
         let failures = stages.ledger.failures(key, generation, FAILURES_MAX).await?;
         let failures: BTreeSet<VersionKey> = failures.into_iter().map(|failure| failure.key).collect();
-        for index in news.iter().filter(|index| is_unprepared(&found, index)) {
+        for index in unindexed.iter().filter(|index| is_unprepared(&found, index)) {
             if !failures.contains(&tasks[*index].key) {
                 prepared = *index;
                 break;
@@ -218,9 +224,9 @@ async fn prepare_log_page(
             failed.push(*index);
         }
     }
-    news.retain(|index| *index < prepared && !failed.contains(index));
+    unindexed.retain(|index| *index < prepared && !failed.contains(index));
     found.retain(|index, _| *index < prepared && !failed.contains(index));
-    let (mut writes, missing) = build_writes(tasks, &news, found).await?;
+    let (mut writes, missing) = build_writes(tasks, &unindexed, found).await?;
     if let Some((index, outcome)) = missing.iter().find(|(_, outcome)| **outcome != TaskOutcome::AlreadyEnded)
     {
         return Err(unreadable_document(&tasks[*index], outcome));
@@ -229,20 +235,20 @@ async fn prepare_log_page(
     Ok(LogPageWrites { writes, prepared })
 }
 
-/// The tasks that the index does not hold yet.
+/// Returns the indices of the tasks that the index does not hold yet.
 fn tasks_not_indexed(snapshot: &dyn LexicalSnapshot, tasks: &[IngestTask]) -> Result<Vec<usize>, Fault> {
-    let mut news = Vec::new();
+    let mut unindexed = Vec::new();
     for (index, task) in tasks.iter().enumerate() {
         let head = snapshot.head(&task.key.document_id)?.map(|head| (head.version, head.content_hash));
         if check_version_fence(head, task.key.version, task.content_hash) == FenceDecision::Apply {
-            news.push(index);
+            unindexed.push(index);
         }
     }
-    Ok(news)
+    Ok(unindexed)
 }
 
-/// The document of a visible version. One that was superseded since it was listed is left out:
-/// the version that won stands further on in the log.
+/// Reads the document of a visible version. A version that was superseded since it was listed ends
+/// as `AlreadyEnded`: the winning version follows later in the log.
 pub(super) fn read_visible_document(
     task: &IngestTask,
     body: Option<StoredBody>,
@@ -265,7 +271,7 @@ fn unreadable_document(task: &IngestTask, outcome: &TaskOutcome) -> Fault {
         TaskOutcome::Failed(fault) => fault.to_string(),
         _ => "its spans are not stored".to_owned(),
     };
-    Fault::Transient(format!(
+    Fault::transient(format!(
         "version {} of '{}' is visible but cannot be read from the ledger: {why}",
         task.key.version, task.key.document_id
     ))

@@ -1,4 +1,4 @@
-//! A document's way: submit, chunk, embed, index, and what ends it.
+//! The ingest pipeline: submit, chunk, embed, index, acknowledge.
 //!
 //! ```text
 //! submit ─▶ [chunk] ─▶ chunk ─▶ [embed] ─▶ embed ─▶ [index] ─▶ index ─▶ visible
@@ -6,16 +6,18 @@
 //!  ledger: body        ledger: spans     vectors, cache     lexical commit, ledger: visible
 //! ```
 //!
-//! What comes over the broker passes [`intake`] first, whose producers are told how it ends.
-//! Brackets are durable queues; a message is one document version. Each stage has one `run`
-//! that takes a batch of tasks and gives one [`TaskOutcome`] each; [`acknowledge`] alone turns outcomes
-//! into acknowledgements. Running a stage twice leaves the same state (ids derive from content).
+//! Brackets are durable queues. A message is one document version. Messages of producers pass
+//! [`intake`] first, and their producers receive an event when the version ends. Each stage has one
+//! function (`chunk_batch`, `embed_batch`, `index_batch`) that takes a batch of tasks and returns one
+//! [`TaskOutcome`] per task. Only [`acknowledge`] turns outcomes into acknowledgements. Running a
+//! stage twice leaves the same state, because ids derive from content.
 
 pub mod acknowledge;
 pub mod chunk;
 pub mod chunked_document_cache;
 pub mod counters;
 mod document_reader;
+mod document_writes;
 pub mod embed;
 pub mod estimate;
 mod event_publisher;
@@ -24,7 +26,6 @@ pub mod index;
 pub mod intake;
 pub mod log_follower;
 pub mod prepare_documents;
-pub mod replay;
 pub mod restore;
 pub mod submit;
 pub mod sweep;
@@ -51,35 +52,35 @@ pub use chunked_document_cache::ChunkedDocumentCache;
 pub use counters::{IngestCounters, IngestProgress};
 pub use embed::single_flight::EmbeddingSingleFlight;
 
-/// What every stage works with.
+/// Dependencies and limits that all stages share.
 pub struct StageResources {
-    /// The record.
+    /// The record of all versions and their states.
     pub ledger: Arc<dyn Ledger>,
     /// The queues.
     pub broker: Arc<dyn Broker>,
     /// The open collections.
     pub catalog: Arc<dyn CollectionCatalog>,
-    /// Time.
+    /// The source of time.
     pub clock: Arc<dyn WallClock>,
-    /// Bounds of batches.
+    /// Limits of batches.
     pub limits: StageLimits,
-    /// What has been done since start.
-    pub tally: IngestCounters,
-    /// Where it is measured.
+    /// Counts since the process started.
+    pub counters: IngestCounters,
+    /// Receives measurements.
     pub meter: Arc<dyn IngestMeter>,
-    /// Documents on their way from one stage here to the next.
-    pub handover: ChunkedDocumentCache,
-    /// Texts that are being embedded here.
-    pub flights: EmbeddingSingleFlight,
-    /// What is shared beside the ledger: usage.
+    /// Chunked documents that later stages of this process need.
+    pub chunked_documents: ChunkedDocumentCache,
+    /// Texts that this process is embedding now.
+    pub single_flight: EmbeddingSingleFlight,
+    /// Shared state outside the ledger: usage counts.
     pub states: Arc<dyn SharedStateStore>,
-    /// Where the ends of versions are told; none where nobody can listen.
+    /// Receives an event when a version ends; `None` without a broker for producers.
     pub events: Option<Arc<dyn ProducerEventSink>>,
     /// Whether other processes write to the same ledger, so that the index here follows its log.
     pub replicas: bool,
 }
 
-/// Bounds of what a worker holds at once.
+/// Limits of what a worker holds at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StageLimits {
     /// Messages a chunk worker takes at once.
@@ -90,14 +91,14 @@ pub struct StageLimits {
     pub embed_batch_texts_max: usize,
     /// Tokens of one call to the embedder.
     pub embed_batch_tokens_max: usize,
-    /// How long a text is left to the process that claimed it, unless it renews its claim: one that
-    /// is gone must not hold its documents up for long.
+    /// Time after which a text claim expires unless its process renews it. Short, so that a crashed
+    /// process does not block documents for long.
     pub embed_claim_max: std::time::Duration,
     /// Documents of one commit.
     pub commit_documents_max: usize,
     /// How long a commit waits for more documents.
     pub commit_wait_max: std::time::Duration,
-    /// Bodies a worker holds at once, in bytes; a single larger one goes alone.
+    /// Bytes of bodies that a worker holds at once; a larger body forms a batch of its own.
     pub batch_body_bytes_max: u64,
     /// Most chunks of one document.
     pub chunks_per_document_max: usize,
@@ -106,39 +107,39 @@ pub struct StageLimits {
 /// What a stage made of one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskOutcome {
-    /// Goes on to another stage.
+    /// The task moves to another stage.
     HandOn(IngestStage),
-    /// Has ended; `sweep` when vectors of losing versions may be staged.
+    /// The version has ended. `sweep` is true when vectors of losing versions may be staged.
     Ended {
         /// How.
         ending: VersionOutcome,
         /// Whether to look for vectors to remove.
         sweep: bool,
     },
-    /// Begins again under the generation that serves now: the collection was re-indexed meanwhile.
+    /// The task restarts under the serving generation, because the collection was re-indexed.
     StartAgain {
         /// The generation.
         generation: GenerationNumber,
         /// Its epoch.
         epoch: Epoch,
     },
-    /// Had ended before this delivery.
+    /// The version had ended before this delivery.
     AlreadyEnded,
-    /// Did not work.
+    /// The stage failed.
     Failed(Fault),
 }
 
-/// Where a task is worked on.
+/// The generation in which a task is processed.
 enum TaskPlacement {
-    /// In this generation, which is its own.
+    /// The task's own generation.
     Here(Arc<OpenCollection>),
-    /// In this one, from the start.
+    /// Another generation; the task restarts at its first stage.
     Moved(CollectionRecord),
 }
 
 impl StageResources {
-    /// The generation a task is worked on in: its own as long as that serves. A process may learn
-    /// late that another does; then the ledger tells.
+    /// Decides in which generation a task is processed: its own for as long as that one serves. The
+    /// ledger decides when this process does not know yet that another generation serves.
     async fn place(&self, task: &IngestTask) -> Result<TaskPlacement, Fault> {
         let key = task.key.collection_key();
         let gone = || {
@@ -148,13 +149,14 @@ impl StageResources {
         let is_own = |home: &CollectionRecord| home.generation == task.generation && home.epoch == task.epoch;
         let open = self.catalog.open(&key).await?.ok_or_else(gone)?;
         if is_own(&open.record) {
-            if open.takes_in().is_ok() {
+            if open.check_accepts_documents().is_ok() {
                 return Ok(TaskPlacement::Here(open));
             }
-            // Unless it was built anew meanwhile, it waits.
+            // The generation accepts no writes, and the catalog may be stale. The ledger says whether
+            // a re-index replaced it; if not, `takes_in` returns the fault that makes the task wait.
             let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
             return if is_own(&home) {
-                open.takes_in().map(|()| TaskPlacement::Here(open))
+                open.check_accepts_documents().map(|()| TaskPlacement::Here(open))
             } else {
                 Ok(TaskPlacement::Moved(home))
             };
@@ -166,19 +168,20 @@ impl StageResources {
         Ok(TaskPlacement::Moved(home))
     }
 
-    /// Lets go of a dropped generation in this process; what cannot be removed now is tried again.
-    async fn let_go_of(&self, record: &GenerationRecord) {
+    /// Closes a dropped generation in this process. A failure is only logged: the next round of
+    /// housekeeping or of the log follower tries again.
+    async fn close_dropped_generation(&self, record: &GenerationRecord) {
         if let Err(fault) = self.catalog.remove(&record.home, false).await {
             let CollectionRecord { key, generation, .. } = &record.home;
             tracing::warn!(
                 tenant = %key.tenant, collection = %key.collection, generation, %fault,
-                "a dropped generation stays here"
+                "a dropped generation cannot be closed yet"
             );
         }
     }
 
-    /// One outcome per task, in order: what `work` makes of the tasks of one collection and
-    /// generation at a time.
+    /// Calls `work` once per run of tasks of one collection and generation. Returns one outcome per
+    /// task, in order.
     async fn by_collection<'a, W>(&'a self, tasks: &'a [IngestTask], work: W) -> Vec<TaskOutcome>
     where
         W: Fn(
@@ -203,21 +206,24 @@ impl StageResources {
                 Err(fault) => outcomes.extend(run.iter().map(|_| TaskOutcome::Failed(fault.clone()))),
             }
         }
+        // Outcomes are matched to deliveries by position, so a missing one would acknowledge the wrong message.
+        debug_assert_eq!(outcomes.len(), tasks.len());
         outcomes
     }
 }
 
-/// How many tasks from the first on fit into `bytes_max` by their bodies, but at least one.
+/// Counts the leading tasks whose bodies fit into `bytes_max`; at least one.
 pub(crate) fn tasks_within_bytes<'a>(tasks: impl Iterator<Item = &'a IngestTask>, bytes_max: u64) -> usize {
     let mut bytes = 0;
     let fits = |task: &&IngestTask| {
         bytes += task.body_bytes;
         bytes <= bytes_max
     };
+    // One body may exceed the limit by itself; without the minimum it would never be processed.
     tasks.take_while(fits).count().max(1)
 }
 
-/// Splits tasks into runs of one collection and generation each, in order, as index ranges.
+/// Splits tasks into index ranges of one collection and generation each. The order stays.
 fn split_by_collection(tasks: &[IngestTask]) -> Vec<std::ops::Range<usize>> {
     let same = |left: &IngestTask, right: &IngestTask| {
         left.key.tenant == right.key.tenant

@@ -1,9 +1,9 @@
-//! Documents that are visible already, prepared for another generation: cut, embedded, staged.
+//! Prepares visible documents for another generation: chunk, embed, stage vectors, store spans.
 //!
-//! The stages' work without messages. The spans are stored last: where they stand, the vectors are
-//! staged, so a crash in between only repeats work. A version that was superseded meanwhile gets no
-//! spans, and its vectors are taken back at once; one that is superseded later is swept like any
-//! loser, because its spans tell of them. Texts whose embedding is known cost no call.
+//! This is the work of the stages without messages. Spans are stored last: stored spans imply staged
+//! vectors, so a crash in between only repeats work. A version that was superseded meanwhile gets no
+//! spans, and its vectors are deleted at once. A version that is superseded later is swept like any
+//! loser, because the ledger knows its spans. Cached embeddings cost no call.
 
 use std::sync::Arc;
 
@@ -22,28 +22,27 @@ use super::embed::{self, DocumentToEmbed};
 use super::usage::ModelUsage;
 use super::{IngestCounters, StageResources};
 
-/// What became of documents that were to be prepared.
+/// Result of preparing documents.
 #[derive(Debug, Default)]
 pub struct PreparedDocuments {
-    /// How many are.
+    /// Number of prepared documents.
     pub documents: u64,
-    /// Places of those that are neither prepared nor failed for good, and why.
+    /// Indices of tasks that are neither prepared nor permanently failed, and why.
     pub postponed: Vec<(usize, Fault)>,
-    /// What was asked of the model.
+    /// Calls, texts and tokens of the model.
     pub spent: ModelUsage,
 }
 
-/// Prepares visible documents for the generation that is open; their tasks are of it.
-/// Counts in `tally`, so that what is embedded for a build is not taken for live documents'. Once
-/// `stop` is true, no call begins any more.
+/// Prepares visible documents for the generation `open`, to which the tasks belong. It counts in
+/// `counters`, so that a build is not reported as live work. Once `stop` is true, no call begins.
 pub async fn prepare_visible_documents(
     stages: &StageResources,
     open: &Arc<OpenCollection>,
     tasks: &[IngestTask],
-    tally: &IngestCounters,
+    counters: &IngestCounters,
     stop: &watch::Receiver<bool>,
 ) -> Result<PreparedDocuments, Fault> {
-    open.takes_in()?;
+    open.check_accepts_documents()?;
     let generation = open.record.generation;
     let mut failures = Vec::new();
     let mut ready = Vec::with_capacity(tasks.len());
@@ -57,7 +56,7 @@ pub async fn prepare_visible_documents(
         }
     }
     let embed::StagingResult { failed, spent } =
-        embed::stage_documents(stages, open, tasks, &ready, tally, stop).await?;
+        embed::stage_documents(stages, open, tasks, &ready, counters, stop).await?;
     let mut done = PreparedDocuments { spent, ..PreparedDocuments::default() };
     for (index, fault) in &failed {
         match fault {
@@ -69,6 +68,8 @@ pub async fn prepare_visible_documents(
         }
     }
     ready.retain(|ready| !failed.contains_key(&ready.index));
+    // Vectors are staged; from here on spans may be stored. The ledger stores them only for versions
+    // that are still visible, and says for which.
     let spans = ready.iter().map(|ready| (tasks[ready.index].key.clone(), ready.document.spans.clone()));
     let stored = stages.ledger.prepared(generation, spans.collect()).await?;
     stages.ledger.fail_preparing(generation, failures).await?;
@@ -82,11 +83,11 @@ pub async fn prepare_visible_documents(
     Ok(done)
 }
 
-/// A document on its way into a generation.
+/// Result of chunking one document.
 enum PreparationCut {
     Whole(Arc<ChunkedDocument>),
     Failed(FailureReason),
-    /// Not visible any more.
+    /// The version is not visible any more.
     Gone,
 }
 

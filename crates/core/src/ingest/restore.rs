@@ -1,9 +1,9 @@
-//! Visible documents put into their stores once more, from the ledger, as the stages had put them.
+//! Restores visible documents in stores that lost data, from the ledger, as the stages wrote them.
 //!
-//! For stores that lost something. Nothing new is decided: what is written is the version that the
-//! ledger says is visible, and one that has been overtaken meanwhile is left to the stages. Vectors
-//! come before the commit, as ever; those of a version that lost while they were being staged are
-//! taken back, because its sweep may be over. Texts whose vectors the cache knows cost no call.
+//! A restore decides nothing new: it writes the version that is visible in the ledger, and leaves a
+//! version that was overtaken meanwhile to the stages. Vectors are staged before the commit, as in the
+//! stages. Vectors of a version that lost while they were staged are deleted here, because its sweep
+//! may be over. Cached embeddings cost no call.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,31 +16,31 @@ use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::Fault;
 use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::{VersionRecord, VersionState};
-use crate::resilience::backoff;
+use crate::resilience::retry;
 
 use super::chunked_document_cache::ChunkedDocument;
 use super::document_reader::{self, FoundDocuments};
+use super::document_writes::{build_writes, indices_with_document};
 use super::embed::{DocumentToEmbed, stage_documents};
-use super::index::{build_writes, indices_with_document};
 use super::log_follower::read_visible_document;
 use super::{IngestCounters, StageResources, TaskOutcome, tasks_within_bytes};
 
-/// How often a document's vectors are asked for before it counts as failed; waiting for a provider
-/// that throttles counts for nothing.
+/// Attempts to embed a document before it counts as failed. Waiting for a throttling provider counts
+/// as none.
 const STAGING_TRIES_MAX: u32 = 3;
 
-/// A visible version that its stores lack something of.
+/// A visible version of which a store lacks data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionToRestore {
     /// The version.
     pub task: IngestTask,
-    /// Whether its head and chunks are to be committed.
+    /// Whether to commit its head and chunks.
     pub index: bool,
-    /// Whether its vectors are to be staged.
+    /// Whether to stage its vectors.
     pub vectors: bool,
 }
 
-/// Puts them in; returns those that cannot be, and why.
+/// Restores versions; returns those that cannot be restored, and why.
 pub async fn restore_versions(
     stages: &StageResources,
     open: &OpenCollection,
@@ -89,7 +89,8 @@ async fn restore_batch(
     Ok(failed.into_iter().map(|(index, fault)| (tasks[index].key.clone(), fault)).collect())
 }
 
-/// Sorts out what the ledger cannot give; what was overtaken has not failed.
+/// Removes documents that the ledger cannot provide and returns their faults. An overtaken version is
+/// no failure.
 fn take_unreadable(found: &mut FoundDocuments) -> BTreeMap<usize, Fault> {
     let mut failed = BTreeMap::new();
     found.retain(|index, document| {
@@ -107,7 +108,7 @@ fn take_unreadable(found: &mut FoundDocuments) -> BTreeMap<usize, Fault> {
     failed
 }
 
-/// Stages vectors; waits while a provider throttles.
+/// Stages vectors. It waits while a provider throttles.
 async fn stage_vectors(
     stages: &StageResources,
     open: &OpenCollection,
@@ -120,7 +121,8 @@ async fn stage_vectors(
         .map(|ready| DocumentToEmbed { index: ready.index, document: ready.document.clone() })
         .collect();
     let mut tries = 1;
-    // Whoever repairs is stopped as a whole.
+    // A repair is cancelled by dropping its future, so nothing ever sets this signal. The sender is
+    // kept so that the receiver does not see a closed channel.
     let (_going_on, stop) = watch::channel(false);
     while !left.is_empty() {
         let mut wait = Duration::ZERO;
@@ -141,8 +143,9 @@ async fn stage_vectors(
         if left.is_empty() {
             break;
         }
+        // Waiting as a provider asked costs no attempt.
         if wait.is_zero() {
-            wait = backoff::reopen_delay(tries);
+            wait = retry::reopen_delay(tries);
             tries += 1;
         }
         tokio::time::sleep(wait).await;
@@ -150,7 +153,7 @@ async fn stage_vectors(
     Ok(failed)
 }
 
-/// Removes the vectors of versions that lost while they were staged.
+/// Deletes the vectors of versions that lost while they were staged.
 async fn remove_superseded_vectors(
     stages: &StageResources,
     open: &OpenCollection,
@@ -171,8 +174,7 @@ async fn remove_superseded_vectors(
     open.vectors.delete(ids.collect()).await
 }
 
-/// Commits what still serves. The lock is held from the look at the ledger to the commit, so no
-/// newer version is written over.
+/// Commits the versions that are still visible.
 async fn commit_visible_versions(
     stages: &StageResources,
     open: &OpenCollection,
@@ -184,6 +186,8 @@ async fn commit_visible_versions(
         return Ok(());
     }
     let lexical = open.lexical()?;
+    // Held from reading the ledger to the commit: no newer version can be committed in between and then
+    // be overwritten.
     let _writing = open.writing.lock().await;
     let standings = read_version_standings(stages, open, tasks, &committed).await?;
     let snapshot = lexical.snapshot();
@@ -191,7 +195,7 @@ async fn commit_visible_versions(
     for (index, standing) in committed.into_iter().zip(&standings) {
         let task = &tasks[index];
         let head = snapshot.head(&task.key.document_id)?;
-        // Committed already, and the ledger hears of it in a moment.
+        // The index stage has committed another version, and the ledger does not know yet.
         let on_its_way = head.is_some_and(|head| {
             standing.iter().any(|record| !record.state.is_terminal() && record.key.version == head.version)
         });
@@ -204,7 +208,7 @@ async fn commit_visible_versions(
     if writes.is_empty() {
         return Ok(());
     }
-    lexical.commit(writes, open.followed()).await
+    lexical.commit(writes, open.log_position()).await
 }
 
 async fn read_version_standings(
@@ -214,10 +218,10 @@ async fn read_version_standings(
     indexes: &[usize],
 ) -> Result<Vec<Vec<VersionRecord>>, Fault> {
     let ids: Vec<DocumentId> = indexes.iter().map(|index| tasks[*index].key.document_id.clone()).collect();
-    stages.ledger.standings(&open.record.key, open.record.generation, &ids).await
+    stages.ledger.versions_in_stores(&open.record.key, open.record.generation, &ids).await
 }
 
-/// Whether the version is the visible one.
+/// Whether the task's version is the visible one.
 fn is_visible_version(standing: &[VersionRecord], task: &IngestTask) -> bool {
     standing.iter().any(|record| {
         record.state == VersionState::Visible

@@ -1,9 +1,10 @@
-//! Intake: the fence is decided and the body stored in one transaction, then the message goes out.
+//! Accepts submissions: one ledger transaction decides the version fence and stores the body, then the
+//! first message is published.
 //!
-//! Accepted means stored. If the broker is away the message follows later, from the ledger
-//! ([`crate::ingest::housekeeping`] relays what was never confirmed). Bodies that wait for the ledger are
-//! bounded in bytes; beyond that a submission is refused with a retry-after, and nothing of it
-//! was accepted.
+//! Accepted means stored. If the broker is down, [`crate::ingest::housekeeping`] publishes the message
+//! later from the ledger. Bodies that wait for the ledger are bounded in bytes. Beyond the bound a
+//! submission is refused with a retry-after, and none of it is accepted. Dead versions are replayed
+//! here, too: they get a first message again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +17,19 @@ use crate::domain::principal::{AccessScope, Principal};
 use crate::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::broker::{Broker, OutgoingMessage};
-use crate::ports::ledger::{Ledger, SubmissionReceipt, VersionRecord};
+use crate::ports::ledger::{DeadLetterFilter, Ledger, SubmissionReceipt, VersionRecord};
 
-/// Bytes of one unit of the intake's byte bound.
+use super::StageResources;
+
+/// Bytes of one semaphore permit.
 const PERMIT_BYTES: usize = 1024;
-/// When to come back after a refusal for want of room.
+/// Retry-after of a refusal for lack of room.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Takes submissions in.
+/// Versions per round of a replay.
+const REPLAY_VERSIONS_MAX: usize = 1_000;
+
+/// Accepts submissions.
 pub struct DocumentSubmitter {
     ledger: Arc<dyn Ledger>,
     broker: Arc<dyn Broker>,
@@ -32,23 +38,24 @@ pub struct DocumentSubmitter {
 }
 
 impl DocumentSubmitter {
-    /// An intake that holds at most `pending_bytes_max` of bodies on their way to the ledger.
+    /// Creates a submitter that holds at most `pending_bytes_max` bytes of bodies that wait for the ledger.
     pub fn new(
         ledger: Arc<dyn Ledger>,
         broker: Arc<dyn Broker>,
         body_bytes_max: usize,
         pending_bytes_max: usize,
     ) -> Self {
+        // At least one body of the largest size must fit, or it could never be accepted.
         let permits = (pending_bytes_max.max(body_bytes_max) / PERMIT_BYTES + 1).min(Semaphore::MAX_PERMITS);
         Self { ledger, broker, room: Semaphore::new(permits), body_bytes_max }
     }
 
-    /// The largest body, in bytes.
+    /// Returns the largest accepted body, in bytes.
     pub fn body_bytes_max(&self) -> usize {
         self.body_bytes_max
     }
 
-    /// Stores submissions and sends them on their way; one receipt each, in order.
+    /// Stores submissions and publishes their first messages; one receipt each, in order.
     pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         let _room = self.room_for(&submissions)?;
         let receipts = self.store(submissions).await?;
@@ -56,13 +63,13 @@ impl DocumentSubmitter {
         Ok(receipts)
     }
 
-    /// Stores submissions; the tasks of the receipts are the caller's to [`Self::send`].
+    /// Stores submissions. The caller passes the tasks of the receipts to [`Self::send`].
     pub async fn accept(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         let _room = self.room_for(&submissions)?;
         self.store(submissions).await
     }
 
-    /// Sends accepted versions on their way. What fails follows later, from the ledger.
+    /// Publishes the first messages of accepted versions. What fails is published later from the ledger.
     pub async fn send(&self, tasks: Vec<IngestTask>) {
         publish_first_messages(&*self.ledger, &*self.broker, tasks).await;
     }
@@ -86,9 +93,10 @@ impl DocumentSubmitter {
         self.require_collections(&submissions).await?;
         let origins: Vec<_> = submissions.iter().map(|submission| submission.origin().cloned()).collect();
         let mut receipts = self.ledger.accept(submissions).await.map_err(|fault| match fault {
-            Fault::Transient(what) => Refusal::exhausted("ledger_unavailable", RETRY_AFTER, what),
+            Fault::Transient(cause) => Refusal::exhausted("ledger_unavailable", RETRY_AFTER, cause.as_str()),
             other => other.into(),
         })?;
+        // The ledger returns tasks without their origin; events about them need it.
         for (receipt, origin) in receipts.iter_mut().zip(origins) {
             if let Some(task) = &mut receipt.task {
                 task.origin = origin;
@@ -97,7 +105,7 @@ impl DocumentSubmitter {
         Ok(receipts)
     }
 
-    /// A document's versions, newest first.
+    /// Returns the versions of a document, newest first.
     pub async fn document(
         &self,
         principal: &Principal,
@@ -129,7 +137,7 @@ impl DocumentSubmitter {
     }
 }
 
-/// The answer about a collection that is not there, or not the caller's.
+/// The refusal for a collection that does not exist or belongs to another tenant.
 pub fn unknown_collection_refusal(collection: &CollectionId) -> Refusal {
     Refusal::new(
         RefusalKind::NotFound,
@@ -150,7 +158,8 @@ fn unknown_document_refusal(document_id: &DocumentId) -> Refusal {
     )
 }
 
-/// Publishes the first message of accepted versions and notes it. A failure is left to the relay.
+/// Publishes the first messages of accepted versions and marks them published. On failure the outbox
+/// relay sends them again.
 pub(super) async fn publish_first_messages(ledger: &dyn Ledger, broker: &dyn Broker, tasks: Vec<IngestTask>) {
     if tasks.is_empty() {
         return;
@@ -170,7 +179,27 @@ pub(super) async fn publish_first_messages(ledger: &dyn Ledger, broker: &dyn Bro
     }
 }
 
-/// A delete has nothing to chunk or embed.
+/// Returns the first stage of a task. A delete has nothing to chunk or embed.
 fn first_stage(task: &IngestTask) -> IngestStage {
     if task.deletes { IngestStage::Index } else { IngestStage::Chunk }
+}
+
+/// Replays every dead version that the filter selects; returns how many were published. A version that
+/// a newer one has overtaken becomes superseded instead.
+pub async fn replay_dead_versions(stages: &StageResources, filter: &DeadLetterFilter) -> Result<u64, Fault> {
+    // A version that dies again during the replay is newer than the start. Without this limit the loop
+    // would replay it for ever.
+    let started_ms = stages.clock.now_ms();
+    let mut replayed = 0;
+    loop {
+        let mut dead = stages.ledger.dead(filter, REPLAY_VERSIONS_MAX).await?;
+        dead.retain(|letter| letter.died_ms < started_ms);
+        if dead.is_empty() {
+            return Ok(replayed);
+        }
+        let ids: Vec<u64> = dead.iter().map(|letter| letter.id).collect();
+        let tasks = stages.ledger.replay(&ids).await?;
+        replayed += tasks.len() as u64;
+        publish_first_messages(&*stages.ledger, &*stages.broker, tasks).await;
+    }
 }

@@ -1,8 +1,8 @@
-//! The sweep: vectors of versions that lost are removed (promise C10).
+//! The sweep: deletes vectors of versions that lost against a newer one (promise C10).
 //!
-//! The ledger keeps losers until they are swept, so a crash in between only delays it. Vectors
-//! carry no authority: until the sweep a reader drops them, because they are not in its snapshot.
-//! What a builder staged without living to tell of it is asked of the generations themselves.
+//! The ledger keeps losers until they are swept, so a crash only delays the sweep. Vectors have no
+//! authority: readers drop vectors that are not in their snapshot. Vectors that a builder staged
+//! before it crashed, without storing spans, are found by asking the generations themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::ports::ledger::UnsweptVersion;
 
 use super::StageResources;
 
-/// Documents swept at once.
+/// Most documents of one batch.
 const SWEEP_DOCUMENTS_MAX: usize = 256;
 
-/// Removes the vectors of every unswept loser of these documents.
+/// Deletes the vectors of every unswept loser of these documents.
 pub async fn sweep_losers(
     stages: &StageResources,
     documents: &BTreeSet<(CollectionKey, DocumentId)>,
 ) -> Result<(), Fault> {
     let documents: Vec<_> = documents.iter().cloned().collect();
     for batch in documents.chunks(SWEEP_DOCUMENTS_MAX) {
-        let losers = stages.ledger.losers(batch).await?;
+        let losers = stages.ledger.unswept_versions(batch).await?;
         let mut ids: BTreeMap<(CollectionKey, GenerationNumber), Vec<ChunkId>> = BTreeMap::new();
         for loser in &losers {
             let chunk_ids = (0..loser.chunk_count)
@@ -37,6 +37,7 @@ pub async fn sweep_losers(
                 open.vectors.delete(ids).await?;
             }
         }
+        // Marked last: until then a crash repeats the deletions, which is safe.
         remove_unrecorded_vectors(stages, &losers).await?;
         let keys: Vec<_> = losers.into_iter().map(|loser| loser.key).collect();
         stages.ledger.mark_swept(&keys).await?;
@@ -44,8 +45,8 @@ pub async fn sweep_losers(
     Ok(())
 }
 
-/// Removes what a builder staged of losers and did not live to store spans of: nothing in the ledger
-/// tells of it, so the generations that do not serve are asked themselves.
+/// Deletes vectors of losers that a builder staged without storing spans. The ledger does not know them,
+/// so the generations that do not serve are asked.
 async fn remove_unrecorded_vectors(stages: &StageResources, losers: &[UnsweptVersion]) -> Result<(), Fault> {
     let collections: BTreeSet<CollectionKey> =
         losers.iter().map(|loser| loser.key.collection_key()).collect();
@@ -56,13 +57,15 @@ async fn remove_unrecorded_vectors(stages: &StageResources, losers: &[UnsweptVer
             .filter(|record| matches!(record.state, GenerationState::Building | GenerationState::Kept));
         for record in idle {
             let generation = record.home.generation;
-            let of = |told: bool| {
-                let told_of = losers.iter().filter(move |loser| (loser.generation == generation) == told);
-                let ours = told_of.filter(|loser| loser.key.collection_key() == collection);
+            let losers_by = |recorded: bool| {
+                let selected =
+                    losers.iter().filter(move |loser| (loser.generation == generation) == recorded);
+                let ours = selected.filter(|loser| loser.key.collection_key() == collection);
                 ours.map(|loser| &loser.key).collect::<BTreeSet<_>>()
             };
-            let known = of(true);
-            let unknown: Vec<_> = of(false).into_iter().filter(|key| !known.contains(*key)).collect();
+            // Losers recorded for this generation were deleted by their chunk ids already.
+            let known = losers_by(true);
+            let unknown: Vec<_> = losers_by(false).into_iter().filter(|key| !known.contains(*key)).collect();
             if unknown.is_empty() {
                 continue;
             }
@@ -81,7 +84,7 @@ async fn remove_unrecorded_vectors(stages: &StageResources, losers: &[UnsweptVer
     Ok(())
 }
 
-/// A generation, whether it serves or not; none when it is gone.
+/// Opens a generation, whether it serves or not; `None` when it no longer exists.
 async fn open_generation(
     stages: &StageResources,
     collection: &CollectionKey,
@@ -103,9 +106,10 @@ async fn open_generation(
     }
 }
 
-/// Sweeps whatever a crash left behind; returns how many documents had losers.
+/// Sweeps losers that a crash left behind; returns how many documents had some.
 pub async fn sweep_leftovers(stages: &StageResources) -> Result<usize, Fault> {
-    let documents: BTreeSet<_> = stages.ledger.unswept(SWEEP_DOCUMENTS_MAX).await?.into_iter().collect();
+    let documents: BTreeSet<_> =
+        stages.ledger.unswept_documents(SWEEP_DOCUMENTS_MAX).await?.into_iter().collect();
     sweep_losers(stages, &documents).await?;
     Ok(documents.len())
 }

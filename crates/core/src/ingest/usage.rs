@@ -1,8 +1,7 @@
-//! What embedding costs: requests, texts and tokens by tenant, model and day, for as long as the
-//! ledger lives.
+//! Embedding usage: requests, texts and tokens by tenant, model and day, kept as long as the ledger.
 //!
-//! Counted as the pipeline makes them, in tokens of the model's own tokenizer; questions are not
-//! counted. A state per day, `usage/TENANT/DAY/MODEL`, with days since the Unix epoch.
+//! The pipeline counts its own calls, in tokens of the model's tokenizer. Questions are not counted.
+//! Each day has a state named `usage/TENANT/DAY/MODEL`, with days since the Unix epoch.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +13,12 @@ use crate::ports::shared_states::{STATE_NAME_BYTES_MAX, SharedStateStore};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// What one tenant asked of one model.
+/// Use of one model by one tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUsage {
-    /// Calls.
+    /// Calls to the model.
     pub requests: u64,
-    /// Texts that got a vector.
+    /// Texts that received a vector.
     pub texts: u64,
     /// Their tokens.
     pub tokens: u64,
@@ -35,7 +34,7 @@ impl ModelUsage {
     }
 }
 
-/// Adds to today's usage of a model.
+/// Adds to the usage of a model today.
 pub(super) async fn add_usage(
     stages: &StageResources,
     tenant: &TenantId,
@@ -53,10 +52,11 @@ pub(super) async fn add_usage(
         serde_json::to_string(&known.plus(more)).ok()
     };
     let name = format!("{}{day}/{model}", usage_name_prefix(tenant));
+    // A long model name is truncated, because names of states are bounded.
     stages.states.change(&name[..name.floor_char_boundary(STATE_NAME_BYTES_MAX)], Box::new(change)).await
 }
 
-/// A tenant's usage by model since the `days`-th day before today, today included, by name.
+/// Returns the usage of a tenant by model name, from `days` days before today up to and including today.
 pub async fn usage_since(
     states: &dyn SharedStateStore,
     tenant: &TenantId,

@@ -1,11 +1,10 @@
 //! The consumer loop of a stage.
 //!
-//! Receive a batch bounded by documents and bytes, run the stage, settle, again. A panic is
-//! caught: the batch is run once more one task at a time, and the task that panics alone is
-//! dead. So is one that came back [`REDELIVERIES_MAX`] times: it kills the process, not just its
-//! task. When settling fails (the ledger or the broker is away) it is tried again until it
-//! works or the process stops; nothing is acknowledged meanwhile. A consumer that fails is
-//! replaced.
+//! It receives a batch bounded in documents and bytes, runs the stage and acknowledges. A panic is
+//! caught: the batch runs again one task at a time, and a task that panics alone becomes a dead letter.
+//! So does a message that was redelivered [`REDELIVERIES_MAX`] times, because it kills the process and
+//! not only its task. When acknowledging fails because the ledger or the broker is down, it is repeated
+//! until it works or the process stops; nothing is acknowledged meanwhile. A failed consumer is replaced.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,43 +18,43 @@ use tokio::time::Instant;
 use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::{Fault, reason};
 use crate::ports::broker::{BrokerConsumer, BrokerDelivery, SUSPECT_REDELIVERIES};
-use crate::resilience::backoff;
+use crate::resilience::retry;
 
 use super::acknowledge::{self, AcknowledgeError};
 use super::{StageResources, TaskOutcome, chunk, embed, index};
 
-/// Redeliveries at which a message is dead instead of run: it was alone in its batch when its
-/// last fourteen consumers were lost. A process may be killed several times for other reasons, and
-/// always while it has the same first message in hand; ten such kills must not cost a document.
+/// Redeliveries after which a message becomes a dead letter without another run. It was alone in its batch
+/// when its last fourteen consumers were lost. The number is generous: a process may be killed several times
+/// for other reasons while it holds the same first message, and ten such kills must not cost a document.
 pub const REDELIVERIES_MAX: u32 = SUSPECT_REDELIVERIES + 14;
 
-/// Messages of a worker's first batch; then batches grow while they are quick and shrink while
-/// they are slow, so a slow model shows its work soon and a quick one pays for few flushes.
+/// Messages of a worker's first batch. Batches grow while they are fast and shrink while they are slow:
+/// a slow model shows progress early, and a fast one pays for few flushes.
 const FIRST_BATCH_MESSAGES: usize = 32;
-/// A full batch that was quicker than this is followed by a larger one.
+/// A full batch that took less time is followed by a larger one.
 const BATCH_TIME_MIN: Duration = Duration::from_millis(500);
-/// A batch that was slower than this is followed by a smaller one.
+/// A batch that took more time is followed by a smaller one.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(4);
-/// How long an embed worker consumes nothing at a time.
+/// Longest pause of an embed worker while no model takes calls.
 const EMBED_PAUSE_MAX: Duration = Duration::from_mins(10);
-/// How long a chunk or embed worker waits for company of a first message.
+/// Time that a chunk or embed worker waits for further messages after the first.
 const BATCH_LINGER: Duration = Duration::from_millis(5);
 
-/// Runs a stage until `stop` is true; finishes the batch at hand, or hands it back where it waits for
-/// a model.
+/// Runs a stage until `stop` is true. It finishes the current batch, or returns it to the queue if it
+/// waits for a model.
 pub async fn run_worker(stages: Arc<StageResources>, stage: IngestStage, mut stop: watch::Receiver<bool>) {
     let mut failures = 0;
     while !*stop.borrow() {
         if let Err(fault) = consume_stage(&stages, stage, stop.clone(), &mut failures).await {
             failures += 1;
             tracing::warn!(stage = stage.name(), %fault, failures, "a worker lost its queue and opens it again");
-            let _ = tokio::time::timeout(backoff::reopen_delay(failures), stop.wait_for(|stop| *stop)).await;
+            let _ = tokio::time::timeout(retry::reopen_delay(failures), stop.wait_for(|stop| *stop)).await;
         }
     }
 }
 
-/// Consumes until told to stop or until the queue fails; `failures` is zero once it gave a batch.
-/// Stopping is looked at between batches.
+/// Consumes until `stop` is true or the queue fails. A received batch resets `failures` to zero. `stop` is
+/// checked between batches.
 async fn consume_stage(
     stages: &StageResources,
     stage: IngestStage,
@@ -76,13 +75,16 @@ async fn consume_stage(
         }
         let deliveries = tokio::select! {
             biased;
+            // First, so that a busy queue cannot delay the shutdown.
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
             deliveries = consumer.receive(take, linger) => deliveries?,
         };
         *failures = 0;
-        let _at_work = stages.tally.work();
+        // Held until the batch is acknowledged: builders of generations wait while live documents move.
+        let _at_work = stages.counters.work();
         let began = Instant::now();
         let full = deliveries.len() >= take;
+        // Messages that kill the process end first, before the others of the batch run.
         let (killers, deliveries) =
             deliveries.into_iter().partition(|delivery| delivery.redeliveries >= REDELIVERIES_MAX);
         let (tags, tasks) = decode_deliveries(stage, &mut *consumer, killers).await?;
@@ -97,6 +99,7 @@ async fn consume_stage(
         }
         let took = began.elapsed();
         stages.meter.batch(stage, took);
+        // A batch that was not full says nothing about larger ones.
         if took > BATCH_TIME_MAX {
             take = (take / 2).max(1);
         } else if full && took < BATCH_TIME_MIN {
@@ -105,13 +108,14 @@ async fn consume_stage(
     }
 }
 
-/// Waits while no model in use takes calls: the queue is the buffer, and nothing is spent. After
-/// [`EMBED_PAUSE_MAX`] one batch goes through all the same, to be put off, for a broker does not let
-/// messages be held for ever.
+/// Waits while no model in use takes calls. The queue is the buffer, and no attempt is spent. After
+/// [`EMBED_PAUSE_MAX`] one batch is received anyway and delayed, because a broker does not let messages be
+/// held for ever.
 async fn wait_until_model_open(stages: &StageResources, stop: &mut watch::Receiver<bool>) {
     let opened = stages.catalog.opened().await;
     let waiting: Vec<_> = opened.iter().map(|open| open.embedder.waiting()).collect();
     let Some(Some(first)) = waiting.first() else { return };
+    // If any model takes calls, its documents must not wait for the others.
     if !waiting.iter().all(|waiting| waiting.as_ref().is_some_and(|waiting| waiting.stopped)) {
         return;
     }
@@ -134,8 +138,8 @@ fn crash_loop_outcome(stage: IngestStage) -> TaskOutcome {
     ))
 }
 
-/// Tasks of this stage with their tags. What cannot be read is removed: it names no document,
-/// and the ledger still knows every version in flight.
+/// Decodes deliveries into tasks of this stage with their tags. Unreadable messages are removed: they name
+/// no document, and the ledger still knows every version in flight.
 async fn decode_deliveries(
     stage: IngestStage,
     consumer: &mut dyn BrokerConsumer,
@@ -161,12 +165,13 @@ async fn decode_deliveries(
     Ok((tags, tasks))
 }
 
-/// Cuts a batch where its bodies would exceed the bound; a single larger body goes alone.
+/// Splits a batch where its bodies would exceed the limit. A larger body forms a batch of its own.
 fn split_tasks_by_bytes(
     tags: Vec<u64>,
     tasks: Vec<IngestTask>,
     bytes_max: u64,
 ) -> Vec<(Vec<u64>, Vec<IngestTask>)> {
+    debug_assert_eq!(tags.len(), tasks.len(), "a tag acknowledges the task at its position");
     let mut batches: Vec<(Vec<u64>, Vec<IngestTask>)> = Vec::new();
     let mut bytes = 0;
     for (tag, task) in tags.into_iter().zip(tasks) {
@@ -207,6 +212,7 @@ async fn run_stage_catching_panics(
     let guarded = |from: usize, to: usize| {
         AssertUnwindSafe(run_stage(stages, stage, &tasks[from..to], stop)).catch_unwind()
     };
+    // Stages are idempotent, so tasks that were done before the panic may run again.
     if let Ok(outcomes) = guarded(0, tasks.len()).await {
         return outcomes;
     }
@@ -234,7 +240,7 @@ async fn acknowledge_until_done(
 ) -> Result<(), Fault> {
     let mut failures = 0;
     loop {
-        let settled = acknowledge::acknowledge_batch(
+        let acknowledged = acknowledge::acknowledge_batch(
             stages,
             stage,
             consumer,
@@ -243,14 +249,15 @@ async fn acknowledge_until_done(
             outcomes.clone(),
         )
         .await;
-        let fault = match settled {
+        let fault = match acknowledged {
             Ok(()) => return Ok(()),
             Err(AcknowledgeError::ConsumerLost(fault)) => return Err(fault),
             Err(AcknowledgeError::Again(fault)) => fault,
         };
         failures += 1;
-        tracing::warn!(stage = stage.name(), %fault, failures, "settling failed; nothing was acknowledged");
-        let wait = tokio::time::timeout(backoff::reopen_delay(failures), stop.wait_for(|stop| *stop));
+        tracing::warn!(stage = stage.name(), %fault, failures, "acknowledging failed; nothing was acknowledged");
+        let wait = tokio::time::timeout(retry::reopen_delay(failures), stop.wait_for(|stop| *stop));
+        // `Ok` means that `stop` came first. Unacknowledged messages are redelivered after the restart.
         if wait.await.is_ok() {
             return Err(fault);
         }

@@ -1,15 +1,16 @@
-//! The builder: prepares visible documents for the generations that lack them.
+//! The builder: prepares visible documents for generations that lack them.
 //!
-//! A generation that is being built lacks everything at first, and from then on each version that
-//! becomes visible: the log of visible versions is the queue, for the backfill and for what is
-//! written meanwhile. One that is kept for a rollback goes on the same way. The cursor stands in the
-//! ledger, and what is prepared is told by its spans, so a builder that dies is followed by another
-//! one, which repeats a page at most. A lease names the builder of a generation.
+//! A new generation lacks everything at first, and then each version that becomes visible. The log of
+//! visible versions is the queue for both, the backfill and later writes. A generation that is kept for a
+//! rollback is filled in the same way.
 //!
-//! Live documents come first: between two pages, which are small enough to take about
-//! [`PAGE_TIME`], the builder waits until no stage of this process is at work or was a moment ago, yet
-//! not longer than [`YIELD_MAX`], so that it is never starved either. Of what a provider bears per
-//! minute it takes its share and no more ([`GenerationBuildPace::provider_percent`]).
+//! The ledger holds the cursor of a generation, and the spans of what is prepared. So if a builder dies,
+//! another one continues and repeats at most a page. A lease admits one builder per generation.
+//!
+//! Live documents come first. Pages are small enough to take about [`PAGE_TIME`]. After each page the
+//! builder waits until the stages of this process are idle, but for at most [`YIELD_MAX`], so it is never
+//! starved. It uses only its share of a provider's limit per minute
+//! ([`GenerationBuildPace::provider_percent`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,16 +26,17 @@ use crate::ingest::usage::ModelUsage;
 use crate::ingest::{IngestCounters, StageResources, prepare_documents, tasks_within_bytes};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::generations::{GenerationBuildPace, GenerationRecord, GenerationState};
-use crate::resilience::backoff;
 use crate::resilience::rate_limit::MinuteRateLimit;
+use crate::resilience::retry;
 
-/// Time between two looks at what is to be built.
+/// Time between two checks for generations to build.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How often the only generation of a collection is looked at: its stages prepare it.
+/// The same for the only generation of a collection. The stages fill it, so the builder only moves its
+/// cursor.
 const SOLE_POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a builder's lease lasts.
+/// How long the lease of a builder lasts. Every page renews it.
 const LEASE_DURATION: Duration = Duration::from_secs(20);
-/// Documents of a first page; then pages grow and shrink towards [`PAGE_TIME`].
+/// Documents of the first page. Later pages grow and shrink towards [`PAGE_TIME`].
 const PAGE_FIRST: usize = 16;
 /// Fewest documents of a page: under load a page of one takes nearly as long.
 const PAGE_MIN: usize = 4;
@@ -42,32 +44,36 @@ const PAGE_MIN: usize = 4;
 const PAGE_MAX: usize = 256;
 /// How long a page should take.
 const PAGE_TIME: Duration = Duration::from_millis(40);
-/// How long a builder gives way to live documents after a page; where they never end, it goes on
-/// beside them.
+/// How long a builder waits for live documents after a page. If they never end, it continues beside them.
 const YIELD_MAX: Duration = Duration::from_millis(200);
-/// How long a document may be on its way from one stage to the next.
+/// How long a document may take from one stage to the next. Stages count as busy for that long.
 const HANDOVER_TIME: Duration = Duration::from_millis(20);
-/// How often it looks whether they are done.
+/// Interval at which the stages are polled.
 const YIELD_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
+/// A generation to build.
 type BuildTarget = (CollectionKey, GenerationNumber);
 
 /// Builds until `stop` is true.
 pub async fn run_builders(stages: Arc<StageResources>, stop: watch::Receiver<bool>) {
     let mut builders: HashMap<BuildTarget, JoinHandle<()>> = HashMap::new();
-    let mut sole_looked: Option<Instant> = None;
+    let mut sole_checked: Option<Instant> = None;
     let mut stopped = stop.clone();
     while !*stop.borrow() {
-        let with_sole = sole_looked.is_none_or(|looked| looked.elapsed() >= SOLE_POLL_INTERVAL);
+        let with_sole = sole_checked.is_none_or(|checked| checked.elapsed() >= SOLE_POLL_INTERVAL);
+        // Every write moves the end of the log past the cursor, and for a sole generation there is nothing
+        // to do. So those are included in one pass of 50.
         if with_sole {
-            sole_looked = Some(Instant::now());
+            sole_checked = Some(Instant::now());
         }
         match generations_to_build(&stages, with_sole).await {
-            Ok(places) => {
+            Ok(targets) => {
+                // A builder ends when it is done or another process has the lease. It is started again if
+                // documents are lacking.
                 builders.retain(|_, builder| !builder.is_finished());
-                for place in places {
-                    builders.entry(place.clone()).or_insert_with(|| {
-                        tokio::spawn(build_generation(stages.clone(), place, stop.clone()))
+                for target in targets {
+                    builders.entry(target.clone()).or_insert_with(|| {
+                        tokio::spawn(build_generation(stages.clone(), target, stop.clone()))
                     });
                 }
             }
@@ -75,6 +81,7 @@ pub async fn run_builders(stages: Arc<StageResources>, stop: watch::Receiver<boo
         }
         let _ = tokio::time::timeout(POLL_INTERVAL, stopped.wait_for(|stop| *stop)).await;
     }
+    // Builders see the same signal. Waiting for them lets each give its lease back.
     for (_, builder) in builders {
         let _ = builder.await;
     }
@@ -90,8 +97,8 @@ async fn generations_to_build(stages: &StageResources, with_sole: bool) -> Resul
     let lacks = |record: &&GenerationRecord| {
         is_buildable(record) && record.cursor < record.log_end && (with_sole || live[&record.home.key] > 1)
     };
-    let place = |record: &GenerationRecord| (record.home.key.clone(), record.home.generation);
-    Ok(records.iter().filter(lacks).map(place).collect())
+    let target = |record: &GenerationRecord| (record.home.key.clone(), record.home.generation);
+    Ok(records.iter().filter(lacks).map(target).collect())
 }
 
 fn is_buildable(record: &GenerationRecord) -> bool {
@@ -99,14 +106,14 @@ fn is_buildable(record: &GenerationRecord) -> bool {
 }
 
 /// Builds one generation to the end of the log, unless another process does.
-async fn build_generation(stages: Arc<StageResources>, place: BuildTarget, mut stop: watch::Receiver<bool>) {
-    let (collection, generation) = &place;
+async fn build_generation(stages: Arc<StageResources>, target: BuildTarget, mut stop: watch::Receiver<bool>) {
+    let (collection, generation) = &target;
     let role = format!("build/{}/{}/{generation}", collection.tenant, collection.collection);
     let mut pacing = BuilderPacing::default();
     let mut failures = 0;
     while !*stop.borrow() {
-        let wait = match build_page(&stages, &place, &role, &mut pacing, &stop).await {
-            Ok(BuildPageOutcome::Over) => break,
+        let wait = match build_page(&stages, &target, &role, &mut pacing, &stop).await {
+            Ok(BuildPageOutcome::Finished) => break,
             Ok(BuildPageOutcome::Page) => {
                 failures = 0;
                 pacing.wait(stages.clock.now_ms())
@@ -118,8 +125,9 @@ async fn build_generation(stages: Arc<StageResources>, place: BuildTarget, mut s
                     "a generation cannot be built on; it is tried again"
                 );
                 match fault {
+                    // The provider said when to come back; backoff would only guess.
                     Fault::Throttled { retry_after, .. } => retry_after,
-                    _ => backoff::reopen_delay(failures),
+                    _ => retry::reopen_delay(failures),
                 }
             }
         };
@@ -128,43 +136,46 @@ async fn build_generation(stages: Arc<StageResources>, place: BuildTarget, mut s
             yield_to_live_documents(&stages).await;
         }
     }
-    if let Err(fault) = stages.ledger.resign(&role).await {
+    if let Err(fault) = stages.ledger.release_lease(&role).await {
         tracing::debug!(%fault, "a builder's lease was not given up; it ends by itself");
     }
 }
 
-/// Waits while stages of this process are at work, but not for long.
+/// Waits while stages of this process work, at most [`YIELD_MAX`].
 async fn yield_to_live_documents(stages: &StageResources) {
     let deadline = Instant::now() + YIELD_MAX;
-    while stages.tally.is_at_work(HANDOVER_TIME) && Instant::now() < deadline {
+    while stages.counters.is_at_work(HANDOVER_TIME) && Instant::now() < deadline {
         tokio::time::sleep(YIELD_POLL_INTERVAL).await;
     }
 }
 
-/// How a look at a generation ended.
+/// How an attempt at a page ended.
 enum BuildPageOutcome {
     /// A page is done; there may be more.
     Page,
-    /// Something has to wait.
+    /// The page is done but for documents that must wait.
     Postponed(Fault),
-    /// Nothing is left, or it is not this process's to do.
-    Over,
+    /// Nothing is left, or another process builds it.
+    Finished,
 }
 
+/// Prepares the next page of a generation, and advances its cursor.
 async fn build_page(
     stages: &StageResources,
-    place: &BuildTarget,
+    target: &BuildTarget,
     role: &str,
     pacing: &mut BuilderPacing,
     stop: &watch::Receiver<bool>,
 ) -> Result<BuildPageOutcome, Fault> {
-    let (collection, generation) = place;
+    let (collection, generation) = target;
     let records = stages.ledger.generations(Some(collection)).await?;
     let record = records.into_iter().find(|record| record.home.generation == *generation);
-    let Some(record) = record.filter(is_buildable) else { return Ok(BuildPageOutcome::Over) };
-    if record.cursor >= record.log_end || !stages.ledger.lead(role, LEASE_DURATION).await? {
-        return Ok(BuildPageOutcome::Over);
+    let Some(record) = record.filter(is_buildable) else { return Ok(BuildPageOutcome::Finished) };
+    // Takes the lease, or renews it. False while another process holds it.
+    if record.cursor >= record.log_end || !stages.ledger.acquire_lease(role, LEASE_DURATION).await? {
+        return Ok(BuildPageOutcome::Finished);
     }
+    // A page is at most one second of the requested rate, so a slow rate does not come in bursts.
     let per_second = record.pace.documents_per_second.map_or(usize::MAX, |rate| rate as usize);
     let limit = pacing.documents.min(per_second.max(1));
     let found = stages.ledger.unprepared(collection, *generation, record.cursor, limit).await?;
@@ -172,8 +183,10 @@ async fn build_page(
     let mut changes = found.changes;
     let bytes_max = stages.limits.batch_body_bytes_max;
     changes.truncate(tasks_within_bytes(changes.iter().map(|change| &change.task), bytes_max));
+    // The rest of the log is prepared only if neither the limit nor the bytes cut the page short.
     let is_last = listed < limit && changes.len() == listed;
     if changes.is_empty() {
+        // Everything up to the end is prepared already, by the stages or by an earlier builder.
         stages.ledger.advance_cursor(collection, *generation, found.end, 0).await?;
         return Ok(BuildPageOutcome::Page);
     }
@@ -181,14 +194,17 @@ async fn build_page(
     let began = Instant::now();
     let tasks: Vec<_> = changes.iter().map(|change| change.task.clone()).collect();
     let done =
-        prepare_documents::prepare_visible_documents(stages, &open, &tasks, &pacing.tally, stop).await?;
+        prepare_documents::prepare_visible_documents(stages, &open, &tasks, &pacing.counters, stop).await?;
     pacing.note(&open, &record.pace, &done, tasks.len(), began.elapsed(), stages.clock.now_ms()).await;
+    // The cursor stops in front of the first document that has to wait. What is prepared behind it is
+    // recognised by its spans and not prepared again.
     let first_left = done.postponed.iter().map(|(index, _)| *index).min();
     let cursor = match first_left {
         Some(index) => changes[index].position - 1,
         None if is_last => found.end,
         None => changes.last().map_or(record.cursor, |change| change.position),
     };
+    debug_assert!(cursor >= record.cursor, "what is prepared lies behind the cursor");
     stages.ledger.advance_cursor(collection, *generation, cursor, done.documents).await?;
     let fault = done.postponed.into_iter().next().map(|(_, fault)| fault);
     Ok(fault.map_or(BuildPageOutcome::Page, BuildPageOutcome::Postponed))
@@ -201,7 +217,7 @@ struct BuilderPacing {
     by_documents: MinuteRateLimit,
     by_requests: MinuteRateLimit,
     by_tokens: MinuteRateLimit,
-    tally: IngestCounters,
+    counters: IngestCounters,
 }
 
 impl Default for BuilderPacing {
@@ -212,13 +228,13 @@ impl Default for BuilderPacing {
             by_documents: MinuteRateLimit::default(),
             by_requests: MinuteRateLimit::default(),
             by_tokens: MinuteRateLimit::default(),
-            tally: IngestCounters::default(),
+            counters: IngestCounters::default(),
         }
     }
 }
 
 impl BuilderPacing {
-    /// Learns from a page.
+    /// Adjusts page size and rates after a page.
     async fn note(
         &mut self,
         open: &OpenCollection,
@@ -230,6 +246,7 @@ impl BuilderPacing {
     ) {
         if took > PAGE_TIME * 2 {
             self.documents = (self.documents / 2).max(PAGE_MIN);
+        // Only a page that was filled shows that a larger one would be fast enough.
         } else if took < PAGE_TIME / 2 && documents == self.documents {
             self.documents = (self.documents * 2).min(PAGE_MAX);
         }
@@ -238,6 +255,7 @@ impl BuilderPacing {
         let ModelUsage { requests, tokens, .. } = done.spent;
         if requests > 0 {
             let bears = open.embedder.pace().await.unwrap_or_default();
+            // At least 1, or a small share of a small limit would stop the build for ever.
             let share = |limit: Option<u32>| {
                 let share = limit.map(|limit| u64::from(limit) * u64::from(pace.provider_percent) / 100);
                 share.map(|share| u32::try_from(share).unwrap_or(u32::MAX).max(1))
@@ -254,12 +272,12 @@ impl BuilderPacing {
     }
 }
 
-/// Takes units of a limit per minute; when the next may be taken, in ms.
+/// Takes units of a limit per minute. Returns when the next may be taken, in ms since the Unix epoch.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ms since the Unix epoch")]
 fn take_from_rate(rate: &mut MinuteRateLimit, per_minute: Option<u32>, units: u64, now_ms: u64) -> u64 {
     let Some(limit) = per_minute else { return now_ms };
     let now = now_ms as f64;
     rate.take(units as f64, limit, now);
-    rate.at_ms(limit, now).ceil() as u64
+    rate.available_at_ms(limit, now).ceil() as u64
 }

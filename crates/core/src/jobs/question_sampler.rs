@@ -1,11 +1,12 @@
-//! The last questions that were asked, kept for comparisons where somebody wants that.
+//! A sample of the last questions, kept for comparisons.
 //!
-//! Off unless the configuration says how many. Of each collection the last distinct questions are kept, in
-//! the state `questions/TENANT/COLLECTION` that all processes of a ledger share, within
-//! [`KEPT_BYTES_MAX`]. Noting one takes a lock for a moment; what was noted is added to the state
-//! every [`STORE_INTERVAL`] and when the process stops, so a crash loses that much. At most
-//! [`WAITING_MAX`] wait for it; further ones are not noted, nor are those longer than
-//! [`NOTED_BYTES_MAX`]. Questions are never logged.
+//! Off unless the configuration names a count. The last distinct questions of each collection are kept in
+//! the shared state `questions/TENANT/COLLECTION`, within [`KEPT_BYTES_MAX`].
+//!
+//! Recording a question only takes a lock for a moment. Recorded questions are stored every
+//! [`STORE_INTERVAL`] and when the process stops; a crash loses those in between. At most [`WAITING_MAX`]
+//! wait to be stored. Further questions are dropped, and so are those longer than [`NOTED_BYTES_MAX`].
+//! Questions are never logged.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,27 +18,28 @@ use crate::domain::ids::CollectionKey;
 use crate::fault::Fault;
 use crate::ports::shared_states::SharedStateStore;
 
-/// Most questions of a collection.
+/// Most questions kept of a collection.
 pub const SAMPLE_MAX: usize = 1000;
-/// Longest question that is noted, in bytes.
+/// Longest question that is recorded, in bytes.
 pub const NOTED_BYTES_MAX: usize = 4 * 1024;
-/// Most bytes of a collection's questions, as they are stored.
+/// Most bytes of the stored questions of a collection, JSON included.
 pub const KEPT_BYTES_MAX: usize = 128 * 1024;
 /// Most questions that wait to be stored.
 pub const WAITING_MAX: usize = 4096;
-/// Time between two writes.
+/// Time between two writes to the shared states.
 pub const STORE_INTERVAL: Duration = Duration::from_secs(5);
-/// What the names of the states begin with.
+/// Prefix of the names of the states.
 const STATE_NAME_PREFIX: &str = "questions/";
 const NO_QUESTIONS: &str = "[]";
 
-/// Notes questions.
+/// Records questions.
 pub struct QuestionSampler {
     states: Arc<dyn SharedStateStore>,
     count: usize,
     waiting: Mutex<PendingQuestions>,
 }
 
+/// Questions that wait to be stored.
 #[derive(Default)]
 struct PendingQuestions {
     collections: HashMap<CollectionKey, Vec<String>>,
@@ -50,21 +52,23 @@ impl QuestionSampler {
         Self { states, count: count.min(SAMPLE_MAX), waiting: Mutex::default() }
     }
 
-    /// Notes a question that was answered.
+    /// Records a question that was answered.
     pub fn note(&self, collection: &CollectionKey, question: &str) {
         if question.len() > NOTED_BYTES_MAX {
             return;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // The bound is over all collections: it limits memory, not the sample.
         if waiting.questions < WAITING_MAX {
             waiting.questions += 1;
             waiting.collections.entry(collection.clone()).or_default().push(question.to_owned());
         }
     }
 
-    /// Stores what was noted, until `stop` is true.
+    /// Stores recorded questions until `stop` is true, and once more then.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
+            // Elapsed, stopped or closed: what waits is stored in each case.
             let _ = tokio::time::timeout(STORE_INTERVAL, stop.wait_for(|stop| *stop)).await;
             if let Err(fault) = self.store().await {
                 tracing::warn!(%fault, "sampled questions cannot be stored; some are lost");
@@ -72,10 +76,11 @@ impl QuestionSampler {
         }
     }
 
-    /// Stores what was noted so far.
+    /// Stores the questions recorded so far.
     pub async fn store(&self) -> Result<(), Fault> {
-        let noted = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
-        for (collection, questions) in noted.collections {
+        // Taken before the writes: nobody waits for a lock during an await, and a failed write loses them.
+        let pending = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for (collection, questions) in pending.collections {
             let count = self.count;
             let change = move |known: Option<&str>, _| Some(merge_questions(known, &questions, count));
             self.states.change(&state_name(&collection), Box::new(change)).await?;
@@ -84,18 +89,19 @@ impl QuestionSampler {
     }
 }
 
-/// The questions that were kept of a collection, the oldest first.
+/// The stored questions of a collection, the oldest first.
 pub async fn sampled_questions(
     states: &dyn SharedStateStore,
     collection: &CollectionKey,
 ) -> Result<Vec<String>, Fault> {
     let name = state_name(collection);
     let found = states.named(&name).await?;
+    // `named` finds by prefix: the collection `notes` also finds `notes2`.
     let state = found.into_iter().find(|(known, _)| *known == name);
     Ok(state.map(|(_, state)| parse_questions(Some(&state))).unwrap_or_default())
 }
 
-/// Forgets all questions: nobody wants them any more.
+/// Deletes all stored questions. The empty states stay, because states cannot be removed.
 pub async fn forget_sampled_questions(states: &dyn SharedStateStore) -> Result<(), Fault> {
     for (name, state) in states.named(STATE_NAME_PREFIX).await? {
         if state != NO_QUESTIONS {
@@ -110,19 +116,23 @@ fn state_name(collection: &CollectionKey) -> String {
 }
 
 fn parse_questions(state: Option<&str>) -> Vec<String> {
+    // A state that cannot be parsed is replaced: a sample is worth no fault.
     state.and_then(|state| serde_json::from_str(state).ok()).unwrap_or_default()
 }
 
-/// Known questions and new ones behind them, each once, the last `count` of them that fit.
+/// Appends new questions to known ones. Keeps the last `count` distinct ones that fit, the oldest first.
 fn merge_questions(known: Option<&str>, new: &[String], count: usize) -> String {
     let known = parse_questions(known);
     let (mut seen, mut kept) = (HashSet::new(), Vec::new());
     let mut bytes = NO_QUESTIONS.len();
+    // From the newest to the oldest, so that the first occurrence is the latest and bounds cut off the
+    // oldest.
     for question in new.iter().rev().chain(known.iter().rev()) {
         if !seen.insert(question) {
             continue;
         }
         let text = serde_json::Value::from(question.as_str()).to_string();
+        // One more for the comma.
         bytes += text.len() + 1;
         if kept.len() == count || bytes > KEPT_BYTES_MAX {
             break;
@@ -149,7 +159,7 @@ mod tests {
     use crate::fault::Fault;
     use crate::ports::shared_states::{SharedStateChange, SharedStateStore};
 
-    /// Keeps nothing.
+    /// Discards every write.
     struct DiscardingStates;
 
     #[async_trait]

@@ -1,9 +1,9 @@
-//! What a person does with the generations of a collection.
+//! Control over the generations of a collection.
 //!
-//! A re-index is durable from the moment it is started: it is a generation in the ledger, and any
-//! process that builds goes on with it. It never serves by itself: it is activated, in one
-//! transaction, once it holds what the active one holds. The one that served before is kept, and is
-//! kept up to date, until it is dropped: going back is another activation.
+//! A re-index is a generation in the ledger, so it is durable from its start, and any process that runs a
+//! builder continues it. It never starts to serve by itself. It is activated in one transaction, once it
+//! holds what the active generation holds. The previous generation is kept and kept up to date until it is
+//! dropped; a rollback is another activation.
 
 use std::sync::Arc;
 
@@ -18,40 +18,40 @@ use crate::ports::generations::{
 };
 use crate::ports::ledger::Ledger;
 
-/// Documents that a generation may lack when it is activated, and at most a hundredth of all: under
-/// steady updates some are always on their way, and it serves nowhere before it has them.
+/// Documents that a generation may lack at its activation, but at most 1 % of all. Under steady updates some
+/// are always on their way. No process serves the generation before it has them.
 pub const ACTIVATION_LAG_MAX: u64 = 256;
-/// Documents that are counted one by one.
+/// Most documents that are counted exactly.
 const COUNTED_MAX: usize = 1000;
-/// Failures that are shown.
+/// Most failures that are shown.
 pub const FAILURES_SHOWN_MAX: usize = 20;
 
-/// The generations of collections, in the hands of a person.
+/// Starts, shows, activates and drops generations.
 #[derive(Clone)]
 pub struct ReindexControl {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn WallClock>,
 }
 
-/// How a generation stands.
+/// The state of a live generation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveGenerationStatus {
-    /// What the ledger says of it.
+    /// Its record in the ledger.
     pub record: GenerationRecord,
-    /// Documents of the log, and those it lacks.
+    /// Documents in the log, and how many of them it lacks.
     pub log: ChangeLogSize,
-    /// Documents it cannot have, the first [`FAILURES_SHOWN_MAX`].
+    /// Documents that failed, the first [`FAILURES_SHOWN_MAX`].
     pub failures: Vec<GenerationBuildFailure>,
-    /// How long the rest takes at the pace so far; none where nothing is built, or nobody can tell.
+    /// How long the rest takes at the pace so far. None if it is not being built or has no pace yet.
     pub eta_ms: Option<u64>,
 }
 
-/// A generation's progress, as scripts read it.
+/// The progress of a generation, as scripts read it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReindexProgress {
     /// Its number.
     pub generation: GenerationNumber,
-    /// Where it is in its life.
+    /// Its state.
     pub state: GenerationState,
     /// Whether it is paused.
     pub paused: bool,
@@ -59,30 +59,30 @@ pub struct ReindexProgress {
     pub caught_up: bool,
     /// Documents to hold, tombstones included.
     pub documents: u64,
-    /// Documents it lacks still.
+    /// Documents it still lacks.
     pub remaining: u64,
-    /// Documents it cannot have.
+    /// Documents that failed.
     pub failed: u64,
-    /// Documents per second since it was begun.
+    /// Documents per second since its start.
     pub documents_per_second: f64,
-    /// Until it has caught up, in seconds.
+    /// Seconds until it has caught up.
     pub eta_seconds: Option<f64>,
     /// When it will be dropped, ms since the Unix epoch.
     pub drop_ms: Option<u64>,
 }
 
 impl LiveGenerationStatus {
-    /// Documents that it lacks. The active one is filled by the stages, and its builder looks late.
+    /// Documents that it lacks. 0 for the active one: the stages fill it, and its own cursor lags behind.
     pub fn remaining(&self) -> u64 {
         if self.record.state == GenerationState::Active { 0 } else { self.log.after }
     }
 
-    /// Whether it lacks nothing that it could have.
+    /// Whether it lacks nothing but documents that failed.
     pub fn is_caught_up(&self) -> bool {
         self.remaining() == 0
     }
 
-    /// As scripts read it.
+    /// Its progress, as scripts read it.
     pub fn progress(&self, now_ms: u64) -> ReindexProgress {
         ReindexProgress {
             generation: self.record.home.generation,
@@ -106,12 +106,13 @@ fn documents_per_second(record: &GenerationRecord, now_ms: u64) -> f64 {
 }
 
 impl ReindexControl {
-    /// Over a ledger.
+    /// Controls the generations of this ledger.
     pub fn new(ledger: Arc<dyn Ledger>, clock: Arc<dyn WallClock>) -> Self {
         Self { ledger, clock }
     }
 
-    /// Begins to build a generation under another pipeline.
+    /// Starts to build a generation under another pipeline. Refuses a second build, and a pipeline that a
+    /// live generation already has.
     pub async fn start(
         &self,
         collection: &CollectionKey,
@@ -151,30 +152,37 @@ impl ReindexControl {
         }
     }
 
-    /// How the live generations stand, in the order of their numbers.
-    pub async fn standings(&self, collection: &CollectionKey) -> Result<Vec<LiveGenerationStatus>, Refusal> {
+    /// The live generations, in order of their numbers.
+    pub async fn live_generations(
+        &self,
+        collection: &CollectionKey,
+    ) -> Result<Vec<LiveGenerationStatus>, Refusal> {
         let records = self.ledger.generations(Some(collection)).await?;
         if records.is_empty() {
             return Err(unknown_collection(collection));
         }
-        let mut standings = Vec::new();
+        let mut live = Vec::new();
         for record in records.into_iter().filter(|record| record.state != GenerationState::Dropped) {
-            standings.push(self.standing(record).await?);
+            live.push(self.status(record).await?);
         }
-        Ok(standings)
+        Ok(live)
     }
 
-    async fn standing(&self, record: GenerationRecord) -> Result<LiveGenerationStatus, Refusal> {
+    async fn status(&self, record: GenerationRecord) -> Result<LiveGenerationStatus, Refusal> {
         let key = &record.home.key;
         let mut log = self.ledger.log_size(key, record.cursor).await?;
         if log.after > 0 {
-            // A cursor may be late: what is lacking is told by what is prepared.
+            // The cursor may lag behind: a builder that died had prepared a page beyond it. So a short rest
+            // is counted by what is not prepared.
             let (generation, cursor) = (record.home.generation, record.cursor);
-            let lacking = self.ledger.unprepared(key, generation, cursor, COUNTED_MAX).await?.changes.len();
-            if lacking < COUNTED_MAX {
-                log.after = lacking as u64;
+            let unprepared =
+                self.ledger.unprepared(key, generation, cursor, COUNTED_MAX).await?.changes.len();
+            // A full page says only that there are at least so many.
+            if unprepared < COUNTED_MAX {
+                log.after = unprepared as u64;
             }
         }
+        // Failures are rare, so the second request is, too.
         let failures = match record.failed {
             0 => Vec::new(),
             _ => self.ledger.failures(key, record.home.generation, FAILURES_SHOWN_MAX).await?,
@@ -185,27 +193,27 @@ impl ReindexControl {
 
     /// The generation that is being built.
     pub async fn building(&self, collection: &CollectionKey) -> Result<LiveGenerationStatus, Refusal> {
-        let standings = self.standings(collection).await?;
-        let building =
-            standings.into_iter().find(|standing| standing.record.state == GenerationState::Building);
+        let live = self.live_generations(collection).await?;
+        let building = live.into_iter().find(|status| status.record.state == GenerationState::Building);
         building.ok_or_else(|| {
             let message = format!("no generation of '{}' is being built", collection.collection);
             Refusal::not_found("no_reindex", message)
         })
     }
 
-    /// Stops building for now. Returns the generation's number.
+    /// Pauses the build. Returns the generation's number.
     pub async fn pause(&self, collection: &CollectionKey) -> Result<GenerationNumber, Refusal> {
         self.change_building(collection, GenerationChange::Pause).await
     }
 
-    /// Goes on building, at another pace if one is given.
+    /// Resumes the build, at another pace if one is given.
     pub async fn resume(
         &self,
         collection: &CollectionKey,
         pace: Option<GenerationBuildPace>,
     ) -> Result<(), Refusal> {
         if let Some(pace) = pace {
+            // The pace changes before the build resumes, so no page runs at the old one.
             check_pace(pace)?;
             self.change_building(collection, GenerationChange::Pace(pace)).await?;
         }
@@ -213,7 +221,7 @@ impl ReindexControl {
         Ok(())
     }
 
-    /// Gives the generation up that is being built. Returns its number.
+    /// Cancels the build and drops its generation. Returns its number.
     pub async fn cancel(&self, collection: &CollectionKey) -> Result<GenerationNumber, Refusal> {
         self.change_building(collection, GenerationChange::Dropped).await
     }
@@ -234,6 +242,7 @@ impl ReindexControl {
         generation: GenerationNumber,
         change: GenerationChange,
     ) -> Result<(), Refusal> {
+        // The ledger applies a change only from a state that allows it. Another caller may have been faster.
         if self.ledger.change_generation(collection, generation, change).await? {
             return Ok(());
         }
@@ -241,49 +250,49 @@ impl ReindexControl {
         Err(conflict("generation_changed", message))
     }
 
-    /// Lets the generation serve that was built; refused while it lacks more than
-    /// [`ACTIVATION_LAG_MAX`] allows, or, without `allow_failed`, cannot have some. Returns its number.
+    /// Activates the generation that was built. Refuses while it lacks more than [`ACTIVATION_LAG_MAX`]
+    /// allows, and, without `allow_failed`, if documents failed. Returns its number.
     pub async fn activate(
         &self,
         collection: &CollectionKey,
         allow_failed: bool,
     ) -> Result<GenerationNumber, Refusal> {
-        let standing = self.building(collection).await?;
-        self.activate_standing(collection, &standing, allow_failed).await
+        let status = self.building(collection).await?;
+        self.activate_checked(collection, &status, allow_failed).await
     }
 
-    /// Lets the generation serve again that served before the active one. Returns its number.
+    /// Activates the generation again that served before the active one. Returns its number.
     pub async fn rollback(&self, collection: &CollectionKey) -> Result<GenerationNumber, Refusal> {
-        let standings = self.standings(collection).await?;
-        let kept = standings.into_iter().filter(|standing| standing.record.state == GenerationState::Kept);
-        let last = kept.max_by_key(|standing| standing.record.activated_ms);
+        let live = self.live_generations(collection).await?;
+        let kept = live.into_iter().filter(|status| status.record.state == GenerationState::Kept);
+        let last = kept.max_by_key(|status| status.record.activated_ms);
         let last = last.ok_or_else(|| {
             let message = format!("no generation of '{}' is kept to go back to", collection.collection);
             Refusal::not_found("nothing_kept", message)
         })?;
-        self.activate_standing(collection, &last, true).await
+        self.activate_checked(collection, &last, true).await
     }
 
-    async fn activate_standing(
+    async fn activate_checked(
         &self,
         collection: &CollectionKey,
-        standing: &LiveGenerationStatus,
+        status: &LiveGenerationStatus,
         allow_failed: bool,
     ) -> Result<GenerationNumber, Refusal> {
-        let generation = standing.record.home.generation;
+        let generation = status.record.home.generation;
         let name = &collection.collection;
-        if standing.log.after > ACTIVATION_LAG_MAX.min(standing.log.entries / 100) {
+        if status.log.after > ACTIVATION_LAG_MAX.min(status.log.entries / 100) {
             let message = format!(
                 "generation {generation} of '{name}' lacks {} documents still; wait until it has caught up",
-                standing.log.after
+                status.log.after
             );
             return Err(Refusal::new(RefusalKind::Precondition, "not_caught_up", "", message));
         }
-        if standing.record.failed > 0 && !allow_failed {
+        if status.record.failed > 0 && !allow_failed {
             let message = format!(
                 "generation {generation} of '{name}' cannot have {} documents; look at them with reindex status, \
                  and activate it with --allow-failed if it may go without them",
-                standing.record.failed
+                status.record.failed
             );
             return Err(Refusal::new(RefusalKind::Precondition, "documents_failed", "", message));
         }
@@ -291,18 +300,17 @@ impl ReindexControl {
         Ok(generation)
     }
 
-    /// Drops a kept generation, the oldest if none is named, after a time of grace. Returns its
-    /// number.
+    /// Drops a kept generation after a grace period: the named one, or the oldest. Returns its number.
     pub async fn drop_kept(
         &self,
         collection: &CollectionKey,
         generation: Option<GenerationNumber>,
         grace_ms: u64,
     ) -> Result<GenerationNumber, Refusal> {
-        let standings = self.standings(collection).await?;
-        let mut kept =
-            standings.into_iter().filter(|standing| standing.record.state == GenerationState::Kept);
-        let chosen = kept.find(|one| generation.is_none_or(|wanted| one.record.home.generation == wanted));
+        let live = self.live_generations(collection).await?;
+        let mut kept = live.into_iter().filter(|status| status.record.state == GenerationState::Kept);
+        let chosen =
+            kept.find(|status| generation.is_none_or(|wanted| status.record.home.generation == wanted));
         let chosen = chosen.ok_or_else(|| {
             let message = format!("no such generation of '{}' is kept", collection.collection);
             Refusal::not_found("nothing_kept", message)
@@ -326,11 +334,12 @@ fn check_pace(pace: GenerationBuildPace) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// At the pace since the start; pauses make it longer than it is.
+/// An estimate at the average pace since the start. Pauses count as time, so it is too long after one.
 fn estimate_remaining_ms(record: &GenerationRecord, log: ChangeLogSize, now_ms: u64) -> Option<u64> {
     if record.state != GenerationState::Building || record.is_paused || record.prepared == 0 {
         return None;
     }
+    // 128 bits, because documents times milliseconds may exceed 64.
     let ms = u128::from(now_ms.saturating_sub(record.created_ms).max(1));
     let left = u128::from(log.after) * ms / u128::from(record.prepared);
     u64::try_from(left).ok()
@@ -345,6 +354,7 @@ fn unknown_collection(collection: &CollectionKey) -> Refusal {
     Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
 }
 
+/// The refusal of a fault of the ledger; an unknown collection is not found rather than invalid.
 fn map_unknown_collection(fault: Fault) -> Refusal {
     match fault {
         Fault::Permanent(reason) if reason.code == "unknown_collection" => {

@@ -1,10 +1,11 @@
-//! The repair: what an audit finds is mended as it is found, from the ledger.
+//! The repair: fixes what an audit finds, page by page, from the ledger.
 //!
-//! A visible document is put in once more, where it is lacking ([`restore`]); a head or a point of
-//! nobody is removed. Only that is touched. Where everything is gone (the index's directory, the vectors),
-//! everything is found missing, page by page, and so everything is rebuilt. Running it twice,
-//! or beside traffic, does no harm: the index stage's lock is held for every write, and what has moved
-//! since it was found is left alone.
+//! A visible document that lacks something is written again ([`restore`]). Orphan heads and points are
+//! removed. Nothing else is touched. If a whole store is gone, the audit finds every document missing, so
+//! everything is rebuilt.
+//!
+//! Running it twice or beside traffic is safe: every write to the index holds the lock of the index stage,
+//! and what has changed since it was found is left alone.
 
 use std::collections::BTreeSet;
 
@@ -23,9 +24,9 @@ pub struct RepairOutcome {
     /// What was found.
     #[serde(flatten)]
     pub found: AuditReport,
-    /// How much of that was mended.
+    /// How many findings were repaired.
     pub mended: u64,
-    /// How much could not be.
+    /// How many could not be repaired.
     pub failed: u64,
     /// The first of those, and why.
     #[serde(skip)]
@@ -33,7 +34,7 @@ pub struct RepairOutcome {
 }
 
 impl RepairOutcome {
-    /// Adds another collection's.
+    /// Adds the outcome of another collection.
     pub fn add(&mut self, other: Self) {
         self.found.add(&other.found);
         self.mended += other.mended;
@@ -42,20 +43,21 @@ impl RepairOutcome {
     }
 }
 
-/// Mends a collection's stores; `show` is called with how far it is and how much it has mended.
+/// Repairs the stores of a collection. Calls `show` with the progress and the number of repaired findings.
 pub async fn repair_collection(
     stages: &StageResources,
     open: &OpenCollection,
     mut show: impl FnMut(AuditProgress, u64) + Send,
 ) -> Result<RepairOutcome, Fault> {
-    let mut walk = CollectionAudit::new(stages, open, AuditPace::UNBOUNDED).await?;
+    let mut audit = CollectionAudit::new(stages, open, AuditPace::UNBOUNDED).await?;
     let mut repaired = RepairOutcome::default();
     loop {
         let mended = repaired.mended;
-        let Some(findings) = walk.next(&mut |progress| show(progress, mended)).await? else { break };
+        let Some(findings) = audit.next(&mut |progress| show(progress, mended)).await? else { break };
         for finding in &findings {
             repaired.found.count(finding);
         }
+        // Every page is repaired before the next is read, so memory is bounded and progress survives a stop.
         let total = findings.len() as u64;
         let failed = repair_findings(stages, open, findings).await?;
         repaired.failed += failed.len() as u64;
@@ -63,17 +65,18 @@ pub async fn repair_collection(
         for (key, fault) in failed {
             tracing::warn!(
                 tenant = %key.tenant, collection = %key.collection, document = %key.document_id,
-                version = %key.version, %fault, "a document cannot be mended"
+                version = %key.version, %fault, "a document cannot be repaired"
             );
             repaired.why.get_or_insert((key, fault));
         }
     }
-    walk.sum_up(&mut repaired.found);
-    open.set_lacking(repaired.failed > 0);
+    audit.add_totals(&mut repaired.found);
+    // Everything that could be found was looked for, so this also clears an older mark.
+    open.set_incomplete(repaired.failed > 0);
     Ok(repaired)
 }
 
-/// Mends findings; returns the documents that cannot be mended, and why.
+/// Repairs findings. Returns the documents that cannot be repaired, and why.
 async fn repair_findings(
     stages: &StageResources,
     open: &OpenCollection,
@@ -93,7 +96,7 @@ async fn repair_findings(
     Ok(failed)
 }
 
-/// Removes heads of nobody, but none of a version that is in flight or visible by now.
+/// Removes orphan heads, except of versions that are in flight or visible by now.
 async fn remove_orphan_heads(
     stages: &StageResources,
     open: &OpenCollection,
@@ -103,14 +106,16 @@ async fn remove_orphan_heads(
         return Ok(());
     }
     let lexical = open.lexical()?;
+    // The lock comes before the ledger is read: what the index stage commits after that read cannot be
+    // removed.
     let _writing = open.writing.lock().await;
     let home = &open.record;
-    let standings = stages.ledger.standings(&home.key, home.generation, &heads).await?;
+    let version_lists = stages.ledger.versions_in_stores(&home.key, home.generation, &heads).await?;
     let snapshot = lexical.snapshot();
     let mut removed = BTreeSet::new();
-    for (document_id, standing) in heads.into_iter().zip(standings) {
+    for (document_id, versions) in heads.into_iter().zip(version_lists) {
         let version = snapshot.head(&document_id)?.map(|head| head.version);
-        let is_wanted = standing.iter().any(|record| {
+        let is_wanted = versions.iter().any(|record| {
             record.state == VersionState::Visible
                 || (!record.state.is_terminal() && Some(record.key.version) == version)
         });
@@ -124,6 +129,7 @@ async fn remove_orphan_heads(
     lexical.remove(removed.into_iter().collect()).await
 }
 
+/// Deletes orphan points.
 async fn remove_orphan_points(open: &OpenCollection, points: Vec<ChunkId>) -> Result<(), Fault> {
     if points.is_empty() { Ok(()) } else { open.vectors.delete(points).await }
 }

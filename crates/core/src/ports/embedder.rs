@@ -1,13 +1,13 @@
-//! Text to vectors.
+//! Embedding models: text to vectors.
 //!
-//! A model behind a network may be throttled, away, or refuse its credential: then `embed` waits
-//! its turn for a while and faults without an attempt spent, and [`Embedder::waiting`] says what
-//! everybody waits for, so that a stage can stop consuming.
+//! Contract: one vector per text, in order, each of [`EmbedderInfo::dims`] finite numbers and of unit
+//! length. The same text gives the same vector. A text is never cut silently: one longer than
+//! `tokens_max` is refused as permanent. Throttling, expired credentials and outages are told apart as
+//! [`Fault`]s.
 //!
-//! Contract: one vector per text, in order, each of [`EmbedderInfo::dims`] finite numbers and
-//! of unit length; a text is never cut silently: one longer than `tokens_max` is refused as
-//! permanent. The same text gives the same vector. Throttling, expired credentials and
-//! outages are told apart as [`Fault`]s.
+//! A model behind a network may be throttled, away, or refuse its credential. Then `embed` waits for
+//! its turn for a while and faults without spending an attempt. [`Embedder::waiting`] says what all
+//! calls wait for, so that a stage can stop consuming.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::tokenizer::Tokenizer;
 use crate::fault::Fault;
 
-/// Whether a text is a stored passage or a question; some models embed the two differently.
+/// What a text is embedded for. Some models embed passages and questions differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmbeddingPurpose {
     /// A passage to be found.
@@ -28,10 +28,10 @@ pub enum EmbeddingPurpose {
     Query,
 }
 
-/// What a model is.
+/// The properties of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedderInfo {
-    /// Names weights, preprocessing and prefixes; part of the epoch and of the cache's keys.
+    /// Name of weights, preprocessing and prefixes; part of the epoch and of the cache's keys.
     pub model: String,
     /// Numbers per vector.
     pub dims: usize,
@@ -43,28 +43,28 @@ pub struct EmbedderInfo {
     pub batch_texts_max: usize,
     /// Most tokens of one call; a longer text goes alone.
     pub batch_tokens_max: usize,
-    /// Calls that are worth having open at once.
+    /// Open calls beyond which more gain nothing.
     pub calls_max: usize,
-    /// Whether calls are paid for or limited, so that processes take care not to make one twice.
+    /// Whether calls are paid for or limited, so that processes avoid making one twice.
     pub is_metered: bool,
 }
 
-/// What calls of a model wait for.
+/// Why calls of a model wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbedderWaitStatus {
-    /// Who lets them wait, such as `openai/text-embedding-3-small`.
+    /// The provider and model, such as `openai/text-embedding-3-small`.
     pub model: String,
-    /// Why, in a few words.
+    /// The reason, in a few words.
     pub why: String,
     /// For how long, as far as is known.
     pub wait: Duration,
     /// Calls that wait, of all processes.
     pub workers: u32,
-    /// Whether nothing goes out at all; else calls go on, slowly.
+    /// Whether no call goes out at all; otherwise calls go on, slowly.
     pub stopped: bool,
 }
 
-/// What a provider bears per minute, as far as is known.
+/// What a provider allows per minute, as far as is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProviderThroughput {
     /// Calls.
@@ -73,7 +73,7 @@ pub struct ProviderThroughput {
     pub tokens_per_minute: Option<u32>,
 }
 
-/// Until when calls wait for their turn: a time, or the end of the process, if that comes first.
+/// Until when calls wait for their turn: a time, or the shutdown of the process, if that comes first.
 #[derive(Debug, Clone)]
 pub struct TurnDeadline {
     at: Option<Instant>,
@@ -81,7 +81,7 @@ pub struct TurnDeadline {
 }
 
 impl TurnDeadline {
-    /// When those are told to come back that wait no longer.
+    /// When a call that waits no longer is to come back.
     pub const AGAIN: Duration = Duration::from_millis(100);
 
     /// At a time, or once `stop` is true.
@@ -104,7 +104,7 @@ impl TurnDeadline {
         let mut stop = self.stop.clone();
         let stopped = async {
             if stop.wait_for(|stop| *stop).await.is_err() {
-                // Nobody is left who could stop it.
+                // The sender is gone, so nobody can stop the process any more.
                 std::future::pending::<()>().await;
             }
         };
@@ -120,7 +120,7 @@ impl TurnDeadline {
         }
     }
 
-    /// What is told to who waits no longer: throttled for a moment.
+    /// The fault of a call that waits no longer: throttled for a moment, which costs no attempt.
     pub fn fault(&self) -> Fault {
         let what = if *self.stop.borrow() {
             "the process stops; the rest goes on elsewhere, or later"
@@ -134,7 +134,7 @@ impl TurnDeadline {
 /// A model that embeds.
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    /// What it is.
+    /// The model's properties.
     fn info(&self) -> &EmbedderInfo;
 
     /// Its tokenizer, for sizing chunks.
@@ -143,18 +143,18 @@ pub trait Embedder: Send + Sync {
     /// Embeds up to `batch_texts_max` texts.
     async fn embed(&self, texts: &[String], purpose: EmbeddingPurpose) -> Result<Vec<Vec<f32>>, Fault>;
 
-    /// Embeds passages like [`Embedder::embed`], but waits for a turn until `deadline` only, and is
-    /// throttled then. A call that has begun is not broken off.
+    /// Embeds passages like [`Embedder::embed`], but waits for a turn only until `deadline`; then it is
+    /// throttled. A call that has begun is not cancelled.
     async fn embed_by(&self, texts: &[String], _deadline: &TurnDeadline) -> Result<Vec<Vec<f32>>, Fault> {
         self.embed(texts, EmbeddingPurpose::Passage).await
     }
 
-    /// What calls wait for, as far as this process knows; none where they do not.
+    /// What calls wait for, as far as this process knows; none if they do not wait.
     fn waiting(&self) -> Option<EmbedderWaitStatus> {
         None
     }
 
-    /// What it bears per minute.
+    /// What the provider allows per minute.
     async fn pace(&self) -> Result<ProviderThroughput, Fault> {
         Ok(ProviderThroughput::default())
     }
@@ -162,8 +162,8 @@ pub trait Embedder: Send + Sync {
     /// Returns once calls can go out.
     async fn until_open(&self) {}
 
-    /// Takes from the budget of retries, before work that failed once is embedded again; throttled
-    /// when too much is tried again.
+    /// Takes from the retry budget before failed work is embedded again. Throttled when the budget is
+    /// used up.
     async fn begin_retry(&self) -> Result<(), Fault> {
         Ok(())
     }

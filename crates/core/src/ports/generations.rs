@@ -1,34 +1,35 @@
 //! Generations: the builds of a collection, side by side.
 //!
-//! A collection has one active generation, which serves, and may have others: one that is being
-//! built, and those that were active before and are kept for a rollback. Every generation that is
-//! not dropped holds the documents of the ledger's log of visible versions, under its own pipeline:
-//! a version is *prepared* for a generation once its spans of that generation are stored, and then
-//! its vectors are staged there, too. What the stages make visible is prepared for the active
-//! generation already; a builder prepares what is missing anywhere, in the order of the log.
+//! A collection has one active generation, which serves. It may have others: one that is being built,
+//! and earlier ones that are kept for a rollback. Every generation that is not dropped holds the
+//! documents of the ledger's log of visible versions, under its own pipeline.
 //!
-//! Contract: as of the ledger, each call is one transaction. Of two live generations of a
-//! collection no two have the same epoch; one at most is being built. A number is never used again.
+//! A version is *prepared* for a generation once its spans of that generation are stored; its vectors
+//! are staged there by then. What the stages make visible is prepared for the active generation
+//! already. A builder prepares what is missing in any generation, in the order of the log.
+//!
+//! Contract: each call is one transaction of the ledger. No two live generations of a collection have
+//! the same epoch. At most one is being built. A number is never reused.
 
 use async_trait::async_trait;
 use serde::Serialize;
 
-use super::ledger::{ChangeLogEntry, CollectionRecord};
+use super::ledger_records::{ChangeLogEntry, CollectionRecord};
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::ids::{CollectionKey, Epoch, GenerationNumber, VersionKey};
 use crate::fault::{FailureReason, Fault};
 
-/// Where a generation is in its life.
+/// The state of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GenerationState {
-    /// Being built; serves nothing yet.
+    /// Being built; not serving yet.
     Building,
-    /// Serves.
+    /// Serving.
     Active,
-    /// Served before, and could again at once.
+    /// Served before; can serve again at once.
     Kept,
-    /// Gone.
+    /// Deleted.
     Dropped,
 }
 
@@ -55,9 +56,9 @@ impl GenerationState {
 /// How fast a generation is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GenerationBuildPace {
-    /// Documents per second; none without a bound.
+    /// Documents per second; none is unbounded.
     pub documents_per_second: Option<u32>,
-    /// Percent of what the provider of its model bears, 1 to 100.
+    /// Percent of what the provider of its model allows, 1 to 100.
     pub provider_percent: u32,
 }
 
@@ -72,17 +73,17 @@ impl Default for GenerationBuildPace {
 pub struct GenerationRecord {
     /// The collection under this generation's number, pipeline and epoch.
     pub home: CollectionRecord,
-    /// Where it is.
+    /// Its state.
     pub state: GenerationState,
-    /// Whether nothing is prepared for it for now.
+    /// Whether its build is paused.
     pub is_paused: bool,
     /// How fast it is built.
     pub pace: GenerationBuildPace,
-    /// Everything up to here in the log is prepared, or has failed.
+    /// Everything up to this position of the log is prepared or has failed.
     pub cursor: u64,
-    /// Where the log ends.
+    /// The end of the log.
     pub log_end: u64,
-    /// Documents that were prepared for it by a builder, so far.
+    /// Documents that a builder has prepared for it so far.
     pub prepared: u64,
     /// Visible versions that cannot be prepared for it.
     pub failed: u64,
@@ -90,20 +91,20 @@ pub struct GenerationRecord {
     pub created_ms: u64,
     /// When it became active last; none if it never was.
     pub activated_ms: Option<u64>,
-    /// Where the log was then: it may serve once it holds that.
+    /// The end of the log at that time. An index may serve once it holds the log up to there.
     pub activated_at: u64,
-    /// When it is to be dropped; none where nobody said so.
+    /// When it is to be dropped; none if not scheduled.
     pub drop_ms: Option<u64>,
-    /// Whether everything of it is gone from the stores, once it was dropped.
+    /// Whether all its data is gone from the stores, after it was dropped.
     pub is_cleared: bool,
 }
 
-/// What became of the wish to build a generation.
+/// The result of asking for a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BeginBuildOutcome {
-    /// It is being built.
+    /// The build has begun.
     Started(GenerationRecord),
-    /// Another is being built.
+    /// Another build is under way.
     Busy(GenerationRecord),
     /// This live generation has the same epoch already.
     Known(GenerationRecord),
@@ -112,26 +113,26 @@ pub enum BeginBuildOutcome {
 /// A change of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GenerationChange {
-    /// Prepare nothing until it is resumed. Of one that is being built.
+    /// Pause the build. Only while it is being built.
     Pause,
-    /// Go on.
+    /// Resume the build.
     Resume,
-    /// Another pace.
+    /// Change the pace.
     Pace(GenerationBuildPace),
-    /// Let it serve; what served before is kept. Of one that is being built or kept.
+    /// Make it serve; the one that served before is kept. Only if it is being built or kept.
     Activate,
-    /// Drop it at this time, unless it is activated before. Of one that is kept, or being built.
+    /// Drop it at this time, unless it is activated first. Only if it is kept or being built.
     DropAt(u64),
-    /// It is gone. Of any but the active one.
+    /// Drop it now. Any but the active one.
     Dropped,
 }
 
-/// The part of the log that a generation lacks.
+/// The part of the log that is not prepared for a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnpreparedVersions {
     /// Documents to prepare, in the order of the log.
     pub changes: Vec<ChangeLogEntry>,
-    /// Where the log ended when it was looked at.
+    /// The end of the log at the time of the call.
     pub end: u64,
 }
 
@@ -144,7 +145,7 @@ pub struct ChangeLogSize {
     pub after: u64,
 }
 
-/// A version that a generation cannot have.
+/// A version that cannot be prepared for a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerationBuildFailure {
     /// The version.
@@ -177,8 +178,8 @@ pub trait GenerationLedger: Send + Sync {
         change: GenerationChange,
     ) -> Result<bool, Fault>;
 
-    /// Visible versions after a position that are neither prepared for this generation nor failed,
-    /// at most `limit`; tombstones need no preparing. Their tasks are of this generation.
+    /// Visible versions after a position that are neither prepared for this generation nor failed, at
+    /// most `limit`, as tasks of this generation. Tombstones need no preparing.
     async fn unprepared(
         &self,
         collection: &CollectionKey,
@@ -187,15 +188,15 @@ pub trait GenerationLedger: Send + Sync {
         limit: usize,
     ) -> Result<UnpreparedVersions, Fault>;
 
-    /// Stores the spans of versions that are prepared; false for one that is not visible any more,
-    /// whose vectors are the caller's to remove.
+    /// Stores the spans of prepared versions. False for a version that is no longer visible: the caller
+    /// removes its vectors.
     async fn prepared(
         &self,
         generation: GenerationNumber,
         spans: Vec<(VersionKey, Vec<ChunkSpan>)>,
     ) -> Result<Vec<bool>, Fault>;
 
-    /// Notes versions that cannot be prepared.
+    /// Records versions that cannot be prepared.
     async fn fail_preparing(
         &self,
         generation: GenerationNumber,
@@ -210,7 +211,7 @@ pub trait GenerationLedger: Send + Sync {
         limit: usize,
     ) -> Result<Vec<GenerationBuildFailure>, Fault>;
 
-    /// Moves the cursor forward, and counts documents that were prepared.
+    /// Moves the cursor forward and adds to the count of prepared documents.
     async fn advance_cursor(
         &self,
         collection: &CollectionKey,
@@ -219,11 +220,11 @@ pub trait GenerationLedger: Send + Sync {
         prepared: u64,
     ) -> Result<(), Fault>;
 
-    /// How long the log is, and how much of it is after a position.
+    /// The size of the log, in all and after a position.
     async fn log_size(&self, collection: &CollectionKey, after: u64) -> Result<ChangeLogSize, Fault>;
 
-    /// Removes what the ledger holds of a dropped generation, at most `limit` rows; false when
-    /// nothing is left.
+    /// Deletes the ledger's data of a dropped generation, at most `limit` rows; false when nothing is
+    /// left.
     async fn clear_dropped(
         &self,
         collection: &CollectionKey,

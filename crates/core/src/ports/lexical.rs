@@ -1,11 +1,13 @@
 //! The lexical index: the read model, and the commit point of every document version.
 //!
-//! Contract: `commit` publishes all writes of one call together or not at all, durable when it
-//! returns, and later snapshots see them. A write replaces everything the index holds of its
-//! document: old chunks and old head go, new head and chunks come. A [`LexicalSnapshot`] never
-//! changes. There is one writer: opening a second one fails. User text never reaches a query
-//! parser; it is analysed into terms. Beside its documents a commit stores a position: how far
-//! the index holds the ledger's log of visible versions ([`super::ledger::Ledger::changes`]).
+//! Contract: `commit` publishes all writes of one call together or not at all. It is durable when it
+//! returns, and later snapshots see it. A write replaces everything that the index holds of its
+//! document: old chunks and old head go, new head and chunks come. A [`LexicalSnapshot`] never changes.
+//! There is one writer: opening a second one fails. User text never reaches a query parser; it is
+//! analysed into terms.
+//!
+//! A commit also stores a position: how far the index holds the ledger's log of visible versions
+//! ([`super::ledger::Ledger::changes`]).
 
 use std::sync::Arc;
 
@@ -46,7 +48,7 @@ pub struct LexicalHit {
     pub score: f32,
 }
 
-/// All that an index holds of a document.
+/// Everything an index holds of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IndexedDocument {
     /// Its head, tombstones included.
@@ -76,17 +78,17 @@ pub trait LexicalIndex: Send + Sync {
     /// The newest committed state.
     fn snapshot(&self) -> Arc<dyn LexicalSnapshot>;
 
-    /// Removes all that it holds of these documents, heads included, in one durable step. For
-    /// documents that the ledger does not know: one that was deleted keeps its tombstone.
+    /// Removes everything it holds of these documents, heads included, in one durable step. Only for
+    /// documents that the ledger does not know: a deleted document keeps its tombstone.
     async fn remove(&self, documents: Vec<DocumentId>) -> Result<(), Fault>;
 }
 
-/// The words of a question as the index analyses them, found in texts.
+/// The analysed words of a question, to be found in texts.
 pub trait QuestionTerms: Send + Sync {
     /// Distinct terms, at most [`QUESTION_TERMS_MAX`].
     fn count(&self) -> usize;
 
-    /// Calls back for every occurrence, in order: number of the text, byte in it, number of the
+    /// Calls back for every occurrence, in order: index of the text, byte offset in it, index of the
     /// term.
     fn find(&self, texts: &[&str], found: &mut dyn FnMut(usize, usize, usize));
 }
@@ -94,12 +96,12 @@ pub trait QuestionTerms: Send + Sync {
 /// Most distinct words of a question that are searched.
 pub const QUESTION_TERMS_MAX: usize = 512;
 
-/// An immutable committed state. Calls block briefly on memory-mapped files.
+/// An immutable committed state. Calls block briefly, on memory-mapped files.
 pub trait LexicalSnapshot: Send + Sync {
     /// A number that grows with every commit.
     fn id(&self) -> u64;
 
-    /// Everything up to here in the ledger's log of visible versions is in it.
+    /// Position up to which it holds the ledger's log of visible versions.
     fn position(&self) -> u64;
 
     /// The best `top_k` chunks by BM25 for the words of `question`, within filter and readers.
@@ -111,7 +113,7 @@ pub trait LexicalSnapshot: Send + Sync {
         top_k: usize,
     ) -> Result<Vec<LexicalHit>, Fault>;
 
-    /// The words of a question, to be found in texts; none when it has none to find.
+    /// The analysed words of a question; none when it has none.
     fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault>;
 
     /// The chunks of these ids, in order; none for an id that is not in this snapshot.
@@ -123,11 +125,11 @@ pub trait LexicalSnapshot: Send + Sync {
     /// The head of a document, tombstones included.
     fn head(&self, document_id: &DocumentId) -> Result<Option<DocumentHead>, Fault>;
 
-    /// All that the snapshot holds of a document.
+    /// Everything the snapshot holds of a document.
     fn holding(&self, document_id: &DocumentId) -> Result<IndexedDocument, Fault>;
 
-    /// Documents of which it holds anything, in the order of their ids, those after `after`, at most
-    /// `limit`; none is the end.
+    /// Documents of which it holds anything, by id, after `after`, at most `limit`; an empty page is the
+    /// end.
     fn held(&self, after: Option<&DocumentId>, limit: usize) -> Result<Vec<DocumentId>, Fault>;
 
     /// Whether it holds the chunks of these ids, in order.

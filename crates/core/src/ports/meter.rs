@@ -1,24 +1,24 @@
-//! Where the work of this process is measured.
+//! Measurements of the work of this process.
 //!
-//! Whoever works says what was done; what becomes of it (a page of metrics, nothing) is not its
-//! concern. Nothing here waits, fails or keeps a name of a tenant, a collection or a document.
+//! The worker says what was done. What becomes of it, such as a page of metrics, is not its concern.
+//! No call waits or fails, and none takes the name of a tenant, a collection or a document.
 
 use std::time::Duration;
 
 use crate::domain::task::IngestStage;
 
-/// What became of a message of a stage.
+/// The outcome of a stage message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StageMessageOutcome {
-    /// Its document went on to another stage, or to the first of another generation.
+    /// Its document went on to the next stage, or to the first stage of another generation.
     HandedOn,
     /// Its version is visible.
     Visible,
-    /// A newer version took its place.
+    /// A newer version won.
     Superseded,
     /// Its version is dead.
     Dead,
-    /// It failed, and is tried again.
+    /// It failed and is retried.
     Retried,
     /// It waits for a provider or a credential, which costs no attempt.
     Waiting,
@@ -27,7 +27,7 @@ pub enum StageMessageOutcome {
 }
 
 impl StageMessageOutcome {
-    /// All, in the order of a page.
+    /// All, in the order of the metrics page.
     pub const ALL: [Self; 7] = [
         Self::HandedOn,
         Self::Visible,
@@ -52,7 +52,7 @@ impl StageMessageOutcome {
     }
 }
 
-/// What was asked of a model.
+/// The cost of one batch at a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmbeddingCallCounts<'a> {
     /// The model, as the pipeline names it.
@@ -67,22 +67,22 @@ pub struct EmbeddingCallCounts<'a> {
 
 /// Takes measurements.
 pub trait IngestMeter: Send + Sync {
-    /// A stage worked on a batch for so long.
+    /// A stage worked on a batch for `took`.
     fn batch(&self, stage: IngestStage, took: Duration);
 
     /// A message of a stage was settled.
-    fn settled(&self, stage: IngestStage, fate: StageMessageOutcome);
+    fn settled(&self, stage: IngestStage, outcome: StageMessageOutcome);
 
-    /// A version became visible so long after it was accepted.
+    /// A version became visible, `after` its acceptance.
     fn visible(&self, after: Duration);
 
-    /// A model was asked.
+    /// A model was called.
     fn spent(&self, spent: EmbeddingCallCounts<'_>);
 
-    /// So many chunks got a vector that the cache, or a call under way, had already.
+    /// Chunks got their vector from the cache, or from a call that was under way already.
     fn cached(&self, chunks: u64);
 
-    /// So many chunks were committed to an index.
+    /// Chunks were committed to an index.
     fn committed(&self, chunks: u64);
 }
 

@@ -1,15 +1,15 @@
-//! The seams to everything outside: one trait each, with its contract in prose.
+//! The interfaces to everything outside: one trait each, with its contract in prose.
 //!
-//! The stages and the query way know only these. Every adapter of a port passes the same
-//! behavioural suite (`tests/it/ports/`).
+//! Stages and queries know only these. Every adapter of a port passes the same behavioural suite
+//! (`tests/it/ports/`).
 
 pub mod broker;
 pub mod catalog;
 pub mod clock;
-pub mod collection_state;
 pub mod embedder;
 pub mod generations;
 pub mod ledger;
+pub mod ledger_records;
 pub mod lexical;
 pub mod meter;
 pub mod producers;

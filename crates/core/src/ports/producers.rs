@@ -1,12 +1,13 @@
-//! What producers publish to a broker, and what they are told.
+//! The broker as producers see it: messages they publish, and events they receive.
 //!
-//! Contract. A source hands each message to one consumer at a time, first in, first out; one
-//! that was not acknowledged before its consumer was dropped is handed out again, marked
-//! `redelivered`. `bury` returns when copies are durable where a person can look, each with its
-//! reason. `publish` returns when the events are with the broker for whoever listens, and, of
-//! those whose origin names a queue to reply to, a copy in that queue. Nobody may be listening,
-//! and that queue may be gone or not ours to write to: neither is a failure. An error means
-//! unknown: do all of it again; events are known by their ids.
+//! Contract: a queue hands each message to one consumer at a time, first in, first out. A message that
+//! was not acknowledged before its consumer was dropped is handed out again, marked `redelivered`.
+//!
+//! `store_rejected` returns when the copies are durable where a person can look, each with its reason.
+//! `publish` returns when the events are with the broker, for anyone who listens. If the origin of an
+//! event names a reply queue, a copy goes there. Nobody may be listening, and the reply queue may be
+//! gone or not ours to write to: neither is a failure. An error means unknown: do all of it again.
+//! Events are deduplicated by their ids.
 
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use crate::domain::origin::MessageOrigin;
 use crate::domain::submit_message::MessageRejection;
 use crate::fault::Fault;
 
-/// A producer's message that was handed out.
+/// A producer's message, handed to a consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducerMessage {
     /// What to acknowledge; meaningful to the consumer that handed it out.
     pub tag: u64,
-    /// Where it was published.
+    /// The routing key it was published under.
     pub routing_key: String,
-    /// Who published it, as far as the broker vouches for it.
+    /// The publisher, if the broker has verified it.
     pub user_id: Option<String>,
-    /// What it says about itself.
+    /// Its properties, for answers and traces.
     pub origin: Option<MessageOrigin>,
     /// Its bytes.
     pub body: Vec<u8>,
@@ -34,27 +35,27 @@ pub struct ProducerMessage {
     pub redelivered: bool,
 }
 
-/// A message that cannot be accepted, and why.
+/// A message that cannot be accepted, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedMessage {
     /// The message.
     pub message: ProducerMessage,
-    /// Why.
+    /// The reason.
     pub rejection: MessageRejection,
 }
 
-/// Where producers publish.
+/// The queue that producers publish to.
 #[async_trait]
 pub trait ProducerQueue: Send + Sync {
     /// Opens a consumer.
     async fn submissions(&self) -> Result<Box<dyn SubmissionConsumer>, Fault>;
 
-    /// Keeps copies of messages that cannot be accepted, with the reasons. They are acknowledged
-    /// like others, after.
-    async fn bury(&self, burials: Vec<RejectedMessage>) -> Result<(), Fault>;
+    /// Stores copies of rejected messages with the reasons. The messages are acknowledged afterwards,
+    /// like all others.
+    async fn store_rejected(&self, rejected: Vec<RejectedMessage>) -> Result<(), Fault>;
 }
 
-/// Receives what producers published. After an error it is of no more use: open another one.
+/// Receives what producers published. After an error it is unusable: open another one.
 #[async_trait]
 pub trait SubmissionConsumer: Send {
     /// Waits for at least one message, then returns up to `messages_max` that are ready, after
@@ -62,14 +63,14 @@ pub trait SubmissionConsumer: Send {
     async fn receive(&mut self, messages_max: usize, linger: Duration)
     -> Result<Vec<ProducerMessage>, Fault>;
 
-    /// Forgets handed-out messages for good.
+    /// Acknowledges messages: they are gone for good.
     async fn ack(&mut self, tags: &[u64]) -> Result<(), Fault>;
 }
 
-/// Takes what producers are to know.
+/// Publishes events to producers.
 #[async_trait]
 pub trait ProducerEventSink: Send + Sync {
-    /// Tells whoever listens.
+    /// Publishes events.
     async fn publish(&self, events: Vec<DocumentEvent>) -> Result<(), Fault>;
 }
 

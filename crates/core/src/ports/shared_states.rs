@@ -1,10 +1,10 @@
-//! Small states that processes share: what a provider's limiter knows, a rotated token.
+//! Small states that processes share: a provider's quota, a rotated token.
 //!
-//! Contract: a state is text under a name; `change` is atomic, so of two changes one sees what the
-//! other wrote, whatever process they come from; once it returns, the new text is as durable
-//! as the ledger. A change is quick, touches nothing else, and may run more than once when a
-//! store has to begin again. The time it gets is the store's own, the same for every process. A
-//! state has at most [`STATE_BYTES_MAX`] bytes. States may hold secrets: they are never logged.
+//! Contract: a state is text under a name. `change` is atomic: of two changes one sees what the other
+//! wrote, whatever process they come from. When it returns, the new text is as durable as the ledger. A
+//! change is quick, has no side effects, and may run more than once when a store retries. Its time
+//! comes from the store and is the same for every process. A state has at most [`STATE_BYTES_MAX`]
+//! bytes. States may hold secrets: they are never logged.
 
 use async_trait::async_trait;
 
@@ -15,20 +15,20 @@ pub const STATE_BYTES_MAX: usize = 256 * 1024;
 /// Longest name, in bytes.
 pub const STATE_NAME_BYTES_MAX: usize = 512;
 
-/// Makes of a state, none where there is none yet, and the time in ms since the Unix epoch, what
-/// it is to be; none leaves it as it is.
+/// Computes a new state from the old one (none if there is none yet) and the time, in ms since the Unix
+/// epoch. None leaves the state as it is.
 pub type SharedStateChange = Box<dyn FnMut(Option<&str>, u64) -> Option<String> + Send>;
 
 /// States by name.
 #[async_trait]
 pub trait SharedStateStore: Send + Sync {
-    /// Changes a state while nobody else does.
+    /// Changes a state atomically.
     async fn change(&self, name: &str, change: SharedStateChange) -> Result<(), Fault>;
 
-    /// States whose name begins with `prefix`, by name.
+    /// States whose name starts with `prefix`, by name.
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault>;
 
-    /// The time that a change would get now: what states say of times is to be compared with it.
+    /// The store's time, as a change would get it now. Times in states are compared with this one.
     async fn now_ms(&self) -> Result<u64, Fault>;
 }
 
@@ -45,4 +45,17 @@ pub fn check_state_size(name: &str, state: &str) -> Result<(), Fault> {
         return refuse("shared state", state.len(), STATE_BYTES_MAX);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_states_are_bounded_in_bytes() {
+        let (name, state) = ("n".repeat(STATE_NAME_BYTES_MAX), "s".repeat(STATE_BYTES_MAX));
+        assert!(check_state_size(&name, &state).is_ok());
+        assert!(check_state_size(&format!("{name}n"), &state).is_err());
+        assert!(check_state_size(&name, &format!("{state}s")).is_err());
+    }
 }

@@ -1,11 +1,11 @@
-//! The vector store: staged points, no authority.
+//! The vector store: staged points, without authority.
 //!
-//! Contract: `upsert` and `delete` return when the change is applied, durable as far as the
-//! engine can, and visible to `search`; both are idempotent. `search` returns the nearest
-//! points by cosine, best first, only those whose facets satisfy the filter and whose readers
-//! share a term with the caller's. What it returns is a hint: the caller verifies every hit in
-//! its lexical snapshot. Filters are allowed to be approximate in one direction only: a point
-//! that matches is never left out for its metadata.
+//! Contract: `upsert` and `delete` return when the change is applied, as durable as the engine can make
+//! it, and visible to `search`. Both are idempotent. `search` returns the nearest points by cosine, best
+//! first, only those whose facets satisfy the filter and whose reader terms overlap the caller's.
+//!
+//! A hit is a hint: the caller verifies it in its lexical snapshot. Filters may be approximate in one
+//! direction only: a point that matches is never left out because of its metadata.
 
 use async_trait::async_trait;
 
@@ -28,7 +28,7 @@ pub struct VectorPoint {
     pub facets: Vec<String>,
     /// Numbers of the document's metadata, for ranges.
     pub numbers: Vec<(String, Vec<f64>)>,
-    /// Reader terms.
+    /// Reader terms of the document.
     pub readers: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct DenseHit {
 pub struct StoredVectorPoint {
     /// Its id.
     pub id: ChunkId,
-    /// The document and version it was stored for; none where it does not say so.
+    /// The document and version it was stored for; none if the point does not say.
     pub owner: Option<(DocumentId, Version)>,
 }
 
@@ -74,10 +74,10 @@ pub trait VectorStore: Send + Sync {
     /// All points.
     async fn count(&self) -> Result<u64, Fault>;
 
-    /// Points in the order of their ids, those after `after`, at most `limit`; none is the end. A
-    /// point that is there all the while is seen by a walk, whatever comes and goes meanwhile.
+    /// Points by id, after `after`, at most `limit`; an empty page is the end. Paging sees every point
+    /// that is there all the while, whatever is added or removed meanwhile.
     async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredVectorPoint>, Fault>;
 
-    /// Those of these points that are there, in any order.
+    /// Those of these points that exist, in any order.
     async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredVectorPoint>, Fault>;
 }

@@ -1,9 +1,10 @@
-//! A circuit breaker: who does not answer is left alone for a while.
+//! A circuit breaker: a provider that does not answer is left alone for a while.
 //!
-//! Closed until [`FAILURES_IN_ROW_MAX`] calls failed one after the other, or at least half of no fewer than
-//! [`COUNTED_CALLS_MIN`] within [`COUNTING_WINDOW_MS`]. Then open for [`OPEN_MS_MIN`], doubled each time up to
-//! [`OPEN_MS_MAX`]; then one call is let through, and decides. It counts calls that got no
-//! answer, or nonsense; refusals are answers.
+//! It is closed until [`FAILURES_IN_ROW_MAX`] calls fail in a row, or until at least half of no fewer
+//! than [`COUNTED_CALLS_MIN`] calls fail within [`COUNTING_WINDOW_MS`]. Then it is open for
+//! [`OPEN_MS_MIN`], doubled each time up to [`OPEN_MS_MAX`]. After that one call, the probe, is let
+//! through and decides. Failures are calls without an answer or with a nonsensical one; a refusal is an
+//! answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,14 +12,14 @@ use serde::{Deserialize, Serialize};
 pub const FAILURES_IN_ROW_MAX: u32 = 5;
 /// Calls of which half must fail to open it.
 pub const COUNTED_CALLS_MIN: u32 = 10;
-/// The time in which they are counted.
+/// Period in which they are counted.
 pub const COUNTING_WINDOW_MS: u64 = 30_000;
-/// How long it is open the first time.
+/// How long it stays open the first time.
 pub const OPEN_MS_MIN: u64 = 5_000;
-/// How long it is open at most.
+/// How long it stays open at most.
 pub const OPEN_MS_MAX: u64 = 60_000;
 
-/// What is known of a service's health.
+/// What is known of a provider's health.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircuitBreaker {
     row: u32,
@@ -28,24 +29,24 @@ pub struct CircuitBreaker {
     /// Open until then; 0 while closed.
     open_until_ms: u64,
     openings: u32,
-    /// The lease of the call that decides.
+    /// The lease of the probe, while it is under way.
     probe: Option<u64>,
 }
 
 /// Whether a call may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerDecision {
-    /// As any other.
+    /// Yes.
     Closed,
-    /// As the one that decides.
+    /// Yes, as the probe.
     Probe,
-    /// Not before then, in ms since the Unix epoch; 0 while the call that decides is under way.
+    /// Not before then, in ms since the Unix epoch; 0 while the probe is under way.
     Open(u64),
 }
 
 impl CircuitBreaker {
     /// Whether a call may be made now.
-    pub fn verdict(&self, now_ms: u64) -> BreakerDecision {
+    pub fn decision(&self, now_ms: u64) -> BreakerDecision {
         match (self.open_until_ms, self.probe) {
             (0, _) => BreakerDecision::Closed,
             (until_ms, _) if now_ms < until_ms => BreakerDecision::Open(until_ms),
@@ -54,14 +55,15 @@ impl CircuitBreaker {
         }
     }
 
-    /// Notes which call decides.
+    /// Records which call is the probe.
     pub fn probing(&mut self, lease: u64) {
         self.probe = Some(lease);
     }
 
-    /// A call was answered. One that began before it opened says nothing.
+    /// Records an answered call.
     pub fn answered(&mut self, lease: u64, now_ms: u64) {
         if self.open_until_ms != 0 {
+            // Only the probe decides: a call from before the opening says nothing about now.
             if self.probe == Some(lease) {
                 *self = Self::default();
             }
@@ -71,7 +73,7 @@ impl CircuitBreaker {
         self.row = 0;
     }
 
-    /// A call failed.
+    /// Records a failed call.
     pub fn failed(&mut self, lease: u64, now_ms: u64) {
         if self.open_until_ms != 0 {
             if self.probe == Some(lease) {
@@ -89,15 +91,16 @@ impl CircuitBreaker {
         }
     }
 
-    /// A call ended without saying anything: its process died, or it was given up.
+    /// Records a call that ended without a result: its process died, or it was given up.
     pub fn lost(&mut self, lease: u64) {
+        // The next call becomes the probe; the provider is as unknown as before.
         if self.probe == Some(lease) {
             self.probe = None;
         }
     }
 
-    /// The clock says so little: counting began no later, and it is not open for longer than
-    /// [`OPEN_MS_MAX`].
+    /// Follows a clock that was set back: counting began no later than `now_ms`, and the breaker stays
+    /// open no longer than [`OPEN_MS_MAX`].
     pub fn rewind(&mut self, now_ms: u64) {
         self.since_ms = self.since_ms.min(now_ms);
         self.open_until_ms = self.open_until_ms.min(now_ms + OPEN_MS_MAX);
@@ -111,8 +114,10 @@ impl CircuitBreaker {
     }
 
     fn open(&mut self, now_ms: u64) {
+        // Eight doublings pass the maximum; the bound keeps the shift within 64 bits.
         let open_ms = (OPEN_MS_MIN << self.openings.min(8)).min(OPEN_MS_MAX);
         let openings = self.openings + 1;
+        // Counters and the probe start anew; only the number of openings lasts, until an answer.
         *self = Self { open_until_ms: now_ms + open_ms, openings, ..Self::default() };
     }
 }
@@ -127,19 +132,19 @@ mod tests {
         for lease in 0..4 {
             breaker.failed(lease, 1000);
         }
-        assert_eq!(breaker.verdict(1000), BreakerDecision::Closed);
+        assert_eq!(breaker.decision(1000), BreakerDecision::Closed);
         breaker.failed(4, 1000);
-        assert_eq!(breaker.verdict(1000), BreakerDecision::Open(6000));
-        assert_eq!(breaker.verdict(6000), BreakerDecision::Probe);
+        assert_eq!(breaker.decision(1000), BreakerDecision::Open(6000));
+        assert_eq!(breaker.decision(6000), BreakerDecision::Probe);
         breaker.probing(9);
-        assert_eq!(breaker.verdict(6000), BreakerDecision::Open(0));
+        assert_eq!(breaker.decision(6000), BreakerDecision::Open(0));
         breaker.answered(3, 6000);
-        assert_eq!(breaker.verdict(6000), BreakerDecision::Open(0), "a call from before says nothing");
+        assert_eq!(breaker.decision(6000), BreakerDecision::Open(0), "a call from before says nothing");
         breaker.failed(9, 7000);
-        assert_eq!(breaker.verdict(7000), BreakerDecision::Open(17_000), "twice as long");
+        assert_eq!(breaker.decision(7000), BreakerDecision::Open(17_000), "twice as long");
         breaker.probing(10);
         breaker.lost(10);
-        assert_eq!(breaker.verdict(17_000), BreakerDecision::Probe);
+        assert_eq!(breaker.decision(17_000), BreakerDecision::Probe);
         breaker.probing(11);
         breaker.answered(11, 17_100);
         assert_eq!(breaker, CircuitBreaker::default());
@@ -152,10 +157,10 @@ mod tests {
         let mut calls = 0;
         // Ten minutes of failures: how many calls are made in all?
         while now_ms < 600_000 {
-            match breaker.verdict(now_ms) {
+            match breaker.decision(now_ms) {
                 BreakerDecision::Open(until_ms) => now_ms = until_ms,
-                verdict => {
-                    if verdict == BreakerDecision::Probe {
+                decision => {
+                    if decision == BreakerDecision::Probe {
                         breaker.probing(calls);
                     }
                     breaker.failed(calls, now_ms);
@@ -173,14 +178,14 @@ mod tests {
             breaker.failed(lease, 0);
             breaker.answered(lease, 0);
         }
-        assert_eq!(breaker.verdict(0), BreakerDecision::Closed, "eight calls are too few to tell");
+        assert_eq!(breaker.decision(0), BreakerDecision::Closed, "eight calls are too few to tell");
         breaker.answered(8, COUNTING_WINDOW_MS);
         for lease in 0..4 {
             breaker.answered(lease, COUNTING_WINDOW_MS);
             breaker.failed(lease, COUNTING_WINDOW_MS);
         }
-        assert_eq!(breaker.verdict(COUNTING_WINDOW_MS), BreakerDecision::Closed, "a new window counts anew");
+        assert_eq!(breaker.decision(COUNTING_WINDOW_MS), BreakerDecision::Closed, "a new window counts anew");
         breaker.failed(9, COUNTING_WINDOW_MS);
-        assert!(matches!(breaker.verdict(COUNTING_WINDOW_MS), BreakerDecision::Open(_)));
+        assert!(matches!(breaker.decision(COUNTING_WINDOW_MS), BreakerDecision::Open(_)));
     }
 }

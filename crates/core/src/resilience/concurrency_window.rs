@@ -1,18 +1,18 @@
-//! How many calls may be open at once: additive increase, multiplicative decrease (Chiu and
-//! Jain, 1989), as TCP does it.
+//! How many calls may be open at once: additive increase, multiplicative decrease (Chiu and Jain,
+//! 1989), as TCP does it.
 //!
-//! A call that was served while the window was in use widens it by one per window; one that
-//! was throttled or timed out halves it, at most once per [`CUT_PAUSE_MS`], for the calls that were
-//! under way say the same thing once more.
+//! A served call widens the window by one per window, if the window was in use. A call that was
+//! throttled or timed out halves it, at most once per [`CUT_PAUSE_MS`]: the calls that were open at the
+//! same time report the same overload again.
 
 use serde::{Deserialize, Serialize};
 
-/// Calls at once before anything is known.
+/// Open calls before anything is known.
 const INITIAL_CALLS: f64 = 4.0;
-/// Shortest time between two cuts.
+/// Shortest time between two halvings.
 pub const CUT_PAUSE_MS: u64 = 1000;
 
-/// Calls that may be open at once.
+/// The number of calls that may be open at once.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ConcurrencyWindow {
     size: f64,
@@ -33,29 +33,31 @@ impl ConcurrencyWindow {
         calls.clamp(1, (calls_max as usize).max(1))
     }
 
-    /// A call was served while so many were open, itself included.
+    /// Records a served call; `open` counts the open calls, itself included.
     pub fn served(&mut self, open: usize, calls_max: u32) {
+        // A window that is less than half used proves nothing about a wider one.
         let in_use = open * 2 >= self.calls(calls_max);
         if in_use {
+            // One call more after a whole window of served calls.
             self.size = (self.size + 1.0 / self.size).min(f64::from(calls_max.max(1)));
         }
     }
 
-    /// A call was throttled or timed out.
-    pub fn cut(&mut self, now_ms: u64) {
+    /// Records a call that was throttled or timed out.
+    pub fn halve(&mut self, now_ms: u64) {
         if now_ms >= self.cut_ms + CUT_PAUSE_MS {
             self.size = (self.size / 2.0).max(1.0);
             self.cut_ms = now_ms;
         }
     }
 
-    /// The clock says so little: no cut was later.
+    /// Follows a clock that was set back: no halving happened later than `now_ms`.
     pub fn rewind(&mut self, now_ms: u64) {
         self.cut_ms = self.cut_ms.min(now_ms);
     }
 
-    /// One call at a time from here on, until calls are served again.
-    pub fn shut(&mut self) {
+    /// Goes back to one call at a time, until calls are served again.
+    pub fn reset_to_one(&mut self) {
         self.size = 1.0;
     }
 }
@@ -88,11 +90,11 @@ mod tests {
     fn a_burst_of_refusals_cuts_once() {
         let mut window = ConcurrencyWindow { size: 16.0, cut_ms: 0 };
         for _ in 0..16 {
-            window.cut(5000);
+            window.halve(5000);
         }
         assert_eq!(window.calls(32), 8);
         for second in 6..30 {
-            window.cut(second * 1000);
+            window.halve(second * 1000);
         }
         assert_eq!(window.calls(32), 1);
     }

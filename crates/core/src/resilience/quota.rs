@@ -1,11 +1,14 @@
 //! What is known of one credential at one provider, and who may call next.
 //!
-//! Pure: a value, a question or a report, and a time. [`CredentialQuota::ask`] gives a turn, or says how
-//! long to wait and why; [`CredentialQuota::report`] learns from how the call ended. A turn is a lease:
-//! who dies with it blocks its place until [`TurnRequest::call_max_ms`] and [`LEASE_SLACK_MS`] have passed.
-//! Turns are given up to [`TURN_AHEAD_MS`] before their time, so that callers sleep instead of asking.
-//! Times are kept as the clock said them; none holds longer than it could have when it was noted, even
-//! if the clock is set back ([`CredentialQuota::expire`]).
+//! Pure: a value, a request or a report, and a time. [`CredentialQuota::request_turn`] gives a turn, or
+//! says how long to wait and why. [`CredentialQuota::report`] learns from how the call ended.
+//!
+//! A turn is a lease. If its holder dies, it blocks its place until [`TurnRequest::call_max_ms`] and
+//! [`LEASE_SLACK_MS`] have passed. Turns are given up to [`TURN_AHEAD_MS`] before their time, so that
+//! callers sleep instead of asking again.
+//!
+//! Times are stored as the store's clock said them. If the clock is set back, no time holds longer than
+//! it could have when it was noted ([`CredentialQuota::expire`]).
 
 use std::collections::BTreeMap;
 
@@ -18,27 +21,27 @@ use super::quota_protocol::{
     WaitReason,
 };
 use super::rate_limit::MinuteRateLimit;
-use super::retry_budget::RetryBudget;
+use super::retry::RetryBudget;
 
-/// How long before its time a turn is given.
+/// How long before its time a turn may be given.
 pub const TURN_AHEAD_MS: u64 = 500;
-/// How long a lease lasts beyond its call.
+/// How long a lease outlasts its call.
 pub const LEASE_SLACK_MS: u64 = 5_000;
-/// Wait after a refusal that names none, before it doubles.
+/// First wait after a throttling answer that names none; it doubles.
 pub const THROTTLE_WAIT_MS_MIN: u64 = 1_000;
-/// Longest wait after a refusal that names none.
+/// Longest wait after a throttling answer that names none.
 pub const THROTTLE_WAIT_MS_MAX: u64 = 60_000;
-/// Longest wait that a provider is believed.
+/// Longest wait that is believed of a provider.
 pub const RETRY_AFTER_MS_MAX: u64 = 600_000;
-/// How far what was taken of a limit per minute may reach ahead; what is owed beyond is forgiven.
+/// Largest debt to a limit per minute, as a time; what is owed beyond is forgiven.
 pub const RATE_DEBT_MS_MAX: u64 = RETRY_AFTER_MS_MAX;
-/// How long nobody calls after a credential or a model was refused.
+/// How long nobody calls after the credential or the model was refused.
 pub const PARKED_MS: u64 = 30_000;
-/// How often a place among the open calls is asked for anew.
+/// How often a waiting call asks again for a place among the open calls.
 const CONCURRENCY_POLL_MS: u64 = 200;
-/// How long a waiting worker counts without asking again.
+/// How long a process counts as waiting without asking again.
 const WAITING_COUNT_TTL_MS: u64 = 5_000;
-/// Longest words that are kept, in characters.
+/// Longest error text that is kept, in characters.
 const FAILURE_WORDS_CHARS_MAX: usize = 300;
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ struct OpenCallLease {
     number: u64,
     tokens: u32,
     until_ms: u64,
-    /// Its length when it was taken; 0 where a program wrote it that did not know.
+    /// Its length when it was taken; 0 in states of programs that did not store it.
     #[serde(default)]
     lasts_ms: u64,
 }
@@ -57,7 +60,7 @@ struct WaitingCallCount {
     until_ms: u64,
 }
 
-/// What is known of one credential at one provider.
+/// The shared state of one credential at one provider. Its fields are a stored format.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CredentialQuota {
@@ -71,7 +74,7 @@ pub struct CredentialQuota {
     patience_until_ms: u64,
     refusals: u32,
     parked_until_ms: u64,
-    /// What the last failure, or refusal of the credential, said.
+    /// The text of the last failure, or of the last refusal of the credential.
     words: String,
     leases: Vec<OpenCallLease>,
     lease: u64,
@@ -82,49 +85,53 @@ pub struct CredentialQuota {
 }
 
 impl CredentialQuota {
-    /// A turn for a call, or a wait.
-    pub fn ask(
+    /// Gives a turn for a call, or a wait.
+    pub fn request_turn(
         &mut self,
         limits: &ProviderLimits,
-        ask: &TurnRequest,
+        request: &TurnRequest,
         jitter: u64,
         now_ms: u64,
     ) -> TurnDecision {
         self.expire(now_ms);
-        match self.turn(limits, ask, jitter, now_ms) {
+        match self.take_turn(limits, request, jitter, now_ms) {
             Ok((lease, at_ms)) => {
-                self.note_waiting(ask.holder, ask.waiting.saturating_sub(1), now_ms);
+                // The request counts itself among the waiting; it no longer is.
+                self.note_waiting(request.holder, request.waiting.saturating_sub(1), now_ms);
                 TurnDecision::Go { lease, at_ms }
             }
             Err(wait) => {
-                self.note_waiting(ask.holder, ask.waiting, now_ms);
+                self.note_waiting(request.holder, request.waiting, now_ms);
                 TurnDecision::Wait(wait)
             }
         }
     }
 
-    fn turn(
+    fn take_turn(
         &mut self,
         limits: &ProviderLimits,
-        ask: &TurnRequest,
+        request: &TurnRequest,
         jitter: u64,
         now_ms: u64,
     ) -> Result<(u64, u64), TurnWait> {
-        let verdict = self.closed(now_ms)?;
+        let decision = self.check_open(now_ms)?;
         let wait = |until_ms: u64, why: WaitReason| TurnWait { until_ms, why, words: String::new() };
         if self.leases.len() >= self.window.calls(limits.calls_max) {
             return Err(wait(
+                // Nobody knows when a call will end. Jitter keeps the waiters from asking in step.
                 now_ms + CONCURRENCY_POLL_MS / 2 + jitter % CONCURRENCY_POLL_MS,
                 WaitReason::Concurrency,
             ));
         }
+        // Both limits must have room; the later time counts.
         let now = ms_to_float(now_ms);
         let mut at = now;
         let requests = limits.requests_per_minute.or(self.requests_per_minute);
         let tokens = limits.tokens_per_minute.or(self.tokens_per_minute);
-        at = requests.map_or(at, |limit| self.requests.at_ms(limit, now).max(at));
-        at = tokens.map_or(at, |limit| self.tokens.at_ms(limit, now).max(at));
+        at = requests.map_or(at, |limit| self.requests.available_at_ms(limit, now).max(at));
+        at = tokens.map_or(at, |limit| self.tokens.available_at_ms(limit, now).max(at));
         let at_ms = float_to_ms(at);
+        // Nothing is taken yet: a caller that must wait longer asks again shortly before its time.
         if at_ms > now_ms + TURN_AHEAD_MS {
             return Err(wait(at_ms - TURN_AHEAD_MS / 2 - jitter % (TURN_AHEAD_MS / 2), WaitReason::Rate));
         }
@@ -132,22 +139,26 @@ impl CredentialQuota {
             self.requests.take(1.0, limit, at);
         }
         if let Some(limit) = tokens {
-            self.tokens.take(f64::from(ask.tokens), limit, at);
+            // An estimate; `report` corrects it.
+            self.tokens.take(f64::from(request.tokens), limit, at);
         }
         self.lease += 1;
-        let until_ms = at_ms + ask.call_max_ms + LEASE_SLACK_MS;
+        // The lease covers the sleep before the call, the call, and the time to report it.
+        let until_ms = at_ms + request.call_max_ms + LEASE_SLACK_MS;
         let lasts_ms = until_ms - now_ms;
-        self.leases.push(OpenCallLease { number: self.lease, tokens: ask.tokens, until_ms, lasts_ms });
-        if verdict == BreakerDecision::Probe {
+        self.leases.push(OpenCallLease { number: self.lease, tokens: request.tokens, until_ms, lasts_ms });
+        // Only now, when nothing can refuse the turn any more: there is one probe at a time.
+        if decision == BreakerDecision::Probe {
             self.breaker.probing(self.lease);
         }
         self.calls += 1;
         Ok((self.lease, at_ms))
     }
 
-    /// Whether calls go out at all; else what they wait for.
-    pub fn closed(&self, now_ms: u64) -> Result<BreakerDecision, TurnWait> {
+    /// Whether calls go out at all, or what they wait for.
+    pub fn check_open(&self, now_ms: u64) -> Result<BreakerDecision, TurnWait> {
         let wait = |until_ms: u64, why: WaitReason| TurnWait { until_ms, why, words: self.words.clone() };
+        // A refused credential first: it outlasts the rest and needs a person.
         if now_ms < self.parked_until_ms {
             return Err(wait(self.parked_until_ms, WaitReason::Parked));
         }
@@ -157,15 +168,16 @@ impl CredentialQuota {
                 ..wait(self.patience_until_ms, WaitReason::Throttled)
             });
         }
-        match self.breaker.verdict(now_ms) {
+        match self.breaker.decision(now_ms) {
+            // The probe is under way; its end is unknown.
             BreakerDecision::Open(0) => Err(wait(now_ms + 2 * CONCURRENCY_POLL_MS, WaitReason::Broken)),
             BreakerDecision::Open(until_ms) => Err(wait(until_ms, WaitReason::Broken)),
-            verdict => Ok(verdict),
+            decision => Ok(decision),
         }
     }
 
-    /// A call that asked nobody: it is counted and paid for, and what follows is paced.
-    pub fn note(&mut self, limits: &ProviderLimits, tokens: u32, now_ms: u64) -> u64 {
+    /// Records a call that did not ask for a turn. It is paid for like any other, so later calls wait.
+    pub fn record_unasked_call(&mut self, limits: &ProviderLimits, tokens: u32, now_ms: u64) -> u64 {
         if let Some(limit) = limits.requests_per_minute.or(self.requests_per_minute) {
             self.requests.take(1.0, limit, ms_to_float(now_ms));
         }
@@ -174,31 +186,34 @@ impl CredentialQuota {
         }
         self.lease += 1;
         self.calls += 1;
+        // The call is over already; the lease only lasts until its report, in the same change.
         let lasts_ms = LEASE_SLACK_MS;
         self.leases.push(OpenCallLease { number: self.lease, tokens, until_ms: now_ms + lasts_ms, lasts_ms });
-        if self.breaker.verdict(now_ms) == BreakerDecision::Probe {
+        if self.breaker.decision(now_ms) == BreakerDecision::Probe {
             self.breaker.probing(self.lease);
         }
         self.lease
     }
 
-    /// Learns from the end of a call. `jitter` is any number.
+    /// Learns from the end of a call. `jitter` is a random number.
     pub fn report(
         &mut self,
         limits: &ProviderLimits,
         lease: u64,
-        ended: &CallOutcome,
-        told: &AdvertisedLimits,
+        outcome: &CallOutcome,
+        advertised: &AdvertisedLimits,
         jitter: u64,
         now_ms: u64,
     ) {
+        // Counted before this lease is removed: the window asks how many calls were open with it.
         let open = self.leases.len();
+        // An expired lease is gone already. Its call still says how the provider is.
         let held = self.leases.iter().position(|held| held.number == lease);
         let tokens = held.map(|place| self.leases.swap_remove(place).tokens);
-        // Calls that were open together are refused together, which counts once.
+        // Calls that were open together are throttled together; that counts once.
         let is_first = now_ms >= self.patience_until_ms;
-        self.learn(limits, told, now_ms);
-        match ended {
+        self.adopt_limits(limits, advertised, now_ms);
+        match outcome {
             CallOutcome::Served(used) => {
                 self.refusals = 0;
                 self.parked_until_ms = 0;
@@ -206,6 +221,7 @@ impl CredentialQuota {
                 self.budget.served();
                 self.breaker.answered(lease, now_ms);
                 let per_minute = limits.tokens_per_minute.or(self.tokens_per_minute);
+                // The turn was paid for by an estimate; the provider says what was used.
                 if let (Some(used), Some(asked), Some(per_minute)) = (used, tokens, per_minute) {
                     self.tokens.correct(f64::from(*used) - f64::from(asked), per_minute, ms_to_float(now_ms));
                 }
@@ -213,7 +229,7 @@ impl CredentialQuota {
             CallOutcome::Throttled(hint_ms) => {
                 self.throttled += 1;
                 self.refusals = self.refusals.saturating_add(u32::from(is_first));
-                self.window.cut(now_ms);
+                self.window.halve(now_ms);
                 self.breaker.answered(lease, now_ms);
                 let wait_ms = match hint_ms {
                     Some(hint_ms) => (*hint_ms).min(RETRY_AFTER_MS_MAX),
@@ -221,17 +237,19 @@ impl CredentialQuota {
                     None => 0,
                 };
                 self.patience_until_ms = self.patience_until_ms.max(now_ms + wait_ms);
-                // Whoever waited comes back at the limit's pace, not all at once.
-                self.requests.spent_until(ms_to_float(self.patience_until_ms));
+                // The waiters come back at the pace of the limit, not all at once.
+                self.requests.exhaust_until(ms_to_float(self.patience_until_ms));
             }
             CallOutcome::Failed { words, late } => {
                 self.failed += 1;
                 self.words = words.chars().take(FAILURE_WORDS_CHARS_MAX).collect();
+                // A timeout is a sign of overload, other failures are not.
                 if *late {
-                    self.window.cut(now_ms);
+                    self.window.halve(now_ms);
                 }
                 self.breaker.failed(lease, now_ms);
             }
+            // Nothing but the breaker learns from a refusal of a text.
             CallOutcome::Refused => self.breaker.answered(lease, now_ms),
             CallOutcome::Parked(words) => {
                 self.park(words, now_ms);
@@ -241,21 +259,22 @@ impl CredentialQuota {
         }
     }
 
-    /// Lets nobody call for [`PARKED_MS`], then one at a time until a call is served.
+    /// Stops all calls for [`PARKED_MS`]; then one at a time goes out until a call is served.
     pub fn park(&mut self, words: &str, now_ms: u64) {
         self.words = words.chars().take(FAILURE_WORDS_CHARS_MAX).collect();
         self.parked_until_ms = now_ms + PARKED_MS;
-        self.window.shut();
+        // After the pause one call tries the credential, not all that waited.
+        self.window.reset_to_one();
     }
 
-    /// Takes what a retry costs; else the wait.
-    pub fn retry(&mut self, now_ms: u64) -> Result<(), TurnWait> {
+    /// Takes the cost of a retry from the budget, or returns the wait.
+    pub fn begin_retry(&mut self, now_ms: u64) -> Result<(), TurnWait> {
         let words = self.words.clone();
         let wait = |wait_ms| TurnWait { until_ms: now_ms + wait_ms, why: WaitReason::RetryBudget, words };
         self.budget.take(now_ms).map_err(wait)
     }
 
-    /// Notes that so many calls of a process wait.
+    /// Records how many calls of a process wait.
     pub fn note_waiting(&mut self, holder: &str, calls: u32, now_ms: u64) {
         self.waiting.retain(|_, waiting| waiting.until_ms > now_ms);
         if calls == 0 {
@@ -268,12 +287,13 @@ impl CredentialQuota {
         }
     }
 
-    /// What a person is told.
-    pub fn standing(&self, limits: &ProviderLimits, now_ms: u64) -> QuotaStatus {
+    /// The status for people and metrics.
+    pub fn status(&self, limits: &ProviderLimits, now_ms: u64) -> QuotaStatus {
         let waiting: u32 =
             self.waiting.values().filter(|one| one.until_ms > now_ms).map(|one| one.calls).sum();
-        let wait = match self.closed(now_ms) {
+        let wait = match self.check_open(now_ms) {
             Err(wait) => Some(wait),
+            // The pause is over but no call was served since: the refusal still stands.
             Ok(_) if self.parked_until_ms > 0 => {
                 Some(TurnWait { until_ms: now_ms, why: WaitReason::Parked, words: self.words.clone() })
             }
@@ -293,18 +313,18 @@ impl CredentialQuota {
         }
     }
 
-    /// What calls wait for while the provider is well.
+    /// What calls wait for while the provider is well: the rate, or a place.
     fn pace(&self, limits: &ProviderLimits, now_ms: u64) -> TurnWait {
         let now = ms_to_float(now_ms);
         let requests = limits.requests_per_minute.or(self.requests_per_minute);
         let tokens = limits.tokens_per_minute.or(self.tokens_per_minute);
-        let at = requests.map_or(now, |limit| self.requests.at_ms(limit, now));
-        let at = tokens.map_or(at, |limit| self.tokens.at_ms(limit, now).max(at));
+        let at = requests.map_or(now, |limit| self.requests.available_at_ms(limit, now));
+        let at = tokens.map_or(at, |limit| self.tokens.available_at_ms(limit, now).max(at));
         let why = if float_to_ms(at) > now_ms { WaitReason::Rate } else { WaitReason::Concurrency };
         TurnWait { until_ms: float_to_ms(at), why, words: String::new() }
     }
 
-    /// The limits in force: those given, else those the provider told.
+    /// The limits in force: those given, or else those the provider advertised.
     pub fn limits(&self, given: &ProviderLimits) -> ProviderLimits {
         ProviderLimits {
             requests_per_minute: given.requests_per_minute.or(self.requests_per_minute),
@@ -313,37 +333,38 @@ impl CredentialQuota {
         }
     }
 
-    fn learn(&mut self, limits: &ProviderLimits, told: &AdvertisedLimits, now_ms: u64) {
-        self.requests_per_minute = told.requests_per_minute.or(self.requests_per_minute);
-        self.tokens_per_minute = told.tokens_per_minute.or(self.tokens_per_minute);
+    fn adopt_limits(&mut self, limits: &ProviderLimits, advertised: &AdvertisedLimits, now_ms: u64) {
+        self.requests_per_minute = advertised.requests_per_minute.or(self.requests_per_minute);
+        self.tokens_per_minute = advertised.tokens_per_minute.or(self.tokens_per_minute);
         let known = self.limits(limits);
-        if let Some(wait_ms) = told.no_requests_ms {
+        if let Some(wait_ms) = advertised.no_requests_ms {
             let until_ms = now_ms + wait_ms.min(RETRY_AFTER_MS_MAX);
             match known.requests_per_minute {
-                Some(_) => self.requests.spent_until(ms_to_float(until_ms)),
-                // Nothing paces calls, and none is left.
+                Some(_) => self.requests.exhaust_until(ms_to_float(until_ms)),
+                // No rate is known that could pace the calls.
                 None => self.patience_until_ms = self.patience_until_ms.max(until_ms),
             }
         }
-        if let (Some(wait_ms), Some(_)) = (told.no_tokens_ms, known.tokens_per_minute) {
-            self.tokens.spent_until(ms_to_float(now_ms + wait_ms.min(RETRY_AFTER_MS_MAX)));
+        if let (Some(wait_ms), Some(_)) = (advertised.no_tokens_ms, known.tokens_per_minute) {
+            self.tokens.exhaust_until(ms_to_float(now_ms + wait_ms.min(RETRY_AFTER_MS_MAX)));
         }
     }
 
-    /// Full jitter over the upper half: waiting less than half says little.
+    /// Exponential backoff, with jitter over the upper half.
     fn backoff_ms(&self, jitter: u64) -> u64 {
+        // The bound keeps the shift within 64 bits; the maximum is reached long before.
         let doublings = self.refusals.saturating_sub(1).min(16);
         let most_ms = (THROTTLE_WAIT_MS_MIN << doublings).min(THROTTLE_WAIT_MS_MAX);
         most_ms / 2 + jitter % (most_ms / 2)
     }
 
-    /// Brings it to a time: lets go of turns whose callers are gone, and shortens what lasts longer
-    /// than it ever does, because the clock was set back.
+    /// Advances to `now_ms`: drops the leases of callers that are gone. Shortens every time that
+    /// reaches further than it ever could, because the clock was set back.
     pub fn expire(&mut self, now_ms: u64) {
         self.patience_until_ms = self.patience_until_ms.min(now_ms + RETRY_AFTER_MS_MAX);
         self.parked_until_ms = self.parked_until_ms.min(now_ms + PARKED_MS);
         for rate in [&mut self.requests, &mut self.tokens] {
-            rate.owed_until(ms_to_float(now_ms + RATE_DEBT_MS_MAX));
+            rate.cap_debt(ms_to_float(now_ms + RATE_DEBT_MS_MAX));
         }
         self.window.rewind(now_ms);
         self.breaker.rewind(now_ms);
@@ -353,6 +374,7 @@ impl CredentialQuota {
         }
         let breaker = &mut self.breaker;
         self.leases.retain_mut(|lease| {
+            // States of older programs do not say how long; those leases end by their time alone.
             if lease.lasts_ms > 0 {
                 lease.until_ms = lease.until_ms.min(now_ms + lease.lasts_ms);
             }

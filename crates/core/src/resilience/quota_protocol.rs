@@ -1,5 +1,5 @@
-//! The words between a provider's callers and its [`Quota`](super::quota::Quota): what is asked,
-//! what is answered, what is reported.
+//! The messages between a provider's callers and its `CredentialQuota`:
+//! requests, decisions and reports.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::ports::embedder::EmbedderWaitStatus;
 
-/// What may be asked of the provider.
+/// The limits of a provider, as configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProviderLimits {
-    /// Calls per minute; none where nobody said.
+    /// Calls per minute; none if not configured.
     pub requests_per_minute: Option<u32>,
-    /// Tokens per minute; none where nobody said.
+    /// Tokens per minute; none if not configured.
     pub tokens_per_minute: Option<u32>,
-    /// Calls at once, at most.
+    /// Most open calls.
     pub calls_max: u32,
 }
 
-/// Who asks, for what.
+/// A request for a turn.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnRequest<'a> {
-    /// The process.
+    /// The process that asks.
     pub holder: &'a str,
-    /// Calls of it that wait, this one included.
+    /// Calls of that process that wait, this one included.
     pub waiting: u32,
     /// Tokens of the call.
     pub tokens: u32,
@@ -35,17 +35,17 @@ pub struct TurnRequest<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
-    /// Its limit per minute is used up for now.
+    /// The limit per minute is used up for now.
     Rate,
-    /// As many calls are open as it bears.
+    /// As many calls are open as the window allows.
     Concurrency,
-    /// It asked for patience.
+    /// The provider throttles.
     Throttled,
-    /// It does not answer.
+    /// The provider does not answer; the circuit breaker is open.
     Broken,
-    /// The credential, or what is asked for, was refused.
+    /// The credential or the model was refused.
     Parked,
-    /// Too much would be tried again.
+    /// The retry budget is used up.
     RetryBudget,
 }
 
@@ -66,7 +66,7 @@ impl WaitReason {
         }
     }
 
-    /// In words, with what the provider said.
+    /// The reason in words, followed by what the provider said.
     pub fn words(self, said: &str) -> String {
         let why = match self {
             Self::Rate => "its limit per minute is used up",
@@ -83,18 +83,18 @@ impl WaitReason {
 /// A wait and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnWait {
-    /// Ask again then, in ms since the Unix epoch.
+    /// When to ask again, in ms since the Unix epoch.
     pub until_ms: u64,
-    /// What for.
+    /// The reason.
     pub why: WaitReason,
-    /// What the provider said, where it said something.
+    /// What the provider said; empty if nothing.
     pub words: String,
 }
 
 /// The answer to an [`TurnRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TurnDecision {
-    /// Call then, and report under this number.
+    /// The call may go out; its end is reported under the lease.
     Go {
         /// The lease.
         lease: u64,
@@ -105,47 +105,47 @@ pub enum TurnDecision {
     Wait(TurnWait),
 }
 
-/// What a provider's answer says of its limits.
+/// What the headers of an answer say of the provider's limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AdvertisedLimits {
     /// Calls per minute.
     pub requests_per_minute: Option<u32>,
     /// Tokens per minute.
     pub tokens_per_minute: Option<u32>,
-    /// No call is left for so long.
+    /// Time until calls are left again, if none is.
     pub no_requests_ms: Option<u64>,
-    /// No token is left for so long.
+    /// Time until tokens are left again, if none is.
     pub no_tokens_ms: Option<u64>,
 }
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// With vectors; of so many tokens, if it says so.
+    /// With vectors; the tokens used, if the provider says so.
     Served(Option<u32>),
-    /// With a request for patience, for so long if it says so.
+    /// Throttled; the wait in ms, if the provider says so.
     Throttled(Option<u64>),
-    /// Without an answer, or with one that makes no sense.
+    /// Without an answer, or with a nonsensical one.
     Failed {
         /// What went wrong.
         words: String,
         /// Whether it took too long.
         late: bool,
     },
-    /// With a refusal of what was asked: the provider is well.
+    /// The texts were refused; the provider is well.
     Refused,
-    /// With a refusal of whoever asks, or of anything like it: nobody needs to try for a while.
+    /// The credential or the model was refused: nobody needs to try for a while.
     Parked(String),
-    /// Nobody knows.
+    /// Unknown: the call was dropped.
     Lost,
 }
 
-/// What a person is told of a quota.
+/// The status of a quota, for people and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuotaStatus {
-    /// Why calls wait; none where they go on. What was parked stays so until a call is served.
+    /// Why calls wait; none while they go on. A parked quota says so until a call is served.
     pub why: Option<WaitReason>,
-    /// How long, in ms.
+    /// For how long, in ms.
     pub wait_ms: u64,
     /// What the provider said, where calls wait for it.
     pub words: String,
@@ -157,14 +157,14 @@ pub struct QuotaStatus {
     pub window: usize,
     /// Calls so far.
     pub calls: u64,
-    /// Those of them that were told to wait.
+    /// Those that were throttled.
     pub throttled: u64,
-    /// Those of them that failed.
+    /// Those that failed.
     pub failed: u64,
 }
 
 impl QuotaStatus {
-    /// The wait for `model`; none where calls go on.
+    /// The wait of calls for `model`; none while they go on.
     pub fn waiting_for(&self, model: String) -> Option<EmbedderWaitStatus> {
         let why = self.why?;
         Some(EmbedderWaitStatus {

@@ -1,49 +1,51 @@
-//! So much per minute, evenly: the generic cell rate algorithm (ITU-T I.371, annex A).
+//! A limit per minute, spread evenly: the generic cell rate algorithm (ITU-T I.371, annex A).
 //!
-//! One number, the time at which what was taken so far is paid for. Units are given out up to
-//! [`RATE_BURST`] early, so a caller that was late for a moment catches up, and any minute sees
-//! at most that much above the limit.
+//! The state is one number: the time at which everything taken so far is paid for. Units are given out
+//! up to [`RATE_BURST`] early. So a caller that was late catches up, and any minute sees at most that
+//! much above the limit.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// How much may be taken at once after a pause: what comes together in this time.
+/// Largest burst after a pause: the units that accrue in this time.
 pub const RATE_BURST: Duration = Duration::from_millis(250);
 const MINUTE_MS: f64 = 60_000.0;
 
-/// What was taken of one limit.
+/// Usage of one limit per minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MinuteRateLimit {
-    /// When all that was taken is paid for, in ms since the Unix epoch.
+    /// When everything taken is paid for, in ms since the Unix epoch.
     paid_ms: f64,
 }
 
 impl MinuteRateLimit {
-    /// When `units` could be taken under a limit per minute, in ms: now, or later.
-    pub fn at_ms(&self, per_minute: u32, now_ms: f64) -> f64 {
-        // One unit goes at any time that nothing is owed, however rare units are.
+    /// The earliest time, in ms, at which units may be taken: now, or later.
+    pub fn available_at_ms(&self, per_minute: u32, now_ms: f64) -> f64 {
+        // A unit may always go while nothing is owed, however low the limit. So the size of a request
+        // is not asked for: a large one goes, and what follows waits until it is paid for.
         (self.paid_ms - burst_ms(per_minute)).max(now_ms)
     }
 
-    /// Takes `units` at a time that [`MinuteRateLimit::at_ms`] allowed.
+    /// Takes `units` at a time that [`MinuteRateLimit::available_at_ms`] allowed.
     pub fn take(&mut self, units: f64, per_minute: u32, at_ms: f64) {
         self.paid_ms = self.paid_ms.max(at_ms) + units * MINUTE_MS / f64::from(per_minute.max(1));
     }
 
-    /// Corrects what was taken: more, or with a negative number less.
+    /// Corrects what was taken by `units`: more, or less where the number is negative.
     pub fn correct(&mut self, units: f64, per_minute: u32, now_ms: f64) {
         let paid_ms = self.paid_ms + units * MINUTE_MS / f64::from(per_minute.max(1));
+        // Less: what is paid for may lie in the past. More: the surplus is owed from now on.
         self.paid_ms = if units < 0.0 { paid_ms } else { paid_ms.max(now_ms) };
     }
 
-    /// Forgives what is paid for only later than that.
-    pub fn owed_until(&mut self, until_ms: f64) {
+    /// Forgives debt that would be paid for only after `until_ms`.
+    pub fn cap_debt(&mut self, until_ms: f64) {
         self.paid_ms = self.paid_ms.min(until_ms);
     }
 
-    /// Nothing is left until then.
-    pub fn spent_until(&mut self, until_ms: f64) {
+    /// Leaves nothing until `until_ms`.
+    pub fn exhaust_until(&mut self, until_ms: f64) {
         self.paid_ms = self.paid_ms.max(until_ms);
     }
 }
@@ -62,7 +64,7 @@ mod tests {
         let mut times = Vec::new();
         let mut now_ms = 0.0;
         loop {
-            now_ms = rate.at_ms(per_minute, now_ms);
+            now_ms = rate.available_at_ms(per_minute, now_ms);
             if now_ms >= end_ms {
                 return times;
             }
@@ -91,10 +93,10 @@ mod tests {
     fn what_turned_out_cheaper_is_given_back() {
         let mut rate = MinuteRateLimit::default();
         rate.take(600.0, 600, 0.0);
-        assert!(rate.at_ms(600, 0.0) > 59_000.0);
+        assert!(rate.available_at_ms(600, 0.0) > 59_000.0);
         rate.correct(-590.0, 600, 0.0);
-        assert!(rate.at_ms(600, 0.0) <= 1000.0);
-        rate.spent_until(5000.0);
-        assert!(rate.at_ms(600, 0.0) >= 4750.0);
+        assert!(rate.available_at_ms(600, 0.0) <= 1000.0);
+        rate.exhaust_until(5000.0);
+        assert!(rate.available_at_ms(600, 0.0) >= 4750.0);
     }
 }

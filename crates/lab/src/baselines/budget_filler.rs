@@ -1,9 +1,9 @@
-//! Fills a budget one chunk after the other.
+//! Fills a token budget chunk by chunk.
 //!
-//! Tokens of joined texts do not add up, but nearly do: the sum of the pieces tells for certain
-//! enough that a chunk fits while more than [`SLACK_TOKENS`] for every piece are left, and that
-//! it does not when it is over by more. Between, the whole context is rendered and counted. The
-//! finished context always is; while it is over, what was admitted last goes.
+//! Tokens of joined texts nearly add up. If more than [`SLACK_TOKENS`] for each piece are left after
+//! the sum of the pieces, a chunk fits; if the sum is over by more, it does not. In between, the
+//! whole context is rendered and counted. The finished context is always counted; while it exceeds
+//! the budget, the chunk that was admitted last is dropped.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use contexture_core::context::request::ContextFormat;
 use contexture_core::domain::ids::{DocumentId, Version};
 use contexture_core::ports::tokenizer::Tokenizer;
 
-/// By how much the tokens of one piece may differ once it is joined with the rest.
+/// Most tokens by which a piece may change when it is joined with the rest.
 const SLACK_TOKENS: usize = 2;
 
-/// A context in the making.
+/// Fills one context.
 pub(super) struct BudgetFiller<'a> {
     passages: &'a [Passage],
     budget: usize,
@@ -26,16 +26,16 @@ pub(super) struct BudgetFiller<'a> {
     tokenizer: &'a dyn Tokenizer,
     frame: FramingWriter,
     texts: Vec<Option<usize>>,
-    /// As they were admitted.
+    /// Indices of the admitted passages, in the order of admission.
     chosen: Vec<usize>,
-    /// Of what is chosen: the last count of the whole, and pieces since.
+    /// Tokens of the chosen passages: the last count of the whole plus the pieces since.
     tokens: usize,
     /// Passages admitted since the whole was counted.
     pieces: usize,
 }
 
 impl<'a> BudgetFiller<'a> {
-    /// Nothing chosen yet.
+    /// Starts with nothing chosen.
     pub(super) fn new(
         passages: &'a [Passage],
         budget: usize,
@@ -51,14 +51,14 @@ impl<'a> BudgetFiller<'a> {
         Self { passages, budget, format, tokenizer, frame, texts, chosen: Vec::new(), tokens, pieces: 0 }
     }
 
-    /// Admits what fits, in this order.
+    /// Admits every passage that fits, in this order.
     pub(super) fn offer_each(&mut self, order: impl IntoIterator<Item = usize>) {
         for index in order {
             self.offer(index);
         }
     }
 
-    /// Admits in this order up to the first that does not fit.
+    /// Admits passages in this order up to the first that does not fit.
     pub(super) fn offer_until_refused(&mut self, order: impl IntoIterator<Item = usize>) {
         for index in order {
             if !self.offer(index) {
@@ -67,8 +67,8 @@ impl<'a> BudgetFiller<'a> {
         }
     }
 
-    /// Admits all; [`BudgetFiller::finish`] drops from the end what is too much.
-    pub(super) fn force(&mut self, order: impl IntoIterator<Item = usize>) {
+    /// Admits all. [`BudgetFiller::finish`] drops from the end what exceeds the budget.
+    pub(super) fn admit_all(&mut self, order: impl IntoIterator<Item = usize>) {
         self.chosen.extend(order);
     }
 
@@ -81,6 +81,7 @@ impl<'a> BudgetFiller<'a> {
 
     /// The finished context.
     pub(super) fn finish(mut self) -> BaselineContext {
+        // Ends: an empty context has no tokens.
         loop {
             let packed = self.packed();
             if packed.tokens <= self.budget {
@@ -94,9 +95,11 @@ impl<'a> BudgetFiller<'a> {
     fn offer(&mut self, index: usize) -> bool {
         let estimate = self.tokens + self.price(index);
         let slack = SLACK_TOKENS * (self.pieces + 1);
+        // Certainly too much: no count of the whole is needed.
         if estimate > self.budget + slack {
             return false;
         }
+        // Plenty of room: the estimate is certain enough, and a count of the whole is saved.
         self.chosen.push(index);
         if estimate + slack <= self.budget {
             self.tokens = estimate;
@@ -113,7 +116,7 @@ impl<'a> BudgetFiller<'a> {
         true
     }
 
-    /// What a passage adds, by its pieces: its text, its label, the header of a new document.
+    /// Tokens that a passage adds: its text, its label, and the header of a new document.
     fn price(&mut self, index: usize) -> usize {
         let passage = &self.passages[index];
         let siblings = || {
@@ -144,11 +147,12 @@ impl<'a> BudgetFiller<'a> {
         self.tokenizer.count(&framing) + self.text_tokens(index)
     }
 
-    /// What is chosen: the document of the best passage first, passages in document order.
+    /// Renders the chosen passages: the document of the best passage first, passages in document order.
     fn packed(&self) -> BaselineContext {
         let mut best_of_document: HashMap<(&DocumentId, Version), usize> = HashMap::new();
         for index in &self.chosen {
             let best = best_of_document.entry(document_key(&self.passages[*index])).or_insert(*index);
+            // Indices are ranks: the lowest is the best passage.
             *best = (*best).min(*index);
         }
         let mut order = self.chosen.clone();

@@ -1,10 +1,10 @@
 //! Maximal marginal relevance: Carbonell and Goldstein, "The Use of MMR, Diversity-Based
 //! Reranking for Reordering Documents and Producing Summaries" (SIGIR 1998).
 //!
-//! Next comes what has the highest λ · relevance − (1 − λ) · similarity to the most similar one
-//! before it. Relevance is the score over the best score. Similarity is the cosine of term
-//! counts, terms being lower-cased runs of letters and digits: packing sees no vectors. All
-//! passages are ordered, whether they will fit or not; ties stay by rank.
+//! The next passage is the one with the highest λ · relevance − (1 − λ) · similarity to the most
+//! similar passage before it. Relevance is the score over the best score. Similarity is the cosine
+//! of term counts, where terms are lower-cased runs of letters and digits: packing sees no vectors.
+//! All passages are ordered, whether they will fit or not. Ties keep their rank.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,10 +14,10 @@ use contexture_core::context::answer::Passage;
 /// Weight of relevance against novelty.
 const MMR_LAMBDA: f64 = 0.7;
 
-/// Counts of terms over their Euclidean length, by term.
+/// Term counts divided by their Euclidean length, sorted by term.
 type UnitTermVector = Vec<(usize, f64)>;
 
-/// Numbers of the passages, which come by rank, in the order of MMR.
+/// Orders passages, which come by rank, by MMR. Returns their indices.
 pub(super) fn order(passages: &[Passage]) -> Vec<usize> {
     let best = passages.iter().map(passage_relevance).fold(0.0, f64::max);
     let relative = |passage: &Passage| if best > 0.0 { passage_relevance(passage) / best } else { 0.0 };
@@ -30,11 +30,13 @@ pub(super) fn order(passages: &[Passage]) -> Vec<usize> {
         let marginal = |index: usize| MMR_LAMBDA * relevances[index] - (1.0 - MMR_LAMBDA) * nearest[index];
         let mut place = 0;
         for other in 1..left.len() {
+            // Strictly greater: ties keep their rank.
             if marginal(left[other]) > marginal(left[place]) {
                 place = other;
             }
         }
         let chosen = left.remove(place);
+        // Only the passage just chosen can be more similar: the maximum is kept, not computed anew.
         for index in &left {
             nearest[*index] = nearest[*index].max(cosine_similarity(&vectors[chosen], &vectors[*index]));
         }
@@ -62,6 +64,7 @@ fn term_vectors(passages: &[Passage]) -> Vec<UnitTermVector> {
 
 fn cosine_similarity(left: &UnitTermVector, right: &UnitTermVector) -> f64 {
     let (mut at_left, mut at_right, mut sum) = (0, 0, 0.0);
+    // Both vectors are sorted by term: a merge finds the common ones.
     while let (Some((one, weight)), Some((other, other_weight))) = (left.get(at_left), right.get(at_right)) {
         if one == other {
             sum += weight * other_weight;

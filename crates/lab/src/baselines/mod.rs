@@ -1,17 +1,14 @@
-//! The packers others use, to measure the assembler against.
+//! Baselines: the packers of other systems, to compare the assembler with.
 //!
-//! A baseline is an order of the candidates and a rule of filling. All of them get what the
-//! assembler gets: the same candidates, the same renderer, the same budget with framing counted
-//! in the reader's tokenizer; none exceeds it. All of them leave out blank chunks and exact
-//! duplicates (ASCII white space folded), cut white space at both ends of a chunk, put chunks of
-//! one document under one header in document order, and the document of the best chunk first.
-//! What none of them does: join touching chunks, see near duplicates, weigh gain against cost
-//! as a whole.
+//! A baseline is an order of the candidates and a rule for filling. All baselines get what the
+//! assembler gets: the same candidates, renderer and budget, with the framing counted in the
+//! reader's tokenizer. None exceeds the budget. All leave out blank chunks and exact duplicates
+//! (ASCII white space folded), cut white space at both ends of a chunk, put the chunks of a document
+//! under one header in document order, and start with the document of the best chunk. None joins
+//! touching chunks, finds near duplicates, or weighs gain against cost as a whole.
 //!
-//! Whether a chunk fits is told by the sum of the pieces while there is plenty of room or none,
-//! and by a count of the whole context in between; the finished context is counted, and while
-//! it is over, what came last goes. MMR compares all pairs: it takes time in the
-//! square of the candidates.
+//! [`budget_filler`] decides whether a chunk fits. MMR compares all pairs, so it takes time
+//! quadratic in the number of candidates.
 
 mod budget_filler;
 mod mmr;
@@ -28,10 +25,10 @@ use contexture_core::ports::tokenizer::Tokenizer;
 /// Chunks of [`BaselinePacker::TopFive`].
 const TOP_CHUNKS: usize = 5;
 
-/// How to fill a context, as others do.
+/// A packer of other systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaselinePacker {
-    /// By rank until the first chunk that does not fit.
+    /// By rank, up to the first chunk that does not fit.
     RankPrefix,
     /// By rank; what does not fit is skipped.
     GreedySkip,
@@ -40,7 +37,7 @@ pub enum BaselinePacker {
     Mmr,
     /// The first five by rank; while they are over budget, the last is dropped.
     TopFive,
-    /// By score for each token of the chunk; what does not fit is skipped.
+    /// By score per token of the chunk; what does not fit is skipped.
     ScorePerToken,
 }
 
@@ -64,7 +61,7 @@ impl BaselinePacker {
 /// A filled context.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BaselineContext {
-    /// The passages, as numbered in the text; of overlapping chunks both are there.
+    /// The passages, as numbered in the text; overlapping chunks are both included.
     pub passages: Vec<Passage>,
     /// The rendered text; empty when nothing fits.
     pub context: String,
@@ -72,7 +69,7 @@ pub struct BaselineContext {
     pub tokens: usize,
 }
 
-/// Fills a budget of tokens from candidates, which come best first.
+/// Fills a token budget from candidates, which come best first.
 pub fn pack_baseline(
     baseline: BaselinePacker,
     candidates: &[ContextCandidate],
@@ -87,7 +84,7 @@ pub fn pack_baseline(
         BaselinePacker::RankPrefix => fill.offer_until_refused(by_rank),
         BaselinePacker::GreedySkip => fill.offer_each(by_rank),
         BaselinePacker::Mmr => fill.offer_each(mmr::order(&passages)),
-        BaselinePacker::TopFive => fill.force(by_rank.take(TOP_CHUNKS)),
+        BaselinePacker::TopFive => fill.admit_all(by_rank.take(TOP_CHUNKS)),
         BaselinePacker::ScorePerToken => {
             let order = order_by_score_per_token(&passages, &mut fill);
             fill.offer_each(order);
@@ -96,7 +93,7 @@ pub fn pack_baseline(
     fill.finish()
 }
 
-/// Candidates that are not blank and say something new, as passages by rank.
+/// The candidates that are neither blank nor duplicates, as passages by rank.
 fn distinct_passages(candidates: &[ContextCandidate]) -> Vec<Passage> {
     let mut seen: HashSet<Vec<&str>> = HashSet::new();
     let mut passages = Vec::with_capacity(candidates.len());
@@ -109,7 +106,7 @@ fn distinct_passages(candidates: &[ContextCandidate]) -> Vec<Passage> {
     passages
 }
 
-/// A chunk without blank lines before and white space after; the first line keeps its indent.
+/// A chunk without leading blank lines and trailing white space. The first line keeps its indent.
 fn candidate_passage(candidate: &ContextCandidate) -> Passage {
     let chunk = &candidate.chunk;
     let text = chunk.text.trim_end();
@@ -141,7 +138,7 @@ fn order_by_score_per_token(passages: &[Passage], fill: &mut BudgetFiller) -> Ve
     priced.into_iter().map(|(index, _)| index).collect()
 }
 
-/// The score, 0 where it is not a positive number.
+/// The score; 0 unless it is a positive number.
 fn passage_relevance(passage: &Passage) -> f64 {
     if passage.score > 0.0 { f64::from(passage.score.min(f32::MAX)) } else { 0.0 }
 }

@@ -1,13 +1,14 @@
-//! Two generations of a collection, asked the same questions.
+//! Compares two generations of a collection by asking both the same questions.
 //!
-//! Each question is asked of both, one at a time, and which is asked first alternates: what the first
-//! leaves warm helps either side as often, and a busy moment hits both. The first question is asked once
-//! before, untimed, so that opening a model costs neither. One call gives both what is compared: the
-//! context, as `query` gives it, and in its trace the ranked chunks, which become documents by their
-//! best chunk. Nothing is written, and no question is logged.
+//! Questions are asked one at a time. Which side is asked first alternates, so that warm caches help both
+//! sides equally often, and a busy moment hits both. The first question is asked once before, untimed, so
+//! that neither side pays for loading a model.
 //!
-//! A question that one side cannot answer is told with its reason and left out of the figures of
-//! both; a degraded answer is a worse answer, so it stays in and is counted.
+//! One call returns everything that is compared: the context, as `query` returns it, and the ranked chunks
+//! from its trace. A document ranks by its best chunk. Nothing is written, and no question is logged.
+//!
+//! A question that one side cannot answer is reported with its reason and left out of the figures of both.
+//! A degraded answer is a worse answer, so it stays in and is counted.
 
 mod question;
 pub mod report;
@@ -15,41 +16,31 @@ pub mod requirements;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use crate::measure::retrieval_metrics::rank_documents;
 use contexture_core::context::ContextEngine;
-use contexture_core::context::answer::{
-    AnswerDegradation, CandidateTrace, CandidateVerdict, ContextAnswer, Passage,
-};
-use contexture_core::context::request::{
-    AssemblyRequest, BUDGET_TOKENS_MAX, ContextQuery, DEADLINE_MAX, RawContextQuery,
-};
-use contexture_core::domain::ids::{CollectionId, DocumentId, GenerationNumber};
-use contexture_core::domain::principal::Principal;
+use contexture_core::context::answer::{CandidateTrace, CandidateVerdict, ContextAnswer};
+use contexture_core::context::request::{AssemblyRequest, ContextQuery, DEADLINE_MAX, RawContextQuery};
+use contexture_core::domain::ids::GenerationNumber;
 use contexture_core::fault::Refusal;
-use contexture_core::ports::tokenizer::Tokenizer;
 
-pub use question::{ComparisonQuestion, QUESTIONS_MAX, QuestionCollector};
+use question::GenerationAnswer;
+pub use question::{ComparisonPlan, ComparisonQuestion, DEPTH_MAX, QUESTIONS_MAX, QuestionCollector};
 pub use report::GenerationComparison;
 use requirements::ComparisonRequirement;
 
 /// Documents of a ranking that are compared when the caller does not say.
 pub const DEPTH_DEFAULT: usize = 10;
-/// Most documents of a ranking that are compared: a query considers this many chunks.
-pub const DEPTH_MAX: usize = 100;
 /// Tokens of a context when the caller does not say.
 pub const BUDGET_DEFAULT: usize = 2000;
 
-/// A comparison to make.
+/// A request to compare two generations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComparisonRequest {
-    /// What to ask; none are the questions that were kept.
+    /// The questions. None: those that the question sampler kept.
     pub questions: Option<Vec<ComparisonQuestion>>,
-    /// The two generations; none are the active one and the one that is being built.
+    /// The two generations. None: the active one and the one being built.
     pub generations: Option<[GenerationNumber; 2]>,
     /// Documents of each ranking that are compared.
     pub depth: usize,
@@ -57,12 +48,12 @@ pub struct ComparisonRequest {
     pub budget: usize,
     /// The name of the tokenizer that counts them.
     pub tokenizer: String,
-    /// What has to hold.
+    /// What the comparison must satisfy.
     pub requirements: Vec<ComparisonRequirement>,
 }
 
 impl ComparisonRequest {
-    /// Refuses to require figures that need judgements, where nobody judged.
+    /// Refuses requirements on figures that need judgements, if no question has any.
     pub fn check_judged(&self) -> Result<(), Refusal> {
         let is_judged = self.questions.iter().flatten().any(|question| !question.relevant.is_empty());
         if !is_judged && self.requirements.iter().any(ComparisonRequirement::needs_judgements) {
@@ -73,60 +64,22 @@ impl ComparisonRequest {
     }
 }
 
-/// What is the same for every question.
-pub struct ComparisonPlan {
-    principal: Principal,
-    collection: CollectionId,
-    depth: usize,
-    budget: usize,
-    tokenizer: Arc<dyn Tokenizer>,
-}
-
-impl ComparisonPlan {
-    /// Compares `depth` documents and contexts of `budget` tokens.
-    pub fn new(
-        principal: Principal,
-        collection: CollectionId,
-        depth: usize,
-        budget: usize,
-        tokenizer: Arc<dyn Tokenizer>,
-    ) -> Result<Self, Refusal> {
-        if !(1..=DEPTH_MAX).contains(&depth) {
-            let message = format!("top_k must be between 1 and {DEPTH_MAX} documents to compare");
-            return Err(Refusal::invalid("invalid_top_k", "top_k", message));
-        }
-        if !(1..=BUDGET_TOKENS_MAX).contains(&budget) {
-            let message = format!("budget must be between 1 and {BUDGET_TOKENS_MAX} tokens");
-            return Err(Refusal::invalid("invalid_budget", "budget", message));
-        }
-        Ok(Self { principal, collection, depth, budget, tokenizer })
-    }
-}
-
-/// One generation, ready to be asked.
+/// One generation, ready to answer.
 pub struct ComparedGeneration {
     /// Its number.
     pub generation: GenerationNumber,
-    /// Answers from it alone.
+    /// Answers from this generation alone.
     pub engine: ContextEngine,
 }
 
-/// What one side has to say to a question.
-struct GenerationAnswer {
-    documents: Vec<DocumentId>,
-    passages: Vec<Passage>,
-    tokens: usize,
-    took: Duration,
-    degraded: Vec<AnswerDegradation>,
-}
-
-/// Asks `a`, which serves, and `b`, which might, and compares; `asked` hears how many questions are through.
+/// Asks `a`, the one to compare with, and `b`, and compares their answers. Calls `progress` with the number
+/// of questions that are done.
 pub async fn compare_generations(
     a: &ComparedGeneration,
     b: &ComparedGeneration,
     questions: &[ComparisonQuestion],
     plan: &ComparisonPlan,
-    mut asked: impl FnMut(usize) + Send,
+    mut progress: impl FnMut(usize) + Send,
 ) -> Result<GenerationComparison, Refusal> {
     let (Some(first), 1..=QUESTIONS_MAX) = (questions.first(), questions.len()) else {
         let message = format!("{} questions; between 1 and {QUESTIONS_MAX} can be asked", questions.len());
@@ -134,7 +87,7 @@ pub async fn compare_generations(
     };
     let began = Instant::now();
     for side in [a, b] {
-        // What goes wrong here goes wrong again, and is told then.
+        // Warms up. A failure is ignored here: it occurs again below, where it is reported.
         let _ = ask_generation(side, &first.text, plan).await;
     }
     let mut compared = Vec::with_capacity(questions.len());
@@ -147,11 +100,12 @@ pub async fn compare_generations(
             (ask_generation(a, &question.text, plan).await, of_b)
         };
         compared.push(report::compare_answers(question, of_a, of_b, plan));
-        asked(number + 1);
+        progress(number + 1);
     }
     Ok(GenerationComparison::new(plan, [a.generation, b.generation], compared, began.elapsed()))
 }
 
+/// Asks one generation one question, and takes the time.
 async fn ask_generation(
     side: &ComparedGeneration,
     question: &str,
@@ -162,23 +116,28 @@ async fn ask_generation(
         question: question.to_owned(),
         budget: i64::try_from(plan.budget).ok(),
         tokenizer: Some(plan.tokenizer.name().to_owned()),
+        // The trace has the ranking.
         explain: true,
+        // Slowness is measured, so it should not fail the question.
         deadline: Some(DEADLINE_MAX),
         ..RawContextQuery::default()
     };
     let query = ContextQuery::new(plan.principal.clone(), &raw)?;
     let assembly = AssemblyRequest::new(&raw)?;
+    // The clock starts after the request is checked: only the engine is measured.
     let began = Instant::now();
     let answer = side.engine.assemble(query, assembly).await?;
     let took = began.elapsed();
     let candidates = answer.trace.iter().filter(|entry| is_candidate(entry));
     let scores = candidates.filter_map(|entry| Some((&entry.citation.as_ref()?.document_id, entry.score)));
     let mut documents = rank_documents(scores);
+    // A document has several chunks, so `depth` documents take more chunks than `depth`.
     documents.truncate(plan.depth);
     let ContextAnswer { passages, tokens, degraded, .. } = answer;
     Ok(GenerationAnswer { documents, passages, tokens, took, degraded })
 }
 
+/// Whether a traced chunk took part in the ranking.
 fn is_candidate(entry: &CandidateTrace) -> bool {
     !matches!(entry.verdict, CandidateVerdict::Filtered | CandidateVerdict::Superseded)
 }

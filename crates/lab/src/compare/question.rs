@@ -1,31 +1,38 @@
-//! What is asked, and what is known of its answer.
+//! The questions of a comparison with their judgements, what they are asked with, and one answer.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::measure::retrieval_metrics::RelevanceGrades;
-use contexture_core::context::request::QUESTION_BYTES_MAX;
-use contexture_core::domain::ids::DocumentId;
+use contexture_core::context::answer::{AnswerDegradation, Passage};
+use contexture_core::context::request::{BUDGET_TOKENS_MAX, QUESTION_BYTES_MAX};
+use contexture_core::domain::ids::{CollectionId, DocumentId};
+use contexture_core::domain::principal::Principal;
 use contexture_core::fault::Refusal;
+use contexture_core::ports::tokenizer::Tokenizer;
 
+/// Most documents of a ranking that are compared. A query considers at most this many chunks.
+pub const DEPTH_MAX: usize = 100;
 /// Most questions of a comparison.
 pub const QUESTIONS_MAX: usize = 10_000;
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 256;
 
-/// A question, and what is known of its answer.
+/// A question and its judgements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComparisonQuestion {
     /// Its name in the report.
     pub id: String,
     /// The question.
     pub text: String,
-    /// The relevant documents and their grades, all positive; empty where nobody judged.
+    /// The relevant documents and their grades, all positive. Empty without judgements.
     pub relevant: RelevanceGrades,
 }
 
 impl ComparisonQuestion {
-    /// A question as somebody wrote it; grades of 0 and below are not relevant. What is wrong is said in
-    /// words.
+    /// Checks a question. A grade of 0 or below means not relevant. The error is a message for a person; its
+    /// caller adds where the question stands.
     pub fn new(
         id: String,
         text: String,
@@ -46,6 +53,7 @@ impl ComparisonQuestion {
             if !grade.is_finite() {
                 return Err(format!("the grade of '{document}' is not a number"));
             }
+            // Judgement files list grade 0 for what a person found irrelevant.
             if grade > 0.0 {
                 grades.insert(DocumentId::new(&document).map_err(|refusal| refusal.message)?, grade);
             }
@@ -53,7 +61,7 @@ impl ComparisonQuestion {
         Ok(Self { id, text, relevant: grades })
     }
 
-    /// The questions that were kept of a collection, named by their number.
+    /// The sampled questions of a collection, numbered from 1. Refuses an empty sample.
     pub fn from_sample(collection: &str, texts: Vec<String>) -> Result<Vec<Self>, Refusal> {
         if texts.is_empty() {
             let message = format!(
@@ -61,6 +69,7 @@ impl ComparisonQuestion {
             );
             return Err(Refusal::not_found("no_sampled_questions", message));
         }
+        // Sampled questions have no ids and no judgements.
         let numbered = texts.into_iter().zip(1_u64..);
         let question = |(text, number): (String, u64)| Self {
             id: number.to_string(),
@@ -71,7 +80,7 @@ impl ComparisonQuestion {
     }
 }
 
-/// Collects questions of different names, [`QUESTIONS_MAX`] at most.
+/// Collects questions with distinct ids, at most [`QUESTIONS_MAX`].
 #[derive(Debug, Default)]
 pub struct QuestionCollector {
     all: Vec<ComparisonQuestion>,
@@ -79,7 +88,7 @@ pub struct QuestionCollector {
 }
 
 impl QuestionCollector {
-    /// Adds one; what is wrong with that is said in words.
+    /// Adds a question. The error is a message for a person.
     pub fn add(&mut self, question: ComparisonQuestion) -> Result<(), String> {
         if !self.names.insert(question.id.clone()) {
             return Err(format!("there is a question '{}' already", question.id));
@@ -91,8 +100,48 @@ impl QuestionCollector {
         Ok(())
     }
 
-    /// All, in the order they came.
+    /// All questions, in order of arrival.
     pub fn into_all(self) -> Vec<ComparisonQuestion> {
         self.all
     }
+}
+
+/// What is the same for every question of a comparison.
+pub struct ComparisonPlan {
+    pub(super) principal: Principal,
+    pub(super) collection: CollectionId,
+    pub(super) depth: usize,
+    pub(super) budget: usize,
+    pub(super) tokenizer: Arc<dyn Tokenizer>,
+}
+
+impl ComparisonPlan {
+    /// A plan that compares `depth` documents of each ranking, and contexts of `budget` tokens. Refuses
+    /// numbers out of bounds.
+    pub fn new(
+        principal: Principal,
+        collection: CollectionId,
+        depth: usize,
+        budget: usize,
+        tokenizer: Arc<dyn Tokenizer>,
+    ) -> Result<Self, Refusal> {
+        if !(1..=DEPTH_MAX).contains(&depth) {
+            let message = format!("top_k must be between 1 and {DEPTH_MAX} documents to compare");
+            return Err(Refusal::invalid("invalid_top_k", "top_k", message));
+        }
+        if !(1..=BUDGET_TOKENS_MAX).contains(&budget) {
+            let message = format!("budget must be between 1 and {BUDGET_TOKENS_MAX} tokens");
+            return Err(Refusal::invalid("invalid_budget", "budget", message));
+        }
+        Ok(Self { principal, collection, depth, budget, tokenizer })
+    }
+}
+
+/// The answer of one generation to one question.
+pub(super) struct GenerationAnswer {
+    pub(super) documents: Vec<DocumentId>,
+    pub(super) passages: Vec<Passage>,
+    pub(super) tokens: usize,
+    pub(super) took: Duration,
+    pub(super) degraded: Vec<AnswerDegradation>,
 }

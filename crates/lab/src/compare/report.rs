@@ -1,11 +1,10 @@
-//! What a comparison found. The JSON names are a contract with other people's scripts.
+//! The result of a comparison. Scripts rely on the JSON names, so they must not change.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::requirements::CheckedRequirement;
-use super::{ComparisonPlan, ComparisonQuestion, GenerationAnswer};
+use super::question::{ComparisonPlan, ComparisonQuestion, GenerationAnswer};
 use crate::measure::bootstrap::BootstrapInterval;
 use crate::measure::context_overlap::ContextOverlap;
 use crate::measure::ranking_similarity::{kendall_tau, rank_biased_overlap, ranking_overlap};
@@ -14,16 +13,16 @@ use contexture_core::context::answer::AnswerDegradation;
 use contexture_core::domain::ids::{CollectionId, DocumentId, GenerationNumber};
 use contexture_core::fault::Refusal;
 
-/// The same of both generations: `a` is the one to compare with, `b` the one that is looked at.
+/// A value of both generations: `a` is the one to compare with, `b` the one under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GenerationPair<T> {
     /// Of the one to compare with.
     pub a: T,
-    /// Of the one that is looked at.
+    /// Of the one under test.
     pub b: T,
 }
 
-/// Two generations over all questions.
+/// The comparison of two generations over all questions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GenerationComparison {
     /// The collection.
@@ -32,20 +31,20 @@ pub struct GenerationComparison {
     pub generations: GenerationPair<GenerationNumber>,
     /// Documents of each ranking that were compared.
     pub top_k: usize,
-    /// Tokens a context might have.
+    /// Tokens that a context may have.
     pub budget: usize,
-    /// Whose tokens.
+    /// The tokenizer that counts them.
     pub tokenizer: String,
     /// Questions asked.
     pub questions: usize,
-    /// Questions that one of the two could not answer; no figure counts them.
+    /// Questions that at least one side could not answer. No figure counts them.
     pub failed: usize,
-    /// Answers that had to do without something.
+    /// Degraded answers.
     pub degraded: GenerationPair<usize>,
-    /// Means over the questions both answered; left out where there is none.
+    /// Means over the questions that both answered. Left out if there is none.
     #[serde(flatten)]
     pub likeness: Option<AnswerSimilarity>,
-    /// Means over the questions with judgements both answered; none where there is none.
+    /// Means over the judged questions that both answered. None if there is none.
     pub judged: Option<JudgedQuality>,
     /// How long a context took.
     pub latency_ms: GenerationPair<LatencyPercentiles>,
@@ -53,13 +52,13 @@ pub struct GenerationComparison {
     pub latency_ratio: LatencyPercentiles,
     /// How long the comparison took, in seconds.
     pub seconds: f64,
-    /// What was required, and whether it holds.
+    /// The requirements, and whether they are satisfied.
     pub requirements: Vec<CheckedRequirement>,
     /// Each question, in the order they were asked.
     pub per_question: Vec<QuestionComparison>,
 }
 
-/// How alike two answers are, 1 for equal ones; or many, on average.
+/// How similar two answers are, or many on average. Equal answers have 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct AnswerSimilarity {
     /// Common documents of the first `top_k`.
@@ -76,22 +75,22 @@ pub struct AnswerSimilarity {
     pub b_context_in_a: f64,
 }
 
-/// How good both are, where that is known.
+/// Retrieval quality of both sides, over judged questions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JudgedQuality {
     /// Questions.
     pub questions: usize,
     /// nDCG of the first `top_k` documents.
     pub ndcg: GenerationPair<f64>,
-    /// What `b` has more of it, with its 95 % interval.
+    /// The difference `b` minus `a`, with its 95 % interval.
     pub ndcg_delta: BootstrapInterval,
     /// Recall of the first `top_k` documents.
     pub recall: GenerationPair<f64>,
-    /// What `b` has more of it, with its 95 % interval.
+    /// The difference `b` minus `a`, with its 95 % interval.
     pub recall_delta: BootstrapInterval,
 }
 
-/// Nearest-rank percentiles.
+/// Nearest-rank percentiles of latencies, or ratios of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LatencyPercentiles {
     /// Half take no longer.
@@ -100,6 +99,17 @@ pub struct LatencyPercentiles {
     pub p95: f64,
     /// 99 of 100 take no longer.
     pub p99: f64,
+}
+
+/// A requirement, checked against a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CheckedRequirement {
+    /// The requirement, as it was written.
+    pub requirement: String,
+    /// The measured value. None if it was not measured.
+    pub value: Option<f64>,
+    /// Whether the requirement is satisfied.
+    pub met: bool,
 }
 
 /// One question.
@@ -114,13 +124,13 @@ pub struct QuestionComparison {
     pub outcome: QuestionOutcome,
 }
 
-/// What became of a question.
+/// The outcome of one question.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum QuestionOutcome {
-    /// Both answered.
+    /// Both sides answered.
     Answered {
-        /// How alike.
+        /// How similar the answers are.
         #[serde(flatten)]
         likeness: AnswerSimilarity,
         /// `a`'s answer.
@@ -128,7 +138,7 @@ pub enum QuestionOutcome {
         /// `b`'s answer.
         b: MeasuredAnswer,
     },
-    /// One did not.
+    /// At least one side failed.
     Failed {
         /// Why.
         error: QuestionFailure,
@@ -144,7 +154,7 @@ pub struct MeasuredAnswer {
     pub context_tokens: usize,
     /// How long the context took.
     pub ms: f64,
-    /// What it had to do without.
+    /// What was missing from the answer.
     pub degraded: Vec<AnswerDegradation>,
     /// nDCG; none where nobody judged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,7 +167,7 @@ pub struct MeasuredAnswer {
 /// Why a question has no figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuestionFailure {
-    /// Whether it was `a` or `b`; `a` if both.
+    /// The side that failed: `a` or `b`; `a` if both did.
     pub side: &'static str,
     /// Stable code.
     pub code: &'static str,
@@ -178,6 +188,7 @@ pub(super) fn compare_answers(
             a: measure_answer(of_a, question, plan),
             b: measure_answer(of_b, question, plan),
         },
+        // If both fail, the side to compare with is reported: without it there is nothing to compare.
         (Err(refusal), _) => QuestionOutcome::failed("a", refusal),
         (_, Err(refusal)) => QuestionOutcome::failed("b", refusal),
     };
@@ -212,6 +223,7 @@ fn measure_answer(
     plan: &ComparisonPlan,
 ) -> MeasuredAnswer {
     let judged = |figure: fn(&[DocumentId], &_, usize) -> f64| {
+        // Without judgements a figure of 0 would look like a bad answer.
         let is_judged = !question.relevant.is_empty();
         is_judged.then(|| figure(&answered.documents, &question.relevant, plan.depth))
     };
@@ -226,12 +238,23 @@ fn measure_answer(
 }
 
 impl QuestionComparison {
-    /// Both answers and how alike they are; none where one is missing.
+    /// Both answers and their similarity. None if one is missing.
     pub fn answered(&self) -> Option<(&AnswerSimilarity, GenerationPair<&MeasuredAnswer>)> {
         match &self.outcome {
             QuestionOutcome::Answered { likeness, a, b } => Some((likeness, GenerationPair { a, b })),
             QuestionOutcome::Failed { .. } => None,
         }
+    }
+}
+
+impl CheckedRequirement {
+    /// A short message if the requirement is not satisfied.
+    pub fn broken(&self) -> Option<String> {
+        let measured = match self.value {
+            Some(value) => format!("measured {value:.4}"),
+            None => "not measured".to_owned(),
+        };
+        (!self.met).then(|| format!("{} does not hold: {measured}", self.requirement))
     }
 }
 
@@ -268,9 +291,15 @@ impl GenerationComparison {
             latency_ms: latency,
             latency_ratio: latency.b.over(&latency.a),
             seconds: (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            // Filled by `held_against`, which needs the finished figures.
             requirements: Vec::new(),
             per_question,
         }
+    }
+
+    /// The requirements that are not satisfied, one line each.
+    pub fn broken(&self) -> Vec<String> {
+        self.requirements.iter().filter_map(CheckedRequirement::broken).collect()
     }
 }
 
@@ -291,6 +320,7 @@ impl AnswerSimilarity {
 impl JudgedQuality {
     fn from_answer_pairs(sides: &[GenerationPair<&MeasuredAnswer>]) -> Option<Self> {
         let pairs = |figure: fn(&MeasuredAnswer) -> Option<f64>| -> Vec<(f64, f64)> {
+            // Pairs, because the bootstrap resamples questions and not sides.
             sides.iter().filter_map(|sides| Some((figure(sides.a)?, figure(sides.b)?))).collect()
         };
         let (ndcg, recall) = (pairs(|side| side.ndcg), pairs(|side| side.recall));
@@ -313,6 +343,7 @@ impl JudgedQuality {
 
 impl LatencyPercentiles {
     fn from_ms(ms: impl Iterator<Item = f64>) -> Self {
+        // One definition of a percentile for all reports, so ms become durations again.
         let durations: Vec<Duration> = ms.map(|ms| Duration::from_secs_f64(ms / 1000.0)).collect();
         let at = |percent| percentile_ms(&durations, percent);
         Self { p50: at(50), p95: at(95), p99: at(99) }
@@ -323,8 +354,9 @@ impl LatencyPercentiles {
         [("p50", self.p50), ("p95", self.p95), ("p99", self.p99)]
     }
 
-    /// How many times as long; 1 where nothing was measured.
+    /// The ratio of two latencies. 1 if nothing was measured.
     fn over(&self, other: &Self) -> Self {
+        // Times are rounded to the microsecond, so 0 is possible.
         let ratio = |ours: f64, theirs: f64| if theirs > 0.0 { ours / theirs } else { 1.0 };
         Self {
             p50: ratio(self.p50, other.p50),

@@ -1,18 +1,16 @@
-//! What a comparison has to come to, before a generation may serve.
+//! Requirements that a comparison must satisfy before a generation may serve.
 //!
 //! A requirement is `FIGURE>=NUMBER` or `FIGURE<=NUMBER`. A figure of rankings may name its depth
-//! (`overlap@10`), which then has to be the one that is compared. What was not measured meets nothing.
-//! Where anything is required, no question may fail, unless `failed` has a bound of its own.
+//! (`overlap@10`); it must be the depth that is compared. A figure that was not measured satisfies no
+//! requirement. If anything is required, no question may fail, unless `failed` has a bound of its own.
 
-use serde::Serialize;
-
-use super::report::GenerationComparison;
+use super::report::{CheckedRequirement, GenerationComparison};
 use contexture_core::fault::Refusal;
 
 /// Most requirements of a comparison.
 pub const REQUIREMENTS_MAX: usize = 64;
 
-/// Something to hold.
+/// A bound on a figure of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComparisonRequirement {
     text: String,
@@ -21,25 +19,15 @@ pub struct ComparisonRequirement {
     bound: f64,
 }
 
-/// A requirement, held against a comparison.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CheckedRequirement {
-    /// As it was written.
-    pub requirement: String,
-    /// What was measured; none where nothing was.
-    pub value: Option<f64>,
-    /// Whether it holds.
-    pub met: bool,
-}
-
-/// A figure to ask for.
+/// A figure that may be required.
 #[derive(Debug)]
 struct ComparisonFigure {
     name: &'static str,
-    of: FigureDependency,
+    depends_on: FigureDependency,
     value: fn(&GenerationComparison) -> Option<f64>,
 }
 
+// By name, because function pointers have no meaningful equality.
 impl PartialEq for ComparisonFigure {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -57,76 +45,81 @@ enum FigureDependency {
     Other,
 }
 
+/// All figures that may be required.
 const FIGURES: &[ComparisonFigure] = &[
     ComparisonFigure {
         name: "overlap",
-        of: FigureDependency::Ranking,
+        depends_on: FigureDependency::Ranking,
         value: |all| Some(all.likeness?.overlap),
     },
-    ComparisonFigure { name: "rbo", of: FigureDependency::Ranking, value: |all| Some(all.likeness?.rbo) },
+    ComparisonFigure {
+        name: "rbo",
+        depends_on: FigureDependency::Ranking,
+        value: |all| Some(all.likeness?.rbo),
+    },
     ComparisonFigure {
         name: "kendall_tau",
-        of: FigureDependency::Ranking,
+        depends_on: FigureDependency::Ranking,
         value: |all| Some(all.likeness?.kendall_tau),
     },
     ComparisonFigure {
         name: "context_overlap",
-        of: FigureDependency::Other,
+        depends_on: FigureDependency::Other,
         value: |all| Some(all.likeness?.context_overlap),
     },
     ComparisonFigure {
         name: "ndcg",
-        of: FigureDependency::Judgements,
+        depends_on: FigureDependency::Judgements,
         value: |all| Some(all.judged.as_ref()?.ndcg.b),
     },
     ComparisonFigure {
         name: "ndcg_delta",
-        of: FigureDependency::Judgements,
+        depends_on: FigureDependency::Judgements,
         value: |all| Some(all.judged.as_ref()?.ndcg_delta.mean),
     },
     ComparisonFigure {
         name: "ndcg_delta_low",
-        of: FigureDependency::Judgements,
+        depends_on: FigureDependency::Judgements,
         value: |all| Some(all.judged.as_ref()?.ndcg_delta.low),
     },
     ComparisonFigure {
         name: "recall",
-        of: FigureDependency::Judgements,
+        depends_on: FigureDependency::Judgements,
         value: |all| Some(all.judged.as_ref()?.recall.b),
     },
     ComparisonFigure {
         name: "recall_delta",
-        of: FigureDependency::Judgements,
+        depends_on: FigureDependency::Judgements,
         value: |all| Some(all.judged.as_ref()?.recall_delta.mean),
     },
     ComparisonFigure {
         name: "recall_delta_low",
-        of: FigureDependency::Judgements,
+        depends_on: FigureDependency::Judgements,
         value: |all| Some(all.judged.as_ref()?.recall_delta.low),
     },
     ComparisonFigure {
         name: "p50_ratio",
-        of: FigureDependency::Other,
+        depends_on: FigureDependency::Other,
         value: |all| all.likeness.map(|_| all.latency_ratio.p50),
     },
     ComparisonFigure {
         name: "p95_ratio",
-        of: FigureDependency::Other,
+        depends_on: FigureDependency::Other,
         value: |all| all.likeness.map(|_| all.latency_ratio.p95),
     },
     ComparisonFigure {
         name: "p99_ratio",
-        of: FigureDependency::Other,
+        depends_on: FigureDependency::Other,
         value: |all| all.likeness.map(|_| all.latency_ratio.p99),
     },
     ComparisonFigure {
         name: "degraded",
-        of: FigureDependency::Other,
+        depends_on: FigureDependency::Other,
         value: |all| Some(question_count(all.degraded.b)),
     },
     ComparisonFigure {
         name: FAILED_FIGURE,
-        of: FigureDependency::Other,
+        depends_on: FigureDependency::Other,
         value: |all| Some(question_count(all.failed)),
     },
 ];
@@ -139,13 +132,14 @@ fn question_count(questions: usize) -> f64 {
 }
 
 impl ComparisonRequirement {
-    /// Reads requirements on rankings of `depth` documents; an unknown figure is refused with the
-    /// known ones.
+    /// Parses requirements on rankings of `depth` documents. The refusal of an unknown figure lists the known
+    /// ones.
     pub fn parse_all(texts: &[String], depth: usize) -> Result<Vec<Self>, Refusal> {
         if texts.len() > REQUIREMENTS_MAX {
             return Err(refuse_requirement(&format!("at most {REQUIREMENTS_MAX} requirements can be made")));
         }
         let mut all = texts.iter().map(|text| Self::parse(text, depth)).collect::<Result<Vec<_>, _>>()?;
+        // Figures leave failed questions out. So without this bound a generation that fails most could pass.
         if !all.is_empty() && all.iter().all(|requirement| requirement.figure.name != FAILED_FIGURE) {
             all.push(Self::parse("failed<=0", depth)?);
         }
@@ -153,12 +147,14 @@ impl ComparisonRequirement {
     }
 
     fn parse(text: &str, depth: usize) -> Result<Self, Refusal> {
+        // Without either operator the split below fails, and the refusal shows the form.
         let (operator, at_least) = if text.contains(">=") { (">=", true) } else { ("<=", false) };
         let Some((named, number)) = text.split_once(operator) else {
             return Err(refuse_requirement(&format!(
                 "'{text}' is no requirement; write one like overlap@{depth}>=0.8 or p95_ratio<=1.5"
             )));
         };
+        // `parse` accepts NaN and infinity. Such a bound would always hold, or never.
         let bound: f64 =
             number.trim().parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| {
                 refuse_requirement(&format!("'{text}': '{}' is not a number", number.trim()))
@@ -172,7 +168,7 @@ impl ComparisonRequirement {
             refuse_requirement(&format!("'{text}': unknown figure '{name}'; known: {}", known.join(", ")))
         })?;
         match asked_depth {
-            Some(_) if figure.of == FigureDependency::Other => {
+            Some(_) if figure.depends_on == FigureDependency::Other => {
                 Err(refuse_requirement(&format!("'{text}': {name} has no depth")))
             }
             Some(asked) if asked.parse() != Ok(depth) => Err(refuse_requirement(&format!(
@@ -182,12 +178,12 @@ impl ComparisonRequirement {
         }
     }
 
-    /// Whether it takes judgements to tell.
+    /// Whether its figure needs judgements.
     pub fn needs_judgements(&self) -> bool {
-        self.figure.of == FigureDependency::Judgements
+        self.figure.depends_on == FigureDependency::Judgements
     }
 
-    /// Holds it against a comparison.
+    /// Checks it against a comparison.
     pub fn check(&self, comparison: &GenerationComparison) -> CheckedRequirement {
         let value = (self.figure.value)(comparison);
         let met =
@@ -196,28 +192,12 @@ impl ComparisonRequirement {
     }
 }
 
-impl CheckedRequirement {
-    /// Says what does not hold, in a few words.
-    pub fn broken(&self) -> Option<String> {
-        let measured = match self.value {
-            Some(value) => format!("measured {value:.4}"),
-            None => "not measured".to_owned(),
-        };
-        (!self.met).then(|| format!("{} does not hold: {measured}", self.requirement))
-    }
-}
-
 impl GenerationComparison {
-    /// The comparison with what became of requirements.
+    /// The comparison with the results of these requirements.
     #[must_use]
     pub fn held_against(self, requirements: &[ComparisonRequirement]) -> Self {
         let requirements = requirements.iter().map(|requirement| requirement.check(&self)).collect();
         Self { requirements, ..self }
-    }
-
-    /// What does not hold, a line each.
-    pub fn broken(&self) -> Vec<String> {
-        self.requirements.iter().filter_map(CheckedRequirement::broken).collect()
     }
 }
 

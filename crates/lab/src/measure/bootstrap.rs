@@ -1,17 +1,17 @@
-//! How far a mean difference could be chance: the paired bootstrap.
+//! The paired bootstrap: how far a mean difference could be chance.
 //!
-//! Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 12 and 13: the
-//! differences of pairs are drawn anew, with replacement, [`RESAMPLES`] times; the 2.5th and
-//! 97.5th percentile of the means bound the interval. Random numbers are `SplitMix64` (Steele,
-//! Lea and Flood, 2014) from a fixed seed, so equal differences give equal intervals.
+//! Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 12 and 13. The
+//! differences of pairs are resampled with replacement [`RESAMPLES`] times. The 2.5th and the 97.5th
+//! percentile of the means bound the interval. Random numbers come from `SplitMix64` (Steele, Lea and
+//! Flood, 2014) with a fixed seed, so equal differences give equal intervals.
 
 use serde::Serialize;
 
 use super::retrieval_metrics::mean;
 
-/// Resamples of one interval.
+/// Resamples for one interval.
 const RESAMPLES: usize = 10_000;
-/// The ordinals, from 1, of the means that bound 95 %.
+/// The ranks, from 1, of the sorted means that bound 95 %.
 const LOWEST: usize = RESAMPLES / 40;
 const HIGHEST: usize = RESAMPLES - RESAMPLES / 40;
 const SEED: u64 = 1993;
@@ -28,7 +28,7 @@ pub struct BootstrapInterval {
 }
 
 impl BootstrapInterval {
-    /// The mean of differences between pairs; 0 of nothing.
+    /// The mean of the differences between pairs and its interval. All 0 without any difference.
     pub fn from_differences(differences: &[f64]) -> Self {
         let mut numbers = SplitMix64(SEED);
         let mut means: Vec<f64> = (0..RESAMPLES)
@@ -55,7 +55,8 @@ impl SplitMix64 {
         twice ^ (twice >> 31)
     }
 
-    /// A number below the bound: the high word of the product (Lemire, 2019, without rejection).
+    /// A number below the bound: the high word of a product (Lemire, 2019). His rejection step is left out:
+    /// the bias that it removes is at most bound / 2⁶⁴.
     fn below(&mut self, bound: usize) -> usize {
         let scaled = (u128::from(self.draw()) * bound as u128) >> 64;
         usize::try_from(scaled).unwrap_or(0)

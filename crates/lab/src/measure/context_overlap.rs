@@ -1,17 +1,17 @@
-//! How much of one context stands in another: bytes of documents, weighted by their tokens.
+//! How much two contexts have in common: bytes of documents, weighted by their tokens.
 //!
-//! A byte is the same byte where document, version and offset are; equal texts elsewhere are not.
-//! What a part of a passage weighs is what it adds to the tokens of the passage up to there, so the
-//! parts of a passage add up to all of it. Framing and order count nothing.
+//! Bytes are the same if document, version and offset are the same; equal text elsewhere does not count.
+//! The weight of a part of a passage is the number of tokens by which it extends the part before it. So
+//! the parts of a passage add up to the whole. Framing and order do not count.
 
 use contexture_core::context::answer::Passage;
 use contexture_core::domain::chunk::TextSpan;
 use contexture_core::ports::tokenizer::Tokenizer;
 
-/// What two contexts share.
+/// What two contexts have in common.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ContextOverlap {
-    /// Tokens of what both have, of the tokens of both (Dice's coefficient); symmetric.
+    /// Common tokens as a share of the tokens of both (Dice's coefficient). Symmetric.
     pub overlap: f64,
     /// The share of the first that the second has, too.
     pub first_in_second: f64,
@@ -20,7 +20,7 @@ pub struct ContextOverlap {
 }
 
 impl ContextOverlap {
-    /// Compares the passages of two contexts; two without any are alike.
+    /// Compares the passages of two contexts. Two empty contexts are equal.
     pub fn between(first: &[Passage], second: &[Passage], tokenizer: &dyn Tokenizer) -> Self {
         let of_first = SharedTokens::measure(first, second, tokenizer);
         let of_second = SharedTokens::measure(second, first, tokenizer);
@@ -33,7 +33,7 @@ impl ContextOverlap {
     }
 }
 
-/// Tokens of a context, and those that another one has.
+/// Tokens of a context, and how many of them another one has.
 struct SharedTokens {
     tokens: usize,
     all: usize,
@@ -47,6 +47,7 @@ impl SharedTokens {
             shared.all += table.tokens_before(passage.text.len());
             for common in common_spans(passage, theirs) {
                 let (start, end) = (common.start - passage.span.start, common.end - passage.span.start);
+                // A tokenizer need not be monotonic in the length of a prefix.
                 shared.tokens += table.tokens_before(end).saturating_sub(table.tokens_before(start));
             }
         }
@@ -59,7 +60,8 @@ impl SharedTokens {
     }
 }
 
-/// The parts of a passage that others have; passages of a document do not overlap.
+/// The parts of a passage that others contain. Passages of one document do not overlap, so no part counts
+/// twice.
 fn common_spans<'a>(passage: &'a Passage, others: &'a [Passage]) -> impl Iterator<Item = TextSpan> + 'a {
     let same =
         |other: &&Passage| other.document_id == passage.document_id && other.version == passage.version;

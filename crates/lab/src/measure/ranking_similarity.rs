@@ -1,31 +1,31 @@
-//! How alike two rankings of documents are, where neither is known to be right.
+//! The similarity of two rankings of documents, where neither is known to be right.
 //!
-//! All figures look at the first `depth` documents, are symmetric, and are 1 for equal rankings. A
-//! ranking names no document twice.
+//! Every measure reads the first `depth` documents, is symmetric, and is 1 for equal rankings. A ranking
+//! names no document twice.
 //!
-//! * [`ranking_overlap`]: documents that both have, of those that the longer one has.
+//! * [`ranking_overlap`]: the common documents as a share of the longer ranking.
 //! * [`rank_biased_overlap`]: extrapolated to infinite depth from rankings of any two lengths, `RBO_EXT`
 //!   of Webber, Moffat and Zobel, "A Similarity Measure for Indefinite Rankings" (2010), equation 32.
 //! * [`kendall_tau`]: Kendall's tau-b ("The Treatment of Ties in Ranking Problems", 1945) over the
-//!   documents of either; those that a ranking lacks are tied behind all that it has, as in Fagin,
+//!   documents of both; those that a ranking lacks are tied behind all that it has, as in Fagin,
 //!   Kumar and Sivakumar, "Comparing Top k Lists" (2003).
 
 use std::collections::HashSet;
 
 use contexture_core::domain::ids::DocumentId;
 
-/// How much of the weight of a rank the next one has, in [`rank_biased_overlap`]: with 0.9 the first
+/// The weight of a rank relative to the rank before it, in [`rank_biased_overlap`]: with 0.9 the first
 /// ten ranks have 86 % of all weight.
 pub const PERSISTENCE: f64 = 0.9;
 
-/// The share of common documents, within 0 and 1; 1 where neither has any.
+/// The share of common documents, within 0 and 1. 1 if both rankings are empty.
 pub fn ranking_overlap(first: &[DocumentId], second: &[DocumentId], depth: usize) -> f64 {
     let (first, second) = (cut_at_depth(first, depth), cut_at_depth(second, depth));
     let longer = first.len().max(second.len());
     if longer == 0 { 1.0 } else { to_f64(common_count(first, second)) / to_f64(longer) }
 }
 
-/// Rank-biased overlap, within 0 and 1: agreement at every depth, weighted towards the first ranks.
+/// Rank-biased overlap, within 0 and 1: the agreement at every depth, weighted towards the first ranks.
 pub fn rank_biased_overlap(first: &[DocumentId], second: &[DocumentId], depth: usize) -> f64 {
     let (first, second) = (cut_at_depth(first, depth), cut_at_depth(second, depth));
     let (short, long) = if first.len() <= second.len() { (first, second) } else { (second, first) };
@@ -39,6 +39,8 @@ pub fn rank_biased_overlap(first: &[DocumentId], second: &[DocumentId], depth: u
     for depth in 1..=long.len() {
         weight *= PERSISTENCE;
         sum += at(depth) / to_f64(depth) * weight;
+        // Beyond the end of the shorter ranking, its agreement is extrapolated: the second sum of equation
+        // 32.
         if depth > short.len() {
             sum += short_at * to_f64(depth - short.len()) / (to_f64(short.len()) * to_f64(depth)) * weight;
         }
@@ -47,7 +49,7 @@ pub fn rank_biased_overlap(first: &[DocumentId], second: &[DocumentId], depth: u
     seen + ((long_at - short_at) / to_f64(long.len()) + short_at / to_f64(short.len())) * weight
 }
 
-/// Kendall's tau-b, within −1 and 1. Where it is not defined, 1 for equal rankings and 0 for others.
+/// Kendall's tau-b, within −1 and 1. If it is undefined: 1 for equal rankings and 0 for others.
 pub fn kendall_tau(first: &[DocumentId], second: &[DocumentId], depth: usize) -> f64 {
     let (first, second) = (cut_at_depth(first, depth), cut_at_depth(second, depth));
     if first == second {
@@ -62,6 +64,7 @@ pub fn kendall_tau(first: &[DocumentId], second: &[DocumentId], depth: usize) ->
     for (at, one) in places.iter().enumerate() {
         for two in &places[at + 1..] {
             let (in_first, in_second) = (one.0.cmp(&two.0), one.1.cmp(&two.1));
+            // `Ordering` is −1, 0 or 1: 1 for a concordant pair, −1 for a discordant one, 0 for a tie.
             score += in_first as i64 * in_second as i64;
             untied_in_first += usize::from(in_first.is_ne());
             untied_in_second += usize::from(in_second.is_ne());
@@ -84,7 +87,7 @@ fn common_count(first: &[DocumentId], second: &[DocumentId]) -> usize {
     second.iter().filter(|document| known.contains(document)).count()
 }
 
-/// Where a document stands; behind all where it does not.
+/// The rank of a document, from 0. One that is not in the ranking ties with all such, behind the last.
 fn rank_of(ranking: &[DocumentId], document: &DocumentId) -> usize {
     ranking.iter().position(|known| known == document).unwrap_or(ranking.len())
 }

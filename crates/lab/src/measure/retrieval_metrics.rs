@@ -1,9 +1,9 @@
-//! The figures, from rankings and spans alone.
+//! Metrics of retrieval, from rankings and spans alone.
 //!
-//! Discounted gain as `trec_eval` computes it (Järvelin and Kekäläinen 2002, with the judged grade as gain
-//! and a discount of log2(rank + 1)); recall over documents; recall, precision and overlap over
-//! bytes as in Chroma's "Evaluating Chunking Strategies for Retrieval" (2024), where every
-//! byte counts once, however many passages or references hold it.
+//! Discounted gain is computed as by `trec_eval` (Järvelin and Kekäläinen 2002): the judged grade is the
+//! gain, the discount is log2(rank + 1). Recall is over documents. Recall, precision and overlap over bytes
+//! follow Chroma's "Evaluating Chunking Strategies for Retrieval" (2024): every byte counts once, however
+//! many passages or references contain it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub fn recall(ranking: &[DocumentId], grades: &RelevanceGrades, depth: usize) ->
     ratio(found, grades.len())
 }
 
-/// Documents by their best chunk, best first; ties by id.
+/// Ranks documents by their best chunk, best first. Ties go by id, so that equal scores give one ranking.
 pub fn rank_documents<'a>(chunks: impl Iterator<Item = (&'a DocumentId, f32)>) -> Vec<DocumentId> {
     let mut best: HashMap<&DocumentId, f32> = HashMap::new();
     for (document, score) in chunks {
@@ -54,7 +54,7 @@ pub fn rank_documents<'a>(chunks: impl Iterator<Item = (&'a DocumentId, f32)>) -
     ranking.into_iter().map(|(document, _)| document.clone()).collect()
 }
 
-/// Bytes of documents; each counts once.
+/// A set of bytes of documents: disjoint spans, sorted by document and offset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ByteCoverage(BTreeMap<DocumentId, Vec<TextSpan>>);
 
@@ -67,6 +67,7 @@ impl ByteCoverage {
         }
         for spans in documents.values_mut() {
             spans.sort_unstable();
+            // Sorted by start, so a span can only touch the one kept before it. Touching spans merge too.
             spans.dedup_by(|next, kept| {
                 let touches = next.start <= kept.end;
                 if touches {
@@ -88,12 +89,12 @@ impl ByteCoverage {
         self.0.iter().flat_map(|(document, spans)| spans.iter().map(move |span| (document, *span)))
     }
 
-    /// How many bytes.
+    /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.0.values().flatten().map(|span| span.len()).sum()
     }
 
-    /// How many bytes both have.
+    /// The number of bytes that both contain.
     pub fn common_bytes(&self, other: &Self) -> usize {
         let overlap =
             |one: &TextSpan, two: &TextSpan| one.end.min(two.end).saturating_sub(one.start.max(two.start));
@@ -106,14 +107,14 @@ impl ByteCoverage {
     }
 }
 
-/// How well retrieved bytes cover relevant ones.
+/// How well retrieved bytes cover the relevant ones.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct CoverageOverlap {
-    /// Relevant and retrieved of relevant.
+    /// Relevant and retrieved bytes, as a share of the relevant.
     pub recall: f64,
-    /// Relevant and retrieved of retrieved; 0 when nothing was.
+    /// Relevant and retrieved bytes, as a share of the retrieved. 0 if nothing was retrieved.
     pub precision: f64,
-    /// Relevant and retrieved of relevant or retrieved.
+    /// Relevant and retrieved bytes, as a share of the union.
     pub iou: f64,
 }
 
@@ -135,14 +136,14 @@ fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The mean; 0 of nothing.
+/// The mean. 0 without values.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, number) = values.fold((0.0, 0_usize), |(sum, number), value| (sum + value, number + 1));
     if number == 0 { 0.0 } else { sum / number as f64 }
 }
 
-/// The nearest-rank percentile in milliseconds; 0 of nothing.
+/// The nearest-rank percentile in milliseconds, to the microsecond. 0 without durations.
 pub fn percentile_ms(durations: &[Duration], percent: usize) -> f64 {
     let mut sorted = durations.to_vec();
     sorted.sort_unstable();

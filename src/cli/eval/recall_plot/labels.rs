@@ -1,25 +1,30 @@
-//! The names of the lines, beside their ends.
+//! The names of the curves, next to their ends.
 
 use std::fmt::Write as _;
 
-use super::{BOTTOM, RIGHT, RecallCurve, RecallPlotScale, STYLES, TOP, dash_array, escape_xml};
+use super::scale::{BOTTOM, RIGHT, RecallCurve, RecallPlotScale, STYLES, TOP, dash_array};
+use crate::cli::markup::escape_xml;
 
-/// Least distance of names from one another, in pixels.
+/// Minimum distance between two names, in pixels.
 const NAME_DISTANCE: f64 = 18.0;
 
-/// Names at the ends of their lines, the highest end first, pushed apart.
-pub(super) fn draw_labels(svg: &mut String, scale: &RecallPlotScale, lines: &[RecallCurve]) {
-    let end = |line: &RecallCurve| {
-        line.points.last().map(|(budget, recall)| (scale.across(*budget), scale.down(*recall)))
+/// Draws names at the ends of their curves, moved apart where ends are close.
+pub(super) fn draw_labels(svg: &mut String, scale: &RecallPlotScale, curves: &[RecallCurve]) {
+    let end = |curve: &RecallCurve| {
+        curve.points.last().map(|(budget, recall)| (scale.across(*budget), scale.down(*recall)))
     };
-    let mut ends: Vec<_> = lines
+    // Styles are assigned before empty curves are dropped and ends are sorted, so that every label keeps the
+    // style of its curve.
+    let mut ends: Vec<_> = curves
         .iter()
         .zip(STYLES.iter().cycle())
-        .filter_map(|(line, style)| Some((end(line)?, line, style)))
+        .filter_map(|(curve, style)| Some((end(curve)?, curve, style)))
         .collect();
+    // Pixels count downwards, so the highest end comes first.
     ends.sort_by(|((_, left), ..), ((_, right), ..)| left.total_cmp(right));
     let downs: Vec<f64> = ends.iter().map(|((_, down), ..)| *down).collect();
-    for (((across, down), line, (colour, dashes, marker)), name_down) in ends.iter().zip(spread_apart(&downs))
+    for (((across, down), curve, (colour, dashes, marker)), name_down) in
+        ends.iter().zip(spread_apart(&downs))
     {
         let _ = writeln!(
             svg,
@@ -36,13 +41,13 @@ pub(super) fn draw_labels(svg: &mut String, scale: &RecallPlotScale, lines: &[Re
             RIGHT + 24.0,
             RIGHT + 48.0,
             name_down + 4.5,
-            escape_xml(&line.name)
+            escape_xml(&curve.name)
         );
     }
 }
 
-/// Ascending places at least [`NAME_DISTANCE`] apart, as near to the wanted ones as one pass
-/// down and one pass up get them.
+/// Moves ascending positions at least [`NAME_DISTANCE`] apart. One pass moves them down, and a second one
+/// moves up those below the plot.
 fn spread_apart(wanted: &[f64]) -> Vec<f64> {
     let mut places: Vec<f64> = Vec::with_capacity(wanted.len());
     for place in wanted {

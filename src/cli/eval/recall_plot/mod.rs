@@ -1,49 +1,27 @@
-//! Recall against budget as a picture: SVG 1.1, written by hand.
+//! A plot of recall by budget, as SVG 1.1.
 //!
-//! Budgets stand on a logarithmic axis to base 2 with a tick at each. Every line has a colour
+//! The budget axis is logarithmic to base 2, with a tick at each budget. Every curve has a colour
 //! (after Okabe and Ito, 2008, darkened to be read as text), a dash and a marker of its own, and its name
 //! at its end, moved apart where ends are close. White is drawn behind, so it reads on dark
-//! pages. Texts are escaped. At most [`STYLES`] lines look different; further ones repeat.
+//! pages. Texts are escaped. At most [`STYLES`] curves look different; further ones repeat.
 
-mod axes;
 mod labels;
+mod scale;
 
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 800.0;
-const HEIGHT: f64 = 480.0;
-const LEFT: f64 = 72.0;
-const RIGHT: f64 = 620.0;
-const TOP: f64 = 56.0;
-const BOTTOM: f64 = 412.0;
-/// Colour, dashes, and the corners of the marker.
-const STYLES: [(&str, &str, &str); 6] = [
-    ("#0072b2", "", "M-5-5H5V5H-5Z"),
-    ("#d55e00", "8 4", "M0-6L6 5H-6Z"),
-    ("#007a58", "2 3", "M0-6L6 0L0 6L-6 0Z"),
-    ("#a0487a", "10 3 2 3", "M0 6L6-5H-6Z"),
-    ("#8a6d00", "4 4", "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z"),
-    ("#000000", "12 4", "M-6-2H6V2H-6Z"),
-];
+use crate::cli::markup::escape_xml;
+use crate::cli::text_format;
+use scale::{BOTTOM, HEIGHT, LEFT, RIGHT, RecallPlotScale, STYLES, TOP, WIDTH, dash_array};
 
-/// What one packer reached, by ascending budget.
-pub(crate) struct RecallCurve {
-    /// Its name.
-    pub(crate) name: String,
-    /// Budget in tokens and recall.
-    pub(crate) points: Vec<(usize, f64)>,
-}
+pub(crate) use scale::RecallCurve;
 
-/// Where figures stand in the picture.
-struct RecallPlotScale {
-    first: f64,
-    last: f64,
-    lowest: f64,
-}
+/// Minimum distance of numbers on the budget axis, in pixels.
+const TICK_DISTANCE: f64 = 44.0;
 
-/// Draws the lines under a title.
-pub(crate) fn draw_recall_plot(title: &str, lines: &[RecallCurve]) -> String {
-    let scale = RecallPlotScale::from_curves(lines);
+/// Draws the curves with a title.
+pub(crate) fn draw_recall_plot(title: &str, curves: &[RecallCurve]) -> String {
+    let scale = RecallPlotScale::from_curves(curves);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
          height=\"{HEIGHT}\" font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n\
@@ -51,50 +29,72 @@ pub(crate) fn draw_recall_plot(title: &str, lines: &[RecallCurve]) -> String {
          <text x=\"{LEFT}\" y=\"30\" font-size=\"16\">{0}</text>\n",
         escape_xml(title)
     );
-    axes::draw_recall_axis(&mut svg, &scale);
-    axes::draw_budget_axis(&mut svg, &scale, lines);
-    // The first line is drawn last, above the others.
-    for (index, line) in lines.iter().enumerate().rev() {
-        draw_curve(&mut svg, &scale, line, &STYLES[index % STYLES.len()]);
+    draw_recall_axis(&mut svg, &scale);
+    draw_budget_axis(&mut svg, &scale, curves);
+    // The first curve is drawn last, above the others.
+    for (index, curve) in curves.iter().enumerate().rev() {
+        draw_curve(&mut svg, &scale, curve, &STYLES[index % STYLES.len()]);
     }
-    labels::draw_labels(&mut svg, &scale, lines);
+    labels::draw_labels(&mut svg, &scale, curves);
     svg.push_str("</svg>\n");
     svg
 }
 
-impl RecallPlotScale {
-    #[expect(clippy::cast_precision_loss, reason = "budgets are far below 2^52")]
-    fn from_curves(lines: &[RecallCurve]) -> Self {
-        let points = || lines.iter().flat_map(|line| &line.points);
-        let budgets = || points().map(|(budget, _)| *budget as f64);
-        let least = points().map(|(_, recall)| *recall).fold(1.0, f64::min);
-        Self {
-            first: budgets().fold(f64::INFINITY, f64::min),
-            last: budgets().fold(1.0, f64::max),
-            // At least a tenth is shown, and a tenth below the lowest figure where there is room.
-            lowest: ((least * 10.0 - 0.5).floor() / 10.0).clamp(0.0, 0.9),
+/// A grid line and a number for each tenth.
+fn draw_recall_axis(svg: &mut String, scale: &RecallPlotScale) {
+    for tenth in 0..=10_u8 {
+        let recall = f64::from(tenth) / 10.0;
+        // With slack, because a tenth is not exact in binary.
+        if recall < scale.lowest - 0.01 {
+            continue;
         }
+        let down = scale.down(recall);
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{LEFT} {down:.1}H{RIGHT}\" stroke=\"#ddd\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{recall:.1}</text>",
+            LEFT - 8.0,
+            down + 4.5
+        );
     }
-
-    #[expect(clippy::cast_precision_loss, reason = "budgets are far below 2^52")]
-    fn across(&self, budget: usize) -> f64 {
-        let octaves = (self.last / self.first).log2();
-        if octaves > 0.0 {
-            LEFT + 16.0 + (budget as f64 / self.first).log2() / octaves * (RIGHT - LEFT - 32.0)
-        } else {
-            f64::midpoint(LEFT, RIGHT)
-        }
-    }
-
-    fn down(&self, recall: f64) -> f64 {
-        BOTTOM - (recall - self.lowest) / (1.0 - self.lowest) * (BOTTOM - TOP)
-    }
+    let middle = f64::midpoint(TOP, BOTTOM);
+    let _ = writeln!(
+        svg,
+        "<text transform=\"translate(24 {middle}) rotate(-90)\" text-anchor=\"middle\">recall of the relevant \
+         bytes</text>"
+    );
 }
 
-fn draw_curve(svg: &mut String, scale: &RecallPlotScale, line: &RecallCurve, style: &(&str, &str, &str)) {
+/// A tick for each budget, and its number if there is room.
+fn draw_budget_axis(svg: &mut String, scale: &RecallPlotScale, curves: &[RecallCurve]) {
+    let _ = writeln!(svg, "<path d=\"M{LEFT} {BOTTOM}H{RIGHT}\" stroke=\"#222\"/>");
+    let mut numbered = f64::NEG_INFINITY;
+    for (budget, _) in curves.first().iter().flat_map(|curve| &curve.points) {
+        let across = scale.across(*budget);
+        let _ = writeln!(svg, "<path d=\"M{across:.1} {BOTTOM}v6\" stroke=\"#222\"/>");
+        if across - numbered < TICK_DISTANCE {
+            continue;
+        }
+        numbered = across;
+        let number = text_format::count(*budget as u64);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{number}</text>",
+            BOTTOM + 22.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">budget in tokens, framing included</text>",
+        f64::midpoint(LEFT, RIGHT),
+        BOTTOM + 48.0
+    );
+}
+
+fn draw_curve(svg: &mut String, scale: &RecallPlotScale, curve: &RecallCurve, style: &(&str, &str, &str)) {
     let (colour, dashes, marker) = style;
     let places: Vec<(f64, f64)> =
-        line.points.iter().map(|(budget, recall)| (scale.across(*budget), scale.down(*recall))).collect();
+        curve.points.iter().map(|(budget, recall)| (scale.across(*budget), scale.down(*recall))).collect();
     let corners: Vec<String> = places.iter().map(|(across, down)| format!("{across:.1},{down:.1}")).collect();
     let _ = writeln!(
         svg,
@@ -112,32 +112,11 @@ fn draw_curve(svg: &mut String, scale: &RecallPlotScale, line: &RecallCurve, sty
     }
 }
 
-fn dash_array(dashes: &str) -> &str {
-    if dashes.is_empty() { "none" } else { dashes }
-}
-
-/// Text that XML can hold; what it cannot is left out.
-pub(crate) fn escape_xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\u{FFFE}' | '\u{FFFF}' => {}
-            other if other.is_control() => {}
-            other => out.push(other),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::{RecallCurve, draw_recall_plot};
 
-    fn line(name: &str, recalls: &[f64]) -> RecallCurve {
+    fn curve(name: &str, recalls: &[f64]) -> RecallCurve {
         let budgets = std::iter::successors(Some(125), |budget| Some(budget * 2));
         RecallCurve { name: name.to_owned(), points: budgets.zip(recalls.iter().copied()).collect() }
     }
@@ -165,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_picture_is_well_formed_and_names_its_lines() {
-        let lines = [line("assembler", &[0.5, 0.7, 0.9]), line("mmr <&\"\u{1}>", &[0.4, 0.6, 0.9])];
-        let svg = draw_recall_plot("recall & budget", &lines);
+        let curves = [curve("assembler", &[0.5, 0.7, 0.9]), curve("mmr <&\"\u{1}>", &[0.4, 0.6, 0.9])];
+        let svg = draw_recall_plot("recall & budget", &curves);
         assert_well_formed(&svg);
         assert!(svg.starts_with("<svg ") && svg.contains("fill=\"#fff\""));
         for text in ["recall &amp; budget", ">assembler<", ">mmr &lt;&amp;&quot;&gt;<", ">125<", ">500<"] {
@@ -176,10 +155,10 @@ mod tests {
 
     #[test]
     fn odd_figures_draw_too() {
-        for lines in
-            [vec![], vec![line("one", &[0.0])], vec![line("full", &[1.0, 1.0])], vec![line("none", &[])]]
+        for curves in
+            [vec![], vec![curve("one", &[0.0])], vec![curve("full", &[1.0, 1.0])], vec![curve("none", &[])]]
         {
-            assert_well_formed(&draw_recall_plot("", &lines));
+            assert_well_formed(&draw_recall_plot("", &curves));
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::{CHANGED_MAX, question_html};
-use crate::cli::eval::recall_plot::escape_xml;
+use crate::cli::markup::{escape_xml, question_html};
 use contexture_core::domain::ids::DocumentId;
 use contexture_lab::compare::GenerationComparison;
 use contexture_lab::compare::report::{AnswerSimilarity, GenerationPair, MeasuredAnswer, QuestionComparison};
 
+/// Maximum questions that are listed.
+const CHANGED_MAX: usize = 20;
 /// Documents of each ranking that are shown.
 const DOCUMENTS: usize = 5;
 
-/// Lists them: those with the fewest common documents first, then by context.
+/// Lists the questions with the fewest common documents first, then by rank-biased overlap and context.
 pub(super) fn list_changed_questions(
     page: &mut String,
     answered: &[&QuestionComparison],
@@ -20,6 +21,7 @@ pub(super) fn list_changed_questions(
     let mut all: Vec<(&QuestionComparison, &AnswerSimilarity, GenerationPair<&MeasuredAnswer>)> = answered
         .iter()
         .filter_map(|one| one.answered().map(|(likeness, sides)| (*one, likeness, sides)))
+        // With slack, because the sums of overlaps round.
         .filter(|(_, likeness, _)| likeness.rbo < 1.0 - 1e-9 || likeness.context_overlap < 1.0 - 1e-9)
         .collect();
     all.sort_by(|(_, one, _), (_, two, _)| {
@@ -68,7 +70,7 @@ pub(super) fn list_changed_questions(
     page.push_str("</table></div>\n");
 }
 
-/// The first documents of a ranking, each with its rank in the other one.
+/// The first documents of a ranking. Each has its rank in the other one, if that differs.
 fn document_list(ranking: &[DocumentId], other: &[DocumentId], [elsewhere, missing]: [&str; 2]) -> String {
     let item = |(number, document): (usize, &DocumentId)| {
         let id = escape_xml(document.as_str());

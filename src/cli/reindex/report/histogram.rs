@@ -1,8 +1,8 @@
-//! How many questions keep how many of their documents.
+//! A histogram of questions by the share of documents that they keep.
 
 use std::fmt::Write as _;
 
-use super::{begin_svg, count_to_f64};
+use crate::cli::markup::{begin_svg, count_to_f64};
 use contexture_lab::compare::GenerationComparison;
 use contexture_lab::compare::report::QuestionComparison;
 
@@ -12,13 +12,14 @@ const LEFT: f64 = 16.0;
 const RIGHT: f64 = 464.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 264.0;
-/// From 0 to 1 in tenths.
+/// One bin per tenth, with both 0 and 1.
 const BINS: usize = 11;
 
 /// Draws a bar for each tenth.
 pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparison: &GenerationComparison) {
     let overlaps = answered.iter().filter_map(|one| Some(one.answered()?.0.overlap));
     let bins = binned(overlaps);
+    // At least 1, because bars are divided by it.
     let most = bins.iter().copied().max().unwrap_or(0).max(1);
     let depth = comparison.top_k;
     let _ =
@@ -57,7 +58,7 @@ pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparis
     );
 }
 
-/// Numbers within 0 and 1, counted by their nearest tenth.
+/// Counts numbers between 0 and 1 by their nearest tenth.
 fn binned(shares: impl Iterator<Item = f64>) -> [usize; BINS] {
     let mut bins = [0; BINS];
     for share in shares {

@@ -1,7 +1,7 @@
-//! A comparison as one page: HTML with its style and its pictures inside, nothing from elsewhere.
+//! A comparison as one HTML page. Style and pictures are inside; nothing is loaded.
 //!
 //! All texts are escaped, no script runs, and the page forbids to load anything. It reads in dark
-//! and in light. At most [`CHANGED_MAX`] questions are shown with their documents, those that changed
+//! and in light. At most 20 questions are shown with their documents, those that changed
 //! most; the figures of all are in the JSON.
 
 mod changed_questions;
@@ -11,22 +11,21 @@ mod scatter;
 
 use std::fmt::Write as _;
 
-use crate::cli::eval::recall_plot::escape_xml;
+use crate::cli::markup::{escape_xml, question_html};
 use crate::cli::text_format;
 use contexture_lab::compare::GenerationComparison;
 use contexture_lab::compare::report::{GenerationPair, QuestionComparison, QuestionOutcome};
 use contexture_lab::measure::bootstrap::BootstrapInterval;
 
-/// Questions that are shown with their documents.
-const CHANGED_MAX: usize = 20;
-/// Failed questions that are shown.
+/// Maximum failed questions that are shown.
 const FAILED_MAX: usize = 20;
 const PAGE_STYLE: &str = include_str!("page.css");
 
-/// The page of a comparison.
+/// The whole page of a comparison.
 pub(super) fn comparison_page(comparison: &GenerationComparison) -> String {
     let GenerationComparison { generations: GenerationPair { a, b }, collection, .. } = comparison;
     let title = format!("Generation {b} against {a} of {}", escape_xml(collection.as_str()));
+    // The policy is a second line of defence behind escaping: even a script that slipped in would not run.
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
@@ -147,6 +146,7 @@ fn write_figures(page: &mut String, comparison: &GenerationComparison) {
         row("share of its contexts that the other has", a, b, String::new());
     }
     let (of_a, of_b) = (comparison.latency_ms.a.named(), comparison.latency_ms.b.named());
+    // `named` lists the same percentiles in the same order each time, so zipping is safe.
     let ratios = comparison.latency_ratio.named();
     for (((name, of_a), (_, of_b)), (_, ratio)) in of_a.into_iter().zip(of_b).zip(ratios) {
         let (a, b) = (format!("{of_a:.1} ms"), format!("{of_b:.1} ms"));
@@ -182,29 +182,6 @@ fn write_failures(page: &mut String, comparison: &GenerationComparison) {
     if comparison.failed > FAILED_MAX {
         let _ = writeln!(page, "<p class=\"soft\">The first {FAILED_MAX} of {}.</p>", comparison.failed);
     }
-}
-
-/// A question with its name, escaped.
-fn question_html(question: &QuestionComparison) -> String {
-    let text = escape_xml(&text_format::snippet(&question.question, QUESTION_CHARS_MAX));
-    format!("<small class=\"soft\">{}</small> {text}", escape_xml(&text_format::snippet(&question.id, 40)))
-}
-
-/// Characters of a question that are shown.
-const QUESTION_CHARS_MAX: usize = 240;
-
-/// A picture of so many pixels, with a name for those who do not see it.
-fn begin_svg(page: &mut String, name: &str, width: f64, height: f64) {
-    let _ = writeln!(
-        page,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
-        escape_xml(name)
-    );
-}
-
-#[expect(clippy::cast_precision_loss, reason = "numbers of questions and rows")]
-fn count_to_f64(count: usize) -> f64 {
-    count as f64
 }
 
 const DEFINITIONS: &str = "<footer>\n<dl>\n\

@@ -1,11 +1,10 @@
-//! nDCG of judged questions, a row each: the ring is the one generation, the dot the other.
+//! A chart of the nDCG of judged questions, one row each. The ring is generation A, the dot generation B.
 //!
 //! At most [`ROWS_MAX`] rows, of the questions that changed most, the largest gain first.
 
 use std::fmt::Write as _;
 
-use super::{begin_svg, count_to_f64};
-use crate::cli::eval::recall_plot::escape_xml;
+use crate::cli::markup::{begin_svg, count_to_f64, escape_xml};
 use crate::cli::text_format;
 use contexture_lab::compare::GenerationComparison;
 use contexture_lab::compare::report::{GenerationPair, QuestionComparison};
@@ -19,7 +18,7 @@ const ROW: f64 = 22.0;
 /// Characters of a question beside its row.
 const LABEL_CHARS_MAX: usize = 44;
 
-/// What both have of one question.
+/// The nDCG of one question in both generations.
 struct NdcgChartRow<'a> {
     question: &'a str,
     ndcg: GenerationPair<f64>,
@@ -71,6 +70,7 @@ pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparis
     for (number, row) in rows.iter().enumerate() {
         let down = TOP + ROW * (count_to_f64(number) + 0.5);
         let (of_a, of_b) = (across(row.ndcg.a), across(row.ndcg.b));
+        // The ring is larger than the dot, so both are seen where they coincide.
         let class = if row.change() > 0.0 { "better" } else { "worse" };
         let _ = writeln!(
             page,
@@ -94,10 +94,11 @@ pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparis
     page.push_str("</svg>\n</figure>\n");
 }
 
-/// Those that changed, the largest gain first; where there are many, those that changed most.
+/// The rows that changed most, at most [`ROWS_MAX`], sorted by gain.
 fn most_changed(mut rows: Vec<NdcgChartRow<'_>>) -> Vec<NdcgChartRow<'_>> {
     rows.retain(|row| row.change().abs() > 1e-9);
     rows.sort_by(|one, two| two.change().abs().total_cmp(&one.change().abs()));
+    // Cut by size of change first, so that large losses stay; only then sorted for reading.
     rows.truncate(ROWS_MAX);
     rows.sort_by(|one, two| two.change().total_cmp(&one.change()));
     rows

@@ -1,12 +1,11 @@
-//! How long each question took in both generations.
+//! A scatter plot of the latency of each question in both generations.
 //!
-//! Both axes are the same, logarithmic, from the fastest to the slowest; above the diagonal the
-//! generation that is looked at was slower. At most [`POINTS_MAX`] questions are drawn, evenly chosen.
+//! Both axes are the same: logarithmic, from the fastest to the slowest. Above the diagonal, generation B
+//! was slower. At most [`POINTS_MAX`] questions are drawn, evenly chosen.
 
 use std::fmt::Write as _;
 
-use super::begin_svg;
-use crate::cli::eval::recall_plot::escape_xml;
+use crate::cli::markup::{begin_svg, escape_xml};
 use crate::cli::text_format;
 use contexture_lab::compare::GenerationComparison;
 use contexture_lab::compare::report::{GenerationPair, QuestionComparison};
@@ -18,10 +17,10 @@ const RIGHT: f64 = 464.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 264.0;
 const POINTS_MAX: usize = 2000;
-/// The shortest time that is told apart, in ms.
+/// Times below this are drawn as this, in ms, because a logarithm needs a positive number.
 const MS_MIN: f64 = 0.01;
 
-/// Both axes.
+/// The scale of both axes.
 struct LatencyScale {
     low: f64,
     high: f64,
@@ -59,6 +58,7 @@ pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparis
         page,
         "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}M{LEFT} {BOTTOM}L{RIGHT} {TOP}\"/>"
     );
+    // The step is at least 1, because there are times here.
     for (ms, question) in times.iter().step_by(times.len().div_ceil(POINTS_MAX)) {
         let _ = writeln!(
             page,
@@ -96,7 +96,7 @@ pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparis
 }
 
 impl LatencyScale {
-    /// From a little below the least to a little above the most.
+    /// From a little below the shortest time to a little above the longest.
     fn from_times(times: impl Iterator<Item = f64> + Clone) -> Self {
         let low = times.clone().fold(f64::INFINITY, f64::min);
         let high = times.fold(MS_MIN, f64::max);
@@ -118,11 +118,13 @@ impl LatencyScale {
 
     /// 1, 2 and 5 of each decade within the scale.
     fn ticks(&self) -> Vec<f64> {
+        // From the shortest time that is drawn, 0.01 ms, to over an hour.
         let decades = (-2..7).map(|power| 10_f64.powi(power));
         let ticks = decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|of_ten| of_ten * decade));
         let within: Vec<f64> = ticks.filter(|tick| (self.low..=self.high).contains(tick)).collect();
-        // Many decades need no numbers between.
+        // With many decades, only the powers of ten are labelled.
         let stride = if within.len() > 9 { 3 } else { 1 };
+        // Rounded, because negative powers of ten are not exact.
         within.into_iter().map(|tick| (tick * 100.0).round() / 100.0).step_by(stride).collect()
     }
 }

@@ -3,14 +3,14 @@
 use contexture::server::grpc::proto::admin_service_client::AdminServiceClient;
 use contexture::server::grpc::proto::{CompareProgress, CompareQuestion, CompareRequest};
 
-use super::{COMPARE, Server, number, two_generations};
+use super::{COMPARE, ServeProcess, number, two_generations};
 
 /// The same over the API: the figures that the command prints, its questions and its gate.
 #[tokio::test]
 async fn api_compares_as_the_command_does() {
     let cli = two_generations();
     let printed = cli.json(0, &COMPARE);
-    let server = Server::start(&cli, &[]);
+    let server = ServeProcess::start(&cli, &[]);
     let mut client = AdminServiceClient::connect(server.url()).await.unwrap();
     let question = |id: &str, text: &str, relevant: &[(&str, f64)]| CompareQuestion {
         id: id.to_owned(),

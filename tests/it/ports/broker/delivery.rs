@@ -8,7 +8,7 @@ use contexture::ports::broker::{OutgoingMessage, SUSPECT_REDELIVERIES};
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
 
-use super::{Fixture, PATIENCE, Time, message, name, names, take};
+use super::{BrokerFixture, PATIENCE, DelayTime, message, name, names, take};
 use crate::support::{TENANT, collection, task, version_key};
 
 /// Longer than any test takes.
@@ -18,7 +18,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// A patience that is short enough to sit out.
 const SHORT: Duration = Duration::from_millis(20);
 
-pub(super) async fn message_arrives_as_it_was_published(fixture: Fixture) {
+pub(super) async fn message_arrives_as_it_was_published(fixture: BrokerFixture) {
     fixture.publish(&["a", "b"]).await;
     let mut consumer = fixture.consumer().await;
     let received = take(&mut consumer, 2).await;
@@ -28,7 +28,7 @@ pub(super) async fn message_arrives_as_it_was_published(fixture: Fixture) {
     assert_ne!(received[0].tag, received[1].tag);
 }
 
-pub(super) async fn each_stage_has_its_own_queue(fixture: Fixture) {
+pub(super) async fn each_stage_has_its_own_queue(fixture: BrokerFixture) {
     let about = |id: &str| task(version_key(&collection(TENANT, "home"), id, 1));
     let mixed = [IngestStage::Index, IngestStage::Chunk, IngestStage::Embed]
         .map(|stage| OutgoingMessage::immediate(TaskEnvelope::new(stage, about(stage.name()))));
@@ -39,19 +39,19 @@ pub(super) async fn each_stage_has_its_own_queue(fixture: Fixture) {
     }
 }
 
-pub(super) async fn publishing_nothing_is_fine(fixture: Fixture) {
+pub(super) async fn publishing_nothing_is_fine(fixture: BrokerFixture) {
     fixture.publish(&[]).await;
     fixture.has_depth(0).await;
 }
 
-pub(super) async fn receive_takes_no_more_than_asked_for(fixture: Fixture) {
+pub(super) async fn receive_takes_no_more_than_asked_for(fixture: BrokerFixture) {
     fixture.publish(&["a", "b", "c"]).await;
     let mut consumer = fixture.consumer().await;
     assert_eq!(names(&take(&mut consumer, 2).await), ["a", "b"], "and never more than asked for");
     assert_eq!(names(&take(&mut consumer, 1).await), ["c"]);
 }
 
-pub(super) async fn receive_waits_for_a_message(fixture: Fixture) {
+pub(super) async fn receive_waits_for_a_message(fixture: BrokerFixture) {
     let mut consumer = fixture.consumer().await;
     let waiting = tokio::spawn(async move { names(&take(&mut consumer, 1).await) });
     tokio::task::yield_now().await;
@@ -60,7 +60,7 @@ pub(super) async fn receive_waits_for_a_message(fixture: Fixture) {
     assert_eq!(waiting.await.unwrap(), ["a"]);
 }
 
-pub(super) async fn lingering_gathers_more(fixture: Fixture) {
+pub(super) async fn lingering_gathers_more(fixture: BrokerFixture) {
     fixture.publish(&["a"]).await;
     let mut consumer = fixture.consumer().await;
     let waiting = tokio::spawn(async move { consumer.receive(2, LONG).await.unwrap() });
@@ -69,7 +69,7 @@ pub(super) async fn lingering_gathers_more(fixture: Fixture) {
     assert_eq!(names(&waiting.await.unwrap()), ["a", "b"]);
 }
 
-pub(super) async fn lingering_ends_when_enough_came(fixture: Fixture) {
+pub(super) async fn lingering_ends_when_enough_came(fixture: BrokerFixture) {
     fixture.publish(&["a", "b", "c"]).await;
     let mut consumer = fixture.consumer().await;
     let received = consumer.receive(2, LONG).await.unwrap();
@@ -78,7 +78,7 @@ pub(super) async fn lingering_ends_when_enough_came(fixture: Fixture) {
     assert_eq!(names(&received), ["c"], "patience ends with what came");
 }
 
-pub(super) async fn acknowledged_messages_are_gone(fixture: Fixture) {
+pub(super) async fn acknowledged_messages_are_gone(fixture: BrokerFixture) {
     fixture.publish(&["a", "b"]).await;
     let mut consumer = fixture.consumer().await;
     let tags = take(&mut consumer, 2).await.iter().map(|delivery| delivery.tag).collect();
@@ -89,7 +89,7 @@ pub(super) async fn acknowledged_messages_are_gone(fixture: Fixture) {
     assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["c"]);
 }
 
-pub(super) async fn dropped_consumer_hands_its_messages_back(fixture: Fixture) {
+pub(super) async fn dropped_consumer_hands_its_messages_back(fixture: BrokerFixture) {
     fixture.publish(&["a", "b"]).await;
     let mut consumer = fixture.consumer().await;
     assert_eq!(take(&mut consumer, 2).await.len(), 2);
@@ -101,7 +101,7 @@ pub(super) async fn dropped_consumer_hands_its_messages_back(fixture: Fixture) {
     }
 }
 
-pub(super) async fn acknowledged_messages_do_not_come_back_with_the_rest(fixture: Fixture) {
+pub(super) async fn acknowledged_messages_do_not_come_back_with_the_rest(fixture: BrokerFixture) {
     fixture.publish(&["a", "b", "c"]).await;
     let mut consumer = fixture.consumer().await;
     let middle = take(&mut consumer, 3).await[1].tag;
@@ -110,7 +110,7 @@ pub(super) async fn acknowledged_messages_do_not_come_back_with_the_rest(fixture
     assert_eq!(names(&take(&mut fixture.consumer().await, 2).await), ["a", "c"]);
 }
 
-pub(super) async fn delivery_that_is_dropped_is_not_acknowledged(fixture: Fixture) {
+pub(super) async fn delivery_that_is_dropped_is_not_acknowledged(fixture: BrokerFixture) {
     fixture.publish(&["a"]).await;
     let mut consumer = fixture.consumer().await;
     drop(take(&mut consumer, 1).await);
@@ -119,7 +119,7 @@ pub(super) async fn delivery_that_is_dropped_is_not_acknowledged(fixture: Fixtur
     assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["a"]);
 }
 
-pub(super) async fn redeliveries_are_counted(fixture: Fixture) {
+pub(super) async fn redeliveries_are_counted(fixture: BrokerFixture) {
     fixture.publish(&["a"]).await;
     for came_back in 0..8 {
         let delivery = take(&mut fixture.consumer().await, 1).await.remove(0);
@@ -127,7 +127,7 @@ pub(super) async fn redeliveries_are_counted(fixture: Fixture) {
     }
 }
 
-pub(super) async fn what_came_back_often_comes_alone(fixture: Fixture) {
+pub(super) async fn what_came_back_often_comes_alone(fixture: BrokerFixture) {
     let ids = ["a", "b", "c"];
     fixture.publish(&ids).await;
     for _ in 0..SUSPECT_REDELIVERIES {
@@ -146,7 +146,7 @@ pub(super) async fn what_came_back_often_comes_alone(fixture: Fixture) {
     fixture.has_depth(1).await;
 }
 
-pub(super) async fn consumers_never_share_a_message(fixture: Fixture) {
+pub(super) async fn consumers_never_share_a_message(fixture: BrokerFixture) {
     const MESSAGES: usize = 200;
     let ids: Vec<String> = (0..MESSAGES).map(|number| format!("doc {number}")).collect();
     let (report, mut reported) = tokio::sync::mpsc::unbounded_channel();
@@ -175,7 +175,7 @@ pub(super) async fn consumers_never_share_a_message(fixture: Fixture) {
     assert_eq!(distinct, ids.into_iter().collect(), "each message went to one consumer");
 }
 
-pub(super) async fn waiting_consumer_gets_what_another_hands_back(fixture: Fixture) {
+pub(super) async fn waiting_consumer_gets_what_another_hands_back(fixture: BrokerFixture) {
     fixture.publish(&["a"]).await;
     let mut holder = fixture.consumer().await;
     assert_eq!(take(&mut holder, 1).await.len(), 1);
@@ -188,7 +188,7 @@ pub(super) async fn waiting_consumer_gets_what_another_hands_back(fixture: Fixtu
     assert_eq!((names(&received).as_slice(), received[0].redelivered), (&["a".to_owned()][..], true));
 }
 
-pub(super) async fn delayed_message_does_not_come_early(fixture: Fixture) {
+pub(super) async fn delayed_message_does_not_come_early(fixture: BrokerFixture) {
     let [.., long] = fixture.delays();
     let began = Instant::now();
     fixture.publish_later("late", long).await;
@@ -202,12 +202,12 @@ pub(super) async fn delayed_message_does_not_come_early(fixture: Fixture) {
     let received = take(&mut consumer, 1).await;
     assert_eq!(names(&received), ["late"]);
     assert!(!received[0].redelivered, "waiting is not a delivery");
-    if let Time::Real = fixture.time {
+    if let DelayTime::Real = fixture.time {
         assert!(began.elapsed() >= long, "{:?}", began.elapsed());
     }
 }
 
-pub(super) async fn waiting_consumer_gets_a_delayed_message_in_time(fixture: Fixture) {
+pub(super) async fn waiting_consumer_gets_a_delayed_message_in_time(fixture: BrokerFixture) {
     let [short, ..] = fixture.delays();
     let mut consumer = fixture.consumer().await;
     let waiting = tokio::spawn(async move { names(&take(&mut consumer, 1).await) });
@@ -217,7 +217,7 @@ pub(super) async fn waiting_consumer_gets_a_delayed_message_in_time(fixture: Fix
     assert_eq!(waiting.await.unwrap(), ["late"]);
 }
 
-pub(super) async fn delayed_messages_come_in_the_order_they_are_due(fixture: Fixture) {
+pub(super) async fn delayed_messages_come_in_the_order_they_are_due(fixture: BrokerFixture) {
     let [short, longer, _] = fixture.delays();
     fixture.publish_later("second", longer).await;
     fixture.publish_later("first", short).await;
@@ -228,7 +228,7 @@ pub(super) async fn delayed_messages_come_in_the_order_they_are_due(fixture: Fix
     assert_eq!(names(&take(&mut consumer, 1).await), ["second"]);
 }
 
-pub(super) async fn depth_counts_ready_delayed_and_handed_out(fixture: Fixture) {
+pub(super) async fn depth_counts_ready_delayed_and_handed_out(fixture: BrokerFixture) {
     let [.., long] = fixture.delays();
     fixture.publish(&["a", "b"]).await;
     fixture.has_depth(2).await;
@@ -245,7 +245,7 @@ pub(super) async fn depth_counts_ready_delayed_and_handed_out(fixture: Fixture) 
     fixture.has_depth(2).await;
 }
 
-pub(super) async fn abandoned_wait_loses_nothing(fixture: Fixture) {
+pub(super) async fn abandoned_wait_loses_nothing(fixture: BrokerFixture) {
     let mut consumer = fixture.consumer().await;
     assert!(consumer.receive(1, LONG).now_or_never().is_none());
     fixture.publish(&["a"]).await;
@@ -254,7 +254,7 @@ pub(super) async fn abandoned_wait_loses_nothing(fixture: Fixture) {
     assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["a"]);
 }
 
-pub(super) async fn undecodable_bytes_do_not_block_the_queue(fixture: Fixture) {
+pub(super) async fn undecodable_bytes_do_not_block_the_queue(fixture: BrokerFixture) {
     let Some(inject) = &fixture.inject else { return };
     inject(b"{\"type\":\"ChunkV9\"}".to_vec());
     inject(b"\xff\x00".to_vec());

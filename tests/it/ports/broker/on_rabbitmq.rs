@@ -8,19 +8,19 @@ use contexture::ports::broker::Broker;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::{Fixture, Inject, Reopen, Time, delivery, restart};
-use crate::support::rabbit::Rabbit;
+use super::{BrokerFixture, RawMessageInjector, BrokerReopener, DelayTime, delivery, restart};
+use crate::support::rabbit::RabbitPrefix;
 
-async fn open_rabbitmq() -> Option<Fixture> {
-    let mut rabbit = Rabbit::find()?;
+async fn open_rabbitmq() -> Option<BrokerFixture> {
+    let mut rabbit = RabbitPrefix::find()?;
     let proxy = Arc::new(rabbit.through_proxy().await);
     let broker = rabbit.connect().await;
     let (queue, beside) = (broker.names().stage(IngestStage::Chunk), rabbit.beside().await);
-    let inject: Inject = Box::new(move |bytes| {
+    let inject: RawMessageInjector = Box::new(move |bytes| {
         block_in_place(|| Handle::current().block_on(beside.publish(&queue, &bytes)));
     });
     let (config, wires) = (rabbit.config.clone(), proxy.clone());
-    let reopen: Reopen = Box::new(move || {
+    let reopen: BrokerReopener = Box::new(move || {
         let (config, wires) = (config.clone(), wires.clone());
         Box::pin(async move {
             // What the process held is taken back when its connections break.
@@ -28,9 +28,9 @@ async fn open_rabbitmq() -> Option<Fixture> {
             Arc::new(RabbitMqBroker::connect(config).await.unwrap()) as Arc<dyn Broker>
         })
     });
-    Some(Fixture {
+    Some(BrokerFixture {
         broker: Arc::new(broker),
-        time: Time::Real,
+        time: DelayTime::Real,
         inject: Some(inject),
         reopen: Some(reopen),
         _keep: Box::new((proxy, rabbit)),

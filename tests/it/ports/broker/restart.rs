@@ -1,8 +1,8 @@
 //! What outlives the process. Adapters that keep nothing do not run these.
 
-use super::{Fixture, name, names, take};
+use super::{BrokerFixture, name, names, take};
 
-impl Fixture {
+impl BrokerFixture {
     /// The process dies holding what it held, and starts again.
     async fn restart(&mut self) {
         self.inject = None;
@@ -10,7 +10,7 @@ impl Fixture {
     }
 }
 
-pub(super) async fn unacknowledged_messages_survive_a_restart(mut fixture: Fixture) {
+pub(super) async fn unacknowledged_messages_survive_a_restart(mut fixture: BrokerFixture) {
     fixture.publish(&["held", "waiting"]).await;
     let mut consumer = fixture.consumer().await;
     assert_eq!(names(&take(&mut consumer, 1).await), ["held"]);
@@ -21,7 +21,7 @@ pub(super) async fn unacknowledged_messages_survive_a_restart(mut fixture: Fixtu
     drop(consumer);
 }
 
-pub(super) async fn acknowledged_messages_stay_gone_after_a_restart(mut fixture: Fixture) {
+pub(super) async fn acknowledged_messages_stay_gone_after_a_restart(mut fixture: BrokerFixture) {
     fixture.publish(&["gone", "there"]).await;
     let mut consumer = fixture.consumer().await;
     let tag = take(&mut consumer, 1).await[0].tag;
@@ -32,7 +32,7 @@ pub(super) async fn acknowledged_messages_stay_gone_after_a_restart(mut fixture:
     assert_eq!(names(&take(&mut fixture.consumer().await, 1).await), ["there"]);
 }
 
-pub(super) async fn delays_survive_a_restart(mut fixture: Fixture) {
+pub(super) async fn delays_survive_a_restart(mut fixture: BrokerFixture) {
     let [.., long] = fixture.delays();
     fixture.publish_later("late", long).await;
     fixture.restart().await;
@@ -43,7 +43,7 @@ pub(super) async fn delays_survive_a_restart(mut fixture: Fixture) {
     assert_eq!(names(&take(&mut consumer, 1).await), ["late"]);
 }
 
-pub(super) async fn redeliveries_are_counted_across_restarts(mut fixture: Fixture) {
+pub(super) async fn redeliveries_are_counted_across_restarts(mut fixture: BrokerFixture) {
     fixture.publish(&["held", "waiting"]).await;
     let mut consumers = Vec::new();
     for came_back in 0..6 {

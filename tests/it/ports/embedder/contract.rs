@@ -9,13 +9,13 @@ use proptest::prelude::*;
 
 use crate::support::strategies::runner;
 
-type Under = Arc<dyn Embedder>;
+type EmbedderUnderTest = Arc<dyn Embedder>;
 
 /// Batches are padded and summed in another order than single texts; the same up to rounding.
 const SAME_COSINE_MIN: f32 = 0.9999;
 const CASES: u32 = 64;
 
-async fn embed(embedder: &Under, texts: &[&str]) -> Vec<Vec<f32>> {
+async fn embed(embedder: &EmbedderUnderTest, texts: &[&str]) -> Vec<Vec<f32>> {
     let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
     embedder.embed(&texts, EmbeddingPurpose::Passage).await.unwrap()
 }
@@ -24,14 +24,14 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
     left.iter().zip(right).map(|(one, other)| one * other).sum()
 }
 
-pub(super) async fn info_is_usable(embedder: Under) {
+pub(super) async fn info_is_usable(embedder: EmbedderUnderTest) {
     let info = embedder.info();
     assert!(!info.model.is_empty());
     assert!(info.dims > 0 && info.batch_texts_max > 0);
     assert!(info.tokens_max > info.tokens_reserved, "no room for text");
 }
 
-pub(super) async fn one_unit_vector_per_text(embedder: Under) {
+pub(super) async fn one_unit_vector_per_text(embedder: EmbedderUnderTest) {
     let vectors = embed(&embedder, &["heron on the lake", "Otter.", "fn main() {}"]).await;
     assert_eq!(vectors.len(), 3);
     for vector in vectors {
@@ -41,7 +41,7 @@ pub(super) async fn one_unit_vector_per_text(embedder: Under) {
     }
 }
 
-pub(super) async fn order_is_kept_and_batches_do_not_matter(embedder: Under) {
+pub(super) async fn order_is_kept_and_batches_do_not_matter(embedder: EmbedderUnderTest) {
     let texts: Vec<String> = (0..embedder.info().batch_texts_max.min(16))
         .map(|number| format!("{} heron", "lake ".repeat(number)))
         .collect();
@@ -52,17 +52,17 @@ pub(super) async fn order_is_kept_and_batches_do_not_matter(embedder: Under) {
     }
 }
 
-pub(super) async fn equal_texts_have_equal_vectors(embedder: Under) {
+pub(super) async fn equal_texts_have_equal_vectors(embedder: EmbedderUnderTest) {
     let first = embed(&embedder, &["heron on the lake"]).await;
     assert_eq!(embed(&embedder, &["heron on the lake"]).await, first, "to the bit: it is cached by text");
 }
 
-pub(super) async fn different_texts_differ(embedder: Under) {
+pub(super) async fn different_texts_differ(embedder: EmbedderUnderTest) {
     let vectors = embed(&embedder, &["heron on the lake", "quarterly tax return"]).await;
     assert!(dot(&vectors[0], &vectors[1]) < 0.99);
 }
 
-pub(super) async fn awkward_texts_are_embedded(embedder: Under) {
+pub(super) async fn awkward_texts_are_embedded(embedder: EmbedderUnderTest) {
     let texts =
         ["", " ", "\u{0}", "\u{202e}abc", "日本語", "\u{1f468}\u{200d}\u{1f469}", "e\u{301}\u{301}\u{301}"];
     for text in texts {
@@ -72,11 +72,11 @@ pub(super) async fn awkward_texts_are_embedded(embedder: Under) {
     }
 }
 
-pub(super) async fn no_texts_no_vectors(embedder: Under) {
+pub(super) async fn no_texts_no_vectors(embedder: EmbedderUnderTest) {
     assert!(embed(&embedder, &[]).await.is_empty());
 }
 
-pub(super) async fn longest_text_is_embedded_and_a_longer_one_refused(embedder: Under) {
+pub(super) async fn longest_text_is_embedded_and_a_longer_one_refused(embedder: EmbedderUnderTest) {
     let info = embedder.info();
     let tokenizer = embedder.tokenizer();
     let room = info.tokens_max - info.tokens_reserved;
@@ -93,7 +93,7 @@ pub(super) async fn longest_text_is_embedded_and_a_longer_one_refused(embedder: 
     assert!(matches!(refused, Fault::Permanent(_)), "cut or retried: {refused:?}");
 }
 
-pub(super) async fn tables_count_like_the_tokenizer(embedder: Under) {
+pub(super) async fn tables_count_like_the_tokenizer(embedder: EmbedderUnderTest) {
     let tokenizer = embedder.tokenizer();
     let cases = ("(\\PC{0,12}|[ \\n]{1,3}|heron |lake\n\n){0,12}", any::<u16>(), any::<u16>());
     runner(CASES)

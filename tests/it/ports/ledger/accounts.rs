@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{Fixture, gave_up};
+use super::{LedgerFixture, gave_up};
 use crate::support::strategies::runner;
 use crate::support::{TENANT, collection, epoch, spans};
 
@@ -22,8 +22,8 @@ const DOCUMENTS: [&str; 2] = ["a", "b"];
 
 /// One step; numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
-enum Step {
-    Submit { document: usize, version: Option<u64>, content: Content },
+enum ModelStep {
+    Submit { document: usize, version: Option<u64>, content: ModelContent },
     Chunk(usize),
     Embed(usize),
     Finish(usize, VersionOutcome),
@@ -32,34 +32,34 @@ enum Step {
 }
 
 /// A text, or none for a delete.
-type Content = Option<u8>;
+type ModelContent = Option<u8>;
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ModelStep> {
     let ending = prop_oneof![4 => Just(VersionOutcome::Visible(1)), 1 => Just(VersionOutcome::Superseded), 2 => Just(gave_up())];
     let submit = (0..DOCUMENTS.len(), option::of(1..8_u64), option::weighted(0.8, 0..3_u8));
     prop_oneof![
-        4 => submit.prop_map(|(document, version, content)| Step::Submit { document, version, content }),
-        1 => (0..64_usize).prop_map(Step::Chunk),
-        1 => (0..64_usize).prop_map(Step::Embed),
-        4 => (0..64_usize, ending).prop_map(|(pick, ending)| Step::Finish(pick, ending)),
-        1 => (0..64_usize).prop_map(Step::Replay),
-        1 => (0..64_usize).prop_map(Step::Drop),
+        4 => submit.prop_map(|(document, version, content)| ModelStep::Submit { document, version, content }),
+        1 => (0..64_usize).prop_map(ModelStep::Chunk),
+        1 => (0..64_usize).prop_map(ModelStep::Embed),
+        4 => (0..64_usize, ending).prop_map(|(pick, ending)| ModelStep::Finish(pick, ending)),
+        1 => (0..64_usize).prop_map(ModelStep::Replay),
+        1 => (0..64_usize).prop_map(ModelStep::Drop),
     ]
 }
 
 /// What the port's contract says, on plain maps.
 #[derive(Default)]
-struct Model {
-    versions: BTreeMap<(usize, u64), (Content, VersionState)>,
+struct LedgerModel {
+    versions: BTreeMap<(usize, u64), (ModelContent, VersionState)>,
 }
 
-impl Model {
-    fn latest(&self, document: usize) -> Option<(u64, Content, VersionState)> {
+impl LedgerModel {
+    fn latest(&self, document: usize) -> Option<(u64, ModelContent, VersionState)> {
         let mut versions = self.versions.range((document, 0)..=(document, u64::MAX));
         versions.next_back().map(|((_, version), (content, state))| (*version, *content, *state))
     }
 
-    fn submit(&mut self, document: usize, version: Option<u64>, content: Content) -> (IntakeDecision, u64) {
+    fn submit(&mut self, document: usize, version: Option<u64>, content: ModelContent) -> (IntakeDecision, u64) {
         let latest = self.latest(document);
         let decided = match (version, latest) {
             (None, None) if content.is_none() => (IntakeDecision::Duplicate, 1),
@@ -119,7 +119,7 @@ impl Model {
         let count = |wanted: &[VersionState]| {
             self.versions.values().filter(|(_, state)| wanted.contains(state)).count() as u64
         };
-        let live = |(content, state): &&(Content, VersionState)| {
+        let live = |(content, state): &&(ModelContent, VersionState)| {
             content.is_some() && *state == VersionState::Visible
         };
         VersionCounts {
@@ -138,7 +138,7 @@ impl Model {
     }
 }
 
-pub(super) async fn random_operations_agree_with_a_model(fixture: Fixture) {
+pub(super) async fn random_operations_agree_with_a_model(fixture: LedgerFixture) {
     let rooms = AtomicU32::new(0);
     let handle = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {
@@ -150,11 +150,11 @@ pub(super) async fn random_operations_agree_with_a_model(fixture: Fixture) {
     .unwrap();
 }
 
-async fn follow(fixture: &Fixture, room: &str, steps: &[Step]) -> Result<(), TestCaseError> {
+async fn follow(fixture: &LedgerFixture, room: &str, steps: &[ModelStep]) -> Result<(), TestCaseError> {
     let home = collection(TENANT, room);
     fixture.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
-    let there = Fixture { home: home.clone(), ..fixture.clone() };
-    let mut model = Model::default();
+    let there = LedgerFixture { home: home.clone(), ..fixture.clone() };
+    let mut model = LedgerModel::default();
     for step in steps {
         take(&there, &mut model, step).await?;
         let counts = there.counts().await;
@@ -173,10 +173,10 @@ async fn follow(fixture: &Fixture, room: &str, steps: &[Step]) -> Result<(), Tes
     Ok(())
 }
 
-async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), TestCaseError> {
+async fn take(there: &LedgerFixture, model: &mut LedgerModel, step: &ModelStep) -> Result<(), TestCaseError> {
     let key = |(document, version): (usize, u64)| -> VersionKey { there.key(DOCUMENTS[document], version) };
     match step {
-        Step::Submit { document, version, content } => {
+        ModelStep::Submit { document, version, content } => {
             let id = DOCUMENTS[*document];
             let decided = match content {
                 Some(text) => there.submit(id, *version, &format!("text {text}")).await,
@@ -184,30 +184,30 @@ async fn take(there: &Fixture, model: &mut Model, step: &Step) -> Result<(), Tes
             };
             prop_assert_eq!(decided, model.submit(*document, *version, *content), "{:?}", step);
         }
-        Step::Chunk(pick) => {
+        ModelStep::Chunk(pick) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
             there.ledger.store_spans(1, vec![(key(place), spans(1))]).await.unwrap();
             model.advance(place, VersionState::Chunked, &[VersionState::Accepted]);
         }
-        Step::Embed(pick) => {
+        ModelStep::Embed(pick) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
             there.ledger.mark_embedded(&[key(place)]).await.unwrap();
             model.advance(place, VersionState::Embedded, &[VersionState::Accepted, VersionState::Chunked]);
         }
-        Step::Finish(pick, ending) => {
+        ModelStep::Finish(pick, ending) => {
             let Some(place) = model.pick(*pick) else { return Ok(()) };
             there.finish(&key(place), ending.clone()).await;
             model.finish(place, ending);
         }
-        Step::Replay(pick) | Step::Drop(pick) => {
+        ModelStep::Replay(pick) | ModelStep::Drop(pick) => {
             let filter =
                 DeadLetterFilter { collection: Some(there.home.clone()), ..DeadLetterFilter::default() };
             let letters = there.ledger.dead(&filter, 100).await.unwrap();
             let Some(letter) = pick.checked_rem(letters.len()).map(|wanted| &letters[wanted]) else {
                 return Ok(());
             };
-            if matches!(step, Step::Drop(_)) {
-                prop_assert_eq!(there.ledger.drop_dead(&[letter.id]).await.unwrap(), 1);
+            if matches!(step, ModelStep::Drop(_)) {
+                prop_assert_eq!(there.ledger.drop_dead_letters(&[letter.id]).await.unwrap(), 1);
                 return Ok(());
             }
             let document = DOCUMENTS.iter().position(|id| *id == letter.key.document_id.as_str()).unwrap();

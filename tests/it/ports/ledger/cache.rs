@@ -8,7 +8,7 @@ use contexture::ports::ledger::{EMBEDDING_CACHE_USE_PERIOD_MS, Ledger, embedding
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::Fixture;
+use super::LedgerFixture;
 use crate::support::strategies::runner;
 
 const VECTOR: [f32; 4] = [0.5, -0.25, 1.0, 0.0];
@@ -37,7 +37,7 @@ async fn kept(ledger: &Arc<dyn Ledger>, range: Range) -> usize {
     found.iter().flatten().count()
 }
 
-pub(super) async fn cache_keeps_within_its_bound(fixture: Fixture) {
+pub(super) async fn cache_keeps_within_its_bound(fixture: LedgerFixture) {
     let cache = (fixture.peer)(room_for(32));
     add(&cache, 0..32).await;
     assert_eq!(kept(&cache, 0..32).await, 32, "up to the bound everything stays");
@@ -51,7 +51,7 @@ pub(super) async fn cache_keeps_within_its_bound(fixture: Fixture) {
     assert!((29..=32).contains(&all), "{all} after more than it holds at once");
 }
 
-pub(super) async fn least_recently_used_go_first(fixture: Fixture) {
+pub(super) async fn least_recently_used_go_first(fixture: LedgerFixture) {
     let cache = (fixture.peer)(room_for(64));
     add(&cache, 0..20).await;
     fixture.clock.advance(PERIOD);
@@ -67,7 +67,7 @@ pub(super) async fn least_recently_used_go_first(fixture: Fixture) {
     assert_eq!(kept(&cache, 20..40).await, 20, "what was used since stays");
 }
 
-pub(super) async fn bound_of_zero_keeps_nothing(fixture: Fixture) {
+pub(super) async fn bound_of_zero_keeps_nothing(fixture: LedgerFixture) {
     let (with, without) = ((fixture.peer)(room_for(8)), (fixture.peer)(0));
     add(&without, 0..4).await;
     assert_eq!(kept(&with, 0..4).await, 0);
@@ -77,7 +77,7 @@ pub(super) async fn bound_of_zero_keeps_nothing(fixture: Fixture) {
     assert_eq!(kept(&with, 0..5).await, 0, "and clears what others left");
 }
 
-pub(super) async fn lowered_bound_is_reached(fixture: Fixture) {
+pub(super) async fn lowered_bound_is_reached(fixture: LedgerFixture) {
     add(&fixture.ledger, 0..3000).await;
     assert_eq!(kept(&fixture.ledger, 0..3000).await, 3000);
     let lower = (fixture.peer)(room_for(100));
@@ -88,7 +88,7 @@ pub(super) async fn lowered_bound_is_reached(fixture: Fixture) {
     assert!((90..=100).contains(&all), "{all}");
 }
 
-pub(super) async fn vector_past_the_bound_is_left_out(fixture: Fixture) {
+pub(super) async fn vector_past_the_bound_is_left_out(fixture: LedgerFixture) {
     let cache = (fixture.peer)(room_for(4));
     add(&cache, 0..4).await;
     let large = derive_embedding_key("model", "large");
@@ -97,7 +97,7 @@ pub(super) async fn vector_past_the_bound_is_left_out(fixture: Fixture) {
     assert_eq!(kept(&cache, 0..4).await, 4, "and takes nobody's place");
 }
 
-pub(super) async fn handles_share_one_cache(fixture: Fixture) {
+pub(super) async fn handles_share_one_cache(fixture: LedgerFixture) {
     let handles: Vec<_> = (0..4).map(|_| (fixture.peer)(room_for(64))).collect();
     let calls: Vec<_> = handles
         .iter()
@@ -124,7 +124,7 @@ pub(super) async fn handles_share_one_cache(fixture: Fixture) {
 
 /// A total that drifted down would let the cache grow past its bound; one that drifted up would
 /// empty it too soon.
-pub(super) async fn total_never_drifts(fixture: Fixture) {
+pub(super) async fn total_never_drifts(fixture: LedgerFixture) {
     let cache = (fixture.peer)(room_for(16));
     let handle = tokio::runtime::Handle::current();
     let step = (0..40_usize, 1..6_usize, 0..2_u32);

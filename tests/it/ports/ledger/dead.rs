@@ -7,10 +7,10 @@ use contexture::fault::FailureReason;
 use contexture::ports::clock::WallClock;
 use contexture::ports::ledger::{DeadLetter, DeadLetterFilter, VersionOutcome, VersionState};
 
-use super::Fixture;
+use super::LedgerFixture;
 use crate::support::{collection, epoch, submission, version_key};
 
-impl Fixture {
+impl LedgerFixture {
     async fn letters(&self, filter: DeadLetterFilter) -> Vec<DeadLetter> {
         self.ledger.dead(&filter, 100).await.unwrap()
     }
@@ -20,7 +20,7 @@ impl Fixture {
     }
 }
 
-pub(super) async fn letter_says_what_where_why_and_when(fixture: Fixture) {
+pub(super) async fn letter_says_what_where_why_and_when(fixture: LedgerFixture) {
     fixture.clock.advance(Duration::from_secs(5));
     let (key, id) = fixture.dead("doc", 3, "text").await;
     let expected = DeadLetter {
@@ -33,7 +33,7 @@ pub(super) async fn letter_says_what_where_why_and_when(fixture: Fixture) {
     assert_eq!(fixture.letters(DeadLetterFilter::default()).await, [expected]);
 }
 
-pub(super) async fn letters_are_filtered_by_each_field(fixture: Fixture) {
+pub(super) async fn letters_are_filtered_by_each_field(fixture: LedgerFixture) {
     let elsewhere = collection("globex", "elsewhere");
     fixture.ledger.ensure_collection(&elsewhere, "", epoch("one")).await.unwrap();
     fixture.ledger.accept(vec![submission(&elsewhere, "there", Some(1), "text")]).await.unwrap();
@@ -68,7 +68,7 @@ pub(super) async fn letters_are_filtered_by_each_field(fixture: Fixture) {
     assert_eq!(fixture.letters(contradiction).await, []);
 }
 
-pub(super) async fn letters_come_oldest_first_up_to_the_limit(fixture: Fixture) {
+pub(super) async fn letters_come_oldest_first_up_to_the_limit(fixture: LedgerFixture) {
     for id in ["b", "a", "c"] {
         fixture.dead(id, 1, "text").await;
         fixture.clock.advance(Duration::from_secs(1));
@@ -79,7 +79,7 @@ pub(super) async fn letters_come_oldest_first_up_to_the_limit(fixture: Fixture) 
     assert_eq!(oldest[0].key.document_id.as_str(), "b");
 }
 
-pub(super) async fn replay_starts_the_version_again(fixture: Fixture) {
+pub(super) async fn replay_starts_the_version_again(fixture: LedgerFixture) {
     let accepted = submission(&fixture.home, "doc", Some(1), "text");
     let promised = fixture.ledger.accept(vec![accepted]).await.unwrap().remove(0).task.unwrap();
     fixture.ledger.mark_published(std::slice::from_ref(&promised.key)).await.unwrap();
@@ -96,7 +96,7 @@ pub(super) async fn replay_starts_the_version_again(fixture: Fixture) {
     assert_eq!(fixture.state(&promised.key).await, VersionState::Visible);
 }
 
-pub(super) async fn replay_of_an_overtaken_version_supersedes_it(fixture: Fixture) {
+pub(super) async fn replay_of_an_overtaken_version_supersedes_it(fixture: LedgerFixture) {
     let (key, id) = fixture.dead("doc", 1, "one").await;
     fixture.visible("doc", 2, "two").await;
     assert_eq!(fixture.ledger.replay(&[id]).await.unwrap(), []);
@@ -106,7 +106,7 @@ pub(super) async fn replay_of_an_overtaken_version_supersedes_it(fixture: Fixtur
     assert_eq!((counts.visible, counts.superseded, counts.dead, counts.in_flight), (1, 1, 0, 0));
 }
 
-pub(super) async fn replayed_version_may_die_again(fixture: Fixture) {
+pub(super) async fn replayed_version_may_die_again(fixture: LedgerFixture) {
     let (key, first) = fixture.dead("doc", 1, "text").await;
     fixture.ledger.replay(&[first]).await.unwrap();
     let again = VersionOutcome::Dead(IngestStage::Index, FailureReason::new("conflict", "again"));
@@ -118,29 +118,29 @@ pub(super) async fn replayed_version_may_die_again(fixture: Fixture) {
     assert_eq!(history[0].reason, Some(FailureReason::new("conflict", "again")));
 }
 
-pub(super) async fn replayed_version_is_swept_again(fixture: Fixture) {
+pub(super) async fn replayed_version_is_swept_again(fixture: LedgerFixture) {
     let (key, id) = fixture.dead("doc", 1, "one").await;
     fixture.ledger.mark_swept(std::slice::from_ref(&key)).await.unwrap();
     fixture.ledger.replay(&[id]).await.unwrap();
     fixture.finish(&key, VersionOutcome::Visible(1)).await;
     fixture.visible("doc", 2, "two").await;
-    let losers = fixture.ledger.losers(&[(fixture.home.clone(), key.document_id.clone())]).await.unwrap();
+    let losers = fixture.ledger.unswept_versions(&[(fixture.home.clone(), key.document_id.clone())]).await.unwrap();
     assert_eq!(losers.len(), 1, "its second life staged vectors of its own");
 }
 
-pub(super) async fn replay_of_unknown_letters_does_nothing(fixture: Fixture) {
+pub(super) async fn replay_of_unknown_letters_does_nothing(fixture: LedgerFixture) {
     let (key, id) = fixture.dead("doc", 1, "text").await;
     assert_eq!(fixture.ledger.replay(&[id + 1_000]).await.unwrap(), []);
     assert_eq!(fixture.state(&key).await, VersionState::Dead);
     assert_eq!(fixture.ledger.replay(&[id, id]).await.unwrap().len(), 1, "one life per letter");
 }
 
-pub(super) async fn dropped_letters_leave_their_versions_dead(fixture: Fixture) {
+pub(super) async fn dropped_letters_leave_their_versions_dead(fixture: LedgerFixture) {
     let (key, id) = fixture.dead("doc", 1, "text").await;
     fixture.dead("other", 1, "text").await;
-    assert_eq!(fixture.ledger.drop_dead(&[id, id + 1_000]).await.unwrap(), 1);
-    assert_eq!(fixture.ledger.drop_dead(&[id]).await.unwrap(), 0);
-    assert_eq!(fixture.ledger.drop_dead(&[]).await.unwrap(), 0);
+    assert_eq!(fixture.ledger.drop_dead_letters(&[id, id + 1_000]).await.unwrap(), 1);
+    assert_eq!(fixture.ledger.drop_dead_letters(&[id]).await.unwrap(), 0);
+    assert_eq!(fixture.ledger.drop_dead_letters(&[]).await.unwrap(), 0);
     assert_eq!(fixture.dead_ids(DeadLetterFilter::default()).await, ["other"]);
     assert_eq!(fixture.ledger.replay(&[id]).await.unwrap(), []);
     assert_eq!((fixture.state(&key).await, fixture.counts().await.dead), (VersionState::Dead, 2));

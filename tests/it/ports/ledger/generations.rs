@@ -8,10 +8,10 @@ use contexture::ports::generations::{
 };
 use contexture::ports::ledger::{UnsweptVersion, VersionOutcome};
 
-use super::Fixture;
+use super::LedgerFixture;
 use crate::support::{document, epoch, spans};
 
-impl Fixture {
+impl LedgerFixture {
     async fn begin(&self, name: &str) -> BeginBuildOutcome {
         let pace = GenerationBuildPace { documents_per_second: Some(7), provider_percent: 30 };
         self.ledger.begin_generation(&self.home, name, epoch(name), pace).await.unwrap()
@@ -53,11 +53,11 @@ impl Fixture {
     }
 
     async fn lost(&self, id: &str) -> Vec<UnsweptVersion> {
-        self.ledger.losers(&[(self.home.clone(), document(id))]).await.unwrap()
+        self.ledger.unswept_versions(&[(self.home.clone(), document(id))]).await.unwrap()
     }
 }
 
-pub(super) async fn first_generation_is_active(fixture: Fixture) {
+pub(super) async fn first_generation_is_active(fixture: LedgerFixture) {
     let records = fixture.records().await;
     assert_eq!(records.len(), 1);
     let GenerationRecord { home, state, is_paused, cursor, prepared, failed, drop_ms, .. } = &records[0];
@@ -67,7 +67,7 @@ pub(super) async fn first_generation_is_active(fixture: Fixture) {
     assert_eq!(fixture.ledger.generations(None).await.unwrap(), records);
 }
 
-pub(super) async fn one_generation_is_built_at_a_time(fixture: Fixture) {
+pub(super) async fn one_generation_is_built_at_a_time(fixture: LedgerFixture) {
     let BeginBuildOutcome::Started(started) = fixture.begin("two").await else { panic!("it is the first") };
     assert_eq!((started.home.generation, started.home.pipeline.as_str()), (2, "two"));
     assert_eq!(started.pace, GenerationBuildPace { documents_per_second: Some(7), provider_percent: 30 });
@@ -84,7 +84,7 @@ pub(super) async fn one_generation_is_built_at_a_time(fixture: Fixture) {
     assert_eq!(fixture.started("two").await, 3);
 }
 
-pub(super) async fn of_many_begun_at_once_one_is_built(fixture: Fixture) {
+pub(super) async fn of_many_begun_at_once_one_is_built(fixture: LedgerFixture) {
     let begun = (0..8).map(|number| {
         let fixture = fixture.clone();
         tokio::spawn(async move { fixture.begin(&format!("other {number}")).await })
@@ -96,7 +96,7 @@ pub(super) async fn of_many_begun_at_once_one_is_built(fixture: Fixture) {
     assert_eq!((started, fixture.records().await.len()), (1, 2));
 }
 
-pub(super) async fn activation_moves_tasks_and_keeps_what_served(fixture: Fixture) {
+pub(super) async fn activation_moves_tasks_and_keeps_what_served(fixture: LedgerFixture) {
     fixture.visible("doc", 1, "text").await;
     let second = fixture.started("two").await;
     assert!(fixture.change(second, GenerationChange::DropAt(5)).await);
@@ -118,7 +118,7 @@ pub(super) async fn activation_moves_tasks_and_keeps_what_served(fixture: Fixtur
     assert_eq!(fixture.states_of_generations().await, expected);
 }
 
-pub(super) async fn changes_fit_the_state(fixture: Fixture) {
+pub(super) async fn changes_fit_the_state(fixture: LedgerFixture) {
     for change in [
         GenerationChange::Pause,
         GenerationChange::Activate,
@@ -144,7 +144,7 @@ pub(super) async fn changes_fit_the_state(fixture: Fixture) {
     }
 }
 
-pub(super) async fn builder_gets_what_a_generation_lacks(fixture: Fixture) {
+pub(super) async fn builder_gets_what_a_generation_lacks(fixture: LedgerFixture) {
     for number in 1..=4 {
         fixture.visible(&format!("doc {number}"), 1, "text").await;
     }
@@ -168,7 +168,7 @@ pub(super) async fn builder_gets_what_a_generation_lacks(fixture: Fixture) {
     assert_eq!(fixture.lacks(second, 0, 10).await, ["doc 2", "doc 3", "doc 1"], "in the order of the log");
 }
 
-pub(super) async fn only_visible_versions_of_live_generations_are_prepared(fixture: Fixture) {
+pub(super) async fn only_visible_versions_of_live_generations_are_prepared(fixture: LedgerFixture) {
     let old = fixture.visible("doc", 1, "old").await;
     let new = fixture.visible("doc", 2, "new").await;
     let waiting = fixture.accepted("other", 1, "text").await;
@@ -180,7 +180,7 @@ pub(super) async fn only_visible_versions_of_live_generations_are_prepared(fixtu
     assert_eq!(fixture.ledger.prepared(second, Vec::new()).await.unwrap(), [] as [bool; 0]);
 }
 
-pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixture: Fixture) {
+pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixture: LedgerFixture) {
     let key = fixture.accepted("doc", 1, "text").await;
     let all = std::slice::from_ref(&key);
     fixture.ledger.store_spans(1, vec![(key.clone(), spans(2))]).await.unwrap();
@@ -201,7 +201,7 @@ pub(super) async fn what_becomes_visible_is_prepared_for_its_own_generation(fixt
     assert_eq!(fixture.lacks(second, 0, 10).await, [] as [&str; 0]);
 }
 
-pub(super) async fn losers_are_swept_from_every_live_generation(fixture: Fixture) {
+pub(super) async fn losers_are_swept_from_every_live_generation(fixture: LedgerFixture) {
     let old = fixture.accepted("doc", 1, "old").await;
     fixture.ledger.store_spans(1, vec![(old.clone(), spans(2))]).await.unwrap();
     fixture.finish(&old, VersionOutcome::Visible(1)).await;
@@ -222,7 +222,7 @@ pub(super) async fn losers_are_swept_from_every_live_generation(fixture: Fixture
     }
 }
 
-pub(super) async fn failures_are_noted_as_long_as_the_version_serves(fixture: Fixture) {
+pub(super) async fn failures_are_noted_as_long_as_the_version_serves(fixture: LedgerFixture) {
     let good = fixture.visible("good", 1, "text").await;
     let bad = fixture.visible("bad", 1, "text").await;
     let second = fixture.started("two").await;
@@ -242,7 +242,7 @@ pub(super) async fn failures_are_noted_as_long_as_the_version_serves(fixture: Fi
     assert_eq!(fixture.prepare(second, &[good], 1).await, [true]);
 }
 
-pub(super) async fn cursor_moves_forward_only(fixture: Fixture) {
+pub(super) async fn cursor_moves_forward_only(fixture: LedgerFixture) {
     let second = fixture.started("two").await;
     fixture.ledger.advance_cursor(&fixture.home, second, 5, 3).await.unwrap();
     fixture.ledger.advance_cursor(&fixture.home, second, 4, 2).await.unwrap();
@@ -251,7 +251,7 @@ pub(super) async fn cursor_moves_forward_only(fixture: Fixture) {
     assert_eq!(fixture.record(1).await.cursor, 0);
 }
 
-pub(super) async fn log_is_measured(fixture: Fixture) {
+pub(super) async fn log_is_measured(fixture: LedgerFixture) {
     assert_eq!(fixture.ledger.log_size(&fixture.home, 0).await.unwrap(), ChangeLogSize::default());
     for number in 1..=3 {
         fixture.visible(&format!("doc {number}"), 1, "text").await;
@@ -263,7 +263,7 @@ pub(super) async fn log_is_measured(fixture: Fixture) {
     assert_eq!(fixture.ledger.log_size(&fixture.home, 4).await.unwrap(), size(3, 0));
 }
 
-pub(super) async fn dropped_generation_is_cleared(fixture: Fixture) {
+pub(super) async fn dropped_generation_is_cleared(fixture: LedgerFixture) {
     let mut keys = Vec::new();
     for number in 1..=3 {
         keys.push(fixture.visible(&format!("doc {number}"), 1, "text").await);

@@ -8,10 +8,10 @@ use contexture::domain::ids::VERSION_MAX;
 use contexture::fault::Fault;
 use contexture::ports::ledger::{IntakeDecision, VersionCounts, VersionOutcome};
 
-use super::Fixture;
+use super::LedgerFixture;
 use crate::support::{BODY_BYTES_MAX, collection, deletion, document, epoch, principal, submission, version};
 
-pub(super) async fn first_version_is_accepted_with_its_task(fixture: Fixture) {
+pub(super) async fn first_version_is_accepted_with_its_task(fixture: LedgerFixture) {
     let submitted = submission(&fixture.home, "doc", Some(7), "text");
     let receipt = fixture.ledger.accept(vec![submitted.clone()]).await.unwrap().remove(0);
     assert_eq!((receipt.intake, receipt.version.get()), (IntakeDecision::Accepted, 7));
@@ -23,7 +23,7 @@ pub(super) async fn first_version_is_accepted_with_its_task(fixture: Fixture) {
     assert_eq!(task.accepted_ms, crate::support::clock::ManualClock::START_MS);
 }
 
-pub(super) async fn missing_version_is_assigned_from_one_upwards(fixture: Fixture) {
+pub(super) async fn missing_version_is_assigned_from_one_upwards(fixture: LedgerFixture) {
     for number in 1..=3 {
         assert_eq!(
             fixture.submit("doc", None, &format!("text {number}")).await,
@@ -32,7 +32,7 @@ pub(super) async fn missing_version_is_assigned_from_one_upwards(fixture: Fixtur
     }
 }
 
-pub(super) async fn equal_content_without_version_is_a_duplicate(fixture: Fixture) {
+pub(super) async fn equal_content_without_version_is_a_duplicate(fixture: LedgerFixture) {
     fixture.accepted("doc", 4, "text").await;
     assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 4));
     fixture.finish(&fixture.key("doc", 4), VersionOutcome::Visible(1)).await;
@@ -40,13 +40,13 @@ pub(super) async fn equal_content_without_version_is_a_duplicate(fixture: Fixtur
     assert_eq!(fixture.counts().await.accepted, 1);
 }
 
-pub(super) async fn old_content_without_version_is_a_new_version(fixture: Fixture) {
+pub(super) async fn old_content_without_version_is_a_new_version(fixture: LedgerFixture) {
     fixture.accepted("doc", 1, "old").await;
     fixture.accepted("doc", 2, "new").await;
     assert_eq!(fixture.submit("doc", None, "old").await, (IntakeDecision::Accepted, 3));
 }
 
-pub(super) async fn fence_against_the_latest_version(fixture: Fixture) {
+pub(super) async fn fence_against_the_latest_version(fixture: LedgerFixture) {
     fixture.accepted("doc", 5, "five").await;
     for (number, text, expected) in [
         (4, "four", (IntakeDecision::Superseded, 5)),
@@ -60,7 +60,7 @@ pub(super) async fn fence_against_the_latest_version(fixture: Fixture) {
     assert_eq!(fixture.counts().await.accepted, 2);
 }
 
-pub(super) async fn fence_against_an_older_version(fixture: Fixture) {
+pub(super) async fn fence_against_an_older_version(fixture: LedgerFixture) {
     fixture.accepted("doc", 2, "two").await;
     fixture.accepted("doc", 9, "nine").await;
     assert_eq!(fixture.submit("doc", Some(2), "two").await, (IntakeDecision::Duplicate, 2));
@@ -68,14 +68,14 @@ pub(super) async fn fence_against_an_older_version(fixture: Fixture) {
     assert_eq!(fixture.submit("doc", Some(3), "three").await, (IntakeDecision::Superseded, 9));
 }
 
-pub(super) async fn assigned_version_follows_a_given_one(fixture: Fixture) {
+pub(super) async fn assigned_version_follows_a_given_one(fixture: LedgerFixture) {
     fixture.accepted("doc", 41, "given").await;
     assert_eq!(fixture.submit("doc", None, "assigned").await, (IntakeDecision::Accepted, 42));
     assert_eq!(fixture.submit("doc", Some(42), "assigned").await, (IntakeDecision::Duplicate, 42));
     assert_eq!(fixture.submit("doc", Some(42), "other").await, (IntakeDecision::Conflict, 42));
 }
 
-pub(super) async fn no_version_follows_the_highest(fixture: Fixture) {
+pub(super) async fn no_version_follows_the_highest(fixture: LedgerFixture) {
     fixture.accepted("doc", VERSION_MAX, "last").await;
     let batch = vec![
         submission(&fixture.home, "doc", None, "more"),
@@ -86,19 +86,19 @@ pub(super) async fn no_version_follows_the_highest(fixture: Fixture) {
     assert_eq!(receipts[1].intake, IntakeDecision::Accepted);
 }
 
-pub(super) async fn dead_content_resubmitted_gets_a_new_version(fixture: Fixture) {
+pub(super) async fn dead_content_resubmitted_gets_a_new_version(fixture: LedgerFixture) {
     fixture.dead("doc", 3, "text").await;
     assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Accepted, 4));
     assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 4));
 }
 
-pub(super) async fn dead_version_resubmitted_by_number_is_a_duplicate(fixture: Fixture) {
+pub(super) async fn dead_version_resubmitted_by_number_is_a_duplicate(fixture: LedgerFixture) {
     fixture.dead("doc", 3, "text").await;
     assert_eq!(fixture.submit("doc", Some(3), "text").await, (IntakeDecision::Duplicate, 3));
     assert_eq!(fixture.submit("doc", Some(3), "other").await, (IntakeDecision::Conflict, 3));
 }
 
-pub(super) async fn description_is_part_of_the_content(fixture: Fixture) {
+pub(super) async fn description_is_part_of_the_content(fixture: LedgerFixture) {
     let titled = |title: &str| {
         let description =
             DocumentDescription { title: Some(title.to_owned()), ..DocumentDescription::default() };
@@ -112,14 +112,14 @@ pub(super) async fn description_is_part_of_the_content(fixture: Fixture) {
     assert_eq!(intakes, [IntakeDecision::Accepted, IntakeDecision::Duplicate, IntakeDecision::Accepted]);
 }
 
-pub(super) async fn delete_without_version_follows_the_latest(fixture: Fixture) {
+pub(super) async fn delete_without_version_follows_the_latest(fixture: LedgerFixture) {
     fixture.visible("doc", 7, "text").await;
     let receipt = fixture.ledger.accept(vec![deletion(&fixture.home, "doc", None)]).await.unwrap().remove(0);
     assert_eq!((receipt.intake, receipt.version.get()), (IntakeDecision::Accepted, 8));
     assert!(receipt.task.unwrap().deletes);
 }
 
-pub(super) async fn delete_beats_a_late_lower_version(fixture: Fixture) {
+pub(super) async fn delete_beats_a_late_lower_version(fixture: LedgerFixture) {
     fixture.accepted("doc", 1, "one").await;
     assert_eq!(fixture.delete("doc", Some(5)).await, (IntakeDecision::Accepted, 5));
     assert_eq!(fixture.submit("doc", Some(4), "late").await, (IntakeDecision::Superseded, 5));
@@ -127,12 +127,12 @@ pub(super) async fn delete_beats_a_late_lower_version(fixture: Fixture) {
     assert_eq!(fixture.delete("doc", Some(3)).await, (IntakeDecision::Superseded, 5));
 }
 
-pub(super) async fn delete_with_version_may_come_before_its_document(fixture: Fixture) {
+pub(super) async fn delete_with_version_may_come_before_its_document(fixture: LedgerFixture) {
     assert_eq!(fixture.delete("doc", Some(5)).await, (IntakeDecision::Accepted, 5));
     assert_eq!(fixture.submit("doc", Some(4), "late").await, (IntakeDecision::Superseded, 5));
 }
 
-pub(super) async fn deleted_document_is_recreated_by_a_higher_version(fixture: Fixture) {
+pub(super) async fn deleted_document_is_recreated_by_a_higher_version(fixture: LedgerFixture) {
     fixture.visible("doc", 1, "text").await;
     assert_eq!(fixture.delete("doc", None).await, (IntakeDecision::Accepted, 2));
     assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Accepted, 3));
@@ -140,7 +140,7 @@ pub(super) async fn deleted_document_is_recreated_by_a_higher_version(fixture: F
     assert_eq!(fixture.submit("doc", Some(5), "text").await, (IntakeDecision::Accepted, 5));
 }
 
-pub(super) async fn deleting_nothing_is_a_duplicate(fixture: Fixture) {
+pub(super) async fn deleting_nothing_is_a_duplicate(fixture: LedgerFixture) {
     assert_eq!(fixture.delete("never was", None).await, (IntakeDecision::Duplicate, 1));
     assert_eq!(fixture.counts().await, VersionCounts::default());
     fixture.visible("doc", 6, "text").await;
@@ -150,7 +150,7 @@ pub(super) async fn deleting_nothing_is_a_duplicate(fixture: Fixture) {
     assert_eq!(fixture.delete("doc", Some(8)).await, (IntakeDecision::Accepted, 8));
 }
 
-pub(super) async fn receipts_follow_the_order_of_one_batch(fixture: Fixture) {
+pub(super) async fn receipts_follow_the_order_of_one_batch(fixture: LedgerFixture) {
     let home = &fixture.home;
     let batch = vec![
         submission(home, "a", None, "one"),
@@ -181,7 +181,7 @@ pub(super) async fn receipts_follow_the_order_of_one_batch(fixture: Fixture) {
     assert_eq!(has_task, expected.map(|(intake, _)| intake == IntakeDecision::Accepted));
 }
 
-pub(super) async fn unknown_collection_refuses_the_whole_batch(fixture: Fixture) {
+pub(super) async fn unknown_collection_refuses_the_whole_batch(fixture: LedgerFixture) {
     let elsewhere = collection(fixture.home.tenant.as_str(), "elsewhere");
     let batch = vec![
         submission(&fixture.home, "known", None, "text"),
@@ -192,7 +192,7 @@ pub(super) async fn unknown_collection_refuses_the_whole_batch(fixture: Fixture)
     assert_eq!(fixture.counts().await, VersionCounts::default(), "one transaction: nothing was stored");
 }
 
-pub(super) async fn equal_submissions_at_once_store_one_version(fixture: Fixture) {
+pub(super) async fn equal_submissions_at_once_store_one_version(fixture: LedgerFixture) {
     let intakes = submit_at_once(&fixture, |_| "text".to_owned()).await;
     let accepted = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Accepted).count();
     let duplicates = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Duplicate).count();
@@ -200,14 +200,14 @@ pub(super) async fn equal_submissions_at_once_store_one_version(fixture: Fixture
     assert!(intakes.iter().all(|(_, number)| *number == 1));
 }
 
-pub(super) async fn different_submissions_at_once_get_different_versions(fixture: Fixture) {
+pub(super) async fn different_submissions_at_once_get_different_versions(fixture: LedgerFixture) {
     let mut intakes = submit_at_once(&fixture, |number| format!("text {number}")).await;
     intakes.sort_by_key(|(_, number)| *number);
     let expected: Vec<_> = (1..=100).map(|number| (IntakeDecision::Accepted, number)).collect();
     assert_eq!(intakes, expected);
 }
 
-async fn submit_at_once(fixture: &Fixture, text: impl Fn(usize) -> String) -> Vec<(IntakeDecision, u64)> {
+async fn submit_at_once(fixture: &LedgerFixture, text: impl Fn(usize) -> String) -> Vec<(IntakeDecision, u64)> {
     let calls: Vec<_> = (0..100)
         .map(|number| {
             let ledger = Arc::clone(&fixture.ledger);
@@ -223,7 +223,7 @@ async fn submit_at_once(fixture: &Fixture, text: impl Fn(usize) -> String) -> Ve
     intakes
 }
 
-pub(super) async fn collections_and_tenants_do_not_meet(fixture: Fixture) {
+pub(super) async fn collections_and_tenants_do_not_meet(fixture: LedgerFixture) {
     let other_tenant = collection("globex", fixture.home.collection.as_str());
     let other_collection = collection(fixture.home.tenant.as_str(), "other");
     for key in [&other_tenant, &other_collection] {
@@ -240,7 +240,7 @@ pub(super) async fn collections_and_tenants_do_not_meet(fixture: Fixture) {
     assert_eq!(fixture.counts().await.accepted, 1);
 }
 
-pub(super) async fn collection_is_created_once(fixture: Fixture) {
+pub(super) async fn collection_is_created_once(fixture: LedgerFixture) {
     let key = collection("globex", "notes");
     assert_eq!(fixture.ledger.collection(&key).await.unwrap(), None);
     let created = fixture.ledger.ensure_collection(&key, "first = 1", epoch("one")).await.unwrap();

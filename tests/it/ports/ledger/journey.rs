@@ -9,7 +9,7 @@ use contexture::domain::task::{IngestStage, IngestTask};
 use contexture::ports::clock::WallClock;
 use contexture::ports::ledger::{VersionCounts, VersionOutcome, VersionState};
 
-use super::{Fixture, gave_up};
+use super::{LedgerFixture, gave_up};
 use crate::support::{BODY_BYTES_MAX, document, principal, readable_by, spans, submission};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,7 +18,7 @@ fn names(tasks: &[IngestTask]) -> Vec<&str> {
     tasks.iter().map(|task| task.key.document_id.as_str()).collect()
 }
 
-pub(super) async fn outbox_holds_what_was_not_published(fixture: Fixture) {
+pub(super) async fn outbox_holds_what_was_not_published(fixture: LedgerFixture) {
     let mut promised = Vec::new();
     for id in ["a", "b", "c"] {
         let receipt = fixture.ledger.accept(vec![submission(&fixture.home, id, None, id)]).await.unwrap();
@@ -33,7 +33,7 @@ pub(super) async fn outbox_holds_what_was_not_published(fixture: Fixture) {
     assert_eq!(names(&fixture.ledger.unpublished(10).await.unwrap()), ["a", "c"]);
 }
 
-pub(super) async fn outbox_forgets_what_moved_on(fixture: Fixture) {
+pub(super) async fn outbox_forgets_what_moved_on(fixture: LedgerFixture) {
     let chunked = fixture.accepted("chunked", 1, "text").await;
     fixture.visible("visible", 1, "text").await;
     fixture.dead("dead", 1, "text").await;
@@ -41,7 +41,7 @@ pub(super) async fn outbox_forgets_what_moved_on(fixture: Fixture) {
     assert_eq!(fixture.ledger.unpublished(10).await.unwrap(), []);
 }
 
-pub(super) async fn body_comes_back_as_it_was_accepted(fixture: Fixture) {
+pub(super) async fn body_comes_back_as_it_was_accepted(fixture: LedgerFixture) {
     let description = DocumentDescription {
         title: Some("Title".to_owned()),
         media_type: Some("text/markdown".to_owned()),
@@ -68,7 +68,7 @@ pub(super) async fn body_comes_back_as_it_was_accepted(fixture: Fixture) {
     assert_eq!((stored.content_hash, stored.state), (submitted.content_hash(), VersionState::Accepted));
 }
 
-pub(super) async fn spans_come_back_and_move_to_chunked(fixture: Fixture) {
+pub(super) async fn spans_come_back_and_move_to_chunked(fixture: LedgerFixture) {
     let (one, two) = (fixture.accepted("one", 1, "text").await, fixture.accepted("two", 1, "text").await);
     let stored = vec![(one.clone(), spans(3)), (two.clone(), Vec::new())];
     fixture.ledger.store_spans(1, stored).await.unwrap();
@@ -83,13 +83,13 @@ pub(super) async fn spans_come_back_and_move_to_chunked(fixture: Fixture) {
     assert_eq!(fixture.ledger.spans(1, &[one]).await.unwrap(), [Some(spans(2))], "stored again, replaced");
 }
 
-pub(super) async fn later_spans_of_one_batch_win(fixture: Fixture) {
+pub(super) async fn later_spans_of_one_batch_win(fixture: LedgerFixture) {
     let key = fixture.accepted("doc", 1, "text").await;
     fixture.ledger.store_spans(1, vec![(key.clone(), spans(3)), (key.clone(), spans(1))]).await.unwrap();
     assert_eq!(fixture.ledger.spans(1, &[key.clone(), key]).await.unwrap(), [Some(spans(1)), Some(spans(1))]);
 }
 
-pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
+pub(super) async fn nothing_asked_is_nothing_done(fixture: LedgerFixture) {
     let key = fixture.dead("doc", 1, "text").await.0;
     let ledger = &fixture.ledger;
     assert_eq!(ledger.accept(Vec::new()).await.unwrap(), []);
@@ -100,13 +100,13 @@ pub(super) async fn nothing_asked_is_nothing_done(fixture: Fixture) {
     ledger.mark_swept(&[]).await.unwrap();
     ledger.cache_vectors(Vec::new()).await.unwrap();
     assert!(ledger.bodies(&[]).await.unwrap().is_empty() && ledger.spans(1, &[]).await.unwrap().is_empty());
-    assert_eq!(ledger.losers(&[]).await.unwrap(), []);
+    assert_eq!(ledger.unswept_versions(&[]).await.unwrap(), []);
     assert_eq!(ledger.cached_vectors(&[]).await.unwrap(), Vec::<Option<Vec<f32>>>::new());
-    assert_eq!((ledger.replay(&[]).await.unwrap(), ledger.drop_dead(&[]).await.unwrap()), (Vec::new(), 0));
+    assert_eq!((ledger.replay(&[]).await.unwrap(), ledger.drop_dead_letters(&[]).await.unwrap()), (Vec::new(), 0));
     assert_eq!(fixture.state(&key).await, VersionState::Dead);
 }
 
-pub(super) async fn states_move_only_forward(fixture: Fixture) {
+pub(super) async fn states_move_only_forward(fixture: LedgerFixture) {
     let key = fixture.accepted("doc", 1, "text").await;
     assert_eq!(fixture.state(&key).await, VersionState::Accepted);
     fixture.ledger.store_spans(1, vec![(key.clone(), spans(1))]).await.unwrap();
@@ -119,7 +119,7 @@ pub(super) async fn states_move_only_forward(fixture: Fixture) {
     assert_eq!(fixture.state(&key).await, VersionState::Visible);
 }
 
-pub(super) async fn terminal_states_do_not_move(fixture: Fixture) {
+pub(super) async fn terminal_states_do_not_move(fixture: LedgerFixture) {
     for (number, first) in (0..).zip([VersionOutcome::Visible(1), VersionOutcome::Superseded, gave_up()]) {
         let key = fixture.accepted(&format!("doc {number}"), 1, "text").await;
         fixture.finish(&key, first).await;
@@ -137,7 +137,7 @@ pub(super) async fn terminal_states_do_not_move(fixture: Fixture) {
     assert_eq!(letters.len(), 1, "only the first ending leaves a letter");
 }
 
-pub(super) async fn finish_is_idempotent(fixture: Fixture) {
+pub(super) async fn finish_is_idempotent(fixture: LedgerFixture) {
     fixture.visible("doc", 1, "one").await;
     let key = fixture.accepted("doc", 2, "two").await;
     let twice = vec![(key.clone(), VersionOutcome::Visible(1)), (key.clone(), VersionOutcome::Visible(1))];
@@ -147,7 +147,7 @@ pub(super) async fn finish_is_idempotent(fixture: Fixture) {
     assert_eq!((fixture.states("doc").await, fixture.counts().await), (history, counts));
 }
 
-pub(super) async fn unknown_versions_change_nothing(fixture: Fixture) {
+pub(super) async fn unknown_versions_change_nothing(fixture: LedgerFixture) {
     let key = fixture.visible("doc", 1, "text").await;
     for unknown in [fixture.key("doc", 2), fixture.key("never was", 1)] {
         for ending in [VersionOutcome::Visible(1), VersionOutcome::Superseded, gave_up()] {
@@ -164,7 +164,7 @@ pub(super) async fn unknown_versions_change_nothing(fixture: Fixture) {
     );
 }
 
-pub(super) async fn visible_yields_to_a_newer_one(fixture: Fixture) {
+pub(super) async fn visible_yields_to_a_newer_one(fixture: LedgerFixture) {
     fixture.visible("doc", 1, "one").await;
     fixture.dead("doc", 2, "two").await;
     let newer = fixture.accepted("doc", 3, "three").await;
@@ -182,14 +182,14 @@ pub(super) async fn visible_yields_to_a_newer_one(fixture: Fixture) {
     assert_eq!(fixture.states("doc").await, expected);
 }
 
-pub(super) async fn visible_too_late_is_superseded(fixture: Fixture) {
+pub(super) async fn visible_too_late_is_superseded(fixture: LedgerFixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     fixture.visible("doc", 2, "two").await;
     fixture.finish(&older, VersionOutcome::Visible(1)).await;
     assert_eq!(fixture.states("doc").await, [(2, VersionState::Visible), (1, VersionState::Superseded)]);
 }
 
-pub(super) async fn overtaken_is_told_with_the_body(fixture: Fixture) {
+pub(super) async fn overtaken_is_told_with_the_body(fixture: LedgerFixture) {
     let older = fixture.accepted("doc", 1, "one").await;
     let newer = fixture.accepted("doc", 2, "two").await;
     let keys = [older, newer.clone()];
@@ -202,7 +202,7 @@ pub(super) async fn overtaken_is_told_with_the_body(fixture: Fixture) {
     assert_eq!(overtaken().await, [true, false]);
 }
 
-pub(super) async fn stuck_names_the_stage_that_has_to_move(fixture: Fixture) {
+pub(super) async fn stuck_names_the_stage_that_has_to_move(fixture: LedgerFixture) {
     let waiting_for_embed = fixture.accepted("embed", 1, "text").await;
     let waiting_for_index = fixture.accepted("index", 1, "text").await;
     fixture.visible("visible", 1, "text").await;
@@ -228,7 +228,7 @@ pub(super) async fn stuck_names_the_stage_that_has_to_move(fixture: Fixture) {
     assert_eq!(stuck(now_ms - 10_000, 10).await, []);
 }
 
-pub(super) async fn history_tells_the_whole_story(fixture: Fixture) {
+pub(super) async fn history_tells_the_whole_story(fixture: LedgerFixture) {
     let accepted_ms = fixture.clock.now_ms();
     let key = fixture.accepted("doc", 3, "four").await;
     fixture.clock.advance(SECOND);
@@ -248,7 +248,7 @@ pub(super) async fn history_tells_the_whole_story(fixture: Fixture) {
     assert_eq!(fixture.ledger.history(&fixture.home, &document("never was")).await.unwrap(), []);
 }
 
-pub(super) async fn documents_without_tombstones_are_counted(fixture: Fixture) {
+pub(super) async fn documents_without_tombstones_are_counted(fixture: LedgerFixture) {
     fixture.visible("a", 1, "text").await;
     fixture.visible("b", 1, "text").await;
     fixture.delete("b", None).await;
@@ -261,7 +261,7 @@ pub(super) async fn documents_without_tombstones_are_counted(fixture: Fixture) {
     assert_eq!(fixture.ledger.counts(&nowhere).await.unwrap(), VersionCounts::default());
 }
 
-pub(super) async fn vectors_are_cached_by_key(fixture: Fixture) {
+pub(super) async fn vectors_are_cached_by_key(fixture: LedgerFixture) {
     let key = |text: &str| derive_embedding_key("model", text);
     let exact = vec![0.1, -0.0, f32::MIN_POSITIVE / 2.0, f32::MAX];
     fixture.ledger.cache_vectors(vec![(key("a"), exact.clone()), (key("b"), vec![1.0])]).await.unwrap();

@@ -5,40 +5,40 @@ use std::time::Duration;
 
 use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger};
 
-use super::Fixture;
+use super::LedgerFixture;
 
 const TTL: Duration = Duration::from_secs(10);
 const ROLE: &str = "housekeeping";
 
-impl Fixture {
+impl LedgerFixture {
     fn another(&self) -> Arc<dyn Ledger> {
         (self.peer)(EMBEDDING_CACHE_BYTES_MAX)
     }
 }
 
 async fn leads(ledger: &Arc<dyn Ledger>) -> bool {
-    ledger.lead(ROLE, TTL).await.unwrap()
+    ledger.acquire_lease(ROLE, TTL).await.unwrap()
 }
 
-pub(super) async fn one_handle_leads_until_it_resigns(fixture: Fixture) {
+pub(super) async fn one_handle_leads_until_it_resigns(fixture: LedgerFixture) {
     let (one, two) = (fixture.another(), fixture.another());
     assert!(leads(&one).await);
     assert!(!leads(&two).await);
     assert!(leads(&one).await, "it has it already");
-    one.resign(ROLE).await.unwrap();
+    one.release_lease(ROLE).await.unwrap();
     assert!(leads(&two).await);
     assert!(!leads(&one).await);
 }
 
-pub(super) async fn roles_do_not_meet(fixture: Fixture) {
+pub(super) async fn roles_do_not_meet(fixture: LedgerFixture) {
     let (one, two) = (fixture.another(), fixture.another());
     assert!(leads(&one).await);
-    assert!(two.lead("another role", TTL).await.unwrap());
-    two.resign("another role").await.unwrap();
+    assert!(two.acquire_lease("another role", TTL).await.unwrap());
+    two.release_lease("another role").await.unwrap();
     assert!(!leads(&two).await);
 }
 
-pub(super) async fn lease_ends_by_itself(fixture: Fixture) {
+pub(super) async fn lease_ends_by_itself(fixture: LedgerFixture) {
     let (one, two) = (fixture.another(), fixture.another());
     assert!(leads(&one).await);
     (fixture.pass)(TTL / 2);
@@ -48,7 +48,7 @@ pub(super) async fn lease_ends_by_itself(fixture: Fixture) {
     assert!(!leads(&one).await, "who comes back late finds it taken");
 }
 
-pub(super) async fn leading_again_renews(fixture: Fixture) {
+pub(super) async fn leading_again_renews(fixture: LedgerFixture) {
     let (one, two) = (fixture.another(), fixture.another());
     assert!(leads(&one).await);
     for _ in 0..3 {
@@ -62,21 +62,21 @@ pub(super) async fn leading_again_renews(fixture: Fixture) {
     assert!(leads(&two).await);
 }
 
-pub(super) async fn resigning_what_another_has_does_nothing(fixture: Fixture) {
+pub(super) async fn resigning_what_another_has_does_nothing(fixture: LedgerFixture) {
     let (one, two) = (fixture.another(), fixture.another());
-    two.resign(ROLE).await.unwrap();
+    two.release_lease(ROLE).await.unwrap();
     assert!(leads(&one).await);
-    two.resign(ROLE).await.unwrap();
+    two.release_lease(ROLE).await.unwrap();
     assert!(!leads(&two).await);
 }
 
-pub(super) async fn of_many_at_once_one_leads(fixture: Fixture) {
+pub(super) async fn of_many_at_once_one_leads(fixture: LedgerFixture) {
     let handles: Vec<_> = (0..8).map(|_| fixture.another()).collect();
     for round in 0..4 {
         let calls: Vec<_> = handles
             .iter()
             .cloned()
-            .map(|handle| tokio::spawn(async move { handle.lead(ROLE, TTL).await.unwrap() }))
+            .map(|handle| tokio::spawn(async move { handle.acquire_lease(ROLE, TTL).await.unwrap() }))
             .collect();
         let mut leading = 0;
         for call in calls {

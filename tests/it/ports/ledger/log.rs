@@ -2,11 +2,11 @@
 
 use contexture::ports::ledger::VersionOutcome;
 
-use super::{Fixture, gave_up};
+use super::{LedgerFixture, gave_up};
 use crate::support::{TENANT, collection, epoch, submission};
 
 /// Document, version and position of every change after a position.
-async fn changes(fixture: &Fixture, after: u64, limit: usize) -> Vec<(String, u64, u64)> {
+async fn changes(fixture: &LedgerFixture, after: u64, limit: usize) -> Vec<(String, u64, u64)> {
     let changes = fixture.ledger.changes(&fixture.home, after, limit).await.unwrap();
     let brief = |change: contexture::ports::ledger::ChangeLogEntry| {
         (change.task.key.document_id.to_string(), change.task.key.version.get(), change.position)
@@ -18,7 +18,7 @@ fn row(id: &str, version: u64, position: u64) -> (String, u64, u64) {
     (id.to_owned(), version, position)
 }
 
-pub(super) async fn changes_come_in_the_order_they_became_visible(fixture: Fixture) {
+pub(super) async fn changes_come_in_the_order_they_became_visible(fixture: LedgerFixture) {
     assert_eq!(changes(&fixture, 0, 10).await, []);
     let first = fixture.accepted("accepted first", 1, "a").await;
     fixture.visible("visible first", 1, "b").await;
@@ -29,7 +29,7 @@ pub(super) async fn changes_come_in_the_order_they_became_visible(fixture: Fixtu
     assert_eq!(changes(&fixture, 0, 10).await, expected, "the same ending again changes nothing");
 }
 
-pub(super) async fn changed_document_moves_to_the_end_of_the_log(fixture: Fixture) {
+pub(super) async fn changed_document_moves_to_the_end_of_the_log(fixture: LedgerFixture) {
     fixture.visible("changed", 1, "old").await;
     fixture.visible("stays", 1, "text").await;
     fixture.visible("changed", 2, "new").await;
@@ -38,7 +38,7 @@ pub(super) async fn changed_document_moves_to_the_end_of_the_log(fixture: Fixtur
     assert_eq!(changes(&fixture, 3, 10).await, []);
 }
 
-pub(super) async fn log_holds_tombstones_and_nothing_that_never_served(fixture: Fixture) {
+pub(super) async fn log_holds_tombstones_and_nothing_that_never_served(fixture: LedgerFixture) {
     fixture.visible("gone", 1, "text").await;
     fixture.dead("dead", 1, "text").await;
     fixture.accepted("in flight", 1, "text").await;
@@ -56,7 +56,7 @@ pub(super) async fn log_holds_tombstones_and_nothing_that_never_served(fixture: 
     assert_eq!(fixture.ledger.changes(&fixture.home, 0, 10).await.unwrap(), found);
 }
 
-pub(super) async fn log_is_read_in_pages(fixture: Fixture) {
+pub(super) async fn log_is_read_in_pages(fixture: LedgerFixture) {
     for number in 1..=5 {
         fixture.visible(&format!("doc {number}"), 1, "text").await;
     }
@@ -74,7 +74,7 @@ pub(super) async fn log_is_read_in_pages(fixture: Fixture) {
     assert_eq!(read.len(), 5);
 }
 
-pub(super) async fn collections_have_logs_of_their_own(fixture: Fixture) {
+pub(super) async fn collections_have_logs_of_their_own(fixture: LedgerFixture) {
     let away = collection(TENANT, "away");
     fixture.ledger.ensure_collection(&away, "", epoch("one")).await.unwrap();
     fixture.visible("doc", 1, "text").await;

@@ -3,10 +3,10 @@
 use contexture::domain::ids::derive_embedding_key;
 use contexture::ports::ledger::{DeadLetterFilter, VersionOutcome};
 
-use super::Fixture;
+use super::LedgerFixture;
 use crate::support::{document, spans};
 
-pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fixture) {
+pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: LedgerFixture) {
     let moving = fixture.accepted("moving", 2, "text").await;
     fixture.ledger.store_spans(1, vec![(moving.clone(), spans(2))]).await.unwrap();
     fixture.accepted("waiting", 1, "text").await;
@@ -27,13 +27,13 @@ pub(super) async fn everything_answered_is_there_after_a_restart(mut fixture: Fi
 }
 
 /// Everything the ledger says about the collection, as text.
-async fn told(fixture: &Fixture) -> Vec<String> {
+async fn told(fixture: &LedgerFixture) -> Vec<String> {
     let ledger = &fixture.ledger;
     let mut told = vec![format!("{:?}", ledger.collections().await), format!("{:?}", fixture.counts().await)];
     for id in ["moving", "waiting", "beaten", "dead"] {
         let place = (fixture.home.clone(), document(id));
         told.push(format!("{:?}", ledger.history(&place.0, &place.1).await));
-        told.push(format!("{:?}", ledger.losers(&[place]).await));
+        told.push(format!("{:?}", ledger.unswept_versions(&[place]).await));
     }
     told.push(format!("{:?}", ledger.unpublished(10).await));
     told.push(format!("{:?}", ledger.stuck(u64::MAX >> 1, 10).await));

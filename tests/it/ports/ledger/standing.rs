@@ -1,22 +1,22 @@
 //! What the ledger says of documents whose stores are compared with it.
 
 use contexture::domain::ids::DocumentId;
-use contexture::ports::collection_state::ChangeLogExtent;
+use contexture::ports::ledger::ChangeLogExtent;
 use contexture::ports::ledger::{VersionOutcome, VersionState};
 
-use super::Fixture;
+use super::LedgerFixture;
 use crate::support::{TENANT, collection, document, spans};
 
-impl Fixture {
+impl LedgerFixture {
     async fn standing(&self, id: &str) -> Vec<(u64, VersionState, Option<u32>)> {
-        let mut standings = self.ledger.standings(&self.home, 1, &[document(id)]).await.unwrap();
+        let mut standings = self.ledger.versions_in_stores(&self.home, 1, &[document(id)]).await.unwrap();
         assert_eq!(standings.len(), 1);
         let records = standings.remove(0).into_iter();
         records.map(|record| (record.key.version.get(), record.state, record.chunk_count)).collect()
     }
 }
 
-pub(super) async fn standing_is_what_may_have_something_in_a_store(fixture: Fixture) {
+pub(super) async fn standing_is_what_may_have_something_in_a_store(fixture: LedgerFixture) {
     let first = fixture.accepted("doc", 1, "one").await;
     fixture.ledger.store_spans(1, vec![(first.clone(), spans(3))]).await.unwrap();
     assert_eq!(fixture.standing("doc").await, [(1, VersionState::Chunked, Some(3))]);
@@ -38,26 +38,26 @@ pub(super) async fn standing_is_what_may_have_something_in_a_store(fixture: Fixt
     assert_eq!(fixture.standing("doc").await, [won]);
     let history = fixture.ledger.history(&fixture.home, &document("doc")).await.unwrap();
     let visible = history.into_iter().find(|record| record.state == VersionState::Visible).unwrap();
-    let standings = fixture.ledger.standings(&fixture.home, 1, &[document("doc")]).await.unwrap();
+    let standings = fixture.ledger.versions_in_stores(&fixture.home, 1, &[document("doc")]).await.unwrap();
     assert_eq!(standings, [[visible]], "the same record as in its history");
 }
 
-pub(super) async fn standings_follow_the_documents_asked_for(fixture: Fixture) {
+pub(super) async fn standings_follow_the_documents_asked_for(fixture: LedgerFixture) {
     for id in ["a", "b", "c"] {
         fixture.visible(id, 7, id).await;
     }
     let asked: Vec<DocumentId> = ["c", "never was", "a"].iter().map(|id| document(id)).collect();
-    let standings = fixture.ledger.standings(&fixture.home, 1, &asked).await.unwrap();
+    let standings = fixture.ledger.versions_in_stores(&fixture.home, 1, &asked).await.unwrap();
     let ids = |standing: &Vec<contexture::ports::ledger::VersionRecord>| {
         standing.iter().map(|record| record.key.document_id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(standings.iter().map(ids).collect::<Vec<_>>(), [vec!["c"], vec![], vec!["a"]]);
-    assert_eq!(fixture.ledger.standings(&fixture.home, 1, &[]).await.unwrap(), Vec::<Vec<_>>::new());
+    assert_eq!(fixture.ledger.versions_in_stores(&fixture.home, 1, &[]).await.unwrap(), Vec::<Vec<_>>::new());
     let elsewhere = collection(TENANT, "nowhere");
-    assert_eq!(fixture.ledger.standings(&elsewhere, 1, &asked).await.unwrap(), vec![Vec::new(); 3]);
+    assert_eq!(fixture.ledger.versions_in_stores(&elsewhere, 1, &asked).await.unwrap(), vec![Vec::new(); 3]);
 }
 
-pub(super) async fn log_extent_follows_the_log(fixture: Fixture) {
+pub(super) async fn log_extent_follows_the_log(fixture: LedgerFixture) {
     let extent = async || fixture.ledger.log_extent(&fixture.home).await.unwrap();
     assert_eq!(extent().await, ChangeLogExtent::default());
     fixture.accepted("in flight", 1, "text").await;

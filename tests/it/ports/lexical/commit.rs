@@ -8,11 +8,11 @@ use contexture::domain::ids::ChunkId;
 use contexture::domain::metadata::DocumentMetadata;
 use contexture::ports::lexical::IndexCounts;
 
-use super::{Fixture, ids, plain, tombstone};
+use super::{LexicalFixture, ids, plain, tombstone};
 use crate::support::scan::ScanIndex;
-use crate::support::{Indexed, anyone, document, groups, indexed};
+use crate::support::{IndexedTestDocument, anyone, document, groups, indexed};
 
-pub(super) async fn write_replaces_all_of_its_document(fixture: Fixture) {
+pub(super) async fn write_replaces_all_of_its_document(fixture: LexicalFixture) {
     let old = plain("doc", 1, &["heron lake", "heron reed", "heron nest"]);
     let other = plain("doc/2", 1, &["heron"]);
     fixture.commit(&[&old, &other]).await;
@@ -29,8 +29,8 @@ pub(super) async fn write_replaces_all_of_its_document(fixture: Fixture) {
     assert_eq!(fixture.found("otter"), BTreeSet::new(), "the fence is the stage's; the index obeys");
 }
 
-pub(super) async fn one_commit_publishes_all_its_writes(fixture: Fixture) {
-    let documents: Vec<Indexed> =
+pub(super) async fn one_commit_publishes_all_its_writes(fixture: LexicalFixture) {
+    let documents: Vec<IndexedTestDocument> =
         (0..20).map(|number| plain(&format!("doc {number}"), 1, &["heron", "otter"])).collect();
     fixture.commit(&documents.iter().collect::<Vec<_>>()).await;
     let all: BTreeSet<_> = documents.iter().flat_map(|one| one.chunks.iter().map(|chunk| chunk.id)).collect();
@@ -41,7 +41,7 @@ pub(super) async fn one_commit_publishes_all_its_writes(fixture: Fixture) {
     }
 }
 
-pub(super) async fn snapshot_never_changes(fixture: Fixture) {
+pub(super) async fn snapshot_never_changes(fixture: LexicalFixture) {
     let old = plain("doc", 1, &["heron lake"]);
     fixture.commit(&[&old]).await;
     let pinned = fixture.index.snapshot();
@@ -60,7 +60,7 @@ pub(super) async fn snapshot_never_changes(fixture: Fixture) {
     assert_eq!(pinned.id(), number);
 }
 
-pub(super) async fn snapshot_numbers_grow(fixture: Fixture) {
+pub(super) async fn snapshot_numbers_grow(fixture: LexicalFixture) {
     let mut last = fixture.index.snapshot().id();
     assert_eq!(fixture.index.snapshot().id(), last, "nothing was committed in between");
     for number in 1..=3 {
@@ -71,7 +71,7 @@ pub(super) async fn snapshot_numbers_grow(fixture: Fixture) {
     }
 }
 
-pub(super) async fn empty_commit_is_fine(fixture: Fixture) {
+pub(super) async fn empty_commit_is_fine(fixture: LexicalFixture) {
     fixture.commit(&[]).await;
     assert_eq!(fixture.index.snapshot().counts().unwrap(), IndexCounts::default());
     fixture.commit(&[&plain("empty", 1, &[])]).await;
@@ -79,7 +79,7 @@ pub(super) async fn empty_commit_is_fine(fixture: Fixture) {
     assert_eq!(counts, IndexCounts { documents: 1, tombstones: 0, chunks: 0 });
 }
 
-pub(super) async fn tombstone_keeps_its_head_and_no_chunk(fixture: Fixture) {
+pub(super) async fn tombstone_keeps_its_head_and_no_chunk(fixture: LexicalFixture) {
     let gone = plain("gone", 1, &["heron lake", "heron reed"]);
     let here = plain("here", 1, &["heron"]);
     fixture.commit(&[&gone, &here]).await;
@@ -91,7 +91,7 @@ pub(super) async fn tombstone_keeps_its_head_and_no_chunk(fixture: Fixture) {
     assert!(snapshot.chunks(&[gone.chunks[0].id]).unwrap()[0].is_none());
 }
 
-pub(super) async fn deleted_document_comes_back_with_a_higher_version(fixture: Fixture) {
+pub(super) async fn deleted_document_comes_back_with_a_higher_version(fixture: LexicalFixture) {
     let first = plain("doc", 1, &["heron"]);
     fixture.commit(&[&first]).await;
     fixture.bury(&first, 2).await;
@@ -102,7 +102,7 @@ pub(super) async fn deleted_document_comes_back_with_a_higher_version(fixture: F
     assert_eq!(counts, IndexCounts { documents: 1, tombstones: 0, chunks: 1 });
 }
 
-pub(super) async fn chunks_come_back_as_they_were_written(fixture: Fixture) {
+pub(super) async fn chunks_come_back_as_they_were_written(fixture: LexicalFixture) {
     let json = serde_json::json!({"lang": "en", "year": [2019, 2024.5], "draft": false, "none": []});
     let description = DocumentDescription {
         title: Some("Títle\u{202e}".to_owned()),
@@ -120,7 +120,7 @@ pub(super) async fn chunks_come_back_as_they_were_written(fixture: Fixture) {
     assert_eq!(read, reversed, "in the order asked for, field by field");
 }
 
-pub(super) async fn unknown_ids_are_none_in_their_place(fixture: Fixture) {
+pub(super) async fn unknown_ids_are_none_in_their_place(fixture: LexicalFixture) {
     let known = plain("doc", 1, &["heron", "otter"]);
     fixture.commit(&[&known]).await;
     let unknown = plain("never was", 1, &["heron"]).chunks[0].id;
@@ -131,7 +131,7 @@ pub(super) async fn unknown_ids_are_none_in_their_place(fixture: Fixture) {
     assert_eq!(fixture.index.snapshot().chunks(&[]).unwrap(), []);
 }
 
-pub(super) async fn chunk_range_is_ordered_and_inclusive(fixture: Fixture) {
+pub(super) async fn chunk_range_is_ordered_and_inclusive(fixture: LexicalFixture) {
     let texts: Vec<String> = (0..300).map(|number| format!("heron {number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     fixture.commit(&[&plain("doc", 1, &texts), &plain("other", 1, &texts)]).await;
@@ -149,7 +149,7 @@ pub(super) async fn chunk_range_is_ordered_and_inclusive(fixture: Fixture) {
     assert_eq!(snapshot.chunk_range(&document("never was"), 0, 9).unwrap(), []);
 }
 
-pub(super) async fn heads_come_back_as_they_were_written(fixture: Fixture) {
+pub(super) async fn heads_come_back_as_they_were_written(fixture: LexicalFixture) {
     let documents = [
         plain("a", u64::MAX >> 1, &["heron"]),
         indexed("b", 7, &crate::support::readable_by(&["staff"]), &["heron", "otter"]),
@@ -163,7 +163,7 @@ pub(super) async fn heads_come_back_as_they_were_written(fixture: Fixture) {
     assert_eq!(snapshot.head(&document("never was")).unwrap(), None);
 }
 
-pub(super) async fn counts_follow_the_writes(fixture: Fixture) {
+pub(super) async fn counts_follow_the_writes(fixture: LexicalFixture) {
     let counts = |documents: u64, tombstones: u64, chunks: u64| IndexCounts { documents, tombstones, chunks };
     assert_eq!(fixture.index.snapshot().counts().unwrap(), counts(0, 0, 0));
     let (one, two) = (plain("one", 1, &["heron", "otter"]), plain("two", 1, &["heron"]));
@@ -176,7 +176,7 @@ pub(super) async fn counts_follow_the_writes(fixture: Fixture) {
     assert_eq!(fixture.index.snapshot().counts().unwrap(), counts(1, 1, 1));
 }
 
-pub(super) async fn commits_survive_a_restart(mut fixture: Fixture) {
+pub(super) async fn commits_survive_a_restart(mut fixture: LexicalFixture) {
     let kept = plain("kept", 1, &["heron lake"]);
     let gone = plain("gone", 1, &["heron reed"]);
     fixture.commit(&[&kept, &gone]).await;
@@ -193,14 +193,14 @@ pub(super) async fn commits_survive_a_restart(mut fixture: Fixture) {
     assert!(fixture.index.snapshot().id() > before);
 }
 
-pub(super) async fn second_writer_is_refused(fixture: Fixture) {
+pub(super) async fn second_writer_is_refused(fixture: LexicalFixture) {
     let reopen = fixture.reopen.as_ref().unwrap();
     assert!(reopen().is_err(), "there is one writer");
     fixture.commit(&[&plain("doc", 1, &["heron"])]).await;
     assert_eq!(fixture.found("heron").len(), 1, "and it goes on");
 }
 
-pub(super) async fn position_never_falls(fixture: Fixture) {
+pub(super) async fn position_never_falls(fixture: LexicalFixture) {
     assert_eq!(fixture.index.snapshot().position(), 0);
     for (position, expected) in [(7, 7), (3, 7), (0, 7), (9, 9)] {
         fixture.index.commit(Vec::new(), position).await.unwrap();
@@ -209,7 +209,7 @@ pub(super) async fn position_never_falls(fixture: Fixture) {
 }
 
 /// Opened beside its writer, in this process or another.
-pub(super) async fn reader_sees_what_the_writer_commits(fixture: Fixture) {
+pub(super) async fn reader_sees_what_the_writer_commits(fixture: LexicalFixture) {
     let reader = fixture.open_reader.as_ref().unwrap();
     assert!(reader().is_err(), "an index that was never committed to is refused, not empty");
     fixture.commit(&[&plain("doc", 1, &["heron"])]).await;

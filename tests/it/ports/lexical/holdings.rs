@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use contexture::domain::ids::{ChunkId, DocumentId};
 use contexture::ports::lexical::{IndexCounts, IndexedDocument, LexicalSnapshot};
 
-use super::{Fixture, ids, plain, tombstone};
+use super::{LexicalFixture, ids, plain, tombstone};
 use crate::support::document;
 
 fn held(snapshot: &dyn LexicalSnapshot, limit: usize) -> Vec<DocumentId> {
@@ -20,7 +20,7 @@ fn held(snapshot: &dyn LexicalSnapshot, limit: usize) -> Vec<DocumentId> {
     }
 }
 
-pub(super) async fn holding_is_all_of_a_document(fixture: Fixture) {
+pub(super) async fn holding_is_all_of_a_document(fixture: LexicalFixture) {
     let one = plain("one", 1, &["heron", "otter", "marten"]);
     fixture.commit(&[&plain("one", 2, &["badger"]), &plain("two", 1, &["heron"])]).await;
     fixture.commit(&[&one]).await;
@@ -36,7 +36,7 @@ pub(super) async fn holding_is_all_of_a_document(fixture: Fixture) {
     assert_eq!(nothing, IndexedDocument::default());
 }
 
-pub(super) async fn held_documents_come_once_in_the_order_of_ids(fixture: Fixture) {
+pub(super) async fn held_documents_come_once_in_the_order_of_ids(fixture: LexicalFixture) {
     let names = ["b", "a", "a/b", "c", "ä", "a b", "Z"];
     for name in names {
         fixture.commit(&[&plain(name, 1, &["heron", "otter"])]).await;
@@ -50,7 +50,7 @@ pub(super) async fn held_documents_come_once_in_the_order_of_ids(fixture: Fixtur
     }
 }
 
-pub(super) async fn held_is_complete_over_many_commits(fixture: Fixture) {
+pub(super) async fn held_is_complete_over_many_commits(fixture: LexicalFixture) {
     let pinned = fixture.index.snapshot();
     let mut expected = BTreeSet::new();
     for commit in 0..12 {
@@ -64,7 +64,7 @@ pub(super) async fn held_is_complete_over_many_commits(fixture: Fixture) {
     assert_eq!(held(&*pinned, 17), [], "a snapshot never changes");
 }
 
-pub(super) async fn held_chunks_are_told_in_order(fixture: Fixture) {
+pub(super) async fn held_chunks_are_told_in_order(fixture: LexicalFixture) {
     let (old, new) = (plain("doc", 1, &["heron"]), plain("doc", 2, &["otter", "marten"]));
     fixture.commit(&[&old]).await;
     fixture.commit(&[&new]).await;
@@ -73,7 +73,7 @@ pub(super) async fn held_chunks_are_told_in_order(fixture: Fixture) {
     assert_eq!(fixture.index.snapshot().holds(&[]).unwrap(), Vec::<bool>::new());
 }
 
-pub(super) async fn removed_documents_leave_nothing(fixture: Fixture) {
+pub(super) async fn removed_documents_leave_nothing(fixture: LexicalFixture) {
     let (one, two) = (plain("one", 1, &["heron", "otter"]), plain("two", 1, &["heron"]));
     let buried = plain("buried", 1, &["heron"]);
     fixture.commit(&[&one, &two, &buried]).await;

@@ -8,9 +8,9 @@ use contexture::domain::metadata::DocumentMetadata;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Fixture, ids, plain};
+use super::{LexicalFixture, ids, plain};
 use crate::support::strategies::{filter, metadata, runner};
-use crate::support::{Indexed, anyone, document, groups, indexed, readable_by};
+use crate::support::{IndexedTestDocument, anyone, document, groups, indexed, readable_by};
 
 const CASES: u32 = 48;
 
@@ -21,7 +21,7 @@ fn described(json: &serde_json::Value) -> DocumentDescription {
     }
 }
 
-pub(super) async fn words_find_their_chunks(fixture: Fixture) {
+pub(super) async fn words_find_their_chunks(fixture: LexicalFixture) {
     let written = plain("doc", 1, &["heron lake", "otter river", "日本語 text"]);
     fixture.commit(&[&written]).await;
     for (question, found) in [("heron", 0), ("RIVER", 1), ("otter, please!", 1), ("where text", 2)] {
@@ -32,7 +32,7 @@ pub(super) async fn words_find_their_chunks(fixture: Fixture) {
     assert_eq!(fixture.found("badger"), BTreeSet::new());
 }
 
-pub(super) async fn better_matches_come_first(fixture: Fixture) {
+pub(super) async fn better_matches_come_first(fixture: LexicalFixture) {
     let one = plain("one", 1, &["heron reed marsh willow"]);
     let both = plain("both", 1, &["heron otter marsh willow"]);
     let none = plain("none", 1, &["badger reed marsh willow"]);
@@ -43,7 +43,7 @@ pub(super) async fn better_matches_come_first(fixture: Fixture) {
     assert!(hits[0].score > hits[1].score && hits[1].score > 0.0);
 }
 
-pub(super) async fn top_k_bounds_the_hits(fixture: Fixture) {
+pub(super) async fn top_k_bounds_the_hits(fixture: LexicalFixture) {
     fixture.commit(&[&plain("doc", 1, &["heron"; 20])]).await;
     let snapshot = fixture.index.snapshot();
     let found = |top_k: usize| snapshot.search("heron", None, &anyone(), top_k).unwrap();
@@ -51,7 +51,7 @@ pub(super) async fn top_k_bounds_the_hits(fixture: Fixture) {
     assert_eq!(found(7), found(20)[..7], "a shorter list is the start of a longer one");
 }
 
-pub(super) async fn readers_must_share_a_term(fixture: Fixture) {
+pub(super) async fn readers_must_share_a_term(fixture: LexicalFixture) {
     let open = plain("open", 1, &["heron"]);
     let staff = indexed("staff", 1, &readable_by(&["staff"]), &["heron"]);
     let both = indexed("both", 1, &readable_by(&["board", "staff"]), &["heron"]);
@@ -74,7 +74,7 @@ pub(super) async fn readers_must_share_a_term(fixture: Fixture) {
 }
 
 /// An index may know that everything is open and skip the check; it must notice when it ends.
-pub(super) async fn readers_follow_a_rewritten_document(fixture: Fixture) {
+pub(super) async fn readers_follow_a_rewritten_document(fixture: LexicalFixture) {
     let (open, other) = (plain("doc", 1, &["heron"]), plain("other", 1, &["heron"]));
     fixture.commit(&[&open, &other]).await;
     assert_eq!(fixture.found("heron").len(), 2);
@@ -89,7 +89,7 @@ pub(super) async fn readers_follow_a_rewritten_document(fixture: Fixture) {
     assert_eq!(fixture.found("heron"), BTreeSet::new());
 }
 
-pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
+pub(super) async fn filter_and_readers_both_hold(fixture: LexicalFixture) {
     let english = described(&serde_json::json!({"lang": "en", "year": [2019, 2024]}));
     let sealed = DocumentDescription { acl: readable_by(&["staff"]).acl, ..english.clone() };
     let wanted = indexed("wanted", 1, &english, &["heron"]);
@@ -105,7 +105,7 @@ pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
     assert_eq!(snapshot.search("badger", Some(&filter), &anyone(), 10).unwrap(), [], "words decide, too");
 }
 
-pub(super) async fn questions_without_words_find_nothing(fixture: Fixture) {
+pub(super) async fn questions_without_words_find_nothing(fixture: LexicalFixture) {
     fixture.commit(&[&plain("doc", 1, &["heron lake"])]).await;
     for question in
         ["", " \t\n", "?!... --", "\0\u{202e}\u{200d}", "the of and a", "\u{1f468}\u{200d}\u{1f469}"]
@@ -114,7 +114,7 @@ pub(super) async fn questions_without_words_find_nothing(fixture: Fixture) {
     }
 }
 
-pub(super) async fn query_syntax_is_only_text(fixture: Fixture) {
+pub(super) async fn query_syntax_is_only_text(fixture: LexicalFixture) {
     let (heron, otter) = (plain("heron", 1, &["heron lake"]), plain("otter", 1, &["otter river"]));
     fixture.commit(&[&heron, &otter]).await;
     for question in [
@@ -140,7 +140,7 @@ pub(super) async fn query_syntax_is_only_text(fixture: Fixture) {
     }
 }
 
-pub(super) async fn huge_questions_are_harmless(fixture: Fixture) {
+pub(super) async fn huge_questions_are_harmless(fixture: LexicalFixture) {
     let written = plain("doc", 1, &["heron lake"]);
     fixture.commit(&[&written]).await;
     let many_terms: String =
@@ -151,7 +151,7 @@ pub(super) async fn huge_questions_are_harmless(fixture: Fixture) {
 }
 
 /// In this index a filter is exact: neither a missing hit nor a false one.
-pub(super) async fn random_filters_are_exact(fixture: Fixture) {
+pub(super) async fn random_filters_are_exact(fixture: LexicalFixture) {
     let handle = tokio::runtime::Handle::current();
     let cases = (vec(metadata(), 1..6), vec(filter(), 1..8));
     tokio::task::block_in_place(|| {
@@ -162,11 +162,11 @@ pub(super) async fn random_filters_are_exact(fixture: Fixture) {
 }
 
 async fn compare(
-    fixture: &Fixture,
+    fixture: &LexicalFixture,
     documents: &[DocumentMetadata],
     filters: &[MetadataFilter],
 ) -> Result<(), TestCaseError> {
-    let written: Vec<Indexed> = documents
+    let written: Vec<IndexedTestDocument> = documents
         .iter()
         .enumerate()
         .map(|(number, metadata)| {

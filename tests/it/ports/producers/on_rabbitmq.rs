@@ -12,20 +12,20 @@ use lapin::message::Delivery;
 use lapin::types::AMQPValue;
 use serde_json::Value;
 
-use super::{Buried, Fixture, Outside, burying, delivery, replying_to, task_of, telling};
+use super::{RejectedCopy, ProducersFixture, ExchangeObserver, burying, delivery, replying_to, task_of, telling};
 use crate::support::clock::ManualClock;
-use crate::support::rabbit::{Beside, Rabbit};
+use crate::support::rabbit::{PlainAmqpClient, RabbitPrefix};
 
-struct AtRabbit {
+struct RabbitExchange {
     names: TopologyNames,
-    beside: Beside,
+    beside: PlainAmqpClient,
     events: String,
     answers: String,
     user: String,
 }
 
-impl AtRabbit {
-    async fn open(rabbit: &Rabbit, names: TopologyNames) -> Self {
+impl RabbitExchange {
+    async fn open(rabbit: &RabbitPrefix, names: TopologyNames) -> Self {
         let beside = rabbit.beside().await;
         let events = beside.listen(&names.events(), "#").await;
         let answers = beside.answer_queue().await;
@@ -42,7 +42,7 @@ impl AtRabbit {
 }
 
 #[async_trait]
-impl Outside for AtRabbit {
+impl ExchangeObserver for RabbitExchange {
     fn user(&self) -> String {
         self.user.clone()
     }
@@ -67,9 +67,9 @@ impl Outside for AtRabbit {
         replies.iter().map(|reply| (correlation(reply), json(&reply.data))).collect()
     }
 
-    async fn buried(&self, count: usize) -> Vec<Buried> {
+    async fn buried(&self, count: usize) -> Vec<RejectedCopy> {
         let buried = self.messages(&self.names.dead(), count).await;
-        let seen = buried.into_iter().map(|message| Buried {
+        let seen = buried.into_iter().map(|message| RejectedCopy {
             routing_key: header(&message, headers::ROUTING_KEY).unwrap(),
             code: header(&message, headers::REASON).unwrap(),
             field: header(&message, headers::FIELD).unwrap_or_default(),
@@ -92,12 +92,12 @@ fn header(message: &Delivery, name: &str) -> Option<String> {
     }
 }
 
-async fn open_rabbitmq() -> Option<Fixture> {
-    let rabbit = Rabbit::find()?;
+async fn open_rabbitmq() -> Option<ProducersFixture> {
+    let rabbit = RabbitPrefix::find()?;
     let broker = rabbit.connect().await;
-    let outside = AtRabbit::open(&rabbit, broker.names().clone()).await;
+    let outside = RabbitExchange::open(&rabbit, broker.names().clone()).await;
     let producers = Arc::new(RabbitMqProducers::new(broker, Arc::new(SystemClock), 128));
-    Some(Fixture {
+    Some(ProducersFixture {
         producers: producers.clone(),
         events: producers,
         outside: Box::new(outside),
@@ -109,7 +109,7 @@ producers_suite!(if_there => rabbitmq, open_rabbitmq);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reply_never_goes_to_a_queue_of_ours() {
-    let Some(rabbit) = Rabbit::find() else { return };
+    let Some(rabbit) = RabbitPrefix::find() else { return };
     let broker = rabbit.connect().await;
     let (names, beside) = (broker.names().clone(), rabbit.beside().await);
     let producers = RabbitMqProducers::new(broker, Arc::new(ManualClock::new()), 1);

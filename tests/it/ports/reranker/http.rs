@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::support::rerankers::{answer_well, client, config};
-use crate::support::scripted_http::{Reply, ScriptedHttp};
+use crate::support::scripted_http::{ScriptedReply, ScriptedHttp};
 
 const KEY: &str = "canary-key-77a1c3f0";
 const SECRET_TEXT: &str = "canary-text-2b9e";
@@ -43,7 +43,7 @@ async fn fault_of(config: &HttpRerankerConfig) -> Fault {
     fault
 }
 
-async fn fault_after(reply: Reply) -> Fault {
+async fn fault_after(reply: ScriptedReply) -> Fault {
     let server = ScriptedHttp::always(reply).await;
     let fault = fault_of(&with_key(server.url("/rerank"))).await;
     assert_eq!(server.requests().len(), 1, "nothing is tried twice");
@@ -84,7 +84,7 @@ async fn both_answers_are_read_whatever_was_sent() {
     let list = json!([{ "index": 1, "score": 0.9 }, { "index": 0, "score": -3.0, "text": "a" }]);
     for answer in [results, list] {
         for shape in [RerankApi::Results, RerankApi::Tei] {
-            let server = ScriptedHttp::always(Reply::json(&answer)).await;
+            let server = ScriptedHttp::always(ScriptedReply::json(&answer)).await;
             let scores = client(&config(server.url("/"), shape, 9)).rerank("?", &texts(2)).await;
             assert_eq!(scores, Ok(vec![-3.0, 0.9]), "{shape:?} {answer}");
         }
@@ -144,16 +144,16 @@ async fn answers_that_make_no_sense_are_refused() {
         ("empty", Vec::new()),
     ];
     for (name, answer) in nonsense {
-        let fault = fault_after(Reply::new(200, answer)).await;
+        let fault = fault_after(ScriptedReply::new(200, answer)).await;
         assert!(is_rejected(&fault), "{name}: {fault:?}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_without_end_is_cut_at_its_bound() {
-    let fault = fault_after(Reply::new(200, vec![b' '; 4096]).endless()).await;
+    let fault = fault_after(ScriptedReply::new(200, vec![b' '; 4096]).endless()).await;
     assert!(is_rejected(&fault) && fault.to_string().contains("65536 bytes"), "{fault:?}");
-    let fault = fault_after(Reply::new(200, vec![b' '; 65_537])).await;
+    let fault = fault_after(ScriptedReply::new(200, vec![b' '; 65_537])).await;
     assert!(is_rejected(&fault), "{fault:?}");
 }
 
@@ -161,7 +161,7 @@ async fn an_answer_without_end_is_cut_at_its_bound() {
 async fn a_broken_off_answer_is_worth_another_attempt() {
     let answer = json!([{ "index": 0, "score": 0.1 }, { "index": 1, "score": 0.2 }]);
     for bytes in [0, 10] {
-        let fault = fault_after(Reply::json(&answer).cut_after(bytes)).await;
+        let fault = fault_after(ScriptedReply::json(&answer).cut_after(bytes)).await;
         assert!(matches!(fault, Fault::Transient(_)), "{bytes}: {fault:?}");
     }
 }
@@ -169,9 +169,9 @@ async fn a_broken_off_answer_is_worth_another_attempt() {
 #[tokio::test]
 async fn the_deadline_cuts_what_is_late_slow_or_silent() {
     let answer = json!([{ "index": 0, "score": 0.1 }, { "index": 1, "score": 0.2 }]);
-    let late = Reply::json(&answer).after(SHORT * 100);
-    let slow = Reply::json(&answer).in_drops(SHORT / 3);
-    for reply in [late, slow, Reply::never()] {
+    let late = ScriptedReply::json(&answer).after(SHORT * 100);
+    let slow = ScriptedReply::json(&answer).in_drops(SHORT / 3);
+    for reply in [late, slow, ScriptedReply::never()] {
         let server = ScriptedHttp::always(reply.clone()).await;
         let asked = Instant::now();
         let fault = fault_of(&in_short(server.url("/rerank"))).await;
@@ -187,13 +187,13 @@ async fn nobody_there_is_worth_another_attempt() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let fault = fault_of(&with_key(format!("http://{address}/rerank"))).await;
-    assert!(matches!(&fault, Fault::Transient(what) if what.contains("cannot connect")), "{fault:?}");
+    assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("cannot connect")), "{fault:?}");
 }
 
 #[tokio::test]
 async fn patience_is_kept_for_as_long_as_was_asked() {
     let ask = async |status: u16, wait: &str| match fault_after(
-        Reply::new(status, SECRET_TEXT).header("Retry-After", wait),
+        ScriptedReply::new(status, SECRET_TEXT).header("Retry-After", wait),
     )
     .await
     {
@@ -208,15 +208,15 @@ async fn patience_is_kept_for_as_long_as_was_asked() {
 #[tokio::test]
 async fn statuses_say_whose_fault_it_is() {
     for status in [401, 403] {
-        let fault = fault_after(Reply::new(status, KEY)).await;
+        let fault = fault_after(ScriptedReply::new(status, KEY)).await;
         assert!(matches!(fault, Fault::Unauthorized(_)), "{status}: {fault:?}");
     }
     for status in [500, 502, 504] {
-        let fault = fault_after(Reply::new(status, SECRET_TEXT)).await;
+        let fault = fault_after(ScriptedReply::new(status, SECRET_TEXT)).await;
         assert!(matches!(fault, Fault::Transient(_)), "{status}: {fault:?}");
     }
     for status in [400, 404, 413, 422] {
-        assert!(is_rejected(&fault_after(Reply::new(status, SECRET_TEXT)).await), "{status}");
+        assert!(is_rejected(&fault_after(ScriptedReply::new(status, SECRET_TEXT)).await), "{status}");
     }
 }
 
@@ -224,7 +224,7 @@ async fn statuses_say_whose_fault_it_is() {
 async fn a_redirect_is_not_followed() {
     let elsewhere = ScriptedHttp::start(answer_well).await;
     for status in [301, 302, 303, 307, 308] {
-        let fault = fault_after(Reply::new(status, "").header("location", &elsewhere.url("/rerank"))).await;
+        let fault = fault_after(ScriptedReply::new(status, "").header("location", &elsewhere.url("/rerank"))).await;
         assert!(is_rejected(&fault), "{status}: {fault:?}");
     }
     assert!(elsewhere.requests().is_empty(), "the key went elsewhere");
@@ -233,7 +233,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn the_first_fault_ends_all_calls() {
     let server = ScriptedHttp::start(|request| {
-        if request.json()["documents"][0] == "bad" { Reply::new(401, "") } else { Reply::never() }
+        if request.json()["documents"][0] == "bad" { ScriptedReply::new(401, "") } else { ScriptedReply::never() }
     })
     .await;
     let reranker = client(&config(server.url("/rerank"), RerankApi::Results, 1));

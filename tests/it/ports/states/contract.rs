@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use contexture::fault::Fault;
 use contexture::ports::shared_states::{STATE_BYTES_MAX, STATE_NAME_BYTES_MAX, SharedStateStore};
 
-use super::Fixture;
+use super::SharedStatesFixture;
 
 async fn put(states: &Arc<dyn SharedStateStore>, name: &str, state: &str) -> Result<(), Fault> {
     let state = state.to_owned();
@@ -23,7 +23,7 @@ async fn get(states: &Arc<dyn SharedStateStore>, name: &str) -> Option<String> {
     seen.lock().unwrap().take()
 }
 
-pub(super) async fn a_state_is_what_the_last_change_made_of_it(fixture: Fixture) {
+pub(super) async fn a_state_is_what_the_last_change_made_of_it(fixture: SharedStatesFixture) {
     assert_eq!(get(&fixture.one, "a").await, None);
     put(&fixture.one, "a", "first").await.unwrap();
     assert_eq!(get(&fixture.two, "a").await.as_deref(), Some("first"));
@@ -32,7 +32,7 @@ pub(super) async fn a_state_is_what_the_last_change_made_of_it(fixture: Fixture)
     assert_eq!(get(&fixture.one, "b").await, None);
 }
 
-pub(super) async fn none_leaves_it_as_it_is(fixture: Fixture) {
+pub(super) async fn none_leaves_it_as_it_is(fixture: SharedStatesFixture) {
     fixture.one.change("a", Box::new(|_, _| None)).await.unwrap();
     assert_eq!(get(&fixture.two, "a").await, None);
     assert!(fixture.two.named("").await.unwrap().is_empty());
@@ -41,7 +41,7 @@ pub(super) async fn none_leaves_it_as_it_is(fixture: Fixture) {
     assert_eq!(get(&fixture.one, "a").await.as_deref(), Some("kept"));
 }
 
-pub(super) async fn of_changes_at_once_none_is_lost(fixture: Fixture) {
+pub(super) async fn of_changes_at_once_none_is_lost(fixture: SharedStatesFixture) {
     const EACH: usize = 50;
     let mut running = tokio::task::JoinSet::new();
     for states in [&fixture.one, &fixture.two, &fixture.one, &fixture.two] {
@@ -60,7 +60,7 @@ pub(super) async fn of_changes_at_once_none_is_lost(fixture: Fixture) {
     assert_eq!(get(&fixture.one, "count").await.unwrap(), (4 * EACH).to_string());
 }
 
-pub(super) async fn names_are_found_by_their_beginning(fixture: Fixture) {
+pub(super) async fn names_are_found_by_their_beginning(fixture: SharedStatesFixture) {
     for name in ["usage/b", "usage/a%", "usage", "usage_/c", "limiter/a", "usage/ä"] {
         put(&fixture.one, name, name).await.unwrap();
     }
@@ -72,7 +72,7 @@ pub(super) async fn names_are_found_by_their_beginning(fixture: Fixture) {
     assert_eq!(fixture.two.named("").await.unwrap().len(), 6);
 }
 
-pub(super) async fn time_goes_on(fixture: Fixture) {
+pub(super) async fn time_goes_on(fixture: SharedStatesFixture) {
     let times = Arc::new(Mutex::new(Vec::new()));
     for states in [&fixture.one, &fixture.two, &fixture.one] {
         let out = times.clone();
@@ -86,7 +86,7 @@ pub(super) async fn time_goes_on(fixture: Fixture) {
     assert!(times.len() >= 3 && times.is_sorted() && times[0] > 0, "{times:?}");
 }
 
-pub(super) async fn its_time_is_the_one_that_changes_get(fixture: Fixture) {
+pub(super) async fn its_time_is_the_one_that_changes_get(fixture: SharedStatesFixture) {
     let time_of_a_change = async || {
         let seen = Arc::new(Mutex::new(0));
         let out = seen.clone();
@@ -104,7 +104,7 @@ pub(super) async fn its_time_is_the_one_that_changes_get(fixture: Fixture) {
     assert!((before..=after).contains(&now_ms), "{before} {now_ms} {after}");
 }
 
-pub(super) async fn too_long_is_refused_and_changes_nothing(fixture: Fixture) {
+pub(super) async fn too_long_is_refused_and_changes_nothing(fixture: SharedStatesFixture) {
     let long = "x".repeat(STATE_BYTES_MAX);
     put(&fixture.one, "a", &long).await.unwrap();
     let fault = put(&fixture.one, "a", &format!("{long}x")).await.unwrap_err();

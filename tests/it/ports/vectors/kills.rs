@@ -32,9 +32,9 @@ const NOTED_PERCENT: u64 = 50;
 const PLACE: &str = "CONTEXTURE_TEST_KILLS_PLACE";
 const SEED: &str = "CONTEXTURE_TEST_KILLS_SEED";
 
-struct Random(u64);
+struct KillPoints(u64);
 
-impl Random {
+impl KillPoints {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
@@ -82,7 +82,7 @@ async fn stage(place: &Path, mut is_noted: impl FnMut() -> bool) -> QdrantEdgeVe
 #[ignore = "the child of the test below"]
 async fn child() {
     let Ok(place) = std::env::var(PLACE) else { return };
-    let mut random = Random(std::env::var(SEED).unwrap().parse().unwrap());
+    let mut random = KillPoints(std::env::var(SEED).unwrap().parse().unwrap());
     drop(stage(Path::new(&place), || random.below(100) < NOTED_PERCENT).await);
 }
 
@@ -111,7 +111,7 @@ async fn answered_points_survive_kills() {
     let place = tempfile::tempdir().unwrap();
     let seed = u64::from(std::process::id());
     println!("seed {seed}");
-    let mut random = Random(seed);
+    let mut random = KillPoints(seed);
     let mut killed = 0;
     for _ in 0..KILLS {
         let (seed, life) = (random.below(1 << 30), Duration::from_micros(random.below(LIFE_US_MAX)));

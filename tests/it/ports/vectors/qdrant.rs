@@ -9,7 +9,7 @@ use contexture::fault::Fault;
 use contexture::ports::vectors::{VectorPoint, VectorStore};
 
 use super::{DIMS, plain, point};
-use crate::support::qdrant::Place;
+use crate::support::qdrant::QdrantTestCollection;
 use crate::support::{anyone, document};
 
 const EAST: [f32; DIMS] = [1.0, 0.0, 0.0, 0.0];

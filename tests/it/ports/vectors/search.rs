@@ -9,7 +9,7 @@ use contexture::domain::metadata::DocumentMetadata;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{DIMS, Fixture, plain, point};
+use super::{DIMS, VectorsFixture, plain, point};
 use crate::support::strategies::{filter, metadata, runner};
 use crate::support::{anyone, groups, readable_by};
 
@@ -23,7 +23,7 @@ fn described(json: &serde_json::Value) -> DocumentDescription {
     }
 }
 
-pub(super) async fn nearest_come_first_with_their_cosine(fixture: Fixture) {
+pub(super) async fn nearest_come_first_with_their_cosine(fixture: VectorsFixture) {
     let points = [
         plain("far", 0, [-1.0, 0.0, 0.0, 0.0]),
         plain("near", 0, [0.8, 0.6, 0.0, 0.0]),
@@ -39,7 +39,7 @@ pub(super) async fn nearest_come_first_with_their_cosine(fixture: Fixture) {
     }
 }
 
-pub(super) async fn top_k_bounds_the_hits(fixture: Fixture) {
+pub(super) async fn top_k_bounds_the_hits(fixture: VectorsFixture) {
     let points: Vec<_> = (0..8).map(|ordinal| plain("doc", ordinal, EAST)).collect();
     fixture.upsert(&points).await;
     for (top_k, found) in [(1, 1), (3, 3), (8, 8), (1_000, 8)] {
@@ -47,11 +47,11 @@ pub(super) async fn top_k_bounds_the_hits(fixture: Fixture) {
     }
 }
 
-pub(super) async fn empty_store_finds_nothing(fixture: Fixture) {
+pub(super) async fn empty_store_finds_nothing(fixture: VectorsFixture) {
     assert_eq!(fixture.nearest(EAST, 10).await, []);
 }
 
-pub(super) async fn readers_must_share_a_term(fixture: Fixture) {
+pub(super) async fn readers_must_share_a_term(fixture: VectorsFixture) {
     let open = plain("open", 0, EAST);
     let staff = point("staff", 1, 0, EAST, &readable_by(&["staff"]));
     let both = point("both", 1, 0, EAST, &readable_by(&["board", "staff"]));
@@ -70,7 +70,7 @@ pub(super) async fn readers_must_share_a_term(fixture: Fixture) {
     }
 }
 
-pub(super) async fn nobody_finds_what_nobody_may_read(fixture: Fixture) {
+pub(super) async fn nobody_finds_what_nobody_may_read(fixture: VectorsFixture) {
     fixture.upsert(&[point("sealed", 1, 0, EAST, &readable_by(&[]))]).await;
     assert_eq!(fixture.nearest(EAST, 10).await, []);
     fixture.upsert(&[plain("open", 0, EAST)]).await;
@@ -78,7 +78,7 @@ pub(super) async fn nobody_finds_what_nobody_may_read(fixture: Fixture) {
     assert_eq!(hits, [], "a caller without any term reads nothing");
 }
 
-pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
+pub(super) async fn filter_and_readers_both_hold(fixture: VectorsFixture) {
     let english = described(&serde_json::json!({"lang": "en", "year": [2019, 2024]}));
     let sealed = DocumentDescription { acl: readable_by(&["staff"]).acl, ..english.clone() };
     let wanted = point("wanted", 1, 0, EAST, &english);
@@ -91,7 +91,7 @@ pub(super) async fn filter_and_readers_both_hold(fixture: Fixture) {
     }
 }
 
-pub(super) async fn empty_lists_match_nothing_or_everything(fixture: Fixture) {
+pub(super) async fn empty_lists_match_nothing_or_everything(fixture: VectorsFixture) {
     let tagged = point("tagged", 1, 0, EAST, &described(&serde_json::json!({"tag": ["a", 1], "year": 5})));
     let empty = point("empty", 1, 0, EAST, &described(&serde_json::json!({"tag": []})));
     fixture.upsert(&[tagged.clone(), empty.clone()]).await;
@@ -112,7 +112,7 @@ pub(super) async fn empty_lists_match_nothing_or_everything(fixture: Fixture) {
 }
 
 /// The contract allows a false hit, never a missing one.
-pub(super) async fn random_filters_leave_no_match_out(fixture: Fixture) {
+pub(super) async fn random_filters_leave_no_match_out(fixture: VectorsFixture) {
     let rounds = AtomicU32::new(0);
     let handle = tokio::runtime::Handle::current();
     let cases = (vec(metadata(), 1..6), vec(filter(), 1..6));
@@ -126,7 +126,7 @@ pub(super) async fn random_filters_leave_no_match_out(fixture: Fixture) {
 }
 
 async fn compare(
-    fixture: &Fixture,
+    fixture: &VectorsFixture,
     round: u32,
     documents: &[DocumentMetadata],
     filters: &[MetadataFilter],

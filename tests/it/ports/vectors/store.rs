@@ -3,13 +3,13 @@
 use contexture::domain::document::DocumentDescription;
 use contexture::fault::Fault;
 
-use super::{Fixture, plain, point};
+use super::{VectorsFixture, plain, point};
 use crate::support::{anyone, document, version};
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 const NORTH: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
 
-pub(super) async fn upsert_replaces_points_of_the_same_id(fixture: Fixture) {
+pub(super) async fn upsert_replaces_points_of_the_same_id(fixture: VectorsFixture) {
     fixture.upsert(&[plain("doc", 0, EAST), plain("doc", 1, NORTH)]).await;
     let moved = plain("doc", 0, [0.0, 0.0, 1.0, 0.0]);
     fixture.upsert(std::slice::from_ref(&moved)).await;
@@ -19,7 +19,7 @@ pub(super) async fn upsert_replaces_points_of_the_same_id(fixture: Fixture) {
     assert_eq!(fixture.nearest([0.0, 0.0, 1.0, 0.0], 1).await, [moved.id]);
 }
 
-pub(super) async fn upsert_is_idempotent(fixture: Fixture) {
+pub(super) async fn upsert_is_idempotent(fixture: VectorsFixture) {
     let points = [plain("doc", 0, EAST), plain("doc", 1, NORTH)];
     for _ in 0..3 {
         fixture.upsert(&points).await;
@@ -28,7 +28,7 @@ pub(super) async fn upsert_is_idempotent(fixture: Fixture) {
     assert_eq!(fixture.nearest(EAST, 10).await.len(), 2);
 }
 
-pub(super) async fn delete_is_idempotent(fixture: Fixture) {
+pub(super) async fn delete_is_idempotent(fixture: VectorsFixture) {
     let points = [plain("doc", 0, EAST), plain("doc", 1, NORTH)];
     fixture.upsert(&points).await;
     let unknown = plain("never was", 0, EAST).id;
@@ -41,13 +41,13 @@ pub(super) async fn delete_is_idempotent(fixture: Fixture) {
     assert_eq!(left, [(points[1].id, version(1))]);
 }
 
-pub(super) async fn empty_batches_are_fine(fixture: Fixture) {
+pub(super) async fn empty_batches_are_fine(fixture: VectorsFixture) {
     fixture.vectors.upsert(Vec::new()).await.unwrap();
     fixture.vectors.delete(Vec::new()).await.unwrap();
     assert_eq!(fixture.vectors.count().await.unwrap(), 0);
 }
 
-pub(super) async fn wrong_dimensions_are_permanent_and_store_nothing(fixture: Fixture) {
+pub(super) async fn wrong_dimensions_are_permanent_and_store_nothing(fixture: VectorsFixture) {
     for numbers in [Vec::new(), vec![1.0; 3], vec![1.0; 5]] {
         let mut wrong = plain("doc", 0, EAST);
         wrong.vector.clone_from(&numbers);
@@ -59,7 +59,7 @@ pub(super) async fn wrong_dimensions_are_permanent_and_store_nothing(fixture: Fi
     assert_eq!(fixture.vectors.count().await.unwrap(), 0, "a refused call stores nothing");
 }
 
-pub(super) async fn documents_list_their_points_with_versions(fixture: Fixture) {
+pub(super) async fn documents_list_their_points_with_versions(fixture: VectorsFixture) {
     let old = point("doc", 1, 0, EAST, &DocumentDescription::default());
     let new = point("doc", 2, 0, NORTH, &DocumentDescription::default());
     fixture.upsert(&[old.clone(), new.clone(), plain("other", 0, EAST)]).await;
@@ -69,7 +69,7 @@ pub(super) async fn documents_list_their_points_with_versions(fixture: Fixture) 
     assert_eq!(fixture.vectors.ids_of(&document("never was")).await.unwrap(), []);
 }
 
-pub(super) async fn changes_are_visible_at_once(fixture: Fixture) {
+pub(super) async fn changes_are_visible_at_once(fixture: VectorsFixture) {
     for round in 0..20 {
         let added = plain(&format!("doc {round}"), 0, EAST);
         fixture.upsert(std::slice::from_ref(&added)).await;

@@ -3,13 +3,13 @@
 use contexture::domain::ids::ChunkId;
 use contexture::ports::vectors::StoredVectorPoint;
 
-use super::{Fixture, plain, point};
+use super::{VectorsFixture, plain, point};
 use crate::support::{document, version};
 use contexture::domain::document::DocumentDescription;
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
-async fn walk(fixture: &Fixture, limit: usize) -> Vec<StoredVectorPoint> {
+async fn walk(fixture: &VectorsFixture, limit: usize) -> Vec<StoredVectorPoint> {
     let mut all: Vec<StoredVectorPoint> = Vec::new();
     loop {
         let page = fixture.vectors.page(all.last().map(|point| point.id), limit).await.unwrap();
@@ -21,7 +21,7 @@ async fn walk(fixture: &Fixture, limit: usize) -> Vec<StoredVectorPoint> {
     }
 }
 
-pub(super) async fn pages_hold_every_point_once_in_the_order_of_ids(fixture: Fixture) {
+pub(super) async fn pages_hold_every_point_once_in_the_order_of_ids(fixture: VectorsFixture) {
     let points: Vec<_> =
         (0..60).map(|number| plain(&format!("doc {}", number / 8), number % 8, EAST)).collect();
     fixture.upsert(&points).await;
@@ -33,7 +33,7 @@ pub(super) async fn pages_hold_every_point_once_in_the_order_of_ids(fixture: Fix
     }
 }
 
-pub(super) async fn walk_sees_what_stays_while_others_come_and_go(fixture: Fixture) {
+pub(super) async fn walk_sees_what_stays_while_others_come_and_go(fixture: VectorsFixture) {
     let stays: Vec<_> = (0..40).map(|number| plain(&format!("stays {number}"), 0, EAST)).collect();
     let goes: Vec<_> = (0..40).map(|number| plain(&format!("goes {number}"), 0, EAST)).collect();
     fixture.upsert(&stays).await;
@@ -54,7 +54,7 @@ pub(super) async fn walk_sees_what_stays_while_others_come_and_go(fixture: Fixtu
     assert!(stays.iter().all(|point| seen.contains(&point.id)));
 }
 
-pub(super) async fn stored_points_say_whose_they_are(fixture: Fixture) {
+pub(super) async fn stored_points_say_whose_they_are(fixture: VectorsFixture) {
     let (old, new) = (
         point("doc", 1, 0, EAST, &DocumentDescription::default()),
         point("doc", 2, 0, EAST, &DocumentDescription::default()),
@@ -70,7 +70,7 @@ pub(super) async fn stored_points_say_whose_they_are(fixture: Fixture) {
     assert_eq!(owners.len(), 3, "so do those of a page");
 }
 
-pub(super) async fn empty_store_has_no_page(fixture: Fixture) {
+pub(super) async fn empty_store_has_no_page(fixture: VectorsFixture) {
     assert_eq!(fixture.vectors.page(None, 10).await.unwrap(), []);
     let last = plain("doc", 0, EAST);
     fixture.upsert(std::slice::from_ref(&last)).await;

@@ -8,7 +8,7 @@ use tonic::{Request, Status};
 
 /// A fault of one call.
 #[derive(Debug, Clone)]
-pub(crate) enum Injected {
+pub(crate) enum InjectedFault {
     /// Answers this instead of doing anything.
     Refusal(Status),
     /// Does it, but says that it is not completed.
@@ -17,14 +17,14 @@ pub(crate) enum Injected {
     Silence,
 }
 
-pub(super) struct Plan {
+pub(super) struct FaultPlan {
     api_key: Option<String>,
     version: Mutex<String>,
-    faults: Mutex<VecDeque<Injected>>,
+    faults: Mutex<VecDeque<InjectedFault>>,
     calls: Mutex<HashMap<&'static str, usize>>,
 }
 
-impl Plan {
+impl FaultPlan {
     pub(super) fn new(api_key: Option<&str>) -> Self {
         Self {
             api_key: api_key.map(str::to_owned),
@@ -34,7 +34,7 @@ impl Plan {
         }
     }
 
-    pub(super) fn inject(&self, faults: impl IntoIterator<Item = Injected>) {
+    pub(super) fn inject(&self, faults: impl IntoIterator<Item = InjectedFault>) {
         self.faults.lock().unwrap().extend(faults);
     }
 
@@ -68,9 +68,9 @@ impl Plan {
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
             None => Ok(UpdateStatus::Completed),
-            Some(Injected::Refusal(status)) => Err(status),
-            Some(Injected::Unfinished(status)) => Ok(status),
-            Some(Injected::Silence) => std::future::pending().await,
+            Some(InjectedFault::Refusal(status)) => Err(status),
+            Some(InjectedFault::Unfinished(status)) => Ok(status),
+            Some(InjectedFault::Silence) => std::future::pending().await,
         }
     }
 }

@@ -22,10 +22,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
-pub(crate) use faults::Injected;
-use faults::Plan;
-use services::Service;
-use store::Store;
+pub(crate) use faults::InjectedFault;
+use faults::FaultPlan;
+use services::QdrantGrpcService;
+use store::EdgeCollectionStore;
 
 /// Longest wait for the end of a server that is stopped.
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -33,8 +33,8 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 /// A server on a port of its own; it ends when dropped.
 pub(crate) struct EdgeBehindQdrantGrpc {
     address: SocketAddr,
-    store: Arc<Store>,
-    plan: Arc<Plan>,
+    store: Arc<EdgeCollectionStore>,
+    plan: Arc<FaultPlan>,
     /// Its own, so that stopping it ends its connections, too.
     serving: Option<Runtime>,
 }
@@ -42,8 +42,8 @@ pub(crate) struct EdgeBehindQdrantGrpc {
 impl EdgeBehindQdrantGrpc {
     /// Serves on a free port of the loopback interface.
     pub(crate) fn start(api_key: Option<&str>) -> Self {
-        let store = Arc::new(Store::new());
-        let plan = Arc::new(Plan::new(api_key));
+        let store = Arc::new(EdgeCollectionStore::new());
+        let plan = Arc::new(FaultPlan::new(api_key));
         let mut server = Self { address: ([127, 0, 0, 1], 0).into(), store, plan, serving: None };
         server.serve();
         server
@@ -54,7 +54,7 @@ impl EdgeBehindQdrantGrpc {
         let listener = std::net::TcpListener::bind(self.address).unwrap();
         listener.set_nonblocking(true).unwrap();
         self.address = listener.local_addr().unwrap();
-        let service = Service::new(self.store.clone(), self.plan.clone());
+        let service = QdrantGrpcService::new(self.store.clone(), self.plan.clone());
         let router = Server::builder()
             .add_service(PointsServer::new(service.clone()))
             .add_service(CollectionsServer::new(service.clone()))
@@ -79,7 +79,7 @@ impl EdgeBehindQdrantGrpc {
     }
 
     /// Lets the next calls fail; a call takes the first fault that is left.
-    pub(crate) fn inject(&self, faults: impl IntoIterator<Item = Injected>) {
+    pub(crate) fn inject(&self, faults: impl IntoIterator<Item = InjectedFault>) {
         self.plan.inject(faults);
     }
 

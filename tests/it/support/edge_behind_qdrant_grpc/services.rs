@@ -15,18 +15,18 @@ use qdrant_edge::{
 };
 use tonic::{Request, Response, Status};
 
-use super::faults::Plan;
-use super::store::{Collection, Store, refusal};
+use super::faults::FaultPlan;
+use super::store::{EdgeCollection, EdgeCollectionStore, refusal};
 use super::wire;
 
 #[derive(Clone)]
-pub(super) struct Service {
-    store: Arc<Store>,
-    plan: Arc<Plan>,
+pub(super) struct QdrantGrpcService {
+    store: Arc<EdgeCollectionStore>,
+    plan: Arc<FaultPlan>,
 }
 
-impl Service {
-    pub(super) fn new(store: Arc<Store>, plan: Arc<Plan>) -> Self {
+impl QdrantGrpcService {
+    pub(super) fn new(store: Arc<EdgeCollectionStore>, plan: Arc<FaultPlan>) -> Self {
         Self { store, plan }
     }
 
@@ -175,7 +175,7 @@ fn point_to_engine(point: PointStruct, dims: usize) -> Result<PointStructPersist
     })
 }
 
-fn describe(collection: &Collection) -> Result<CollectionInfo, Status> {
+fn describe(collection: &EdgeCollection) -> Result<CollectionInfo, Status> {
     let params = CollectionParams {
         vectors_config: Some(VectorsConfig {
             config: Some(vectors_config::Config::Params(collection.params)),
@@ -219,7 +219,7 @@ macro_rules! service {
         $($name:ident($request:ty) -> $response:ty = |$this:ident, $inner:ident, $status:ident| $body:expr;)*
     } unimplemented { $($other:ident($other_request:ty) -> $other_response:ty;)* }) => {
         #[tonic::async_trait]
-        impl $trait for Service {
+        impl $trait for QdrantGrpcService {
             $(async fn $name(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
                 let $status = self.plan.admit(concat!(stringify!($trait), "/", stringify!($name)), &request).await?;
                 let ($this, $inner) = (self, request.into_inner());
@@ -312,7 +312,7 @@ service!(Collections {
 });
 
 #[tonic::async_trait]
-impl Qdrant for Service {
+impl Qdrant for QdrantGrpcService {
     /// Needs no key, as in a real server.
     async fn health_check(
         &self,

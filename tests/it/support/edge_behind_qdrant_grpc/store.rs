@@ -15,13 +15,13 @@ use tonic::Status;
 /// Below this size nothing is indexed, in kilobytes: tests are small.
 const INDEXING_THRESHOLD_KB: usize = 64;
 
-pub(super) struct Store {
-    collections: Mutex<HashMap<String, Arc<Collection>>>,
+pub(super) struct EdgeCollectionStore {
+    collections: Mutex<HashMap<String, Arc<EdgeCollection>>>,
     /// Goes last: a shard flushes into it when it ends.
     directory: TempDir,
 }
 
-pub(super) struct Collection {
+pub(super) struct EdgeCollection {
     pub(super) shard: EdgeShard,
     pub(super) params: VectorParams,
     pub(super) quantization: Option<QuantizationConfig>,
@@ -29,12 +29,12 @@ pub(super) struct Collection {
     pub(super) indexes: Mutex<BTreeMap<String, i32>>,
 }
 
-impl Store {
+impl EdgeCollectionStore {
     pub(super) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), collections: Mutex::default() }
     }
 
-    pub(super) fn get(&self, name: &str) -> Result<Arc<Collection>, Status> {
+    pub(super) fn get(&self, name: &str) -> Result<Arc<EdgeCollection>, Status> {
         self.collections
             .lock()
             .unwrap()
@@ -70,7 +70,7 @@ impl Store {
         let config = EdgeConfigBuilder::new().vector("", vector.build()).optimizers(optimizers).build();
         let directory = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
         let shard = EdgeShard::new(&directory, config).map_err(refusal)?;
-        let collection = Collection { shard, params, quantization, indexes: Mutex::default() };
+        let collection = EdgeCollection { shard, params, quantization, indexes: Mutex::default() };
         collections.insert(name.to_owned(), Arc::new(collection));
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-impl Collection {
+impl EdgeCollection {
     pub(super) fn update(&self, operation: PointOperations) -> Result<(), Status> {
         self.shard.update(UpdateOperation::PointOperation(operation)).map_err(refusal)
     }

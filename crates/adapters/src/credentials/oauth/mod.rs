@@ -1,8 +1,8 @@
-//! Calls to token endpoints, RFC 6749: what is sent, and what an answer means.
+//! Calls to OAuth 2.0 token endpoints (RFC 6749), and the client credentials grant (section 4.4).
 //!
-//! 400, 401, 403, `invalid_client`, `invalid_grant` and errors that come with success are
-//! `Unauthorized`, with the server's `error` and `error_description` but without any part of what
-//! was sent as a secret. Other statuses are as [`crate::http::faults`] has them.
+//! 400, 401, 403, `invalid_client`, `invalid_grant` and errors with a status of success become
+//! `Unauthorized`. The message holds the server's `error` and `error_description`, without any part of
+//! what was sent as a secret. Other statuses are mapped by [`crate::http::faults`].
 
 pub(super) mod token_response;
 
@@ -11,10 +11,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{CREDENTIAL_REJECTED, SecretText, TOKEN_SOURCE_BYTES_MAX, fault_messages, reject_config};
+use super::fault_messages::{self, CREDENTIAL_REJECTED, reject_config};
+use super::refreshing::{IssuedToken, TokenSource};
+use super::token::{SecretText, TOKEN_SOURCE_BYTES_MAX};
 use crate::http::{
     FORM_CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, HttpEndpoint, HttpEndpointConfig, HttpResponse,
     JSON_CONTENT_TYPE, RemoteService,
@@ -22,24 +25,24 @@ use crate::http::{
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
 
-/// Longest time of a call where nothing else is asked for.
+/// Longest time of a call by default.
 pub const OAUTH_CALL_MAX_DEFAULT: Duration = Duration::from_secs(10);
 const AZURE_AUTHORITY: &str = "https://login.microsoftonline.com";
 const AZURE_SCOPE: &str = "https://cognitiveservices.azure.com/.default";
-/// What is sent for reasons of its own.
+/// Parameters that have fields of their own and cannot be extra ones.
 const RESERVED_PARAMETERS: [&str; 7] =
     ["grant_type", "client_id", "client_secret", "scope", "audience", "refresh_token", "assertion"];
 
-/// How a request's parameters are written.
+/// How a request's parameters are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRequestEncoding {
-    /// `application/x-www-form-urlencoded`, as the RFC has it.
+    /// `application/x-www-form-urlencoded`, as the RFC requires.
     Form,
-    /// A JSON object, as some servers want it.
+    /// A JSON object, as some servers require.
     Json,
 }
 
-/// Where the client's secret stands.
+/// Where a request carries the client's secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientSecretPlacement {
     /// `Authorization: Basic`.
@@ -48,24 +51,24 @@ pub enum ClientSecretPlacement {
     Body,
 }
 
-/// A token endpoint, and who asks there.
+/// An OAuth client and its token endpoint.
 #[derive(Clone)]
 pub struct OAuthClient {
     /// `http://…` or `https://…`.
     pub token_url: String,
-    /// Who asks.
+    /// The client's id.
     pub client_id: String,
-    /// None for public clients; they send their `client_id` among the parameters.
+    /// `None` for public clients, which send their `client_id` among the parameters.
     pub client_secret: Option<SecretText>,
     /// Sent where given.
     pub scope: Option<String>,
     /// Sent where given.
     pub audience: Option<String>,
-    /// Other parameters; they may hold secrets.
+    /// Further parameters; may contain secrets.
     pub extra: BTreeMap<String, String>,
-    /// How parameters are written.
+    /// How parameters are encoded.
     pub encoding: TokenRequestEncoding,
-    /// Where the secret stands.
+    /// Where the secret is sent.
     pub client_auth: ClientSecretPlacement,
     /// Longest time of one call.
     pub call_max: Duration,
@@ -74,7 +77,7 @@ pub struct OAuthClient {
 impl fmt::Debug for OAuthClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("OAuth")
+            .debug_struct("OAuthClient")
             .field("client_id", &self.client_id)
             .field("client_secret", &self.client_secret)
             .field("scope", &self.scope)
@@ -88,7 +91,7 @@ impl fmt::Debug for OAuthClient {
 }
 
 impl OAuthClient {
-    /// A client as most servers know it: a form with everything in it, within ten seconds.
+    /// A client with the usual settings: a form that contains the secret, and ten seconds for a call.
     pub fn new(token_url: &str, client_id: &str, client_secret: Option<SecretText>) -> Self {
         Self {
             token_url: token_url.to_owned(),
@@ -103,8 +106,8 @@ impl OAuthClient {
         }
     }
 
-    /// A service principal of Azure, for Azure's AI services. `authority` is that of another cloud;
-    /// refuses a tenant that is neither a GUID nor a domain.
+    /// A service principal for Azure's AI services. `authority` selects another cloud than the public
+    /// one. Rejects a tenant that is neither a GUID nor a domain.
     pub fn azure(
         tenant_id: &str,
         client_id: &str,
@@ -124,21 +127,21 @@ impl OAuthClient {
     }
 }
 
-/// What a token is asked for with.
+/// The grant that a token is requested with.
 pub(super) struct TokenGrant<'a> {
     pub(super) kind: &'static str,
-    /// The parameter that proves it, and its value.
+    /// The parameter that proves the grant, and its value.
     pub(super) proof: Option<(&'static str, &'a str)>,
 }
 
-/// A token endpoint.
+/// A token endpoint, ready to be called.
 pub(super) struct TokenEndpoint {
     endpoint: HttpEndpoint,
     oauth: OAuthClient,
 }
 
 impl TokenEndpoint {
-    /// For a client that says who it is.
+    /// An endpoint for a client that must have an id.
     pub(super) fn for_client(oauth: OAuthClient, clock: Arc<dyn WallClock>) -> Result<Self, Fault> {
         if oauth.client_id.is_empty() {
             return Err(reject_config("the client's id is missing"));
@@ -167,28 +170,31 @@ impl TokenEndpoint {
         self.oauth.call_max
     }
 
-    /// Asks once.
+    /// Requests a token, once.
     pub(super) async fn ask(&self, grant: &TokenGrant<'_>) -> Result<token_response::GrantedTokens, Fault> {
         let basic = self.basic()?;
         let pairs = self.pairs(grant, basic.is_some());
         let (content_type, body) = match self.oauth.encoding {
             TokenRequestEncoding::Form => (FORM_CONTENT_TYPE, encode_form(&pairs).into_bytes()),
-            TokenRequestEncoding::Json => {
-                (JSON_CONTENT_TYPE, serde_json::to_vec(&pairs).map_err(Fault::transient)?)
-            }
+            TokenRequestEncoding::Json => (
+                JSON_CONTENT_TYPE,
+                serde_json::to_vec(&pairs)
+                    .map_err(|error| Fault::transient_error("encoding the token request", error))?,
+            ),
         };
         let mut headers = HeaderMap::new();
         if let Some(basic) = &basic {
             headers.insert(HeaderName::from_static("authorization"), basic.clone());
         }
-        let answer = self.endpoint.call(headers, content_type, body).await?;
-        if answer.is_success()
+        let response = self.endpoint.call(headers, content_type, body).await?;
+        // Some servers report errors with status 200; those fall through to the fault.
+        if response.is_success()
             && let Some(granted) =
-                token_response::parse_token_response(response_content_type(&answer), &answer.body)
+                token_response::parse_token_response(response_content_type(&response), &response.body)
         {
             return granted.map_err(|why| self.endpoint.malformed(why));
         }
-        Err(self.fault(&answer, &self.secrets(grant, basic.as_ref())))
+        Err(self.fault(&response, &self.secrets(grant, basic.as_ref())))
     }
 
     fn pairs<'a>(&'a self, grant: &'a TokenGrant<'a>, has_basic: bool) -> BTreeMap<&'a str, &'a str> {
@@ -206,7 +212,7 @@ impl TokenEndpoint {
         pairs
     }
 
-    /// RFC 6749, section 2.3.1.
+    /// The `Authorization: Basic` header of RFC 6749, section 2.3.1, if the client uses it.
     fn basic(&self) -> Result<Option<HeaderValue>, Fault> {
         let Some(secret) = self
             .oauth
@@ -216,46 +222,72 @@ impl TokenEndpoint {
         else {
             return Ok(None);
         };
+        // The RFC has both parts form-encoded before they are joined, so a colon in one is no separator.
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let pair = format!("{}:{}", encode(&self.oauth.client_id), encode(secret.expose()));
-        let mut value =
-            HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).map_err(Fault::transient)?;
+        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+            .map_err(|error| Fault::transient_error("encoding the client's credential", error))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
 
-    fn fault(&self, answer: &HttpResponse, secrets: &[SecretText]) -> Fault {
-        let told = token_response::parse_error_response(response_content_type(answer), &answer.body);
-        let is_final = told.as_ref().is_some_and(|(error, _)| {
-            matches!(error.as_str(), "invalid_client" | "invalid_grant") || answer.is_success()
+    fn fault(&self, response: &HttpResponse, secrets: &[SecretText]) -> Fault {
+        let reported = token_response::parse_error_response(response_content_type(response), &response.body);
+        let is_final = reported.as_ref().is_some_and(|(error, _)| {
+            matches!(error.as_str(), "invalid_client" | "invalid_grant") || response.is_success()
         });
-        if !is_final && !matches!(answer.status, 400 | 401 | 403) {
-            return if answer.is_success() {
+        if !is_final && !matches!(response.status, 400 | 401 | 403) {
+            return if response.is_success() {
                 self.endpoint.malformed("is no token")
             } else {
-                self.endpoint.fault(answer)
+                self.endpoint.fault(response)
             };
         }
-        let told = told.map(|(error, description)| format!("{error} {description}")).unwrap_or_default();
-        let said = fault_messages::redacted_excerpt(&told, secrets);
-        let status = answer.status;
-        Fault::Unauthorized(if said.is_empty() {
+        let reported =
+            reported.map(|(error, description)| format!("{error} {description}")).unwrap_or_default();
+        let excerpt = fault_messages::redacted_excerpt(&reported, secrets);
+        let status = response.status;
+        Fault::unauthorized(if excerpt.is_empty() {
             format!("token endpoint: answered {status}")
         } else {
-            format!("token endpoint: answered {status}: {said}")
+            format!("token endpoint: answered {status}: {excerpt}")
         })
     }
 
-    /// Everything that was sent and is nobody else's to know, also as it was written.
+    /// Every secret that was sent, both plain and as the form encodes it.
     fn secrets(&self, grant: &TokenGrant<'_>, basic: Option<&HeaderValue>) -> Vec<SecretText> {
+        // The part after `Basic `, which a server may quote alone.
         let basic = basic.and_then(|value| value.to_str().ok()).and_then(|value| value.split(' ').nth(1));
         let client = self.oauth.client_secret.as_ref().map(SecretText::expose);
         let extra = self.oauth.extra.values().map(String::as_str);
         let plain: Vec<&str> =
             extra.chain(grant.proof.map(|(_, value)| value)).chain(client).chain(basic).collect();
-        let written = plain.iter().map(|text| form_urlencoded::byte_serialize(text.as_bytes()).collect());
-        let written: Vec<String> = written.collect();
-        plain.into_iter().map(SecretText::new).chain(written.into_iter().map(SecretText::new)).collect()
+        let encoded = plain.iter().map(|text| form_urlencoded::byte_serialize(text.as_bytes()).collect());
+        let encoded: Vec<String> = encoded.collect();
+        plain.into_iter().map(SecretText::new).chain(encoded.into_iter().map(SecretText::new)).collect()
+    }
+}
+
+/// Requests tokens in the client's own name.
+pub(super) struct ClientCredentialsSource {
+    endpoint: TokenEndpoint,
+    clock: Arc<dyn WallClock>,
+}
+
+impl ClientCredentialsSource {
+    pub(super) fn new(oauth: OAuthClient, clock: Arc<dyn WallClock>) -> Result<Self, Fault> {
+        Ok(Self { endpoint: TokenEndpoint::for_client(oauth, clock.clone())?, clock })
+    }
+}
+
+#[async_trait]
+impl TokenSource for ClientCredentialsSource {
+    async fn fetch(&self, _known: Option<&str>) -> Result<IssuedToken, Fault> {
+        let begins_ms = self.clock.now_ms();
+        let grant = TokenGrant { kind: "client_credentials", proof: None };
+        let granted = self.endpoint.ask(&grant).await?;
+        let expires_ms = granted.life.map(|life| token_response::expiry_ms(begins_ms, life));
+        Ok(IssuedToken { text: granted.access, begins_ms, expires_ms })
     }
 }
 
@@ -263,6 +295,6 @@ fn encode_form(pairs: &BTreeMap<&str, &str>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
-fn response_content_type(answer: &HttpResponse) -> &str {
-    answer.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
+fn response_content_type(response: &HttpResponse) -> &str {
+    response.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

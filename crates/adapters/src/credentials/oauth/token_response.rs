@@ -1,36 +1,36 @@
-//! What token endpoints answer: RFC 6749, section 5, as JSON or, as some do, as a form.
+//! Parsing of token endpoints' responses: RFC 6749, section 5, as JSON or, as some servers do, a form.
 //!
-//! The content type says which, unless the text is evidently the other. A life is a number or a
-//! text with one, kept between [`TOKEN_LIFE_MIN`] and [`TOKEN_LIFE_MAX`]; what is no number is no life.
+//! The content type decides, unless the body is obviously JSON. A lifetime is a number or a text with
+//! one, clamped to [`TOKEN_LIFE_MIN`]..[`TOKEN_LIFE_MAX`]. Anything else counts as no lifetime.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::credentials::SecretText;
-use crate::credentials::secret::{TOKEN_BYTES_MAX, check_sendable};
+use crate::credentials::token::{SecretText, TOKEN_BYTES_MAX, check_sendable};
 
-/// Shortest life that is believed.
+/// Shorter lifetimes are taken for this.
 pub(in crate::credentials) const TOKEN_LIFE_MIN: Duration = Duration::from_secs(1);
-/// Longest life that is believed.
+/// Longer lifetimes are taken for this.
 pub(in crate::credentials) const TOKEN_LIFE_MAX: Duration = Duration::from_hours(30 * 24);
 
-/// Tokens that were granted.
+/// The tokens of a response.
 pub(in crate::credentials) struct GrantedTokens {
     pub(in crate::credentials) access: SecretText,
-    /// How long it lives, where that was said.
+    /// Lifetime of the access token, if the response names one.
     pub(in crate::credentials) life: Option<Duration>,
-    /// The next refresh token, where there is another.
+    /// The refresh token that replaces the one sent, if there is one.
     pub(in crate::credentials) refresh: Option<SecretText>,
 }
 
-/// The tokens of an answer with success, or what is wrong with them, to continue a sentence that
-/// begins with the answer; none where it holds no token.
+/// The tokens of a response with success, or what is wrong with them, in words that continue "the
+/// answer". `None` if it has no token.
 pub(super) fn parse_token_response(
     content_type: &str,
     body: &[u8],
 ) -> Option<Result<GrantedTokens, &'static str>> {
     let fields = parse_fields(content_type, body)?;
+    // An error beside a token counts as an error.
     if !fields.contains_key("access_token") || fields.get("error").is_some_and(|error| !error.is_null()) {
         return None;
     }
@@ -57,7 +57,7 @@ fn tokens_from_fields(fields: &Map<String, Value>) -> Result<GrantedTokens, &'st
     })
 }
 
-/// A token and its life from the JSON that a program printed.
+/// The token and its lifetime in the JSON that a program printed.
 pub(in crate::credentials) fn parse_printed_token(
     text: &str,
 ) -> Result<(SecretText, Option<Duration>), &'static str> {
@@ -68,7 +68,7 @@ pub(in crate::credentials) fn parse_printed_token(
     Ok((check_sendable(found.ok_or("it has no access_token")?)?, parse_lifetime(fields.get("expires_in"))))
 }
 
-/// `error` and `error_description` of an answer; some servers have an object with a `message`.
+/// `error` and `error_description` of a response. Some servers send an object with a `message`.
 pub(super) fn parse_error_response(content_type: &str, body: &[u8]) -> Option<(String, String)> {
     let fields = parse_fields(content_type, body)?;
     match fields.get("error")? {
@@ -83,7 +83,7 @@ pub(super) fn parse_error_response(content_type: &str, body: &[u8]) -> Option<(S
     }
 }
 
-/// When a token ends.
+/// When a token expires.
 pub(in crate::credentials) fn expiry_ms(begins_ms: u64, life: Duration) -> u64 {
     let life = life.clamp(TOKEN_LIFE_MIN, TOKEN_LIFE_MAX);
     begins_ms.saturating_add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX))
@@ -99,6 +99,7 @@ fn parse_lifetime(value: Option<&Value>) -> Option<Duration> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
+    // `clamp` keeps NaN, and `from_secs_f64` panics on it.
     if seconds.is_nan() {
         return None;
     }

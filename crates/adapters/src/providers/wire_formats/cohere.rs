@@ -1,13 +1,15 @@
 //! Cohere's `POST /v2/embed`.
 //!
-//! Source: Cohere's API reference, "Embed API (v2)". `truncate` is `END` by default, so it is sent;
-//! vectors come in the order of the texts and carry no index.
+//! Source: Cohere's API reference, "Embed API (v2)". `truncate` defaults to `END`, so it is sent.
+//! Vectors come in the order of the texts and have no index.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::vectors::{LenientVector, parse_json_object, parse_token_count, vectors_in_text_order};
-use super::{EmbedCall, EmbedResponse, to_json_body};
+use super::embeddings::{
+    EmbedCall, EmbedResponse, LenientVector, parse_json_object, parse_token_count, to_json_body,
+    vectors_in_text_order,
+};
 use contexture_core::fault::Fault;
 
 const INPUT_TYPES: (&str, &str) = ("search_document", "search_query");

@@ -1,9 +1,9 @@
-//! What a provider says of a failure, made fit for a message.
+//! Extracts a provider's error message and makes it fit for our own messages.
 //!
-//! Sources: the error bodies of OpenAI and what speaks like it, `{"error":{"message","type","code"}}`
+//! Sources: the error bodies of OpenAI and compatible servers, `{"error":{"message","type","code"}}`
 //! or `{"error":"…"}` (LM Studio); vLLM before 0.10 and Mistral, `{"object":"error","message","type"}`;
 //! text-embeddings-inference, `{"error","error_type"}` and `{"message","type"}`; Cohere,
-//! `{"message"}`; Voyage, `{"detail"}`, FastAPI's list of details; Gemini,
+//! `{"message"}`; Voyage, `{"detail"}`; FastAPI's list of details; Gemini,
 //! `{"error":{"message","status"}}`, also in a list.
 
 use std::collections::HashMap;
@@ -12,43 +12,44 @@ use foldhash::fast::RandomState;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Longest words that are passed on, in characters.
+/// Longest message that is passed on, in characters.
 const MESSAGE_CHARS_MAX: usize = 300;
-/// Longest name of a kind of error, in characters.
+/// Longest name of an error's kind, in characters.
 const KIND_CHARS_MAX: usize = 60;
-/// A run this long that also stands in a text is a quote, in characters.
+/// A run of this many characters that a text contains, too, is a quote of it.
 const QUOTE_CHARS_MIN: usize = 24;
-/// Where something was left out.
+/// Stands for what was cut.
 const ELLIPSIS: char = '…';
 
-/// What stands for a secret.
+/// Stands for a secret.
 const SECRET_MASK: &str = "***";
-/// A shorter text is no secret, and stands in many words, in characters.
+/// Shortest header value that is masked, in characters. Shorter ones are no secrets and occur in many words.
 const SECRET_CHARS_MIN: usize = 4;
 
-/// What must not be repeated.
+/// Secrets that were sent and must not be repeated.
 #[derive(Debug, Default)]
 pub(in super::super) struct SentSecrets<'a>(Vec<&'a str>);
 
 impl<'a> SentSecrets<'a> {
-    /// A token, and values of headers, which may begin with the name of a scheme.
+    /// Takes the token and header values. A value may begin with the name of a scheme.
     pub(in super::super) fn new(token: Option<&'a str>, headers: impl Iterator<Item = &'a str>) -> Self {
+        // `Bearer x` is masked as a whole, and `x` where it stands alone.
         let parts = |value: &'a str| [Some(value), value.split_once(' ').map(|(_, rest)| rest)];
         let parts = headers.flat_map(parts).flatten().map(str::trim);
         let long = parts.filter(|part| part.chars().count() >= SECRET_CHARS_MIN);
         let mut secrets: Vec<&str> = token.into_iter().chain(long).collect();
-        // One may be a part of another.
+        // Longest first: a secret may be a part of another, and would leave the rest of it.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self(secrets)
     }
 
-    /// The text without them.
+    /// The text with all secrets masked.
     pub(super) fn masked(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, SECRET_MASK))
     }
 }
 
-/// What is looked at of a body; the rest, which may be long, is skipped.
+/// The parts of an error body that may hold a message; the rest, which may be long, is skipped.
 #[derive(Deserialize)]
 struct ProviderErrorBody {
     #[serde(default)]
@@ -63,13 +64,14 @@ struct ProviderErrorBody {
     kind: Value,
 }
 
-/// The provider's words of an error: its message, and the name of its kind in parentheses, such as
-/// `insufficient_quota`. None where the body is no error. At most [`MESSAGE_CHARS_MAX`] characters,
-/// none of them a control character. Secrets are masked before anything is cut, for half of one is
-/// not found.
+/// The message of an error body, and the name of its kind in parentheses, such as
+/// `insufficient_quota`. `None` if the body is no error. At most [`MESSAGE_CHARS_MAX`] characters, none
+/// of them a control character. Secrets are masked before anything is cut, because half of one would
+/// not be found.
 pub(in super::super) fn provider_error_message(body: &[u8], secrets: &SentSecrets) -> Option<String> {
     let said = |value: &Value| message_text(value, secrets);
     let ProviderErrorBody { error, message, detail, error_type, kind } = parse_error_body(body)?;
+    // Indexing a missing field gives null, so no body can panic here. `error` itself may be the text.
     let parts = [&error["message"], &error, &message, &message["detail"][0]["msg"], &detail];
     let details = [&detail[0]["msg"], &detail["message"], &detail["error"]];
     let message = parts.into_iter().chain(details).find_map(said);
@@ -77,6 +79,7 @@ pub(in super::super) fn provider_error_message(body: &[u8], secrets: &SentSecret
     let kind = kinds.into_iter().find_map(said).map(|kind| truncate_chars(&kind, KIND_CHARS_MAX));
     match (message, kind) {
         (Some(message), Some(kind)) if !message.contains(&kind) => {
+            // Cannot underflow: a kind has at most KIND_CHARS_MAX characters.
             let room = MESSAGE_CHARS_MAX - kind.chars().count() - " ()".len();
             Some(format!("{} ({kind})", truncate_chars(&message, room)))
         }
@@ -86,9 +89,8 @@ pub(in super::super) fn provider_error_message(body: &[u8], secrets: &SentSecret
     }
 }
 
-/// Whether a refusal says that the credential is not valid, though its status does not: Gemini's 400
-/// with the reason `API_KEY_INVALID` (`google.rpc.ErrorInfo`), and gateways that say OpenAI's
-/// `invalid_api_key`.
+/// Whether a body says that the key is invalid although the status does not: Gemini's 400 with the
+/// reason `API_KEY_INVALID` (`google.rpc.ErrorInfo`), and gateways with OpenAI's `invalid_api_key`.
 pub(in super::super) fn blames_the_key(body: &[u8]) -> bool {
     let Some(ProviderErrorBody { error, message, .. }) = parse_error_body(body) else { return false };
     let is_reason = |detail: &Value| detail["reason"] == "API_KEY_INVALID";
@@ -98,11 +100,13 @@ pub(in super::super) fn blames_the_key(body: &[u8]) -> bool {
         || [&error["message"], &error, &message].into_iter().any(says)
 }
 
-/// The words with an ellipsis in place of every run of [`QUOTE_CHARS_MIN`] or more characters that
-/// stands in one of the texts: an error may quote what it was sent. Control characters count as
-/// spaces, as [`provider_error_message`] makes them.
+/// Replaces with an ellipsis every run of [`QUOTE_CHARS_MIN`] or more characters that one of the texts
+/// contains: an error may quote what was sent. Control characters count as spaces, as in
+/// [`provider_error_message`].
 pub(in super::super) fn redact_quoted_texts(words: &str, texts: &[String]) -> String {
     let words: Vec<char> = words.chars().map(replace_control).collect();
+    // Windows of the message are indexed, not those of the texts, which can be far longer. A window that
+    // was found is removed, so each costs one match.
     let mut unseen: HashMap<&[char], Vec<usize>, RandomState> = HashMap::default();
     for (place, window) in words.windows(QUOTE_CHARS_MIN).enumerate() {
         unseen.entry(window).or_default().push(place);
@@ -130,7 +134,7 @@ pub(in super::super) fn redact_quoted_texts(words: &str, texts: &[String]) -> St
     left
 }
 
-/// The body, or the first of a list of bodies.
+/// Parses the body, or the first of a list of bodies.
 fn parse_error_body(body: &[u8]) -> Option<ProviderErrorBody> {
     match body.trim_ascii_start().first()? {
         b'{' => serde_json::from_slice(body).ok(),
@@ -139,7 +143,7 @@ fn parse_error_body(body: &[u8]) -> Option<ProviderErrorBody> {
     }
 }
 
-/// A string that says something, without control characters.
+/// A non-blank string, masked and without control characters.
 fn message_text(value: &Value, secrets: &SentSecrets) -> Option<String> {
     let text: String = secrets.masked(value.as_str()?).chars().map(replace_control).collect();
     let text = text.trim();

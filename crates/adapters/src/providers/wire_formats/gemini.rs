@@ -1,15 +1,17 @@
 //! The Gemini API's `POST /models/{model}:batchEmbedContents`.
 //!
-//! Source: Google's reference of the Gemini API, "Embeddings"; what stands in `embedContentConfig`
-//! stood beside it before, which is deprecated. Each text is a content of its own: newer models
-//! make one vector of several parts. Vectors come in the order of the texts and carry no index;
-//! those of fewer numbers than the model's own may not be of unit length.
+//! Source: Google's reference of the Gemini API, "Embeddings". The fields of `embedContentConfig` were
+//! beside it in earlier versions, which is deprecated. Each text is a content of its own, because newer
+//! models make one vector of several parts. Vectors come in the order of the texts and have no index.
+//! Shortened ones may not have unit length.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::vectors::{LenientVector, parse_json_object, parse_token_count, vectors_in_text_order};
-use super::{EmbedCall, EmbedResponse, to_json_body};
+use super::embeddings::{
+    EmbedCall, EmbedResponse, LenientVector, parse_json_object, parse_token_count, to_json_body,
+    vectors_in_text_order,
+};
 use contexture_core::fault::Fault;
 
 const INPUT_TYPES: (&str, &str) = ("RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY");
@@ -56,14 +58,14 @@ struct GeminiBatchEmbedResponse {
     usage_metadata: Value,
 }
 
-/// Google's JSON leaves out a list without entries.
+/// `values` is missing if it is empty: Google's JSON omits empty lists.
 #[derive(Deserialize)]
 struct GeminiEmbedding {
     #[serde(default)]
     values: LenientVector,
 }
 
-/// A model may be configured as the API lists it.
+/// The model's name without the prefix that the API lists it with.
 pub(super) fn model_id(model: &str) -> &str {
     model.strip_prefix(MODELS_PREFIX).unwrap_or(model)
 }

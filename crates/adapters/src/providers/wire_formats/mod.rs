@@ -1,38 +1,36 @@
-//! What is sent to an embedding provider, and how its answer is read.
+//! Requests to embedding providers, and parsing of their responses.
 //!
-//! Pure functions: bytes in, bytes out. One file per body; [`mod@words`] reads errors of all of them.
-//! No text is cut by a provider that can be told not to: Cohere, Voyage and Gemini are told.
-//! OpenAI, Azure and vLLM refuse a text that is too long. text-embeddings-inference cuts unless it
-//! was started with `--auto-truncate false`, older versions only if told to, and Ollama cuts, too:
-//! their OpenAI routes have no field for it, so `tokens_max` of the configuration must be true.
+//! Pure functions, bytes in and bytes out. One file per API; [`error_text`] reads the errors of all.
+//! Providers that can be told not to truncate texts are told: Cohere, Voyage and Gemini. OpenAI, Azure
+//! and vLLM reject a text that is too long. text-embeddings-inference truncates unless it was started
+//! with `--auto-truncate false`, older versions only on request; Ollama truncates, too. Their OpenAI
+//! routes have no field for it, so the configured `tokens_max` must be right.
 
 mod cohere;
+mod embeddings;
 mod error_text;
 mod gemini;
 mod openai;
-mod vectors;
-mod voyage;
 
 use std::fmt::Write;
 
 use reqwest::header::{AUTHORIZATION, HeaderName};
-use serde::Serialize;
 
+pub(super) use self::embeddings::{EmbedCall, EmbedResponse};
 pub(super) use self::error_text::{SentSecrets, blames_the_key, provider_error_message, redact_quoted_texts};
 use contexture_core::fault::Fault;
-use contexture_core::ports::embedder::EmbeddingPurpose;
 
-/// Azure's version when none is configured: the latest that is generally available, besides `v1`.
+/// Azure's API version if none is configured: the latest generally available one besides `v1`.
 const AZURE_API_VERSION: &str = "2024-10-21";
-/// Before an OAuth token, and before most keys.
+/// Prefix of OAuth tokens and of most keys.
 const BEARER_PREFIX: &str = "Bearer ";
 
-/// A provider's API.
+/// The API of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderApi {
-    /// OpenAI, and whatever speaks like it: vLLM, Ollama, LM Studio, text-embeddings-inference.
+    /// OpenAI and compatible servers: vLLM, Ollama, LM Studio, text-embeddings-inference.
     OpenAi,
-    /// OpenAI's bodies at a path that names a deployment.
+    /// OpenAI's bodies, at a path that names a deployment.
     Azure,
     /// Cohere's `embed`, version 2.
     Cohere,
@@ -42,33 +40,8 @@ pub enum ProviderApi {
     Gemini,
 }
 
-/// One call.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct EmbedCall<'a> {
-    /// As the provider names it; Azure's name of the deployment.
-    pub model: &'a str,
-    /// Numbers per vector to ask for; none asks for what the model gives by itself.
-    pub dims: Option<usize>,
-    /// At least one, none of them empty.
-    pub texts: &'a [String],
-    /// What the texts are.
-    pub purpose: EmbeddingPurpose,
-    /// The words for a passage and for a query instead of the provider's own; an empty one is not
-    /// sent.
-    pub input_types: Option<(&'a str, &'a str)>,
-}
-
-/// What an answer holds.
-#[derive(Debug, PartialEq)]
-pub(super) struct EmbedResponse {
-    /// One per text, in the order of the texts; empty where a number is missing or not finite.
-    pub vectors: Vec<Vec<f32>>,
-    /// Tokens that were paid for; a provider that does not count says nothing or 0.
-    pub tokens: Option<u64>,
-}
-
 impl ProviderApi {
-    /// Where the provider is; none where there is no one place.
+    /// The provider's base URL; `None` for Azure, where each resource has its own.
     pub fn base_url_default(self) -> Option<&'static str> {
         match self {
             Self::OpenAi => Some("https://api.openai.com/v1"),
@@ -79,7 +52,7 @@ impl ProviderApi {
         }
     }
 
-    /// Where calls go. `base` has neither query nor fragment; `api_version` is Azure's.
+    /// The URL of calls. `base` has neither query nor fragment; `api_version` is for Azure only.
     pub fn url(self, base: &str, model: &str, api_version: Option<&str>) -> String {
         let base = base.trim_end_matches('/');
         match self {
@@ -98,7 +71,7 @@ impl ProviderApi {
         }
     }
 
-    /// The header of an API key, and what stands before the key.
+    /// The header of an API key, and the prefix of the key.
     pub fn key_header(self) -> (HeaderName, &'static str) {
         match self {
             Self::OpenAi | Self::Cohere | Self::Voyage => (AUTHORIZATION, BEARER_PREFIX),
@@ -107,14 +80,14 @@ impl ProviderApi {
         }
     }
 
-    /// The header of an OAuth token, and what stands before the token: the same for all.
+    /// The header of an OAuth token, and the prefix of the token. The same for all providers.
     pub fn token_header() -> (HeaderName, &'static str) {
         (AUTHORIZATION, BEARER_PREFIX)
     }
 
-    /// Most texts of one call, as documented by the providers: OpenAI's reference of `input`,
-    /// Cohere's of `texts`, Voyage's of `input`; 100 is what Gemini's refusals say. Servers of
-    /// one's own have their own limits: text-embeddings-inference takes 32 by default.
+    /// Most texts of one call, as the providers document it: OpenAI's reference of `input`, Cohere's of
+    /// `texts`, Voyage's of `input`. 100 is what Gemini's refusals name. Self-hosted servers have
+    /// limits of their own: 32 by default in text-embeddings-inference.
     pub fn texts_max(self) -> usize {
         match self {
             Self::OpenAi | Self::Azure => 2048,
@@ -124,8 +97,8 @@ impl ProviderApi {
         }
     }
 
-    /// Most tokens of one call, all texts together, as documented by the providers. Voyage's
-    /// depends on the model, from 120,000 to a million; this is the least.
+    /// Most tokens of one call over all texts, as the providers document it. Voyage's depends on the
+    /// model, from 120,000 to a million; this is the lowest.
     pub fn tokens_max_per_call(self) -> Option<usize> {
         match self {
             Self::OpenAi | Self::Azure => Some(300_000),
@@ -134,18 +107,18 @@ impl ProviderApi {
         }
     }
 
-    /// The body of a call.
+    /// Builds the body of a call.
     pub(super) fn request(self, call: &EmbedCall<'_>) -> Result<Vec<u8>, Fault> {
         match self {
             Self::OpenAi | Self::Azure => openai::build_request(call),
             Self::Cohere => cohere::build_request(call),
-            Self::Voyage => voyage::build_request(call),
+            Self::Voyage => openai::build_voyage_request(call),
             Self::Gemini => gemini::build_request(call),
         }
     }
 
-    /// What an answer of success holds for `texts` texts; else why it is not believed, in words
-    /// that continue "the answer". These may hold words of the provider: see [`redact_quoted_texts`].
+    /// Parses a response with success to `texts` texts. An error continues "the answer", and may
+    /// contain the provider's message: see [`redact_quoted_texts`].
     pub(super) fn read(
         self,
         body: &[u8],
@@ -159,7 +132,7 @@ impl ProviderApi {
         self.answer(body, texts).map_err(error)
     }
 
-    /// The same, without the provider's words.
+    /// The same; errors are without the provider's message.
     fn answer(self, body: &[u8], texts: usize) -> Result<EmbedResponse, String> {
         match self {
             Self::OpenAi | Self::Azure | Self::Voyage => openai::read_response(body, texts),
@@ -169,24 +142,7 @@ impl ProviderApi {
     }
 }
 
-impl<'a> EmbedCall<'a> {
-    /// The word for the purpose: the configured one, else the provider's; none is sent for an
-    /// empty one.
-    fn input_type(&self, own: (&'a str, &'a str)) -> Option<&'a str> {
-        let (passage, query) = self.input_types.unwrap_or(own);
-        let word = match self.purpose {
-            EmbeddingPurpose::Passage => passage,
-            EmbeddingPurpose::Query => query,
-        };
-        (!word.is_empty()).then_some(word)
-    }
-}
-
-fn to_json_body(body: &impl Serialize) -> Result<Vec<u8>, Fault> {
-    serde_json::to_vec(body).map_err(Fault::transient)
-}
-
-/// Percent-encoded but for the unreserved characters of RFC 3986, section 2.3.
+/// Percent-encodes all but the unreserved characters of RFC 3986, section 2.3.
 fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

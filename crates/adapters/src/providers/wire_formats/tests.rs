@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use contexture_core::ports::embedder::EmbeddingPurpose;
+
 use super::*;
 
 const ALL_APIS: [ProviderApi; 5] =

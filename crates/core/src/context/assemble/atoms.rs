@@ -1,27 +1,26 @@
-//! The smallest parts that are chosen or left out: sentences and lines of the candidates.
+//! Atoms: the sentences and lines of the candidates, the smallest parts that are selected.
 //!
-//! Candidates of one document version that overlap or touch form a *region*, their text joined
-//! byte for byte; atoms tile it. An atom ends where a sentence or a line that is not merely
-//! wrapped ends, and wherever a candidate starts or ends, so a candidate is a run of whole
-//! atoms and bytes that two candidates share belong to one atom: overlap is paid once. Short
-//! sentences stay together ([`ATOM_BYTES_MIN`]). Never cut: inside a code fence, before an
-//! indented line, a closing bracket or a row of a table, behind a Markdown heading.
+//! Candidates of one document version that overlap or touch form a *region*. Their text is joined
+//! byte for byte, and atoms tile it. An atom ends at the end of a sentence, at the end of a line
+//! that is not merely wrapped, and wherever a candidate starts or ends. So a candidate is a run of
+//! whole atoms, and bytes that two candidates share belong to one atom: overlap is paid once.
+//! Short sentences stay together ([`ATOM_BYTES_MIN`]). Text is never cut inside a code fence,
+//! before an indented line, a closing bracket or a table row, or after a Markdown heading.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::candidates::RankedCandidate;
-use super::merge::in_document_order;
+use super::candidates::{RankedCandidate, in_document_order};
 use crate::domain::chunk::TextSpan;
 use crate::domain::sentences::{is_wrapped_line, sentence_ends_from};
 
-/// An atom is not ended before it has so many bytes. Chosen on the two evaluation sets of the
-/// README: recall is flat from 80 to 160.
+/// Fewest bytes of an atom. Chosen on the two evaluation sets of the README: recall is flat from 80
+/// to 160.
 const ATOM_BYTES_MIN: usize = 120;
-/// The last atom of a candidate is joined to the one before if it has fewer bytes.
+/// The last atom of a candidate joins the one before if it has fewer bytes.
 const TAIL_BYTES_MIN: usize = 72;
-/// A full stop, closing quotes, brackets and the white space behind it, in bytes, up to which the end
-/// of a sentence is seen for certain.
+/// Most bytes from a full stop to the end of its sentence: closing quotes, brackets and white space.
+/// A search that starts this far ahead misses no sentence end.
 const CLOSERS_BYTES_MAX: usize = 16;
 
 /// A part of a region.
@@ -32,25 +31,25 @@ pub(super) struct TextAtom {
     pub(super) group: usize,
     /// Where it stands in the document.
     pub(super) span: TextSpan,
-    /// The best candidate that covers it.
+    /// Index of the best candidate that covers it.
     pub(super) item: usize,
-    /// How well it answers, next to the best atom's 1 or less.
+    /// How well it answers the question, relative to the best atom; at most 1.
     pub(super) relevance: f64,
     /// What it adds to the objective.
     pub(super) gain: f64,
-    /// The atom that stands for it, if it repeats one.
+    /// The atom whose text it repeats, if any.
     pub(super) repeats: Option<usize>,
 }
 
-/// Candidates of one document version without a gap between them.
+/// Candidates of one document version with no gap between them.
 pub(super) struct ContiguousRegion<'a> {
     pub(super) text: Cow<'a, str>,
-    /// Byte of the document at which it starts.
+    /// Offset of its first byte in the document.
     pub(super) start: usize,
     pub(super) atoms: Range<usize>,
 }
 
-/// All atoms, by region and offset.
+/// All atoms, ordered by region and offset.
 pub(super) struct AtomizedCandidates<'a> {
     pub(super) atoms: Vec<TextAtom>,
     pub(super) regions: Vec<ContiguousRegion<'a>>,
@@ -62,7 +61,7 @@ impl AtomizedCandidates<'_> {
         self.atoms.len()
     }
 
-    /// Document versions are numbered below this.
+    /// Number of document versions.
     pub(super) fn groups(&self) -> usize {
         self.atoms.iter().map(|atom| atom.group + 1).max().unwrap_or(0)
     }
@@ -93,7 +92,7 @@ impl AtomizedCandidates<'_> {
     }
 }
 
-/// Cuts the live candidates into atoms, and tells each which are its own.
+/// Cuts the live candidates into atoms and sets each candidate's range of atoms.
 pub(super) fn cut_into_atoms<'a>(items: &mut [RankedCandidate<'a>]) -> AtomizedCandidates<'a> {
     let order = in_document_order(items);
     let mut all = AtomizedCandidates { atoms: Vec::new(), regions: Vec::new() };
@@ -115,7 +114,7 @@ fn joins_region(first: &RankedCandidate, end: usize, next: &RankedCandidate) -> 
     first.group == next.group && next.chunk.span.start <= end
 }
 
-/// `members` are in document order and leave no gap.
+/// Adds one region. `members` are in document order and leave no gap.
 fn add_region<'a>(all: &mut AtomizedCandidates<'a>, items: &mut [RankedCandidate<'a>], members: &[usize]) {
     let start = items[members[0]].chunk.span.start;
     let text = join_texts(items, members);
@@ -128,12 +127,15 @@ fn add_region<'a>(all: &mut AtomizedCandidates<'a>, items: &mut [RankedCandidate
     edges.dedup();
     let first_atom = all.atoms.len();
     let region = all.regions.len();
+    // Between two edges the set of covering candidates is constant, so an atom belongs to all of them or
+    // to none.
     for edge in edges.windows(2) {
         let segment = TextSpan { start: start + edge[0], end: start + edge[1] };
         let covers = |index: &&usize| {
             let span = items[**index].chunk.span;
             span.start <= segment.start && segment.end <= span.end
         };
+        // Indices are ranks: the lowest is the best candidate.
         let Some(item) = members.iter().filter(covers).min().copied() else { continue };
         for piece in split_pieces(&text[edge[0]..edge[1]]) {
             all.atoms.push(TextAtom {
@@ -147,6 +149,7 @@ fn add_region<'a>(all: &mut AtomizedCandidates<'a>, items: &mut [RankedCandidate
             });
         }
     }
+    // Atoms ascend within the region and end at the candidate's edges: two binary searches find its range.
     let atoms = first_atom..all.atoms.len();
     for index in members {
         let span = items[*index].chunk.span;
@@ -157,7 +160,7 @@ fn add_region<'a>(all: &mut AtomizedCandidates<'a>, items: &mut [RankedCandidate
     all.regions.push(ContiguousRegion { text, start, atoms });
 }
 
-/// The text of candidates without a gap; what they share is equal in all of them.
+/// The joined text of candidates without a gap. What they share is equal: `merge` rejected the rest.
 fn join_texts<'a>(items: &[RankedCandidate<'a>], members: &[usize]) -> Cow<'a, str> {
     let first = items[members[0]].chunk;
     let mut text = Cow::Borrowed(first.text.as_str());
@@ -165,7 +168,7 @@ fn join_texts<'a>(items: &[RankedCandidate<'a>], members: &[usize]) -> Cow<'a, s
     for index in &members[1..] {
         let chunk = items[*index].chunk;
         if chunk.span.end > end {
-            // Equal bytes on both sides: where the text ends is a character border here, too.
+            // The slice cannot split a character: the shared bytes are equal, and `text` ends at a boundary.
             text.to_mut().push_str(&chunk.text[end - chunk.span.start..]);
             end = chunk.span.end;
         }
@@ -173,13 +176,14 @@ fn join_texts<'a>(items: &[RankedCandidate<'a>], members: &[usize]) -> Cow<'a, s
     text
 }
 
-/// Ranges that tile a text that is not empty.
+/// Ranges that tile a text, which is not empty.
 fn split_pieces(text: &str) -> Vec<Range<usize>> {
     let mut pieces: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
     let mut in_fence = false;
     let mut line_start = 0;
-    // The next place at which a sentence ends, as far as was looked.
+    // End of the next sentence, as far as it is known. It is kept between lines, so each sentence is
+    // searched for once.
     let mut sentence = 0;
     while line_start < text.len() {
         let line_end = memchr::memchr(b'\n', &text.as_bytes()[line_start..])
@@ -199,6 +203,7 @@ fn split_pieces(text: &str) -> Vec<Range<usize>> {
                 start = sentence;
             }
         }
+        // The line of a fence belongs to the code: the opening one is not cut off, nor the closing one.
         in_fence ^= opens_or_closes;
         if line_end < text.len()
             && line_end - start >= ATOM_BYTES_MIN
@@ -210,6 +215,7 @@ fn split_pieces(text: &str) -> Vec<Range<usize>> {
         }
         line_start = line_end;
     }
+    // A short rest would be an atom that says little for the price of a label.
     match pieces.last_mut() {
         Some(last) if text[start..].trim().len() < TAIL_BYTES_MIN => last.end = text.len(),
         _ => pieces.push(start..text.len()),
@@ -217,7 +223,7 @@ fn split_pieces(text: &str) -> Vec<Range<usize>> {
     pieces
 }
 
-/// The first sentence end at a byte or behind it; that of the text where there is none.
+/// The first sentence end at or after `from`; the end of the text if there is none.
 fn next_sentence_end(text: &str, from: usize) -> usize {
     let stops_from = from.saturating_sub(CLOSERS_BYTES_MAX);
     sentence_ends_from(text, stops_from).find(|end| *end >= from).unwrap_or(text.len())
@@ -227,6 +233,7 @@ fn next_sentence_end(text: &str, from: usize) -> usize {
 fn may_end_atom(text: &str, line: &str, line_end: usize) -> bool {
     let next = &text[line_end..];
     let wraps = is_wrapped_line(text.as_bytes(), line_end - 1);
+    // Blank lines stay with the text before them, a heading with the text after it.
     !wraps && !next.starts_with('\n') && !line.starts_with('#') && !is_rigid_line(next)
 }
 
@@ -234,7 +241,7 @@ fn is_fence_line(line: &str) -> bool {
     line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~")
 }
 
-/// Whether a line belongs to the one before and is not cut itself: indented, closing or a row.
+/// Whether a line stays with the one before and is not cut: indented, a closing bracket or a table row.
 fn is_rigid_line(line: &str) -> bool {
     line.starts_with("  ") || line.starts_with(['\t', '|', '}', ')', ']'])
 }

@@ -1,4 +1,6 @@
-//! Candidates as the steps of assembly see them, in the order that settles every tie.
+//! Candidates in canonical order: by score, document, version and offset.
+//!
+//! The order has no ties, so the result of assembly does not depend on the order of the input.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use super::{CANDIDATES_MAX, ContextCandidate};
 use crate::context::answer::{CandidateVerdict, Citation};
 use crate::domain::chunk::{Chunk, context_line};
 
-/// A candidate; slices of them are in canonical order.
+/// A candidate. Slices of them are in canonical order, so a lower index is a better candidate.
 pub(super) struct RankedCandidate<'a> {
     pub(super) chunk: &'a Chunk,
     pub(super) score: f32,
@@ -17,9 +19,9 @@ pub(super) struct RankedCandidate<'a> {
     /// Number of its document version.
     pub(super) group: usize,
     pub(super) heading: String,
-    /// The atoms it covers; none while it takes no part.
+    /// The atoms it covers; empty until the text is cut, and if it takes no part.
     pub(super) atoms: Range<usize>,
-    /// What became of it; none while it may be chosen.
+    /// Why it takes no part; none while it may be chosen.
     pub(super) verdict: Option<CandidateVerdict>,
 }
 
@@ -37,7 +39,7 @@ impl RankedCandidate<'_> {
     }
 }
 
-/// Candidates by score, document, version, offset: the order that settles every tie.
+/// Sorts candidates by score, document, version and offset, and keeps the first [`CANDIDATES_MAX`].
 pub(super) fn rank_candidates(candidates: &[ContextCandidate]) -> Vec<RankedCandidate<'_>> {
     let place = |chunk: &Chunk| (chunk.span, chunk.ordinal, chunk.id);
     let by_rank = |left: &&ContextCandidate, right: &&ContextCandidate| {
@@ -45,10 +47,12 @@ pub(super) fn rank_candidates(candidates: &[ContextCandidate]) -> Vec<RankedCand
             .total_cmp(&positive_score(left))
             .then_with(|| compare_documents(&left.chunk, &right.chunk))
             .then_with(|| place(&left.chunk).cmp(&place(&right.chunk)))
+            // Only damaged input differs in nothing but the text; even then the order is fixed.
             .then_with(|| left.chunk.text.cmp(&right.chunk.text))
     };
     let mut ranked: Vec<&ContextCandidate> = candidates.iter().collect();
     ranked.sort_by(by_rank);
+    // After sorting: the best remain, in whatever order they arrived.
     ranked.truncate(CANDIDATES_MAX);
 
     let best = ranked.first().map_or(0.0, |candidate| positive_score(candidate));
@@ -57,7 +61,20 @@ pub(super) fn rank_candidates(candidates: &[ContextCandidate]) -> Vec<RankedCand
     with_group.map(|(candidate, group)| ranked_candidate(candidate, best, group)).collect()
 }
 
-/// A score that takes part in order and gain.
+/// Indices of the live candidates, ordered by document and offset.
+pub(super) fn in_document_order(items: &[RankedCandidate]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..items.len()).filter(|index| items[*index].is_live()).collect();
+    order.sort_by_key(|index| (items[*index].group, items[*index].chunk.span, *index));
+    order
+}
+
+/// Whether two candidates share bytes of one document version.
+pub(super) fn spans_overlap(left: &RankedCandidate, right: &RankedCandidate) -> bool {
+    let (first, second) = (left.chunk.span, right.chunk.span);
+    left.group == right.group && first.start < second.end && second.start < first.end
+}
+
+/// The score as order and gain see it: NaN and negative scores are 0, infinity is finite.
 fn positive_score(candidate: &ContextCandidate) -> f32 {
     if candidate.score > 0.0 { candidate.score.min(f32::MAX) } else { 0.0 }
 }
@@ -66,7 +83,7 @@ fn compare_documents(left: &Chunk, right: &Chunk) -> Ordering {
     left.document_id.cmp(&right.document_id).then(left.version.cmp(&right.version))
 }
 
-/// The number of each candidate's document version, counted in order of appearance.
+/// The number of each candidate's document version, in order of appearance.
 fn number_documents(ranked: &[&ContextCandidate]) -> Vec<usize> {
     let mut numbers = BTreeMap::new();
     let mut all = Vec::with_capacity(ranked.len());
@@ -91,7 +108,7 @@ fn ranked_candidate(candidate: &ContextCandidate, best: f32, group: usize) -> Ra
     }
 }
 
-/// The heading line of a chunk: its headings, or the title where there are none; at most
+/// The heading line of a chunk: its headings, or the title if there are none. At most
 /// [`crate::domain::chunk::CONTEXT_LINE_BYTES_MAX`] bytes.
 pub fn chunk_heading(chunk: &Chunk) -> String {
     let title = chunk.description.title.as_deref().filter(|_| chunk.heading.is_empty());

@@ -1,41 +1,39 @@
-//! Collapses candidates that say the same: the best one stays and carries the citations.
+//! Deduplication: the best of several equal candidates stays and carries the others' citations.
 //!
-//! Exact: equal texts, ASCII white space folded. Near: Jaccard similarity of the sets of
-//! 3-word shingles ≥ 0.9, the lengths in the same proportion, so that none stands in for a
-//! much cheaper one, and the same numbers: a row with another figure is not a duplicate.
-//! What a word is [`super::word_hashes`] says.
+//! Exact duplicates have equal texts, with ASCII white space folded. Near duplicates have a Jaccard
+//! similarity of at least 0.9 between their sets of 3-word shingles, lengths in the same proportion,
+//! and the same numbers. The length rule keeps a text from standing in for a much cheaper one. The
+//! number rule keeps table rows with different figures apart. [`super::text_fingerprint`] says what
+//! a word is.
 //!
-//! Pairs are found by prefix filtering, which misses none: sets this similar share one of
-//! their lowest `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007). A text with
-//! as many shingles that stand nowhere else is like no other, and is not looked at ([`ShingleOccurrences`]).
-//! Parts of one document that overlap are not duplicates; they are united. Afterwards sentences
-//! that stand in several candidates are found the same exact way ([`mark_repeats`]).
+//! Prefix filtering finds all pairs: two sets this similar share one of their lowest
+//! `n − ⌈0.9 n⌉ + 1` hashes (Chaudhuri et al., 2006; Bayardo et al., 2007). A text with that many
+//! shingles that occur nowhere else has no near duplicate and is skipped ([`ShingleOccurrences`]).
+//! Overlapping parts of one document are not duplicates; they are merged. Atoms that repeat the
+//! text of a better candidate are marked afterwards, by exact comparison ([`mark_repeats`]).
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
 use super::atoms::AtomizedCandidates;
-use super::candidates::RankedCandidate;
-use super::merge::spans_overlap;
-use super::word_hashes::{for_each_word, mix_bits};
+use super::candidates::{RankedCandidate, spans_overlap};
+use super::text_fingerprint::TextFingerprint;
 use crate::context::answer::{CandidateVerdict, Citation};
 
-/// Words per shingle.
-const SHINGLE_WORDS: usize = 3;
-/// Similarity from which two texts are near duplicates, in tenths.
+/// Least similarity of near duplicates, in tenths.
 const SIMILARITY_TENTHS_MIN: usize = 9;
 
-/// What is compared of one text.
+/// What is compared between two texts.
 struct ShingleSketch {
-    /// Sum of the shingles' hashes, each as often as it occurs.
+    /// Sum of the hashes of all shingles, repetitions included.
     whole: u64,
     /// Sum of the hashes of words with digits.
     numbers: u64,
-    /// Hashes of the shingles; sorted, each once, when they are first compared.
+    /// Hashes of the shingles; sorted and made distinct when they are first compared.
     shingles: Vec<u64>,
     is_sorted: bool,
-    /// The lowest of them, as many as similar sets share one of.
+    /// The lowest hashes, sorted: so many that similar sets share at least one.
     prefix: Vec<u64>,
     /// Bytes of the words.
     bytes: usize,
@@ -51,28 +49,32 @@ impl ShingleSketch {
     }
 }
 
-/// Marks duplicates; returns for every candidate where else its text stands.
+/// Marks duplicates. Returns, for every candidate, the citations of its duplicates.
 pub(super) fn collapse_duplicates(items: &mut [RankedCandidate]) -> Vec<Vec<Citation>> {
     let mut also = vec![Vec::new(); items.len()];
     let mut sketches: Vec<Option<ShingleSketch>> = Vec::with_capacity(items.len());
-    let outlines: Vec<Option<TextFingerprint>> = items
+    let fingerprints: Vec<Option<TextFingerprint>> = items
         .iter()
         .map(|item| item.is_live().then(|| TextFingerprint::from_text(&item.chunk.text)))
         .collect();
-    let accompanied = find_comparable(&outlines);
-    let shingles: Vec<Option<TextFingerprint>> = outlines
+    // Cheap filters first: most texts have no partner of the same length and numbers, and shingles are
+    // only built for those that have.
+    let comparable = find_comparable(&fingerprints);
+    let shingles: Vec<Option<TextFingerprint>> = fingerprints
         .into_iter()
-        .zip(accompanied)
-        .map(|(outline, accompanied)| outline.filter(|_| accompanied).map(TextFingerprint::shingled))
+        .zip(comparable)
+        .map(|(fingerprint, comparable)| fingerprint.filter(|_| comparable).map(TextFingerprint::shingled))
         .collect();
     let occurrences = ShingleOccurrences::count_shingles(&shingles);
     let mut by_hash = ShinglePrefixIndex::default();
-    for (index, outline) in shingles.into_iter().enumerate() {
-        let mut sketch = outline.filter(|outline| occurrences.leave_open(&outline.hashes)).map(build_sketch);
+    for (index, fingerprint) in shingles.into_iter().enumerate() {
+        let mut sketch =
+            fingerprint.filter(|fingerprint| occurrences.leave_open(&fingerprint.hashes)).map(build_sketch);
         if let Some(other) = &mut sketch {
             let partners = by_hash.partners(&other.prefix, |candidate| {
                 sketches[candidate].as_ref().is_some_and(|kept| is_plausible(kept, other))
             });
+            // Candidates come best first and partners ascend: the best of several originals is found.
             let found = partners.into_iter().find_map(|partner| {
                 let kept = sketches[partner].as_mut()?;
                 Some((partner, compare_texts(&items[partner], kept, &items[index], other)?))
@@ -83,6 +85,8 @@ pub(super) fn collapse_duplicates(items: &mut [RankedCandidate]) -> Vec<Vec<Cita
                 if citation != items[partner].citation() {
                     also[partner].push(citation);
                 }
+                // Not in the index: a duplicate of a duplicate is compared with the original, so no chain
+                // drifts away from it.
                 sketch = None;
             } else {
                 by_hash.add(&other.prefix, index);
@@ -93,8 +97,8 @@ pub(super) fn collapse_duplicates(items: &mut [RankedCandidate]) -> Vec<Vec<Cita
     also
 }
 
-/// How often each shingle stands in all texts together, at most: a counter may serve several, and stops
-/// where it is full.
+/// Upper bound of how often each shingle occurs in all texts together. Several shingles may share a
+/// counter, and a full counter stays at 255.
 struct ShingleOccurrences {
     counters: Vec<u8>,
     shift: u32,
@@ -103,7 +107,7 @@ struct ShingleOccurrences {
 impl ShingleOccurrences {
     fn count_shingles(texts: &[Option<TextFingerprint>]) -> Self {
         let shingles: usize = texts.iter().flatten().map(|text| text.hashes.len()).sum();
-        // Twice as many counters as shingles, so that most have one of their own.
+        // At least two counters for each shingle, so that most shingles have their own.
         let bits = (shingles * 2).max(2).next_power_of_two().trailing_zeros();
         let mut counted = Self { counters: vec![0; 1 << bits], shift: u64::BITS - bits };
         for hash in texts.iter().flatten().flat_map(|text| &text.hashes) {
@@ -118,19 +122,22 @@ impl ShingleOccurrences {
         usize::try_from(hash >> self.shift).unwrap_or(0)
     }
 
-    /// Whether a text of these shingles, each as often as it occurs, can be similar to another: fewer
-    /// stand nowhere else than may be missing there.
+    /// Whether a text with these shingles, repetitions included, may be similar to another: fewer of
+    /// them occur nowhere else than a similar text may lack.
     fn leave_open(&self, shingles: &[u64]) -> bool {
+        // A counter of 1 is exact: collisions only make shingles look more frequent.
         let alone = shingles.iter().filter(|hash| self.counters[self.place(**hash)] == 1).count();
         alone < prefix_length(shingles.len())
     }
 }
 
-/// Candidates by the hashes of their prefixes: a list for each hash, linked through `entries`.
+/// Inverted index of candidates by the hashes of their prefixes: one list for each hash, linked through
+/// `entries`.
 #[derive(Default)]
 struct ShinglePrefixIndex {
     heads: HashMap<u64, usize, RandomState>,
-    /// Candidate, and the entry before it in the list.
+    /// The candidate, and the previous entry of the list. One vector for all lists: no allocation for
+    /// each hash.
     entries: Vec<(usize, Option<usize>)>,
 }
 
@@ -142,7 +149,7 @@ impl ShinglePrefixIndex {
         }
     }
 
-    /// Plausible candidates that share a hash, ascending.
+    /// Plausible candidates that share a hash, in ascending order.
     fn partners(&self, prefix: &[u64], is_plausible: impl Fn(usize) -> bool) -> Vec<usize> {
         let mut partners = Vec::new();
         for hash in prefix {
@@ -160,7 +167,7 @@ impl ShinglePrefixIndex {
     }
 }
 
-/// How `other` duplicates `kept`, if it does.
+/// Returns how `other` duplicates `kept`, if it does.
 fn compare_texts(
     first: &RankedCandidate,
     kept: &mut ShingleSketch,
@@ -170,6 +177,7 @@ fn compare_texts(
     if spans_overlap(first, second) && first.chunk.span != second.chunk.span {
         return None;
     }
+    // Equal sums of hashes are nearly always equal texts, but only the texts prove it.
     let of = first.chunk.id;
     let (left, right) = (&first.chunk.text, &second.chunk.text);
     if kept.whole == other.whole
@@ -185,19 +193,19 @@ fn compare_texts(
     is_similar(&kept.shingles, &other.shingles).then_some(CandidateVerdict::NearDuplicateOf { of })
 }
 
-/// Whether two texts have the same numbers and about the same length, as duplicates do.
+/// Whether two texts have the same numbers and about the same length, as all duplicates have.
 fn is_plausible(kept: &ShingleSketch, other: &ShingleSketch) -> bool {
     let (shorter, longer) = (kept.bytes.min(other.bytes), kept.bytes.max(other.bytes));
     kept.numbers == other.numbers && shorter * 10 >= longer * SIMILARITY_TENTHS_MIN
 }
 
-/// Lowest hashes of which similar sets share at least one.
+/// Number of lowest hashes of which similar sets share at least one.
 fn prefix_length(shingles: usize) -> usize {
     (shingles + 1).saturating_sub((shingles * SIMILARITY_TENTHS_MIN).div_ceil(10)).min(shingles)
 }
 
-/// Whether the lowest hashes leave it open that two sets are similar: up to the lower end of both,
-/// no more stand in one alone than may in all.
+/// Whether two sets may be similar, judged by their lowest hashes: up to the lower end of both prefixes,
+/// no more hashes occur in only one of them than may in the whole sets.
 fn may_be_similar(left: &ShingleSketch, right: &ShingleSketch) -> bool {
     let alone = |one: &ShingleSketch, other: &ShingleSketch| {
         let end = other.prefix.last().copied().unwrap_or(0);
@@ -212,6 +220,7 @@ fn may_be_similar(left: &ShingleSketch, right: &ShingleSketch) -> bool {
 /// Whether the Jaccard similarity of two sorted sets is at least the minimum.
 fn is_similar(left: &[u64], right: &[u64]) -> bool {
     // |∩| / |∪| ≥ t  ⇔  (1 + t) · |∩| ≥ t · (|left| + |right|)
+    // Stops as soon as the rest of the shorter set cannot make up for what is missing.
     let needed = (SIMILARITY_TENTHS_MIN * (left.len() + right.len())).div_ceil(10 + SIMILARITY_TENTHS_MIN);
     let (mut at_left, mut at_right, mut shared) = (0, 0, 0);
     while at_left < left.len() && at_right < right.len() {
@@ -226,60 +235,24 @@ fn is_similar(left: &[u64], right: &[u64]) -> bool {
     shared >= needed
 }
 
-/// The words of a text, or its shingles, and what tells most texts apart.
-struct TextFingerprint {
-    hashes: Vec<u64>,
-    numbers: u64,
-    bytes: usize,
-}
-
-impl TextFingerprint {
-    fn from_text(text: &str) -> Self {
-        let mut hashes = Vec::with_capacity(text.len() / 5 + 1);
-        let (mut numbers, mut bytes) = (0_u64, 0);
-        for_each_word(text.as_bytes(), |hash, length, has_digit| {
-            hashes.push(hash);
-            bytes += length;
-            numbers = numbers.wrapping_add(if has_digit { hash } else { 0 });
-        });
-        Self { hashes, numbers, bytes }
-    }
-
-    /// With shingles in place of words.
-    fn shingled(self) -> Self {
-        let Self { mut hashes, numbers, bytes } = self;
-        if hashes.len() < SHINGLE_WORDS {
-            let whole = hashes.iter().fold(0, |sum, hash| mix_bits(sum ^ hash));
-            hashes.clear();
-            hashes.push(whole);
-        } else {
-            for at in 0..=hashes.len() - SHINGLE_WORDS {
-                let [first, second, third] = [hashes[at], hashes[at + 1], hashes[at + 2]];
-                hashes[at] = mix_bits(first ^ second.rotate_left(21) ^ third.rotate_left(42));
-            }
-            hashes.truncate(hashes.len() + 1 - SHINGLE_WORDS);
-        }
-        Self { hashes, numbers, bytes }
-    }
-}
-
-/// Which texts have another with the same numbers and about the same length: only those can be
+/// Which texts have another with the same numbers and about the same length. Only those can be
 /// duplicates.
-fn find_comparable(outlines: &[Option<TextFingerprint>]) -> Vec<bool> {
-    let mut accompanied = vec![false; outlines.len()];
-    let mut order: Vec<(u64, usize, usize)> = Vec::with_capacity(outlines.len());
-    for (index, outline) in outlines.iter().enumerate() {
-        order.extend(outline.as_ref().map(|outline| (outline.numbers, outline.bytes, index)));
+fn find_comparable(fingerprints: &[Option<TextFingerprint>]) -> Vec<bool> {
+    let mut comparable = vec![false; fingerprints.len()];
+    let mut order: Vec<(u64, usize, usize)> = Vec::with_capacity(fingerprints.len());
+    for (index, fingerprint) in fingerprints.iter().enumerate() {
+        order.extend(fingerprint.as_ref().map(|fingerprint| (fingerprint.numbers, fingerprint.bytes, index)));
     }
     order.sort_unstable();
+    // Sorted by numbers, then length: if a text has any partner, a direct neighbour is one.
     for pair in order.windows(2) {
         let [(numbers, shorter, one), (others, longer, other)] = [pair[0], pair[1]];
         if numbers == others && shorter * 10 >= longer * SIMILARITY_TENTHS_MIN {
-            accompanied[one] = true;
-            accompanied[other] = true;
+            comparable[one] = true;
+            comparable[other] = true;
         }
     }
-    accompanied
+    comparable
 }
 
 fn build_sketch(shingled: TextFingerprint) -> ShingleSketch {
@@ -291,16 +264,18 @@ fn build_sketch(shingled: TextFingerprint) -> ShingleSketch {
     sketch
 }
 
-/// The lowest distinct hashes, at least as many as [`prefix_length`] asks for: it grows with the
-/// size of the set, so that of all hashes, each counted as often as it occurs, is enough.
+/// The lowest distinct hashes, at least as many as [`prefix_length`] asks for. The length is taken from
+/// all hashes, repetitions included: it grows with the size of the set, so it is never too short.
 fn lowest_hashes(sketch: &mut ShingleSketch) -> Vec<u64> {
     let count = sketch.shingles.len();
     let wanted = prefix_length(count);
-    // Hashes are spread evenly: about twice as many as wanted are below this one.
+    // Sorting everything would cost most of the deduplication. Hashes are uniform, so about twice as many
+    // as wanted are below this limit, and only those are sorted.
     let limit = (u64::MAX / count.max(1) as u64).saturating_mul(2 * wanted as u64);
     let mut lowest = vec![0; count];
     let mut below = 0;
     for hash in &sketch.shingles {
+        // Written always, kept by the count: no branch that a processor would mispredict.
         lowest[below] = *hash;
         below += usize::from(*hash < limit);
     }
@@ -311,14 +286,15 @@ fn lowest_hashes(sketch: &mut ShingleSketch) -> Vec<u64> {
         lowest.truncate(wanted);
         return lowest;
     }
+    // Rare: repetitions or bad luck left too few below the limit.
     sketch.sort();
     sketch.shingles[..prefix_length(sketch.shingles.len())].to_vec()
 }
 
-/// Shortest text, in bytes, that counts as a repetition: lines such as `}` stand where they do.
+/// Shortest text, in bytes, that counts as a repetition. Shorter ones, such as a line `}`, occur by chance.
 const REPEAT_BYTES_MIN: usize = 40;
 
-/// Marks atoms whose text, white space at its ends aside, a better candidate has.
+/// Marks atoms whose trimmed text also occurs in a better candidate.
 pub(super) fn mark_repeats(atoms: &mut AtomizedCandidates) {
     let mut order: Vec<usize> = (0..atoms.len()).collect();
     order.sort_by_key(|index| (atoms.atoms[*index].item, *index));

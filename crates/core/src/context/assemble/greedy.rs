@@ -1,11 +1,11 @@
-//! The greedy choice, evaluated lazily, and swaps.
+//! Lazy greedy selection, and swaps.
 //!
-//! Options are what may be added at once: an atom, an atom with its neighbours, a candidate, a
-//! merged run of candidates, the retrieved part of a section. They overlap; what is chosen
-//! already costs and gains nothing again. A heap holds every option under its gain, or its gain
-//! per token added (Khuller et al., 1999), and the top one is looked at again when it comes up
-//! (Minoux, 1978): counted, compared, chosen if what it adds fits into what is left. A choice
-//! makes its neighbours cheaper, so they come up again.
+//! An option is a range of atoms that may be added at once: an atom, an atom with its neighbours, a
+//! candidate, a region, the retrieved part of a section. Options overlap; atoms that are already
+//! chosen cost and gain nothing again. A heap holds every option by its gain, or by its gain per
+//! token added (Khuller et al., 1999). Keys may be stale: the top option is evaluated again when it
+//! is popped (Minoux, 1978), and chosen if its key still holds and its tokens fit. A choice makes
+//! neighbouring options cheaper, so these are pushed again.
 
 use std::collections::BinaryHeap;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use super::candidates::RankedCandidate;
 use super::selection::{AtomSelection, SelectionDelta, gain_per_token};
 use super::token_prices::TokenPriceTable;
 
-/// Atoms outside that may take the place of chosen ones, best first.
+/// Most atoms that are tried as replacements for chosen ones, best first.
 const SWAPS_MAX: usize = 32;
 
-/// By what options are compared.
+/// How options are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GreedyCriterion {
     /// Gain for each token added.
@@ -27,23 +27,23 @@ pub(super) enum GreedyCriterion {
     Gain,
 }
 
-/// What may be added at once.
+/// The ranges of atoms that may be added at once, and indices over them.
 pub(super) struct SelectableRanges {
     /// By start, then end.
     ranges: Vec<Range<usize>>,
-    /// By option: higher for shorter ones, then for earlier ones: the order that settles ties. Even.
+    /// By option: breaks ties, higher for shorter options, then for earlier ones. The lowest bit is free.
     places: Vec<u64>,
-    /// By atom: the first option that starts at it or behind.
+    /// By atom: the first option that starts at it or later.
     starting: Vec<usize>,
-    /// Options by end.
+    /// Options ordered by their end.
     by_end: Vec<usize>,
-    /// By atom: the first place in `by_end` of one that ends before it or behind.
+    /// By atom: the first index in `by_end` of an option that ends at its start or later.
     ending: Vec<usize>,
-    /// By document version.
+    /// By document version: its options.
     of_group: Vec<Range<usize>>,
 }
 
-/// How far a choice may go.
+/// Limits of a selection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SelectionLimits {
     /// Estimated tokens.
@@ -53,14 +53,14 @@ pub(super) struct SelectionLimits {
 }
 
 impl SelectableRanges {
-    /// `admits` tells which atoms may be chosen.
+    /// Lists the options. `admits` tells which atoms may be chosen.
     pub(super) fn from_atoms(
         atoms: &AtomizedCandidates,
         items: &[RankedCandidate],
         admits: impl Fn(usize) -> bool,
     ) -> Self {
         let count = atoms.len();
-        // By atom: up to where all from it on may be chosen.
+        // By atom: the end of the run of admitted atoms that starts at it.
         let mut open_to = vec![0; count];
         for index in (0..count).rev() {
             let goes_on = open_to.get(index + 1).copied().filter(|to| *to > index + 1);
@@ -103,18 +103,19 @@ impl SelectableRanges {
         Self::from_ranges(atoms, all.into_iter().map(|(start, end)| start..end).collect())
     }
 
-    /// `ranges` are by start, then end.
+    /// Builds the indices. `ranges` are sorted by start, then end.
     fn from_ranges(atoms: &AtomizedCandidates, ranges: Vec<Range<usize>>) -> Self {
         let mut of_group = vec![0..0; atoms.groups()];
         let (mut starting, mut ending) = (vec![0; atoms.len() + 2], vec![0; atoms.len() + 2]);
         for (number, Range { start, end }) in ranges.iter().enumerate() {
             starting[start + 1] += 1;
             ending[end + 1] += 1;
-            // Atoms of one document version stand together.
+            // Atoms of one document version are contiguous, so its options are, too.
             let group = &mut of_group[atoms.atoms[*start].group];
             let first = if group.end == 0 { number } else { group.start };
             *group = first..number + 1;
         }
+        // A counting sort: prefix sums of the counts are the first index of each atom.
         for index in 0..=atoms.len() {
             starting[index + 1] += starting[index];
             ending[index + 1] += ending[index];
@@ -125,11 +126,13 @@ impl SelectableRanges {
             by_end[next[range.end]] = number;
             next[range.end] += 1;
         }
+        // Length in the upper half, start in the lower, inverted: the heap yields the greatest first. The
+        // shift frees the bit that `heap_entry` sets; atoms are far fewer than 2^31.
         let places = ranges.iter().map(|range| !((range.len() as u64) << 32 | range.start as u64) << 1);
         Self { places: places.collect(), ranges, starting, by_end, ending, of_group }
     }
 
-    /// Options that start at an atom or end before it.
+    /// Options that start at an atom or end right before it.
     fn near(&self, atom: usize) -> impl Iterator<Item = usize> {
         let starting = self.starting[atom]..self.starting[atom + 1];
         let ending = &self.by_end[self.ending[atom]..self.ending[atom + 1]];
@@ -137,12 +140,12 @@ impl SelectableRanges {
     }
 }
 
-/// One place in the heap.
+/// One option in the heap.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct GreedyHeapEntry {
-    /// The bits of what options are compared by, which is above 0 and so has bits in its order.
+    /// The bits of the key. Positive floats and their bits have the same order, so integers compare.
     key: u64,
-    /// The option's, and whether the key comes from counted tokens in the lowest bit.
+    /// The tie-breaker of the option; the lowest bit is set if the key comes from counted tokens.
     place: u64,
     option: usize,
 }
@@ -157,7 +160,7 @@ impl GreedyHeapEntry {
     }
 }
 
-/// Adds to `selection` until nothing more fits; whatever it adds gains something.
+/// Adds to `selection` until nothing more fits. Every addition has a positive gain.
 pub(super) fn select_greedily(
     prices: &mut TokenPriceTable,
     options: &SelectableRanges,
@@ -173,11 +176,13 @@ pub(super) fn select_greedily(
         if !selection.may_choose(range) {
             continue;
         }
+        // Counting tokens is the expensive part: an option that cannot fit is dropped before it is counted.
         let left = limits.tokens.saturating_sub(selection.tokens());
         if !top.is_counted() && selection.is_hopeless(prices, range, left) {
             continue;
         }
         let delta = selection.delta(prices, range, true);
+        // The key was a guess, or got worse since it was pushed: it goes back with its true value.
         if criterion_value(rule, delta) < top.key() || !top.is_counted() {
             if let Some(again) = heap_entry(options, rule, top.option, delta, true) {
                 heap.push(again);
@@ -189,6 +194,8 @@ pub(super) fn select_greedily(
         if delta.net() > left || (opens && selection.passages_of(group) >= limits.passages_per_document) {
             continue;
         }
+        // The first passage of a document pays for its header, so all options of the document get cheaper.
+        // Later ones only make adjacent options cheaper.
         let first = selection.passages_of(group) == 0;
         selection.choose(prices, range, delta);
         let mut look_again = |option| {
@@ -212,7 +219,7 @@ fn criterion_value(rule: GreedyCriterion, delta: SelectionDelta) -> f64 {
     }
 }
 
-/// An option's place in the heap, with guessed tokens; none if it may not be chosen or gains nothing.
+/// An option's heap entry with guessed tokens; none if it may not be chosen or gains nothing.
 fn guessed_entry(
     prices: &mut TokenPriceTable,
     options: &SelectableRanges,
@@ -238,7 +245,7 @@ fn heap_entry(
     (delta.gain > 0.0).then(|| GreedyHeapEntry { key: criterion_value(rule, delta).to_bits(), place, option })
 }
 
-/// Lets single atoms outside take the place of chosen ones that gain less.
+/// Replaces chosen atoms with single atoms outside that gain more, where they fit.
 pub(super) fn improve_by_swaps(
     prices: &mut TokenPriceTable,
     options: &SelectableRanges,
@@ -259,6 +266,7 @@ pub(super) fn improve_by_swaps(
             .filter(|index| selection.is_chosen(*index) && gain(prices, *index) < gain(prices, incoming))
             .min_by(|left, right| gain(prices, *left).total_cmp(&gain(prices, *right)).then(left.cmp(right)));
         let Some(outgoing) = outgoing else { continue };
+        // On a copy: leaving an atom out can split a passage and cost more than it frees.
         let mut changed = selection.clone();
         changed.leave_out(prices, outgoing);
         let range = incoming..incoming + 1;
@@ -276,8 +284,8 @@ pub(super) fn improve_by_swaps(
     selection
 }
 
-/// Closes gaps between passages that consist of nothing but repetitions, while there is room: they
-/// gain nothing, but a text reads better whole.
+/// Closes gaps between passages that consist of repetitions only, while there is room. They gain
+/// nothing, but a text reads better whole.
 pub(super) fn close_repeat_gaps(
     prices: &mut TokenPriceTable,
     mut selection: AtomSelection,

@@ -1,37 +1,37 @@
-//! Interval algebra: chosen atoms become disjoint passages.
+//! Merges chosen atoms into disjoint passages.
 //!
-//! Atoms that touch are one passage. Blank lines at both ends are cut and the span with them, so
-//! a passage's text is exactly its span's bytes. Candidates whose text contradicts their span,
-//! or an overlapping candidate, are rejected first: joining could otherwise invent text.
+//! Atoms that touch form one passage. Blank lines at both ends are cut, and the span with them, so
+//! the text of a passage is exactly the bytes of its span. Candidates whose text contradicts their
+//! span, or an overlapping candidate, are rejected first: joining them would invent text.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::candidates::RankedCandidate;
+use super::candidates::{RankedCandidate, in_document_order, spans_overlap};
 use super::selection::AtomSelection;
 use super::token_prices::TokenPriceTable;
 use crate::context::answer::{CandidateVerdict, Citation, Passage};
 use crate::context::request::PassageOrder;
 use crate::domain::chunk::TextSpan;
 
-/// Passages in the order of the context, and what became of the candidates in them.
+/// Passages in the order of the context, and the verdicts on their candidates.
 pub(super) struct MergedPassages {
     pub(super) passages: Vec<Passage>,
     /// Ordinals of the first and last chunk of each.
     pub(super) chunks: Vec<(u32, u32)>,
-    /// By candidate; none for those of which no passage has anything.
+    /// By candidate; none for candidates of which nothing is in a passage.
     pub(super) verdicts: Vec<Option<CandidateVerdict>>,
     /// By candidate: bytes of it that are in passages.
     pub(super) kept_bytes: Vec<usize>,
 }
 
-/// A passage in the making.
+/// A passage before it has its place in the context.
 struct PassageDraft {
     passage: Passage,
     group: usize,
-    /// Best candidate of it.
+    /// Its best candidate.
     best: usize,
-    /// Candidates of which it holds something.
+    /// Candidates that it contains a part of.
     members: Vec<usize>,
 }
 
@@ -43,6 +43,8 @@ pub(super) fn reject_inconsistent(items: &mut [RankedCandidate]) {
             item.verdict = Some(CandidateVerdict::Inconsistent);
         }
     }
+    // In document order it is enough to compare with the candidate that reaches furthest: whatever a later
+    // one shares with an earlier one, it shares with that one, too.
     let mut furthest: Option<usize> = None;
     for index in in_document_order(items) {
         let item = &items[index];
@@ -59,12 +61,6 @@ pub(super) fn reject_inconsistent(items: &mut [RankedCandidate]) {
     }
 }
 
-/// Whether two candidates share bytes of one document version.
-pub(super) fn spans_overlap(left: &RankedCandidate, right: &RankedCandidate) -> bool {
-    let (first, second) = (left.chunk.span, right.chunk.span);
-    left.group == right.group && first.start < second.end && second.start < first.end
-}
-
 /// Whether the bytes they share are equal; `before` starts first.
 fn shared_bytes_agree(before: &RankedCandidate, item: &RankedCandidate) -> bool {
     let skip = item.chunk.span.start - before.chunk.span.start;
@@ -73,14 +69,8 @@ fn shared_bytes_agree(before: &RankedCandidate, item: &RankedCandidate) -> bool 
     tail[..shared] == item.chunk.text.as_bytes()[..shared]
 }
 
-/// Numbers of the live candidates by document and offset.
-pub(super) fn in_document_order(items: &[RankedCandidate]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..items.len()).filter(|index| items[*index].is_live()).collect();
-    order.sort_by_key(|index| (items[*index].group, items[*index].chunk.span, *index));
-    order
-}
-
-/// Joins the chosen atoms and puts the passages into their order; `before` stand in front.
+/// Joins the chosen atoms and orders the passages. They are numbered after the `before` passages in
+/// front.
 pub(super) fn merge_into_passages(
     selection: &AtomSelection,
     prices: &TokenPriceTable,
@@ -88,30 +78,31 @@ pub(super) fn merge_into_passages(
     order: PassageOrder,
     before: usize,
 ) -> MergedPassages {
-    let mut runs: Vec<PassageDraft> = selection
+    let mut drafts: Vec<PassageDraft> = selection
         .runs(prices)
         .into_iter()
         .filter_map(|run| draft_passage(&run, selection, prices, also))
         .collect();
-    order_passages(&mut runs, order);
+    order_passages(&mut drafts, order);
     let mut verdicts: Vec<Option<CandidateVerdict>> = vec![None; prices.items.len()];
     let mut kept_bytes = vec![0; prices.items.len()];
-    for (run, passage) in runs.iter().zip(before + 1..) {
-        for member in &run.members {
+    for (draft, passage) in drafts.iter().zip(before + 1..) {
+        for member in &draft.members {
             verdicts[*member].get_or_insert(CandidateVerdict::MergedInto { passage });
-            kept_bytes[*member] += shared_bytes(prices.items[*member].chunk.span, run.passage.span);
+            kept_bytes[*member] += shared_bytes(prices.items[*member].chunk.span, draft.passage.span);
         }
     }
-    for (place, run) in runs.iter().enumerate().rev() {
-        verdicts[run.best] = Some(CandidateVerdict::Kept { passage: before + place + 1 });
+    // Backwards, so that a candidate that is the best of several passages is named at the first.
+    for (place, draft) in drafts.iter().enumerate().rev() {
+        verdicts[draft.best] = Some(CandidateVerdict::Kept { passage: before + place + 1 });
     }
-    let ordinals = |run: &PassageDraft| {
-        let own = run.members.iter().map(|member| prices.items[*member].chunk.ordinal);
+    let ordinals = |draft: &PassageDraft| {
+        let own = draft.members.iter().map(|member| prices.items[*member].chunk.ordinal);
         own.fold((u32::MAX, 0), |(first, last), ordinal| (first.min(ordinal), last.max(ordinal)))
     };
-    let chunks = runs.iter().map(ordinals).collect();
+    let chunks = drafts.iter().map(ordinals).collect();
     MergedPassages {
-        passages: runs.into_iter().map(|run| run.passage).collect(),
+        passages: drafts.into_iter().map(|draft| draft.passage).collect(),
         chunks,
         verdicts,
         kept_bytes,
@@ -123,7 +114,7 @@ fn shared_bytes(left: TextSpan, right: TextSpan) -> usize {
     left.end.min(right.end).saturating_sub(left.start.max(right.start))
 }
 
-/// The passage of a run of atoms; none if it is blank.
+/// The passage of a run of atoms; none if the run is blank.
 fn draft_passage(
     range: &Range<usize>,
     selection: &AtomSelection,
@@ -135,10 +126,11 @@ fn draft_passage(
     let first = &atoms.atoms[range.start];
     let span = TextSpan { start: first.span.start, end: atoms.atoms[range.end - 1].span.end };
     let span = trim_span(atoms.slice(first.region, span), span)?;
-    // What was trimmed off may have been all of an atom, and all that a candidate had.
+    // Trimming may have removed a whole atom, and with it all that a candidate had here.
     let mut visible = atoms.atoms[range.clone()].iter().filter(|atom| shared_bytes(atom.span, span) > 0);
     let first = visible.next()?;
     let best = visible.map(|atom| atom.item).fold(first.item, usize::min);
+    // Chunks that overlap the atoms may still lie outside the trimmed span: they are no members.
     let chunk = items[first.item].chunk;
     let mut members: Vec<usize> = Vec::new();
     let mut elsewhere: Vec<Citation> = Vec::new();
@@ -149,9 +141,10 @@ fn draft_passage(
             elsewhere.extend_from_slice(&also[number]);
         }
     }
+    // Atoms elsewhere that repeat one of these: cited with this passage, unless chosen themselves.
     for (index, atom) in atoms.atoms.iter().enumerate() {
-        let stands_here = atom.repeats.is_some_and(|original| range.contains(&original));
-        if !stands_here || selection.is_chosen(index) {
+        let repeats_here = atom.repeats.is_some_and(|original| range.contains(&original));
+        if !repeats_here || selection.is_chosen(index) {
             continue;
         }
         if let Some(span) = trim_span(atoms.text(index), atom.span) {
@@ -159,6 +152,7 @@ fn draft_passage(
             elsewhere.push(Citation { document_id: chunk.document_id.clone(), version: chunk.version, span });
         }
     }
+    // Duplicates of several members may name the same place.
     elsewhere.sort();
     elsewhere.dedup();
     let passage = Passage {
@@ -174,7 +168,7 @@ fn draft_passage(
     Some(PassageDraft { passage, group: first.group, best, members })
 }
 
-/// Cuts blank lines before and white space after the text; the first line keeps its indent.
+/// Cuts blank lines before the text and white space after it. The first line keeps its indent.
 fn trim_span(text: &str, span: TextSpan) -> Option<TextSpan> {
     let blank = text.len() - text.trim_start().len();
     let cut = text[..blank].rfind('\n').map_or(0, |line_feed| line_feed + 1);
@@ -182,27 +176,27 @@ fn trim_span(text: &str, span: TextSpan) -> Option<TextSpan> {
     (length > cut).then(|| TextSpan { start: span.start + cut, end: span.start + length })
 }
 
-/// Candidates are numbered by score, document and offset, so each order settles every tie.
-fn order_passages(runs: &mut Vec<PassageDraft>, order: PassageOrder) {
-    runs.sort_by_key(|run| (run.best, run.passage.span.start));
+/// Orders passages. Candidates are numbered by score, document and offset, so no ties remain.
+fn order_passages(drafts: &mut Vec<PassageDraft>, order: PassageOrder) {
+    drafts.sort_by_key(|draft| (draft.best, draft.passage.span.start));
     match order {
         PassageOrder::Score => {}
         PassageOrder::Document => {
             let mut best_of_group: HashMap<usize, usize> = HashMap::new();
-            for run in runs.iter() {
-                best_of_group.entry(run.group).or_insert(run.best);
+            for draft in drafts.iter() {
+                best_of_group.entry(draft.group).or_insert(draft.best);
             }
-            runs.sort_by_key(|run| (best_of_group[&run.group], run.passage.span.start));
+            drafts.sort_by_key(|draft| (best_of_group[&draft.group], draft.passage.span.start));
         }
         PassageOrder::Edges => {
-            // 1, 3, 5, … and back: the best at both ends (Liu et al., "Lost in the middle", 2023).
+            // 1, 3, 5, … 6, 4, 2: models read both ends best (Liu et al., "Lost in the middle", 2023).
             let mut back = Vec::new();
             let mut front = Vec::new();
-            for (place, run) in std::mem::take(runs).into_iter().enumerate() {
-                if place % 2 == 0 { front.push(run) } else { back.push(run) }
+            for (place, draft) in std::mem::take(drafts).into_iter().enumerate() {
+                if place % 2 == 0 { front.push(draft) } else { back.push(draft) }
             }
             front.extend(back.into_iter().rev());
-            *runs = front;
+            *drafts = front;
         }
     }
 }

@@ -1,35 +1,35 @@
-//! What each atom is worth.
+//! Relevance and gain of each atom.
 //!
-//! Relevance joins two views: the retrieved score of the best candidate that covers the atom
-//! (what both legs, and a reranker, found), and the question's terms in the atom and around it.
-//! A term weighs by how few candidates have it: what names the whole topic is everywhere in
-//! the pool and tells its passages apart no more. Evidence next to an atom counts by
-//! [`NEIGHBOUR_WEIGHTS`], since an answer seldom stands in the sentence that repeats the question.
+//! Relevance combines two signals: the score of the best candidate that covers the atom (what
+//! both legs, and a reranker, found), and the question's terms in and around the atom. A term
+//! weighs more the fewer candidates contain it: a term that names the whole topic occurs in all of
+//! them and does not tell them apart. Terms in neighbouring atoms count by [`NEIGHBOUR_WEIGHTS`],
+//! since the answer is seldom in the sentence that repeats the question.
 //!
-//! Coverage saturates: in the order of value for tokens, every atom that is taken leaves
-//! [`NOVELTY_DECAY`] of the weight of the terms in it to those behind, so the third passage on the
-//! same terms is worth little and one on a term not yet met gains on it. This is the gain of
-//! α-nDCG (Clarke et al., "Novelty and diversity in information retrieval evaluation", SIGIR
-//! 2008) with the question's terms as nuggets, BM25's saturation (Robertson and Zaragoza,
-//! 2009) as its grade. Gains come out as fixed numbers, so the objective is their sum.
+//! Coverage saturates. Atoms are taken in the order of value per token, and each multiplies the
+//! weight of its terms by [`NOVELTY_DECAY`] for the atoms after it. So the third passage on the same
+//! terms is worth little, and one on a new term rises. This is the gain of α-nDCG (Clarke et al.,
+//! "Novelty and diversity in information retrieval evaluation", SIGIR 2008), with the question's
+//! terms as nuggets and BM25's saturation (Robertson and Zaragoza, 2009) as the grade. The gains are
+//! fixed numbers in the end, so the objective is their sum.
 //!
-//! gain = relevance⁴ · √bytes: relevance falls steeply with the score, and a longer text holds
-//! more of it. All constants were chosen on the two evaluation sets of the README; recall is
-//! flat around each of them.
+//! gain = relevance⁴ · √bytes: usefulness falls steeply with relevance, and a longer text holds
+//! more of it. All constants were chosen on the two evaluation sets of the README; recall is flat
+//! around each of them.
 
 use super::atoms::{AtomizedCandidates, ContiguousRegion};
 use super::candidates::RankedCandidate;
 use crate::ports::lexical::QuestionTerms;
 
-/// Share of the question's terms in relevance; the rest is the retrieved score.
+/// Share of the question's terms in relevance; the rest is the score of retrieval.
 pub const TERM_SHARE: f64 = 0.5;
-/// The same where a reranker has read the texts: it saw the terms, too.
+/// The same if a reranker has read the texts: it saw the terms, too.
 pub const RERANKED_TERM_SHARE: f64 = 0.2;
-/// Evidence of the neighbours at distance one and two.
+/// Weight of the terms of neighbours at distance one and two.
 const NEIGHBOUR_WEIGHTS: [f64; 2] = [0.5, 0.25];
-/// What is left of a term's weight each time an atom with it is taken.
+/// Factor on a term's weight each time an atom with the term is taken.
 const NOVELTY_DECAY: f64 = 0.85;
-/// Atoms that discount terms; of those behind none is worth much.
+/// Atoms that discount terms. Those after them are worth too little to matter.
 const DISCOUNTING_ATOMS_MAX: usize = 32;
 /// How steeply the value of a text falls with its relevance.
 const RELEVANCE_EXPONENT: i32 = 4;
@@ -37,13 +37,13 @@ const RELEVANCE_EXPONENT: i32 = 4;
 const BM25_K1: f64 = 1.2;
 /// BM25's share of length normalisation.
 const BM25_B: f64 = 0.75;
-/// Terms of a question that are told apart, those that tell most: one bit each.
+/// Most terms of a question that are distinguished, the rarest ones: one bit each.
 const QUESTION_TERMS_MAX: usize = 64;
-/// Tokens of framing and bytes of a token, for the order in which novelty is granted.
+/// Estimated tokens of framing, and bytes of a token, for the order in which atoms are taken.
 const FRAMING_TOKENS: f64 = 14.0;
 const BYTES_PER_TOKEN: f64 = 4.0;
 
-/// Sets relevance and gain of every atom; one that repeats another gains nothing.
+/// Sets relevance and gain of every atom. An atom that repeats another gains nothing.
 pub(super) fn grade_atoms(
     atoms: &mut AtomizedCandidates,
     items: &[RankedCandidate],
@@ -52,6 +52,7 @@ pub(super) fn grade_atoms(
 ) {
     let sizes: Vec<f64> = (0..atoms.len()).map(|index| trimmed_bytes(atoms.text(index))).collect();
     let evidence = terms.and_then(|terms| TermEvidence::from_terms(atoms, items, terms, &sizes));
+    // Without terms the score of retrieval is all there is, and counts in full.
     let share = if evidence.is_some() { term_share } else { 0.0 };
     let mut relevance: Vec<f64> =
         atoms.atoms.iter().map(|atom| (1.0 - share) * items[atom.item].share).collect();
@@ -73,18 +74,18 @@ fn trimmed_bytes(text: &str) -> f64 {
     text.trim().len() as f64
 }
 
-/// What the question's terms say for each atom.
+/// How strongly the question's terms speak for each atom.
 struct TermEvidence {
-    /// Terms.
+    /// Number of terms.
     width: usize,
-    /// By atom, then term: its share of the best atom's sum.
+    /// By atom, then term: the term's score as a share of the best atom's sum.
     values: Vec<f64>,
-    /// By atom: a bit for every term in it.
+    /// By atom: one bit for every term in it.
     present: Vec<u64>,
 }
 
 impl TermEvidence {
-    /// None when no term occurs.
+    /// Scores the terms of every atom; none if no term occurs.
     fn from_terms(
         atoms: &AtomizedCandidates,
         items: &[RankedCandidate],
@@ -98,6 +99,7 @@ impl TermEvidence {
         let mut own = vec![0.0; atoms.len() * width];
         let mut present = vec![0_u64; atoms.len()];
         for index in 0..atoms.len() {
+            // BM25 with the atom as the document: long atoms contain a term more easily.
             let length = 1.0 - BM25_B + BM25_B * sizes[index] / average.max(1.0);
             for (place, (term, weight)) in kept.iter().enumerate() {
                 let count = f64::from(counts.at(index, *term));
@@ -108,6 +110,7 @@ impl TermEvidence {
                 }
             }
         }
+        // Neighbours count only within a region: beyond it other text may lie between.
         let mut values = own.clone();
         for ContiguousRegion { atoms: range, .. } in &atoms.regions {
             for index in range.clone() {
@@ -123,6 +126,7 @@ impl TermEvidence {
             }
         }
         let best = values.chunks(width.max(1)).map(|row| row.iter().sum()).fold(0.0, f64::max);
+        // Scaled by the best atom, so that both parts of relevance lie within 0 and 1.
         (best > 0.0).then(|| {
             for value in &mut values {
                 *value /= best;
@@ -131,7 +135,7 @@ impl TermEvidence {
         })
     }
 
-    /// Adds the terms' part to each atom's relevance; earlier atoms leave less to later ones.
+    /// Adds the terms' part to each atom's relevance. Atoms that are taken leave less to the others.
     fn add(&self, relevance: &mut [f64], atoms: &AtomizedCandidates, share: f64, sizes: &[f64]) {
         let row = |index: usize| &self.values[index * self.width..(index + 1) * self.width];
         for (index, relevance) in relevance.iter_mut().enumerate() {
@@ -140,7 +144,7 @@ impl TermEvidence {
         let per_token = |size: &f64| text_gain(1.0, *size) / (size / BYTES_PER_TOKEN + FRAMING_TOKENS);
         let factors: Vec<f64> = sizes.iter().map(per_token).collect();
         let value = |relevance: f64, index: usize| text_gain(relevance, 1.0) * factors[index];
-        // What was taken, and what repeats, is out.
+        // Taken and repeating atoms are out of the running.
         let mut values: Vec<f64> = (0..atoms.len())
             .map(|index| match atoms.atoms[index].repeats {
                 None => value(relevance[index], index),
@@ -152,6 +156,7 @@ impl TermEvidence {
         for _ in 0..DISCOUNTING_ATOMS_MAX {
             let Some(taken) = first_highest(&values) else { break };
             values[taken] = f64::NEG_INFINITY;
+            // Only atoms with a term in common lose anything; the others are not touched.
             let mut lost = Vec::with_capacity(self.width);
             for term in (0..self.width).filter(|term| self.present[taken] >> term & 1 == 1) {
                 lost.push((term, share * weights[term] * (1.0 - NOVELTY_DECAY)));
@@ -169,12 +174,12 @@ impl TermEvidence {
     }
 }
 
-/// A bit for every value that is not nothing.
+/// One bit for every positive value.
 fn term_bits(values: &[f64]) -> u64 {
     values.iter().rev().fold(0, |bits, value| bits << 1 | u64::from(*value > 0.0))
 }
 
-/// The first place of the highest value; none where all are out.
+/// Index of the first highest value; none if all are out.
 fn first_highest(values: &[f64]) -> Option<usize> {
     let mut best = (f64::NEG_INFINITY, None);
     for (index, value) in values.iter().enumerate() {
@@ -201,6 +206,7 @@ impl AtomTermCounts {
         let width = terms.count();
         let mut counts = vec![0_u32; atoms.len() * width];
         let texts: Vec<&str> = atoms.regions.iter().map(|region| region.text.as_ref()).collect();
+        // Hits come by region and offset, so one cursor over the atoms finds all of them.
         let mut at = (0, 0);
         terms.find(&texts, &mut |region, byte, term| {
             let ContiguousRegion { start, atoms: range, .. } = &atoms.regions[region];
@@ -219,7 +225,7 @@ impl AtomTermCounts {
         self.counts[atom * self.terms + term]
     }
 
-    /// The terms that tell candidates apart most, each with its weight, by number.
+    /// The terms that tell candidates apart best, each with its weight, ordered by term number.
     #[expect(clippy::cast_precision_loss, reason = "there are far fewer candidates than 2^52")]
     fn most_telling(&self, items: &[RankedCandidate]) -> Vec<(usize, f64)> {
         let live: Vec<&RankedCandidate> = items.iter().filter(|item| item.is_live()).collect();
@@ -229,6 +235,7 @@ impl AtomTermCounts {
                 *with += usize::from(item.atoms.clone().any(|atom| self.at(atom, term) > 0));
             }
         }
+        // BM25's inverse document frequency, over the candidates instead of the collection.
         let weight = |with: usize| {
             let (all, with) = (live.len() as f64, with as f64);
             (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
@@ -240,6 +247,7 @@ impl AtomTermCounts {
             .map(|(term, with)| (term, weight(with)))
             .collect();
         telling.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
+        // One bit for each term has to fit into a u64.
         telling.truncate(QUESTION_TERMS_MAX);
         telling.sort_unstable_by_key(|(term, _)| *term);
         telling

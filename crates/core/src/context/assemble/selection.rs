@@ -1,50 +1,50 @@
-//! A set of chosen atoms and what it is estimated to cost.
+//! A set of chosen atoms with its gain and its estimated tokens.
 //!
-//! Chosen atoms that touch are one passage. Adding some can open a passage, lengthen one, or
-//! close the gap between two, which saves the framing of one.
+//! Chosen atoms that touch form one passage. An addition opens a passage, extends one, or closes
+//! the gap between two, which saves the framing of one.
 
 use std::ops::Range;
 
 use super::token_prices::TokenPriceTable;
 
-/// Tokens of a passage's framing where it was not counted yet.
+/// Tokens of a passage's framing while it is not counted.
 const FRAMING_TOKENS_GUESS: usize = 14;
-/// By how much that guess may be too high.
+/// Most tokens by which that guess may be too high.
 const SLACK_TOKENS: usize = 6;
 
-/// What is chosen.
+/// The chosen atoms.
 #[derive(Clone)]
 pub(super) struct AtomSelection {
     chosen: Vec<bool>,
     given_back: Vec<bool>,
-    /// Passages of each document version.
+    /// Number of passages of each document version.
     passages: Vec<usize>,
-    /// Whether passages of one document stand together and share its header.
+    /// Whether passages of one document are written together and share its header.
     grouped: bool,
     total_passages: usize,
     tokens: usize,
     gain: f64,
 }
 
-/// What adding a range would change.
+/// The effect of adding a range.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SelectionDelta {
     pub(super) added: usize,
     pub(super) saved: usize,
     pub(super) gain: f64,
-    /// Passages it lengthens or joins; a new one if none.
+    /// Number of passages it extends or joins; 0 if it opens one.
     pub(super) joined: usize,
 }
 
 impl SelectionDelta {
-    /// Tokens it adds in the end.
+    /// Tokens added minus tokens saved.
     pub(super) fn net(self) -> usize {
         self.added.saturating_sub(self.saved)
     }
 }
 
 impl AtomSelection {
-    /// Nothing chosen.
+    /// An empty selection.
     pub(super) fn new(prices: &TokenPriceTable, grouped: bool) -> Self {
         Self {
             chosen: vec![false; prices.atoms.len()],
@@ -78,7 +78,7 @@ impl AtomSelection {
         self.given_back[index]
     }
 
-    /// Whether a range may be added: something of it is new, and nothing was given back.
+    /// Whether a range may be added: part of it is new, and no part was given back.
     #[inline]
     pub(super) fn may_choose(&self, range: &Range<usize>) -> bool {
         range.clone().any(|index| !self.chosen[index]) && !range.clone().any(|index| self.given_back[index])
@@ -90,8 +90,7 @@ impl AtomSelection {
         self.passages[group]
     }
 
-    /// What adding a range of one region would change; `counted` tells whether texts may be
-    /// counted for it, else they are guessed.
+    /// The effect of adding a range of one region. Tokens are counted if `counted`, else guessed.
     #[inline]
     pub(super) fn delta(
         &self,
@@ -103,11 +102,13 @@ impl AtomSelection {
         let mut delta = SelectionDelta { added: 0, saved: 0, gain: 0.0, joined: 0 };
         for index in range.clone() {
             if self.chosen[index] {
+                // A chosen run inside the range is one passage; one that reaches in from before the range is
+                // counted below.
                 let starts = index == range.start || !self.chosen[index - 1];
                 delta.joined +=
                     usize::from(starts && !(index == range.start && self.touched_before(prices, range)));
             } else {
-                delta.added += if counted { prices.body(index) } else { prices.known(index) };
+                delta.added += if counted { prices.body(index) } else { prices.known_tokens(index) };
                 delta.gain += atoms.atoms[index].gain;
             }
         }
@@ -119,16 +120,17 @@ impl AtomSelection {
             delta.added +=
                 if counted { prices.label(range.start, opens_document) } else { FRAMING_TOKENS_GUESS };
             delta.added += if opens_document { prices.document(range.start) } else { 0 };
-            delta.added += if self.total_passages == 0 { prices.once() } else { 0 };
+            delta.added += if self.total_passages == 0 { prices.context_framing() } else { 0 };
         } else if delta.joined > 1 {
             let label = if counted { prices.label(range.start, false) } else { FRAMING_TOKENS_GUESS };
             let document = if self.grouped { 0 } else { prices.document(range.start) };
+            // Of several passages one remains, with its label.
             delta.saved += (delta.joined - 1) * (label + document);
         }
         delta
     }
 
-    /// Whether counting a range would be a waste, since it cannot fit into what is left.
+    /// Whether a range cannot fit into what is left, so that counting it would be wasted.
     #[inline]
     pub(super) fn is_hopeless(
         &self,
@@ -138,10 +140,11 @@ impl AtomSelection {
     ) -> bool {
         let (mut text, mut known) = (0, 0);
         for index in range.clone().filter(|index| !self.chosen[*index]) {
-            text += prices.hoped(index);
-            known += prices.known(index);
+            text += prices.optimistic_tokens(index);
+            known += prices.known_tokens(index);
         }
-        // It may join at most one passage more than it has atoms, and save the framing of all but one.
+        // A range joins at most one passage more than it has atoms, and saves the framing of all but one.
+        // This cheap bound comes first; the exact effect costs a pass over the range.
         let document = if self.grouped { 0 } else { prices.document(range.start) };
         if text > left + SLACK_TOKENS + range.len() * (FRAMING_TOKENS_GUESS + document) {
             return true;
@@ -151,9 +154,10 @@ impl AtomSelection {
         (text + framing).saturating_sub(delta.saved + SLACK_TOKENS) > left
     }
 
-    /// Adds a range whose delta is known.
+    /// Adds a range whose effect is known.
     pub(super) fn choose(&mut self, prices: &TokenPriceTable, range: &Range<usize>, delta: SelectionDelta) {
         let group = prices.atoms.atoms[range.start].group;
+        debug_assert!(delta.joined <= self.passages[group] + 1);
         self.passages[group] = self.passages[group] + 1 - delta.joined;
         self.total_passages = self.total_passages + 1 - delta.joined;
         self.tokens = (self.tokens + delta.added).saturating_sub(delta.saved);
@@ -161,8 +165,8 @@ impl AtomSelection {
         self.chosen[range.clone()].fill(true);
     }
 
-    /// Leaves out the chosen atoms that gain least for their tokens until about `excess` are free,
-    /// one at least.
+    /// Gives back the chosen atoms with the lowest gain per token until about `excess` tokens are free; at
+    /// least one atom.
     pub(super) fn give_back(
         &mut self,
         prices: &mut TokenPriceTable,
@@ -183,7 +187,7 @@ impl AtomSelection {
             self.given_back[index] = true;
             self.chosen[index] = false;
             left -= 1;
-            // Recounting costs a pass, so several go at once while far off.
+            // A full recount costs a pass over all atoms, so it is done once, after several atoms.
             let freed = prices.body(index);
             self.tokens = self.tokens.saturating_sub(freed);
             if self.tokens <= target || left == 0 {
@@ -194,8 +198,8 @@ impl AtomSelection {
         self.give_back_passages(prices, passages_per_document);
     }
 
-    /// Leaves out the least passages of documents that have too many: what was given back may have
-    /// split some.
+    /// Gives back the passages with the lowest gain of documents that have too many: giving back atoms may
+    /// have split some.
     fn give_back_passages(&mut self, prices: &mut TokenPriceTable, most: usize) {
         let gain = |run: &Range<usize>| run.clone().map(|index| prices.atoms.atoms[index].gain).sum::<f64>();
         let mut runs: Vec<(f64, Range<usize>)> =
@@ -218,7 +222,7 @@ impl AtomSelection {
         self.recount(prices);
     }
 
-    /// Chosen atoms in order, as ranges that touch nothing chosen.
+    /// The passages: maximal ranges of chosen atoms, in order.
     pub(super) fn runs(&self, prices: &TokenPriceTable) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for index in (0..self.chosen.len()).filter(|index| self.chosen[*index]) {
@@ -236,6 +240,7 @@ impl AtomSelection {
             let delta = fresh.delta(prices, &run, true);
             fresh.choose(prices, &run, delta);
         }
+        // What was given back stays closed, so that refilling cannot choose it again and loop.
         fresh.given_back = std::mem::take(&mut self.given_back);
         *self = fresh;
     }

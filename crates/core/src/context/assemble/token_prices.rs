@@ -1,8 +1,8 @@
-//! What the pieces of a context cost in tokens.
+//! Prices: the tokens that the pieces of a context cost.
 //!
-//! Every piece is counted once, when it is first about to be chosen; until then an atom's cost
-//! is guessed from its candidate's embedder tokens. Prices steer the choice; they are not the
-//! proof that the context fits, since tokens of joined texts do not add up.
+//! Every piece is counted at most once, when it is about to be chosen. Until then the price of an
+//! atom is guessed from the embedder tokens of its candidate. Prices steer the selection. They do not
+//! prove that the context fits, since tokens of joined texts do not add up.
 
 use std::borrow::Cow;
 
@@ -13,27 +13,27 @@ use crate::context::render::{ContextStyle, DocumentHeader, FramingWriter, Passag
 use crate::domain::chunk::TextSpan;
 use crate::ports::tokenizer::Tokenizer;
 
-/// Bytes of one token where nothing better is known.
+/// Bytes of one token if nothing better is known.
 const BYTES_PER_TOKEN_GUESS: usize = 4;
 
-/// Digits of a byte offset that are told apart.
+/// Most digits of a byte offset that are distinguished.
 pub(super) const DIGITS_MAX: usize = 8;
 
-/// Counts pieces of one assembly, each at most once.
+/// Memoized token counts of the pieces of one assembly.
 pub(super) struct TokenPriceTable<'a> {
     pub(super) atoms: &'a AtomizedCandidates<'a>,
     pub(super) items: &'a [RankedCandidate<'a>],
     tokenizer: &'a dyn Tokenizer,
     frame: FramingWriter,
-    /// By atom: tokens, and the least that it adds to any context; filled when it is needed.
+    /// By atom: its tokens, and the least that it adds to any context; filled on demand.
     bodies: Vec<Option<(usize, usize)>>,
     guesses: Vec<usize>,
-    /// By atom: what frames a passage that starts with it, without and with its heading.
+    /// By atom: tokens of the framing of a passage that starts with it, without and with its heading.
     labels: Vec<[Option<usize>; 2]>,
-    /// By document version.
+    /// By document version: tokens of its header and footer.
     documents: Vec<Option<usize>>,
     once: usize,
-    /// Lowest share of its guess that a counted text turned out to have.
+    /// Lowest ratio of counted to guessed tokens so far.
     share_min: f64,
 }
 
@@ -58,27 +58,30 @@ impl<'a> TokenPriceTable<'a> {
             labels: vec![[None; 2]; atoms.len()],
             documents: vec![None; atoms.groups()],
             once: if ends.is_empty() { 0 } else { tokenizer.count(&ends) },
+            // Lowered by what is counted; never raised, since guesses that are too low do no harm.
             share_min: 1.0,
         }
     }
 
-    /// Document versions are numbered below this.
+    /// Number of document versions.
     pub(super) fn groups(&self) -> usize {
         self.documents.len()
     }
 
-    /// What starts and ends a context.
+    /// Tokens of what opens and closes the context.
     #[inline]
-    pub(super) fn once(&self) -> usize {
+    pub(super) fn context_framing(&self) -> usize {
         self.once
     }
 
-    /// An atom's text, counted.
+    /// Tokens of an atom's text, counted.
     pub(super) fn body(&mut self, index: usize) -> usize {
         if let Some((tokens, _)) = self.bodies[index] {
             return tokens;
         }
         let text = self.atoms.text(index);
+        // The text is counted without its trailing white space, as passages are written. Inside a passage
+        // that white space is written: one token covers a line break in the common vocabularies.
         let line_ends = usize::from(text[text.trim_end().len()..].contains('\n'));
         let (alone, least) = self.tokenizer.count_and_least(&self.written(index));
         let tokens = alone + line_ends;
@@ -87,7 +90,7 @@ impl<'a> TokenPriceTable<'a> {
         tokens
     }
 
-    /// An atom's text as the style writes it, without the white space behind it.
+    /// An atom's text as the style writes it, without trailing white space.
     pub(super) fn written(&self, index: usize) -> Cow<'a, str> {
         let text = self.atoms.text(index).trim_end();
         match visible_text(text) {
@@ -96,20 +99,20 @@ impl<'a> TokenPriceTable<'a> {
         }
     }
 
-    /// An atom's text: counted if it was, else guessed.
+    /// Tokens of an atom's text: counted if they were, else guessed.
     #[inline]
-    pub(super) fn known(&self, index: usize) -> usize {
+    pub(super) fn known_tokens(&self, index: usize) -> usize {
         self.bodies[index].map_or(self.guesses[index], |(tokens, _)| tokens)
     }
 
-    /// The least that an atom's text costs, were its guess as much too high as the worst so far.
+    /// Tokens of an atom's text if its guess were as much too high as the worst guess so far.
     #[inline]
-    pub(super) fn hoped(&self, index: usize) -> usize {
-        let hoped = || scale_tokens(self.guesses[index], self.share_min);
-        self.bodies[index].map_or_else(hoped, |(tokens, _)| tokens)
+    pub(super) fn optimistic_tokens(&self, index: usize) -> usize {
+        let optimistic = || scale_tokens(self.guesses[index], self.share_min);
+        self.bodies[index].map_or_else(optimistic, |(tokens, _)| tokens)
     }
 
-    /// What starts and ends a passage that starts with this atom.
+    /// Tokens of the framing of a passage that starts with this atom.
     pub(super) fn label(&mut self, index: usize, with_heading: bool) -> usize {
         if let Some(tokens) = self.labels[index][usize::from(with_heading)] {
             return tokens;
@@ -117,6 +120,7 @@ impl<'a> TokenPriceTable<'a> {
         let atom = &self.atoms.atoms[index];
         let heading = if with_heading { self.items[atom.item].heading.as_str() } else { "" };
         let backticks = self.frame.backticks(self.atoms.text(index));
+        // The number and the end of the passage are not known yet; their digits cost about the same.
         let label = PassageLabel { number: 1, span: atom.span, heading, first: false, backticks };
         let mut text = String::new();
         self.frame.open_passage(&mut text, &label);
@@ -126,7 +130,7 @@ impl<'a> TokenPriceTable<'a> {
         tokens
     }
 
-    /// What starts and ends the document of an atom.
+    /// Tokens of the header and footer of an atom's document.
     pub(super) fn document(&mut self, index: usize) -> usize {
         let atom = &self.atoms.atoms[index];
         if let Some(tokens) = self.documents[atom.group] {
@@ -143,14 +147,14 @@ impl<'a> TokenPriceTable<'a> {
         tokens
     }
 
-    /// The least that an atom adds to any context that it is in, proven.
+    /// Proven lower bound of the tokens that an atom adds to any context.
     pub(super) fn least_body(&self, index: usize) -> usize {
         let unknown = || self.tokenizer.least_of(self.atoms.text(index));
         self.bodies[index].map_or_else(unknown, |(_, least)| least)
     }
 
-    /// The least that a passage's framing costs, by the digits of the byte it starts at, proven:
-    /// as few digits as that at its end, and the digit that every vocabulary joins.
+    /// Proven lower bound of the tokens of a passage's framing, by the number of digits of its start. The
+    /// end has at least as many digits. Its digits are 1 and zeros, which every vocabulary joins.
     pub(super) fn least_labels(&self) -> [usize; DIGITS_MAX + 1] {
         std::array::from_fn(|digits| {
             let start = (1..digits).fold(1, |number: usize, _| number.saturating_mul(10));
@@ -171,6 +175,7 @@ impl<'a> TokenPriceTable<'a> {
 fn guess_tokens(atoms: &AtomizedCandidates, items: &[RankedCandidate], index: usize) -> usize {
     let text = atoms.text(index);
     let chunk = items[atoms.atoms[index].item].chunk;
+    // The embedder's tokens, spread evenly over the bytes of the chunk. 0 means that they are unknown.
     match usize::try_from(chunk.embed_tokens).unwrap_or(usize::MAX) {
         0 => text.len() / BYTES_PER_TOKEN_GUESS,
         tokens => tokens * text.len() / chunk.text.len().max(1),

@@ -1,30 +1,31 @@
-//! Makes characters visible that could mislead a reader or a parser.
+//! Escapes hidden characters, which could mislead a reader or a parser.
 //!
-//! Written as `\u{202E}`: control characters except line feed and tab; bidirectional controls;
-//! invisible format characters, tags and supplementary variation selectors (channels for
-//! hidden text); Unicode line separators; the two noncharacters that XML forbids. The two
-//! joiners are kept after a non-ASCII character, where scripts and emoji need them. After
-//! Unicode UTS #39 and "Trojan Source" (Boucher and Anderson, 2021). All else is untouched.
+//! These are written in the form `\u{202E}`: control characters except line feed and tab;
+//! bidirectional controls; invisible format characters, tags and supplementary variation selectors
+//! (channels for hidden text); Unicode line separators; the two noncharacters that XML forbids. The
+//! two joiners stay after a non-ASCII character, where scripts and emoji need them. Sources: Unicode
+//! UTS #39 and "Trojan Source" (Boucher and Anderson, 2021). All other characters are untouched.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// A text in which nothing hides; line feeds and tabs stay.
+/// Escapes the hidden characters of a text; line feeds and tabs stay.
 pub fn visible_text(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
-    // A chunk is looked at whole: the compiler compares many bytes at once.
+    // Blocks of 32 bytes without an early exit: the compiler compares many bytes at once. Most texts are
+    // plain and are returned as they are.
     if text.as_bytes().chunks(32).all(|chunk| chunk.iter().fold(true, |plain, byte| plain & is_plain(byte))) {
         return Cow::Borrowed(text);
     }
     escape_where(text, |one, previous| one != '\n' && one != '\t' && is_hidden_character(one, previous))
 }
 
-/// A line in which nothing hides, for ids and headings.
+/// Escapes the hidden characters of a line, for ids and headings; line feeds and tabs, too.
 pub fn visible_line(text: &str) -> Cow<'_, str> {
     escape_where(text, is_hidden_character)
 }
 
-/// A line that cannot be read as a citation, a fence, a link or an element either.
+/// Like [`visible_line`]; also, the line cannot be read as a citation, a fence, a link or an element.
 pub(super) fn inert_line(text: &str) -> String {
     let mut inert = String::with_capacity(text.len());
     let line = visible_line(text);
@@ -32,6 +33,7 @@ pub(super) fn inert_line(text: &str) -> String {
     while let Some(one) = rest.next() {
         let active = match one {
             '`' | '<' => true,
+            // `[1]` reads as a citation, `](` as a link; brackets otherwise are harmless and common.
             '[' => rest.peek().is_some_and(char::is_ascii_digit),
             ']' => rest.peek() == Some(&'('),
             _ => false,
@@ -57,6 +59,7 @@ fn escape_where(text: &str, hides: impl Fn(char, char) -> bool) -> Cow<'_, str> 
         }
         previous = one;
     }
+    // An escape moves `copied` past it, so 0 means that nothing was escaped.
     if copied == 0 {
         return Cow::Borrowed(text);
     }
@@ -71,6 +74,7 @@ fn write_escape(out: &mut String, one: char) {
 fn is_hidden_character(one: char, previous: char) -> bool {
     match one {
         ' '..='~' => false,
+        // Joiners: nothing in ASCII text needs them, so there they only hide something.
         '\u{200C}' | '\u{200D}' => previous.is_ascii(),
         '\u{61C}'
         | '\u{180E}'

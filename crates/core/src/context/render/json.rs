@@ -1,4 +1,6 @@
-//! JSON (RFC 8259): one object, compact, documents with their passages.
+//! JSON (RFC 8259): one compact object that holds documents with their passages.
+//!
+//! Every text is escaped, so none can end its string. Numbers and spans are integers.
 
 use std::fmt::Write as _;
 
@@ -11,6 +13,7 @@ pub(super) const CLOSE_DOCUMENT: &str = "]}";
 pub(super) const CLOSE_PASSAGE: &str = "\"}";
 
 pub(super) fn open_document(out: &mut String, header: &DocumentHeader) {
+    // A comma before, not after: what follows a passage must not change what stands before its end.
     if !header.first {
         out.push(',');
     }
@@ -39,8 +42,10 @@ pub(super) fn open_passage(out: &mut String, label: &PassageLabel) {
     out.push_str("\"text\":\"");
 }
 
-/// The inside of a string; of the control characters only line feed and tab can occur.
+/// Escapes the inside of a string. Of the control characters only line feed and tab can occur: the others
+/// were made visible before.
 pub(super) fn escape(out: &mut String, text: &str) {
+    // Runs without escapes are copied whole.
     let mut copied = 0;
     for (at, byte) in text.bytes().enumerate() {
         let replacement = match byte {

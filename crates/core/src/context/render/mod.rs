@@ -1,15 +1,15 @@
-//! Passages as text: Markdown, XML, JSON, plain, or a template of the user's.
+//! Renders passages as text: Markdown, XML, JSON, plain, or a user's template.
 //!
-//! Consecutive passages of one document version share its header; each has a number, a byte
-//! span, and its heading when that differs from the one before. No text can end its fence:
-//! Markdown fences are longer than any backtick run inside, plain marker lines start with a
-//! tag that no text contains, XML and JSON escape, and a template has to do one of these
-//! ([`ContextTemplate`]). Hidden characters are made visible. The framing is short because it is paid
-//! from the budget. No passages render as "".
+//! Consecutive passages of one document version share its header. Each passage has a number, a byte
+//! span, and its heading if that differs from the previous one. No text can end its fence: Markdown
+//! fences are longer than any backtick run inside, plain marker lines start with a tag that no text
+//! contains, XML and JSON escape, and a template has to do one of these ([`ContextTemplate`]).
+//! Hidden characters are made visible. The framing is short because the budget pays for it. No
+//! passages render as "".
 //!
-//! [`FramingWriter`] writes the pieces; the packer counts the tokens of the same pieces. What follows a
-//! passage never changes what stands up to its end ([`RenderedContext::ends`]), but for the tag of the
-//! plain format.
+//! [`FramingWriter`] writes the pieces, and the packer counts the tokens of the same pieces. Later
+//! passages never change the text up to the end of a passage ([`RenderedContext::ends`]), except
+//! through the tag of the plain format.
 
 pub mod hidden_characters;
 mod json;
@@ -27,12 +27,12 @@ use crate::domain::chunk::TextSpan;
 use hidden_characters::visible_text;
 pub use template::{ContextTemplate, TEMPLATE_BYTES_MAX, TemplateRegistry};
 
-/// How a context is written.
+/// The layout of a context.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ContextStyle {
-    /// One of the formats that come with the program.
+    /// A built-in format.
     Format(ContextFormat),
-    /// A template of the user's.
+    /// A user's template.
     Template(Arc<ContextTemplate>),
 }
 
@@ -49,7 +49,7 @@ impl From<ContextFormat> for ContextStyle {
 }
 
 impl ContextStyle {
-    /// The name it is asked for by.
+    /// The name by which a request asks for it.
     pub fn name(&self) -> &str {
         match self {
             Self::Format(format) => format.name(),
@@ -63,24 +63,26 @@ impl ContextStyle {
 pub struct RenderedContext {
     /// The text.
     pub text: String,
-    /// The byte after each passage and its framing.
+    /// Offset of the first byte after each passage and its framing.
     pub ends: Vec<usize>,
 }
 
-/// Renders passages in their order, numbered from 1.
+/// Renders passages in the given order, numbered from 1.
 pub fn render_passages(passages: &[Passage], style: impl Into<ContextStyle>) -> String {
     render_with_tag(passages, &style.into(), None).text
 }
 
-/// Renders passages; a plain context is marked with the tag given, if no text contains it.
+/// Renders passages. A plain context is marked with the given tag if no text contains it.
 pub fn render_with_tag(passages: &[Passage], style: &ContextStyle, tag: Option<&str>) -> RenderedContext {
     let mut rendering = RenderedContext::default();
     if passages.is_empty() {
         return rendering;
     }
     let texts: Vec<Cow<str>> = passages.iter().map(|passage| visible_text(&passage.text)).collect();
+    // Texts are made visible before a tag is chosen: the tag must be absent from what is written.
     let frame = FramingWriter::for_texts(style, &texts, tag);
     let out = &mut rendering.text;
+    // Framing of a passage and its share of headers: about 128 bytes.
     out.reserve(texts.iter().map(|text| text.len() + 128).sum());
     frame.open(out);
     let mut previous: Option<&Passage> = None;
@@ -99,6 +101,7 @@ pub fn render_with_tag(passages: &[Passage], style: &ContextStyle, tag: Option<&
             };
             frame.open_document(out, &header);
         }
+        // A heading is paid once for a run of passages beneath it.
         let heading_is_known = same_document.is_some_and(|before| before.heading == passage.heading);
         let label = PassageLabel {
             number: index + 1,
@@ -113,12 +116,13 @@ pub fn render_with_tag(passages: &[Passage], style: &ContextStyle, tag: Option<&
         rendering.ends.push(out.len());
         previous = Some(passage);
     }
+    // After the last end: closings are not part of a prefix, so a continued context may differ here.
     frame.close_document(out);
     frame.close(out);
     rendering
 }
 
-/// The tag of a plain context, to be kept by one that goes on from it.
+/// Returns the tag of a plain context, which a continued context keeps.
 pub fn plain_tag_in<'a>(context: &'a str, style: &ContextStyle) -> Option<&'a str> {
     let is_plain = *style == ContextStyle::Format(ContextFormat::Plain);
     context.split(' ').next().filter(|tag| is_plain && !tag.is_empty())
@@ -128,44 +132,47 @@ fn is_same_document(left: &Passage, right: &Passage) -> bool {
     left.document_id == right.document_id && left.version == right.version && left.section == right.section
 }
 
-/// What stands in front of a document.
+/// The header in front of a document.
 pub struct DocumentHeader<'a> {
+    /// The document's id.
     pub id: &'a str,
+    /// The document's version.
     pub version: u64,
     /// Whether it is the first of the context.
     pub first: bool,
-    /// The section it is in; empty where there are none.
+    /// Its section; empty if there are no sections.
     pub section: &'a str,
     /// Whether it is the first of its section.
     pub starts_section: bool,
 }
 
-/// What stands in front of a passage.
+/// The label in front of a passage.
 pub struct PassageLabel<'a> {
     /// The number to cite it by.
     pub number: usize,
     /// Where it stands.
     pub span: TextSpan,
-    /// Its heading; empty when there is none or it was said already.
+    /// Its heading; empty if there is none, or if the previous passage has the same.
     pub heading: &'a str,
     /// Whether it is the first of its document.
     pub first: bool,
-    /// Longest run of backticks of its visible text, where that matters.
+    /// Longest run of backticks in its visible text, if the style needs it.
     pub backticks: usize,
 }
 
-/// Writes the pieces of one context.
+/// Writes the framing and the texts of one context.
 pub struct FramingWriter {
     style: ContextStyle,
-    /// What starts a marker line of the plain format.
+    /// The start of a marker line of the plain format.
     mark: String,
 }
 
 impl FramingWriter {
-    /// The frame that these visible texts cannot break.
+    /// Creates a writer whose framing none of these visible texts can forge.
     pub fn for_texts(style: &ContextStyle, texts: &[Cow<str>], tag: Option<&str>) -> Self {
         let mark = match style {
             ContextStyle::Format(ContextFormat::Plain) => tag
+                // A continued context keeps its tag, or its bytes would change; unless a new text contains it.
                 .filter(|tag| !texts.iter().any(|text| text.contains(*tag)))
                 .map_or_else(|| plain::derive_tag(texts), ToOwned::to_owned),
             _ => String::new(),
@@ -173,7 +180,7 @@ impl FramingWriter {
         Self { style: style.clone(), mark }
     }
 
-    /// Longest run of backticks of a visible text, where the style cares.
+    /// Longest run of backticks of a visible text; 0 if the style does not need it.
     pub fn backticks(&self, text: &str) -> usize {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown) => longest_backtick_run(text),
@@ -182,7 +189,7 @@ impl FramingWriter {
         }
     }
 
-    /// Starts the context.
+    /// Opens the context.
     pub fn open(&self, out: &mut String) {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown | ContextFormat::Plain) => {}
@@ -192,7 +199,7 @@ impl FramingWriter {
         }
     }
 
-    /// Ends the context.
+    /// Closes the context.
     pub fn close(&self, out: &mut String) {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown) => {}
@@ -203,7 +210,7 @@ impl FramingWriter {
         }
     }
 
-    /// Starts a document.
+    /// Opens a document.
     pub fn open_document(&self, out: &mut String, header: &DocumentHeader) {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown) => markdown::open_document(out, header),
@@ -214,7 +221,7 @@ impl FramingWriter {
         }
     }
 
-    /// Ends a document.
+    /// Closes a document.
     pub fn close_document(&self, out: &mut String) {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown | ContextFormat::Plain) => {}
@@ -224,7 +231,7 @@ impl FramingWriter {
         }
     }
 
-    /// Starts a passage.
+    /// Opens a passage.
     pub fn open_passage(&self, out: &mut String, label: &PassageLabel) {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown) => markdown::open_passage(out, label),
@@ -235,7 +242,7 @@ impl FramingWriter {
         }
     }
 
-    /// Ends a passage.
+    /// Closes a passage.
     pub fn close_passage(&self, out: &mut String, label: &PassageLabel) {
         match &self.style {
             ContextStyle::Format(ContextFormat::Markdown) => markdown::close_passage(out, label),
@@ -246,7 +253,7 @@ impl FramingWriter {
         }
     }
 
-    /// Writes a visible text.
+    /// Writes a visible text, escaped as the style demands.
     pub(super) fn body(&self, out: &mut String, text: &str) {
         match self.escaping() {
             TextEscaping::None => out.push_str(text),
@@ -255,11 +262,12 @@ impl FramingWriter {
         }
     }
 
-    /// A visible text as [`FramingWriter::body`] writes it.
+    /// Returns a visible text as [`FramingWriter::body`] writes it.
     pub fn framed<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.escaping() == TextEscaping::None {
             return Cow::Borrowed(text);
         }
+        // Escapes are rare in prose; a sixteenth more is nearly always enough.
         let mut out = String::with_capacity(text.len() + text.len() / 16);
         self.body(&mut out, text);
         Cow::Owned(out)
@@ -275,10 +283,10 @@ impl FramingWriter {
     }
 }
 
-/// How a passage's text is written.
+/// How a passage's text is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextEscaping {
-    /// As it is.
+    /// Not at all.
     None,
     /// As XML character data.
     Xml,
@@ -290,6 +298,7 @@ pub(super) enum TextEscaping {
 pub(super) fn longest_backtick_run(text: &str) -> usize {
     let mut longest = 0;
     let mut rest = text.as_bytes();
+    // Backticks are rare: jumping from one to the next is faster than looking at every byte.
     while let Some(start) = memchr::memchr(b'`', rest) {
         let run = rest[start..].iter().take_while(|byte| **byte == b'`').count();
         longest = longest.max(run);

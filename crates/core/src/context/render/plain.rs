@@ -1,5 +1,8 @@
-//! Plain text between marker lines. A marker line starts with `=` and a tag of digits that no
-//! text of the context contains after an `=`; the last line is the bare marker.
+//! Plain text between marker lines.
+//!
+//! A marker line starts with `=` and a tag of digits. No text of the context contains `=` followed by
+//! the tag, so no text can forge a marker. The last line is the bare marker. The tag is derived from
+//! the texts: equal contexts have equal bytes.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,10 +12,10 @@ use super::markdown::write_citation;
 use super::{DocumentHeader, PassageLabel};
 use crate::domain::ids::FieldHasher;
 
-/// Digits a tag starts with and grows by; three are one token in the common vocabularies.
+/// A tag grows by three digits at a time: they are one token in the common vocabularies.
 const DIGITS_STEP: u64 = 1000;
 
-/// The shortest tag, derived from the texts, that none of them contains.
+/// Derives from the texts the shortest tag that none of them contains.
 pub(super) fn derive_tag(texts: &[Cow<str>]) -> String {
     let seed = texts
         .iter()
@@ -20,6 +23,7 @@ pub(super) fn derive_tag(texts: &[Cow<str>]) -> String {
         .finish();
     let mut mark = String::from("=");
     let mut step = 0_u64;
+    // Ends: a tag longer than every text is contained in none.
     loop {
         mark.push_str(&tag_digits(&seed, step));
         if !texts.iter().any(|text| text.contains(&mark)) {
@@ -32,6 +36,8 @@ pub(super) fn derive_tag(texts: &[Cow<str>]) -> String {
 fn tag_digits(seed: &[u8; 32], step: u64) -> String {
     let hash =
         FieldHasher::new("contexture plain tag digits v1").field(seed).field(&step.to_le_bytes()).finish();
+    // Eight bytes are enough: the bias of the remainder is far below one digit, and nothing secret
+    // depends on it.
     let number = hash.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
     format!("{:03}", number % DIGITS_STEP)
 }

@@ -1,16 +1,16 @@
-//! A user's own layout: the texts around documents and passages, with placeholders.
+//! Templates: a user's own texts around documents and passages, with placeholders.
 //!
-//! A TOML file of the strings `open`, `close`, `section_open`, `document_open`, `document_close`,
-//! `passage_open` and `passage_close`, each optional but the last two, and `escape`: `none`
+//! A template is a TOML file of the strings `open`, `close`, `section_open`, `document_open`, `document_close`,
+//! `passage_open` and `passage_close`, each optional except the last two, and `escape`: `none`
 //! (default), `xml` or `json`. Placeholders: `{section}` in `section_open`, `{document}` and
 //! `{version}` in `document_open`, `{number}`, `{start}`, `{end}`, `{heading}` and `{fence}` around a passage; `{{` and `}}`
 //! stand for braces.
 //!
-//! Checked when it is read, so that no text can end its passage: without escaping, both
-//! passage texts need `{fence}`, a run of backticks longer than any in the text, and the closing
-//! one alone on its line; with `xml` the closing text starts with `<`, with `json` with `"`,
-//! which the escaped text cannot contain. Passages must show their `{number}`. Ids and headings
-//! are written so that they cannot be read as framing.
+//! A template is checked when it is read, so that no text can end its passage. Without escaping,
+//! both passage texts need `{fence}`, a run of backticks longer than any in the text, and the closing
+//! fence is alone on its line. With `xml` the closing text starts with `<`, with `json` it starts
+//! with `"`: the escaped text cannot contain either. Passages must show their `{number}`. Ids and
+//! headings are written so that they cannot be read as framing.
 
 use std::fs::File;
 use std::io::Read;
@@ -52,7 +52,7 @@ impl TemplateRegistry {
         Self(templates.into_iter().map(Arc::new).collect())
     }
 
-    /// The format or template of that name; an unknown one is refused with the known ones.
+    /// Returns the format or template of that name. The refusal of an unknown name lists the known ones.
     pub fn style(&self, name: &str) -> Result<ContextStyle, Refusal> {
         if let Some(template) = self.0.iter().find(|template| template.name == name) {
             return Ok(ContextStyle::Template(template.clone()));
@@ -114,6 +114,7 @@ impl ContextTemplate {
         };
         let mut text = String::new();
         let file = File::open(path).map_err(|error| refuse(&error))?;
+        // One byte more than allowed: enough to see that the file is too long, without reading all of it.
         let limit = TEMPLATE_BYTES_MAX as u64 + 1;
         file.take(limit).read_to_string(&mut text).map_err(|error| refuse(&error))?;
         Self::from_toml(name, &text)
@@ -151,24 +152,27 @@ impl ContextTemplate {
             document_close: plain("document_close", &raw.document_close)?,
             passage_open: read("passage_open", &raw.passage_open, &passage)?,
             passage_close: read("passage_close", &raw.passage_close, &passage)?,
+            // Only a fence needs the longest run of backticks, which costs a pass over each text.
             fenced: raw.passage_open.contains("{fence}"),
         };
         template.check(&raw.passage_close).map_err(refuse)?;
         Ok(template)
     }
 
-    /// The name it is asked for by.
+    /// The name by which a request asks for it.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether a text could end its passage.
+    /// Refuses a template with which a text could end its passage.
     fn check(&self, close: &str) -> Result<(), String> {
         if !self.passage_open.contains(&TemplatePiece::Number) {
             return Err("passage_open must show {number}, or nothing could be cited".to_owned());
         }
         match self.escaping {
             TextEscaping::None => {
+                // CommonMark: a fence opens and closes only at the start of a line, and the closing one has
+                // nothing but white space after it.
                 let opens = match self.passage_open.first() {
                     Some(TemplatePiece::Fence) => true,
                     Some(TemplatePiece::Text(text)) => {
@@ -256,6 +260,7 @@ impl ContextTemplate {
             TextEscaping::None => out.push_str(&inert_line(text)),
             TextEscaping::Xml => {
                 let mut escaped = String::new();
+                // A user may write the value into an attribute with either kind of quotes.
                 xml::escape(&mut escaped, &visible_line(text));
                 out.push_str(&escaped.replace('"', "&quot;").replace('\'', "&apos;"));
             }
@@ -280,7 +285,7 @@ impl TemplatePiece {
     }
 }
 
-/// Splits a text at its placeholders.
+/// Parses a text with placeholders. `allowed` names the placeholders that may occur.
 fn parse_pieces(text: &str, allowed: &[&str]) -> Result<Vec<TemplatePiece>, String> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -297,6 +302,7 @@ fn parse_pieces(text: &str, allowed: &[&str]) -> Result<Vec<TemplatePiece>, Stri
         let Some((name, after)) = named else {
             return Err("a brace stands alone; write {{ or }} for one".to_owned());
         };
+        // Unknown placeholders are errors: a misspelt one would silently vanish from every context.
         if !allowed.contains(&name) {
             let known: Vec<String> = allowed.iter().map(|name| format!("{{{name}}}")).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -313,6 +319,7 @@ fn parse_pieces(text: &str, allowed: &[&str]) -> Result<Vec<TemplatePiece>, Stri
             "start" => TemplatePiece::Start,
             "end" => TemplatePiece::End,
             "heading" => TemplatePiece::Heading,
+            // `allowed` holds no other name.
             _ => TemplatePiece::Fence,
         });
         rest = after;

@@ -1,4 +1,6 @@
-//! XML 1.0: one element per document, one per passage, everything from a document escaped.
+//! XML 1.0: one element for each document, one for each passage.
+//!
+//! Everything that comes from a document is escaped, so no text can end its element.
 
 use std::fmt::Write as _;
 
@@ -33,9 +35,10 @@ pub(super) fn open_passage(out: &mut String, label: &PassageLabel) {
     out.push('>');
 }
 
-/// Character data: `&`, `<`, and the `>` of `]]>`, which may not stand as it is.
+/// Escapes character data: `&`, `<`, and the `>` of `]]>`, which XML forbids in text.
 pub(super) fn escape(out: &mut String, text: &str) {
     let mut copied = 0;
+    // ASCII bytes never occur inside a multi-byte character, so slicing at them is safe.
     for at in memchr::memchr3_iter(b'&', b'<', b'>', text.as_bytes()) {
         let replacement = match text.as_bytes()[at] {
             b'&' => "&amp;",
@@ -50,8 +53,10 @@ pub(super) fn escape(out: &mut String, text: &str) {
     out.push_str(&text[copied..]);
 }
 
+/// Escapes an attribute value between double quotes.
 fn escape_attribute(out: &mut String, text: &str) {
     let mut escaped = String::new();
+    // Line feeds and tabs were escaped as hidden characters: a parser would normalise them in attributes.
     escape(&mut escaped, &visible_line(text));
     out.push_str(&escaped.replace('"', "&quot;"));
 }

@@ -1,4 +1,4 @@
-//! What the assembler needs beside the candidates.
+//! The part of a request that assembly reads.
 
 use super::{BUDGET_TOKENS_MAX, ContextFormat, PassageOrder, RawContextQuery, TOKENIZER_DEFAULT};
 use crate::context::continuation::Continuation;
@@ -6,38 +6,38 @@ use crate::context::render::ContextStyle;
 use crate::fault::Refusal;
 use crate::ports::tokenizer::Tokenizer;
 
-/// What the assembler needs beside the candidates.
+/// A checked assembly request: everything that assembly needs besides the candidates.
 #[derive(Debug, Clone, Default)]
 pub struct AssemblyRequest {
-    /// Tokens the rendered context may have, framing included.
+    /// Most tokens of the rendered context, framing included.
     pub budget: usize,
     /// The reading model's tokenizer; known names are in the registry of readers.
     pub tokenizer: String,
-    /// How it is written, if [`AssemblyRequest::template`] names nothing else.
+    /// The style, unless [`AssemblyRequest::template`] names a template.
     pub style: ContextStyle,
-    /// The template that it is written with; known names are in the registry.
+    /// The name of a template; the registry knows the names.
     pub template: Option<String>,
-    /// In which order passages stand.
+    /// The order of passages.
     pub order: PassageOrder,
-    /// Leaves out what is less relevant than this share of the best, 0 to 1, even if there is
-    /// room; nothing if none.
+    /// Atoms less relevant than this share of the best, 0 to 1, are left out even if there is room; none:
+    /// no cut-off.
     pub cutoff: Option<f64>,
     /// Most passages of one document.
     pub passages_per_document_max: Option<usize>,
-    /// Tokens of the budget that are left for the answer.
+    /// Tokens of the budget that are reserved for the answer.
     pub reserve_answer: usize,
-    /// Whether the question's tokens are left, too.
+    /// Whether tokens are reserved for the question, too.
     pub reserve_question: bool,
     /// Whether to return a continuation.
     pub continuable: bool,
-    /// The answer that the context goes on from.
+    /// The answer that the context continues.
     pub previous: Option<Continuation>,
     /// Whether to return the trace.
     pub explain: bool,
 }
 
 impl AssemblyRequest {
-    /// Checks the part of a query that only assembly reads.
+    /// Checks the part of a request that only assembly reads.
     pub fn new(raw: &RawContextQuery) -> Result<Self, Refusal> {
         let refuse = |message: String| Refusal::invalid("invalid_budget", "budget", message);
         let budget = raw
@@ -50,6 +50,8 @@ impl AssemblyRequest {
         Ok(Self {
             budget,
             tokenizer: raw.tokenizer.clone().unwrap_or_else(|| TOKENIZER_DEFAULT.to_owned()),
+            // One field names either a format or a template. An unknown name is taken for a template here
+            // and refused later, by the registry, which lists what there is.
             style: raw.format.as_deref().and_then(built_in_format).unwrap_or_default().into(),
             template: raw.format.as_deref().and_then(|name| template_name(name).transpose()).transpose()?,
             order: raw.order.as_deref().map_or(Ok(PassageOrder::default()), PassageOrder::from_name)?,
@@ -73,9 +75,10 @@ impl AssemblyRequest {
 }
 
 impl AssemblyRequest {
-    /// Tokens of the budget that question and answer are left; refused if that is more than all.
+    /// Tokens of the budget that are reserved for question and answer. Refuses more than the budget.
     pub fn reserved(&self, question: &str, tokenizer: &dyn Tokenizer) -> Result<usize, Refusal> {
         let asked = if self.reserve_question { tokenizer.count(question) } else { 0 };
+        // Saturating: the caller chooses the number, and the comparison below refuses it.
         let reserved = self.reserve_answer.saturating_add(asked);
         if reserved > self.budget {
             let message = format!(
@@ -95,16 +98,18 @@ fn built_in_format(name: &str) -> Option<ContextFormat> {
     ContextFormat::from_name(name).ok()
 }
 
-/// A name that no format has; whether a template has it is for the registry to say.
+/// Returns a name that no format has. Whether a template has it, the registry decides later.
 fn template_name(name: &str) -> Result<Option<String>, Refusal> {
     match ContextFormat::from_name(name) {
         Ok(_) => Ok(None),
+        // Too long for any template: refused as a format, so that no lookup sees it.
         Err(refusal) if name.len() > TEMPLATE_NAME_BYTES_MAX => Err(refusal),
         Err(_) => Ok(Some(name.to_owned())),
     }
 }
 
 fn parse_previous(raw: &RawContextQuery) -> Result<Option<Continuation>, Refusal> {
+    // A prefix has no sections, so its tokens could not be charged to the share of any.
     let goes_on = raw.continuable || raw.previous.is_some();
     if goes_on && !raw.sections.is_empty() {
         let message = "a context of several sections cannot go on from another";

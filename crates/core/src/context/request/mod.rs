@@ -1,4 +1,4 @@
-//! What may be asked, checked once: raw fields in, trusted requests out.
+//! Requests: raw fields are checked once and become queries that the engine can trust.
 
 mod assembly;
 mod output_format;
@@ -32,7 +32,7 @@ pub const MIN_VERSIONS_MAX: usize = 64;
 /// The tokenizer when the caller does not say.
 pub const TOKENIZER_DEFAULT: &str = "cl100k_base";
 
-/// How the two legs' lists become one.
+/// How the lists of both legs are fused.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum FusionMethod {
     /// Relative scores, the default.
@@ -54,14 +54,14 @@ pub enum FusionMethod {
     },
 }
 
-/// What a caller sends, as it came.
+/// A request as the caller sent it.
 #[derive(Debug, Clone, Default)]
 pub struct RawContextQuery {
     /// The collection's name.
     pub collection: String,
     /// The question.
     pub question: String,
-    /// Tokens the context may have; required to assemble, ignored by search.
+    /// Most tokens of the context; required for assembly, ignored by search.
     pub budget: Option<i64>,
     /// The reading model's tokenizer.
     pub tokenizer: Option<String>,
@@ -69,19 +69,19 @@ pub struct RawContextQuery {
     pub format: Option<String>,
     /// The order of passages.
     pub order: Option<String>,
-    /// Share of the best relevance below which nothing is taken.
+    /// Least relevance that is taken, as a share of the best.
     pub cutoff: Option<f64>,
     /// Most passages of one document.
     pub passages_per_document_max: Option<i64>,
-    /// Tokens of the budget that are left for the answer.
+    /// Tokens of the budget that are reserved for the answer.
     pub reserve_answer: Option<i64>,
-    /// Whether the question's tokens are left, too.
+    /// Whether tokens are reserved for the question, too.
     pub reserve_question: bool,
     /// Parts of the context, each with its own question, filter and share of the budget.
     pub sections: Vec<RawContextSection>,
     /// Whether to return a continuation.
     pub continuable: bool,
-    /// The continuation of the answer that the context goes on from.
+    /// The continuation of the answer that the context continues.
     pub previous: Option<String>,
     /// Chunks to consider.
     pub top_k: Option<i64>,
@@ -89,7 +89,7 @@ pub struct RawContextQuery {
     pub filter: Option<String>,
     /// `relative`, `rrf` or `weighted_rrf`.
     pub fusion: Option<String>,
-    /// Whether to rerank; wherever a reranker is configured when the caller does not say.
+    /// Whether to rerank; by default wherever a reranker is configured.
     pub rerank: Option<bool>,
     /// Documents and the versions the answer must have seen.
     pub min_versions: Vec<(String, u64)>,
@@ -104,7 +104,7 @@ pub struct RawContextQuery {
 pub struct ContextQuery {
     /// Who asks.
     pub principal: Principal,
-    /// What is searched; its tenant is the principal's.
+    /// The collection that is searched; its tenant is the principal's.
     pub collection: CollectionKey,
     /// The question.
     pub question: String,
@@ -114,11 +114,11 @@ pub struct ContextQuery {
     pub filter: Option<MetadataFilter>,
     /// How lists are fused.
     pub fusion: FusionMethod,
-    /// Whether chunks gain from their neighbours; only an evaluation that compares goes without.
+    /// Whether chunks gain from their neighbours; off only in evaluations that compare.
     pub support: bool,
-    /// Whether to rerank; if possible when none.
+    /// Whether to rerank; none: if a reranker is configured.
     pub rerank: Option<bool>,
-    /// Parts of the context; none if it is of one piece.
+    /// Parts of the context; empty if it has none.
     pub sections: Vec<ContextSection>,
     /// Versions the answer must have seen.
     pub min_versions: Vec<(DocumentId, Version)>,
@@ -127,8 +127,9 @@ pub struct ContextQuery {
 }
 
 impl ContextQuery {
-    /// Checks a search.
+    /// Checks the part of a request that search reads.
     pub fn new(principal: Principal, raw: &RawContextQuery) -> Result<Self, Refusal> {
+        // Before anything else: without the scope a caller learns nothing about the rest.
         principal.require(AccessScope::Read)?;
         let collection = CollectionId::new(&raw.collection)?;
         if raw.question.trim().is_empty() {
@@ -176,6 +177,7 @@ impl ContextQuery {
             ));
         }
         Ok(Self {
+            // The tenant never comes from the request, so no request can name another one.
             collection: CollectionKey { tenant: principal.tenant().clone(), collection },
             principal,
             question: raw.question.replace('\0', " "),
@@ -191,6 +193,7 @@ impl ContextQuery {
             support: true,
             rerank: raw.rerank,
             min_versions,
+            // Shortened, not refused: a caller may pass on its own deadline as it is.
             deadline: deadline.min(DEADLINE_MAX),
         })
     }

@@ -1,8 +1,8 @@
-//! How a context is written, by name.
+//! Output formats and passage orders, by name.
 
 use crate::fault::Refusal;
 
-/// How the context is written.
+/// A built-in format of the context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ContextFormat {
     /// Headings, citations and fenced passages.
@@ -42,7 +42,7 @@ impl ContextFormat {
     }
 }
 
-/// In which order passages stand.
+/// The order of passages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PassageOrder {
     /// The best document first, its passages in document order.

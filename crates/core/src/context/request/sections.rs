@@ -1,4 +1,4 @@
-//! Parts of a context, each with its own question, filter and share of the budget.
+//! Sections of a context, each with its own question, filter and share of the budget.
 
 use super::{ContextQuery, QUESTION_BYTES_MAX};
 use crate::domain::filter::MetadataFilter;
@@ -8,32 +8,33 @@ use crate::fault::Refusal;
 pub const SECTIONS_MAX: usize = 16;
 /// Longest name of a section, in bytes.
 pub const SECTION_NAME_BYTES_MAX: usize = 120;
-/// A part of the context, as it came.
+
+/// A section as the caller sent it.
 #[derive(Debug, Clone, Default)]
 pub struct RawContextSection {
-    /// What stands above it.
+    /// Its title.
     pub name: String,
     /// Its question, if it has its own.
     pub question: Option<String>,
-    /// A filter beside the query's.
+    /// A filter in addition to the query's.
     pub filter: Option<String>,
-    /// Its share of the budget; the sections without one divide what is left evenly.
+    /// Its share of the budget; sections without one divide the rest evenly.
     pub share: Option<f64>,
 }
 
-/// A part of the context.
+/// A checked section.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContextSection {
-    /// What stands above it; nothing if empty.
+    /// Its title; none is written if empty.
     pub name: String,
     question: Option<String>,
     filter: Option<MetadataFilter>,
-    /// Its share of the budget, 0 to 1; what it leaves is for those behind.
+    /// Its share of the budget, 0 to 1. What it leaves is for the sections after it.
     pub share: f64,
 }
 
 impl ContextQuery {
-    /// The query of each section; the query itself where there is none.
+    /// Returns the query of each section, or the query itself if it has no sections.
     pub fn by_section(&self) -> Vec<(ContextSection, Self)> {
         if self.sections.is_empty() {
             let whole = ContextSection { name: String::new(), question: None, filter: None, share: 1.0 };
@@ -43,6 +44,7 @@ impl ContextQuery {
             let filters = [self.filter.clone(), section.filter.clone()].into_iter().flatten();
             let filters: Vec<MetadataFilter> = filters.collect();
             let question = section.question.clone().unwrap_or_else(|| self.question.clone());
+            // Both filters hold: a section can narrow the query, never widen it.
             let filter = (!filters.is_empty()).then_some(MetadataFilter::And(filters));
             (section.clone(), Self { question, filter, ..self.clone() })
         };
@@ -56,6 +58,7 @@ pub(super) fn check_sections(raw: &[RawContextSection]) -> Result<Vec<ContextSec
         return Err(refuse(format!("a context has at most {SECTIONS_MAX} sections")));
     }
     let given: f64 = raw.iter().filter_map(|section| section.share).sum();
+    // The tolerance below: decimal fractions that should sum to 1 may come out a little above it.
     let bad = |share: &f64| !(0.0..=1.0).contains(share);
     if raw.iter().filter_map(|section| section.share).any(|share| bad(&share)) || given > 1.0 + 1e-9 {
         return Err(refuse("shares must be between 0 and 1, and no more than 1 in all".to_owned()));
@@ -65,6 +68,7 @@ pub(super) fn check_sections(raw: &[RawContextSection]) -> Result<Vec<ContextSec
     let even = (1.0 - given).max(0.0) / open.max(1) as f64;
     let check = |section: &RawContextSection| {
         let name = section.name.trim();
+        // The name is written in bold on a line of its own: `*` or a line break would end it.
         if name.is_empty() || name.len() > SECTION_NAME_BYTES_MAX || name.contains(['*', '\n', '\r']) {
             return Err(refuse(format!(
                 "a section needs a name of at most {SECTION_NAME_BYTES_MAX} bytes, without * and line breaks"

@@ -1,4 +1,4 @@
-//! The JSON of an event, in the order it is written.
+//! The JSON of an event; fields are written in this order.
 
 use serde::Serialize;
 

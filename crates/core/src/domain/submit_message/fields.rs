@@ -1,4 +1,4 @@
-//! The fields of a message, taken out one by one; what is left in the end is unknown.
+//! Reads the fields of a message one by one; a field that is left in the end is unknown.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,87 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{BODY_REF_BYTES_MAX, JsonPosition, MESSAGE_VALUES_MAX, MessageRejection, SubmittedContent};
 use crate::domain::document::{DocumentAcl, DocumentDescription};
 use crate::domain::metadata::DocumentMetadata;
 use crate::domain::principal::{GROUPS_MAX, check_groups};
+use crate::fault::Refusal;
+
+/// Most commas, braces and brackets of a message, outside of strings.
+pub const MESSAGE_VALUES_MAX: usize = 65_536;
+/// Longest reference to a body, in bytes.
+pub const BODY_REF_BYTES_MAX: usize = 4096;
+
+/// Longest field path that is shown, in characters; it may be the producer's own text.
+const FIELD_PATH_CHARS_MAX: usize = 128;
 
 /// Fields that carry a body.
 const BODY_FIELDS: [&str; 3] = ["text", "body_base64", "body_ref"];
+
+/// The content of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SubmittedContent {
+    /// A deletion.
+    Delete,
+    /// The body is in the message.
+    Inline {
+        /// Title, type, metadata, readers.
+        description: DocumentDescription,
+        /// The bytes.
+        body: Bytes,
+        /// The field that held them.
+        field: &'static str,
+    },
+    /// The body is outside of the message.
+    Reference {
+        /// Title, type, metadata, readers.
+        description: DocumentDescription,
+        /// Its URL.
+        url: String,
+    },
+}
+
+/// A position in the text of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonPosition {
+    /// Counted from 1.
+    pub line: usize,
+    /// In bytes; 0 before the first.
+    pub column: usize,
+}
+
+/// Why a message is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct MessageRejection {
+    /// Stable and unique per cause, `snake_case`.
+    pub code: &'static str,
+    /// Path of the offending field, or property of the message; empty when none is to blame.
+    pub field: String,
+    /// The position of broken JSON.
+    pub position: Option<JsonPosition>,
+    /// One line: what is wrong and what to do. Quotes no value.
+    pub message: String,
+}
+
+impl MessageRejection {
+    /// A rejection because of a field.
+    pub fn for_field(code: &'static str, field: &str, message: impl Into<String>) -> Self {
+        // The path may be a key that the producer chose: it goes to logs and answers, so it is bounded.
+        let field = field.chars().filter(|one| !one.is_control()).take(FIELD_PATH_CHARS_MAX).collect();
+        Self { code, field, position: None, message: message.into() }
+    }
+
+    /// A rejection because of unreadable JSON.
+    fn for_json(position: JsonPosition, message: String) -> Self {
+        Self { code: "invalid_json", field: String::new(), position: Some(position), message }
+    }
+}
+
+impl From<Refusal> for MessageRejection {
+    fn from(refusal: Refusal) -> Self {
+        Self::for_field(refusal.code, &refusal.field, refusal.message)
+    }
+}
 
 pub(super) struct MessageFields(Map<String, Value>);
 
@@ -80,6 +154,7 @@ impl MessageFields {
             Some(Value::Array(listed)) => listed,
             Some(_) => return Err(refuse()),
         };
+        // Before the list becomes a set, which would hide repeated entries.
         if listed.len() > GROUPS_MAX {
             let message = format!("groups lists more than {GROUPS_MAX} groups");
             return Err(MessageRejection::for_field("too_many_groups", "groups", message));
@@ -138,7 +213,7 @@ impl MessageFields {
         Ok(SubmittedContent::Reference { description, url })
     }
 
-    /// Refuses what was not taken.
+    /// Rejects fields that nobody read.
     pub(super) fn end(self, deletes: bool) -> Result<(), MessageRejection> {
         const OF_CONTENT: [&str; 4] = ["title", "media_type", "metadata", "groups"];
         let Some(field) = self.0.keys().next() else { return Ok(()) };
@@ -161,13 +236,13 @@ fn wrong_type_rejection(field: &str, wanted: &str) -> MessageRejection {
     MessageRejection::for_field("wrong_type", field, format!("{field} must be {wanted}"))
 }
 
-/// What the parser says of broken JSON names no value.
+/// The parser's message about broken JSON quotes no value.
 fn broken_json_rejection(error: &serde_json::Error) -> MessageRejection {
     let position = JsonPosition { line: error.line(), column: error.column() };
     MessageRejection::for_json(position, format!("the message is not JSON: {error}"))
 }
 
-/// The decoder's own words would quote a symbol of the body.
+/// The decoder's own message would quote a symbol of the body.
 fn describe_base64_error(error: &base64::DecodeError) -> String {
     let rule = "body_base64 must be standard base64 with padding and without line breaks";
     match error {
@@ -180,12 +255,14 @@ fn describe_base64_error(error: &base64::DecodeError) -> String {
     }
 }
 
-/// Refuses a message whose structure alone would need much memory.
+/// Rejects a message whose structure alone would take much memory.
 fn check_value_count(message: &[u8]) -> Result<(), MessageRejection> {
+    // Counts outside of strings, without parsing: a value of a few bytes takes many times that in memory.
     let (mut quoted, mut escaped) = (false, false);
     let (mut line, mut line_start, mut values) = (1, 0, 0);
     for (offset, byte) in message.iter().enumerate() {
         match byte {
+            // Whatever follows a backslash is part of the string, even a quote.
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,

@@ -1,21 +1,22 @@
-//! Where a text may be cut, how well it comes apart there, and which section each place is in.
+//! The outline of a text: where it may be cut, how well it separates there, and its sections.
 //!
-//! An [`TextOutline`] is what `markdown`, `code` and `prose` find: cuts at the starts of lines
-//! with a [`BoundaryLevel`] each (the levels are those of the text-splitter crate), and the tree of
-//! titled sections. Finer cuts, inside what is too large, are `refine`'s.
+//! `markdown`, `code` and the scanner of plain text below fill a [`TextOutline`]: cuts at the starts of lines
+//! with a [`BoundaryLevel`] each (the levels are those of the text-splitter crate), and the tree of titled
+//! sections. Finer cuts, inside parts that are too large, are made by `refine`.
 //!
-//! Invariants of a finished outline: cuts ascend strictly, none is at either end of the text,
-//! and some visible character stands between any two of them and before the first.
+//! Invariants of a finished outline: cuts ascend strictly; none is at either end of the text; some visible
+//! character stands between any two of them and before the first.
 
-use super::decode::{NormalisedText, TextFormat};
-use super::{code, markdown, prose};
+use std::ops::Range;
 
-/// Longest section title, in bytes; a longer one is cut at a character border.
+use crate::domain::sentences::is_wrapped_line;
+
+/// Longest section title, in bytes; a longer one is truncated at a character boundary.
 pub(super) const SECTION_TITLE_BYTES_MAX: usize = 256;
-/// The section of everything that stands under no heading.
+/// Index of the section of all text without a heading.
 pub(super) const ROOT_SECTION: usize = 0;
 
-/// How well a text comes apart at a place; the best first.
+/// How well a text separates at a position; the best level first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum BoundaryLevel {
     /// Before a heading of this depth, 1 to 6.
@@ -24,18 +25,18 @@ pub(super) enum BoundaryLevel {
     Block,
     /// Before a list item, table row or member of a type.
     Item,
-    /// Before a block inside of those.
+    /// Before a block inside an item.
     Inner,
     /// Before a line that is not merely wrapped.
     Line,
     Sentence,
     Word,
     Grapheme,
-    /// Inside a grapheme cluster that alone exceeds the limit.
+    /// Inside a grapheme cluster that exceeds the limit by itself.
     Character,
 }
 
-/// A place to cut.
+/// A position where a text may be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CutPosition {
     pub(super) at: usize,
@@ -47,7 +48,7 @@ pub(super) struct CutPosition {
 pub(super) struct TextSection {
     pub(super) title: String,
     pub(super) parent: usize,
-    /// Number of titles on the way from the root, this one included.
+    /// Number of titles on the path from the root, this one included.
     pub(super) depth: usize,
 }
 
@@ -56,25 +57,12 @@ pub(super) struct TextSection {
 pub(super) struct TextOutline {
     pub(super) cuts: Vec<CutPosition>,
     pub(super) sections: Vec<TextSection>,
-    /// From this byte on, this section is in force; ascending.
+    /// Pairs of a byte and the section that starts there; ascending.
     pub(super) turns: Vec<(usize, usize)>,
 }
 
-/// Finds the structure of a text by its format.
-pub(super) fn build_outline(document: &NormalisedText) -> TextOutline {
-    let mut outline = TextOutline::new();
-    let text = document.text.as_str();
-    match document.format {
-        TextFormat::Markdown | TextFormat::Html => markdown::scan_markdown(text, &mut outline),
-        TextFormat::Code(language) => code::scan_code(text, language, &mut outline),
-        TextFormat::Plain => prose::scan_plain_text(text, &mut outline),
-    }
-    outline.cuts = normalise_cuts(text, outline.cuts);
-    outline
-}
-
 impl TextOutline {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let root = TextSection { title: String::new(), parent: ROOT_SECTION, depth: 0 };
         Self { cuts: Vec::new(), sections: vec![root], turns: vec![(0, ROOT_SECTION)] }
     }
@@ -83,7 +71,7 @@ impl TextOutline {
         self.cuts.push(CutPosition { at, level });
     }
 
-    /// Adds a section under `parent` and puts it in force from `at` on; returns its index.
+    /// Adds a section under `parent` that starts at `at`; returns its index.
     pub(super) fn enter(&mut self, at: usize, title: &str, parent: usize) -> usize {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         let title = title[..title.floor_char_boundary(SECTION_TITLE_BYTES_MAX)].to_owned();
@@ -93,7 +81,7 @@ impl TextOutline {
         self.sections.len() - 1
     }
 
-    /// The titles from the outermost section to this one; untitled ones are left out.
+    /// Returns the titles from the outermost section to this one, without empty ones.
     pub(super) fn path(&self, section: usize) -> Vec<String> {
         let mut titles = Vec::with_capacity(self.sections[section].depth);
         let mut current = section;
@@ -106,9 +94,10 @@ impl TextOutline {
         titles
     }
 
-    /// The innermost section that holds both.
+    /// Returns the innermost section that contains both.
     pub(super) fn common(&self, left: usize, right: usize) -> usize {
         let (mut left, mut right) = (left, right);
+        // The deeper one moves up, so both meet at the root at the latest.
         while left != right {
             if self.sections[left].depth >= self.sections[right].depth {
                 left = self.sections[left].parent;
@@ -120,45 +109,20 @@ impl TextOutline {
     }
 }
 
-/// Sorts cuts and makes the invariants true; of neighbours with only white space between
-/// them the better cut stays, and of equals the later.
-fn normalise_cuts(text: &str, mut cuts: Vec<CutPosition>) -> Vec<CutPosition> {
-    cuts.sort_unstable_by_key(|cut| (cut.at, cut.level));
-    cuts.dedup_by_key(|cut| cut.at);
-    let mut settled: Vec<CutPosition> = Vec::with_capacity(cuts.len());
-    // Where the white space behind the last cut ends: found once, however many cuts are in it.
-    let mut blank_end = first_visible_byte(text, 0);
-    for cut in cuts {
-        if cut.at >= text.len() {
-            break;
-        }
-        if cut.at > blank_end {
-            settled.push(cut);
-            blank_end = first_visible_byte(text, cut.at);
-        } else if let Some(last) = settled.last_mut().filter(|last| cut.level <= last.level) {
-            *last = cut;
-        }
-    }
-    if settled.last().is_some_and(|last| !has_visible_text(&text[last.at..])) {
-        settled.pop();
-    }
-    settled
-}
-
-/// The first byte from `at` on that is not white space.
+/// Returns the first byte from `at` on that is not white space.
 pub(super) fn first_visible_byte(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start().len()
 }
 
-/// Whether anything but white space is in it.
+/// Whether a text contains anything but white space.
 pub(super) fn has_visible_text(text: &str) -> bool {
     text.contains(|character: char| !character.is_whitespace())
 }
 
-/// A number that depends only on the 24 bytes on either side of a place.
+/// Hashes the 24 bytes on either side of a position.
 ///
-/// Content-defined chunking (Muthitacharoen, Chen and Mazières 2001) finds the same borders
-/// again behind an edit because they depend on nothing farther away; so does this.
+/// Content-defined chunking (Muthitacharoen, Chen and Mazières 2001) finds the same boundaries behind an
+/// edit, because they depend on nothing farther away. This hash has the same property.
 pub(super) fn position_fingerprint(text: &str, at: usize) -> u64 {
     const WINDOW_BYTES: usize = 24;
     let bytes = text.as_bytes();
@@ -171,6 +135,39 @@ pub(super) fn position_fingerprint(text: &str, at: usize) -> u64 {
     for &byte in rest {
         state = (state.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x517C_C1B7_2722_0A95);
     }
-    // The low bits of a product know only low bits; the high ones know them all.
+    // Low bits of a product depend only on low bits of its factors; high bits depend on all of them.
     state.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32
+}
+
+/// Adds the cuts of plain text: before paragraphs and before lines.
+pub(super) fn scan_plain_text(text: &str, outline: &mut TextOutline) {
+    let mut line_start = 0;
+    let mut after_blank = false;
+    for line_end in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        let blank = text[line_start..line_end].trim_ascii().is_empty();
+        if after_blank && !blank {
+            outline.cut(line_start, BoundaryLevel::Block);
+        }
+        after_blank = blank;
+        line_start = line_end + 1;
+    }
+    // The last line has no line end, so the loop has not seen it.
+    if after_blank {
+        outline.cut(line_start, BoundaryLevel::Block);
+    }
+    scan_lines(text, &[], outline);
+}
+
+/// Adds a cut before every line. Outside of `code` it omits lines that are merely wrapped.
+pub(super) fn scan_lines(text: &str, code: &[Range<usize>], outline: &mut TextOutline) {
+    let mut code = code.iter().peekable();
+    for line_end in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        let at = line_end + 1;
+        // Ranges and lines both ascend, so each range is passed once.
+        while code.next_if(|range| range.end < at).is_some() {}
+        let in_code = code.peek().is_some_and(|range| range.start <= line_end);
+        if in_code || !is_wrapped_line(text.as_bytes(), line_end) {
+            outline.cut(at, BoundaryLevel::Line);
+        }
+    }
 }

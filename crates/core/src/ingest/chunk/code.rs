@@ -1,32 +1,31 @@
-//! The structure of source code, by its syntax tree.
+//! Scans source code by its syntax tree.
 //!
-//! A node that starts a line is a place to cut: top-level items first, then the members of
-//! types, then the blocks inside of those, then lines. Comments and attributes stay with what
-//! they precede. Named items open sections, so that a chunk knows its function and its type.
+//! A node that starts a line is a cut: top-level items first, then members of types, then blocks inside them,
+//! then lines. Comments and attributes stay with the item that follows. Named items open sections, so that a
+//! chunk knows its function and its type.
 //!
-//! Limits: text above [`CODE_BYTES_MAX`], or one that costs the parser more than its steps
-//! (counted, not timed: the same text gives the same chunks), is cut by blank lines and lines.
-//! Only [`NESTED_CUTS_MAX`] levels of nodes are looked at, and only nodes above
-//! [`NODE_BYTES_MIN`].
+//! Limits: text above [`CODE_BYTES_MAX`], or text that costs the parser more than its steps, is cut at blank
+//! lines and lines. Steps are counted, not timed, so the same text gives the same chunks. Only
+//! [`NESTED_CUTS_MAX`] levels of nodes are visited, and only nodes above [`NODE_BYTES_MIN`] are entered.
 
 use std::ops::ControlFlow;
 
 use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree, TreeCursor};
 
-use super::boundary::{BoundaryLevel, ROOT_SECTION, TextOutline};
-use super::prose;
+use super::boundary::{BoundaryLevel, ROOT_SECTION, TextOutline, scan_lines, scan_plain_text};
 
 /// Largest text that is parsed.
 pub(super) const CODE_BYTES_MAX: usize = 4 << 20;
-/// Smallest node that is looked into.
+/// Smallest node whose children are visited.
 const NODE_BYTES_MIN: usize = 200;
 /// Deepest level of cuts: items, members, and two of blocks.
 const NESTED_CUTS_MAX: usize = 4;
-/// Deepest node that is looked at, in levels of the tree.
+/// Depth of the deepest visited node. It bounds the recursion.
 const TREE_DEPTH_MAX: usize = 64;
-/// Progress reports (one in 100 steps) that a parse may make: some, and one for every so many
-/// bytes. 1.5 MB of sound Rust, C or Python stay below it.
+/// Progress reports that any parse may make. The parser reports once in 100 steps. Together with one report
+/// for every [`BYTES_PER_REPORT`] bytes this suffices for 1.5 MB of valid Rust, C or Python.
 const REPORTS_MIN: usize = 1000;
+/// Bytes that allow one further progress report.
 const BYTES_PER_REPORT: usize = 32;
 
 /// A language whose grammar is built in.
@@ -68,9 +67,10 @@ pub(super) fn scan_code(text: &str, language: CodeLanguage, outline: &mut TextOu
                 &mut tree.walk(),
                 TreeWalkState { cuts: 0, cut_at: None, depth: 0, section: ROOT_SECTION },
             );
-            prose::scan_lines(text, std::slice::from_ref(&everything), outline);
+            scan_lines(text, std::slice::from_ref(&everything), outline);
         }
-        None => prose::scan_plain_text(text, outline),
+        // Too large, or the parser exceeded its steps: lines are better than no cuts.
+        None => scan_plain_text(text, outline),
     }
 }
 
@@ -87,10 +87,11 @@ fn parse_code(text: &str, language: CodeLanguage) -> Option<Tree> {
     };
     let options = ParseOptions::new().progress_callback(&mut progress);
     let bytes = text.as_bytes();
+    // The parser also asks at the end of the text; the empty slice tells it so.
     parser.parse_with_options(&mut |offset, _| bytes.get(offset..).unwrap_or_default(), None, Some(options))
 }
 
-/// Where a walk is: how many cuts above and the last of them, how deep, in which section.
+/// State of the walk: number of cuts above and the last of them, depth, and section.
 #[derive(Clone, Copy)]
 struct TreeWalkState {
     cuts: usize,
@@ -102,12 +103,12 @@ struct TreeWalkState {
 struct CodeScanner<'a> {
     text: &'a str,
     outline: &'a mut TextOutline,
-    /// Start of the line of the first of the comments and attributes just passed.
+    /// The comments and attributes just passed: start of the first line, and end of the last.
     attached: Option<(usize, usize)>,
 }
 
 impl CodeScanner<'_> {
-    /// Visits the children of the cursor's node; recursion ends at [`TREE_DEPTH_MAX`].
+    /// Visits the children of the cursor's node. The recursion ends at [`TREE_DEPTH_MAX`].
     fn children(&mut self, cursor: &mut TreeCursor<'_>, place: TreeWalkState) {
         if place.depth >= TREE_DEPTH_MAX || !cursor.goto_first_child() {
             return;
@@ -137,7 +138,7 @@ impl CodeScanner<'_> {
         let mut inside = TreeWalkState { depth: place.depth + 1, ..place };
         let mut sectioned = false;
         let cut = starts_line.map(|start| self.attached_to(start).unwrap_or(start));
-        // A wrapper, such as a decorated definition, starts where its item starts.
+        // A wrapper, such as a decorated definition, starts where its item starts and must not count twice.
         if let Some(at) = cut.filter(|_| cut != place.cut_at) {
             self.outline.cut(at, cut_level(place.cuts, node.kind()));
             inside.cuts += 1;
@@ -147,16 +148,18 @@ impl CodeScanner<'_> {
                 sectioned = true;
             }
         }
+        // Comments belong only to the node right behind them.
         self.attached = None;
         if large && inside.cuts < NESTED_CUTS_MAX {
             self.children(cursor, inside);
         }
+        // Behind the item the enclosing section applies again. The walk is in text order, so turns ascend.
         if sectioned {
             self.outline.turns.push((node.end_byte(), place.section));
         }
     }
 
-    /// Where the comments begin that end right above `start`.
+    /// Returns the start of the comments that end right above `start`.
     fn attached_to(&self, start: usize) -> Option<usize> {
         let (first, end) = self.attached?;
         let between = self.text.get(end..start)?;
@@ -172,18 +175,18 @@ fn cut_level(cuts_above: usize, kind: &str) -> BoundaryLevel {
     }
 }
 
-/// Kinds of nodes that are named parts of a file or a type, rather than steps of a function.
+/// Whether a kind of node is a named part of a file or type, and not a statement of a function.
 fn is_member(kind: &str) -> bool {
     ["_item", "_definition", "_declaration"].iter().any(|end| kind.ends_with(end))
         && !["let_", "lexical", "variable", "var_"].iter().any(|part| kind.contains(part))
 }
 
-/// Kinds of nodes that belong to the next one: comments, attributes, decorators.
+/// Whether a kind of node belongs to the next node: comments, attributes, decorators.
 fn is_attachment(kind: &str) -> bool {
     kind.ends_with("comment") || matches!(kind, "attribute_item" | "decorator")
 }
 
-/// The name of an item: its `name`, the `type` of a Rust `impl`, or a C `declarator`'s.
+/// Returns the name of an item: its `name`, the `type` of a Rust `impl`, or that of a C `declarator`.
 fn item_name<'a>(node: Node<'_>, text: &'a str) -> Option<&'a str> {
     let kind = node.kind();
     let is_item =
@@ -200,7 +203,7 @@ fn item_name<'a>(node: Node<'_>, text: &'a str) -> Option<&'a str> {
         .child_by_field_name("name")
         .or_else(|| node.child_by_field_name("declarator"))
         .or_else(|| node.child_by_field_name("type").filter(|_| kind == "impl_item"))?;
-    // A C declarator may be a pointer to a function of parameters.
+    // C declarators nest: a pointer to a function with parameters has its name innermost.
     for _ in 0..TREE_DEPTH_MAX {
         let Some(inner) = named.child_by_field_name("declarator") else { break };
         named = inner;
@@ -208,7 +211,7 @@ fn item_name<'a>(node: Node<'_>, text: &'a str) -> Option<&'a str> {
     text.get(named.byte_range())
 }
 
-/// Start of the line of `at`, when only indentation precedes it there.
+/// Returns the start of the line of `at`, if only indentation precedes it.
 fn line_start(text: &str, at: usize) -> Option<usize> {
     let before = text[..at].trim_end_matches([' ', '\t']);
     (before.is_empty() || before.ends_with('\n')).then_some(before.len())

@@ -1,26 +1,25 @@
-//! Bytes to normalised text.
+//! Decodes bytes into normalised text.
 //!
-//! What the bytes are decides, then what the producer declared, then the extension of the id,
-//! then the first characters. A declared type that contradicts the bytes is set aside: text
-//! declared as `image/png` is read as text, and a PDF declared as `text/plain` is refused.
-//! A `charset` parameter is not believed either: text is UTF-8, or UTF-16 by its byte order
-//! mark.
+//! The format is decided by the bytes, then by the declared type, then by the extension of the id, then by
+//! the first characters. A declared type that contradicts the bytes is ignored: text declared as `image/png`
+//! is read as text, and a PDF declared as `text/plain` is refused. A `charset` parameter is ignored, too: text
+//! is UTF-8, or UTF-16 with a byte order mark.
 //!
-//! Normalised means: no byte order mark, line ends are LF, NUL is U+FFFD, and HTML is
-//! converted to Markdown-like text. Nothing else changes: bidi controls, zero-width characters
-//! and unusual white space stay, and byte spans of chunks refer to this text.
+//! Normalised means: no byte order mark, line ends are LF, NUL is U+FFFD, and HTML is converted to
+//! Markdown-like text. Nothing else changes: bidi controls, zero-width characters and unusual white space stay.
+//! Byte spans of chunks refer to this text.
 
 use super::code::CodeLanguage;
 use super::html;
 use super::sniff::{self, looks_like_html};
 use crate::fault::{FailureReason, reason};
 
-/// What the text of a document is written in.
+/// The format of a document's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextFormat {
     /// `CommonMark` with tables.
     Markdown,
-    /// Was HTML; the text is Markdown-like by now.
+    /// Converted from HTML; the text is Markdown-like.
     Html,
     /// Paragraphs, lines, sentences.
     Plain,
@@ -63,12 +62,12 @@ pub fn decode_body(
     Ok(NormalisedText { text, format, title })
 }
 
-/// White space and what is drawn as nothing.
+/// Whether a character is white space or invisible.
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
-/// The type without parameters, in lower case.
+/// Returns the media type without parameters, in lower case.
 fn parse_media_type(declared: &str) -> String {
     declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -100,10 +99,11 @@ fn decode_utf8(bytes: &[u8], mark_bytes: usize) -> Result<String, FailureReason>
     }
 }
 
-/// UTF-16 after its byte order mark of two bytes.
+/// Decodes UTF-16 that follows a byte order mark of two bytes.
 fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, FailureReason> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     let mut text = String::with_capacity(bytes.len());
+    // Errors name the byte of the body, which starts with the mark.
     let mut offset = 2;
     for decoded in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
         let character = decoded.map_err(|_| invalid_encoding("UTF-16", offset))?;
@@ -117,8 +117,9 @@ fn invalid_encoding(encoding: &str, offset: usize) -> FailureReason {
     FailureReason::new(reason::INVALID_ENCODING, format!("not valid {encoding} at byte {offset} of the body"))
 }
 
-/// CRLF and CR become LF, NUL becomes U+FFFD.
+/// Converts CRLF and CR to LF, and NUL to U+FFFD.
 fn normalise_line_ends(text: String) -> String {
+    // Most texts need no change and are returned without a copy.
     let Some(first) = memchr::memchr2(b'\r', 0, text.as_bytes()) else { return text };
     let mut normal = String::with_capacity(text.len());
     normal.push_str(&text[..first]);
@@ -134,7 +135,7 @@ fn normalise_line_ends(text: String) -> String {
     normal
 }
 
-/// `None` for a type that says nothing about the structure of text.
+/// Returns the format of a media type; `None` for a type that says nothing about the structure of text.
 fn format_of_media_type(declared: &str) -> Option<TextFormat> {
     Some(match declared {
         "text/markdown" | "text/x-markdown" => TextFormat::Markdown,
@@ -153,6 +154,7 @@ fn format_of_media_type(declared: &str) -> Option<TextFormat> {
 
 fn format_of_extension(document_id: &str) -> Option<TextFormat> {
     let name = document_id.rsplit('/').next().unwrap_or(document_id);
+    // Only the last part of a path counts: a folder may have a dot in its name.
     let (_, extension) = name.rsplit_once('.')?;
     Some(match extension.to_ascii_lowercase().as_str() {
         "md" | "markdown" | "mdx" => TextFormat::Markdown,

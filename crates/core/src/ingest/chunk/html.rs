@@ -1,21 +1,21 @@
-//! HTML to Markdown-like text, token by token: no tree, no recursion, linear in the input.
+//! Converts HTML to Markdown-like text, token by token: no tree, no recursion, linear in the input.
 //!
-//! Headings become `#` lines, list items `-` or numbered lines, table rows `| a | b |` lines,
-//! `pre` a fence; everything else is a paragraph or a line. Scripts, styles, templates and
-//! what only old browsers show are dropped, entities are decoded, white space is collapsed.
-//! A line of text that Markdown would read as structure gets a backslash.
+//! Headings become `#` lines, list items `-` or numbered lines, table rows `| a | b |` lines, and `pre` a fence.
+//! Everything else is a paragraph or a line. Scripts, styles, templates and content for old browsers are
+//! dropped, entities are decoded, and white space is collapsed. A line of text that Markdown would read as
+//! structure gets a backslash.
 //!
-//! Missing end tags cost structure, never text, except that an open `template` hides what
-//! follows it, as it does in a browser. Lists indent [`INDENTED_LISTS_MAX`] levels at most.
+//! Missing end tags cost structure, never text, except that an open `template` hides what follows it, as in a
+//! browser. Lists indent at most [`INDENTED_LISTS_MAX`] levels.
 
 use html5gum::Tokenizer;
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 
 use crate::domain::document::TITLE_BYTES_MAX;
 
-/// Levels of lists that are indented; deeper ones look like the last of these.
+/// Most levels of indented lists; deeper ones look like the last level.
 const INDENTED_LISTS_MAX: usize = 8;
-/// Spaces per level: more than any list marker, less than what Markdown takes for code.
+/// Spaces per level: more than any list marker, and less than Markdown needs for a code block.
 const INDENT_SPACES: usize = 4;
 /// Shortest fence around preformatted text.
 const FENCE_BACKTICKS_MIN: usize = 3;
@@ -32,12 +32,13 @@ pub(super) fn html_to_markdown(html: &str) -> (String, Option<String>) {
         }
         None
     });
+    // Without a tree builder the tokenizer must switch by tag name, or it would parse scripts as markup.
     emitter.naively_switch_states(true);
     Tokenizer::new_with_emitter(html, emitter).for_each(drop);
     writer.finish()
 }
 
-/// How far the next text stands from the last.
+/// The gap that is due before the next text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum PendingGap {
     #[default]
@@ -77,6 +78,7 @@ impl MarkdownWriter {
             b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" => {
                 self.block(PendingGap::Paragraph);
                 self.heading = true;
+                // The pattern allows only `h1` to `h6`, so the second byte is a digit.
                 self.marker = format!("{} ", "#".repeat(usize::from(name[1] - b'0')));
             }
             b"ul" | b"ol" | b"menu" => {
@@ -100,6 +102,7 @@ impl MarkdownWriter {
 
     fn close(&mut self, name: &[u8]) {
         match name {
+            // A stray end tag must not hide the rest of the document.
             _ if is_hidden_element(name) => self.hidden = self.hidden.saturating_sub(1),
             b"title" => self.in_title = false,
             b"pre" | b"listing" => self.end_preformatted(),
@@ -142,19 +145,20 @@ impl MarkdownWriter {
     fn word(&mut self, word: &str) {
         let marked = !self.marker.is_empty();
         let starts_line = self.bridge();
+        // Behind a marker the word is inside an item or a heading and cannot open a structure of its own.
         if starts_line && !marked && reads_as_structure(word) {
             self.out.push('\\');
         }
         self.out.push_str(word);
     }
 
-    /// Writes what is no text of the document.
+    /// Writes text that does not come from the document.
     fn write(&mut self, text: &str) {
         self.bridge();
         self.out.push_str(text);
     }
 
-    /// Writes the gap and the marker that are due; tells whether a line starts here.
+    /// Writes the due gap and marker; returns whether a line starts here.
     fn bridge(&mut self) -> bool {
         if !self.out.is_empty() {
             match self.gap {
@@ -176,7 +180,7 @@ impl MarkdownWriter {
         starts_line
     }
 
-    /// Whether the current line holds more than its indentation.
+    /// Whether the current line contains more than its indentation.
     fn line_has_text(&self) -> bool {
         self.gap < PendingGap::Line
             && self.out.bytes().next_back().is_some_and(|last| last != b'\n' && last != b' ')
@@ -218,7 +222,7 @@ impl MarkdownWriter {
         "| ".clone_into(&mut self.marker);
     }
 
-    /// The start or the end of any other element.
+    /// Handles the start or end of any other element.
     fn border(&mut self, name: &[u8]) {
         let gap = match name {
             b"div" | b"dt" | b"dd" | b"option" | b"summary" | b"caption" | b"legend" => PendingGap::Line,
@@ -241,6 +245,7 @@ impl MarkdownWriter {
         if text.trim().is_empty() {
             return;
         }
+        // Longer than any run of backticks inside, so that the text cannot close the fence.
         let fence = "`".repeat(longest_run(text, '`').saturating_add(1).max(FENCE_BACKTICKS_MIN));
         self.marker.clear();
         if !self.out.is_empty() {

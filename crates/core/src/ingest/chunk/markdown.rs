@@ -1,15 +1,13 @@
-//! The structure of Markdown: headings, blocks, items and rows from pulldown-cmark's event
-//! offsets, lines from `prose`.
+//! Scans Markdown: headings, blocks, items and rows from the event offsets of pulldown-cmark, and lines.
 //!
-//! Only headings outside of quotes and lists open sections. An unclosed fence runs to the end
-//! of the text, as `CommonMark` says, and is then cut by lines like any code.
+//! Only headings outside of quotes and lists open sections. An unclosed fence extends to the end of the text,
+//! as `CommonMark` says, and is then cut by lines like other code.
 
 use std::ops::Range;
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::boundary::{BoundaryLevel, ROOT_SECTION, TextOutline};
-use super::prose;
+use super::boundary::{BoundaryLevel, ROOT_SECTION, TextOutline, scan_lines};
 
 /// Adds the cuts and sections of a Markdown text.
 pub(super) fn scan_markdown(text: &str, outline: &mut TextOutline) {
@@ -34,20 +32,20 @@ pub(super) fn scan_markdown(text: &str, outline: &mut TextOutline) {
         }
     }
     let code = std::mem::take(&mut scan.code);
-    prose::scan_lines(text, &code, outline);
+    scan_lines(text, &code, outline);
 }
 
 struct MarkdownScanner<'a> {
     text: &'a str,
     outline: &'a mut TextOutline,
-    /// Sections from the outermost to the one in force, with the depth of their heading.
+    /// Open sections from the outermost to the current one, with the level of their heading.
     open: Vec<(HeadingLevel, usize)>,
-    /// Quotes, items and notes around the current place.
+    /// Number of quotes, items and notes around the current position.
     containers: usize,
     heading: Option<OpenHeading>,
-    /// Where lines stand for themselves.
+    /// Ranges of code, where every line is a unit.
     code: Vec<Range<usize>>,
-    /// Start of the line of the last cut, and how far it is known to reach.
+    /// Start of the line of the last cut, and the byte up to which no further line starts.
     line: (usize, usize),
 }
 
@@ -73,7 +71,7 @@ impl MarkdownScanner<'_> {
                 self.cut(range.start, BoundaryLevel::Item);
             }
             Tag::Item => {
-                // Only the outermost item counts as one; what it holds is inside of it.
+                // Only outermost items are items; nested ones are inner blocks.
                 self.cut(
                     range.start,
                     if self.containers == 0 { BoundaryLevel::Item } else { BoundaryLevel::Inner },
@@ -116,7 +114,7 @@ impl MarkdownScanner<'_> {
         self.cut(start, if self.containers == 0 { BoundaryLevel::Block } else { BoundaryLevel::Inner });
     }
 
-    /// Cuts before the line of `start`; starts never go back, so no byte is searched twice.
+    /// Cuts before the line of `start`. Starts never decrease, so no byte is searched twice.
     fn cut(&mut self, start: usize, level: BoundaryLevel) -> usize {
         let (line_start, known) = self.line;
         let unknown = &self.text.as_bytes()[known.min(start)..start];

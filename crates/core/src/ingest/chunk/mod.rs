@@ -1,18 +1,18 @@
-//! Bytes to text to spans: pure, deterministic, linear in the body, and never a panic.
+//! Splits a body into chunks: bytes to text to spans. Pure, deterministic, linear in the body, no panics.
 //!
-//! [`decode_body`] makes normalised text of a body or says why not; [`split_into_chunks`] tiles that text with
-//! spans whose embedded text fits the embedder's window. Read in this order: `decode` (with
-//! `sniff` and `html`), `boundary` (with `markdown`, `code` and `prose`), `refine`, `plan`,
-//! `pack`.
+//! [`decode_body`] makes normalised text of a body, or says why it cannot. [`split_into_chunks`] covers the
+//! text with spans whose embedded text fits the embedder's window. Read in this order: `decode` (with
+//! `sniff` and `html`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`.
 
 mod boundary;
 mod code;
 mod decode;
 mod html;
 mod markdown;
+mod outline;
 mod pack;
 mod plan;
-mod prose;
+mod recursive;
 mod refine;
 mod size;
 mod sniff;
@@ -20,4 +20,25 @@ pub mod stage;
 
 pub use code::CodeLanguage;
 pub use decode::{NormalisedText, TextFormat, decode_body};
-pub use pack::{CHUNKER_VERSION, ChunkLimits, split_into_chunks};
+pub use pack::{CHUNKER_VERSION, split_into_chunks};
+pub use recursive::split_recursively;
+pub use size::ChunkLimits;
+
+use crate::domain::chunk::ChunkSpan;
+use crate::domain::pipeline::ChunkerKind;
+use crate::fault::FailureReason;
+use crate::ports::tokenizer::Tokenizer;
+
+/// Cuts a text with the chunker that the pipeline names.
+pub fn split_document(
+    kind: ChunkerKind,
+    document: &NormalisedText,
+    title: Option<&str>,
+    tokenizer: &dyn Tokenizer,
+    limits: &ChunkLimits,
+) -> Result<Vec<ChunkSpan>, FailureReason> {
+    match kind {
+        ChunkerKind::Structure => split_into_chunks(document, title, tokenizer, limits),
+        ChunkerKind::Recursive => split_recursively(document, title, tokenizer, limits),
+    }
+}

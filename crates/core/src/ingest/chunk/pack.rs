@@ -1,53 +1,32 @@
-//! Text to chunks: spans that tile it, each within the embedder's window.
+//! Splits a text into chunks that fit the embedder's window.
 //!
-//! Promises, for every text and every limit that [`ChunkLimits`] allows:
+//! Guarantees for every text and all [`ChunkLimits`]:
 //!
-//! * the first span starts at 0, each next one where the last ended, the last ends the text;
-//! * every span holds something visible;
-//! * tokens of the embedded text, counted exactly, plus those reserved are at most
-//!   `tokens_max`; `embed_tokens` is that number. The plan works with estimates, so what it
-//!   proposes is counted here, and divided further in the rare case that it is too large;
-//! * no cut is inside a grapheme cluster, unless the cluster alone exceeds the limit;
-//! * equal input gives equal chunks, and an edit changes those near it.
+//! * the first span starts at 0, each next one where the last ended, and the last ends the text;
+//! * every span contains something visible;
+//! * the exact tokens of the embedded text plus the reserved ones are at most `tokens_max`, and `embed_tokens`
+//!   is that number. The plan works with estimates, so its chunks are counted here and divided in the rare
+//!   case that one is too large;
+//! * no cut is inside a grapheme cluster, unless the cluster exceeds the limit by itself;
+//! * equal input gives equal chunks, and an edit changes only chunks near it.
 //!
-//! The levels and their order follow the text-splitter crate; how cuts are chosen among them
-//! is told in `plan`.
+//! The levels and their order follow the text-splitter crate. `plan` chooses among the cuts.
 
-use super::boundary::build_outline;
 use super::decode::NormalisedText;
+use super::outline::build_outline;
 use super::plan::plan_chunk_ends;
 use super::refine::{CutCandidate, find_cut_candidates, split_further};
-use super::size::{ChunkContextLine, ChunkSizer};
+use super::size::{ChunkContextLine, ChunkLimits, ChunkSizer};
 use crate::domain::chunk::{ChunkSpan, TextSpan};
 use crate::fault::{FailureReason, reason};
 use crate::ports::tokenizer::Tokenizer;
 
-/// Part of the epoch. Raise it when any text could be normalised or cut differently than
-/// before: a changed rule, cost or constant in this folder, or a grammar, parser or Unicode
-/// table of another version.
+/// Version of the chunker; part of the epoch. Raise it when any text could be normalised or cut differently
+/// than before: after a change of a rule, cost or constant in this folder, or with another version of a
+/// grammar, parser or Unicode table.
 pub const CHUNKER_VERSION: u32 = 1;
 
-/// Sizes in tokens of the embedder's tokenizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkLimits {
-    /// Most tokens of an embedded text, special tokens included: the embedder's window.
-    pub tokens_max: usize,
-    /// Size that chunks should have, without context line and special tokens.
-    pub tokens_target: usize,
-    /// Special tokens that the embedder adds to every text.
-    pub tokens_reserved: usize,
-    /// Most chunks of one document.
-    pub chunks_max: usize,
-}
-
-impl ChunkLimits {
-    /// Tokens that are left for context line and text.
-    pub(super) fn window(&self) -> usize {
-        self.tokens_max.saturating_sub(self.tokens_reserved)
-    }
-}
-
-/// Cuts a text. `title` is the one that will be embedded with it (see
+/// Splits a text into chunks. `title` is the title that is embedded with each chunk (see
 /// [`embedded_text`](crate::domain::chunk::embedded_text)).
 pub fn split_into_chunks(
     document: &NormalisedText,
@@ -57,21 +36,28 @@ pub fn split_into_chunks(
 ) -> Result<Vec<ChunkSpan>, FailureReason> {
     let outline = build_outline(document);
     let sizer = ChunkSizer::new(&document.text, title, &outline, tokenizer, limits);
-    let tokens = sizer.tokens_before(document.text.len());
-    if tokens > limits.window().saturating_mul(limits.chunks_max) {
-        return Err(too_many_chunks(limits));
-    }
+    check_chunk_count(&sizer, limits)?;
+    // A target above the window could not be reached. The inner `max` keeps the bounds of `clamp` in order.
     let tokens_target = limits.tokens_target.clamp(1, limits.window().max(1));
     let candidates = find_cut_candidates(&sizer, tokens_target);
     let ends = plan_chunk_ends(&sizer, &candidates, tokens_target);
-    let mut packer =
-        ChunkPacker { sizer: &sizer, limits, frame: sizer.frame(candidates[0].section), chunks: Vec::new() };
+    let mut packer = ChunkPacker::new(&sizer, limits);
     let mut start = 0;
     for end in ends {
+        // Neighbouring chunks share a candidate: the end of one is the start of the next.
         packer.pack(&candidates[start..=end])?;
         start = end;
     }
-    Ok(packer.chunks)
+    Ok(packer.into_chunks())
+}
+
+/// Refuses a text that cannot fit into `chunks_max` chunks, before it is cut.
+pub(super) fn check_chunk_count(sizer: &ChunkSizer<'_>, limits: &ChunkLimits) -> Result<(), FailureReason> {
+    let tokens = sizer.tokens_before(sizer.text.len());
+    if tokens > limits.window().saturating_mul(limits.chunks_max) {
+        return Err(too_many_chunks(limits));
+    }
+    Ok(())
 }
 
 fn too_many_chunks(limits: &ChunkLimits) -> FailureReason {
@@ -79,28 +65,47 @@ fn too_many_chunks(limits: &ChunkLimits) -> FailureReason {
     FailureReason::new(reason::TOO_MANY_CHUNKS, detail)
 }
 
-struct ChunkPacker<'a> {
+/// Makes chunks of spans: with their headings and exact sizes, and divided where they do not fit.
+pub(super) struct ChunkPacker<'a> {
     sizer: &'a ChunkSizer<'a>,
     limits: &'a ChunkLimits,
     frame: ChunkContextLine,
     chunks: Vec<ChunkSpan>,
 }
 
-impl ChunkPacker<'_> {
-    /// Adds the chunk from the first candidate to the last, or several if it is too large.
+impl<'a> ChunkPacker<'a> {
+    pub(super) fn new(sizer: &'a ChunkSizer<'a>, limits: &'a ChunkLimits) -> Self {
+        Self { sizer, limits, frame: sizer.frame(sizer.section_at(0)), chunks: Vec::new() }
+    }
+
+    pub(super) fn into_chunks(self) -> Vec<ChunkSpan> {
+        self.chunks
+    }
+
+    /// Adds the chunk from the first candidate to the last, or several chunks if it is too large.
     fn pack(&mut self, candidates: &[CutCandidate]) -> Result<(), FailureReason> {
         let [first, inner @ .., last] = candidates else { return Ok(()) };
         let span = TextSpan { start: first.at, end: last.at };
         let common =
             |section, candidate: &CutCandidate| self.sizer.outline.common(section, candidate.section);
         let section = inner.iter().fold(first.section, common);
-        self.sizer.reframe(&mut self.frame, section);
-        if let Some(embed_tokens) = self.sizer.fits(&self.frame, span) {
-            return self.add(span, embed_tokens);
-        }
-        // What is divided keeps the common section: the parts are parts of one place.
         let cuts: Vec<usize> = inner.iter().map(|candidate| candidate.at).collect();
-        self.divide(span, &cuts)
+        self.pack_span(span, section, &cuts)
+    }
+
+    /// Adds a span as one chunk, or as several, cut at `cuts` first, if it is too large. All parts keep the
+    /// section, because the plan meant them as one chunk.
+    pub(super) fn pack_span(
+        &mut self,
+        span: TextSpan,
+        section: usize,
+        cuts: &[usize],
+    ) -> Result<(), FailureReason> {
+        self.sizer.reframe(&mut self.frame, section);
+        match self.sizer.fits(&self.frame, span) {
+            Some(embed_tokens) => self.add(span, embed_tokens),
+            None => self.divide(span, cuts),
+        }
     }
 
     fn add(&mut self, span: TextSpan, embed_tokens: u32) -> Result<(), FailureReason> {
@@ -111,7 +116,7 @@ impl ChunkPacker<'_> {
         Ok(())
     }
 
-    /// Adds a span in as few chunks as fit, cut at `cuts` or, between these, more finely.
+    /// Adds a span as few chunks, cut at `cuts` and more finely between them where needed.
     fn divide(&mut self, span: TextSpan, cuts: &[usize]) -> Result<(), FailureReason> {
         let mut ends: Vec<usize> = cuts.to_vec();
         ends.push(span.end);
@@ -129,13 +134,14 @@ impl ChunkPacker<'_> {
             if finer.is_empty() {
                 return Err(self.no_room());
             }
+            // The finer cuts are strictly inside, so each round makes progress.
             ends.splice(done..done, finer.iter().map(|cut| cut.at));
         }
         Ok(())
     }
 
-    /// How many of `ends` the longest chunk from `start` covers, and its tokens: by doubling,
-    /// then by halving.
+    /// Finds the longest chunk from `start`: how many of `ends` it covers, and its tokens. It searches by
+    /// doubling, then by halving, because each exact count costs tokenizing.
     fn longest(&self, start: usize, ends: &[usize]) -> Option<(usize, u32)> {
         let fits = |count: usize| self.sizer.fits(&self.frame, TextSpan { start, end: ends[count - 1] });
         let mut found = (1, fits(1)?);

@@ -1,45 +1,49 @@
-//! Which candidates become cuts: the cheapest way through all of them.
+//! Chooses which candidates become cuts: the cheapest path through all of them.
 //!
-//! Like the line breaker of Knuth and Plass (1981) it weighs a whole document instead of
-//! filling chunk after chunk: every chunk costs its distance from the target size, squared,
-//! what its end tears apart, and what headings it runs over. Costs are whole numbers, so the
-//! plan is the same everywhere. The time is candidates times candidates per chunk.
+//! Like the line breaker of Knuth and Plass (1981) it optimises a whole document instead of filling one chunk
+//! after another. Each chunk costs the square of its distance from the target size, the quality of the cut at
+//! its end, and the headings it spans. Costs are whole numbers, so the plan is the same on every platform. The
+//! time is the number of candidates times the candidates per chunk.
 //!
-//! Re-synchronisation: the rest of a plan depends only on where it starts, so two versions of
-//! a document agree from their first common cut on. Greedy filling keeps an offset for as long
-//! as sizes allow; here some places, chosen by the text around them alone, are cheaper than
-//! others, as in content-defined chunking, and draw both plans to the same cuts soon behind an
-//! edit. One edit in 500 KB of paragraphs changes 2 chunks on average, seldom more than 8; in
-//! one endless paragraph, whose sentences are all alike to the plan, 5 and seldom more than 16.
+//! Resynchronisation: the rest of a plan depends only on where it starts, so two versions of a document agree
+//! from their first common cut on. Greedy filling keeps an offset as long as sizes allow it. Here some
+//! positions, chosen by the text around them alone, are cheaper than others, as in content-defined chunking.
+//! They draw both plans to the same cuts soon behind an edit. One edit in 500 KB of paragraphs changes 2 chunks
+//! on average and seldom more than 8; in one endless paragraph, whose sentences look alike to the plan, 5 and
+//! seldom more than 16.
 
 use super::boundary::{BoundaryLevel, position_fingerprint};
 use super::refine::CutCandidate;
 use super::size::{ChunkSizer, ESTIMATE_SLACK};
 use crate::domain::chunk::TextSpan;
 
-/// Cost of a chunk without any text; costs of sizes fall to 0 at the target.
+/// Cost of an empty chunk; the cost of size falls to 0 at the target.
 const SIZE_COST: i64 = 1000;
-/// Extra cost of a chunk below an eighth of the target: a leftover.
+/// Extra cost of a chunk below an eighth of the target.
 const LEFTOVER_COST: i64 = 600;
-/// A chunk that has this part of the target does not run into the next section.
+/// Divisor of the target: a chunk with that share of it does not extend into the next section.
 const SECTION_SHARE: usize = 2;
-/// Deviation from the target that costs nothing, in thousandths: room to meet old cuts in.
+/// Deviation from the target that costs nothing, in thousandths. It leaves room to meet old cuts.
 const SIZE_TOLERANCE: i64 = 250;
-/// Cost of a place whose fingerprint is odd.
+/// Cost of a position whose fingerprint is odd.
 const ANCHOR_COST_MAX: i64 = 160;
-/// What each trailing zero bit of the fingerprint takes off.
+/// Discount for each trailing zero bit of the fingerprint.
 const ANCHOR_COST_STEP: i64 = 40;
 
-/// Indices of the candidates that end chunks, ascending; the last ends the text.
+/// Returns the indices of the candidates that end chunks, ascending; the last ends the text.
 pub(super) fn plan_chunk_ends(
     sizer: &ChunkSizer<'_>,
     candidates: &[CutCandidate],
     tokens_target: usize,
 ) -> Vec<usize> {
+    // The cost of a chunk divides by the target.
+    debug_assert!(tokens_target > 0, "the target is at least one token");
     let mut best: Vec<(i64, usize)> = Vec::with_capacity(candidates.len());
+    // Dynamic programming: `best[end]` is the least cost up to a candidate, and the start of its last chunk.
     best.push((0, 0));
     for end in 1..candidates.len() {
         let torn = if end + 1 == candidates.len() { 0 } else { tear_cost(sizer.text, &candidates[end]) };
+        // The window always offers the chunk of one candidate, so the maximum never stays.
         let mut cheapest = (i64::MAX, end - 1);
         let mut window = ChunkWindow::new(sizer, candidates, end);
         while let Some(start) = window.grow(tokens_target) {
@@ -67,7 +71,7 @@ struct ChunkWindow<'a> {
     end: usize,
     start: usize,
     section: usize,
-    /// Last heading inside of the chunk, and the outermost depth of any.
+    /// Last heading inside the chunk, and the smallest depth of all of them.
     heading: Option<(usize, u8)>,
 }
 
@@ -76,7 +80,8 @@ impl<'a> ChunkWindow<'a> {
         Self { sizer, candidates, end, start: end, section: candidates[end - 1].section, heading: None }
     }
 
-    /// The next longer chunk's start. One candidate's worth is always allowed; more must fit.
+    /// Returns the start of the next longer chunk. A chunk of one candidate is always allowed; longer ones
+    /// must fit.
     fn grow(&mut self, tokens_target: usize) -> Option<usize> {
         loop {
             let single = self.start == self.end;
@@ -94,6 +99,7 @@ impl<'a> ChunkWindow<'a> {
             if tokens > self.sizer.tokens_max + ESTIMATE_SLACK || last.at - first.at > self.sizer.bytes_max {
                 return None;
             }
+            // Growing further only adds text before the heading, so no longer chunk can pass this test.
             if let Some((heading, _)) = self.heading {
                 let before_heading = self.candidates[heading].before - first.before;
                 if before_heading * SECTION_SHARE >= tokens_target {
@@ -111,11 +117,12 @@ impl<'a> ChunkWindow<'a> {
         if framed + ESTIMATE_SLACK <= self.sizer.tokens_max {
             return true;
         }
+        // Only near the limit is the exact count worth its cost.
         framed <= self.sizer.tokens_max + ESTIMATE_SLACK
             && self.sizer.span_tokens(span) + self.sizer.line_tokens(self.section) <= self.sizer.tokens_max
     }
 
-    /// Cost of the chunk's size and of the headings in it.
+    /// Returns the cost of the chunk's size and of the headings in it.
     fn cost(&self, start: usize, tokens_target: usize) -> i64 {
         let tokens = signed_tokens(self.candidates[self.end].before - self.candidates[start].before);
         let target = signed_tokens(tokens_target);
@@ -131,7 +138,7 @@ impl<'a> ChunkWindow<'a> {
     }
 }
 
-/// Cost of a cut here.
+/// Returns the cost of a cut at a candidate.
 fn tear_cost(text: &str, candidate: &CutCandidate) -> i64 {
     let level = match candidate.level {
         BoundaryLevel::Heading(_) | BoundaryLevel::Block => 0,
@@ -146,13 +153,13 @@ fn tear_cost(text: &str, candidate: &CutCandidate) -> i64 {
     level + anchor_cost(position_fingerprint(text, candidate.at))
 }
 
-/// What a place costs for its fingerprint: half of all places cost the most, and each further
+/// Returns the cost of a position for its fingerprint. Half of all positions cost the most; each further
 /// factor of two is rarer and cheaper, so plans meet at the rare ones.
 fn anchor_cost(fingerprint: u64) -> i64 {
     (ANCHOR_COST_MAX - ANCHOR_COST_STEP * i64::from(fingerprint.trailing_zeros())).max(0)
 }
 
-/// A number of tokens, for arithmetic that may go below zero.
+/// Converts a number of tokens for arithmetic that may go below zero.
 fn signed_tokens(tokens: usize) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }

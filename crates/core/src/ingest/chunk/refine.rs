@@ -1,10 +1,10 @@
-//! Candidates: the outline's cuts, and finer ones where what lies between them is too large.
+//! Candidates for cuts: those of the outline, and finer ones where the text between them is too large.
 //!
-//! Sentences are looked for in whatever exceeds a quarter of the target; words, grapheme
-//! clusters and characters only in what would not fit a chunk. The last three are thinned out
-//! by a number that depends on their surroundings, so that an edit moves no cut farther away.
+//! Sentence ends are added in any part that exceeds a quarter of the target. Words, grapheme clusters and
+//! characters are added only in parts that would not fit a chunk. The last three are thinned out by a hash of
+//! their surroundings, so that an edit does not move cuts farther away.
 //!
-//! So the planner has at least one candidate in any chunk's worth of text, and at most one in
+//! The planner therefore has at least one candidate in the length of a chunk, and at most one in
 //! [`WORD_GAPS`]th of it where words or less are cut.
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -14,24 +14,25 @@ use super::size::{ChunkSizer, ESTIMATE_SLACK};
 use crate::domain::chunk::TextSpan;
 use crate::domain::sentences::sentence_ends;
 
-/// Parts of a chunk that are at least between candidates inside of words or between them.
+/// Divisor of the token limit: the smallest gap in bytes between candidates at words or clusters.
 const WORD_GAPS: usize = 32;
-/// One word border in this many is taken, by its fingerprint, and one cluster in that many.
+/// One word boundary in this many becomes a candidate, by its fingerprint.
 const WORDS_ONE_IN: u64 = 4;
+/// The same for grapheme clusters.
 const CLUSTERS_ONE_IN: u64 = 16;
 
-/// A place where the planner may cut.
+/// A position where the planner may cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CutCandidate {
     pub(super) at: usize,
     pub(super) level: BoundaryLevel,
-    /// Estimated tokens up to here.
+    /// Estimated tokens before this position.
     pub(super) before: usize,
-    /// Section in force from here on.
+    /// Section that applies from here on.
     pub(super) section: usize,
 }
 
-/// All candidates of a document, with both of its ends.
+/// Finds all candidates of a document, including both ends of the text.
 pub(super) fn find_cut_candidates(sizer: &ChunkSizer<'_>, tokens_target: usize) -> Vec<CutCandidate> {
     let mut refine =
         CandidateRefiner { sizer, tokens_target, found: Vec::with_capacity(sizer.outline.cuts.len() + 2) };
@@ -43,7 +44,8 @@ pub(super) fn find_cut_candidates(sizer: &ChunkSizer<'_>, tokens_target: usize) 
     refine.found
 }
 
-/// Cuts inside a span that no other candidate divides, the coarsest kind that there is.
+/// Finds cuts inside a span that no candidate divides, of the coarsest kind that exists: words, then clusters,
+/// then characters.
 pub(super) fn split_further(text: &str, span: TextSpan, tokens_max: usize) -> Vec<CutPosition> {
     let slice = &text[span.start..span.end];
     let mut cuts = thinned_word_cuts(text, span, tokens_max);
@@ -78,7 +80,7 @@ impl CandidateRefiner<'_> {
         self.found.push(CutCandidate { at, level, before, section });
     }
 
-    /// Adds what is needed between the last candidate and the outline's next.
+    /// Adds the candidates that are needed between the last one and the next of the outline.
     fn advance(&mut self, at: usize, level: BoundaryLevel) {
         let Some(&last) = self.found.last() else { return };
         let tokens = self.sizer.tokens_before(at) - last.before;
@@ -105,7 +107,7 @@ impl CandidateRefiner<'_> {
     }
 }
 
-/// Thinned word borders inside a span, and cluster borders where there are none for long.
+/// Finds thinned word boundaries inside a span, and cluster boundaries where words are far apart.
 fn thinned_word_cuts(text: &str, span: TextSpan, tokens_max: usize) -> Vec<CutPosition> {
     let slice = &text[span.start..span.end];
     let gap_min = (tokens_max / WORD_GAPS).max(1);
@@ -116,6 +118,8 @@ fn thinned_word_cuts(text: &str, span: TextSpan, tokens_max: usize) -> Vec<CutPo
         while borders.next_if(|&border| border < at).is_some() {}
         let is_word = borders.peek() == Some(&at);
         let gap = at - last;
+        // The hash picks few boundaries by their surroundings. A gap that grows too long takes any boundary,
+        // which bounds the distance between candidates.
         let hash = position_fingerprint(text, span.start + at);
         let level = if is_word && gap >= gap_min && (hash.is_multiple_of(WORDS_ONE_IN) || gap >= 4 * gap_min)
         {
@@ -134,7 +138,7 @@ fn thinned_word_cuts(text: &str, span: TextSpan, tokens_max: usize) -> Vec<CutPo
     cuts
 }
 
-/// Leaves only cuts with something visible before and behind them.
+/// Keeps only cuts with something visible before and behind them.
 fn retain_visible(text: &str, span: TextSpan, cuts: &mut Vec<CutPosition>) {
     let mut last = span.start;
     cuts.retain(|cut| {

@@ -1,24 +1,43 @@
-//! How large a chunk is, as the embedder will see it.
+//! Limits of chunks, and the size of a chunk as the embedder sees it.
 //!
-//! `estimate`s are differences of prefix sums; `embed_tokens` is exact and costs the border
-//! pieces of a span. The planner works with the first, asks for the second near the limit,
-//! and `pack` lets nothing out that the second has not confirmed.
+//! Estimates are differences of prefix sums. `embed_tokens` is exact and costs tokenizing the edges of a span.
+//! `plan` uses estimates and asks for exact sizes near the limit. `pack` returns only chunks whose exact size
+//! fits.
 
 use super::boundary::{ROOT_SECTION, TextOutline, first_visible_byte};
-use super::pack::ChunkLimits;
 use crate::domain::chunk::{CONTEXT_LINE_BYTES_MAX, TextSpan, context_line, embedded_text};
 use crate::ports::tokenizer::{TokenCountTable, Tokenizer};
 
-/// Most bytes of visible text per token of the limit: a word-level tokenizer makes one unknown
-/// token of a line of a megabyte, and that is no chunk.
+/// Most bytes of visible text per token of the limit. A word-level tokenizer makes one unknown token of a
+/// line of a megabyte, which is no useful chunk.
 const BYTES_PER_TOKEN_MAX: usize = 32;
-/// Bytes of a context line that cost a token in an estimate; an exact count follows.
+/// Bytes of a context line per estimated token; an exact count follows.
 const LINE_BYTES_PER_TOKEN: usize = 3;
 
-/// Tokens by which an estimate of a span may be wrong, outside of overlong words.
+/// Largest error of an estimate, in tokens, except for overlong words.
 pub(super) const ESTIMATE_SLACK: usize = 4;
 
-/// Counts spans of one document.
+/// Sizes in tokens of the embedder's tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkLimits {
+    /// Most tokens of an embedded text, special tokens included: the embedder's window.
+    pub tokens_max: usize,
+    /// Target size of chunks, without context line and special tokens.
+    pub tokens_target: usize,
+    /// Special tokens that the embedder adds to every text.
+    pub tokens_reserved: usize,
+    /// Most chunks of one document.
+    pub chunks_max: usize,
+}
+
+impl ChunkLimits {
+    /// Returns the tokens that are left for context line and text.
+    pub(super) fn window(&self) -> usize {
+        self.tokens_max.saturating_sub(self.tokens_reserved)
+    }
+}
+
+/// Measures spans of one document.
 pub(super) struct ChunkSizer<'a> {
     pub(super) text: &'a str,
     pub(super) outline: &'a TextOutline,
@@ -30,11 +49,11 @@ pub(super) struct ChunkSizer<'a> {
     tokens_reserved: usize,
     tokenizer: &'a dyn Tokenizer,
     table: Box<dyn TokenCountTable + 'a>,
-    /// Estimated tokens of the context line by section.
+    /// Estimated tokens of the context line of each section.
     lines: Vec<usize>,
 }
 
-/// What stands before the text of a chunk when it is embedded.
+/// The context line that precedes the text of a chunk when it is embedded.
 pub(super) struct ChunkContextLine {
     section: usize,
     pub(super) heading: Vec<String>,
@@ -51,6 +70,7 @@ impl<'a> ChunkSizer<'a> {
     ) -> Self {
         let tokens_max = limits.window();
         let mut line_bytes = Vec::with_capacity(outline.sections.len());
+        // A parent stands before its children, so its length is known here.
         for (index, section) in outline.sections.iter().enumerate() {
             let above =
                 if index == ROOT_SECTION { title.map_or(0, str::len) } else { line_bytes[section.parent] };
@@ -68,31 +88,43 @@ impl<'a> ChunkSizer<'a> {
             tokens_reserved: limits.tokens_reserved,
             tokenizer,
             table: tokenizer.table(text),
+            // `frame` shortens a line to half of the window, so estimates stop there, too.
             lines: lines.map(|tokens| tokens.min(tokens_max / 2)).collect(),
         }
     }
 
-    /// Estimated tokens up to a byte.
+    /// Estimates the tokens before a byte.
     pub(super) fn tokens_before(&self, position: usize) -> usize {
         self.table.tokens_before(position)
     }
 
-    /// Tokens of a span's visible text, exactly.
+    /// Counts the tokens of a span exactly, white space at its ends included.
+    pub(super) fn exact_tokens(&self, span: TextSpan) -> usize {
+        self.table.count(span)
+    }
+
+    /// Counts the tokens of a text that need not be a part of this one.
+    pub(super) fn count_text(&self, text: &str) -> usize {
+        self.tokenizer.count(text)
+    }
+
+    /// Counts the tokens of a span's visible text exactly.
     pub(super) fn span_tokens(&self, span: TextSpan) -> usize {
         self.table.count(self.visible(span))
     }
 
-    /// Estimated tokens of the context line of a section.
+    /// Estimates the tokens of the context line of a section.
     pub(super) fn line_tokens(&self, section: usize) -> usize {
         self.lines[section]
     }
 
-    /// The heading path of a section and the line that it makes. When the line would take more
-    /// than half of the window, the outermost titles are left out.
+    /// Builds the context line of a section from its heading path. When the line would take more than half
+    /// of the window, the outermost titles are left out.
     pub(super) fn frame(&self, section: usize) -> ChunkContextLine {
         let mut heading = self.outline.path(section);
         loop {
             let mut prefix = context_line(self.title, &heading);
+            // A token has at least one byte, so a short line needs no tokenizer.
             let small =
                 prefix.len() <= self.tokens_max / 2 || self.tokenizer.count(&prefix) <= self.tokens_max / 2;
             if small || heading.is_empty() {
@@ -105,26 +137,27 @@ impl<'a> ChunkSizer<'a> {
         }
     }
 
-    /// Makes `frame` that of `section`, if it is not.
+    /// Replaces `frame` by that of `section`, if it is another one.
     pub(super) fn reframe(&self, frame: &mut ChunkContextLine, section: usize) {
         if frame.section != section {
             *frame = self.frame(section);
         }
     }
 
-    /// Tokens of the embedded text of a span, exactly, without special tokens.
+    /// Counts the tokens of the embedded text of a span exactly, without special tokens.
     pub(super) fn embed_tokens(&self, frame: &ChunkContextLine, span: TextSpan) -> usize {
         let visible = self.visible(span);
         if frame.prefix.is_empty() {
             return self.table.count(visible);
         }
+        // Some tokenizers cannot count behind a prefix; then the whole text is tokenized.
         self.table.count_after(&frame.prefix, visible).unwrap_or_else(|| {
             let text = &self.text[visible.start..visible.end];
             self.tokenizer.count(&embedded_text(self.title, &frame.heading, text))
         })
     }
 
-    /// The exact count with special tokens, or `None` when a span is too large for a chunk.
+    /// Returns the exact count with special tokens, or `None` when a span is too large for a chunk.
     pub(super) fn fits(&self, frame: &ChunkContextLine, span: TextSpan) -> Option<u32> {
         if self.visible(span).len() > self.bytes_max {
             return None;
@@ -136,14 +169,14 @@ impl<'a> ChunkSizer<'a> {
         u32::try_from(tokens + self.tokens_reserved).ok()
     }
 
-    /// The span without the white space around it, as it is embedded.
+    /// Returns the span without surrounding white space, as it is embedded.
     pub(super) fn visible(&self, span: TextSpan) -> TextSpan {
         let text = &self.text[span.start..span.end];
         let start = span.end - text.trim_start().len();
         TextSpan { start, end: start + text.trim().len() }
     }
 
-    /// The section in force where a span's visible text starts.
+    /// Returns the section at the first visible character from `position` on.
     pub(super) fn section_at(&self, position: usize) -> usize {
         let visible = first_visible_byte(self.text, position);
         let turn = self.outline.turns.partition_point(|&(at, _)| at <= visible);

@@ -1,4 +1,4 @@
-//! The chunk stage: body to spans.
+//! The chunk stage: bodies to stored spans.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::ingest::{StageResources, TaskOutcome};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::{StoredBody, VersionOutcome};
 
-use super::{ChunkLimits, NormalisedText, decode_body, split_into_chunks};
+use super::{ChunkLimits, NormalisedText, decode_body, split_document};
 
-/// Cuts each task's body and stores the spans; one outcome each, in order.
+/// Splits the body of each task and stores its spans; one outcome each, in order.
 pub async fn chunk_batch(stages: &StageResources, tasks: &[IngestTask]) -> Vec<TaskOutcome> {
     stages
         .by_collection(tasks, |stages, open, tasks| chunk_collection_batch(stages, open, tasks).boxed())
@@ -34,6 +34,7 @@ async fn chunk_collection_batch(
     let cut_all = move || -> Vec<Result<ChunkedDocument, TaskOutcome>> {
         owned.iter().zip(bodies).map(|(task, body)| chunk_task_body(&open, chunks_max, task, body)).collect()
     };
+    // Chunking takes milliseconds to seconds of CPU, too long for the runtime's threads.
     let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)?;
     let mut outcomes = Vec::with_capacity(keys.len());
     let mut spans = Vec::with_capacity(keys.len());
@@ -51,8 +52,9 @@ async fn chunk_collection_batch(
     if !spans.is_empty() {
         stages.ledger.store_spans(generation, spans).await?;
     }
+    // Cached only now: a later stage must not find a document whose spans the ledger does not have.
     for (task, document) in documents {
-        stages.handover.keep(task, document);
+        stages.chunked_documents.keep(task, document);
     }
     Ok(outcomes)
 }
@@ -71,7 +73,7 @@ fn chunk_task_body(
     chunk_stored_body(open, chunks_max, task, stored).map_err(died)
 }
 
-/// The text of a stored body, and its chunks as this generation has them.
+/// Decodes a stored body and splits it with the chunk sizes of a generation.
 pub(in crate::ingest) fn chunk_stored_body(
     open: &OpenCollection,
     chunks_max: usize,
@@ -86,12 +88,13 @@ pub(in crate::ingest) fn chunk_stored_body(
         chunks_max,
     };
     let tokenizer = open.embedder.tokenizer();
-    let spans = split_into_chunks(&text, description.title.as_deref(), &*tokenizer, &limits)?;
+    let title = description.title.as_deref();
+    let spans = split_document(open.sizes.chunker, &text, title, &*tokenizer, &limits)?;
     Ok(ChunkedDocument { text, description, spans })
 }
 
-/// The text of a sound body, and what is known of it: with the title found in the text, if the
-/// producer gave none.
+/// Decodes a checked body. Returns its text and description, with the title found in the text if the producer
+/// gave none.
 pub(in crate::ingest) fn decode_stored_body(
     task: &IngestTask,
     stored: StoredBody,
@@ -104,7 +107,7 @@ pub(in crate::ingest) fn decode_stored_body(
     Ok((text, description))
 }
 
-/// The body a task is about, unless the version has ended, was overtaken, or is damaged.
+/// Returns the body of a task, unless the version has ended, was overtaken, or is corrupt.
 pub(in crate::ingest) fn check_stored_body(
     task: &IngestTask,
     body: Option<StoredBody>,
@@ -125,15 +128,16 @@ pub(in crate::ingest) fn check_stored_body(
     Ok(stored)
 }
 
-/// Whether a body is what was accepted.
+/// Whether a stored body has the hash that was accepted.
 pub(in crate::ingest) fn matches_accepted_hash(task: &IngestTask, stored: &StoredBody) -> bool {
     hash_content(&stored.description, &stored.body) == task.content_hash
 }
 
-/// A panic in a blocking task is the batch's; the worker finds out whose it was.
+/// Resumes the panic of a blocking task, so that the worker can find the task that caused it. A cancelled
+/// task is a transient fault.
 pub(in crate::ingest) fn fault_from_join_error(error: tokio::task::JoinError) -> Fault {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(cancelled) => Fault::transient(cancelled),
+        Err(cancelled) => Fault::transient_error("cutting documents", cancelled),
     }
 }

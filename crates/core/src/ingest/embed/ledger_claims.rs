@@ -1,20 +1,20 @@
-//! Texts that are claimed from other processes, so that a call that is paid for is made by one.
+//! Single flight across processes: the ledger records which process embeds a text, so that a paid call is
+//! made only once.
 //!
-//! A claim is renewed three times in [`StageLimits::embed_claim_max`](crate::ingest::StageLimits) for as
-//! long as the work under it goes on, and given up when it has ended, whatever came of it. One whose
-//! process is gone ends by itself.
+//! A claim is renewed three times per [`StageLimits::embed_claim_max`](crate::ingest::StageLimits) while
+//! its work goes on, and released when the work has ended, with or without success. The claim of a crashed
+//! process expires.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::vectors::TextToEmbed;
 use crate::domain::ids::EmbeddingKey;
 use crate::fault::Fault;
 use crate::ingest::StageResources;
 use crate::ports::ledger::Ledger;
 
-/// Texts that are this process's to embed.
+/// Texts that this process has claimed.
 pub(super) struct LedgerTextClaims<'a> {
     ledger: &'a dyn Ledger,
     keys: Vec<EmbeddingKey>,
@@ -22,16 +22,16 @@ pub(super) struct LedgerTextClaims<'a> {
 }
 
 impl<'a> LedgerTextClaims<'a> {
-    /// Claims nothing: calls cost nothing, so nobody is asked.
+    /// Claims nothing.
     pub(super) fn nothing(stages: &'a StageResources) -> Self {
         Self { ledger: &*stages.ledger, keys: Vec::new(), ttl: stages.limits.embed_claim_max }
     }
 
-    /// Claims the texts; takes those out, and returns them, that another process has.
-    pub(super) async fn take(
+    /// Claims texts. Removes those from `texts` that another process has claimed, and returns them.
+    pub(super) async fn take<T>(
         stages: &'a StageResources,
-        texts: &mut BTreeMap<EmbeddingKey, TextToEmbed>,
-    ) -> Result<(Self, BTreeMap<EmbeddingKey, TextToEmbed>), Fault> {
+        texts: &mut BTreeMap<EmbeddingKey, T>,
+    ) -> Result<(Self, BTreeMap<EmbeddingKey, T>), Fault> {
         let wanted: Vec<EmbeddingKey> = texts.keys().copied().collect();
         let nothing = Self::nothing(stages);
         let claimed = stages.ledger.claim_texts(&wanted, nothing.ttl).await?;
@@ -40,9 +40,10 @@ impl<'a> LedgerTextClaims<'a> {
         Ok((Self { keys: texts.keys().copied().collect(), ..nothing }, others))
     }
 
-    /// Does `work` while the claims are renewed.
+    /// Runs `work` and renews the claims meanwhile.
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         tokio::select! {
+            // Finished work must win over a renewal that is due at the same time.
             biased;
             done = work => done,
             never = self.renew(), if !self.keys.is_empty() => match never {},
@@ -52,6 +53,7 @@ impl<'a> LedgerTextClaims<'a> {
     async fn renew(&self) -> Infallible {
         loop {
             tokio::time::sleep(self.ttl / 3).await;
+            // The work goes on when a renewal fails: a lost claim costs a second call, not correctness.
             match self.ledger.claim_texts(&self.keys, self.ttl).await {
                 Ok(kept) if kept.iter().all(|kept| *kept) => {}
                 Ok(_) => tracing::warn!("another process took over texts; they may be paid for twice"),
@@ -60,7 +62,7 @@ impl<'a> LedgerTextClaims<'a> {
         }
     }
 
-    /// Gives them up. What fails here costs nothing: others find the vectors in the cache.
+    /// Releases the claims. A failure is harmless: others find the vectors in the cache.
     pub(super) async fn release(self) {
         if self.keys.is_empty() {
             return;

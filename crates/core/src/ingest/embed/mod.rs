@@ -1,14 +1,15 @@
 //! The embed stage: spans to vectors, staged in the vector store.
 //!
-//! A text is embedded once: texts are collected across documents ([`vectors`]), what the cache
-//! knows is not computed again, and what another worker computes is waited for: [`single_flight`] says
-//! what is under way in this process, [`ledger_claims`] in others. So an unchanged chunk of a new version
-//! costs no call. A fault is the fault of the documents whose texts it hit, and of no other; a
-//! document that failed [`ALONE_ATTEMPTS`] times shares no call with others. Work proceeds in slices
-//! of [`SLICE_CHUNKS_MAX`], so a document of any length needs the memory of one slice, and for
-//! [`EMBED_BATCH_TIME_MAX`], so a message is never held for long, nor does the process stop late: calls that wait
-//! then are given up, the rest comes back without an attempt spent, and what was embedded is in the
-//! cache by then.
+//! A text is embedded once. Texts are collected across documents ([`vectors`]); cached ones are not
+//! computed again; texts that another worker computes are waited for, in this process ([`single_flight`])
+//! and in others ([`ledger_claims`]). An unchanged chunk of a new version therefore costs no call. A fault
+//! fails only the documents whose texts it hit. A document that failed [`ALONE_ATTEMPTS`] times shares no
+//! call with others.
+//!
+//! Work proceeds in slices of [`SLICE_CHUNKS_MAX`] chunks, so a document of any length needs the memory of
+//! one slice. A batch takes at most [`EMBED_BATCH_TIME_MAX`], so that messages are not held long and a
+//! shutdown is not delayed. Then waiting calls are given up and the remaining tasks return to the queue
+//! without a spent attempt; what was embedded is in the cache.
 
 mod ledger_claims;
 pub mod single_flight;
@@ -37,23 +38,23 @@ use super::usage::{self, ModelUsage};
 use super::{IngestCounters, StageResources, TaskOutcome, document_reader};
 use vectors::{KnownVectors, TextToEmbed, UncachedVectors};
 
-/// Chunks that are embedded and staged at once.
+/// Most chunks that are embedded and staged at once.
 pub const SLICE_CHUNKS_MAX: usize = 4096;
-/// Attempts after which a document's texts are embedded by themselves: what makes a model fail may
-/// stand in them, and its neighbours would fail with it.
+/// Attempts after which the texts of a document are embedded in calls of their own. They may contain what
+/// makes the model fail, and texts of other documents in the same call would fail with them.
 pub const ALONE_ATTEMPTS: u32 = 2;
-/// How long a batch is worked on; a broker takes messages back that are held for half an hour.
+/// Longest time spent on a batch. A broker takes messages back that are held for half an hour.
 const EMBED_BATCH_TIME_MAX: Duration = Duration::from_mins(5);
 
-/// A document that is ready to be embedded.
+/// A document to embed.
 pub(super) struct DocumentToEmbed {
-    /// The place of its task.
+    /// Index of its task.
     pub(super) index: usize,
     pub(super) document: Arc<ChunkedDocument>,
 }
 
-/// Embeds and stages each task's chunks; one outcome each, in order. Once `stop` is true, no call
-/// begins any more.
+/// Embeds and stages the chunks of each task; one outcome each, in order. Once `stop` is true, no call
+/// begins.
 pub async fn embed_batch(
     stages: &StageResources,
     tasks: &[IngestTask],
@@ -74,7 +75,8 @@ async fn embed_collection_batch(
         open.embedder.begin_retry().await?;
     }
     let (ready, mut outcomes) = find_documents_to_embed(stages, tasks).await?;
-    for (index, fault) in stage_documents(stages, &open, tasks, &ready, &stages.tally, stop).await?.failed {
+    for (index, fault) in stage_documents(stages, &open, tasks, &ready, &stages.counters, stop).await?.failed
+    {
         outcomes[index] = Some(TaskOutcome::Failed(fault));
     }
     let embedded: Vec<_> = ready
@@ -89,23 +91,23 @@ async fn embed_collection_batch(
         .collect())
 }
 
-/// What became of documents that were to be staged.
+/// Result of staging documents.
 #[derive(Debug, Default)]
 pub(super) struct StagingResult {
-    /// The tasks that lack a vector, and why. The points of all others are in the store.
+    /// Tasks that lack a vector, and why. The points of all others are in the store.
     pub(super) failed: BTreeMap<usize, Fault>,
-    /// What was asked of the model.
+    /// Calls, texts and tokens of the model.
     pub(super) spent: ModelUsage,
 }
 
-/// Embeds documents and stages their vectors in `open`; counts in `tally`. Once `stop` is true, no
-/// call begins any more.
+/// Embeds documents and stages their vectors in `open`. It counts in `counters`. Once `stop` is true, no
+/// call begins.
 pub(super) async fn stage_documents(
     stages: &StageResources,
     open: &OpenCollection,
     tasks: &[IngestTask],
     ready: &[DocumentToEmbed],
-    tally: &IngestCounters,
+    counters: &IngestCounters,
     stop: &watch::Receiver<bool>,
 ) -> Result<StagingResult, Fault> {
     let deadline = TurnDeadline::new(Instant::now() + EMBED_BATCH_TIME_MAX, stop.clone());
@@ -116,6 +118,7 @@ pub(super) async fn stage_documents(
         .flat_map(|(document, ready)| (0..ready.document.spans.len()).map(move |ordinal| (document, ordinal)))
         .collect();
     for slice in places.chunks(SLICE_CHUNKS_MAX) {
+        // A document that failed in an earlier slice is retried as a whole, so its other chunks can wait.
         let wanted: Vec<(usize, usize)> = slice
             .iter()
             .copied()
@@ -125,14 +128,14 @@ pub(super) async fn stage_documents(
             failed.extend(wanted.into_iter().map(|(document, _)| (ready[document].index, deadline.fault())));
             continue;
         }
-        let (without, asked) = embed_slice(stages, open, tasks, ready, &wanted, tally, &deadline).await?;
+        let (without, asked) = embed_slice(stages, open, tasks, ready, &wanted, counters, &deadline).await?;
         spent = spent.plus(asked);
         failed.extend(without.into_iter().map(|(document, fault)| (ready[document].index, fault)));
     }
     Ok(StagingResult { failed, spent })
 }
 
-/// Finds the documents; an outcome stands where a task ends or goes back here already.
+/// Finds the documents of tasks. A task whose document cannot be read gets an outcome instead.
 async fn find_documents_to_embed(
     stages: &StageResources,
     tasks: &[IngestTask],
@@ -151,15 +154,15 @@ async fn find_documents_to_embed(
     Ok((ready, outcomes))
 }
 
-/// Embeds and stages the chunks at `places`; returns the documents that lack a vector, and why, and
-/// what was asked of the model.
+/// Embeds and stages the chunks at `places`, pairs of document and ordinal. Returns the documents that lack
+/// a vector, and why, and the usage of the model.
 async fn embed_slice(
     stages: &StageResources,
     open: &OpenCollection,
     tasks: &[IngestTask],
     ready: &[DocumentToEmbed],
     places: &[(usize, usize)],
-    tally: &IngestCounters,
+    counters: &IngestCounters,
     deadline: &TurnDeadline,
 ) -> Result<(Vec<(usize, Fault)>, ModelUsage), Fault> {
     let model = &open.embedder.info().model;
@@ -176,10 +179,11 @@ async fn embed_slice(
         let entry = texts.entry(key);
         let known =
             entry.or_insert(TextToEmbed { embedded: text, tokens: span.embed_tokens as usize, alone });
+        // A text that also stands in a healthy document is embedded with the others.
         known.alone = known.alone.and(alone);
     }
     let (KnownVectors { vectors, failed: without, spent }, fresh) =
-        vectors::resolve_vectors(stages, open, texts, places.len(), tally, deadline).await?;
+        vectors::resolve_vectors(stages, open, texts, places.len(), counters, deadline).await?;
     let mut failed: Vec<(usize, Fault)> = Vec::new();
     let mut points = Vec::with_capacity(places.len());
     for ((document, ordinal), key) in places.iter().zip(&keys) {
@@ -189,9 +193,11 @@ async fn embed_slice(
                 points.push(vector_point(&tasks[*index], &document.description, *ordinal, vector));
             }
             (None, Some(fault)) => failed.push((*document, fault.clone())),
-            (None, None) => return Err(Fault::Transient("the embedder left out a text".to_owned())),
+            (None, None) => return Err(Fault::transient("the embedder left out a text")),
         }
     }
+    // The claim lives to the end of this function: until the cache holds the vectors, waiting workers must
+    // not read it.
     let UncachedVectors { vectors: computed, _claim } = fresh;
     let cache = stages.ledger.cache_vectors(computed);
     let count = usage::add_usage(stages, &open.record.key.tenant, model, spent);
@@ -211,6 +217,7 @@ fn vector_point(
             &task.epoch,
             &task.key,
             &task.content_hash,
+            // `chunks_per_document_max` bounds the ordinals.
             u32::try_from(ordinal).unwrap_or(u32::MAX),
         ),
         vector: vector.to_vec(),

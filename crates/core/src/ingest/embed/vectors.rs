@@ -1,9 +1,9 @@
-//! Texts to vectors: from the cache, from whoever embeds them already, or from the model.
+//! Resolves texts to vectors: from the cache, from another worker that embeds them, or from the model.
 //!
-//! Calls carry texts of many documents and run side by side, as many as the model bears. A text
-//! the model refuses is found by halving its call, and only it fails. Any other fault ends the
-//! calls that have not begun; what was embedded until then is kept. Where calls are paid for, each
-//! call's vectors are cached as it ends: a process that dies loses the calls that are open.
+//! Calls carry texts of many documents and run concurrently, as many as the model allows. A call that the
+//! model refuses is halved until only the refused text fails. Any other fault ends the calls that have not
+//! begun; vectors computed before it are kept. Vectors of paid calls are cached as each call ends, so a
+//! crash loses only the open calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
@@ -27,41 +27,42 @@ use crate::ports::embedder::{Embedder, ProviderThroughput, TurnDeadline};
 pub(super) struct TextToEmbed {
     pub(super) embedded: String,
     pub(super) tokens: usize,
-    /// The document it is embedded alone with, because that one failed before.
+    /// The document in whose own calls the text is embedded, because that document failed before.
     pub(super) alone: Option<usize>,
 }
 
-/// What is known of the texts of a slice.
+/// Results for the texts of a slice.
 #[derive(Default)]
 pub(super) struct KnownVectors {
     pub(super) vectors: HashMap<EmbeddingKey, Vec<f32>, RandomState>,
-    /// Why a text has no vector.
+    /// The fault of each text without a vector.
     pub(super) failed: HashMap<EmbeddingKey, Fault>,
-    /// What was asked of the model.
+    /// Calls, texts and tokens of the model.
     pub(super) spent: ModelUsage,
 }
 
-/// Vectors that the cache does not have yet, and this process's claim on them.
+/// Vectors that are not cached yet, and this worker's claim on their texts.
 pub(super) struct UncachedVectors<'a> {
     pub(super) vectors: Vec<(EmbeddingKey, Vec<f32>)>,
     pub(super) _claim: SingleFlightClaim<'a>,
 }
 
-/// When a text that another process embeds is looked for again, the first time; then later and later.
+/// First interval for polling the cache for texts that another process embeds. It doubles each time.
 const CACHE_POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
-/// Longest time between two looks.
+/// Longest polling interval.
 const CACHE_POLL_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// A text and its key.
 type KeyedText = (EmbeddingKey, TextToEmbed);
 
-/// The vectors of `texts`, of so many chunks. Whatever would have to wait beyond `deadline` fails.
+/// Resolves the vectors of `texts`, which belong to `chunks` chunks. A text that would have to wait beyond
+/// `deadline` fails.
 pub(super) async fn resolve_vectors<'a>(
     stages: &'a StageResources,
     open: &OpenCollection,
     mut texts: BTreeMap<EmbeddingKey, TextToEmbed>,
     chunks: usize,
-    tally: &IngestCounters,
+    counters: &IngestCounters,
     deadline: &TurnDeadline,
 ) -> Result<(KnownVectors, UncachedVectors<'a>), Fault> {
     let mut known = KnownVectors::default();
@@ -69,13 +70,13 @@ pub(super) async fn resolve_vectors<'a>(
     loop {
         look_up_cached_vectors(stages, open, &mut texts, &mut known).await?;
         let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
-        let (claim, others) = stages.flights.claim(&keys);
+        let (claim, others) = stages.single_flight.claim(&keys);
         let mut elsewhere: BTreeMap<EmbeddingKey, TextToEmbed> =
             others.iter().filter_map(|(key, _)| texts.remove_entry(key)).collect();
         let (computed, in_other_processes) = if open.embedder.info().is_metered {
             let (claimed, others) = LedgerTextClaims::take(stages, &mut texts).await?;
             let work = async {
-                // Who had the claim before may have embedded them since they were looked up.
+                // The previous holder of the claim may have embedded them since the last look at the cache.
                 look_up_cached_vectors(stages, open, &mut texts, &mut known).await?;
                 Ok(embed_missing_texts(stages, open, texts, &mut known, deadline).await)
             };
@@ -88,35 +89,37 @@ pub(super) async fn resolve_vectors<'a>(
         if elsewhere.is_empty() && in_other_processes.is_empty() {
             return Ok(count_resolved_chunks(
                 stages,
-                tally,
+                counters,
                 known,
                 chunks,
                 UncachedVectors { vectors: computed, _claim: claim },
             ));
         }
-        // Who holds a claim waits for nobody: what is done is cached and let go of first.
+        // No worker waits while it holds a claim, or two could wait for each other. So the vectors are
+        // cached and the claim is dropped before the wait.
         stages.ledger.cache_vectors(computed).await?;
         drop(claim);
-        let landed = async {
-            for (_, landing) in others {
-                landing.landed().await;
+        let others_ended = async {
+            for (_, signal) in others {
+                signal.ended().await;
             }
             if !in_other_processes.is_empty() {
                 tokio::time::sleep(look_again).await;
             }
         };
         tokio::select! {
-            () = landed => {}
+            () = others_ended => {}
             () = deadline.passed() => {}
         }
         look_again = (look_again * 2).min(CACHE_POLL_INTERVAL_MAX);
         elsewhere.extend(in_other_processes);
         if deadline.has_passed() {
             known.failed.extend(elsewhere.into_keys().map(|key| (key, deadline.fault())));
-            let (claim, _) = stages.flights.claim(&[]);
+            // Nothing is left to cache; an empty claim keeps the return type simple.
+            let (claim, _) = stages.single_flight.claim(&[]);
             return Ok(count_resolved_chunks(
                 stages,
-                tally,
+                counters,
                 known,
                 chunks,
                 UncachedVectors { vectors: Vec::new(), _claim: claim },
@@ -126,22 +129,22 @@ pub(super) async fn resolve_vectors<'a>(
     }
 }
 
-/// Counts what became of so many chunks.
+/// Counts the embedded texts and the chunks that needed no call.
 fn count_resolved_chunks<'a>(
     stages: &StageResources,
-    tally: &IngestCounters,
+    counters: &IngestCounters,
     known: KnownVectors,
     chunks: usize,
     fresh: UncachedVectors<'a>,
 ) -> (KnownVectors, UncachedVectors<'a>) {
     let missing = known.spent.texts + known.failed.len() as u64;
     let cached = (chunks as u64).saturating_sub(missing);
-    tally.embedded(known.spent.texts, cached);
+    counters.embedded(known.spent.texts, cached);
     stages.meter.cached(cached);
     (known, fresh)
 }
 
-/// Moves what the cache has from `texts` to `known`.
+/// Moves cached texts from `texts` to `known`.
 async fn look_up_cached_vectors(
     stages: &StageResources,
     open: &OpenCollection,
@@ -154,6 +157,7 @@ async fn look_up_cached_vectors(
     let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
     let dims = open.embedder.info().dims;
     for (key, cached) in keys.iter().zip(stages.ledger.cached_vectors(&keys).await?) {
+        // Vectors of other dimensions do not fit this generation's store; their texts are embedded again.
         if let Some(vector) = cached.filter(|vector| vector.len() == dims) {
             texts.remove(key);
             known.vectors.insert(*key, vector);
@@ -162,7 +166,7 @@ async fn look_up_cached_vectors(
     Ok(())
 }
 
-/// Embeds `texts`; returns those new vectors, which are in `known`, too, that are still to be cached.
+/// Embeds `texts` and adds the vectors to `known`. Returns those that are not cached yet.
 async fn embed_missing_texts(
     stages: &StageResources,
     open: &OpenCollection,
@@ -191,6 +195,7 @@ async fn embed_missing_texts(
         calls.into_iter().map(|call| calling.embed_and_keep(call).boxed()).collect();
     let answers: Vec<Vec<TextEmbeddingResult>> =
         stream::iter(calls).buffer_unordered(info.calls_max.max(1)).collect().await;
+    // All calls have ended, so a relaxed load sees every increment.
     known.spent.requests += calling.requests.load(Ordering::Relaxed);
     let mut computed = Vec::new();
     for TextEmbeddingResult { key, tokens, vector } in answers.into_iter().flatten() {
@@ -206,13 +211,13 @@ async fn embed_missing_texts(
             Err(fault) => drop(known.failed.insert(key, fault)),
         }
     }
-    // In the order of their keys, whatever call ended first.
+    // Calls end in any order; sorting by key makes the result deterministic.
     computed.sort_unstable_by_key(|(key, _)| *key);
     computed
 }
 
-/// Tokens of one call that a limit per minute has room for: half of it, for a call of more than all of
-/// it is refused for ever, and one of nearly all waits for a whole minute.
+/// Most tokens of one call under a limit per minute: half of the limit. A call above the limit would be
+/// refused for ever, and one just below it would wait for a whole minute.
 async fn paced_tokens_max(embedder: &dyn Embedder) -> usize {
     match embedder.pace().await {
         Ok(ProviderThroughput { tokens_per_minute: Some(limit), .. }) => (limit / 2).max(1) as usize,
@@ -224,7 +229,7 @@ async fn paced_tokens_max(embedder: &dyn Embedder) -> usize {
     }
 }
 
-/// What became of a text.
+/// Result of embedding one text.
 struct TextEmbeddingResult {
     key: EmbeddingKey,
     tokens: usize,
@@ -235,21 +240,21 @@ struct TextEmbeddingResult {
 struct SliceEmbeddingCalls<'a> {
     stages: &'a StageResources,
     open: &'a OpenCollection,
-    /// When no more calls begin.
+    /// Time from which no call begins.
     deadline: &'a TurnDeadline,
     requests: AtomicU64,
-    /// Why no more calls begin.
+    /// The fault that stopped further calls.
     over: OnceLock<Fault>,
 }
 
 impl SliceEmbeddingCalls<'_> {
-    /// Embeds the texts of one call and, where they are paid for, caches them.
+    /// Embeds the texts of one call and caches them if the call is paid for.
     async fn embed_and_keep(&self, texts: &[KeyedText]) -> Vec<TextEmbeddingResult> {
         let answered = self.embed(texts).await;
         if self.open.embedder.info().is_metered {
             let vector = |one: &TextEmbeddingResult| Some((one.key, one.vector.as_ref().ok()?.clone()));
             let vectors = answered.iter().filter_map(vector).collect();
-            // What is not cached is known for now all the same.
+            // This batch still has the vectors; only a later one would pay again.
             if let Err(fault) = self.stages.ledger.cache_vectors(vectors).await {
                 tracing::warn!(%fault, "vectors that were paid for are not cached");
             }
@@ -257,7 +262,7 @@ impl SliceEmbeddingCalls<'_> {
         answered
     }
 
-    /// Embeds the texts of one call, halving it as long as it is refused.
+    /// Embeds the texts of one call. A refused call is halved until single texts remain.
     async fn embed(&self, texts: &[KeyedText]) -> Vec<TextEmbeddingResult> {
         let mut answered = Vec::with_capacity(texts.len());
         let mut pending = vec![texts];
@@ -273,11 +278,13 @@ impl SliceEmbeddingCalls<'_> {
                 })),
                 Err(Fault::Permanent(_)) if call.len() > 1 => {
                     let (left, right) = call.split_at(call.len() / 2);
+                    // A stack: the left half comes first, so texts keep their order.
                     pending.push(right);
                     pending.push(left);
                 }
                 Err(fault) => {
                     if !matches!(fault, Fault::Permanent(_)) {
+                        // Calls run concurrently; the first fault wins and later ones are dropped.
                         let _ = self.over.set(fault.clone());
                     }
                     answered.extend(call.iter().map(|(key, text)| TextEmbeddingResult {
@@ -300,7 +307,7 @@ impl SliceEmbeddingCalls<'_> {
     }
 }
 
-/// Cuts texts into calls of bounded texts and tokens.
+/// Splits texts into calls of bounded texts and tokens.
 fn split_into_calls(mut texts: &[KeyedText], texts_max: usize, tokens_max: usize) -> Vec<&[KeyedText]> {
     let mut batches = Vec::new();
     while !texts.is_empty() {
@@ -309,6 +316,7 @@ fn split_into_calls(mut texts: &[KeyedText], texts_max: usize, tokens_max: usize
             tokens = tokens.saturating_add(text.tokens);
             tokens <= tokens_max
         });
+        // A single text above the limit still makes a call; the model decides.
         let (batch, rest) = texts.split_at(within.count().max(1));
         batches.push(batch);
         texts = rest;
@@ -316,17 +324,18 @@ fn split_into_calls(mut texts: &[KeyedText], texts_max: usize, tokens_max: usize
     batches
 }
 
-/// A model that answers nonsense is not stored.
+/// Checks number, dimensions and values of vectors, so that no broken answer is stored.
 fn check_vectors(vectors: &[Vec<f32>], count: usize, dims: usize) -> Result<(), Fault> {
     let sound = |vector: &Vec<f32>| {
         vector.len() == dims
             && vector.iter().all(|number| number.is_finite())
+            // A zero vector has no direction, so its cosine similarity is undefined.
             && vector.iter().any(|number| *number != 0.0)
     };
     if vectors.len() == count && vectors.iter().all(sound) {
         return Ok(());
     }
-    Err(Fault::Transient(format!(
+    Err(Fault::transient(format!(
         "the embedder answered {} vectors for {count} texts, or unsound ones",
         vectors.len()
     )))

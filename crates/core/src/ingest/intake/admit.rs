@@ -1,15 +1,15 @@
-//! One message to one submission, or to the reason why not.
+//! Turns one message into a submission, or into the reason for its rejection.
 
 use bytes::Bytes;
 
-use super::BrokerIntake;
+use super::broker_intake::BrokerIntake;
 use crate::domain::document::Submission;
 use crate::domain::event::SourceMessage;
 use crate::domain::ids::CollectionKey;
 use crate::domain::submit_message::{MessageRejection, SubmitMessageV1, parse_routing_key};
 use crate::ports::producers::ProducerMessage;
 
-/// Bytes from which a message is decoded off the runtime's threads.
+/// Size in bytes from which a message is decoded on a blocking thread.
 const BLOCKING_BYTES_MIN: usize = 64 * 1024;
 
 /// A message that may be submitted.
@@ -18,15 +18,15 @@ pub(super) struct AdmittedMessage {
     pub(super) submission: Submission,
 }
 
-/// A message that may not.
+/// A message that is rejected.
 pub(super) struct RefusedMessage {
     pub(super) message: ProducerMessage,
-    /// Where it is for, if its sender may write there.
+    /// The target collection, if the sender may write there.
     pub(super) collection: Option<CollectionKey>,
     pub(super) rejection: MessageRejection,
 }
 
-/// What an answer to a message names.
+/// Returns what an event names of the message that it answers.
 pub(super) fn answered_message(message: &ProducerMessage) -> SourceMessage<'_> {
     SourceMessage { routing_key: &message.routing_key, body: &message.body, origin: message.origin.as_ref() }
 }
@@ -39,6 +39,7 @@ pub(super) async fn admit_message(
         let principal = intake.access.admit(message.user_id.as_deref(), &key.tenant)?;
         Ok((key, principal))
     });
+    // Without access the collection is not named in the rejection, so a sender learns nothing of others.
     let (key, principal) = match found {
         Ok(found) => found,
         Err(rejection) => return Err(RefusedMessage { message, collection: None, rejection }),
@@ -54,7 +55,7 @@ pub(super) async fn admit_message(
     };
     match submission.await {
         Ok(submission) => {
-            let submission = submission.from_origin(message.origin.clone());
+            let submission = submission.with_origin(message.origin.clone());
             Ok(AdmittedMessage { message, submission })
         }
         Err(rejection) => Err(RefusedMessage { message, collection: Some(key), rejection }),
@@ -73,6 +74,7 @@ async fn decode_submission(
     }
     match tokio::task::spawn_blocking(move || decode(message)).await {
         Ok(decoded) => decoded,
+        // The task is never aborted, so a join error is a panic.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

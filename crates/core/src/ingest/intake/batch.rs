@@ -1,11 +1,11 @@
-//! Messages on their way to the ledger, and what is to be told about them.
+//! A batch of messages on the way to the ledger, with its dead letters and events.
 
 use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
 use super::admit::{AdmittedMessage, RefusedMessage, admit_message, answered_message};
-use super::{BATCH_BYTES_MAX, BrokerIntake, IntakeBackoff};
+use super::broker_intake::BrokerIntake;
 use crate::domain::event::{DocumentEvent, EventKind};
 use crate::domain::ids::{CollectionKey, DocumentId, Version};
 use crate::domain::submit_message::MessageRejection;
@@ -13,18 +13,22 @@ use crate::domain::task::IngestTask;
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::ledger::{self, SubmissionReceipt, VersionRecord};
 use crate::ports::producers::{ProducerMessage, RejectedMessage};
+use crate::resilience::retry;
 
-/// A batch that is being taken in.
+/// Most bytes of messages, and of bodies, in a batch.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A batch in progress.
 pub(super) struct IntakeBatch<'a> {
     intake: &'a BrokerIntake,
     stop: &'a mut watch::Receiver<bool>,
-    /// Admitted, not yet submitted, by collection: so that one that is missing fails alone, and a
-    /// document's messages stay in order.
+    /// Admitted messages that are not submitted yet, by collection. A missing collection fails alone, and
+    /// messages of a document stay in order.
     open: BTreeMap<CollectionKey, Vec<AdmittedMessage>>,
     open_bytes: usize,
-    burials: Vec<RejectedMessage>,
+    rejected: Vec<RejectedMessage>,
     events: Vec<DocumentEvent>,
-    /// Accepted, to be sent on their way.
+    /// Tasks of accepted versions, to be published.
     tasks: Vec<IngestTask>,
 }
 
@@ -35,13 +39,13 @@ impl<'a> IntakeBatch<'a> {
             stop,
             open: BTreeMap::new(),
             open_bytes: 0,
-            burials: Vec::new(),
+            rejected: Vec::new(),
             events: Vec::new(),
             tasks: Vec::new(),
         }
     }
 
-    /// Adds a message; submits what is open when it gets too much to hold.
+    /// Adds a message. Submits the open messages first when their bodies would exceed the limit.
     pub(super) async fn add(&mut self, message: ProducerMessage) -> Result<(), Fault> {
         let admitted = match admit_message(self.intake, message).await {
             Ok(admitted) => admitted,
@@ -59,22 +63,23 @@ impl<'a> IntakeBatch<'a> {
         Ok(())
     }
 
-    /// Returns when every message is in the ledger or buried, its producer is told, and what was
-    /// accepted is on its way: after the answer, so that its end is told after it.
+    /// Returns when every message is in the ledger or dead-lettered, its producer has an event, and the
+    /// accepted tasks are published.
     pub(super) async fn finish(mut self) -> Result<(), Fault> {
         self.submit().await?;
-        let Self { intake, stop, burials, events, tasks, .. } = self;
-        let mut patience = IntakeBackoff::default();
-        while !burials.is_empty()
-            && let Err(fault) = intake.producers.bury(burials.clone()).await
+        let Self { intake, stop, rejected, events, tasks, .. } = self;
+        let mut backoff = IntakeBackoff::default();
+        while !rejected.is_empty()
+            && let Err(fault) = intake.producers.store_rejected(rejected.clone()).await
         {
-            patience.after(fault, "burying messages", stop).await?;
+            backoff.after(fault, "storing rejected messages", stop).await?;
         }
         while !events.is_empty()
             && let Err(fault) = intake.events.publish(events.clone()).await
         {
-            patience.after(fault, "telling producers", stop).await?;
+            backoff.after(fault, "publishing events", stop).await?;
         }
+        // After the events: a producer must not hear of the end of a version before its acceptance.
         intake.submitter.send(tasks).await;
         Ok(())
     }
@@ -82,14 +87,16 @@ impl<'a> IntakeBatch<'a> {
     async fn submit(&mut self) -> Result<(), Fault> {
         self.open_bytes = 0;
         for (key, admitted) in std::mem::take(&mut self.open) {
+            // A stack whose top is the part that comes next in order.
             let mut parts = vec![admitted];
-            let mut may_found = self.intake.found.is_some();
+            let mut may_create = self.intake.create_collection.is_some();
             while let Some(mut part) = parts.pop() {
                 match self.submit_part(&part).await? {
                     Ok(receipts) => self.answer(&key, part, receipts).await?,
-                    Err(refusal) if refusal.code == "unknown_collection" && may_found => {
-                        may_found = false;
-                        match self.found(&key).await? {
+                    Err(refusal) if refusal.code == "unknown_collection" && may_create => {
+                        // One try only: a collection that is deleted meanwhile must not loop.
+                        may_create = false;
+                        match self.create_collection(&key).await? {
                             Ok(()) => parts.push(part),
                             Err(refusal) => self.refuse_all(&key, part, &refusal),
                         }
@@ -97,7 +104,7 @@ impl<'a> IntakeBatch<'a> {
                     Err(refusal) if part.len() == 1 || refusal.kind == RefusalKind::NotFound => {
                         self.refuse_all(&key, part, &refusal);
                     }
-                    // Which of them it is about is found by halving.
+                    // The refusal is about one of several messages; halving finds it.
                     Err(_) => {
                         let behind = part.split_off(part.len() / 2);
                         parts.push(behind);
@@ -109,44 +116,44 @@ impl<'a> IntakeBatch<'a> {
         Ok(())
     }
 
-    /// Waits out want of room and a ledger that is away; a refusal is final.
+    /// Submits a part. It waits while the intake is full or the ledger is down; a refusal is final.
     async fn submit_part(
         &mut self,
         part: &[AdmittedMessage],
     ) -> Result<Result<Vec<SubmissionReceipt>, Refusal>, Fault> {
-        let mut patience = IntakeBackoff::default();
+        let mut backoff = IntakeBackoff::default();
         loop {
             let submissions = part.iter().map(|admitted| admitted.submission.clone()).collect();
             match retryable_refusal_as_fault(self.intake.submitter.accept(submissions).await) {
-                Ok(settled) => return Ok(settled),
-                Err(fault) => patience.after(fault, "submitting", self.stop).await?,
+                Ok(answer) => return Ok(answer),
+                Err(fault) => backoff.after(fault, "submitting", self.stop).await?,
             }
         }
     }
 
-    async fn found(&mut self, key: &CollectionKey) -> Result<Result<(), Refusal>, Fault> {
-        let Some(found) = &self.intake.found else { return Ok(Ok(())) };
-        let mut patience = IntakeBackoff::default();
+    async fn create_collection(&mut self, key: &CollectionKey) -> Result<Result<(), Refusal>, Fault> {
+        let Some(create) = &self.intake.create_collection else { return Ok(Ok(())) };
+        let mut backoff = IntakeBackoff::default();
         loop {
-            match retryable_refusal_as_fault(found(key.clone()).await) {
-                Ok(settled) => return Ok(settled),
-                Err(fault) => patience.after(fault, "creating a collection", self.stop).await?,
+            match retryable_refusal_as_fault(create(key.clone()).await) {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => backoff.after(fault, "creating a collection", self.stop).await?,
             }
         }
     }
 
-    /// What the ledger holds of the version of a receipt.
+    /// Reads the version of a receipt from the ledger.
     async fn stored(
         &mut self,
         key: &CollectionKey,
         document_id: &DocumentId,
         version: Version,
     ) -> Result<Option<VersionRecord>, Fault> {
-        let mut patience = IntakeBackoff::default();
+        let mut backoff = IntakeBackoff::default();
         loop {
             match self.intake.ledger.history(key, document_id).await {
                 Ok(history) => return Ok(history.into_iter().find(|record| record.key.version == version)),
-                Err(fault) => patience.after(fault, "looking a version up", self.stop).await?,
+                Err(fault) => backoff.after(fault, "looking a version up", self.stop).await?,
             }
         }
     }
@@ -175,7 +182,7 @@ impl<'a> IntakeBatch<'a> {
                 _ => submission.version().or(Some(receipt.version)),
             };
             let latest = stored.map(|record| (record.key.version, record.state.name())).unzip();
-            let answer = answered_message(&message).remember();
+            let answer = answered_message(&message).to_identity();
             self.events.push(DocumentEvent::without_effect(kind, answer, key, document_id, version, latest));
         }
         Ok(())
@@ -183,6 +190,7 @@ impl<'a> IntakeBatch<'a> {
 
     fn refuse_all(&mut self, key: &CollectionKey, part: Vec<AdmittedMessage>, refusal: &Refusal) {
         for AdmittedMessage { message, .. } in part {
+            // The API's refusal names a field and a command; a producer knows the collection by routing key.
             let rejection = match refusal.code {
                 "unknown_collection" => MessageRejection::for_field(
                     "unknown_collection",
@@ -209,11 +217,11 @@ impl<'a> IntakeBatch<'a> {
             collection.as_ref(),
             &rejection,
         ));
-        self.burials.push(RejectedMessage { message, rejection });
+        self.rejected.push(RejectedMessage { message, rejection });
     }
 }
 
-/// A refusal that may pass becomes a fault to wait out.
+/// Turns a refusal that may pass into a fault to wait for; other results stay.
 fn retryable_refusal_as_fault<T>(answer: Result<T, Refusal>) -> Result<Result<T, Refusal>, Fault> {
     match answer {
         Err(refusal)
@@ -222,8 +230,29 @@ fn retryable_refusal_as_fault<T>(answer: Result<T, Refusal>) -> Result<Result<T,
                 RefusalKind::Exhausted | RefusalKind::Unavailable | RefusalKind::Deadline
             ) =>
         {
-            Err(Fault::Transient(refusal.message))
+            Err(Fault::transient(refusal.message))
         }
-        settled => Ok(settled),
+        answer => Ok(answer),
+    }
+}
+
+/// Exponential backoff for one operation of the intake.
+#[derive(Default)]
+struct IntakeBackoff {
+    failures: u32,
+}
+
+impl IntakeBackoff {
+    /// Waits until the next attempt; returns the fault when `stop` becomes true.
+    async fn after(
+        &mut self,
+        fault: Fault,
+        what: &str,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), Fault> {
+        self.failures += 1;
+        tracing::warn!(%fault, failures = self.failures, what, "the intake waits; nothing was acknowledged");
+        let wait = tokio::time::timeout(retry::reopen_delay(self.failures), stop.wait_for(|stop| *stop));
+        if wait.await.is_ok() { Err(fault) } else { Ok(()) }
     }
 }

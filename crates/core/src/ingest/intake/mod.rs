@@ -1,70 +1,41 @@
-//! The intake of the broker: what producers published becomes versions, and they are told.
+//! Consumes messages of producers from the broker, stores them as versions and answers with events.
 //!
 //! ```text
-//! receive ─▶ admit ─▶ accept (the ledger has it) ─▶ bury what is refused ─▶ tell ─▶ send ─▶ ack
+//! receive ─▶ admit ─▶ accept (ledger) ─▶ dead-letter the refused ─▶ publish events ─▶ send tasks ─▶ ack
 //! ```
 //!
-//! A message is acknowledged only after all before it in this line is durable. While the ledger
-//! or the broker is away, or the intake is full, the batch at hand waits and is tried again, so
-//! the queue holds the rest; nothing is lost and nobody is told twice with another id. What can
-//! never be accepted is buried with its reason, its producer is told, and nothing behind it
-//! waits. Messages of a document are taken in in their order. Limits: [`MESSAGES_MAX`],
-//! [`BATCH_BYTES_MAX`]; a larger message goes alone.
+//! A message is acknowledged only after every step before is durable. While the ledger or the broker is
+//! down, or the intake is full, the current batch waits and is retried, and the queue holds the rest.
+//! Nothing is lost, and no answer is repeated under another id. A message that can never be accepted is
+//! dead-lettered with its reason, its producer gets an event, and the messages behind it go on. Messages
+//! of a document are accepted in their order. Limits: [`MESSAGES_MAX`] and [`BATCH_BYTES_MAX`]; a larger
+//! message forms a batch of its own.
 
-mod access;
 mod admit;
 mod batch;
+mod broker_intake;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-pub use self::access::ProducerAccess;
+pub use self::batch::BATCH_BYTES_MAX;
+pub use self::broker_intake::{BrokerIntake, CreateCollectionFn, ProducerAccess};
 
 use self::batch::IntakeBatch;
-use super::submit::DocumentSubmitter;
-use crate::domain::ids::CollectionKey;
-use crate::fault::{Fault, Refusal};
-use crate::ports::ledger::Ledger;
-use crate::ports::producers::{
-    BodyReferenceFetcher, ProducerEventSink, ProducerMessage, ProducerQueue, SubmissionConsumer,
-};
-use crate::resilience::backoff;
+use crate::fault::Fault;
+use crate::ports::producers::{ProducerMessage, SubmissionConsumer};
+use crate::resilience::retry;
 
 /// Most messages of a batch.
 pub const MESSAGES_MAX: usize = 256;
-/// Bytes of messages, and of bodies, after which a batch is closed.
-pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long a first message waits for company.
+/// Time that the intake waits for further messages after the first.
 const MESSAGE_LINGER: Duration = Duration::from_millis(5);
 
-/// Creates a collection with the default pipeline.
-pub type CreateCollectionFn =
-    Box<dyn Fn(CollectionKey) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
-
-/// What the intake works with.
-pub struct BrokerIntake {
-    /// Stores submissions and sends them on their way.
-    pub submitter: Arc<DocumentSubmitter>,
-    /// The record.
-    pub ledger: Arc<dyn Ledger>,
-    /// Where producers publish.
-    pub producers: Arc<dyn ProducerQueue>,
-    /// Where they listen.
-    pub events: Arc<dyn ProducerEventSink>,
-    /// Who may write for whom.
-    pub access: ProducerAccess,
-    /// Fetches bodies by reference; none where that is off.
-    pub references: Option<Arc<dyn BodyReferenceFetcher>>,
-    /// Creates collections that are not there; none where that is off.
-    pub found: Option<CreateCollectionFn>,
-}
-
-/// Takes in until `stop` is true; finishes the batch at hand.
+/// Consumes messages until `stop` is true; finishes the current batch.
 pub async fn run_intake(intake: Arc<BrokerIntake>, mut stop: watch::Receiver<bool>) {
     let mut failures = 0;
     while !*stop.borrow() {
@@ -73,11 +44,12 @@ pub async fn run_intake(intake: Arc<BrokerIntake>, mut stop: watch::Receiver<boo
         let fault = match consumed {
             Ok(Ok(())) => return,
             Ok(Err(fault)) => fault,
-            Err(_) => Fault::Transient("the intake panicked".to_owned()),
+            // The batch was not acknowledged, so the broker delivers it again.
+            Err(_) => Fault::transient("the intake panicked"),
         };
         failures += 1;
         tracing::warn!(%fault, failures, "the intake lost its queue and opens it again");
-        let _ = tokio::time::timeout(backoff::reopen_delay(failures), stop.wait_for(|stop| *stop)).await;
+        let _ = tokio::time::timeout(retry::reopen_delay(failures), stop.wait_for(|stop| *stop)).await;
     }
 }
 
@@ -95,6 +67,7 @@ async fn consume_submissions(
         };
         for messages in split_messages_by_bytes(messages) {
             take_in_messages(intake, &mut *consumer, messages, &mut stop).await?;
+            // Only a finished batch shows that queue and ledger work again.
             *failures = 0;
         }
     }
@@ -115,7 +88,7 @@ async fn take_in_messages(
     consumer.ack(&tags).await
 }
 
-/// Cuts where messages would exceed the bound.
+/// Splits messages where their bytes would exceed the limit.
 fn split_messages_by_bytes(messages: Vec<ProducerMessage>) -> Vec<Vec<ProducerMessage>> {
     let mut batches: Vec<Vec<ProducerMessage>> = Vec::new();
     let mut bytes = 0;
@@ -130,25 +103,4 @@ fn split_messages_by_bytes(messages: Vec<ProducerMessage>) -> Vec<Vec<ProducerMe
         }
     }
     batches
-}
-
-/// Waits longer after every failure of one thing.
-#[derive(Default)]
-struct IntakeBackoff {
-    failures: u32,
-}
-
-impl IntakeBackoff {
-    /// Returns when it is time to try again; the fault itself when told to stop.
-    async fn after(
-        &mut self,
-        fault: Fault,
-        what: &str,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), Fault> {
-        self.failures += 1;
-        tracing::warn!(%fault, failures = self.failures, what, "the intake waits; nothing was acknowledged");
-        let wait = tokio::time::timeout(backoff::reopen_delay(self.failures), stop.wait_for(|stop| *stop));
-        if wait.await.is_ok() { Err(fault) } else { Ok(()) }
-    }
 }

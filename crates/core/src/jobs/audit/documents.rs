@@ -1,4 +1,4 @@
-//! The first walk: every visible version is in the stores, whole, and the index has no other.
+//! The first two phases: every visible version is whole in the stores, and the index has nothing else.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,32 +13,35 @@ use crate::ports::ledger::{CollectionRecord, VersionRecord, VersionState};
 use crate::ports::lexical::IndexedDocument;
 use crate::ports::vectors::StoredVectorPoint;
 
-/// Looks at the stores beside what the ledger says of these documents; one look each, in order.
+/// Compares both stores with what the ledger says of these documents. One verdict each, in order.
 pub(super) async fn inspect_documents(
     open: &OpenCollection,
     documents: &[DocumentId],
-    standings: &[Vec<VersionRecord>],
+    version_lists: &[Vec<VersionRecord>],
 ) -> Result<Vec<SuspectVerdict>, Fault> {
     let snapshot = open.lexical()?.snapshot();
     let ids = documents.to_vec();
     let read = move || ids.iter().map(|id| snapshot.holding(id)).collect::<Result<Vec<_>, Fault>>();
-    let holdings = tokio::task::spawn_blocking(read).await.map_err(Fault::transient)??;
+    let indexed_documents = tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Fault::transient_error("reading documents of the index", error))??;
     let home = &open.record;
-    let expected: Vec<Vec<ChunkId>> = standings
+    let expected: Vec<Vec<ChunkId>> = version_lists
         .iter()
-        .map(|standing| {
-            visible_version(standing).map(|record| expected_chunk_ids(home, record)).unwrap_or_default()
+        .map(|versions| {
+            visible_version(versions).map(|record| expected_chunk_ids(home, record)).unwrap_or_default()
         })
         .collect();
+    // One request for the points of the whole page.
     let points = stored_point_owners(open, &expected.concat()).await?;
-    let looks =
-        standings.iter().zip(holdings).zip(&expected).map(|((standing, holding), expected)| {
-            judge_document(home, standing, &holding, expected, &points)
+    let verdicts =
+        version_lists.iter().zip(indexed_documents).zip(&expected).map(|((versions, indexed), expected)| {
+            judge_document(home, versions, &indexed, expected, &points)
         });
-    Ok(looks.collect())
+    Ok(verdicts.collect())
 }
 
-/// Whose points of these ids are.
+/// The owners of the points with these ids. A point that is not stored is left out.
 async fn stored_point_owners(
     open: &OpenCollection,
     ids: &[ChunkId],
@@ -48,14 +51,14 @@ async fn stored_point_owners(
 }
 
 /// The visible version, if there is one.
-pub(super) fn visible_version(standing: &[VersionRecord]) -> Option<&VersionRecord> {
-    standing.iter().rfind(|record| record.state == VersionState::Visible)
+pub(super) fn visible_version(versions: &[VersionRecord]) -> Option<&VersionRecord> {
+    versions.iter().rfind(|record| record.state == VersionState::Visible)
 }
 
-/// Whether the head is a version in flight: committed, and the ledger hears of it in a moment.
-pub(super) fn is_head_in_flight(standing: &[VersionRecord], holding: &IndexedDocument) -> bool {
-    holding.head.as_ref().is_some_and(|head| {
-        standing.iter().any(|record| {
+/// Whether the head is of a version in flight: it is committed, and the ledger learns of it in a moment.
+pub(super) fn is_head_in_flight(versions: &[VersionRecord], indexed: &IndexedDocument) -> bool {
+    indexed.head.as_ref().is_some_and(|head| {
+        versions.iter().any(|record| {
             !record.state.is_terminal()
                 && record.key.version == head.version
                 && record.content_hash == head.content_hash
@@ -63,8 +66,9 @@ pub(super) fn is_head_in_flight(standing: &[VersionRecord], holding: &IndexedDoc
     })
 }
 
-/// The chunks of a version in a generation.
+/// The ids that the chunks of a version have in a generation. They derive from content and epoch alone.
 pub(super) fn expected_chunk_ids(home: &CollectionRecord, record: &VersionRecord) -> Vec<ChunkId> {
+    // A deletion has a head and no chunks.
     let count = if record.deletes { 0 } else { record.chunk_count.unwrap_or(0) };
     (0..count)
         .map(|ordinal| ChunkId::derive(&home.epoch, &record.key, &record.content_hash, ordinal))
@@ -73,17 +77,18 @@ pub(super) fn expected_chunk_ids(home: &CollectionRecord, record: &VersionRecord
 
 fn judge_document(
     home: &CollectionRecord,
-    standing: &[VersionRecord],
-    holding: &IndexedDocument,
+    versions: &[VersionRecord],
+    indexed: &IndexedDocument,
     expected: &[ChunkId],
     points: &HashMap<ChunkId, Option<(DocumentId, Version)>>,
 ) -> SuspectVerdict {
-    // Without a visible version it is the second walk's.
-    let Some(record) = visible_version(standing) else { return SuspectVerdict::Fine };
-    if is_head_in_flight(standing, holding) {
+    // The second phase covers documents without a visible version.
+    let Some(record) = visible_version(versions) else { return SuspectVerdict::Fine };
+    // The index has a newer version than the ledger says. That is right for a moment.
+    if is_head_in_flight(versions, indexed) {
         return SuspectVerdict::Moving;
     }
-    let index = index_severity(home, record, holding, expected);
+    let index = index_severity(home, record, indexed, expected);
     let vectors = vector_severity(record, expected, points);
     let Some(kind) = index.max(vectors) else { return SuspectVerdict::Fine };
     let wanted = VersionToRestore {
@@ -94,7 +99,7 @@ fn judge_document(
     SuspectVerdict::Wrong(AuditFinding::Document(kind.kind(), wanted))
 }
 
-/// Kinds by gravity: what serves the wrong text counts before what serves none.
+/// Kinds by severity: serving the wrong text is worse than serving none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum FindingSeverity {
     Missing,
@@ -115,10 +120,10 @@ impl FindingSeverity {
 fn index_severity(
     home: &CollectionRecord,
     record: &VersionRecord,
-    holding: &IndexedDocument,
+    indexed: &IndexedDocument,
     expected: &[ChunkId],
 ) -> Option<FindingSeverity> {
-    let Some(head) = &holding.head else { return Some(FindingSeverity::Missing) };
+    let Some(head) = &indexed.head else { return Some(FindingSeverity::Missing) };
     if head.version != record.key.version {
         return Some(FindingSeverity::Stale);
     }
@@ -129,11 +134,12 @@ fn index_severity(
     if !as_accepted {
         return Some(FindingSeverity::Drift);
     }
-    let in_index: HashSet<&ChunkId> = holding.chunks.iter().collect();
+    let in_index: HashSet<&ChunkId> = indexed.chunks.iter().collect();
     if expected.iter().any(|id| !in_index.contains(id)) {
         return Some(FindingSeverity::Missing);
     }
-    (holding.chunks.len() > expected.len()).then_some(FindingSeverity::Drift)
+    // All expected chunks are there, so a longer list has others beside them.
+    (indexed.chunks.len() > expected.len()).then_some(FindingSeverity::Drift)
 }
 
 fn vector_severity(
@@ -146,6 +152,7 @@ fn vector_severity(
             *document_id == record.key.document_id && *version == record.key.version
         })
     };
+    // The gravest of all points decides.
     let wrong = expected.iter().filter_map(|id| match points.get(id) {
         None => Some(FindingSeverity::Missing),
         Some(owner) if !is_its_own(owner) => Some(FindingSeverity::Drift),
@@ -154,7 +161,7 @@ fn vector_severity(
     wrong.max()
 }
 
-/// The task that had made it visible.
+/// The task that made the version visible, for indexing it again.
 fn indexing_task(home: &CollectionRecord, record: &VersionRecord) -> IngestTask {
     IngestTask {
         key: record.key.clone(),
@@ -167,4 +174,48 @@ fn indexing_task(home: &CollectionRecord, record: &VersionRecord) -> IngestTask 
         accepted_ms: record.accepted_ms,
         origin: None,
     }
+}
+
+/// A page of the documents that the index holds anything of, in order of their ids.
+pub(super) async fn read_head_page(
+    open: &OpenCollection,
+    after: Option<&DocumentId>,
+    limit: usize,
+) -> Result<Vec<DocumentId>, Fault> {
+    let snapshot = open.lexical()?.snapshot();
+    let after = after.cloned();
+    let read = move || snapshot.held(after.as_ref(), limit);
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Fault::transient_error("reading documents of the index", error))?
+}
+
+/// Compares the index with what the ledger says of these documents. One verdict each, in order.
+pub(super) async fn inspect_heads(
+    open: &OpenCollection,
+    documents: &[DocumentId],
+    version_lists: &[Vec<VersionRecord>],
+) -> Result<Vec<SuspectVerdict>, Fault> {
+    let snapshot = open.lexical()?.snapshot();
+    let inspected: Vec<_> = documents.iter().cloned().zip(version_lists.iter().cloned()).collect();
+    let read = move || {
+        let inspect = |(document_id, versions): &(DocumentId, Vec<VersionRecord>)| {
+            // The first phase covers visible documents, whatever is wrong with them.
+            if visible_version(versions).is_some() {
+                return Ok(SuspectVerdict::Fine);
+            }
+            let indexed = snapshot.holding(document_id)?;
+            Ok(if indexed.head.is_none() && indexed.chunks.is_empty() {
+                SuspectVerdict::Fine
+            } else if is_head_in_flight(versions, &indexed) {
+                SuspectVerdict::Moving
+            } else {
+                SuspectVerdict::Wrong(AuditFinding::Head(document_id.clone()))
+            })
+        };
+        inspected.iter().map(inspect).collect()
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Fault::transient_error("reading documents of the index", error))?
 }

@@ -1,56 +1,38 @@
-//! The audit: ledger, lexical index and vectors of one generation compared, while traffic runs.
+//! The audit: compares lexical index and vectors of one generation with the ledger, beside traffic.
 //!
-//! The ledger is right. Three walks, each in pages, none of them pinning a snapshot:
+//! The ledger is right. [`collection_audit`] runs three phases, page by page, without pinning a snapshot:
 //!
-//! 1. [`documents`]: the log of visible versions, up to where it ended at the start. Each version's
-//!    head must be committed as it is, with its chunks and no others, and every chunk has its point.
-//! 2. [`heads`]: every document of which the index holds anything must be in the ledger's log.
-//! 3. [`points`]: every point must be a chunk of the index, or of a version that may have it.
+//! 1. Documents: every version in the log of visible versions, up to its end at the start, has its head
+//!    committed as accepted, has exactly its chunks in the index, and a point for every chunk.
+//! 2. Heads: every document that the index holds anything of is in the log of the ledger.
+//! 3. Points: every point belongs to a chunk of the index, or to a version that may have it.
 //!
-//! What looks wrong is a suspect. It is looked at again after [`AuditPace::pause`] (fresh ledger, fresh
-//! snapshot, fresh points) and counts only if it is wrong still and the ledger says the same of
-//! its document before the pause, after it, and once the stores were read. A version in flight explains what
-//! is its own: staged points, and a commit that the ledger has not heard of yet; so does a loser
-//! that was not swept yet. What is on the move at all of [`INSPECTIONS_MAX`] looks is left to the next audit.
+//! What looks wrong is a suspect. It is inspected again after [`AuditPace::pause`], with a fresh read of
+//! all stores. It becomes a finding only if it is still wrong and the ledger said the same of its document
+//! before the pause, after it, and after the stores were read. A version in flight explains its staged
+//! points, and a commit that the ledger has not heard of yet. A loser that is not swept yet explains its
+//! own. A suspect that moves at all of [`INSPECTIONS_MAX`] inspections is left to the next audit.
 
 mod collection_audit;
 mod documents;
-mod heads;
 mod points;
 mod report;
 pub mod schedule;
 mod suspects;
 
-use std::time::Duration;
-
 use crate::fault::Fault;
 use crate::ingest::StageResources;
 use crate::ports::catalog::OpenCollection;
 
-pub use collection_audit::{AuditProgress, CollectionAudit, PAGE_ENTRIES_MAX};
+pub use collection_audit::{AuditPace, AuditProgress, CollectionAudit, PAGE_ENTRIES_MAX};
 pub use report::{AuditFinding, AuditFindingKind, AuditOutcome, AuditReport, AuditedStore, FindingSummary};
 pub use suspects::INSPECTIONS_MAX;
 
-/// Findings that are kept to be shown unless told otherwise.
+/// Findings that an audit keeps, unless told otherwise.
 pub const FINDINGS_SHOWN_DEFAULT: usize = 20;
 
-/// How fast a walk goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AuditPace {
-    /// Documents, heads and points per second; 0 is no limit.
-    pub entries_per_second: u32,
-    /// Time before a suspect is looked at again. At least as long as the index may be behind the
-    /// ledger's log.
-    pub pause: Duration,
-}
-
-impl AuditPace {
-    /// As fast as it goes: a false alarm of a repair costs a little work and does no harm.
-    pub const UNBOUNDED: Self = Self { entries_per_second: 0, pause: Duration::ZERO };
-}
-
-/// Compares a collection's stores with the ledger; keeps `shown_max` findings. `show` is called with
-/// how far it is.
+/// Compares the stores of a collection with the ledger. Keeps the first `shown_max` findings, and calls
+/// `show` after every page.
 pub async fn audit_collection(
     stages: &StageResources,
     open: &OpenCollection,
@@ -58,17 +40,18 @@ pub async fn audit_collection(
     shown_max: usize,
     mut show: impl FnMut(AuditProgress) + Send,
 ) -> Result<AuditOutcome, Fault> {
-    let mut walk = CollectionAudit::new(stages, open, pace).await?;
-    let mut audited = AuditOutcome::default();
-    while let Some(findings) = walk.next(&mut show).await? {
+    let mut audit = CollectionAudit::new(stages, open, pace).await?;
+    let mut outcome = AuditOutcome::default();
+    while let Some(findings) = audit.next(&mut show).await? {
         for finding in &findings {
-            audited.report.count(finding);
-            if audited.findings.len() < shown_max {
-                audited.findings.push(finding.shown());
+            outcome.report.count(finding);
+            if outcome.findings.len() < shown_max {
+                outcome.findings.push(finding.summary());
             }
         }
     }
-    walk.sum_up(&mut audited.report);
-    open.set_lacking(audited.report.missing + audited.report.stale > 0);
-    Ok(audited)
+    audit.add_totals(&mut outcome.report);
+    // Orphans and drift are wrong as well, but queries lose nothing by them.
+    open.set_incomplete(outcome.report.missing + outcome.report.stale > 0);
+    Ok(outcome)
 }

@@ -1,4 +1,4 @@
-//! The third walk: what the vectors hold is of versions that may have points.
+//! The third phase: every stored point belongs to a version that may have points.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +11,8 @@ use crate::ports::catalog::OpenCollection;
 use crate::ports::ledger::{VersionRecord, VersionState};
 use crate::ports::vectors::StoredVectorPoint;
 
-/// Points of a page that are no chunk of the index, and the last point of the page; none at the end.
-/// The first walk has seen whether the index has the right chunks.
+/// Reads a page of points and keeps those that are no chunk of the index. None at the end.
+/// The first phase has checked whether the index has the right chunks.
 pub(super) async fn read_point_page(
     open: &OpenCollection,
     after: Option<ChunkId>,
@@ -28,45 +28,48 @@ pub(super) async fn read_point_page(
         let unknown = points.into_iter().zip(held).filter_map(|(point, held)| (!held).then_some(point));
         Ok(Some(UnknownPointPage { unknown: unknown.collect(), last, count }))
     };
-    tokio::task::spawn_blocking(read).await.map_err(Fault::transient)?
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| Fault::transient_error("reading chunks of the index", error))?
 }
 
-/// Whether the ledger has lost the spans of a version that was cut: nobody can say then which points
-/// are its own. The first walk tells of it.
-fn lacks_spans(standing: &[VersionRecord]) -> bool {
+/// Whether the ledger lacks the chunk count of a version that was chunked. Then nobody can say which
+/// points are its own; the first phase reports the version.
+fn lacks_spans(versions: &[VersionRecord]) -> bool {
     let was_cut =
         |state| matches!(state, VersionState::Chunked | VersionState::Embedded | VersionState::Visible);
-    standing.iter().any(|record| !record.deletes && record.chunk_count.is_none() && was_cut(record.state))
+    versions.iter().any(|record| !record.deletes && record.chunk_count.is_none() && was_cut(record.state))
 }
 
-/// A page of the walk.
+/// A page of points.
 pub(super) struct UnknownPointPage {
     pub(super) unknown: Vec<StoredVectorPoint>,
     pub(super) last: ChunkId,
     pub(super) count: usize,
 }
 
-/// Looks at these points beside what the ledger says of their documents; one look each, in order.
+/// Compares these points with what the ledger says of their documents. One verdict each, in order.
 pub(super) async fn inspect_points(
     open: &OpenCollection,
     points: &[(ChunkId, Option<DocumentId>)],
-    standings: &[Vec<VersionRecord>],
+    version_lists: &[Vec<VersionRecord>],
 ) -> Result<Vec<SuspectVerdict>, Fault> {
     let ids: Vec<ChunkId> = points.iter().map(|(id, _)| *id).collect();
-    let there: HashSet<ChunkId> =
+    let stored: HashSet<ChunkId> =
         open.vectors.stored(&ids).await?.into_iter().map(|point| point.id).collect();
-    let mut wanted: HashMap<&DocumentId, HashSet<ChunkId>> = HashMap::new();
-    let looks = points.iter().zip(standings).map(|((id, document_id), standing)| {
+    let mut expected: HashMap<&DocumentId, HashSet<ChunkId>> = HashMap::new();
+    // Many points of a page share a document, so its ids are derived once.
+    let verdicts = points.iter().zip(version_lists).map(|((id, document_id), versions)| {
         let of_document = |document_id| {
             let ids =
-                || standing.iter().flat_map(|record| expected_chunk_ids(&open.record, record)).collect();
-            wanted.entry(document_id).or_insert_with(ids).contains(id)
+                || versions.iter().flat_map(|record| expected_chunk_ids(&open.record, record)).collect();
+            expected.entry(document_id).or_insert_with(ids).contains(id)
         };
-        if !there.contains(id) || lacks_spans(standing) || document_id.as_ref().is_some_and(of_document) {
+        if !stored.contains(id) || lacks_spans(versions) || document_id.as_ref().is_some_and(of_document) {
             SuspectVerdict::Fine
         } else {
             SuspectVerdict::Wrong(AuditFinding::Point(*id, document_id.clone()))
         }
     });
-    Ok(looks.collect())
+    Ok(verdicts.collect())
 }

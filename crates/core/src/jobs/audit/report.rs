@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::ingest::restore::VersionToRestore;
 
-/// What is wrong.
+/// What kind of difference was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditFindingKind {
@@ -32,7 +32,7 @@ impl AuditFindingKind {
     }
 }
 
-/// Where it is wrong.
+/// The store that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditedStore {
@@ -55,15 +55,15 @@ impl AuditedStore {
     }
 }
 
-/// One thing that is wrong, and what mends it.
+/// One difference, and what repairs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "most are documents")]
 pub enum AuditFinding {
-    /// A visible document, once, under the gravest of its kinds.
+    /// A visible document. It is reported once, under its gravest kind.
     Document(AuditFindingKind, VersionToRestore),
     /// A document that the index holds and the ledger does not have visible.
     Head(DocumentId),
-    /// A point that is nobody's.
+    /// A point that belongs to no version.
     Point(ChunkId, Option<DocumentId>),
 }
 
@@ -76,8 +76,8 @@ impl AuditFinding {
         }
     }
 
-    /// In words.
-    pub fn shown(&self) -> FindingSummary {
+    /// The finding for a reader.
+    pub fn summary(&self) -> FindingSummary {
         let (store, document_id, version, point) = match self {
             Self::Document(_, VersionToRestore { task, index, vectors }) => {
                 let store = match (index, vectors) {
@@ -96,7 +96,7 @@ impl AuditFinding {
     }
 }
 
-/// A finding for whoever reads.
+/// A finding as answers show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FindingSummary {
     /// What is wrong.
@@ -109,7 +109,7 @@ pub struct FindingSummary {
     /// Its visible version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// The point that is nobody's.
+    /// The point that belongs to no version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub point: Option<String>,
 }
@@ -123,22 +123,22 @@ pub struct AuditReport {
     pub missing: u64,
     /// Documents of which the index has another version.
     pub stale: u64,
-    /// Heads and points of nobody.
+    /// Heads and points that belong to no visible version.
     pub orphan: u64,
-    /// Documents whose visible version stands there otherwise than it was accepted.
+    /// Documents whose visible version is stored differently from how it was accepted.
     pub drift: u64,
-    /// Suspects that were on the move at every look; not counted elsewhere.
+    /// Suspects that moved at every inspection. They are not counted elsewhere.
     pub unsettled: u64,
 }
 
 impl AuditReport {
-    /// Everything that is wrong.
+    /// All differences.
     pub fn wrong(&self) -> u64 {
         self.missing + self.stale + self.orphan + self.drift
     }
 
-    /// What is wrong in one way.
-    pub fn of(&self, kind: AuditFindingKind) -> u64 {
+    /// The differences of one kind.
+    pub fn count_of(&self, kind: AuditFindingKind) -> u64 {
         match kind {
             AuditFindingKind::Missing => self.missing,
             AuditFindingKind::Stale => self.stale,
@@ -157,7 +157,7 @@ impl AuditReport {
         }
     }
 
-    /// Adds another collection's.
+    /// Adds the counts of another collection.
     pub fn add(&mut self, other: &Self) {
         self.documents += other.documents;
         self.missing += other.missing;
@@ -168,7 +168,7 @@ impl AuditReport {
     }
 }
 
-/// What an audit says.
+/// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditOutcome {
     /// The counts.

@@ -1,8 +1,8 @@
-//! Audits by the clock, in every process that holds indexes.
+//! Scheduled audits, in every process that holds indexes.
 //!
-//! Each index is its process's own, so each process audits its own; points are compared along. The
-//! last result of a collection is kept where `status` shows it ([`AUDIT_STATE_PREFIX`]); of several
-//! processes' results within one interval the worst stays.
+//! Each process has indexes of its own, so each audits its own; the shared points are compared along with
+//! them. The last result of a collection is stored in the shared states under [`AUDIT_STATE_PREFIX`], where
+//! `status` reads it. Of the results of several processes within one interval the worst is kept.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,21 +17,22 @@ use crate::fault::Fault;
 use crate::ingest::StageResources;
 use crate::ports::shared_states::SharedStateStore;
 
-/// What the names of stored results begin with; tenant and collection follow.
+/// Prefix of the names of stored results. Tenant and collection follow.
 pub const AUDIT_STATE_PREFIX: &str = "audit/";
-/// Longest time between two looks at what is due.
+/// Longest time between two checks for what is due.
 const DUE_CHECK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
-/// When and how fast.
+/// When audits run, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditSchedule {
-    /// Time between the ends of two audits of a collection; the first is as late after the start.
+    /// Time from the end of one audit of a collection to the start of the next. The first comes one interval
+    /// after the start of the process.
     pub interval: Duration,
     /// How fast.
     pub pace: AuditPace,
 }
 
-/// The last result of a collection.
+/// The last audit result of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastAuditResult {
     /// When it ended, ms since the Unix epoch.
@@ -41,30 +42,30 @@ pub struct LastAuditResult {
     pub report: AuditReport,
 }
 
-/// Audits what is due until `stop` is true.
+/// Audits what is due, until `stop` is true. Stops at any await: an audit writes nothing but its result.
 pub async fn run_scheduled_audits(
     stages: Arc<StageResources>,
-    plan: AuditSchedule,
+    schedule: AuditSchedule,
     mut stop: watch::Receiver<bool>,
 ) {
     let started_ms = stages.clock.now_ms();
     let mut ended_ms = HashMap::new();
-    let look = plan.interval.min(DUE_CHECK_INTERVAL_MAX);
+    let check_interval = schedule.interval.min(DUE_CHECK_INTERVAL_MAX);
     while !*stop.borrow() {
-        let work = audit_due_collections(&stages, plan, started_ms, &mut ended_ms);
+        let work = audit_due_collections(&stages, schedule, started_ms, &mut ended_ms);
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
             () = work => {}
         }
-        let _ = tokio::time::timeout(look, stop.wait_for(|stop| *stop)).await;
+        let _ = tokio::time::timeout(check_interval, stop.wait_for(|stop| *stop)).await;
     }
 }
 
 /// Audits every collection that is due.
 async fn audit_due_collections(
     stages: &StageResources,
-    plan: AuditSchedule,
+    schedule: AuditSchedule,
     started_ms: u64,
     ended_ms: &mut HashMap<CollectionKey, u64>,
 ) {
@@ -77,13 +78,15 @@ async fn audit_due_collections(
     };
     for record in records {
         let since_ms = ended_ms.get(&record.key).copied().unwrap_or(started_ms);
-        let interval_ms = u64::try_from(plan.interval.as_millis()).unwrap_or(u64::MAX);
+        let interval_ms = u64::try_from(schedule.interval.as_millis()).unwrap_or(u64::MAX);
+        // Saturates: a clock that is set back delays an audit and starts none early.
         if stages.clock.now_ms().saturating_sub(since_ms) < interval_ms {
             continue;
         }
-        if let Err(fault) = audit_one_collection(stages, &record.key, plan).await {
+        if let Err(fault) = audit_one_collection(stages, &record.key, schedule).await {
             tracing::warn!(tenant = %record.key.tenant, collection = %record.key.collection, %fault, "an audit was not finished");
         }
+        // After a failure as well: it is tried again one interval later, not at once.
         ended_ms.insert(record.key, stages.clock.now_ms());
     }
 }
@@ -91,11 +94,11 @@ async fn audit_due_collections(
 async fn audit_one_collection(
     stages: &StageResources,
     key: &CollectionKey,
-    plan: AuditSchedule,
+    schedule: AuditSchedule,
 ) -> Result<(), Fault> {
     let Some(open) = stages.catalog.open(key).await? else { return Ok(()) };
     let AuditOutcome { report, .. } =
-        super::audit_collection(stages, &open, plan.pace, FINDINGS_SHOWN_DEFAULT, |_| {}).await?;
+        super::audit_collection(stages, &open, schedule.pace, FINDINGS_SHOWN_DEFAULT, |_| {}).await?;
     let AuditReport { documents, missing, stale, orphan, drift, unsettled } = report;
     if report.wrong() > 0 {
         tracing::warn!(
@@ -105,10 +108,10 @@ async fn audit_one_collection(
     } else {
         tracing::info!(tenant = %key.tenant, collection = %key.collection, documents, unsettled, "stores and ledger agree");
     }
-    store_audit_result(&*stages.states, key, report, plan.interval).await
+    store_audit_result(&*stages.states, key, report, schedule.interval).await
 }
 
-/// Keeps a result, unless a worse one is younger than `while_younger`.
+/// Stores a result, unless a worse one is stored that is younger than `while_younger`.
 pub async fn store_audit_result(
     states: &dyn SharedStateStore,
     key: &CollectionKey,
@@ -116,6 +119,7 @@ pub async fn store_audit_result(
     while_younger: Duration,
 ) -> Result<(), Fault> {
     let younger_ms = u64::try_from(while_younger.as_millis()).unwrap_or(u64::MAX);
+    // The closure runs inside the state's transaction, and may run again after a conflict.
     let change = move |known: Option<&str>, now_ms: u64| {
         let known: Option<LastAuditResult> = known.and_then(|known| serde_json::from_str(known).ok());
         let is_worse = |last: &LastAuditResult| {
@@ -129,13 +133,13 @@ pub async fn store_audit_result(
     states.change(&format!("{AUDIT_STATE_PREFIX}{}/{}", key.tenant, key.collection), Box::new(change)).await
 }
 
-/// The last results of all collections of all tenants that were audited.
+/// The last results of all audited collections of all tenants.
 pub async fn all_audit_results(states: &dyn SharedStateStore) -> Result<Vec<LastAuditResult>, Fault> {
     let named = states.named(AUDIT_STATE_PREFIX).await?;
     Ok(named.into_iter().filter_map(|(_, state)| serde_json::from_str(&state).ok()).collect())
 }
 
-/// The last result of each of a tenant's collections that was audited, by name.
+/// The last result of each audited collection of a tenant, by name.
 pub async fn tenant_audit_results(
     states: &dyn SharedStateStore,
     tenant: &str,

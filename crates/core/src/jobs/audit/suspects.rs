@@ -1,4 +1,4 @@
-//! What looked wrong, and waits to be looked at again.
+//! Suspects: what looked wrong and waits for another inspection.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::report::AuditFinding;
 use crate::domain::ids::{ChunkId, DocumentId};
 use crate::ports::ledger::VersionRecord;
 
-/// Looks at a suspect, the first one included.
+/// Inspections of a suspect, including the first.
 pub const INSPECTIONS_MAX: u32 = 6;
 
-/// Who is suspected.
+/// What looked wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AuditSuspect {
     Document(DocumentId),
@@ -30,7 +30,7 @@ impl AuditSuspect {
     }
 }
 
-/// What one look at a suspect says.
+/// The verdict of one inspection.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "short-lived, a page of them at most")]
 pub(super) enum SuspectVerdict {
@@ -41,17 +41,17 @@ pub(super) enum SuspectVerdict {
     Moving,
 }
 
-/// A suspect, and the ledger's word on its document when it was last looked at.
+/// A suspect, and what the ledger said of its document at the last inspection.
 #[derive(Debug)]
 pub(super) struct QueuedSuspect {
     pub(super) suspect: AuditSuspect,
-    /// None while its document was on the move.
-    pub(super) standing: Option<Vec<VersionRecord>>,
-    pub(super) looks: u32,
+    /// None if a version of the document was in flight.
+    pub(super) versions: Option<Vec<VersionRecord>>,
+    pub(super) inspections: u32,
     due: Instant,
 }
 
-/// Suspects in the order they are due.
+/// Suspects in the order in which they are due. All wait equally long, so that is the order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct AuditSuspectQueue(VecDeque<QueuedSuspect>);
 
@@ -59,11 +59,11 @@ impl AuditSuspectQueue {
     pub(super) fn add(
         &mut self,
         suspect: AuditSuspect,
-        standing: Option<Vec<VersionRecord>>,
-        looks: u32,
+        versions: Option<Vec<VersionRecord>>,
+        inspections: u32,
         pause: Duration,
     ) {
-        self.0.push_back(QueuedSuspect { suspect, standing, looks, due: Instant::now() + pause });
+        self.0.push_back(QueuedSuspect { suspect, versions, inspections, due: Instant::now() + pause });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -75,7 +75,7 @@ impl AuditSuspectQueue {
         self.0.front().map(|first| first.due)
     }
 
-    /// Those that are due, at most `limit`.
+    /// Removes those that are due, at most `limit`.
     pub(super) fn take_due(&mut self, limit: usize) -> Vec<QueuedSuspect> {
         let now = Instant::now();
         let due = self.0.iter().take(limit).take_while(|waiting| waiting.due <= now).count();

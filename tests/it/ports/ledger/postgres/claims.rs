@@ -11,9 +11,9 @@ use contexture::ingest::housekeeping;
 use contexture::ports::ledger::Ledger;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::support::{PATIENCE, Schema, number};
-use crate::support::plant::{Plant, Site, documents};
-use crate::support::providers::{DIMS, Setup, answer_well, refusal, texts_of};
+use super::support::{PATIENCE, TemporarySchema, number};
+use crate::support::plant::{ProcessStages, SharedBackends, documents};
+use crate::support::providers::{DIMS, ProviderSetup, answer_well, refusal, texts_of};
 use crate::support::scripted_http::ScriptedHttp;
 
 const TTL: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ async fn pass(beside: &mut PgConnection, by: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_is_its_holders_alone() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (one, two) = (schema.ledger().await, schema.ledger().await);
     assert_eq!(claimed(&one, "abb").await, "abb");
     assert_eq!(claimed(&two, "abc").await, "c");
@@ -50,7 +50,7 @@ async fn a_claim_is_its_holders_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_lives_as_long_as_it_is_renewed() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (one, two) = (schema.ledger().await, schema.ledger().await);
     let mut beside = schema.connection().await;
     assert_eq!(claimed(&one, "a").await, "a");
@@ -66,9 +66,9 @@ async fn a_claim_lives_as_long_as_it_is_renewed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_dead_left_is_removed() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut beside = schema.connection().await;
-    let setup = Setup::new();
+    let setup = ProviderSetup::new();
     let ledger = schema.ledger().await;
     assert_eq!(claimed(&ledger, "abc").await, "abc");
     pass(&mut beside, Duration::from_mins(5)).await;
@@ -78,8 +78,8 @@ async fn what_the_dead_left_is_removed() {
     assert_eq!(claimed(&ledger, "d").await, "d");
 
     let server = ScriptedHttp::start(answer_well).await;
-    let site = Site::new(setup.states.clone(), setup.clock.clone(), DIMS);
-    let plant = Plant::at(&site, ledger.clone(), setup.embedder(&server), 0).await;
+    let site = SharedBackends::new(setup.states.clone(), setup.clock.clone(), DIMS);
+    let plant = ProcessStages::at(&site, ledger.clone(), setup.embedder(&server), 0).await;
     assert!(housekeeping::run_housekeeping_round(&plant.stages, false).await.unwrap());
     assert_eq!(number(&mut beside, ROWS).await, 1, "the last is in use");
     plant.stop().await;
@@ -88,7 +88,7 @@ async fn what_the_dead_left_is_removed() {
 /// Whoever claims, renews, gives up and forgets at once: nobody waits for another in a circle.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn claims_in_any_order_do_not_block_each_other() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let names = "abcdefghijklmnopqrstuvwxyz";
     let mut running = tokio::task::JoinSet::new();
     for process in 0..4 {
@@ -110,31 +110,31 @@ async fn claims_in_any_order_do_not_block_each_other() {
 }
 
 /// What several processes have of a ledger, and what they share besides.
-struct Processes {
-    schema: Arc<Schema>,
-    setup: Setup,
-    site: Site,
+struct LedgerProcesses {
+    schema: Arc<TemporarySchema>,
+    setup: ProviderSetup,
+    site: SharedBackends,
 }
 
-impl Processes {
+impl LedgerProcesses {
     /// Over real time, for the server's clock does not stand still.
     async fn new(requests_per_minute: u32, embed_claim_max: Duration) -> Option<Self> {
-        let schema = Schema::new().await?;
-        let mut setup = Setup { texts_max: 4, ..Setup::new() };
+        let schema = TemporarySchema::new().await?;
+        let mut setup = ProviderSetup { texts_max: 4, ..ProviderSetup::new() };
         setup.limits.requests_per_minute = Some(requests_per_minute);
         setup.states = Arc::new(MemorySharedStates::new(setup.clock.clone()));
-        let mut site = Site::new(setup.states.clone(), setup.clock.clone(), DIMS);
+        let mut site = SharedBackends::new(setup.states.clone(), setup.clock.clone(), DIMS);
         site.embed_claim_max = embed_claim_max;
         Some(Self { schema, setup, site })
     }
 
-    async fn start(&self, server: &ScriptedHttp, number: usize) -> Plant {
+    async fn start(&self, server: &ScriptedHttp, number: usize) -> ProcessStages {
         let ledger = PostgresLedger::connect(&self.schema.config(), self.setup.clock.clone()).await.unwrap();
         let (states, clock) = (self.setup.states.clone(), self.setup.clock.clone());
         let limits = self.setup.limits;
-        let setup = Setup { states, clock, limits, holder: format!("process {number}"), ..Setup::new() };
-        let embedder = Setup { texts_max: self.setup.texts_max, ..setup }.embedder(server);
-        Plant::at(&self.site, Arc::new(ledger), embedder, 2).await
+        let setup = ProviderSetup { states, clock, limits, holder: format!("process {number}"), ..ProviderSetup::new() };
+        let embedder = ProviderSetup { texts_max: self.setup.texts_max, ..setup }.embedder(server);
+        ProcessStages::at(&self.site, Arc::new(ledger), embedder, 2).await
     }
 }
 
@@ -142,7 +142,7 @@ impl Processes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_message_three_times_over_processes_embeds_each_text_once() {
     const DOCUMENTS: usize = 80;
-    let Some(processes) = Processes::new(300, Duration::from_millis(600)).await else { return };
+    let Some(processes) = LedgerProcesses::new(300, Duration::from_millis(600)).await else { return };
     let server = ScriptedHttp::start(|request| answer_well(request).after(Duration::from_millis(50))).await;
     let mut plants = Vec::new();
     for number in 0..3 {
@@ -164,7 +164,7 @@ async fn every_message_three_times_over_processes_embeds_each_text_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn claims_are_given_up_when_the_work_fails() {
-    let Some(processes) = Processes::new(6000, Duration::from_mins(10)).await else { return };
+    let Some(processes) = LedgerProcesses::new(6000, Duration::from_mins(10)).await else { return };
     let server = ScriptedHttp::always(refusal(500, "on fire")).await;
     let plant = processes.start(&server, 0).await;
     plant.put(&documents(8), 1).await;

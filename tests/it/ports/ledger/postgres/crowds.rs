@@ -9,12 +9,12 @@ use contexture::fault::{FailureReason, reason};
 use contexture::ports::ledger::{IntakeDecision, Ledger, VersionOutcome};
 use sqlx::Row;
 
-use super::support::{PATIENCE, Schema, number, rows, until};
+use super::support::{PATIENCE, TemporarySchema, number, rows, until};
 use crate::support::{TENANT, collection, document, epoch, spans, submission, version_key};
 
 const PROCESSES: usize = 4;
 
-async fn processes(schema: &Schema) -> (Vec<Arc<dyn Ledger>>, CollectionKey) {
+async fn processes(schema: &TemporarySchema) -> (Vec<Arc<dyn Ledger>>, CollectionKey) {
     let mut ledgers = Vec::new();
     for _ in 0..PROCESSES {
         ledgers.push(schema.ledger().await);
@@ -25,7 +25,7 @@ async fn processes(schema: &Schema) -> (Vec<Arc<dyn Ledger>>, CollectionKey) {
 }
 
 /// 100 submissions of one document at once, spread over the processes.
-async fn submit_at_once(schema: &Schema, text: impl Fn(usize) -> String) -> Vec<(IntakeDecision, u64)> {
+async fn submit_at_once(schema: &TemporarySchema, text: impl Fn(usize) -> String) -> Vec<(IntakeDecision, u64)> {
     let (ledgers, home) = processes(schema).await;
     let calls: Vec<_> = (0..100)
         .map(|number| {
@@ -44,7 +44,7 @@ async fn submit_at_once(schema: &Schema, text: impl Fn(usize) -> String) -> Vec<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_submissions_to_many_processes_store_one_version() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let intakes = submit_at_once(&schema, |_| "text".to_owned()).await;
     let accepted = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Accepted).count();
     let duplicates = intakes.iter().filter(|(intake, _)| *intake == IntakeDecision::Duplicate).count();
@@ -57,7 +57,7 @@ async fn equal_submissions_to_many_processes_store_one_version() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn different_submissions_to_many_processes_get_different_versions() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut intakes = submit_at_once(&schema, |number| format!("text {number}")).await;
     intakes.sort_by_key(|(_, number)| *number);
     let expected: Vec<_> = (1..=100).map(|number| (IntakeDecision::Accepted, number)).collect();
@@ -66,7 +66,7 @@ async fn different_submissions_to_many_processes_get_different_versions() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn collection_made_by_many_at_once_is_one() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (ledgers, _) = processes(&schema).await;
     let calls: Vec<_> = (0..32)
         .map(|number| {
@@ -91,7 +91,7 @@ async fn collection_made_by_many_at_once_is_one() {
 async fn opposite_batches_of_many_processes_do_not_block_each_other() {
     const DOCUMENTS: usize = 40;
     const ROUNDS: usize = 12;
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (ledgers, home) = processes(&schema).await;
     let work = |process: usize| {
         let (ledger, home) = (ledgers[process].clone(), home.clone());
@@ -123,7 +123,7 @@ async fn opposite_batches_of_many_processes_do_not_block_each_other() {
                 });
                 ledger.finish(endings.collect()).await.unwrap();
                 let documents: Vec<_> = ids.iter().map(|id| (home.clone(), document(id))).collect();
-                let losers = ledger.losers(&documents).await.unwrap();
+                let losers = ledger.unswept_versions(&documents).await.unwrap();
                 let lost: Vec<_> = losers.into_iter().map(|loser| loser.key).collect();
                 ledger.mark_swept(&lost).await.unwrap();
             }
@@ -148,7 +148,7 @@ async fn opposite_batches_of_many_processes_do_not_block_each_other() {
 /// The server ends a deadlock by failing one side: the ledger's call runs again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlock_with_a_stranger_is_survived() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (ledgers, home) = processes(&schema).await;
     let both = |text| vec![submission(&home, "a", None, text), submission(&home, "b", None, text)];
     ledgers[0].accept(both("one")).await.unwrap();
@@ -171,7 +171,7 @@ async fn deadlock_with_a_stranger_is_survived() {
 }
 
 /// Whether somebody in the schema waits for a lock.
-fn waiting(schema: &Schema) -> String {
+fn waiting(schema: &TemporarySchema) -> String {
     format!(
         "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = 'contexture {}' \
          AND wait_event_type = 'Lock')",
@@ -182,7 +182,7 @@ fn waiting(schema: &Schema) -> String {
 /// The running total of the cache is what a recount finds, after everybody added and evicted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cache_total_is_what_a_recount_finds() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut config = schema.config();
     config.cache_bytes_max = 40_000;
     let mut running = Vec::new();
@@ -220,7 +220,7 @@ async fn cache_total_is_what_a_recount_finds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn claimed_texts_are_left_to_who_claimed_them() {
     const TTL: Duration = Duration::from_mins(1);
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (one, two) = (schema.ledger().await, schema.ledger().await);
     let key = |text: &str| derive_embedding_key("model", text);
     let (first, second) = ([key("a"), key("b"), key("a")], [key("b"), key("c")]);
@@ -236,7 +236,7 @@ async fn claimed_texts_are_left_to_who_claimed_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_claim_at_once_each_text_has_one() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let keys: Vec<_> = (0..200).map(|number| derive_embedding_key("model", &number.to_string())).collect();
     let mut claiming = tokio::task::JoinSet::new();
     for turn in 0..4 {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::support::{PATIENCE, Schema, number, open, rows, until, url};
+use super::support::{PATIENCE, TemporarySchema, number, open, rows, until, url};
 use crate::support::{TENANT, collection, document, epoch, submission};
 
 const SHORT: Duration = Duration::from_secs(1);
@@ -29,23 +29,23 @@ async fn hold_document(connection: &mut PgConnection) {
     rows(connection, "SELECT 1 FROM documents FOR UPDATE").await;
 }
 
-fn own_backends(schema: &Schema, condition: &str) -> String {
+fn own_backends(schema: &TemporarySchema, condition: &str) -> String {
     format!("FROM pg_stat_activity WHERE application_name = 'contexture {}' {condition}", schema.name)
 }
 
-async fn until_waiting(connection: &mut PgConnection, schema: &Schema) {
+async fn until_waiting(connection: &mut PgConnection, schema: &TemporarySchema) {
     let waits = own_backends(schema, "AND wait_event_type = 'Lock'");
     until(connection, &format!("SELECT EXISTS (SELECT 1 {waits})")).await;
 }
 
-async fn end_backends(connection: &mut PgConnection, schema: &Schema) {
+async fn end_backends(connection: &mut PgConnection, schema: &TemporarySchema) {
     let all = own_backends(schema, "");
     until(connection, &format!("SELECT bool_and(pg_terminate_backend(pid)) {all}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statement_ends_at_its_deadline() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut config = schema.config();
     config.statement_timeout = SHORT;
     let ledger = open(&config).await;
@@ -61,7 +61,7 @@ async fn statement_ends_at_its_deadline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wait_for_a_connection_ends_at_its_deadline() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut config = schema.config();
     (config.connections_max, config.acquire_timeout) = (1, SHORT);
     let ledger = open(&config).await;
@@ -80,7 +80,7 @@ async fn wait_for_a_connection_ends_at_its_deadline() {
 /// Who no longer waits for an answer gives the connection up: the only one, here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn abandoned_call_does_not_keep_its_connection() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut config = schema.config();
     config.connections_max = 1;
     let ledger = open(&config).await;
@@ -97,7 +97,7 @@ async fn abandoned_call_does_not_keep_its_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_lost_while_idle_are_replaced() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let ledger = schema.ledger().await;
     let home = with_home(&ledger).await;
     let mut stranger = schema.connection().await;
@@ -119,7 +119,7 @@ async fn connections_lost_while_idle_are_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_lost_before_the_commit_is_no_failure() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let ledger = schema.ledger().await;
     let home = with_home(&ledger).await;
     let mut stranger = schema.connection().await;
@@ -140,8 +140,8 @@ async fn connection_lost_before_the_commit_is_no_failure() {
 /// connection of the pool can be opened anew.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_network_ends_calls_and_keeps_no_connection() {
-    let Some(schema) = Schema::new().await else { return };
-    let line = Line::open().await;
+    let Some(schema) = TemporarySchema::new().await else { return };
+    let line = HoldableConnection::open().await;
     let mut config = schema.config();
     (config.url, config.connections_max) = (line.url(), 1);
     (config.acquire_timeout, config.statement_timeout) = (SHORT, SHORT);
@@ -160,7 +160,7 @@ async fn silent_network_ends_calls_and_keeps_no_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_asked_for_in_the_address() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut beside = schema.connection().await;
     if number(&mut beside, "SELECT count(*) FROM pg_settings WHERE name = 'ssl' AND setting = 'on'").await
         == 0
@@ -187,13 +187,13 @@ fn with_parameter(url: &str, name: &str, value: &str) -> String {
 }
 
 /// A line to the server that can be held.
-struct Line {
+struct HoldableConnection {
     port: u16,
     server: String,
     flowing: watch::Sender<bool>,
 }
 
-impl Line {
+impl HoldableConnection {
     async fn open() -> Self {
         let address = url();
         let after_user = address.rsplit_once('@').map_or(address.as_str(), |(_, rest)| rest);

@@ -6,7 +6,7 @@ use contexture::adapters::postgres::{PostgresConfig, PostgresLedger};
 use contexture::fault::Fault;
 use contexture::ports::ledger::VersionOutcome;
 
-use super::support::{Schema, number, rows};
+use super::support::{TemporarySchema, number, rows};
 use crate::support::clock::ManualClock;
 use crate::support::{TENANT, collection, epoch, submission, version_key};
 
@@ -16,7 +16,7 @@ async fn connect(config: &PostgresConfig) -> Result<(), Fault> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_may_start_at_once_on_an_empty_database() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let starts: Vec<_> = (0..8)
         .map(|_| {
             let config = schema.config();
@@ -33,7 +33,7 @@ async fn many_may_start_at_once_on_an_empty_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schema_of_a_newer_program_is_refused() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     connect(&schema.config()).await.unwrap();
     let mut beside = schema.connection().await;
     rows(&mut beside, "INSERT INTO migrations (number) VALUES (1000)").await;
@@ -43,7 +43,7 @@ async fn schema_of_a_newer_program_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn migration_that_fails_leaves_nothing() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let mut beside = schema.connection().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE SCHEMA {0}; CREATE TABLE {0}.leases ()", schema.name)))
         .execute(&mut beside)
@@ -59,7 +59,7 @@ async fn migration_that_fails_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_schemas_of_a_database_are_two_ledgers() {
-    let (Some(one), Some(two)) = (Schema::new().await, Schema::new().await) else { return };
+    let (Some(one), Some(two)) = (TemporarySchema::new().await, TemporarySchema::new().await) else { return };
     let (one, two) = (one.ledger().await, two.ledger().await);
     let home = collection(TENANT, "home");
     one.ensure_collection(&home, "", epoch("one")).await.unwrap();
@@ -69,7 +69,7 @@ async fn two_schemas_of_a_database_are_two_ledgers() {
 /// A reason may quote what a parser met; the server cannot hold a NUL.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nul_in_a_reason_is_replaced() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let ledger = schema.ledger().await;
     let home = collection(TENANT, "home");
     ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();

@@ -11,16 +11,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::support::{Schema, url};
+use super::support::{TemporarySchema, url};
 use crate::support::clock::ManualClock;
 
 const CANARY: &str = "c4n4ry-in-the-coal";
 
 /// Everything that was logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedPostgresLog(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Log {
+impl io::Write for CapturedPostgresLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -31,7 +31,7 @@ impl io::Write for Log {
     }
 }
 
-impl MakeWriter<'_> for Log {
+impl MakeWriter<'_> for CapturedPostgresLog {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
@@ -39,7 +39,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-impl Log {
+impl CapturedPostgresLog {
     /// Records everything this thread logs until the guard is dropped.
     fn record() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
@@ -82,7 +82,7 @@ fn code(fault: Fault) -> String {
 
 #[tokio::test]
 async fn password_is_in_no_error_and_no_log() {
-    let (log, _recording) = Log::record();
+    let (log, _recording) = CapturedPostgresLog::record();
     let mut said = Vec::new();
     for url in [
         format!("postgres://user:{CANARY}@127.0.0.1:port/db"),
@@ -133,13 +133,13 @@ async fn refuse_password(listener: TcpListener) {
 
 #[tokio::test]
 async fn password_that_is_used_is_not_logged() {
-    let Some(schema) = Schema::new().await else { return };
+    let Some(schema) = TemporarySchema::new().await else { return };
     let (user, rest) = url().split_once('@').map(|(user, rest)| (user.to_owned(), rest.to_owned())).unwrap();
     if user.trim_start_matches("postgres://").contains(':') {
         eprintln!("not tested: the tests' address has a password of its own");
         return;
     }
-    let (log, _recording) = Log::record();
+    let (log, _recording) = CapturedPostgresLog::record();
     let mut config = schema.config();
     config.url = format!("{user}:{CANARY}@{rest}");
     let ledger = PostgresLedger::connect(&config, Arc::new(ManualClock::new())).await.unwrap();

@@ -9,7 +9,7 @@ use contexture::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::super::Fixture;
+use super::super::LedgerFixture;
 use crate::support::clock::ManualClock;
 
 const URL_VARIABLE: &str = "CONTEXTURE_TEST_POSTGRES_URL";
@@ -24,11 +24,11 @@ pub(super) fn url() -> String {
 }
 
 /// A schema that is gone when the test is over, however it ends.
-pub(super) struct Schema {
+pub(super) struct TemporarySchema {
     pub(super) name: String,
 }
 
-impl Schema {
+impl TemporarySchema {
     /// A name that no other test has; a failure where there is no server.
     pub(super) async fn new() -> Option<Arc<Self>> {
         if let Err(error) = PgConnection::connect(&url()).await {
@@ -79,7 +79,7 @@ impl Schema {
     }
 }
 
-impl Drop for Schema {
+impl Drop for TemporarySchema {
     fn drop(&mut self) {
         let dropping = std::thread::scope(|scope| {
             let work = scope.spawn(|| {
@@ -125,8 +125,8 @@ fn wait_for<T>(work: impl Future<Output = T>) -> T {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
 }
 
-pub(in super::super) async fn open_postgres() -> Option<Fixture> {
-    let schema = Schema::new().await?;
+pub(in super::super) async fn open_postgres() -> Option<LedgerFixture> {
+    let schema = TemporarySchema::new().await?;
     let clock = Arc::new(ManualClock::new());
     let connect = {
         let (schema, clock) = (schema.clone(), clock.clone());
@@ -147,9 +147,9 @@ pub(in super::super) async fn open_postgres() -> Option<Fixture> {
     };
     let connect = Arc::new(connect);
     let again = connect.clone();
-    let fixture = Fixture::new(connect, clock).await;
+    let fixture = LedgerFixture::new(connect, clock).await;
     let reopen = Arc::new(move || again(EMBEDDING_CACHE_BYTES_MAX));
-    Some(Fixture { pass: Arc::new(pass), reopen: Some(reopen), ..fixture })
+    Some(LedgerFixture { pass: Arc::new(pass), reopen: Some(reopen), ..fixture })
 }
 
 /// A ledger in a new schema, stamped by `clock`, and its shared states; the schema lives as long as
@@ -157,7 +157,7 @@ pub(in super::super) async fn open_postgres() -> Option<Fixture> {
 pub(crate) async fn postgres_ledger(
     clock: Arc<dyn contexture::ports::clock::WallClock>,
 ) -> (PostgresLedger, PostgresSharedStates, Arc<dyn std::any::Any + Send + Sync>) {
-    let schema = Schema::new().await.unwrap();
+    let schema = TemporarySchema::new().await.unwrap();
     let ledger = PostgresLedger::connect(&schema.config(), clock).await.unwrap();
     let states = ledger.states();
     (ledger, states, schema)
@@ -167,7 +167,7 @@ pub(crate) async fn postgres_ledger(
 /// last value.
 pub(crate) async fn postgres_states()
 -> (PostgresSharedStates, PostgresSharedStates, Arc<dyn std::any::Any + Send + Sync>) {
-    let schema = Schema::new().await.unwrap();
+    let schema = TemporarySchema::new().await.unwrap();
     let connect =
         async || PostgresLedger::connect(&schema.config(), Arc::new(ManualClock::new())).await.unwrap();
     let states = (connect().await.states(), connect().await.states());

@@ -8,20 +8,20 @@ use contexture::ports::vectors::VectorStore;
 use qdrant_client::qdrant::UpdateStatus;
 use tonic::{Code, Status};
 
-use super::{DIMS, EAST, Place, code, every_call, one_of_many, plain};
+use super::{DIMS, EAST, QdrantTestCollection, code, every_call, one_of_many, plain};
 use crate::support::anyone;
-use crate::support::edge_behind_qdrant_grpc::Injected;
+use crate::support::edge_behind_qdrant_grpc::InjectedFault;
 
 /// Far beyond any deadline of a test: it only tells a call that is cut from one that hangs.
 const HANGS: Duration = Duration::from_mins(1);
 
-fn refusals(code: Code, times: usize) -> Vec<Injected> {
-    vec![Injected::Refusal(Status::new(code, "injected")); times]
+fn refusals(code: Code, times: usize) -> Vec<InjectedFault> {
+    vec![InjectedFault::Refusal(Status::new(code, "injected")); times]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_completed_changes_count() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     for status in [
         UpdateStatus::WaitTimeout,
@@ -31,7 +31,7 @@ async fn only_completed_changes_count() {
     ] {
         let (upserts, deletes) =
             (place.server().calls("Points/upsert"), place.server().calls("Points/delete"));
-        place.server().inject([Injected::Unfinished(status), Injected::Unfinished(status)]);
+        place.server().inject([InjectedFault::Unfinished(status), InjectedFault::Unfinished(status)]);
         let fault = vectors.upsert(vec![plain("doc", 0, EAST)]).await.unwrap_err();
         assert!(matches!(fault, Fault::Transient(_)), "{status:?}: {fault:?}");
         let fault = vectors.delete(vec![plain("doc", 0, EAST).id]).await.unwrap_err();
@@ -45,11 +45,11 @@ async fn only_completed_changes_count() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn second_batch_that_is_not_completed_fails_the_whole() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     let points: Vec<_> = (0..1_000).map(|number| one_of_many(number, EAST.to_vec())).collect();
-    let fine = Injected::Unfinished(UpdateStatus::Completed);
-    place.server().inject([fine, Injected::Unfinished(UpdateStatus::WaitTimeout)]);
+    let fine = InjectedFault::Unfinished(UpdateStatus::Completed);
+    place.server().inject([fine, InjectedFault::Unfinished(UpdateStatus::WaitTimeout)]);
     assert!(matches!(vectors.upsert(points.clone()).await, Err(Fault::Transient(_))));
     vectors.upsert(points).await.unwrap();
     assert_eq!(vectors.count().await.unwrap(), 1_000, "and can be repeated as a whole");
@@ -57,7 +57,7 @@ async fn second_batch_that_is_not_completed_fails_the_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_collection_is_told_at_once_and_no_fault_of_what_is_written() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     vectors.remove().await.unwrap();
     vectors.remove().await.unwrap();
@@ -76,7 +76,7 @@ async fn missing_collection_is_told_at_once_and_no_fault_of_what_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_say_what_may_be_done_about_them() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     for code in [
         Code::InvalidArgument,
@@ -111,14 +111,14 @@ async fn codes_say_what_may_be_done_about_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exhausted_server_is_waited_for_as_it_asks() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     for (asked, waited) in [(None, 1), (Some("7"), 7), (Some("soon"), 1), (Some("86400"), 600)] {
         let mut status = Status::resource_exhausted("Rate limiting exceeded");
         if let Some(asked) = asked {
             status.metadata_mut().insert("retry-after", asked.parse().unwrap());
         }
-        place.server().inject([Injected::Refusal(status)]);
+        place.server().inject([InjectedFault::Refusal(status)]);
         let fault = vectors.upsert(vec![plain("doc", 0, EAST)]).await.unwrap_err();
         let Fault::Throttled { retry_after, .. } = fault else { panic!("{fault:?}") };
         assert_eq!(retry_after, Duration::from_secs(waited));
@@ -127,7 +127,7 @@ async fn exhausted_server_is_waited_for_as_it_asks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_was_away_is_used_again() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     vectors.upsert(vec![plain("doc", 0, EAST)]).await.unwrap();
     place.server().stop().await;
@@ -143,17 +143,17 @@ async fn server_that_was_away_is_used_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_server_is_cut_at_the_deadline() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     place.config.timeout = Duration::from_millis(300);
     let vectors = place.vectors(DIMS).await.unwrap();
-    place.server().inject(vec![Injected::Silence; 5]);
+    place.server().inject(vec![InjectedFault::Silence; 5]);
     let answers = tokio::time::timeout(HANGS, every_call(&vectors)).await.unwrap();
     for answer in answers {
         let fault = answer.unwrap_err();
-        assert!(matches!(&fault, Fault::Transient(what) if what.contains("300ms")), "{fault:?}");
+        assert!(matches!(&fault, Fault::Transient(what) if what.as_str().contains("300ms")), "{fault:?}");
     }
     assert_eq!(place.server().faults_left(), 0, "each call was asked once");
-    place.server().inject([Injected::Silence]);
+    place.server().inject([InjectedFault::Silence]);
     let opening = tokio::time::timeout(HANGS, place.vectors(DIMS)).await.unwrap();
     assert!(matches!(opening.map(drop), Err(Fault::Transient(_))));
     vectors.count().await.unwrap();
@@ -161,7 +161,7 @@ async fn silent_server_is_cut_at_the_deadline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_points_are_missed_and_can_be_staged_again() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     let points: Vec<_> = (0..200).map(|number| one_of_many(number, EAST.to_vec())).collect();
     vectors.upsert(points.clone()).await.unwrap();

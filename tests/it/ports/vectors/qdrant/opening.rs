@@ -9,12 +9,12 @@ use contexture::ports::vectors::VectorStore;
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, UpdateStatus, VectorParamsBuilder};
 use tonic::Status;
 
-use super::{DIMS, EAST, Place, code, every_call, plain};
+use super::{DIMS, EAST, QdrantTestCollection, code, every_call, plain};
 use crate::support::collection;
-use crate::support::edge_behind_qdrant_grpc::Injected;
+use crate::support::edge_behind_qdrant_grpc::InjectedFault;
 use crate::support::qdrant::{KEY, PLAIN};
 
-async fn refused(place: &Place) -> Fault {
+async fn refused(place: &QdrantTestCollection) -> Fault {
     place.vectors(DIMS).await.map(drop).unwrap_err()
 }
 
@@ -26,7 +26,7 @@ fn client(config: &QdrantConfig) -> qdrant_client::Qdrant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn collection_is_made_once_and_keeps_its_points() {
-    let place = Place::open();
+    let place = QdrantTestCollection::open();
     let first = place.vectors(DIMS).await.unwrap();
     first.upsert(vec![plain("doc", 0, EAST)]).await.unwrap();
     let second = place.vectors(DIMS).await.unwrap();
@@ -39,7 +39,7 @@ async fn collection_is_made_once_and_keeps_its_points() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_that_open_at_once_share_one_collection() {
-    let place = Place::open();
+    let place = QdrantTestCollection::open();
     let (left, right) = tokio::join!(place.vectors(DIMS), place.vectors(DIMS));
     left.unwrap().upsert(vec![plain("doc", 0, EAST)]).await.unwrap();
     assert_eq!(right.unwrap().count().await.unwrap(), 1);
@@ -47,7 +47,7 @@ async fn two_that_open_at_once_share_one_collection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_dimensions_are_refused_with_both_numbers() {
-    let place = Place::open();
+    let place = QdrantTestCollection::open();
     drop(place.vectors(DIMS).await.unwrap());
     let fault = place.vectors(8).await.map(drop).unwrap_err();
     assert_eq!(code(&fault), "wrong_dimensions");
@@ -57,7 +57,7 @@ async fn other_dimensions_are_refused_with_both_numbers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_distance_is_refused() {
-    let place = Place::open();
+    let place = QdrantTestCollection::open();
     let vectors = VectorParamsBuilder::new(DIMS as u64, Distance::Dot);
     let creation = CreateCollectionBuilder::new(&place.collection).vectors_config(vectors);
     client(&place.config).create_collection(creation).await.unwrap();
@@ -68,7 +68,7 @@ async fn other_distance_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_versions_the_client_speaks_with_are_accepted() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     for version in ["1.17.9", "1.21.0", "2.19.0", "0.19.0", "", "1", "dev", "v1.19.0"] {
         place.server().set_version(version);
         let fault = refused(&place).await;
@@ -88,16 +88,16 @@ async fn only_versions_the_client_speaks_with_are_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn index_that_is_not_completed_is_made_again() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     drop(place.vectors(DIMS).await.unwrap());
     let made = place.server().calls("Points/create_field_index");
     drop(place.vectors(DIMS).await.unwrap());
     assert_eq!(place.server().calls("Points/create_field_index"), made, "what is there is not made again");
 
-    let mut other = Place::in_process();
+    let mut other = QdrantTestCollection::in_process();
     // Described as missing, created, described; then the first index.
-    let fine = Injected::Unfinished(UpdateStatus::Completed);
-    let late = Injected::Unfinished(UpdateStatus::WaitTimeout);
+    let fine = InjectedFault::Unfinished(UpdateStatus::Completed);
+    let late = InjectedFault::Unfinished(UpdateStatus::WaitTimeout);
     other.server().inject([fine.clone(), fine.clone(), fine, late]);
     assert!(matches!(refused(&other).await, Fault::Transient(_)));
     drop(other.vectors(DIMS).await.unwrap());
@@ -106,20 +106,20 @@ async fn index_that_is_not_completed_is_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_key_is_unauthorized() {
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     for key in [None, Some("another".to_owned())] {
         place.config.api_key = key;
         assert!(matches!(refused(&place).await, Fault::Unauthorized(_)));
     }
     assert_eq!(place.server().calls("Collections/get"), 2, "asked once each, not again");
-    place.server().inject([Injected::Refusal(Status::permission_denied("read only"))]);
+    place.server().inject([InjectedFault::Refusal(Status::permission_denied("read only"))]);
     place.config.api_key = Some(KEY.to_owned());
     assert!(matches!(refused(&place).await, Fault::Unauthorized(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_configurations_are_refused_without_a_call() {
-    let place = Place::in_process();
+    let place = QdrantTestCollection::in_process();
     let with = |change: &dyn Fn(&mut QdrantConfig)| {
         let mut config = place.config.clone();
         change(&mut config);
@@ -143,9 +143,9 @@ async fn malformed_configurations_are_refused_without_a_call() {
 
 /// Everything written through it, to be searched.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedQdrantLog(Arc<Mutex<Vec<u8>>>);
 
-impl std::io::Write for Log {
+impl std::io::Write for CapturedQdrantLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -159,7 +159,7 @@ impl std::io::Write for Log {
 /// On one thread, so that what the libraries log at their most talkative is seen, too.
 #[tokio::test]
 async fn key_is_in_no_error_and_no_log() {
-    let log = Log::default();
+    let log = CapturedQdrantLog::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -167,7 +167,7 @@ async fn key_is_in_no_error_and_no_log() {
         .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
     let mut said = Vec::new();
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     said.push(format!("{:?}", place.config));
     let vectors = place.vectors(DIMS).await.unwrap();
     for status in [
@@ -178,7 +178,7 @@ async fn key_is_in_no_error_and_no_log() {
         Status::not_found(KEY),
     ] {
         // Twice, for the client repeats what it takes for a lost connection.
-        place.server().inject([Injected::Refusal(status.clone()), Injected::Refusal(status)]);
+        place.server().inject([InjectedFault::Refusal(status.clone()), InjectedFault::Refusal(status)]);
         let fault = vectors.count().await.unwrap_err();
         said.push(format!("{fault} {fault:?}"));
         while place.server().faults_left() > 0 {

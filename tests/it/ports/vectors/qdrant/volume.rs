@@ -7,14 +7,14 @@ use contexture::domain::document::DocumentDescription;
 use contexture::domain::ids::ChunkId;
 use contexture::ports::vectors::{DenseHit, VectorPoint, VectorStore};
 
-use super::{DIMS, EAST, Place, one_of_many, point};
+use super::{DIMS, EAST, QdrantTestCollection, one_of_many, point};
 use crate::support::qdrant::PLAIN;
 use crate::support::{anyone, document, unit_vector};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_points_go_in_batches() {
     const POINTS: usize = 10_000;
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     let points: Vec<VectorPoint> =
         (0..POINTS).map(|number| one_of_many(number, unit_vector(number, DIMS))).collect();
@@ -36,7 +36,7 @@ async fn ten_thousand_points_go_in_batches() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_points_go_in_smaller_batches() {
     const POINTS: usize = 100;
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     let points = (0..POINTS).map(|number| {
         let facets = (0..100).map(|key| format!("key{key}\u{1f}=s{}", "v".repeat(1_000))).collect();
@@ -51,7 +51,7 @@ async fn large_points_go_in_smaller_batches() {
 #[tokio::test(flavor = "multi_thread")]
 async fn long_documents_are_listed_page_by_page() {
     const POINTS: u32 = 2_500;
-    let mut place = Place::in_process();
+    let mut place = QdrantTestCollection::in_process();
     let vectors = place.vectors(DIMS).await.unwrap();
     let first = point("long", 3, 0, EAST, &DocumentDescription::default());
     let points: Vec<VectorPoint> = (0..POINTS)
@@ -72,8 +72,8 @@ async fn int8_copy_finds_the_same_with_the_same_scores() {
     const POINTS: usize = 2_000;
     const NUMBERS: usize = 64;
     const TOP_K: usize = 10;
-    let mut plain = Place::in_process();
-    let mut int8 = Place::in_process();
+    let mut plain = QdrantTestCollection::in_process();
+    let mut int8 = QdrantTestCollection::in_process();
     let exact = plain.vectors_with(NUMBERS, PLAIN).await.unwrap();
     let copied = int8.vectors_with(NUMBERS, CollectionOptions { int8: true, ..PLAIN }).await.unwrap();
     let points: Vec<VectorPoint> =

@@ -3,7 +3,7 @@
 //! # The picture
 //!
 //! ```text
-//! contexture          the command and the server, in src/
+//! contexture          the command and the server, in src
 //!   main.rs           hands over to cli
 //!   cli/              one file per command
 //!   wiring/           the composition root: the only folder that imports adapters and server

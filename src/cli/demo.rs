@@ -113,6 +113,7 @@ async fn ingest_and_ask(
 ) -> Result<DemoReport, CommandFailure> {
     let started = Instant::now();
     let counts = ingest_demo_documents(stack, body_bytes_max).await?;
+    // Chunks are counted in this process only, a moment after the ledger knows.
     let chunks = drain::counters_after(stack, DOCUMENTS.len() as u64).await.chunks;
     let taken = started.elapsed();
     console.say(&format!(

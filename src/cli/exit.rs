@@ -118,6 +118,7 @@ pub(crate) fn report_parser_error(error: &clap::Error, json: bool) -> CommandExi
         let _ = write!(io::stdout().lock(), "{}", error.render());
         return CommandExitCode::Done;
     }
+    // For a missing command clap would print the whole help; the contract is one line.
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         print_error("usage", "", "a command is missing; see 'contexture --help'", json);
         return CommandExitCode::Usage;

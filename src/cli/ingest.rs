@@ -107,6 +107,7 @@ impl IngestRun<'_> {
         started_ms: u64,
         console: ConsoleOutput,
     ) -> Result<CommandExitCode, CommandFailure> {
+        // The counters are complete once they show every version that has ended here.
         let ended_here = (self.resumed + self.tally.accepted).saturating_sub(counts.after.in_flight);
         let progress = drain::counters_after(self.stack, ended_here).await;
         let here = !self.stack.is_shared();
@@ -151,6 +152,7 @@ async fn dead_documents_failure(
     dead: u64,
     since_ms: u64,
 ) -> Result<CommandFailure, CommandFailure> {
+    // Only deaths since this run began; older dead letters are not its own.
     let filter = DeadLetterFilter {
         collection: Some(collection.clone()),
         since_ms: Some(since_ms),

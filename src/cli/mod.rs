@@ -1,4 +1,4 @@
-//! The command line: one file per command.
+//! The command line: one file per command; `check-config`, which takes no arguments, is in this one.
 //!
 //! Its behaviour is a contract for scripts. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not
 //! found, 4 not yet. Results go to stdout; progress and notes go to stderr. An error is one line on stderr

@@ -81,6 +81,7 @@ fn progress_bar(label: &'static str, noun: &'static str, total: u64) -> Progress
     );
     let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total).with_style(style.progress_chars("=> "));
+    // The rate and the time left go on changing even if nothing is reported.
     bar.enable_steady_tick(REDRAW_INTERVAL);
     bar
 }

@@ -79,7 +79,7 @@ async fn repair_collections(
         for record in records {
             let mut meter = LazyProgressMeter::new("audit", console);
             let show = |progress: contexture_core::jobs::audit::AuditProgress| {
-                meter.show(progress.done, progress.total, "")
+                meter.show(progress.done, progress.total, "");
             };
             repaired.found.add(&stack.audit(&record.key, UNBOUNDED_AUDIT, 0, show).await?.report);
         }

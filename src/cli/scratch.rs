@@ -17,6 +17,8 @@ impl ScratchDirectory {
         let refuse =
             |why: String| Err(Refusal::new(RefusalKind::Unavailable, "no_temporary_directory", "", why));
         let parent = std::env::temp_dir();
+        // The process id is not unique enough: one command may need several directories, and an earlier process
+        // with this id may have left some.
         for attempt in 0..ATTEMPTS_MAX {
             let path = parent.join(format!("contexture-{purpose}-{}-{attempt}", std::process::id()));
             // `create` fails on an existing name, also on a link that somebody else put there. So the

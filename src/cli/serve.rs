@@ -56,6 +56,7 @@ pub(crate) async fn run(
     let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: ready.workers }).await?;
     // Installed before the ready line is printed, because a supervisor may react to that line at once.
     let stopped = shutdown_signal();
+    // If the ready line cannot be printed, nobody learns the port, so the process ends.
     let served = match console.result(&ready, ready_text) {
         Ok(()) => {
             let serving = async { Ok(stack.serve(&config, listener, stopped).await?) };

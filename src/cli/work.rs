@@ -90,6 +90,7 @@ pub(crate) async fn run(
             working.working.iter().map(|work_stage| format!("{work_stage:?}").to_lowercase()).collect();
         format!("working on {}\n{}", names.join(", "), metrics_text(working.metrics))
     });
+    // If the ready line cannot be printed, whoever started the process is gone, so it ends.
     let worked = match said {
         Ok(()) => {
             // The stages run in tasks of the stack; here is nothing to do but to wait.

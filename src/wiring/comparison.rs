@@ -159,7 +159,7 @@ impl GenerationComparer {
         loop {
             match self.catalog.open_generation(home).await {
                 Err(Fault::Transient(_)) if Instant::now() < deadline => {
-                    tokio::time::sleep(INDEX_POLL_INTERVAL).await
+                    tokio::time::sleep(INDEX_POLL_INTERVAL).await;
                 }
                 opened => return Ok(opened?),
             }

@@ -1,9 +1,10 @@
 //! The single vocabulary of failure.
 //!
-//! [`Fault`] is what a stage or an adapter reports about one message or one call; only
-//! `ingest::settle` decides from it what happens to the message. [`Refusal`] is what a
-//! request gets back when it cannot be accepted; only `server::status` and the command line
-//! map it to codes. Texts of documents never appear in either.
+//! [`Fault`] is what a stage or an adapter reports about one message or one call: its class decides what may be
+//! done about it, and its cause says which operation failed with which error. Only `ingest::acknowledge` decides
+//! from the class what happens to the message. [`Refusal`] is what a request gets back when it cannot be
+//! accepted; only `server::status` and the command line map it to codes. Neither ever holds the text of a
+//! document, and nobody decides from the words of either.
 
 use std::error::Error;
 use std::fmt;

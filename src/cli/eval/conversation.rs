@@ -89,6 +89,7 @@ pub(crate) async fn hold_conversations(
                 let found = recall(&answer.passages);
                 kept.turn(answer.context, found, session.tokenizer());
                 continuation = Some(answer.continuation);
+                // The same question from scratch, so that the kept prefix is the only difference.
                 let afresh = session.assemble(&question.text, budget).await?;
                 let found = recall(&afresh.passages);
                 scratch.turn(afresh.context, found, session.tokenizer());

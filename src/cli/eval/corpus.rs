@@ -84,6 +84,7 @@ pub(crate) async fn fill_collection(
     let key = collection_key(stack, &identity.collection);
     // An interrupted earlier run may have left versions in flight.
     let before = drain::wait_until_drained(stack, &key, None, |_, _, _| {}).await?;
+    // The name proves the content already, so the number alone tells whether the earlier run was complete.
     if before.documents == identity.documents && before.dead == 0 {
         console.note(&format!("collection '{}' is there already", identity.collection));
         return Ok(());

@@ -90,6 +90,7 @@ impl ExcerptDataset {
     pub(crate) fn texts(&self) -> Result<DocumentTexts, Refusal> {
         let text = |file: &FoundFile| {
             let body = std::fs::read(&file.path).map_err(|error| dataset_refusal(&file.path, 0, &error))?;
+            // Decoded as ingest does it, so that spans mean the same bytes.
             let decoded = decode_body(&body, None, file.id.as_str());
             let decoded = decoded.map_err(|reason| dataset_refusal(&file.path, 0, &reason))?;
             Ok((file.id.clone(), decoded.text))

@@ -98,6 +98,7 @@ fn ranking_recall(
         let packed = pack_baseline(baseline, judged, budget, ContextFormat::default(), tokenizer);
         passage_recall(relevant, &packed.passages)
     };
+    // Neither greedy order is optimal, so the better result of both is taken.
     reached(BaselinePacker::ScorePerToken).max(reached(BaselinePacker::GreedySkip))
 }
 
@@ -147,6 +148,7 @@ fn longest_start(
     budget: usize,
     tokenizer: &dyn Tokenizer,
 ) -> Option<Passage> {
+    // Without offset 0, because an empty excerpt is none.
     let borders: Vec<usize> = excerpt.text.char_indices().map(|(offset, _)| offset).skip(1).collect();
     let cut = |bytes: usize| Passage {
         span: TextSpan { start: excerpt.span.start, end: excerpt.span.start + bytes },

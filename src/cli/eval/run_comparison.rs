@@ -165,6 +165,7 @@ impl PairedMetric {
 
     fn share(&self, part: usize) -> String {
         let whole = self.better + self.worse + self.equal;
+        // Rounded to the nearest percent in whole numbers.
         format!("{} %", (part * 100 + whole / 2) / whole.max(1))
     }
 }

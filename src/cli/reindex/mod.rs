@@ -298,6 +298,7 @@ async fn run_command(
             wait_until_serving(stack, key, generation, console).await
         }
         ReindexCommand::Drop { generation, grace, .. } => {
+            // Any number of seconds may be given; one that is too large means for ever.
             let generation = reindexing.drop_kept(key, generation, grace.saturating_mul(1000)).await?;
             if grace == 0 {
                 return report_outcome(key, generation, "dropped", console);

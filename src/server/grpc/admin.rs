@@ -7,18 +7,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
+use super::call_frame::{CallResult, OpenedCall, answer, owned_refusal_status};
 use super::call_lifetime::{
     CallDeadline, ServerPhase, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline,
     wait_for_phase,
 };
+use super::compare_convert;
 use super::proto::{self, admin_service_server::AdminService};
-use super::{compare_convert, convert};
 use crate::server::api::AdminApi;
-use crate::server::status::status_from_refusal;
 use contexture_core::domain::ids::{CollectionId, CollectionKey};
-use contexture_core::domain::principal::{AccessScope, Principal};
+use contexture_core::domain::principal::AccessScope;
 use contexture_core::fault::Refusal;
 use contexture_core::jobs::audit::AuditProgress;
 use contexture_core::jobs::reindex::{LiveGenerationStatus, ReindexProgress};
@@ -32,6 +32,8 @@ const MESSAGES_MAX: usize = 4;
 
 /// Channel for the messages of a job.
 type JobMessageSender<M> = mpsc::Sender<Result<M, Status>>;
+/// What a caller reads of a job.
+type MessageStream<M> = ReceiverStream<Result<M, Status>>;
 
 /// Serves administrators of collections.
 pub struct AdminHandler {
@@ -49,7 +51,7 @@ impl AdminHandler {
         &self,
         deadline: Option<CallDeadline>,
         work: impl FnOnce(JobMessageSender<M>) -> F,
-    ) -> Response<ReceiverStream<Result<M, Status>>>
+    ) -> MessageStream<M>
     where
         M: Send + 'static,
         F: Future<Output = Result<(), Refusal>> + Send + 'static,
@@ -68,34 +70,43 @@ impl AdminHandler {
                 let _ = messages.send(Err(owned_refusal_status(refusal))).await;
             }
         });
-        Response::new(ReceiverStream::new(receiver))
+        ReceiverStream::new(receiver)
     }
 
     /// Streams an audit or a repair, which runs as long as the caller reads its progress.
-    fn stream_audit(
+    async fn stream_audit(
         &self,
         request: Request<proto::CollectionRequest>,
         repair: bool,
-    ) -> Result<Response<ReceiverStream<Result<proto::AuditProgress, Status>>>, Status> {
-        let deadline = request.extensions().get::<CallDeadline>().copied();
-        let (principal, request) = open_request(request)?;
-        let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
-        let api = self.api.clone();
-        Ok(self.stream_messages(deadline, |messages| async move {
-            let mut send = throttled_sender(messages.clone());
-            let show = move |AuditProgress { done, total }, mended| {
-                send(proto::AuditProgress { done, total, mended, report: None });
-            };
-            let audited = api.audit(&key, repair, Box::new(show)).await?;
-            // Unlike progress, the result must not be lost, so it waits for room in the buffer.
-            let _ = messages.send(Ok(audit_result_message(audited))).await;
-            Ok(())
-        }))
+    ) -> CallResult<MessageStream<proto::AuditProgress>> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            let api = self.api.clone();
+            Ok(self.stream_messages(call.deadline, |messages| async move {
+                let mut send = throttled_sender(messages.clone());
+                let show = move |AuditProgress { done, total }, mended| {
+                    send(proto::AuditProgress { done, total, mended, report: None });
+                };
+                let audited = api.audit(&key, repair, Box::new(show)).await?;
+                // Unlike progress, the result must not be lost, so it waits for room in the buffer.
+                let _ = messages.send(Ok(audit_result_message(audited))).await;
+                Ok(())
+            }))
+        })
+        .await
     }
 
-    async fn building(&self, key: &CollectionKey) -> Result<Response<proto::Generation>, Refusal> {
+    async fn building(&self, key: &CollectionKey) -> Result<proto::Generation, Refusal> {
         let standing = self.api.reindexing().building(key).await?;
-        Ok(Response::new(generation_message(&standing, self.api.now_ms())))
+        Ok(generation_message(&standing, self.api.now_ms()))
+    }
+}
+
+impl<M> OpenedCall<M> {
+    /// Returns the caller's collection of that name, if the caller has the scope for administration.
+    fn admin_key(&self, name: &str) -> Result<CollectionKey, Refusal> {
+        self.principal.require(AccessScope::Admin)?;
+        Ok(CollectionKey { tenant: self.principal.tenant().clone(), collection: CollectionId::new(name)? })
     }
 }
 
@@ -109,12 +120,6 @@ fn throttled_sender<M>(messages: JobMessageSender<M>) -> impl FnMut(M) {
             let _ = messages.try_send(Ok(message));
         }
     }
-}
-
-/// Returns the caller's collection of that name, if the caller has the scope for administration.
-fn admin_collection_key(principal: &Principal, name: &str) -> Result<CollectionKey, Refusal> {
-    principal.require(AccessScope::Admin)?;
-    Ok(CollectionKey { tenant: principal.tenant().clone(), collection: CollectionId::new(name)? })
 }
 
 fn build_pace_from_request(pace: proto::BuildPace) -> GenerationBuildPace {
@@ -180,188 +185,157 @@ fn audit_result_message(repaired: RepairOutcome) -> proto::AuditProgress {
     proto::AuditProgress { done: found.documents, total: found.documents, mended, report: Some(report) }
 }
 
-fn reindex_done_message(generation: u32) -> Response<proto::ReindexDone> {
-    Response::new(proto::ReindexDone { generation })
-}
-
-/// Splits a request into principal and message.
-fn open_request<T>(request: Request<T>) -> Result<(Principal, T), Status> {
-    let principal = convert::request_principal(&request)?;
-    Ok((principal, request.into_inner()))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
-fn owned_refusal_status(refusal: Refusal) -> Status {
-    status_from_refusal(&refusal)
+fn reindex_done_message(generation: u32) -> proto::ReindexDone {
+    proto::ReindexDone { generation }
 }
 
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
-    type WatchReindexStream = ReceiverStream<Result<proto::Generation, Status>>;
-    type CompareStream = ReceiverStream<Result<proto::CompareProgress, Status>>;
-    type AuditStream = ReceiverStream<Result<proto::AuditProgress, Status>>;
-    type RepairStream = ReceiverStream<Result<proto::AuditProgress, Status>>;
+    type WatchReindexStream = MessageStream<proto::Generation>;
+    type CompareStream = MessageStream<proto::CompareProgress>;
+    type AuditStream = MessageStream<proto::AuditProgress>;
+    type RepairStream = MessageStream<proto::AuditProgress>;
 
-    async fn audit(
-        &self,
-        request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<Self::AuditStream>, Status> {
-        self.stream_audit(request, false)
+    async fn audit(&self, request: Request<proto::CollectionRequest>) -> CallResult<Self::AuditStream> {
+        self.stream_audit(request, false).await
     }
 
-    async fn repair(
-        &self,
-        request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<Self::RepairStream>, Status> {
-        self.stream_audit(request, true)
+    async fn repair(&self, request: Request<proto::CollectionRequest>) -> CallResult<Self::RepairStream> {
+        self.stream_audit(request, true).await
     }
 
     async fn start_reindex(
         &self,
         request: Request<proto::StartReindexRequest>,
-    ) -> Result<Response<proto::Generation>, Status> {
-        let (principal, request) = open_request(request)?;
-        let start = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
-            let pace = request.pace.map(build_pace_from_request).unwrap_or_default();
-            self.api.start_reindex(&key, &request.pipeline, pace).await?;
+    ) -> CallResult<proto::Generation> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            let pace = call.message.pace.map(build_pace_from_request).unwrap_or_default();
+            self.api.start_reindex(&key, &call.message.pipeline, pace).await?;
             self.building(&key).await
-        };
-        start.await.map_err(owned_refusal_status)
+        })
+        .await
     }
 
     async fn list_generations(
         &self,
         request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<proto::ListGenerationsResponse>, Status> {
-        let (principal, request) = open_request(request)?;
-        let list = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
+    ) -> CallResult<proto::ListGenerationsResponse> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
             let now_ms = self.api.now_ms();
             let standings = self.api.reindexing().live_generations(&key).await?;
             let generations = standings.iter().map(|standing| generation_message(standing, now_ms)).collect();
-            Ok(Response::new(proto::ListGenerationsResponse { generations }))
-        };
-        list.await.map_err(owned_refusal_status)
+            Ok(proto::ListGenerationsResponse { generations })
+        })
+        .await
     }
 
     async fn watch_reindex(
         &self,
         request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<Self::WatchReindexStream>, Status> {
-        let deadline = request.extensions().get::<CallDeadline>().copied();
-        let (principal, request) = open_request(request)?;
-        let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
-        let first = self.api.reindexing().building(&key).await.map_err(owned_refusal_status)?;
-        let api = self.api.clone();
-        Ok(self.stream_messages(deadline, |messages| async move {
-            watch_build(&*api, &key, first, &messages).await
-        }))
+    ) -> CallResult<Self::WatchReindexStream> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            let first = self.api.reindexing().building(&key).await?;
+            let api = self.api.clone();
+            Ok(self.stream_messages(call.deadline, |messages| async move {
+                watch_build(&*api, &key, first, &messages).await
+            }))
+        })
+        .await
     }
 
-    async fn compare(
-        &self,
-        request: Request<proto::CompareRequest>,
-    ) -> Result<Response<Self::CompareStream>, Status> {
-        let deadline = request.extensions().get::<CallDeadline>().copied();
-        let (principal, request) = open_request(request)?;
-        let key = admin_collection_key(&principal, &request.collection).map_err(owned_refusal_status)?;
-        // The comparison shows documents, so administration alone does not suffice.
-        principal.require(AccessScope::Read).map_err(owned_refusal_status)?;
-        let asking = compare_convert::asking_from_request(request).map_err(owned_refusal_status)?;
-        let api = self.api.clone();
-        Ok(self.stream_messages(deadline, |messages| async move {
-            let mut send = throttled_sender(messages.clone());
-            let show = move |done: usize, total: usize| {
-                let (done, total) = (done as u64, total as u64);
-                send(proto::CompareProgress { done, total, question: None, report: None });
-            };
-            let comparison = api.compare(&principal, &key.collection, asking, Box::new(show)).await?;
-            for message in compare_convert::comparison_messages(comparison) {
-                if messages.send(Ok(message)).await.is_err() {
-                    break;
+    async fn compare(&self, request: Request<proto::CompareRequest>) -> CallResult<Self::CompareStream> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            let OpenedCall { principal, deadline, message } = call;
+            // The comparison shows documents, so administration alone does not suffice.
+            principal.require(AccessScope::Read)?;
+            let asking = compare_convert::asking_from_request(message)?;
+            let api = self.api.clone();
+            Ok(self.stream_messages(deadline, |messages| async move {
+                let mut send = throttled_sender(messages.clone());
+                let show = move |done: usize, total: usize| {
+                    let (done, total) = (done as u64, total as u64);
+                    send(proto::CompareProgress { done, total, question: None, report: None });
+                };
+                let comparison = api.compare(&principal, &key.collection, asking, Box::new(show)).await?;
+                for message in compare_convert::comparison_messages(comparison) {
+                    if messages.send(Ok(message)).await.is_err() {
+                        break;
+                    }
                 }
-            }
-            Ok(())
-        }))
+                Ok(())
+            }))
+        })
+        .await
     }
 
     async fn pause_reindex(
         &self,
         request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<proto::Generation>, Status> {
-        let (principal, request) = open_request(request)?;
-        let pause = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
+    ) -> CallResult<proto::Generation> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
             self.api.reindexing().pause(&key).await?;
             self.building(&key).await
-        };
-        pause.await.map_err(owned_refusal_status)
+        })
+        .await
     }
 
     async fn resume_reindex(
         &self,
         request: Request<proto::ResumeReindexRequest>,
-    ) -> Result<Response<proto::Generation>, Status> {
-        let (principal, request) = open_request(request)?;
-        let resume = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
-            self.api.reindexing().resume(&key, request.pace.map(build_pace_from_request)).await?;
+    ) -> CallResult<proto::Generation> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            self.api.reindexing().resume(&key, call.message.pace.map(build_pace_from_request)).await?;
             self.building(&key).await
-        };
-        resume.await.map_err(owned_refusal_status)
+        })
+        .await
     }
 
     async fn cancel_reindex(
         &self,
         request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = open_request(request)?;
-        let cancel = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
+    ) -> CallResult<proto::ReindexDone> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
             self.api.reindexing().cancel(&key).await.map(reindex_done_message)
-        };
-        cancel.await.map_err(owned_refusal_status)
+        })
+        .await
     }
 
     async fn activate_reindex(
         &self,
         request: Request<proto::ActivateReindexRequest>,
-    ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = open_request(request)?;
-        let activate = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
-            self.api.reindexing().activate(&key, request.allow_failed).await.map(reindex_done_message)
-        };
-        activate.await.map_err(owned_refusal_status)
+    ) -> CallResult<proto::ReindexDone> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            self.api.reindexing().activate(&key, call.message.allow_failed).await.map(reindex_done_message)
+        })
+        .await
     }
 
-    async fn rollback(
-        &self,
-        request: Request<proto::CollectionRequest>,
-    ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = open_request(request)?;
-        let rollback = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
+    async fn rollback(&self, request: Request<proto::CollectionRequest>) -> CallResult<proto::ReindexDone> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
             self.api.reindexing().rollback(&key).await.map(reindex_done_message)
-        };
-        rollback.await.map_err(owned_refusal_status)
+        })
+        .await
     }
 
     async fn drop_generation(
         &self,
         request: Request<proto::DropGenerationRequest>,
-    ) -> Result<Response<proto::ReindexDone>, Status> {
-        let (principal, request) = open_request(request)?;
-        let drop = async {
-            let key = admin_collection_key(&principal, &request.collection)?;
-            self.api
-                .reindexing()
-                .drop_kept(&key, request.generation, request.grace_ms)
-                .await
-                .map(reindex_done_message)
-        };
-        drop.await.map_err(owned_refusal_status)
+    ) -> CallResult<proto::ReindexDone> {
+        answer(request, async |call| {
+            let key = call.admin_key(&call.message.collection)?;
+            let proto::DropGenerationRequest { generation, grace_ms, .. } = call.message;
+            self.api.reindexing().drop_kept(&key, generation, grace_ms).await.map(reindex_done_message)
+        })
+        .await
     }
 }
 

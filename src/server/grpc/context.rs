@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
+use super::call_frame::{CallResult, OpenedCall, answer};
 use super::call_lifetime::CallDeadline;
 use super::convert;
 use super::proto::{self, context_service_server::ContextService};
 use crate::server::api::ContextApi;
-use crate::server::status::status_from_refusal;
 use contexture_core::context::answer::{
     AnswerDegradation, CandidateTrace, Citation, ContextAnswer, Passage, RankedChunk, ReusedPrefix,
     SearchAnswer,
@@ -37,63 +37,53 @@ impl ContextService for ContextHandler {
     async fn assemble(
         &self,
         request: Request<proto::AssembleRequest>,
-    ) -> Result<Response<proto::AssembleResponse>, Status> {
-        let principal = convert::request_principal(&request)?;
-        let deadline = time_for_query(&request);
-        let message = request.into_inner();
-        let raw = RawContextQuery {
-            collection: message.collection,
-            question: message.question,
-            budget: message.budget,
-            tokenizer: message.tokenizer,
-            format: message.format,
-            top_k: message.top_k,
-            filter: message.filter,
-            fusion: message.fusion,
-            rerank: message.rerank,
-            min_versions: min_versions(message.min_versions),
-            explain: message.explain,
-            order: message.order,
-            cutoff: message.cutoff,
-            passages_per_document_max: message.passages_per_document_max,
-            reserve_answer: message.reserve_answer,
-            reserve_question: message.reserve_question,
-            sections: message.sections.into_iter().map(raw_section).collect(),
-            continuable: message.continuable,
-            previous: message.continuation,
-            deadline,
-        };
-        let checked =
-            ContextQuery::new(principal, &raw).and_then(|query| Ok((query, AssemblyRequest::new(&raw)?)));
-        let (query, assembly) = checked.map_err(|refusal| status_from_refusal(&refusal))?;
-        let answer = self.api.assemble(query, assembly).await;
-        answer
-            .and_then(proto::AssembleResponse::try_from)
-            .map(Response::new)
-            .map_err(|refusal| status_from_refusal(&refusal))
+    ) -> CallResult<proto::AssembleResponse> {
+        answer(request, async |OpenedCall { principal, deadline, message }| {
+            let raw = RawContextQuery {
+                collection: message.collection,
+                question: message.question,
+                budget: message.budget,
+                tokenizer: message.tokenizer,
+                format: message.format,
+                top_k: message.top_k,
+                filter: message.filter,
+                fusion: message.fusion,
+                rerank: message.rerank,
+                min_versions: min_versions(message.min_versions),
+                explain: message.explain,
+                order: message.order,
+                cutoff: message.cutoff,
+                passages_per_document_max: message.passages_per_document_max,
+                reserve_answer: message.reserve_answer,
+                reserve_question: message.reserve_question,
+                sections: message.sections.into_iter().map(raw_section).collect(),
+                continuable: message.continuable,
+                previous: message.continuation,
+                deadline: deadline.map(time_for_query),
+            };
+            let query = ContextQuery::new(principal, &raw)?;
+            self.api.assemble(query, AssemblyRequest::new(&raw)?).await?.try_into()
+        })
+        .await
     }
 
-    async fn search(
-        &self,
-        request: Request<proto::SearchRequest>,
-    ) -> Result<Response<proto::SearchResponse>, Status> {
-        let principal = convert::request_principal(&request)?;
-        let deadline = time_for_query(&request);
-        let message = request.into_inner();
-        let raw = RawContextQuery {
-            collection: message.collection,
-            question: message.question,
-            top_k: message.top_k,
-            filter: message.filter,
-            fusion: message.fusion,
-            rerank: message.rerank,
-            min_versions: min_versions(message.min_versions),
-            deadline,
-            ..RawContextQuery::default()
-        };
-        let query = ContextQuery::new(principal, &raw).map_err(|refusal| status_from_refusal(&refusal))?;
-        let ranking = self.api.search(query).await.map_err(|refusal| status_from_refusal(&refusal))?;
-        Ok(Response::new(search_response(ranking)))
+    async fn search(&self, request: Request<proto::SearchRequest>) -> CallResult<proto::SearchResponse> {
+        answer(request, async |OpenedCall { principal, deadline, message }| {
+            let raw = RawContextQuery {
+                collection: message.collection,
+                question: message.question,
+                top_k: message.top_k,
+                filter: message.filter,
+                fusion: message.fusion,
+                rerank: message.rerank,
+                min_versions: min_versions(message.min_versions),
+                deadline: deadline.map(time_for_query),
+                ..RawContextQuery::default()
+            };
+            let query = ContextQuery::new(principal, &raw)?;
+            self.api.search(query).await.map(search_response)
+        })
+        .await
     }
 }
 
@@ -103,10 +93,9 @@ fn raw_section(section: proto::Section) -> RawContextSection {
 }
 
 /// Returns the time left until the call's deadline, less the reserve for sending the answer.
-fn time_for_query<T>(request: &Request<T>) -> Option<Duration> {
-    let CallDeadline(instant) = request.extensions().get::<CallDeadline>()?;
+fn time_for_query(CallDeadline(instant): CallDeadline) -> Duration {
     let left = instant.saturating_duration_since(Instant::now());
-    Some(left.saturating_sub(ANSWER_RESERVE_MAX.min(left / 10)))
+    left.saturating_sub(ANSWER_RESERVE_MAX.min(left / 10))
 }
 
 fn min_versions(raw: Vec<proto::MinVersion>) -> Vec<(String, u64)> {

@@ -2,10 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use prost_types::value::Kind;
-use tonic::{Request, Status};
-
-use super::call_lifetime::panicked_refusal;
 use super::proto;
 use crate::server::status;
 use contexture_core::domain::chunk::TextSpan;
@@ -15,18 +11,10 @@ use contexture_core::domain::metadata::{DocumentMetadata, MetadataScalar, Metada
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::ledger::{IntakeDecision, SubmissionReceipt, VersionRecord, VersionState};
+use prost_types::value::Kind;
 
 /// Largest magnitude of a whole number that a protobuf number holds exactly: 2^53.
 const WHOLE_NUMBER_MAX: f64 = 9_007_199_254_740_992.0;
-
-/// Returns the principal that admission put into the request.
-pub(super) fn request_principal<T>(request: &Request<T>) -> Result<Principal, Status> {
-    request
-        .extensions()
-        .get::<Principal>()
-        .cloned()
-        .ok_or_else(|| status::status_from_refusal(&panicked_refusal("a call that passed no gate")))
-}
 
 pub(super) fn submission_from_request(
     principal: &Principal,

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
-use super::call_lifetime::{CallDeadline, ServerPhase, panicked_refusal};
+use super::call_frame::{CallResult, OpenedCall, answer};
+use super::call_lifetime::{ServerPhase, panicked_refusal};
 use super::convert::{self, receipt_missing_refusal};
 use super::proto::{self, ingest_service_server::IngestService};
 use super::submit_stream::SubmitStreamSession;
 use crate::config::ServerLimits;
 use crate::server::api::IngestApi;
 use crate::server::limits::RequestTicket;
-use crate::server::status::status_from_refusal;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{CollectionId, DocumentId};
 use contexture_core::domain::principal::AccessScope;
@@ -47,71 +47,56 @@ impl IngestHandler {
 impl IngestService for IngestHandler {
     type SubmitStreamStream = ReceiverStream<Result<proto::SubmitResult, Status>>;
 
-    async fn submit(
-        &self,
-        request: Request<proto::SubmitRequest>,
-    ) -> Result<Response<proto::Receipt>, Status> {
-        let principal = convert::request_principal(&request)?;
-        let submission =
-            convert::submission_from_request(&principal, request.into_inner(), self.api.body_bytes_max())
-                .map_err(|refusal| status_from_refusal(&refusal))?;
-        let receipt = self.submit_one(submission).await;
-        receipt.map(Response::new).map_err(|refusal| status_from_refusal(&refusal))
+    async fn submit(&self, request: Request<proto::SubmitRequest>) -> CallResult<proto::Receipt> {
+        answer(request, async |call| {
+            let body_bytes_max = self.api.body_bytes_max();
+            let submission = convert::submission_from_request(&call.principal, call.message, body_bytes_max)?;
+            self.submit_one(submission).await
+        })
+        .await
     }
 
     async fn submit_stream(
         &self,
         request: Request<Streaming<proto::SubmitRequest>>,
-    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-        let principal = convert::request_principal(&request)?;
-        principal.require(AccessScope::Write).map_err(|refusal| status_from_refusal(&refusal))?;
-        let deadline = request.extensions().get::<CallDeadline>().copied();
-        let ticket = request
-            .extensions()
-            .get::<Arc<RequestTicket>>()
-            .cloned()
-            .ok_or_else(|| status_from_refusal(&panicked_refusal("a stream that passed no gate")))?;
-        let session = SubmitStreamSession {
-            api: Arc::clone(&self.api),
-            principal,
-            limits: Arc::clone(&self.limits),
-            ticket,
-            deadline,
-            phases: self.phases.clone(),
-            incoming: request.into_inner(),
-        };
-        Ok(Response::new(session.start()))
+    ) -> CallResult<Self::SubmitStreamStream> {
+        let ticket = request.extensions().get::<Arc<RequestTicket>>().cloned();
+        answer(request, async |OpenedCall { principal, deadline, message: incoming }| {
+            principal.require(AccessScope::Write)?;
+            let session = SubmitStreamSession {
+                api: Arc::clone(&self.api),
+                principal,
+                limits: Arc::clone(&self.limits),
+                ticket: ticket.ok_or_else(|| panicked_refusal("a stream that passed no gate"))?,
+                deadline,
+                phases: self.phases.clone(),
+                incoming,
+            };
+            Ok(session.start())
+        })
+        .await
     }
 
-    async fn delete(
-        &self,
-        request: Request<proto::DeleteRequest>,
-    ) -> Result<Response<proto::Receipt>, Status> {
-        let principal = convert::request_principal(&request)?;
-        let submission = convert::deletion_from_request(&principal, &request.into_inner())
-            .map_err(|refusal| status_from_refusal(&refusal))?;
-        let receipt = self.submit_one(submission).await;
-        receipt.map(Response::new).map_err(|refusal| status_from_refusal(&refusal))
+    async fn delete(&self, request: Request<proto::DeleteRequest>) -> CallResult<proto::Receipt> {
+        answer(request, async |call| {
+            self.submit_one(convert::deletion_from_request(&call.principal, &call.message)?).await
+        })
+        .await
     }
 
     async fn get_document(
         &self,
         request: Request<proto::GetDocumentRequest>,
-    ) -> Result<Response<proto::GetDocumentResponse>, Status> {
-        let principal = convert::request_principal(&request)?;
-        let message = request.into_inner();
-        let checked =
+    ) -> CallResult<proto::GetDocumentResponse> {
+        answer(request, async |OpenedCall { principal, message, .. }| {
             // Producers may look up what became of their documents without the scope to read.
-            principal.require(AccessScope::Read).or_else(|_| principal.require(AccessScope::Write)).and_then(
-                |()| Ok((CollectionId::new(&message.collection)?, DocumentId::new(&message.document_id)?)),
-            );
-        let (collection, id) = checked.map_err(|refusal| status_from_refusal(&refusal))?;
-        let records = self
-            .api
-            .document(&principal, collection, id)
-            .await
-            .map_err(|refusal| status_from_refusal(&refusal))?;
-        let versions = records.into_iter().map(convert::document_version_message).collect();
-        Ok(Response::new(proto::GetDocumentResponse { versions }))
+            principal.require(AccessScope::Read).or_else(|_| principal.require(AccessScope::Write))?;
+            let collection = CollectionId::new(&message.collection)?;
+            let id = DocumentId::new(&message.document_id)?;
+            let records = self.api.document(&principal, collection, id).await?;
+            let versions = records.into_iter().map(convert::document_version_message).collect();
+            Ok(proto::GetDocumentResponse { versions })
+        })
+        .await
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod call_admission;
+mod call_frame;
 mod call_lifetime;
 mod compare_convert;
 mod context;

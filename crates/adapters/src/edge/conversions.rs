@@ -91,7 +91,6 @@ fn match_nothing() -> Value {
     json!({"has_id": []})
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 pub(super) fn engine_fault(error: qdrant_edge::OperationError) -> Fault {
     Fault::transient_error("vectors", error)
 }

@@ -269,7 +269,7 @@ impl MemoryCollection {
             counts.accepted += 1;
             match entry.state {
                 VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
-                    counts.in_flight += 1
+                    counts.in_flight += 1;
                 }
                 VersionState::Visible => {
                     counts.visible += 1;

@@ -71,7 +71,7 @@ pub(super) async fn read_counts(
         counts.accepted += count;
         match rows::read_state(row, 0)? {
             VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
-                counts.in_flight += count
+                counts.in_flight += count;
             }
             VersionState::Visible => {
                 counts.visible += count;

@@ -312,7 +312,6 @@ fn in_snapshot<T>(
 }
 
 /// Locks, a full disk and I/O errors pass. Anything else is a defect, but retries are bounded.
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn sql_fault(error: rusqlite::Error) -> Fault {
     Fault::transient_error("ledger", error)
 }

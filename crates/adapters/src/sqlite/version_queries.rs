@@ -78,7 +78,7 @@ pub(super) fn read_counts(
         counts.accepted += count;
         match rows::state_from_number(rows::read_column(row, 0)?)? {
             VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
-                counts.in_flight += count
+                counts.in_flight += count;
             }
             VersionState::Visible => {
                 counts.visible += count;

@@ -119,7 +119,6 @@ fn parse_document_id(term: &[u8]) -> Result<DocumentId, Fault> {
     id.ok_or_else(|| Fault::permanent("index_corrupt", "a document whose id is not one"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn read_fault(error: std::io::Error) -> Fault {
     Fault::transient_error("lexical index", error)
 }

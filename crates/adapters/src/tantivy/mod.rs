@@ -240,7 +240,6 @@ fn open_writer(index: &Index) -> Result<IndexWriter, Fault> {
     open().map_err(index_fault)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn index_fault(error: tantivy::TantivyError) -> Fault {
     Fault::transient_error("lexical index", error)
 }

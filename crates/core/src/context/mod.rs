@@ -34,7 +34,7 @@ use render::TemplateRegistry;
 use request::{AssemblyRequest, ContextQuery, ContextSection};
 use rerank::BoundedReranker;
 use retrieve::RetrievedHits;
-pub use tokenizers::{TokenizerFactory, TokenizerRegistry};
+pub use tokenizers::{ModelEncoding, TokenizerFactory, TokenizerRegistry};
 
 /// Answers queries from the open collections.
 pub struct ContextEngine {

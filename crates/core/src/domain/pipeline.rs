@@ -277,7 +277,7 @@ impl Pipeline {
         // The default adds nothing: epochs from before there was a choice stay what they are.
         let hash = match self.chunker.kind {
             ChunkerKind::Structure => hash,
-            kind => hash.field(kind.name().as_bytes()),
+            ChunkerKind::Recursive => hash.field(ChunkerKind::Recursive.name().as_bytes()),
         };
         Ok(Epoch::from_bytes(hash.finish()))
     }

@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_higher_version_wins_and_equal_ones_are_told_apart_by_content() {
-        let version = |number| Version::new(number).unwrap();
+        let version = |number| Version::new(number).expect("a version");
         let content = |byte| ContentHash::from_bytes([byte; 32]);
         let head = Some((version(5), content(1)));
         for (candidate, hash, expected) in [

@@ -153,7 +153,8 @@ impl StageResources {
                 return Ok(TaskPlacement::Here(open));
             }
             // The generation accepts no writes, and the catalog may be stale. The ledger says whether
-            // a re-index replaced it; if not, `takes_in` returns the fault that makes the task wait.
+            // a re-index replaced it; if not, `check_accepts_documents` returns the fault that makes the
+            // task wait.
             let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
             return if is_own(&home) {
                 open.check_accepts_documents().map(|()| TaskPlacement::Here(open))

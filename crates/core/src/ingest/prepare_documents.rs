@@ -50,7 +50,7 @@ pub async fn prepare_visible_documents(
         match cut {
             PreparationCut::Whole(document) => ready.push(DocumentToEmbed { index, document }),
             PreparationCut::Failed(reason) => {
-                failures.push(GenerationBuildFailure { key: tasks[index].key.clone(), reason })
+                failures.push(GenerationBuildFailure { key: tasks[index].key.clone(), reason });
             }
             PreparationCut::Gone => {}
         }

@@ -356,14 +356,14 @@ pub async fn read_quota_statuses(
 ) -> Result<Vec<(String, QuotaStatus)>, Fault> {
     let known = states.named(LIMITER_STATE_PREFIX).await?;
     let now_ms = states.now_ms().await?;
-    let status = |(name, limits): &(&str, ProviderLimits)| {
-        let (_, state) =
+    let quota_status = |(name, limits): &(&str, ProviderLimits)| {
+        let (_, stored) =
             known.iter().find(|(known, _)| known.strip_prefix(LIMITER_STATE_PREFIX) == Some(name))?;
-        let mut quota: CredentialQuota = serde_json::from_str(state).ok()?;
+        let mut quota: CredentialQuota = serde_json::from_str(stored).ok()?;
         quota.expire(now_ms);
         Some(((*name).to_owned(), quota.status(limits, now_ms)))
     };
-    Ok(credentials.iter().filter_map(status).collect())
+    Ok(credentials.iter().filter_map(quota_status).collect())
 }
 
 fn duration_ms(duration: Duration) -> u64 {

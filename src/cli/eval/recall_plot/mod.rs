@@ -68,6 +68,7 @@ fn draw_recall_axis(svg: &mut String, scale: &RecallPlotScale) {
 /// A tick for each budget, and its number if there is room.
 fn draw_budget_axis(svg: &mut String, scale: &RecallPlotScale, curves: &[RecallCurve]) {
     let _ = writeln!(svg, "<path d=\"M{LEFT} {BOTTOM}H{RIGHT}\" stroke=\"#222\"/>");
+    // So that the first tick always has a number.
     let mut numbered = f64::NEG_INFINITY;
     for (budget, _) in curves.first().iter().flat_map(|curve| &curve.points) {
         let across = scale.across(*budget);

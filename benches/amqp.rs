@@ -18,7 +18,7 @@
 
 #[path = "support/amqp.rs"]
 mod amqp;
-#[path = "../tests/it/support/one.rs"]
+#[path = "../tests/support/one.rs"]
 mod one;
 #[path = "support/slow.rs"]
 mod slow;
@@ -80,7 +80,11 @@ async fn compare() {
     let mut generator = DocumentGenerator::new(1);
     let texts: Vec<String> = (0..DOCUMENTS).map(|_| generator.document(DOCUMENT_BYTES)).collect();
     let documents: Arc<Vec<straight::StraightDocument>> = Arc::new(
-        texts.iter().enumerate().map(|(number, text)| straight::StraightDocument::cut(number, text)).collect(),
+        texts
+            .iter()
+            .enumerate()
+            .map(|(number, text)| straight::StraightDocument::cut(number, text))
+            .collect(),
     );
     let (mut through, mut embedded, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..REPEATS {

@@ -53,7 +53,13 @@ async fn main() {
     println!("{documents_max} documents of {DOCUMENT_BYTES} bytes; one submission each {PAUSE:?}");
 
     let reindexing = stack.reindexing();
-    let mut live = LiveTrafficMeasurement { stack: &stack, collection, key: key.clone(), generator, sent: documents_max };
+    let mut live = LiveTrafficMeasurement {
+        stack: &stack,
+        collection,
+        key: key.clone(),
+        generator,
+        sent: documents_max,
+    };
     let (mut without, mut during) = (Vec::new(), Vec::new());
     tokio::task::spawn_blocking(support::wait_until_idle).await.unwrap();
     for _ in 0..ROUNDS {

@@ -15,7 +15,7 @@
 
 #[path = "support/amqp.rs"]
 mod amqp;
-#[path = "../tests/it/support/one.rs"]
+#[path = "../tests/support/one.rs"]
 mod one;
 #[path = "support/provider.rs"]
 mod provider;
@@ -25,7 +25,6 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::Duration;
 
-use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::http::{HeaderMap, HttpEndpoint, HttpEndpointConfig, RemoteService};
 use contexture::adapters::memory::vectors::MemoryVectors;
@@ -34,6 +33,7 @@ use contexture::adapters::providers::{ProviderApi, ProviderEmbedder, ProviderEmb
 use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig};
 use contexture::domain::chunk::{ChunkSpan, TextSpan};
 use contexture::domain::ids::{CollectionId, CollectionKey, Epoch, TenantId};
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::domain::task::{IngestStage, TaskEnvelope};
 use contexture::fault::reason;
 use contexture::ingest::{
@@ -48,7 +48,7 @@ use contexture::resilience::limiter::ProviderLimiter;
 use contexture::resilience::quota_protocol::ProviderLimits;
 use contexture::server::auth::local_principal;
 use one::SingleCollectionCatalog;
-use provider::{DIMS, PER_MINUTE, BenchProvider};
+use provider::{BenchProvider, DIMS, PER_MINUTE};
 use sqlx::Connection;
 use support::{COLLECTION, DocumentGenerator, submission};
 use tokio::sync::watch;
@@ -160,7 +160,12 @@ async fn work(url: &str, prefix: &str, told: bool) {
         limiter: Arc::new(limiter),
         clock: clock.clone(),
     }));
-    let sizes = EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 256, tokens_target: 256, tokens_reserved: 0 };
+    let sizes = EmbedderChunkSizes {
+        chunker: ChunkerKind::Structure,
+        tokens_max: 256,
+        tokens_target: 256,
+        tokens_reserved: 0,
+    };
     let vectors = Arc::new(MemoryVectors::new(DIMS));
     let collection = Collection { record, sizes, embedder, vectors, lexical: None };
     let stages = Arc::new(StageResources {

@@ -13,7 +13,8 @@
 //! contexture-lab      in crates/lab
 //!   lab/              retrieval metrics, baselines, the comparison of two generations
 //! contexture-adapters in crates/adapters
-//!   adapters/         one folder per external system; only here is its crate imported
+//!   adapters/         one folder per external system; only here is its crate imported. Its tokenizers are
+//!                     a crate of their own, contexture-tokenizers in crates/tokenizers
 //! contexture-core     in crates/core
 //!   jobs/             whole collections: build, re-index, audit, repair
 //!   ingest/           the path of a document: intake · submit · chunk · embed · index
@@ -22,6 +23,7 @@
 //!   ports/            the interfaces to everything outside, each with its contract in prose
 //!   domain/           the vocabulary; pure: no I/O, no clock, no randomness
 //!   fault.rs          the one vocabulary of failure
+//! contexture-byte-tools in crates/byte-tools: eight and 64 bytes at once, and a direct-mapped cache
 //! ```
 //!
 //! Arrows: `main → cli → wiring → server → lab → jobs → {ingest, context} → resilience → ports

@@ -8,7 +8,7 @@
 
 #[path = "production/comparing.rs"]
 mod comparing;
-#[path = "it/support/edge_behind_qdrant_grpc/mod.rs"]
+#[path = "support/edge_behind_qdrant_grpc/mod.rs"]
 #[expect(dead_code, reason = "the suite of the port uses the rest")]
 mod edge_behind_qdrant_grpc;
 #[path = "production/node.rs"]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use contexture::domain::pipeline::ChunkerKind;
 use contexture::adapters::embedder::bundled;
 use contexture::adapters::embedder::hash::HashEmbedder;
 use contexture::adapters::memory::shared_states::MemorySharedStates;
@@ -16,6 +15,7 @@ use contexture::adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig};
 use contexture::adapters::sqlite::{SqliteDatabase, SqliteLedger};
 use contexture::domain::chunk::{ChunkSpan, TextSpan};
 use contexture::domain::ids::{CollectionId, CollectionKey, Epoch, TenantId};
+use contexture::domain::pipeline::ChunkerKind;
 use contexture::domain::task::{IngestStage, TaskEnvelope};
 use contexture::fault::Fault;
 use contexture::ingest::{
@@ -129,7 +129,12 @@ async fn queue_all(ledger: &SqliteLedger, broker: &RabbitMqBroker) -> Arc<OpenCo
     }
     let tokenizer = Arc::new(bundled::tokenizer().unwrap());
     let embedder = Arc::new(SlowEmbedder(HashEmbedder::new(tokenizer, DIMS, 256).unwrap()));
-    let sizes = EmbedderChunkSizes { chunker: ChunkerKind::Structure, tokens_max: 256, tokens_target: 256, tokens_reserved: 2 };
+    let sizes = EmbedderChunkSizes {
+        chunker: ChunkerKind::Structure,
+        tokens_max: 256,
+        tokens_target: 256,
+        tokens_reserved: 2,
+    };
     let vectors = Arc::new(MemoryVectors::new(DIMS));
     Arc::new(OpenCollection::new(CollectionParts { record, sizes, embedder, vectors, lexical: None }, true))
 }

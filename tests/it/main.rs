@@ -1,30 +1,17 @@
-//! The integration tests: one binary, one support folder.
+//! The program as users meet it: command line, API, configuration, deployment files.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
-mod acknowledging;
-mod assembler;
-mod audit;
-mod baselines;
-mod chunker;
 mod cli;
 mod compose;
 mod config;
-mod credentials;
-mod domain;
 mod dropped_early;
-mod embedders;
 mod grpc;
-mod housekeeping;
-mod ingest;
-mod intake;
-mod ports;
 #[cfg(feature = "rabbitmq")]
 mod producing;
-mod providers;
 #[cfg(feature = "rabbitmq")]
-mod rabbitmq;
-mod reader_tokenizers;
-mod reranking;
+mod rabbitmq_connection;
+mod rerank_settings;
+#[allow(dead_code, unused_imports, reason = "other test binaries use the rest")]
 mod support;
-mod wordpiece;
+mod tokenizer_names;

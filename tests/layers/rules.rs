@@ -6,8 +6,18 @@ use crate::source::{named, type_names};
 
 /// The crates of the workspace: where each keeps its source, and which of the others it may name.
 pub(crate) const CRATES: &[WorkspaceCrate] = &[
-    WorkspaceCrate { name: "contexture_core", folder: "crates/core", may_name: &[] },
-    WorkspaceCrate { name: "contexture_adapters", folder: "crates/adapters", may_name: &["contexture_core"] },
+    WorkspaceCrate { name: "contexture_byte_tools", folder: "crates/byte-tools", may_name: &[] },
+    WorkspaceCrate { name: "contexture_core", folder: "crates/core", may_name: &["contexture_byte_tools"] },
+    WorkspaceCrate {
+        name: "contexture_tokenizers",
+        folder: "crates/tokenizers",
+        may_name: &["contexture_byte_tools", "contexture_core"],
+    },
+    WorkspaceCrate {
+        name: "contexture_adapters",
+        folder: "crates/adapters",
+        may_name: &["contexture_byte_tools", "contexture_core", "contexture_tokenizers"],
+    },
     WorkspaceCrate { name: "contexture_lab", folder: "crates/lab", may_name: &["contexture_core"] },
     WorkspaceCrate {
         name: "contexture",
@@ -35,10 +45,12 @@ impl WorkspaceCrate {
         CRATES.iter().find(own).expect("a file of the workspace")
     }
 
-    /// The room a path inside the crate leads to. Two crates are one room each.
+    /// The room a path inside the crate leads to. Some crates are one room.
     fn room<'a>(&self, first: &'a str) -> &'a str {
         match self.name {
-            "contexture_adapters" => "adapters",
+            "contexture_byte_tools" => "byte_tools",
+            // Tokenizers are adapters with a crate of their own: the core's tests need them and nothing else.
+            "contexture_adapters" | "contexture_tokenizers" => "adapters",
             "contexture_lab" => "lab",
             _ => first,
         }
@@ -46,7 +58,7 @@ impl WorkspaceCrate {
 }
 
 /// Bottom of the house: everybody may use them.
-const BOTTOM: &[&str] = &["domain", "fault"];
+const BOTTOM: &[&str] = &["domain", "fault", "byte_tools"];
 /// Beside the house: for those who assemble and serve it.
 const BESIDE: &[&str] = &["config", "telemetry"];
 /// The two ways and what they stand on.
@@ -55,7 +67,7 @@ const CORE: &[&str] = &["ingest", "context", "jobs", "resilience", "ports"];
 /// The rooms a room may use besides itself; none for a room that is not in the picture.
 fn may_use(room: &str) -> Option<Vec<&'static str>> {
     let rooms: &[&[&str]] = match room {
-        "fault" => &[],
+        "fault" | "byte_tools" => &[],
         "lib" => &[&["adapters", "lab"], CORE, BOTTOM],
         "main" => &[&["cli"]],
         "cli" => &[&["wiring", "server", "lab"], CORE, BESIDE, BOTTOM],
@@ -67,7 +79,7 @@ fn may_use(room: &str) -> Option<Vec<&'static str>> {
         "config" => &[&["telemetry", "ports"], BOTTOM],
         "resilience" | "telemetry" => &[&["ports"], BOTTOM],
         "ports" => &[BOTTOM],
-        "domain" => &[&["fault"]],
+        "domain" => &[&["fault", "byte_tools"]],
         _ => return None,
     };
     Some(rooms.concat())

@@ -42,7 +42,12 @@ pub(crate) async fn check(world: &StormWorld, data: &str, truth: &ExpectedState)
 }
 
 /// The same of one generation.
-pub(crate) async fn check_build(world: &StormWorld, data: &str, truth: &ExpectedState, build: GenerationUnderTest) {
+pub(crate) async fn check_build(
+    world: &StormWorld,
+    data: &str,
+    truth: &ExpectedState,
+    build: GenerationUnderTest,
+) {
     ledger(world, truth).await;
     let of_collection = world.path(data).join("collections/local").join(COLLECTION);
     let directory = of_collection.join(build.generation.to_string()).join("lexical");

@@ -21,10 +21,10 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
-use super::oracle::{self, GenerationUnderTest, ExpectedState};
+use super::oracle::{self, ExpectedState, GenerationUnderTest};
 use super::producer::{ProducedMessage, StormProducer};
 use super::traffic::{AskedQuestions, ChunkCutter, ExpectedTexts, StormTraffic};
-use super::world::{COLLECTION, PIPELINE, WorkerProcess, StormWorld, run};
+use super::world::{COLLECTION, PIPELINE, StormWorld, WorkerProcess, run};
 use super::{LOOK, ProcessPart, StormSchedule, quiet};
 
 const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n[chunker]\ntokens_max = 64\ntokens_target = 64\n";
@@ -70,7 +70,12 @@ struct DocumentLibrary {
 
 impl DocumentLibrary {
     fn new(seed: u64) -> Self {
-        Self { truth: ExpectedState::new(), texts: ExpectedTexts::default(), random: StormSchedule(seed), updated: 0 }
+        Self {
+            truth: ExpectedState::new(),
+            texts: ExpectedTexts::default(),
+            random: StormSchedule(seed),
+            updated: 0,
+        }
     }
 
     fn knows(&mut self, id: &str, text: &str) {
@@ -130,7 +135,8 @@ async fn production_reindex_under_traffic_and_kills() {
         ("index-1", &["index"]),
         ("index-2", &["index"]),
     ];
-    let mut workers: Vec<WorkerProcess> = parts.iter().map(|(data, stages)| world.worker(data, stages)).collect();
+    let mut workers: Vec<WorkerProcess> =
+        parts.iter().map(|(data, stages)| world.worker(data, stages)).collect();
     let addresses = [free_address(), free_address()];
     let serve = |which: usize| world.server(&format!("server-{which}"), addresses[which]);
     let mut servers: Vec<WorkerProcess> = (0..2).map(serve).collect();
@@ -144,8 +150,13 @@ async fn production_reindex_under_traffic_and_kills() {
     quiet(&world, &producer, &library.truth).await;
 
     let began = Instant::now();
-    let traffic =
-        StormTraffic::start(&addresses, sizes.questions, sizes.documents, library.texts.clone(), [FIRST, SECOND]);
+    let traffic = StormTraffic::start(
+        &addresses,
+        sizes.questions,
+        sizes.documents,
+        library.texts.clone(),
+        [FIRST, SECOND],
+    );
     let reindex = |arguments: &[&str]| {
         let mut command = world.command("client");
         command.args(["--json", "reindex", arguments[0], "--collection", COLLECTION]).args(&arguments[1..]);

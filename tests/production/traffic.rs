@@ -132,7 +132,12 @@ struct StormUsers {
 
 impl StormUsers {
     /// Asks at a steady pace, whatever became of the questions before.
-    async fn ask(self: Arc<Self>, per_second: u32, documents: usize, stop: watch::Receiver<bool>) -> AskedQuestions {
+    async fn ask(
+        self: Arc<Self>,
+        per_second: u32,
+        documents: usize,
+        stop: watch::Receiver<bool>,
+    ) -> AskedQuestions {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let mut open = JoinSet::new();

@@ -5,6 +5,9 @@ pub mod edge;
 pub mod embedder;
 pub mod file_references;
 pub mod http;
+mod ledger_rows;
+mod ledger_rules;
+mod ledger_sql;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -17,4 +20,5 @@ pub mod rabbitmq;
 pub mod rerank;
 pub mod sqlite;
 pub mod tantivy;
-pub mod tokenizer;
+
+pub use contexture_tokenizers as tokenizer;

@@ -17,7 +17,7 @@ use super::call_lifetime::{
 use super::compare_convert;
 use super::proto::{self, admin_service_server::AdminService};
 use crate::server::api::AdminApi;
-use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
 use contexture_core::domain::principal::AccessScope;
 use contexture_core::fault::Refusal;
 use contexture_core::jobs::audit::AuditProgress;
@@ -79,8 +79,7 @@ impl AdminHandler {
         request: Request<proto::CollectionRequest>,
         repair: bool,
     ) -> CallResult<MessageStream<proto::AuditProgress>> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
+        answer_admin(request, async |key, call| {
             let api = self.api.clone();
             Ok(self.stream_messages(call.deadline, |messages| async move {
                 let mut send = throttled_sender(messages.clone());
@@ -96,18 +95,68 @@ impl AdminHandler {
         .await
     }
 
-    async fn building(&self, key: &CollectionKey) -> Result<proto::Generation, Refusal> {
-        let standing = self.api.reindexing().building(key).await?;
-        Ok(generation_message(&standing, self.api.now_ms()))
+    /// Answers a call that changes a build with the build after the change.
+    async fn change_build<M: CollectionMessage>(
+        &self,
+        request: Request<M>,
+        change: impl AsyncFnOnce(&CollectionKey, M) -> Result<(), Refusal>,
+    ) -> CallResult<proto::Generation> {
+        answer_admin(request, async |key, call| {
+            change(&key, call.message).await?;
+            let standing = self.api.reindexing().building(&key).await?;
+            Ok(generation_message(&standing, self.api.now_ms()))
+        })
+        .await
     }
 }
 
-impl<M> OpenedCall<M> {
-    /// Returns the caller's collection of that name, if the caller has the scope for administration.
-    fn admin_key(&self, name: &str) -> Result<CollectionKey, Refusal> {
-        self.principal.require(AccessScope::Admin)?;
-        Ok(CollectionKey { tenant: self.principal.tenant().clone(), collection: CollectionId::new(name)? })
-    }
+/// A message about one collection.
+trait CollectionMessage {
+    fn collection(&self) -> &str;
+}
+
+/// The generated messages have the field in common, but no trait that names it.
+macro_rules! collection_messages {
+    ($($message:ident),+) => {
+        $(impl CollectionMessage for proto::$message {
+            fn collection(&self) -> &str {
+                &self.collection
+            }
+        })+
+    };
+}
+
+collection_messages!(
+    ActivateReindexRequest,
+    CollectionRequest,
+    CompareRequest,
+    DropGenerationRequest,
+    ResumeReindexRequest,
+    StartReindexRequest
+);
+
+/// Answers a call on the caller's collection of that name, if the caller has the scope for administration.
+async fn answer_admin<M: CollectionMessage, A>(
+    request: Request<M>,
+    work: impl AsyncFnOnce(CollectionKey, OpenedCall<M>) -> Result<A, Refusal>,
+) -> CallResult<A> {
+    answer(request, async |call| {
+        call.principal.require(AccessScope::Admin)?;
+        let collection = CollectionId::new(call.message.collection())?;
+        work(CollectionKey { tenant: call.principal.tenant().clone(), collection }, call).await
+    })
+    .await
+}
+
+/// Answers a call that ends a build or changes what serves with the generation that it was about.
+async fn end_build<M: CollectionMessage>(
+    request: Request<M>,
+    end: impl AsyncFnOnce(CollectionKey, M) -> Result<GenerationNumber, Refusal>,
+) -> CallResult<proto::ReindexDone> {
+    answer_admin(request, async |key, call| {
+        Ok(proto::ReindexDone { generation: end(key, call.message).await? })
+    })
+    .await
 }
 
 /// Sends at most one message per [`WATCH_INTERVAL`]. A slow reader misses some.
@@ -185,10 +234,6 @@ fn audit_result_message(repaired: RepairOutcome) -> proto::AuditProgress {
     proto::AuditProgress { done: found.documents, total: found.documents, mended, report: Some(report) }
 }
 
-fn reindex_done_message(generation: u32) -> proto::ReindexDone {
-    proto::ReindexDone { generation }
-}
-
 #[tonic::async_trait]
 impl AdminService for AdminHandler {
     type WatchReindexStream = MessageStream<proto::Generation>;
@@ -208,11 +253,9 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::StartReindexRequest>,
     ) -> CallResult<proto::Generation> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            let pace = call.message.pace.map(build_pace_from_request).unwrap_or_default();
-            self.api.start_reindex(&key, &call.message.pipeline, pace).await?;
-            self.building(&key).await
+        self.change_build(request, async |key, message| {
+            let pace = message.pace.map(build_pace_from_request).unwrap_or_default();
+            self.api.start_reindex(key, &message.pipeline, pace).await
         })
         .await
     }
@@ -221,8 +264,7 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> CallResult<proto::ListGenerationsResponse> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
+        answer_admin(request, async |key, _| {
             let now_ms = self.api.now_ms();
             let standings = self.api.reindexing().live_generations(&key).await?;
             let generations = standings.iter().map(|standing| generation_message(standing, now_ms)).collect();
@@ -235,8 +277,7 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> CallResult<Self::WatchReindexStream> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
+        answer_admin(request, async |key, call| {
             let first = self.api.reindexing().building(&key).await?;
             let api = self.api.clone();
             Ok(self.stream_messages(call.deadline, |messages| async move {
@@ -247,9 +288,7 @@ impl AdminService for AdminHandler {
     }
 
     async fn compare(&self, request: Request<proto::CompareRequest>) -> CallResult<Self::CompareStream> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            let OpenedCall { principal, deadline, message } = call;
+        answer_admin(request, async |key, OpenedCall { principal, deadline, message }| {
             // The comparison shows documents, so administration alone does not suffice.
             principal.require(AccessScope::Read)?;
             let asking = compare_convert::asking_from_request(message)?;
@@ -276,22 +315,15 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> CallResult<proto::Generation> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            self.api.reindexing().pause(&key).await?;
-            self.building(&key).await
-        })
-        .await
+        self.change_build(request, async |key, _| self.api.reindexing().pause(key).await.map(drop)).await
     }
 
     async fn resume_reindex(
         &self,
         request: Request<proto::ResumeReindexRequest>,
     ) -> CallResult<proto::Generation> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            self.api.reindexing().resume(&key, call.message.pace.map(build_pace_from_request)).await?;
-            self.building(&key).await
+        self.change_build(request, async |key, message| {
+            self.api.reindexing().resume(key, message.pace.map(build_pace_from_request)).await
         })
         .await
     }
@@ -300,40 +332,29 @@ impl AdminService for AdminHandler {
         &self,
         request: Request<proto::CollectionRequest>,
     ) -> CallResult<proto::ReindexDone> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            self.api.reindexing().cancel(&key).await.map(reindex_done_message)
-        })
-        .await
+        end_build(request, async |key, _| self.api.reindexing().cancel(&key).await).await
     }
 
     async fn activate_reindex(
         &self,
         request: Request<proto::ActivateReindexRequest>,
     ) -> CallResult<proto::ReindexDone> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            self.api.reindexing().activate(&key, call.message.allow_failed).await.map(reindex_done_message)
+        end_build(request, async |key, message| {
+            self.api.reindexing().activate(&key, message.allow_failed).await
         })
         .await
     }
 
     async fn rollback(&self, request: Request<proto::CollectionRequest>) -> CallResult<proto::ReindexDone> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            self.api.reindexing().rollback(&key).await.map(reindex_done_message)
-        })
-        .await
+        end_build(request, async |key, _| self.api.reindexing().rollback(&key).await).await
     }
 
     async fn drop_generation(
         &self,
         request: Request<proto::DropGenerationRequest>,
     ) -> CallResult<proto::ReindexDone> {
-        answer(request, async |call| {
-            let key = call.admin_key(&call.message.collection)?;
-            let proto::DropGenerationRequest { generation, grace_ms, .. } = call.message;
-            self.api.reindexing().drop_kept(&key, generation, grace_ms).await.map(reindex_done_message)
+        end_build(request, async |key, message| {
+            self.api.reindexing().drop_kept(&key, message.generation, message.grace_ms).await
         })
         .await
     }

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::serving::{ServeProcess, http};
 use super::{CliSandbox, CommandOutput};
 use crate::support::providers::{DIMS, KEY, answer_well, refusal, texts_of};
-use crate::support::scripted_http::{RecordedRequest, ScriptedReply, ScriptedHttp};
+use crate::support::scripted_http::{RecordedRequest, ScriptedHttp, ScriptedReply};
 
 /// A command line whose configuration names the server, with more lines for its entry.
 fn cli(server: &ScriptedHttp, more: &str) -> CliSandbox {

@@ -162,8 +162,10 @@ async fn bytes_are_given_back_window_by_window() {
 
 #[tokio::test]
 async fn a_panic_in_a_stream_is_that_streams_error() {
-    let scripted =
-        Arc::new(ScriptedServices { on_submit: Box::new(|_| panic!("scripted panic")), ..ScriptedServices::default() });
+    let scripted = Arc::new(ScriptedServices {
+        on_submit: Box::new(|_| panic!("scripted panic")),
+        ..ScriptedServices::default()
+    });
     let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let response = client.submit_stream(tokio_stream::iter([submission("a", 1)])).await.unwrap();
@@ -184,7 +186,8 @@ async fn an_unreadable_message_ends_the_stream_after_the_results_before_it() {
 
 #[tokio::test]
 async fn a_service_without_receipts_is_a_defect_not_a_loss() {
-    let scripted = Arc::new(ScriptedServices { on_submit: Box::new(|_| Ok(Vec::new())), ..ScriptedServices::default() });
+    let scripted =
+        Arc::new(ScriptedServices { on_submit: Box::new(|_| Ok(Vec::new())), ..ScriptedServices::default() });
     let server = RunningServer::start(&scripted, limits(), Vec::new()).await;
     let mut client = server.ingest().await;
     let status = client.submit(submission("a", 1)).await.unwrap_err();

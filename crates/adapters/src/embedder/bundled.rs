@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use pocket_encoder::Encoder;
 
 use super::inference::{BATCH_TEXTS_MAX, check_batch_fits, embed_each, keep_products_single_threaded};
-use crate::tokenizer::hugging_face::HuggingFaceTokenizer;
 use contexture_core::fault::{Fault, Refusal, RefusalKind, reason};
 use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
 use contexture_core::ports::tokenizer::Tokenizer;
+use contexture_tokenizers::hugging_face::HuggingFaceTokenizer;
 
 /// The bytes of the bundled model's tokenizer.
 pub const TOKENIZER_JSON: &[u8] = include_bytes!("../../../../assets/paraphrase-MiniLM-L3-v2/tokenizer.json");

@@ -16,10 +16,10 @@ use super::inference::{
 };
 use super::model_folder::{ModelFolder, unsupported_model};
 use super::pooling::PoolingMode;
-use crate::tokenizer::hugging_face::HuggingFaceTokenizer;
 use contexture_core::fault::{Fault, Refusal, reason};
 use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
 use contexture_core::ports::tokenizer::Tokenizer;
+use contexture_tokenizers::hugging_face::HuggingFaceTokenizer;
 
 /// Longest prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 512;

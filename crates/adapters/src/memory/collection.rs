@@ -6,6 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::generations::CollectionGenerations;
+use crate::ledger_rules::count_versions;
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{
@@ -266,18 +267,7 @@ impl MemoryCollection {
     pub(super) fn counts(&self) -> VersionCounts {
         let mut counts = VersionCounts::default();
         for (_, entry) in self.entries() {
-            counts.accepted += 1;
-            match entry.state {
-                VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
-                    counts.in_flight += 1;
-                }
-                VersionState::Visible => {
-                    counts.visible += 1;
-                    counts.documents += u64::from(!entry.deletes);
-                }
-                VersionState::Superseded => counts.superseded += 1,
-                VersionState::Dead => counts.dead += 1,
-            }
+            count_versions(&mut counts, entry.state, entry.deletes, 1);
         }
         counts
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ledger_rules::{existing_build, next_generation};
 use contexture_core::domain::ids::{CollectionKey, DocumentId, Epoch, GenerationNumber, Version};
 use contexture_core::fault::FailureReason;
 use contexture_core::ports::generations::{
@@ -43,16 +44,10 @@ impl CollectionGenerations {
         pace: GenerationBuildPace,
         now_ms: u64,
     ) -> BeginBuildOutcome {
-        let mut live = self.records.values().filter(|record| record.state != GenerationState::Dropped);
-        // Equal epochs mean equal chunk ids and vectors, so a live generation with this one is the same build.
-        if let Some(record) = live.clone().find(|record| record.home.epoch == epoch) {
-            return BeginBuildOutcome::Known(record.clone());
+        if let Some(outcome) = existing_build(self.records.values(), epoch) {
+            return outcome;
         }
-        if let Some(record) = live.find(|record| record.state == GenerationState::Building) {
-            return BeginBuildOutcome::Busy(record.clone());
-        }
-        // Dropped generations keep their records, so a number is never reused.
-        let generation = self.records.keys().max().copied().unwrap_or(0) + 1;
+        let generation = next_generation(self.records.values());
         let key = self.active().key.clone();
         let home = CollectionRecord { key, pipeline: pipeline.to_owned(), generation, epoch };
         let record = new_generation_record(home, pace, now_ms);

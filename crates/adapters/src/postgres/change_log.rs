@@ -4,7 +4,8 @@ use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::PostgresError;
-use super::rows::{self, read_u64, sql_bigint};
+use super::rows::sql_bigint;
+use crate::ledger_rows::{self, LedgerRow};
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::ports::ledger::ChangeLogEntry;
 
@@ -66,6 +67,6 @@ pub(super) async fn read_changes(
     .await?;
     found
         .iter()
-        .map(|row| Ok(ChangeLogEntry { position: read_u64(row, 11)?, task: rows::read_task(row)?.0 }))
+        .map(|row| Ok(ChangeLogEntry { position: row.number(11)?, task: ledger_rows::read_task(row)?.0 }))
         .collect()
 }

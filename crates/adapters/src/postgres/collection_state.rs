@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use sqlx::postgres::PgBindIterExt;
+use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::{PgConnection, query};
 
-use super::rows::{self, read_column, read_u64};
 use super::{PostgresError, PostgresLedger};
+use crate::ledger_rows::{self, LedgerRow};
 use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::VersionRecord;
@@ -72,21 +72,10 @@ async fn read_documents_versions(
     let mut versions = vec![Vec::new(); documents.len()];
     for row in &found {
         // ORDINALITY counts from 1, in the order that was asked for.
-        let place = usize::try_from(read_u64(row, 11)?).unwrap_or(usize::MAX);
+        let place = usize::try_from(row.number(11)?).unwrap_or(usize::MAX);
         let slot = place.checked_sub(1).and_then(|place| versions.get_mut(place));
-        let slot = slot.ok_or_else(|| rows::corrupt_ledger("place", "not of this batch"))?;
-        let chunk_count: Option<i32> = read_column(row, 8)?;
-        slot.push(VersionRecord {
-            key: rows::read_version_key(row)?,
-            state: rows::read_state(row, 4)?,
-            reason: None,
-            deletes: read_column(row, 5)?,
-            content_hash: rows::read_content_hash(row, 6)?,
-            body_bytes: read_u64(row, 7)?,
-            chunk_count: chunk_count.map(|_| rows::read_u32(row, 8)).transpose()?,
-            accepted_ms: read_u64(row, 9)?,
-            updated_ms: read_u64(row, 10)?,
-        });
+        let slot = slot.ok_or_else(|| ledger_rows::corrupt_ledger("place", "not of this batch"))?;
+        slot.push(ledger_rows::read_version_record(row, None)?);
     }
     Ok(versions)
 }
@@ -104,6 +93,6 @@ async fn read_log_extent(
     .bind(collection.collection.as_str())
     .fetch_optional(connection)
     .await?;
-    let extent = |row| Ok(ChangeLogExtent { documents: read_u64(row, 0)?, end: read_u64(row, 1)? });
+    let extent = |row: &PgRow| Ok(ChangeLogExtent { documents: row.number(0)?, end: row.number(1)? });
     found.as_ref().map_or(Ok(ChangeLogExtent::default()), extent)
 }

@@ -13,6 +13,7 @@ use sqlx::{PgConnection, query, query_scalar};
 
 use super::rows::{self, read_column, sql_bigint};
 use super::{PostgresError, STATEMENT_BYTES_MAX};
+use crate::ledger_rows;
 use contexture_core::domain::ids::EmbeddingKey;
 use contexture_core::ports::ledger::{
     EMBEDDING_CACHE_ENTRY_BYTES, EMBEDDING_CACHE_USE_PERIOD_MS, embedding_cache_cost,
@@ -45,7 +46,8 @@ pub(super) async fn read_cached_vectors(
     let mut stale = Vec::new();
     for row in &rows {
         let key = EmbeddingKey::from_slice(read_column(row, 0)?);
-        let key = key.ok_or_else(|| rows::corrupt_ledger("embedding_cache.embedding_key", "not 32 bytes"))?;
+        let key =
+            key.ok_or_else(|| ledger_rows::corrupt_ledger("embedding_cache.embedding_key", "not 32 bytes"))?;
         known.insert(key, read_column(row, 1)?);
         if read_column(row, 2)? {
             stale.push(key);

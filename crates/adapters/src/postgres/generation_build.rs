@@ -6,10 +6,8 @@ use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::PostgresError;
-use super::rows::{
-    self, VersionRef, bind_version_refs, corrupt_ledger, read_column, read_u64, sql_bigint, sql_integer,
-    sql_text,
-};
+use super::rows::{self, VersionRef, bind_version_refs, read_column, sql_bigint, sql_integer, sql_text};
+use crate::ledger_rows::{self, LedgerRow};
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::ids::{CollectionKey, GenerationNumber, VersionKey};
 use contexture_core::fault::FailureReason;
@@ -37,8 +35,8 @@ pub(super) async fn read_unprepared(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(home) = home else { return Ok(UnpreparedVersions { changes: Vec::new(), end: after }) };
-    let (number, end): (i64, u64) = (read_column(&home, 0)?, read_u64(&home, 1)?);
-    let epoch = rows::read_epoch(&home, 2)?;
+    let (number, end): (i64, u64) = (read_column(&home, 0)?, home.number(1)?);
+    let epoch = ledger_rows::read_epoch(&home, 2)?;
     let found = query(
         "SELECT t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, v.accepted_ms, \
          g.generation, g.epoch, v.state, v.body_bytes, d.log_position \
@@ -62,10 +60,10 @@ pub(super) async fn read_unprepared(
     .await?;
     let mut changes = Vec::with_capacity(found.len());
     for row in &found {
-        let mut task = rows::read_task(row)?.0;
+        let mut task = ledger_rows::read_task(row)?.0;
         // The row has the generation already; the epoch comes from the same statement as the end.
         task.epoch = epoch;
-        changes.push(ChangeLogEntry { position: read_u64(row, 11)?, task });
+        changes.push(ChangeLogEntry { position: row.number(11)?, task });
     }
     Ok(UnpreparedVersions { changes, end })
 }
@@ -80,7 +78,7 @@ pub(super) async fn store_prepared(
     let mut wanted: Vec<(VersionRef, i32, Vec<u8>)> = Vec::with_capacity(all.len());
     for ((_, spans), number) in all.iter().zip(&numbers) {
         let Some(number) = number else { continue };
-        let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
+        let json = ledger_rows::spans_to_json(spans)?;
         wanted.push((*number, i32::try_from(spans.len()).unwrap_or(i32::MAX), json));
     }
     // ON CONFLICT DO UPDATE may touch a row once per statement, so each version appears once.
@@ -159,11 +157,7 @@ pub(super) async fn read_failures(
     .bind(sql_bigint(limit as u64))
     .fetch_all(connection)
     .await?;
-    let failure = |row| {
-        let reason = FailureReason::new(read_column::<String>(row, 4)?, read_column::<String>(row, 5)?);
-        Ok(GenerationBuildFailure { key: rows::read_version_key(row)?, reason })
-    };
-    found.iter().map(failure).collect()
+    found.iter().map(ledger_rows::read_build_failure).collect()
 }
 
 pub(super) async fn advance_cursor(

@@ -2,21 +2,22 @@
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, query, query_scalar};
 
 use super::PostgresError;
 use super::generation_build;
 use super::ledger::PostgresLedger;
-use super::rows::{self, corrupt_ledger, read_column, read_u32, read_u64, sql_bigint, sql_integer};
+use super::rows::{sql_bigint, sql_integer};
+use crate::ledger_rows::{LedgerRow, corrupt_ledger, read_generation};
+use crate::ledger_rules::{existing_build, next_generation, unknown_collection};
+use crate::ledger_sql::{self, select_generations};
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::ids::{CollectionKey, Epoch, GenerationNumber, VersionKey};
 use contexture_core::fault::Fault;
 use contexture_core::ports::generations::{
     BeginBuildOutcome, ChangeLogSize, GenerationBuildFailure, GenerationBuildPace, GenerationChange,
-    GenerationLedger, GenerationRecord, GenerationState, UnpreparedVersions,
+    GenerationLedger, GenerationRecord, UnpreparedVersions,
 };
-use contexture_core::ports::ledger::CollectionRecord;
 
 #[async_trait]
 impl GenerationLedger for PostgresLedger {
@@ -170,39 +171,27 @@ async fn start_generation(
 ) -> Result<BeginBuildOutcome, PostgresError> {
     // The row of the collection serves as the lock: of two that begin at once, the second sees what the
     // first began.
-    let collection = lock_collection(connection, key).await?.ok_or_else(|| unknown_collection(key))?;
+    let collection =
+        lock_collection(connection, key).await?.ok_or_else(|| unknown_collection(&key.collection))?;
     let known = read_generations(connection, Some(key)).await?;
-    // Equal epochs mean equal chunk ids and vectors, so a live generation with this one is the same build.
-    let live = |record: &&GenerationRecord| record.state != GenerationState::Dropped;
-    if let Some(record) = known.iter().filter(live).find(|record| record.home.epoch == epoch) {
-        return Ok(BeginBuildOutcome::Known(record.clone()));
+    if let Some(outcome) = existing_build(known.iter(), epoch) {
+        return Ok(outcome);
     }
-    if let Some(record) = known.iter().find(|record| record.state == GenerationState::Building) {
-        return Ok(BeginBuildOutcome::Busy(record.clone()));
-    }
-    // Dropped generations keep their rows, so a number is never reused.
-    let generation = known.iter().map(|record| record.home.generation).max().unwrap_or(0) + 1;
-    query(
-        "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, documents_per_second, \
-         provider_percent, created_ms) VALUES ($1, $2, $3, 'building', $4, $5, $6, $7)",
-    )
-    .bind(collection)
-    .bind(sql_integer(generation))
-    .bind(epoch.as_bytes().as_slice())
-    .bind(pipeline)
-    .bind(pace.documents_per_second.map(sql_integer))
-    .bind(sql_integer(pace.provider_percent))
-    .bind(sql_bigint(now_ms))
-    .execute(&mut *connection)
-    .await?;
+    let generation = next_generation(known.iter());
+    query(ledger_sql::INSERT_GENERATION)
+        .bind(collection)
+        .bind(sql_integer(generation))
+        .bind(epoch.as_bytes().as_slice())
+        .bind(pipeline)
+        .bind(pace.documents_per_second.map(sql_integer))
+        .bind(sql_integer(pace.provider_percent))
+        .bind(sql_bigint(now_ms))
+        .execute(&mut *connection)
+        .await?;
     let begun = read_generations(connection, Some(key)).await?.pop();
     begun
         .map(BeginBuildOutcome::Started)
         .ok_or_else(|| corrupt_ledger("generations", "a row just written is missing").into())
-}
-
-fn unknown_collection(key: &CollectionKey) -> Fault {
-    Fault::permanent("unknown_collection", format!("collection '{}' does not exist", key.collection))
 }
 
 /// Locks a collection until the transaction ends; returns its row number, if it exists.
@@ -225,54 +214,14 @@ async fn read_generations(
     connection: &mut PgConnection,
     key: Option<&CollectionKey>,
 ) -> Result<Vec<GenerationRecord>, PostgresError> {
-    let found = query(
-        "SELECT t.name, c.name, g.pipeline, g.generation, g.epoch, g.state, g.paused, \
-         g.documents_per_second, g.provider_percent, g.cursor_position, g.prepared, \
-         (SELECT COUNT(*) FROM build_failures f JOIN versions v ON v.document_ref = f.document_ref \
-           AND v.version = f.version AND v.state = 3 \
-           WHERE f.collection_ref = g.collection_ref AND f.generation = g.generation), \
-         g.created_ms, g.activated_ms, g.activated_at, g.drop_ms, g.cleared, c.log_position \
-         FROM generations g JOIN collections c ON c.collection_ref = g.collection_ref \
-         JOIN tenants t ON t.tenant_ref = c.tenant_ref \
-         WHERE ($1::text IS NULL OR t.name = $1) AND ($2::text IS NULL OR c.name = $2) \
-         ORDER BY t.name, c.name, g.generation",
-    )
+    let found = query(select_generations!(
+        "WHERE ($1::text IS NULL OR t.name = $1) AND ($2::text IS NULL OR c.name = $2)"
+    ))
     .bind(key.map(|key| key.tenant.as_str()))
     .bind(key.map(|key| key.collection.as_str()))
     .fetch_all(connection)
     .await?;
-    found.iter().map(generation_from_row).collect()
-}
-
-fn generation_from_row(row: &PgRow) -> Result<GenerationRecord, PostgresError> {
-    let state: &str = read_column(row, 5)?;
-    let optional = |index| -> Result<Option<u64>, PostgresError> {
-        Ok(read_column::<Option<i64>>(row, index)?.and_then(|ms| u64::try_from(ms).ok()))
-    };
-    Ok(GenerationRecord {
-        home: CollectionRecord {
-            key: rows::read_collection_key(row)?,
-            pipeline: read_column(row, 2)?,
-            generation: read_u32(row, 3)?,
-            epoch: rows::read_epoch(row, 4)?,
-        },
-        state: GenerationState::from_name(state).ok_or_else(|| corrupt_ledger("generations.state", state))?,
-        is_paused: read_column(row, 6)?,
-        pace: GenerationBuildPace {
-            documents_per_second: read_column::<Option<i32>>(row, 7)?
-                .and_then(|rate| u32::try_from(rate).ok()),
-            provider_percent: read_u32(row, 8)?,
-        },
-        cursor: read_u64(row, 9)?,
-        prepared: read_u64(row, 10)?,
-        failed: read_u64(row, 11)?,
-        created_ms: read_u64(row, 12)?,
-        activated_ms: optional(13)?,
-        activated_at: read_u64(row, 14)?,
-        drop_ms: optional(15)?,
-        is_cleared: read_column(row, 16)?,
-        log_end: read_u64(row, 17)?,
-    })
+    found.iter().map(read_generation).collect()
 }
 
 async fn apply_generation_change(
@@ -284,35 +233,7 @@ async fn apply_generation_change(
 ) -> Result<bool, PostgresError> {
     let Some(collection) = lock_collection(connection, key).await? else { return Ok(false) };
     let this = sql_integer(generation);
-    // Every statement names the states it may leave. A change that comes too late updates no row and
-    // returns false.
-    let changing = match change {
-        GenerationChange::Pause => query(
-            "UPDATE generations SET paused = true WHERE collection_ref = $1 AND generation = $2 AND state = 'building'",
-        ),
-        GenerationChange::Resume => query(
-            "UPDATE generations SET paused = false WHERE collection_ref = $1 AND generation = $2 AND state <> 'dropped'",
-        ),
-        GenerationChange::Pace(_) => query(
-            "UPDATE generations SET documents_per_second = $3, provider_percent = $4 \
-             WHERE collection_ref = $1 AND generation = $2 AND state <> 'dropped'",
-        ),
-        GenerationChange::DropAt(_) => query(
-            "UPDATE generations SET drop_ms = $3 \
-             WHERE collection_ref = $1 AND generation = $2 AND state IN ('kept', 'building')",
-        ),
-        GenerationChange::Dropped => query(
-            "UPDATE generations SET state = 'dropped' \
-             WHERE collection_ref = $1 AND generation = $2 AND state IN ('kept', 'building')",
-        ),
-        GenerationChange::Activate => query(
-            "UPDATE generations g SET state = 'active', paused = false, drop_ms = NULL, activated_ms = $3, \
-             activated_at = c.log_position FROM collections c \
-             WHERE g.collection_ref = $1 AND g.generation = $2 AND g.state IN ('kept', 'building') \
-               AND c.collection_ref = g.collection_ref",
-        ),
-    };
-    let changing = changing.bind(collection).bind(this);
+    let changing = query(ledger_sql::change_statement(change)).bind(collection).bind(this);
     let changing = match change {
         GenerationChange::Pace(pace) => {
             changing.bind(pace.documents_per_second.map(sql_integer)).bind(sql_integer(pace.provider_percent))
@@ -322,13 +243,8 @@ async fn apply_generation_change(
         GenerationChange::Pause | GenerationChange::Resume | GenerationChange::Dropped => changing,
     };
     let changed = changing.execute(&mut *connection).await?.rows_affected() > 0;
-    // Same transaction: exactly one generation of a collection is active at any commit.
     if changed && change == GenerationChange::Activate {
-        for sql in [
-            "UPDATE generations SET state = 'kept' \
-             WHERE collection_ref = $1 AND generation <> $2 AND state = 'active'",
-            "UPDATE collections SET active_generation = $2 WHERE collection_ref = $1",
-        ] {
+        for sql in ledger_sql::AFTER_ACTIVATION {
             query(sql).bind(collection).bind(this).execute(&mut *connection).await?;
         }
     }
@@ -351,7 +267,7 @@ async fn read_log_size(
     .bind(sql_bigint(after))
     .fetch_one(connection)
     .await?;
-    Ok(ChangeLogSize { entries: read_u64(&row, 0)?, after: read_u64(&row, 1)? })
+    Ok(ChangeLogSize { entries: row.number(0)?, after: row.number(1)? })
 }
 
 async fn clear_dropped_generation(
@@ -362,15 +278,9 @@ async fn clear_dropped_generation(
 ) -> Result<bool, PostgresError> {
     let Some(collection) = lock_collection(connection, key).await? else { return Ok(false) };
     let this = sql_integer(generation);
-    let is_there: bool = query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM generations WHERE collection_ref = $1 AND generation = $2 \
-         AND state = 'dropped' AND NOT cleared)",
-    )
-    .bind(collection)
-    .bind(this)
-    .fetch_one(&mut *connection)
-    .await?;
-    if !is_there {
+    let is_to_clear: bool =
+        query_scalar(ledger_sql::IS_TO_CLEAR).bind(collection).bind(this).fetch_one(&mut *connection).await?;
+    if !is_to_clear {
         return Ok(false);
     }
     // At most `limit` rows per call, so that the transaction and its locks stay short.
@@ -388,10 +298,7 @@ async fn clear_dropped_generation(
     if removed.rows_affected() > 0 {
         return Ok(true);
     }
-    for sql in [
-        "DELETE FROM build_failures WHERE collection_ref = $1 AND generation = $2",
-        "UPDATE generations SET cleared = true WHERE collection_ref = $1 AND generation = $2",
-    ] {
+    for sql in ledger_sql::CLEAR_GENERATION {
         query(sql).bind(collection).bind(this).execute(&mut *connection).await?;
     }
     Ok(false)

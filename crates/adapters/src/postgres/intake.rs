@@ -10,19 +10,19 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::intake_decision::DocumentHistory;
-use super::rows::{self, corrupt_ledger, read_column, sql_bigint, sql_version};
+use super::rows::{self, read_column, sql_bigint, sql_version};
 use super::{PostgresError, STATEMENT_BYTES_MAX};
+use crate::ledger_rows::{corrupt_ledger, read_collection, read_content_hash, read_state, read_version};
+use crate::ledger_rules::{accepted_task, unknown_collection};
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{CollectionKey, Epoch, Version};
-use contexture_core::domain::task::IngestTask;
-use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{CollectionRecord, IntakeDecision, SubmissionReceipt};
 
-/// Starts a query whose rows [`collection_from_row`] reads.
+/// Starts a query whose rows [`read_collection`] reads.
 macro_rules! select_collections {
     ($rest:literal) => {
         concat!(
@@ -81,23 +81,14 @@ pub(super) async fn find_collection(
         .bind(key.collection.as_str())
         .fetch_optional(connection)
         .await?;
-    found.as_ref().map(collection_from_row).transpose()
+    found.as_ref().map(read_collection).transpose()
 }
 
 pub(super) async fn list_collections(
     connection: &mut PgConnection,
 ) -> Result<Vec<CollectionRecord>, PostgresError> {
     let found = query(select_collections!("ORDER BY t.name, c.name")).fetch_all(connection).await?;
-    found.iter().map(collection_from_row).collect()
-}
-
-fn collection_from_row(row: &PgRow) -> Result<CollectionRecord, PostgresError> {
-    Ok(CollectionRecord {
-        key: rows::read_collection_key(row)?,
-        pipeline: read_column(row, 2)?,
-        generation: rows::read_u32(row, 3)?,
-        epoch: rows::read_epoch(row, 4)?,
-    })
+    found.iter().map(read_collection).collect()
 }
 
 /// A document of a batch: the row number of its collection, and its id. Sorts in the global order.
@@ -120,7 +111,7 @@ pub(super) async fn accept_submissions(
     let collections = find_batch_collections(connection, submissions).await?;
     let collection_of = |submission: &Submission| {
         let found = collections.get(submission.collection());
-        found.ok_or_else(|| PostgresError::Fault(unknown_collection(submission)))
+        found.ok_or_else(|| unknown_collection(&submission.collection().collection))
     };
     let mut wanted: Vec<(BatchDocument<'_>, &Submission)> = Vec::with_capacity(submissions.len());
     for submission in submissions {
@@ -150,30 +141,6 @@ pub(super) async fn accept_submissions(
     Ok(receipts)
 }
 
-fn accepted_task(
-    submission: &Submission,
-    version: Version,
-    collection: &CollectionRecord,
-    now_ms: u64,
-) -> IngestTask {
-    IngestTask {
-        key: submission.key(version),
-        generation: collection.generation,
-        epoch: collection.epoch,
-        content_hash: submission.content_hash(),
-        deletes: submission.deletes(),
-        body_bytes: submission.body().len() as u64,
-        attempt: 0,
-        accepted_ms: now_ms,
-        origin: None,
-    }
-}
-
-fn unknown_collection(submission: &Submission) -> Fault {
-    let name = &submission.collection().collection;
-    Fault::permanent("unknown_collection", format!("collection '{name}' does not exist"))
-}
-
 /// Reads the collections of a batch, with their row numbers.
 async fn find_batch_collections(
     connection: &mut PgConnection,
@@ -190,7 +157,7 @@ async fn find_batch_collections(
     .fetch_all(connection)
     .await?;
     let numbered = |row| {
-        let record = collection_from_row(row)?;
+        let record = read_collection(row)?;
         Ok((record.key.clone(), (read_column(row, 5)?, record)))
     };
     found.iter().map(numbered).collect()
@@ -260,10 +227,7 @@ async fn lock_known_documents(
     .fetch_all(connection)
     .await?;
     let locked = locked.iter().map(|row| {
-        Ok((
-            (read_column(row, 0)?, read_column(row, 1)?),
-            (read_column(row, 2)?, rows::read_version(row, 3)?),
-        ))
+        Ok(((read_column(row, 0)?, read_column(row, 1)?), (read_column(row, 2)?, read_version(row, 3)?)))
     });
     let locked: BTreeMap<BatchDocument<'_>, (i64, Version)> = locked.collect::<Result<_, PostgresError>>()?;
     for (document, history) in histories {
@@ -308,8 +272,8 @@ async fn read_versions<'s>(
     for row in &found {
         let document = documents.get(&read_column(row, 0)?);
         if let Some(history) = document.and_then(|document| histories.get_mut(document)) {
-            let stored = (rows::read_content_hash(row, 2)?, rows::read_state(row, 3)?);
-            history.versions.insert(rows::read_version(row, 1)?, stored);
+            let stored = (read_content_hash(row, 2)?, read_state(row, 3)?);
+            history.versions.insert(read_version(row, 1)?, stored);
         }
     }
     Ok(())

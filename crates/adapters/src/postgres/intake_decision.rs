@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::rows::corrupt_ledger;
+use crate::ledger_rows::corrupt_ledger;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{ContentHash, Version};
 use contexture_core::domain::version_fence::{FenceDecision, check_version_fence};

@@ -84,8 +84,8 @@ enum TransactionMode {
     Transaction,
 }
 
-/// An error inside a call.
-enum PostgresError {
+/// An error inside a call, or of a row.
+pub(crate) enum PostgresError {
     Sql(sqlx::Error),
     /// The commit got no answer: it may have happened.
     Commit(sqlx::Error),
@@ -290,7 +290,8 @@ impl PostgresError {
 /// Locks, timeouts and lost connections pass. A refused credential waits for a new one. Anything else
 /// is a defect, but retries are bounded. What the server says names no values.
 fn postgres_fault(error: sqlx::Error) -> Fault {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
+    let code =
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
     let cause = FaultCause::from_error("ledger", error);
     // Class 28 is an invalid authorization.
     if code.starts_with("28") { Fault::Unauthorized(cause) } else { Fault::Transient(cause) }

@@ -13,12 +13,9 @@ use sqlx::query::Query;
 use sqlx::{Decode, PgConnection, Postgres, Row, Type, query};
 
 use super::PostgresError;
+use crate::ledger_rows::{LedgerRow, corrupt_ledger};
 use contexture_core::domain::document::DocumentDescription;
-use contexture_core::domain::ids::{
-    CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
-};
-use contexture_core::domain::task::{IngestStage, IngestTask};
-use contexture_core::fault::{Fault, Refusal};
+use contexture_core::domain::ids::{Version, VersionKey};
 use contexture_core::ports::ledger::VersionState;
 
 /// The table `keys`, for the binds of [`bind_version_keys`].
@@ -50,7 +47,7 @@ macro_rules! home_of_version {
     };
 }
 
-/// Selects what [`read_task`] reads from versions `v`, for a given `FROM`.
+/// Selects what [`read_task`](crate::ledger_rows::read_task) reads from versions `v`, for a given `FROM`.
 macro_rules! select_tasks {
     ($from:literal, $rest:literal) => {
         concat!(
@@ -151,75 +148,49 @@ pub(super) fn state_to_number(state: VersionState) -> i16 {
     }
 }
 
-pub(super) fn read_state(row: &PgRow, index: usize) -> Result<VersionState, PostgresError> {
-    Ok(match read_column::<i16>(row, index)? {
-        0 => VersionState::Accepted,
-        1 => VersionState::Chunked,
-        2 => VersionState::Embedded,
-        3 => VersionState::Visible,
-        4 => VersionState::Superseded,
-        5 => VersionState::Dead,
-        other => return Err(corrupt_ledger("versions.state", &other.to_string()).into()),
-    })
-}
+impl LedgerRow for PgRow {
+    type Error = PostgresError;
 
-/// Returns the stage that a version in this state waits for.
-pub(super) fn waiting_stage(state: VersionState, deletes: bool) -> IngestStage {
-    match state {
-        // A delete has no text, so it goes straight to the index stage.
-        VersionState::Accepted if !deletes => IngestStage::Chunk,
-        VersionState::Chunked => IngestStage::Embed,
-        _ => IngestStage::Index,
+    fn text(&self, index: usize) -> Result<impl AsRef<str> + Into<String>, PostgresError> {
+        read_column::<&str>(self, index)
+    }
+
+    fn optional_text(&self, index: usize) -> Result<Option<String>, PostgresError> {
+        read_column(self, index)
+    }
+
+    fn bytes(&self, index: usize) -> Result<impl AsRef<[u8]>, PostgresError> {
+        read_column::<&[u8]>(self, index)
+    }
+
+    fn flag(&self, index: usize) -> Result<bool, PostgresError> {
+        read_column(self, index)
+    }
+
+    fn state_number(&self, index: usize) -> Result<i64, PostgresError> {
+        read_column::<i16>(self, index).map(i64::from)
+    }
+
+    fn small_number(&self, index: usize) -> Result<u32, PostgresError> {
+        never_negative(read_column::<i32>(self, index)?)
+    }
+
+    fn optional_small_number(&self, index: usize) -> Result<Option<u32>, PostgresError> {
+        read_column::<Option<i32>>(self, index)?.map(never_negative).transpose()
+    }
+
+    fn number(&self, index: usize) -> Result<u64, PostgresError> {
+        never_negative(read_column::<i64>(self, index)?)
+    }
+
+    fn optional_number(&self, index: usize) -> Result<Option<u64>, PostgresError> {
+        read_column::<Option<i64>>(self, index)?.map(never_negative).transpose()
     }
 }
 
-/// Reads a row of `select_tasks!`.
-pub(super) fn read_task(row: &PgRow) -> Result<(IngestTask, VersionState), PostgresError> {
-    let task = IngestTask {
-        key: read_version_key(row)?,
-        generation: read_u32(row, 7)?,
-        epoch: read_epoch(row, 8)?,
-        content_hash: read_content_hash(row, 4)?,
-        deletes: read_column(row, 5)?,
-        body_bytes: read_u64(row, 10)?,
-        attempt: 0,
-        accepted_ms: read_u64(row, 6)?,
-        origin: None,
-    };
-    Ok((task, read_state(row, 9)?))
-}
-
-/// Reads tenant, collection, document and version from the first four columns.
-pub(super) fn read_version_key(row: &PgRow) -> Result<VersionKey, PostgresError> {
-    let CollectionKey { tenant, collection } = read_collection_key(row)?;
-    Ok(VersionKey { tenant, collection, document_id: read_document_id(row)?, version: read_version(row, 3)? })
-}
-
-/// Reads tenant and collection from the first two columns.
-pub(super) fn read_collection_key(row: &PgRow) -> Result<CollectionKey, PostgresError> {
-    Ok(CollectionKey {
-        tenant: require_valid(TenantId::new(read_column(row, 0)?))?,
-        collection: require_valid(CollectionId::new(read_column(row, 1)?))?,
-    })
-}
-
-/// Reads a document id from the third column.
-pub(super) fn read_document_id(row: &PgRow) -> Result<DocumentId, PostgresError> {
-    require_valid(DocumentId::new(read_column(row, 2)?))
-}
-
-pub(super) fn read_version(row: &PgRow, index: usize) -> Result<Version, PostgresError> {
-    require_valid(Version::new(read_u64(row, index)?))
-}
-
-pub(super) fn read_content_hash(row: &PgRow, index: usize) -> Result<ContentHash, PostgresError> {
-    let hash = ContentHash::from_slice(read_column(row, index)?);
-    hash.ok_or_else(|| corrupt_ledger("versions.content_hash", "not 32 bytes").into())
-}
-
-pub(super) fn read_epoch(row: &PgRow, index: usize) -> Result<Epoch, PostgresError> {
-    Epoch::from_slice(read_column(row, index)?)
-        .ok_or_else(|| corrupt_ledger("generations.epoch", "not 32 bytes").into())
+/// The server has only signed numbers; the ledger stores none below zero.
+fn never_negative<S, U: TryFrom<S>>(number: S) -> Result<U, PostgresError> {
+    U::try_from(number).map_err(|_| corrupt_ledger("a number", "negative").into())
 }
 
 pub(super) fn parse_description(json: &str) -> Result<DocumentDescription, PostgresError> {
@@ -232,26 +203,6 @@ pub(super) fn read_column<'r, T: Decode<'r, Postgres> + Type<Postgres>>(
     index: usize,
 ) -> Result<T, PostgresError> {
     row.try_get(index).map_err(PostgresError::Sql)
-}
-
-/// A `bigint` that is never negative.
-pub(super) fn read_u64(row: &PgRow, index: usize) -> Result<u64, PostgresError> {
-    let number: i64 = read_column(row, index)?;
-    u64::try_from(number).map_err(|_| corrupt_ledger("a number", "negative").into())
-}
-
-/// An `integer` that is never negative.
-pub(super) fn read_u32(row: &PgRow, index: usize) -> Result<u32, PostgresError> {
-    let number: i32 = read_column(row, index)?;
-    u32::try_from(number).map_err(|_| corrupt_ledger("a number", "negative").into())
-}
-
-pub(super) fn require_valid<T>(checked: Result<T, Refusal>) -> Result<T, PostgresError> {
-    checked.map_err(|refusal| corrupt_ledger(refusal.code, &refusal.message).into())
-}
-
-pub(super) fn corrupt_ledger(column: &str, detail: &str) -> Fault {
-    Fault::permanent("ledger_corrupt", format!("{column}: {detail}"))
 }
 
 /// A version as the server stores it. It fits: [`Version`] never exceeds the signed range.

@@ -7,9 +7,11 @@ use sqlx::{PgConnection, query};
 
 use super::PostgresError;
 use super::rows::{
-    self, VersionRef, batch_slot, bind_version_keys, bind_version_refs, corrupt_ledger, known_keys,
-    read_column, select_tasks, sql_bigint, sql_integer,
+    self, VersionRef, batch_slot, bind_version_keys, bind_version_refs, known_keys, read_column,
+    select_tasks, sql_bigint, sql_integer,
 };
+use crate::ledger_rows;
+use crate::ledger_rules::waiting_stage;
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::ids::{GenerationNumber, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
@@ -48,7 +50,7 @@ pub(super) async fn read_unpublished_tasks(
         "ORDER BY v.accepted_ms, v.document_ref, v.version"
     );
     let found = query(sql).bind(sql_bigint(limit as u64)).fetch_all(connection).await?;
-    found.iter().map(|row| Ok(rows::read_task(row)?.0)).collect()
+    found.iter().map(|row| Ok(ledger_rows::read_task(row)?.0)).collect()
 }
 
 pub(super) async fn read_stuck_tasks(
@@ -63,8 +65,8 @@ pub(super) async fn read_stuck_tasks(
     let found =
         query(sql).bind(sql_bigint(before_ms)).bind(sql_bigint(limit as u64)).fetch_all(connection).await?;
     let stuck = |row| {
-        let (task, state) = rows::read_task(row)?;
-        Ok((rows::waiting_stage(state, task.deletes), task))
+        let (task, state) = ledger_rows::read_task(row)?;
+        Ok((waiting_stage(state, task.deletes), task))
     };
     found.iter().map(stuck).collect()
 }
@@ -85,8 +87,8 @@ pub(super) async fn read_bodies(
         *batch_slot(&mut bodies, &row)? = Some(StoredBody {
             body: read_column(&row, 1)?,
             description: rows::parse_description(read_column(&row, 2)?)?,
-            content_hash: rows::read_content_hash(&row, 3)?,
-            state: rows::read_state(&row, 4)?,
+            content_hash: ledger_rows::read_content_hash(&row, 3)?,
+            state: ledger_rows::read_state(&row, 4)?,
             overtaken: read_column(&row, 5)?,
         });
     }
@@ -104,7 +106,7 @@ pub(super) async fn store_spans(
     let mut latest: BTreeMap<VersionRef, (i32, Vec<u8>)> = BTreeMap::new();
     for ((_, spans), number) in all.iter().zip(numbers) {
         let Some(number) = number else { continue };
-        let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
+        let json = ledger_rows::spans_to_json(spans)?;
         latest.insert(number, (i32::try_from(spans.len()).unwrap_or(i32::MAX), json));
     }
     // Whoever chunks a version has received its message, so the outbox entry is done as well.
@@ -142,9 +144,7 @@ pub(super) async fn read_spans(
     let mut all = vec![None; keys.len()];
     for row in bind_version_keys(sql, keys.iter()).bind(sql_integer(generation)).fetch_all(connection).await?
     {
-        let spans = serde_json::from_slice(read_column(&row, 1)?);
-        *batch_slot(&mut all, &row)? =
-            Some(spans.map_err(|error| corrupt_ledger("spans", &error.to_string()))?);
+        *batch_slot(&mut all, &row)? = Some(ledger_rows::spans_from_json(read_column(&row, 1)?)?);
     }
     Ok(all)
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
 use super::rows::{
-    self, VersionRef, bind_version_refs, corrupt_ledger, home_of_version, read_column, read_u64,
-    select_tasks, sql_bigint, sql_integer, sql_text,
+    self, VersionRef, bind_version_refs, home_of_version, read_column, select_tasks, sql_bigint, sql_integer,
+    sql_text,
 };
 use super::{PostgresError, change_log};
+use crate::ledger_rows;
 use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::FailureReason;
@@ -104,7 +105,7 @@ async fn read_outcome_batch(
     let mut batch = OutcomeBatch::default();
     for row in &found {
         let document_ref = read_column(row, 0)?;
-        batch.states.insert((document_ref, read_column(row, 1)?), rows::read_state(row, 2)?);
+        batch.states.insert((document_ref, read_column(row, 1)?), ledger_rows::read_state(row, 2)?);
         if let Some(serving) = read_column(row, 3)? {
             batch.serving.insert(document_ref, serving);
         }
@@ -178,16 +179,7 @@ pub(super) async fn read_unswept_versions(
     .bind(documents.iter().map(|(_, document_id)| document_id.as_str()).bind_iter())
     .fetch_all(connection)
     .await?;
-    let unswept = |row| {
-        Ok(UnsweptVersion {
-            key: rows::read_version_key(row)?,
-            content_hash: rows::read_content_hash(row, 4)?,
-            epoch: rows::read_epoch(row, 5)?,
-            chunk_count: rows::read_u32(row, 6)?,
-            generation: rows::read_u32(row, 7)?,
-        })
-    };
-    found.iter().map(unswept).collect()
+    found.iter().map(ledger_rows::read_unswept_version).collect()
 }
 
 pub(super) async fn read_unswept_documents(
@@ -203,7 +195,10 @@ pub(super) async fn read_unswept_documents(
     .bind(sql_bigint(limit as u64))
     .fetch_all(connection)
     .await?;
-    found.iter().map(|row| Ok((rows::read_collection_key(row)?, rows::read_document_id(row)?))).collect()
+    found
+        .iter()
+        .map(|row| Ok((ledger_rows::read_collection_key(row)?, ledger_rows::read_document_id(row)?)))
+        .collect()
 }
 
 pub(super) async fn mark_swept(
@@ -248,18 +243,7 @@ pub(super) async fn read_dead_letters(
     .bind(sql_bigint(limit as u64))
     .fetch_all(connection)
     .await?;
-    found.iter().map(dead_letter_from_row).collect()
-}
-
-fn dead_letter_from_row(row: &PgRow) -> Result<DeadLetter, PostgresError> {
-    let stage: &str = read_column(row, 5)?;
-    Ok(DeadLetter {
-        id: read_u64(row, 4)?,
-        key: rows::read_version_key(row)?,
-        stage: IngestStage::from_name(stage).ok_or_else(|| corrupt_ledger("dead_letters.stage", stage))?,
-        reason: FailureReason::new(read_column::<String>(row, 6)?, read_column::<String>(row, 7)?),
-        died_ms: read_u64(row, 8)?,
-    })
+    found.iter().map(ledger_rows::read_dead_letter).collect()
 }
 
 /// Ids as the server stores them. Larger ones cannot exist and are left out.
@@ -330,7 +314,7 @@ async fn read_accepted_tasks(
         "WHERE v.state = 0 ORDER BY k.place"
     );
     let found = bind_version_refs(sql, numbers.iter()).fetch_all(connection).await?;
-    found.iter().map(|row| Ok(rows::read_task(row)?.0)).collect()
+    found.iter().map(|row| Ok(ledger_rows::read_task(row)?.0)).collect()
 }
 
 pub(super) async fn drop_dead_letters(

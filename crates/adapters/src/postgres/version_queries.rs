@@ -3,10 +3,10 @@
 use sqlx::{PgConnection, query};
 
 use super::PostgresError;
-use super::rows::{self, read_column, read_u64};
+use crate::ledger_rows::{self, LedgerRow};
+use crate::ledger_rules::count_versions;
 use contexture_core::domain::ids::{CollectionKey, DocumentId};
-use contexture_core::fault::FailureReason;
-use contexture_core::ports::ledger::{VersionCounts, VersionRecord, VersionState};
+use contexture_core::ports::ledger::{VersionCounts, VersionRecord};
 
 pub(super) async fn read_history(
     connection: &mut PgConnection,
@@ -29,22 +29,7 @@ pub(super) async fn read_history(
     .bind(document_id.as_str())
     .fetch_all(connection)
     .await?;
-    let record = |row| {
-        let (code, detail): (Option<String>, Option<String>) = (read_column(row, 11)?, read_column(row, 12)?);
-        let chunk_count: Option<i32> = read_column(row, 8)?;
-        Ok(VersionRecord {
-            key: rows::read_version_key(row)?,
-            state: rows::read_state(row, 4)?,
-            reason: code.zip(detail).map(|(code, detail)| FailureReason::new(code, detail)),
-            deletes: read_column(row, 5)?,
-            content_hash: rows::read_content_hash(row, 6)?,
-            body_bytes: read_u64(row, 7)?,
-            chunk_count: chunk_count.map(|_| rows::read_u32(row, 8)).transpose()?,
-            accepted_ms: read_u64(row, 9)?,
-            updated_ms: read_u64(row, 10)?,
-        })
-    };
-    found.iter().map(record).collect()
+    found.iter().map(ledger_rows::read_history_entry).collect()
 }
 
 pub(super) async fn read_counts(
@@ -67,20 +52,7 @@ pub(super) async fn read_counts(
     .await?;
     let mut counts = VersionCounts::default();
     for row in &found {
-        let (deletes, count): (bool, u64) = (read_column(row, 1)?, read_u64(row, 2)?);
-        counts.accepted += count;
-        match rows::read_state(row, 0)? {
-            VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
-                counts.in_flight += count;
-            }
-            VersionState::Visible => {
-                counts.visible += count;
-                // A visible tombstone is a version but not a document.
-                counts.documents += if deletes { 0 } else { count };
-            }
-            VersionState::Superseded => counts.superseded += count,
-            VersionState::Dead => counts.dead += count,
-        }
+        count_versions(&mut counts, ledger_rows::read_state(row, 0)?, row.flag(1)?, row.number(2)?);
     }
     Ok(counts)
 }

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use rusqlite::{Connection, params};
 
 use super::{rows, sql_fault};
+use crate::ledger_rows;
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::ChangeLogEntry;
@@ -71,7 +72,10 @@ pub(super) fn read_changes(
     let mut found = statement.query(params![number, after, limit]).map_err(sql_fault)?;
     let mut changes = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        changes.push(ChangeLogEntry { position: rows::read_column(row, 11)?, task: rows::read_task(row)?.0 });
+        changes.push(ChangeLogEntry {
+            position: rows::read_column(row, 11)?,
+            task: ledger_rows::read_task(row)?.0,
+        });
     }
     Ok(changes)
 }

@@ -5,9 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::rows::{self, find_collection_ref};
 use super::{SqliteLedger, sql_fault};
-use contexture_core::domain::ids::{
-    CollectionKey, ContentHash, DocumentId, GenerationNumber, Version, VersionKey,
-};
+use crate::ledger_rows;
+use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber, VersionKey};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::VersionRecord;
 use contexture_core::ports::ledger::{ChangeLogExtent, CollectionStateLedger};
@@ -68,15 +67,14 @@ fn read_document_versions(
         statement.query(params![collection_ref, document_id.as_str(), generation]).map_err(sql_fault)?;
     let mut records = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        let hash = rows::read_column::<Vec<u8>>(row, 3)?;
         let CollectionKey { tenant, collection } = collection.clone();
-        let version = rows::require_valid(Version::new(rows::read_column(row, 0)?))?;
+        let version = ledger_rows::read_version(row, 0)?;
         records.push(VersionRecord {
             key: VersionKey { tenant, collection, document_id: document_id.clone(), version },
-            state: rows::state_from_number(rows::read_column(row, 1)?)?,
+            state: ledger_rows::read_state(row, 1)?,
             reason: None,
             deletes: rows::read_column(row, 2)?,
-            content_hash: rows::parse_fingerprint(&hash, ContentHash::from_slice, "versions.content_hash")?,
+            content_hash: ledger_rows::read_content_hash(row, 3)?,
             body_bytes: rows::read_column(row, 4)?,
             chunk_count: rows::read_column(row, 5)?,
             accepted_ms: rows::read_column(row, 6)?,

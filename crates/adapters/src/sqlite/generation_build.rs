@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{self, DocumentRefLookup, corrupt_ledger, find_collection_ref, sql_version};
+use super::rows::{self, DocumentRefLookup, find_collection_ref, sql_version};
 use super::sql_fault;
+use crate::ledger_rows;
 use contexture_core::domain::chunk::ChunkSpan;
-use contexture_core::domain::ids::{CollectionKey, Epoch, GenerationNumber, VersionKey};
-use contexture_core::fault::{FailureReason, Fault};
+use contexture_core::domain::ids::{CollectionKey, GenerationNumber, VersionKey};
+use contexture_core::fault::Fault;
 use contexture_core::ports::generations::{GenerationBuildFailure, UnpreparedVersions};
 use contexture_core::ports::ledger::ChangeLogEntry;
 
@@ -34,7 +35,7 @@ pub(super) fn read_unprepared(
         )
         .and_then(|mut end| end.query_row(params![number, generation], |row| Ok((row.get(0)?, row.get(1)?))))
         .map_err(sql_fault)?;
-    let epoch = rows::parse_fingerprint(&epoch, Epoch::from_slice, "generations.epoch")?;
+    let epoch = ledger_rows::parse_epoch(&epoch)?;
     let sql = format!(
         "SELECT {}, d.log_position FROM {} WHERE d.collection_ref = ?1 AND d.log_position > ?2 \
          AND v.state = 3 AND v.deletes = 0 AND {NEITHER_PREPARED_NOR_FAILED} ORDER BY d.log_position LIMIT ?4",
@@ -45,7 +46,7 @@ pub(super) fn read_unprepared(
     let mut found = statement.query(params![number, after, generation, limit]).map_err(sql_fault)?;
     let mut changes = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        let mut task = rows::read_task(row)?.0;
+        let mut task = ledger_rows::read_task(row)?.0;
         // The columns give the active generation. This task is for the one that is being built.
         (task.generation, task.epoch) = (generation, epoch);
         changes.push(ChangeLogEntry { position: rows::read_column(row, 11)?, task });
@@ -65,7 +66,7 @@ pub(super) fn store_prepared(
             stored.push(false);
             continue;
         };
-        let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
+        let json = ledger_rows::spans_to_json(spans)?;
         let written = connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
@@ -134,9 +135,7 @@ pub(super) fn read_failures(
         .map_err(sql_fault)?;
     let mut failures = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        let reason =
-            FailureReason::new(rows::read_column::<String>(row, 4)?, rows::read_column::<String>(row, 5)?);
-        failures.push(GenerationBuildFailure { key: rows::read_version_key(row)?, reason });
+        failures.push(ledger_rows::read_build_failure(row)?);
     }
     Ok(failures)
 }

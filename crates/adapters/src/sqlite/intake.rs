@@ -2,13 +2,15 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{self, corrupt_ledger, require_valid, sql_version};
+use super::rows::{self, sql_version};
 use super::sql_fault;
-use contexture_core::domain::document::Submission;
-use contexture_core::domain::ids::{
-    CollectionId, CollectionKey, ContentHash, Epoch, TenantId, VERSION_MAX, Version,
+use crate::ledger_rows::{
+    corrupt_ledger, parse_content_hash, read_collection, read_content_hash, read_state, read_version,
+    require_valid,
 };
-use contexture_core::domain::task::IngestTask;
+use crate::ledger_rules::{accepted_task, unknown_collection};
+use contexture_core::domain::document::Submission;
+use contexture_core::domain::ids::{CollectionKey, ContentHash, Epoch, VERSION_MAX, Version};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{CollectionRecord, IntakeDecision, SubmissionReceipt, VersionState};
 
@@ -52,7 +54,7 @@ pub(super) fn find_collection(
     let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
     let mut found =
         statement.query(params![key.tenant.as_str(), key.collection.as_str()]).map_err(sql_fault)?;
-    found.next().map_err(sql_fault)?.map(collection_from_row).transpose()
+    found.next().map_err(sql_fault)?.map(read_collection).transpose()
 }
 
 pub(super) fn list_collections(connection: &Connection) -> Result<Vec<CollectionRecord>, Fault> {
@@ -61,25 +63,9 @@ pub(super) fn list_collections(connection: &Connection) -> Result<Vec<Collection
     let mut found = statement.query([]).map_err(sql_fault)?;
     let mut records = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        records.push(collection_from_row(row)?);
+        records.push(read_collection(row)?);
     }
     Ok(records)
-}
-
-fn collection_from_row(row: &rusqlite::Row<'_>) -> Result<CollectionRecord, Fault> {
-    Ok(CollectionRecord {
-        key: CollectionKey {
-            tenant: require_valid(TenantId::new(&rows::read_column::<String>(row, 0)?))?,
-            collection: require_valid(CollectionId::new(&rows::read_column::<String>(row, 1)?))?,
-        },
-        pipeline: rows::read_column(row, 2)?,
-        generation: rows::read_column(row, 3)?,
-        epoch: rows::parse_fingerprint(
-            &rows::read_column::<Vec<u8>>(row, 4)?,
-            Epoch::from_slice,
-            "generations.epoch",
-        )?,
-    })
 }
 
 pub(super) fn accept_submissions(
@@ -93,12 +79,7 @@ pub(super) fn accept_submissions(
     for submission in submissions {
         let key = submission.collection();
         if known.as_ref().is_none_or(|(_, record)| record.key != *key) {
-            let unknown = || {
-                Fault::permanent(
-                    "unknown_collection",
-                    format!("collection '{}' does not exist", key.collection),
-                )
-            };
+            let unknown = || unknown_collection(&key.collection);
             let number = rows::find_collection_ref(connection, key)?.ok_or_else(unknown)?;
             known = Some((number, find_collection(connection, key)?.ok_or_else(unknown)?));
         }
@@ -129,17 +110,7 @@ fn accept_submission(
         return Ok(SubmissionReceipt { version, intake, task: None });
     }
     store_version(connection, collection_ref, latest.as_ref(), submission, version, now_ms)?;
-    let task = IngestTask {
-        key: submission.key(version),
-        generation: record.generation,
-        epoch: record.epoch,
-        content_hash: submission.content_hash(),
-        deletes: submission.deletes(),
-        body_bytes: submission.body().len() as u64,
-        attempt: 0,
-        accepted_ms: now_ms,
-        origin: None,
-    };
+    let task = accepted_task(submission, version, record, now_ms);
     Ok(SubmissionReceipt { version, intake, task: Some(task) })
 }
 
@@ -197,13 +168,9 @@ fn find_latest_version(
     };
     Ok(Some(LatestVersion {
         document_ref: rows::read_column(row, 0)?,
-        version: require_valid(Version::new(rows::read_column(row, 1)?))?,
-        content_hash: rows::parse_fingerprint(
-            &rows::read_column::<Vec<u8>>(row, 2)?,
-            ContentHash::from_slice,
-            "versions.content_hash",
-        )?,
-        state: rows::state_from_number(rows::read_column(row, 3)?)?,
+        version: read_version(row, 1)?,
+        content_hash: read_content_hash(row, 2)?,
+        state: read_state(row, 3)?,
     }))
 }
 
@@ -218,9 +185,7 @@ fn find_content_hash(
             statement.query_row(params![document_ref, sql_version(version)], |row| row.get(0)).optional()
         })
         .map_err(sql_fault)?;
-    bytes
-        .map(|bytes| rows::parse_fingerprint(&bytes, ContentHash::from_slice, "versions.content_hash"))
-        .transpose()
+    bytes.map(|bytes| parse_content_hash(&bytes)).transpose()
 }
 
 fn store_version(

@@ -3,15 +3,12 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql_fault;
+use crate::ledger_rows::{LedgerRow, corrupt_ledger};
 use contexture_core::domain::document::DocumentDescription;
-use contexture_core::domain::ids::{
-    CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
-};
-use contexture_core::domain::task::{IngestStage, IngestTask};
-use contexture_core::fault::{Fault, Refusal};
-use contexture_core::ports::ledger::VersionState;
+use contexture_core::domain::ids::{CollectionKey, DocumentId, Version, VersionKey};
+use contexture_core::fault::Fault;
 
-/// Columns that [`read_task`] reads, for a query over `versions v` joined by [`TASK_JOINS`].
+/// Columns that [`read_task`](crate::ledger_rows::read_task) reads, for a query over `versions v` joined by [`TASK_JOINS`].
 pub(super) const TASK_COLUMNS: &str = "t.name, c.name, d.document_id, v.version, v.content_hash, v.deletes, \
      v.accepted_ms, c.active_generation, g.epoch, v.state, v.body_bytes";
 /// The joins that go with [`TASK_COLUMNS`].
@@ -21,80 +18,57 @@ pub(super) const TASK_JOINS: &str = "versions v \
      JOIN tenants t ON t.tenant_ref = c.tenant_ref \
      JOIN generations g ON g.collection_ref = c.collection_ref AND g.generation = c.active_generation";
 
-pub(super) fn state_from_number(number: i64) -> Result<VersionState, Fault> {
-    Ok(match number {
-        0 => VersionState::Accepted,
-        1 => VersionState::Chunked,
-        2 => VersionState::Embedded,
-        3 => VersionState::Visible,
-        4 => VersionState::Superseded,
-        5 => VersionState::Dead,
-        other => return Err(corrupt_ledger("versions.state", &other.to_string())),
-    })
-}
+impl LedgerRow for Row<'_> {
+    type Error = Fault;
 
-/// Returns the stage that a version in this state waits for.
-pub(super) fn waiting_stage(state: VersionState, deletes: bool) -> IngestStage {
-    match state {
-        // A delete has no text, so it goes straight to the index stage.
-        VersionState::Accepted if !deletes => IngestStage::Chunk,
-        VersionState::Chunked => IngestStage::Embed,
-        _ => IngestStage::Index,
+    fn text(&self, index: usize) -> Result<impl AsRef<str> + Into<String>, Fault> {
+        read_column::<String>(self, index)
+    }
+
+    fn optional_text(&self, index: usize) -> Result<Option<String>, Fault> {
+        read_column(self, index)
+    }
+
+    fn bytes(&self, index: usize) -> Result<impl AsRef<[u8]>, Fault> {
+        read_column::<Vec<u8>>(self, index)
+    }
+
+    fn flag(&self, index: usize) -> Result<bool, Fault> {
+        read_column(self, index)
+    }
+
+    fn state_number(&self, index: usize) -> Result<i64, Fault> {
+        read_column(self, index)
+    }
+
+    fn small_number(&self, index: usize) -> Result<u32, Fault> {
+        read_column(self, index)
+    }
+
+    fn optional_small_number(&self, index: usize) -> Result<Option<u32>, Fault> {
+        read_column(self, index)
+    }
+
+    fn number(&self, index: usize) -> Result<u64, Fault> {
+        read_column(self, index)
+    }
+
+    fn optional_number(&self, index: usize) -> Result<Option<u64>, Fault> {
+        read_column(self, index)
     }
 }
 
-pub(super) fn read_task(row: &Row<'_>) -> Result<(IngestTask, VersionState), Fault> {
-    let state = state_from_number(read_column(row, 9)?)?;
-    let task = IngestTask {
-        key: read_version_key(row)?,
-        generation: read_column(row, 7)?,
-        epoch: parse_fingerprint(&read_column::<Vec<u8>>(row, 8)?, Epoch::from_slice, "generations.epoch")?,
-        content_hash: parse_fingerprint(
-            &read_column::<Vec<u8>>(row, 4)?,
-            ContentHash::from_slice,
-            "versions.content_hash",
-        )?,
-        deletes: read_column(row, 5)?,
-        body_bytes: read_column(row, 10)?,
-        attempt: 0,
-        accepted_ms: read_column(row, 6)?,
-        origin: None,
-    };
-    Ok((task, state))
-}
-
-/// Reads tenant, collection, document and version from the first four columns.
-pub(super) fn read_version_key(row: &Row<'_>) -> Result<VersionKey, Fault> {
-    Ok(VersionKey {
-        tenant: require_valid(TenantId::new(&read_column::<String>(row, 0)?))?,
-        collection: require_valid(CollectionId::new(&read_column::<String>(row, 1)?))?,
-        document_id: require_valid(DocumentId::new(&read_column::<String>(row, 2)?))?,
-        version: require_valid(Version::new(read_column(row, 3)?))?,
-    })
+/// A statement of [`ledger_sql`](crate::ledger_sql) with placeholders that SQLite binds by number.
+pub(super) fn number_placeholders(sql: &str) -> String {
+    sql.replace('$', "?")
 }
 
 pub(super) fn read_column<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Fault> {
     row.get(index).map_err(sql_fault)
 }
 
-pub(super) fn parse_fingerprint<T>(
-    bytes: &[u8],
-    from: fn(&[u8]) -> Option<T>,
-    column: &str,
-) -> Result<T, Fault> {
-    from(bytes).ok_or_else(|| corrupt_ledger(column, "not 32 bytes"))
-}
-
-pub(super) fn require_valid<T>(checked: Result<T, Refusal>) -> Result<T, Fault> {
-    checked.map_err(|refusal| corrupt_ledger(refusal.code, &refusal.message))
-}
-
 pub(super) fn parse_description(json: &str) -> Result<DocumentDescription, Fault> {
     serde_json::from_str(json).map_err(|error| corrupt_ledger("versions.description", &error.to_string()))
-}
-
-pub(super) fn corrupt_ledger(column: &str, detail: &str) -> Fault {
-    Fault::permanent("ledger_corrupt", format!("{column}: {detail}"))
 }
 
 /// The row number of a collection.

@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{self, DocumentRefLookup, corrupt_ledger, sql_version};
+use super::rows::{self, DocumentRefLookup, sql_version};
 use super::sql_fault;
+use crate::ledger_rows;
+use crate::ledger_rules::waiting_stage;
 use contexture_core::domain::chunk::ChunkSpan;
-use contexture_core::domain::ids::{ContentHash, GenerationNumber, Version, VersionKey};
+use contexture_core::domain::ids::{GenerationNumber, Version, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::StoredBody;
@@ -64,7 +66,7 @@ pub(super) fn read_unpublished_tasks(
     let mut found = statement.query([limit]).map_err(sql_fault)?;
     let mut tasks = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        tasks.push(rows::read_task(row)?.0);
+        tasks.push(ledger_rows::read_task(row)?.0);
     }
     Ok(tasks)
 }
@@ -83,8 +85,8 @@ pub(super) fn read_stuck_tasks(
     let mut found = statement.query(params![before_ms, limit]).map_err(sql_fault)?;
     let mut stuck = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        let (task, state) = rows::read_task(row)?;
-        stuck.push((rows::waiting_stage(state, task.deletes), task));
+        let (task, state) = ledger_rows::read_task(row)?;
+        stuck.push((waiting_stage(state, task.deletes), task));
     }
     Ok(stuck)
 }
@@ -120,12 +122,8 @@ fn read_body(
     Ok(Some(StoredBody {
         body: rows::read_column(row, 0)?,
         description: rows::parse_description(&rows::read_column::<String>(row, 1)?)?,
-        content_hash: rows::parse_fingerprint(
-            &rows::read_column::<Vec<u8>>(row, 2)?,
-            ContentHash::from_slice,
-            "versions.content_hash",
-        )?,
-        state: rows::state_from_number(rows::read_column(row, 3)?)?,
+        content_hash: ledger_rows::read_content_hash(row, 2)?,
+        state: ledger_rows::read_state(row, 3)?,
         overtaken: rows::read_column(row, 4)?,
     }))
 }
@@ -139,7 +137,7 @@ pub(super) fn store_spans(
     let mut documents = DocumentRefLookup::new(connection);
     for (key, spans) in all {
         let Some(document_ref) = documents.document_ref(key)? else { continue };
-        let json = serde_json::to_vec(spans).map_err(|error| corrupt_ledger("spans", &error.to_string()))?;
+        let json = ledger_rows::spans_to_json(spans)?;
         connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
@@ -178,10 +176,7 @@ pub(super) fn read_spans(
                         .optional()
                 })
                 .map_err(sql_fault)?;
-            json.map(|json| {
-                serde_json::from_slice(&json).map_err(|error| corrupt_ledger("spans", &error.to_string()))
-            })
-            .transpose()
+            json.map(|json| ledger_rows::spans_from_json(&json)).transpose()
         })
         .collect()
 }

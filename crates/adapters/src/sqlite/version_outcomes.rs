@@ -2,13 +2,12 @@
 
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::rows::{self, DocumentRefLookup, corrupt_ledger, find_document_ref, require_valid, sql_version};
+use super::rows::{self, DocumentRefLookup, find_document_ref, sql_version};
 use super::{change_log, sql_fault};
-use contexture_core::domain::ids::{
-    CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, VersionKey,
-};
+use crate::ledger_rows;
+use contexture_core::domain::ids::{CollectionKey, DocumentId, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
-use contexture_core::fault::{FailureReason, Fault};
+use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{DeadLetter, DeadLetterFilter, UnsweptVersion, VersionOutcome};
 
 pub(super) fn finish_versions(
@@ -126,28 +125,10 @@ pub(super) fn read_unswept_versions(
             .map_err(sql_fault)?;
         let mut found = statement.query([number]).map_err(sql_fault)?;
         while let Some(row) = found.next().map_err(sql_fault)? {
-            unswept.push(unswept_version_from_row(row)?);
+            unswept.push(ledger_rows::read_unswept_version(row)?);
         }
     }
     Ok(unswept)
-}
-
-fn unswept_version_from_row(row: &rusqlite::Row<'_>) -> Result<UnsweptVersion, Fault> {
-    Ok(UnsweptVersion {
-        key: rows::read_version_key(row)?,
-        content_hash: rows::parse_fingerprint(
-            &rows::read_column::<Vec<u8>>(row, 4)?,
-            ContentHash::from_slice,
-            "versions.content_hash",
-        )?,
-        epoch: rows::parse_fingerprint(
-            &rows::read_column::<Vec<u8>>(row, 5)?,
-            Epoch::from_slice,
-            "generations.epoch",
-        )?,
-        chunk_count: rows::read_column(row, 6)?,
-        generation: rows::read_column(row, 7)?,
-    })
 }
 
 pub(super) fn read_unswept_documents(
@@ -165,11 +146,7 @@ pub(super) fn read_unswept_documents(
     let mut found = statement.query([limit]).map_err(sql_fault)?;
     let mut documents = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        let collection = CollectionKey {
-            tenant: require_valid(TenantId::new(&rows::read_column::<String>(row, 0)?))?,
-            collection: require_valid(CollectionId::new(&rows::read_column::<String>(row, 1)?))?,
-        };
-        documents.push((collection, require_valid(DocumentId::new(&rows::read_column::<String>(row, 2)?))?));
+        documents.push((ledger_rows::read_collection_key(row)?, ledger_rows::read_document_id(row)?));
     }
     Ok(documents)
 }
@@ -227,23 +204,9 @@ pub(super) fn read_dead_letters(
         .map_err(sql_fault)?;
     let mut letters = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        letters.push(dead_letter_from_row(row)?);
+        letters.push(ledger_rows::read_dead_letter(row)?);
     }
     Ok(letters)
-}
-
-fn dead_letter_from_row(row: &rusqlite::Row<'_>) -> Result<DeadLetter, Fault> {
-    let stage: String = rows::read_column(row, 5)?;
-    Ok(DeadLetter {
-        id: rows::read_column(row, 4)?,
-        key: rows::read_version_key(row)?,
-        stage: IngestStage::from_name(&stage).ok_or_else(|| corrupt_ledger("dead_letters.stage", &stage))?,
-        reason: FailureReason::new(
-            rows::read_column::<String>(row, 6)?,
-            rows::read_column::<String>(row, 7)?,
-        ),
-        died_ms: rows::read_column(row, 8)?,
-    })
 }
 
 pub(super) fn replay_dead_letters(
@@ -290,7 +253,7 @@ fn read_accepted_task(
     );
     let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
     let mut found = statement.query(params![document_ref, version]).map_err(sql_fault)?;
-    found.next().map_err(sql_fault)?.map(|row| rows::read_task(row).map(|(task, _)| task)).transpose()
+    found.next().map_err(sql_fault)?.map(|row| ledger_rows::read_task(row).map(|(task, _)| task)).transpose()
 }
 
 pub(super) fn drop_dead_letters(connection: &Connection, ids: &[u64]) -> Result<u64, Fault> {

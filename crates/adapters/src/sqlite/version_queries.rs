@@ -4,9 +4,11 @@ use rusqlite::{Connection, params};
 
 use super::rows::{self, find_collection_ref, find_document_ref};
 use super::sql_fault;
-use contexture_core::domain::ids::{CollectionKey, ContentHash, DocumentId};
-use contexture_core::fault::{FailureReason, Fault};
-use contexture_core::ports::ledger::{VersionCounts, VersionRecord, VersionState};
+use crate::ledger_rows::{read_history_entry, read_state};
+use crate::ledger_rules::count_versions;
+use contexture_core::domain::ids::{CollectionKey, DocumentId};
+use contexture_core::fault::Fault;
+use contexture_core::ports::ledger::{VersionCounts, VersionRecord};
 
 pub(super) fn read_history(
     connection: &Connection,
@@ -32,29 +34,9 @@ pub(super) fn read_history(
     let mut found = statement.query([number]).map_err(sql_fault)?;
     let mut records = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
-        records.push(version_record_from_row(row)?);
+        records.push(read_history_entry(row)?);
     }
     Ok(records)
-}
-
-fn version_record_from_row(row: &rusqlite::Row<'_>) -> Result<VersionRecord, Fault> {
-    let code: Option<String> = rows::read_column(row, 11)?;
-    let detail: Option<String> = rows::read_column(row, 12)?;
-    Ok(VersionRecord {
-        key: rows::read_version_key(row)?,
-        state: rows::state_from_number(rows::read_column(row, 4)?)?,
-        reason: code.zip(detail).map(|(code, detail)| FailureReason::new(code, detail)),
-        deletes: rows::read_column(row, 5)?,
-        content_hash: rows::parse_fingerprint(
-            &rows::read_column::<Vec<u8>>(row, 6)?,
-            ContentHash::from_slice,
-            "versions.content_hash",
-        )?,
-        body_bytes: rows::read_column(row, 7)?,
-        chunk_count: rows::read_column(row, 8)?,
-        accepted_ms: rows::read_column(row, 9)?,
-        updated_ms: rows::read_column(row, 10)?,
-    })
 }
 
 pub(super) fn read_counts(
@@ -75,19 +57,7 @@ pub(super) fn read_counts(
     while let Some(row) = found.next().map_err(sql_fault)? {
         let deletes: bool = rows::read_column(row, 1)?;
         let count: u64 = rows::read_column(row, 2)?;
-        counts.accepted += count;
-        match rows::state_from_number(rows::read_column(row, 0)?)? {
-            VersionState::Accepted | VersionState::Chunked | VersionState::Embedded => {
-                counts.in_flight += count;
-            }
-            VersionState::Visible => {
-                counts.visible += count;
-                // A visible tombstone is a version but not a document.
-                counts.documents += if deletes { 0 } else { count };
-            }
-            VersionState::Superseded => counts.superseded += count,
-            VersionState::Dead => counts.dead += count,
-        }
+        count_versions(&mut counts, read_state(row, 0)?, deletes, count);
     }
     Ok(counts)
 }

@@ -20,7 +20,7 @@ use tantivy::tokenizer::{
     TextAnalyzer, Token, TokenStream, Tokenizer,
 };
 
-use contexture_core::domain::byte_classes::{self, GROUP_BYTES};
+use contexture_byte_tools::byte_classes::{self, GROUP_BYTES};
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::AnalyzerSettings;
 

@@ -11,8 +11,8 @@ use foldhash::fast::RandomState;
 use tantivy::tokenizer::{TextAnalyzer, TokenStream};
 
 use super::analyzer::WordCursor;
-use contexture_core::domain::byte_classes::{self, BLOCK_BYTES, RunByteMasks};
-use contexture_core::domain::direct_mapped_cache::DirectMappedCache;
+use contexture_byte_tools::byte_classes::{self, BLOCK_BYTES, RunByteMasks};
+use contexture_byte_tools::direct_mapped_cache::DirectMappedCache;
 use contexture_core::ports::lexical::QuestionTerms;
 
 /// Slots of the cache of words. Few distinct words of a hundred passages start like a term.

@@ -1,9 +1,7 @@
 //! The domain: data and rules of the service, without I/O, clock or randomness.
 
-pub mod byte_classes;
 pub mod calendar;
 pub mod chunk;
-pub mod direct_mapped_cache;
 pub mod document;
 pub mod event;
 pub mod filter;

@@ -5,7 +5,7 @@
 //! [`ABBREVIATIONS`]. The full stops of scripts without spaces end a sentence by themselves. This models
 //! no language: a missed or a false end makes a cut less fine, never wrong.
 
-use super::byte_classes::{self, GROUP_BYTES};
+use contexture_byte_tools::byte_classes::{self, GROUP_BYTES};
 
 /// Words that end in a full stop in the middle of sentences.
 const ABBREVIATIONS: [&str; 22] = [

@@ -109,7 +109,8 @@ pub fn assemble_context(
     let options = SelectableRanges::from_atoms(&atoms, &items, |index| admits(index) && promising[index]);
     let chosen = best_selection(&mut prices, &options, admits, limits, assembly.order);
     let budget_packer = BudgetPacker { leading: &leading, input, assembly, also: &also, limits, tokenizer };
-    let packed = budget_packer.pack(&mut prices, chosen, || SelectableRanges::from_atoms(&atoms, &items, admits));
+    let packed =
+        budget_packer.pack(&mut prices, chosen, || SelectableRanges::from_atoms(&atoms, &items, admits));
 
     let gain = packed.selection.gain();
     let is_in = |index: usize| packed.selection.is_chosen(index) || atoms.atoms[index].gain <= 0.0;

@@ -4,7 +4,7 @@
 //! word of its own, for scripts without spaces. Hashes are 64 bits, seeded with constants: equal
 //! texts have equal fingerprints in every process.
 
-use crate::domain::byte_classes::{self, BLOCK_BYTES, GROUP_BYTES, RunByteMasks};
+use contexture_byte_tools::byte_classes::{self, BLOCK_BYTES, GROUP_BYTES, RunByteMasks};
 
 /// Words per shingle.
 const SHINGLE_WORDS: usize = 3;

@@ -1,0 +1,26 @@
+//! Builders, and doubles for what tests must control: those that this binary shares with others.
+
+#[cfg(feature = "rabbitmq")]
+#[path = "../support/amqp_proxy.rs"]
+pub(crate) mod amqp_proxy;
+#[path = "../support/builders.rs"]
+mod builders;
+#[path = "../support/clock.rs"]
+pub(crate) mod clock;
+#[path = "../support/providers.rs"]
+pub(crate) mod providers;
+#[cfg(feature = "rabbitmq")]
+#[path = "../support/rabbit.rs"]
+pub(crate) mod rabbit;
+#[path = "../support/schemas.rs"]
+pub(crate) mod schemas;
+#[path = "../support/scripted_http.rs"]
+pub(crate) mod scripted_http;
+#[path = "../support/tokenizer_files.rs"]
+pub(crate) mod tokenizer_files;
+#[path = "../support/tokenizers.rs"]
+pub(crate) mod tokenizers;
+#[path = "../support/workspace.rs"]
+pub(crate) mod workspace;
+
+pub(crate) use builders::*;

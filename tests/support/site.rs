@@ -95,7 +95,7 @@ impl SiteEngines {
     #[cfg(all(feature = "postgres", feature = "qdrant"))]
     pub(crate) async fn servers() -> Self {
         let clock = Arc::new(SystemClock);
-        let (ledger, states, schema) = crate::ports::ledger::postgres_ledger(clock.clone()).await;
+        let (ledger, states, schema) = super::postgres::postgres_ledger(clock.clone()).await;
         let place = super::qdrant::QdrantTestCollection::open();
         Self {
             ledger: Arc::new(ledger),

@@ -1,8 +1,7 @@
 //! Statements on generations that SQLite and Postgres take alike.
 //!
 //! Placeholders are written as Postgres numbers them: `$1`. To SQLite `$1` is a name, and names count in the
-//! order in which they appear; its ledger turns them into `?1`
-//! (`number_placeholders`). Nothing else here contains a `$`.
+//! order in which they appear; so its ledger turns them into `?1`, and nothing else here contains a `$`.
 //!
 //! Statements that lock rows, write a batch or limit a deletion differ between the two, so they stay with
 //! their ledger.

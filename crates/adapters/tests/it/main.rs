@@ -1,4 +1,4 @@
-//! Every port against every adapter, and the stages and jobs over them.
+//! What adapters do beyond their ports, and the stages and jobs over them.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
@@ -10,7 +10,6 @@ mod embedders;
 mod housekeeping;
 mod ingest;
 mod intake;
-mod ports;
 mod providers;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

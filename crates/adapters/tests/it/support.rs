@@ -9,8 +9,6 @@ mod builders;
 pub(crate) mod clock;
 #[path = "../../../../tests/support/contexts.rs"]
 pub(crate) mod contexts;
-#[path = "../../../../tests/support/corpora.rs"]
-pub(crate) mod corpora;
 #[cfg(feature = "qdrant")]
 #[path = "../../../../tests/support/edge_behind_qdrant_grpc/mod.rs"]
 pub(crate) mod edge_behind_qdrant_grpc;
@@ -18,6 +16,9 @@ pub(crate) mod edge_behind_qdrant_grpc;
 pub(crate) mod one;
 #[path = "../../../../tests/support/plant.rs"]
 pub(crate) mod plant;
+#[cfg(feature = "postgres")]
+#[path = "../../../../tests/support/postgres.rs"]
+pub(crate) mod postgres;
 #[path = "../../../../tests/support/providers.rs"]
 pub(crate) mod providers;
 #[cfg(feature = "qdrant")]
@@ -30,8 +31,6 @@ pub(crate) mod rabbit;
 pub(crate) mod rerankers;
 #[path = "../../../../tests/support/scan.rs"]
 pub(crate) mod scan;
-#[path = "../../../../tests/support/schemas.rs"]
-pub(crate) mod schemas;
 #[path = "../../../../tests/support/scripted_http.rs"]
 pub(crate) mod scripted_http;
 #[path = "../../../../tests/support/shelf.rs"]

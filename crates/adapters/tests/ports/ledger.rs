@@ -256,8 +256,6 @@ async fn open_sqlite() -> LedgerFixture {
 ledger_suite!(sqlite, open_sqlite, restart: [everything_answered_is_there_after_a_restart]);
 
 #[cfg(feature = "postgres")]
-use postgres::support::open_postgres;
-#[cfg(feature = "postgres")]
-pub(crate) use postgres::support::{postgres_ledger, postgres_states};
+use postgres::open_postgres;
 #[cfg(feature = "postgres")]
 ledger_suite!(postgres_server, open_postgres, restart: [everything_answered_is_there_after_a_restart]);

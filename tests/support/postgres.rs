@@ -9,28 +9,27 @@ use contexture_core::ports::ledger::{EMBEDDING_CACHE_BYTES_MAX, Ledger};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::super::LedgerFixture;
-use crate::support::clock::ManualClock;
+use super::clock::ManualClock;
 
 const URL_VARIABLE: &str = "CONTEXTURE_TEST_POSTGRES_URL";
 const DEFAULT_URL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 /// How long a test waits for what must happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 static SCHEMAS: AtomicU32 = AtomicU32::new(0);
 
-pub(super) fn url() -> String {
+pub(crate) fn url() -> String {
     std::env::var(URL_VARIABLE).unwrap_or_else(|_| DEFAULT_URL.to_owned())
 }
 
 /// A schema that is gone when the test is over, however it ends.
-pub(super) struct TemporarySchema {
-    pub(super) name: String,
+pub(crate) struct TemporarySchema {
+    pub(crate) name: String,
 }
 
 impl TemporarySchema {
     /// A name that no other test has; a failure where there is no server.
-    pub(super) async fn new() -> Option<Arc<Self>> {
+    pub(crate) async fn new() -> Option<Arc<Self>> {
         if let Err(error) = PgConnection::connect(&url()).await {
             panic!(
                 "no Postgres: {error}; `make test` starts one at {DEFAULT_URL}, {URL_VARIABLE} names another"
@@ -42,7 +41,7 @@ impl TemporarySchema {
         Some(Arc::new(schema))
     }
 
-    pub(super) fn config(&self) -> PostgresConfig {
+    pub(crate) fn config(&self) -> PostgresConfig {
         PostgresConfig {
             url: url(),
             schema: self.name.clone(),
@@ -54,12 +53,12 @@ impl TemporarySchema {
     }
 
     /// A handle as another process has it.
-    pub(super) async fn ledger(&self) -> Arc<dyn Ledger> {
+    pub(crate) async fn ledger(&self) -> Arc<dyn Ledger> {
         open(&self.config()).await
     }
 
     /// A connection of the test's own, in the schema.
-    pub(super) async fn connection(&self) -> PgConnection {
+    pub(crate) async fn connection(&self) -> PgConnection {
         let mut connection = PgConnection::connect(&url()).await.unwrap();
         sqlx::query("SELECT set_config('search_path', $1, false)")
             .bind(&self.name)
@@ -94,22 +93,22 @@ impl Drop for TemporarySchema {
     }
 }
 
-pub(super) async fn open(config: &PostgresConfig) -> Arc<dyn Ledger> {
+pub(crate) async fn open(config: &PostgresConfig) -> Arc<dyn Ledger> {
     Arc::new(PostgresLedger::connect(config, Arc::new(ManualClock::new())).await.unwrap())
 }
 
 /// Runs one statement beside the ledger.
-pub(super) async fn rows(connection: &mut PgConnection, sql: &'static str) -> Vec<PgRow> {
+pub(crate) async fn rows(connection: &mut PgConnection, sql: &'static str) -> Vec<PgRow> {
     sqlx::query(sql).fetch_all(connection).await.unwrap()
 }
 
 /// Asks for one number beside the ledger.
-pub(super) async fn number(connection: &mut PgConnection, sql: &'static str) -> i64 {
+pub(crate) async fn number(connection: &mut PgConnection, sql: &'static str) -> i64 {
     sqlx::query(sql).fetch_one(connection).await.unwrap().get(0)
 }
 
 /// Waits until a query answers true.
-pub(super) async fn until(connection: &mut PgConnection, sql: &str) {
+pub(crate) async fn until(connection: &mut PgConnection, sql: &str) {
     let asking = async {
         loop {
             let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await.unwrap();
@@ -119,37 +118,6 @@ pub(super) async fn until(connection: &mut PgConnection, sql: &str) {
         }
     };
     tokio::time::timeout(PATIENCE, asking).await.unwrap();
-}
-
-fn wait_for<T>(work: impl Future<Output = T>) -> T {
-    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
-}
-
-pub(in super::super) async fn open_postgres() -> Option<LedgerFixture> {
-    let schema = TemporarySchema::new().await?;
-    let clock = Arc::new(ManualClock::new());
-    let connect = {
-        let (schema, clock) = (schema.clone(), clock.clone());
-        move |cache_bytes_max| -> Arc<dyn Ledger> {
-            let config = PostgresConfig { cache_bytes_max, ..schema.config() };
-            Arc::new(wait_for(PostgresLedger::connect(&config, clock.clone())).unwrap())
-        }
-    };
-    // Leases go by the server's clock: to let time pass is to move their ends.
-    let pass = move |by: Duration| {
-        wait_for(async {
-            sqlx::query("UPDATE leases SET ends_at = ends_at - $1 * interval '1 millisecond'")
-                .bind(i64::try_from(by.as_millis()).unwrap())
-                .execute(&mut schema.connection().await)
-                .await
-                .unwrap();
-        });
-    };
-    let connect = Arc::new(connect);
-    let again = connect.clone();
-    let fixture = LedgerFixture::new(connect, clock).await;
-    let reopen = Arc::new(move || again(EMBEDDING_CACHE_BYTES_MAX));
-    Some(LedgerFixture { pass: Arc::new(pass), reopen: Some(reopen), ..fixture })
 }
 
 /// A ledger in a new schema, stamped by `clock`, and its shared states; the schema lives as long as

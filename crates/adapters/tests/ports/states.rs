@@ -51,7 +51,7 @@ states_suite!(sqlite, open_sqlite);
 
 #[cfg(feature = "postgres")]
 async fn open_postgres() -> SharedStatesFixture {
-    use super::ledger::postgres_states;
+    use crate::support::postgres::postgres_states;
     let (one, two, schema) = postgres_states().await;
     SharedStatesFixture { one: Arc::new(one), two: Arc::new(two), _keeps: Box::new(schema) }
 }

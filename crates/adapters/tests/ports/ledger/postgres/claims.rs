@@ -11,8 +11,8 @@ use contexture_core::ingest::housekeeping;
 use contexture_core::ports::ledger::Ledger;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::support::{PATIENCE, TemporarySchema, number};
 use crate::support::plant::{ProcessStages, SharedBackends, documents};
+use crate::support::postgres::{PATIENCE, TemporarySchema, number};
 use crate::support::providers::{DIMS, ProviderSetup, answer_well, refusal, texts_of};
 use crate::support::scripted_http::ScriptedHttp;
 

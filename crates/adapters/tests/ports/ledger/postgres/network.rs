@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::support::{PATIENCE, TemporarySchema, number, open, rows, until, url};
+use crate::support::postgres::{PATIENCE, TemporarySchema, number, open, rows, until, url};
 use crate::support::{TENANT, collection, document, epoch, submission};
 
 const SHORT: Duration = Duration::from_secs(1);

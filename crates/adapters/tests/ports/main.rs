@@ -1,6 +1,8 @@
 //! One behavioural suite per port: every sentence of the port's contract is a named test, and
 //! every adapter passes all of them. A new adapter is one `open_…` function and one line.
 
+#![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
+
 /// Makes one test per law for one adapter; `$open` builds a fresh fixture of it, or, after
 /// `if_there`, none where its server is not.
 macro_rules! laws {
@@ -39,4 +41,6 @@ mod lexical;
 mod producers;
 mod reranker;
 mod states;
+#[allow(dead_code, unused_imports, reason = "other test binaries use the rest")]
+mod support;
 mod vectors;

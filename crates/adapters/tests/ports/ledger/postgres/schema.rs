@@ -6,8 +6,8 @@ use contexture_adapters::postgres::{PostgresConfig, PostgresLedger};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::VersionOutcome;
 
-use super::support::{TemporarySchema, number, rows};
 use crate::support::clock::ManualClock;
+use crate::support::postgres::{TemporarySchema, number, rows};
 use crate::support::{TENANT, collection, epoch, submission, version_key};
 
 async fn connect(config: &PostgresConfig) -> Result<(), Fault> {

@@ -15,7 +15,7 @@ use crate::support::{TENANT, collection, task, version_key};
 
 macro_rules! migration {
     ($name:literal) => {
-        include_str!(concat!("../../../../src/sqlite/migrations/", $name, ".sql"))
+        include_str!(concat!("../../../src/sqlite/migrations/", $name, ".sql"))
     };
 }
 

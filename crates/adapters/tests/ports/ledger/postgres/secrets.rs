@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::support::{TemporarySchema, url};
 use crate::support::clock::ManualClock;
+use crate::support::postgres::{TemporarySchema, url};
 
 const CANARY: &str = "c4n4ry-in-the-coal";
 

@@ -9,7 +9,7 @@ use contexture_core::fault::{FailureReason, reason};
 use contexture_core::ports::ledger::{IntakeDecision, Ledger, VersionOutcome};
 use sqlx::Row;
 
-use super::support::{PATIENCE, TemporarySchema, number, rows, until};
+use crate::support::postgres::{PATIENCE, TemporarySchema, number, rows, until};
 use crate::support::{TENANT, collection, document, epoch, spans, submission, version_key};
 
 const PROCESSES: usize = 4;
@@ -190,7 +190,7 @@ async fn cache_total_is_what_a_recount_finds() {
     config.cache_bytes_max = 40_000;
     let mut running = Vec::new();
     for process in 0..PROCESSES {
-        let ledger = super::support::open(&config).await;
+        let ledger = crate::support::postgres::open(&config).await;
         running.push(tokio::spawn(async move {
             for step in 0..20 {
                 let key = |number: usize| {

@@ -75,7 +75,7 @@ fn log_filter(level: &str) -> Result<EnvFilter, Refusal> {
         format!("{others},contexture={level},{}", quiet_directives())
     } else {
         // The operator's directives come last and may override the defaults.
-        format!("warn,{},{level}", quiet_directives())
+        format!("warn,{},{}", quiet_directives(), with_crate_targets(&level))
     };
     EnvFilter::builder().parse(&directives).map_err(|error| {
         Refusal::invalid(
@@ -91,4 +91,56 @@ fn log_filter(level: &str) -> Result<EnvFilter, Refusal> {
 
 fn quiet_directives() -> &'static str {
     "qdrant_edge=error,segment=error,shard=error,lapin=error,tantivy=warn"
+}
+
+/// Where a log target of ours is now, by the name that operators know it by: all once were modules of one
+/// crate, `contexture::ingest` and the like.
+const TARGETS_IN_CRATES: [(&str, &str); 10] = [
+    ("contexture::adapters::tokenizer", "contexture_tokenizers"),
+    ("contexture::adapters", "contexture_adapters"),
+    ("contexture::jobs::compare", "contexture_lab::compare"),
+    ("contexture::ingest", "contexture_core::ingest"),
+    ("contexture::context", "contexture_core::context"),
+    ("contexture::jobs", "contexture_core::jobs"),
+    ("contexture::ports", "contexture_core::ports"),
+    ("contexture::resilience", "contexture_core::resilience"),
+    ("contexture::domain", "contexture_core::domain"),
+    ("contexture::fault", "contexture_core::fault"),
+];
+
+/// Directives with the targets of today. Those that name no target of ours stay as they are.
+fn with_crate_targets(directives: &str) -> String {
+    let with_target = |directive: &str| {
+        let found = TARGETS_IN_CRATES.iter().find_map(|(old, new)| {
+            let rest = directive.trim_start().strip_prefix(old)?;
+            // `contexture::ingestion` is not `contexture::ingest`.
+            let ends = !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+            ends.then(|| format!("{new}{rest}"))
+        });
+        found.unwrap_or_else(|| directive.to_owned())
+    };
+    directives.split(',').map(with_target).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_crate_targets;
+
+    #[test]
+    fn directives_reach_modules_in_their_crates() {
+        for (given, meant) in [
+            ("info,contexture::ingest=debug", "info,contexture_core::ingest=debug"),
+            ("contexture::ingest::worker=trace", "contexture_core::ingest::worker=trace"),
+            ("contexture::adapters::tokenizer::bpe=warn", "contexture_tokenizers::bpe=warn"),
+            ("contexture::adapters::sqlite", "contexture_adapters::sqlite"),
+            (
+                "contexture::jobs::compare=off, contexture::jobs=warn",
+                "contexture_lab::compare=off,contexture_core::jobs=warn",
+            ),
+            ("contexture=debug,contexture::server=info", "contexture=debug,contexture::server=info"),
+            ("contexture::ingestion=debug,hyper=info", "contexture::ingestion=debug,hyper=info"),
+        ] {
+            assert_eq!(with_crate_targets(given), meant, "{given}");
+        }
+    }
 }

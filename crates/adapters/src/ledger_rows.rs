@@ -86,6 +86,7 @@ pub(super) fn read_task<R: LedgerRow>(row: &R) -> Result<(IngestTask, VersionSta
         content_hash: read_content_hash(row, 4)?,
         deletes: row.flag(5)?,
         body_bytes: row.number(10)?,
+        // Failures are not stored: a task that is read back gets all its attempts again.
         attempt: 0,
         accepted_ms: row.number(6)?,
         origin: None,
@@ -151,6 +152,7 @@ pub(super) fn read_version_record<R: LedgerRow>(
 
 /// Reads a version of a history, which has the code and the detail of its dead letter in columns 11 and 12.
 pub(super) fn read_history_entry<R: LedgerRow>(row: &R) -> Result<VersionRecord, R::Error> {
+    // Only a dead version has a letter, and an operator may have dropped it. So both may be NULL.
     let (code, detail) = (row.optional_text(11)?, row.optional_text(12)?);
     read_version_record(row, code.zip(detail).map(|(code, detail)| FailureReason::new(code, detail)))
 }

@@ -11,6 +11,7 @@ use contexture_core::ports::generations::GenerationChange;
 /// Selects what [`read_generation`](crate::ledger_rows::read_generation) reads, for given conditions.
 macro_rules! select_generations {
     ($rest:literal) => {
+        // A failure counts while its version is visible. A newer version is tried anew.
         concat!(
             "SELECT t.name, c.name, g.pipeline, g.generation, g.epoch, g.state, g.paused, \
              g.documents_per_second, g.provider_percent, g.cursor_position, g.prepared, \
@@ -48,6 +49,7 @@ pub(super) fn change_statement(change: GenerationChange) -> &'static str {
              WHERE collection_ref = $1 AND generation = $2 AND state <> 'dropped'"
         }
         GenerationChange::Pace(_) => {
+            // A builder also fills what active and kept generations lack, so their pace counts as well.
             "UPDATE generations SET documents_per_second = $3, provider_percent = $4 \
              WHERE collection_ref = $1 AND generation = $2 AND state <> 'dropped'"
         }
@@ -60,6 +62,7 @@ pub(super) fn change_statement(change: GenerationChange) -> &'static str {
              WHERE collection_ref = $1 AND generation = $2 AND state IN ('kept', 'building')"
         }
         GenerationChange::Activate => {
+            // A planned drop is cancelled. Otherwise it would strike once the generation is kept again.
             "UPDATE generations SET state = 'active', paused = false, drop_ms = NULL, activated_ms = $3, \
              activated_at = (SELECT log_position FROM collections WHERE collection_ref = $1) \
              WHERE collection_ref = $1 AND generation = $2 AND state IN ('kept', 'building')"
@@ -70,6 +73,7 @@ pub(super) fn change_statement(change: GenerationChange) -> &'static str {
 /// What follows an activation in the same transaction, so that exactly one generation of a collection is
 /// active at any commit.
 pub(super) const AFTER_ACTIVATION: [&str; 2] = [
+    // Only the active one: a dropped generation must stay dropped.
     "UPDATE generations SET state = 'kept' \
      WHERE collection_ref = $1 AND generation <> $2 AND state = 'active'",
     "UPDATE collections SET active_generation = $2 WHERE collection_ref = $1",

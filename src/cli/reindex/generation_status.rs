@@ -112,6 +112,7 @@ fn generations_text(all: &GenerationList) -> String {
             note,
         ]);
     }
+    // Failures go below the table: their details are of any length.
     let mut text = lines.render();
     for (generation, failed) in all
         .generations

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::call_frame::{CallResult, OpenedCall, answer, owned_refusal_status};
-use super::call_lifetime::{
+use super::call_frame::{
     CallDeadline, ServerPhase, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline,
     wait_for_phase,
 };

@@ -22,7 +22,7 @@ use tonic::codegen::{BoxFuture, Bytes, Service};
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
-use super::call_lifetime::{
+use super::call_frame::{
     CallDeadline, ServerPhase, deadline_passed_refusal, panicked_refusal, shutting_down_refusal,
     wait_for_deadline, wait_for_phase,
 };

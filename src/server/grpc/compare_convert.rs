@@ -21,11 +21,13 @@ pub(super) fn asking_from_request(request: proto::CompareRequest) -> Result<Comp
     let mut questions = QuestionCollector::default();
     for (question, number) in request.questions.into_iter().zip(1_u64..) {
         let proto::CompareQuestion { id, text, relevant } = question;
+        // The report names a question by its id, so one without gets its number.
         let id = if id.is_empty() { number.to_string() } else { id };
         ComparisonQuestion::new(id, text, relevant).and_then(|question| questions.add(question)).map_err(
             |why| Refusal::invalid("invalid_questions", "questions", format!("question {number}: {why}")),
         )?;
     }
+    // A message cannot tell an empty list from none. None stands for the sampled questions.
     let questions = Some(questions.into_all()).filter(|questions| !questions.is_empty());
     Ok(ComparisonRequest {
         questions,
@@ -54,8 +56,10 @@ pub(super) fn comparison_messages(
     comparison: GenerationComparison,
 ) -> impl Iterator<Item = proto::CompareProgress> + Send {
     let (done, total) = (comparison.questions as u64, comparison.questions as u64);
+    // Made first, because the questions move out of the comparison below.
     let whole =
         proto::CompareProgress { done, total, question: None, report: Some(report_message(&comparison)) };
+    // One message each: all questions in one could exceed the size that clients accept.
     let questions = comparison.per_question.into_iter().map(move |compared| proto::CompareProgress {
         done,
         total,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tonic::Request;
 
 use super::call_frame::{CallResult, OpenedCall, answer};
-use super::call_lifetime::CallDeadline;
+use super::call_frame::CallDeadline;
 use super::convert;
 use super::proto::{self, context_service_server::ContextService};
 use crate::server::api::ContextApi;
@@ -95,6 +95,7 @@ fn raw_section(section: proto::Section) -> RawContextSection {
 /// Returns the time left until the call's deadline, less the reserve for sending the answer.
 fn time_for_query(CallDeadline(instant): CallDeadline) -> Duration {
     let left = instant.saturating_duration_since(Instant::now());
+    // A fixed reserve would leave a short deadline no time for the query.
     left.saturating_sub(ANSWER_RESERVE_MAX.min(left / 10))
 }
 

@@ -86,6 +86,7 @@ fn metadata_scalar(value: prost_types::Value) -> Option<MetadataScalar> {
 /// Converts a number of protobuf, which is always a float. A whole number becomes an integer, as in JSON.
 #[expect(clippy::cast_possible_truncation, reason = "only whole numbers within 2^53 are converted")]
 fn number_scalar(number: f64) -> MetadataScalar {
+    // NaN and infinity have no fraction of 0, so they stay floats, which `DocumentMetadata` refuses.
     if number.fract() == 0.0 && number.abs() <= WHOLE_NUMBER_MAX {
         return MetadataScalar::Integer(number as i64);
     }

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 
 use super::call_frame::{CallResult, OpenedCall, answer};
-use super::call_lifetime::{ServerPhase, panicked_refusal};
+use super::call_frame::{ServerPhase, panicked_refusal};
 use super::convert::{self, receipt_missing_refusal};
 use super::proto::{self, ingest_service_server::IngestService};
 use super::submit_stream::SubmitStreamSession;

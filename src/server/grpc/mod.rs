@@ -3,7 +3,6 @@
 mod admin;
 mod call_admission;
 mod call_frame;
-mod call_lifetime;
 mod compare_convert;
 mod context;
 mod convert;
@@ -24,7 +23,7 @@ use tonic_health::server::health_reporter;
 
 use self::admin::AdminHandler;
 use self::call_admission::{CallAdmission, GatedService};
-use self::call_lifetime::ServerPhase;
+use self::call_frame::ServerPhase;
 use self::context::ContextHandler;
 use self::ingest::IngestHandler;
 use self::proto::admin_service_server::AdminServiceServer;
@@ -130,7 +129,6 @@ pub(super) async fn serve_grpc(
     // Pinned, because it is polled until the shutdown and again while draining.
     tokio::pin!(serving);
     tracing::info!(%address, "serving gRPC");
-
     tokio::select! {
         result = &mut serving => return Ok(result?),
         () = shutdown => {}

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::call_lifetime::{
+use super::call_frame::{
     CallDeadline, ServerPhase, deadline_passed_refusal, panicked_refusal, shutting_down_refusal,
     wait_for_deadline, wait_for_phase,
 };

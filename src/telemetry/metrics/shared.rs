@@ -197,6 +197,7 @@ impl SharedMetricFamilies {
                 family.get_or_create(&labels).set(gauge_value(value));
             }
             self.provider_wait_seconds.get_or_create(&labels).set(provider.wait.as_secs_f64());
+            // Every reason is set, also to 0: one that has ended would stay at 1.
             for (reason, is_held) in &provider.held {
                 let labels = [("provider", provider.name.clone()), ("reason", (*reason).to_owned())];
                 self.provider_held.get_or_create(&labels).set(i64::from(*is_held));

@@ -51,6 +51,7 @@ impl ModelFolder {
                 format!("the model folder {} does not exist", path.display()),
             ));
         }
+        // The small files come first: an unsupported model is refused before its weights are read.
         let config_json = read_required(path, "config.json")?;
         let config = parse_bert_config(path, &config_json)?;
         let (pooling, include_prompt) = read_pooling(path)?;
@@ -88,6 +89,7 @@ fn parse_bert_config(path: &Path, json: &[u8]) -> Result<BertConfig, Refusal> {
     }
     let config: BertConfig = serde_json::from_value(Value::Object(raw))
         .map_err(|error| unsupported_model(path, &format!("its config.json does not fit: {error}")))?;
+    // Other positions change the attention. Ignoring that would fail nothing and give wrong vectors.
     if config.position_embedding_type != "absolute" {
         let kind = &config.position_embedding_type;
         return Err(unsupported_model(
@@ -156,6 +158,7 @@ fn read_required(path: &Path, name: &str) -> Result<Vec<u8>, Refusal> {
 fn read_optional<T: DeserializeOwned>(path: &Path, name: &str) -> Result<Option<T>, Refusal> {
     match read_required(path, name) {
         Ok(bytes) => parse_json(path, name, &bytes).map(Some),
+        // Only a missing file has defaults. One that cannot be read may say something else than they do.
         Err(refusal) if refusal.code == "model_file_missing" => Ok(None),
         Err(refusal) => Err(refusal),
     }

@@ -157,6 +157,7 @@ pub(super) fn decide_version(
         (FenceDecision::Apply, _, _) => Ok(version),
         (FenceDecision::Duplicate, _, _) => Err((IntakeDecision::Duplicate, version)),
         (FenceDecision::Superseded, None, Some((latest, _))) => Err((IntakeDecision::Superseded, latest)),
+        // A producer that sends an older version again gets the answer of a repetition.
         (FenceDecision::Superseded, Some(stored), _) if stored.content_hash == submission.content_hash() => {
             Err((IntakeDecision::Duplicate, version))
         }
@@ -173,8 +174,10 @@ fn assign_version(
     submission: &Submission,
 ) -> Result<Version, (IntakeDecision, Version)> {
     match latest {
+        // Deleting what never was is done already, and a tombstone would hide nothing.
         None if submission.deletes() => Err((IntakeDecision::Duplicate, Version::FIRST)),
         None => Ok(Version::FIRST),
+        // Content whose version died is sent again on purpose, so it gets a new version and another try.
         Some((latest, entry))
             if entry.content_hash == submission.content_hash() && entry.state != VersionState::Dead =>
         {
@@ -232,6 +235,7 @@ impl MemoryCollection {
             epoch: home.epoch,
         };
         let all: Vec<UnsweptVersion> = live.map(unswept).collect();
+        // The sweep marks what it is told of. Without an entry the version would stay unswept for ever.
         if all.is_empty() { vec![unswept((self.record(), 0))] } else { all }
     }
 

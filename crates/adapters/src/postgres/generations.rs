@@ -188,6 +188,7 @@ async fn start_generation(
         .bind(sql_bigint(now_ms))
         .execute(&mut *connection)
         .await?;
+    // The last row is the new one: rows come in order of number, and its number is the highest.
     let begun = read_generations(connection, Some(key)).await?.pop();
     begun
         .map(BeginBuildOutcome::Started)
@@ -215,6 +216,7 @@ async fn read_generations(
     key: Option<&CollectionKey>,
 ) -> Result<Vec<GenerationRecord>, PostgresError> {
     let found = query(select_generations!(
+        // The casts are needed: from `IS NULL` alone the server cannot infer the type of a bind.
         "WHERE ($1::text IS NULL OR t.name = $1) AND ($2::text IS NULL OR c.name = $2)"
     ))
     .bind(key.map(|key| key.tenant.as_str()))
@@ -231,6 +233,7 @@ async fn apply_generation_change(
     change: GenerationChange,
     now_ms: u64,
 ) -> Result<bool, PostgresError> {
+    // Locked: two activations at once would not see each other, and both could stay active.
     let Some(collection) = lock_collection(connection, key).await? else { return Ok(false) };
     let this = sql_integer(generation);
     let changing = query(ledger_sql::change_statement(change)).bind(collection).bind(this);
@@ -257,6 +260,7 @@ async fn read_log_size(
     after: u64,
 ) -> Result<ChangeLogSize, PostgresError> {
     let row = query(
+        // Without GROUP BY there is always one row: zeros where the collection is unknown.
         "SELECT COUNT(*), COUNT(*) FILTER (WHERE d.log_position > $3) FROM documents d \
          JOIN collections c ON c.collection_ref = d.collection_ref \
          JOIN tenants t ON t.tenant_ref = c.tenant_ref \

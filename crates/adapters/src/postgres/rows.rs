@@ -85,6 +85,7 @@ pub(super) async fn lock_documents<'k>(
     keys: impl Iterator<Item = &'k VersionKey> + Clone,
 ) -> Result<Vec<Option<VersionRef>>, PostgresError> {
     // Counting `locked` makes the server run it: a SELECT in WITH that nothing reads is skipped.
+    // It locks in one order: of two batches with common documents, neither can hold what the other waits for.
     let sql = known_keys!(
         ", locked AS MATERIALIZED (SELECT document_ref FROM documents \
            WHERE document_ref = ANY (ARRAY (SELECT document_ref FROM keys)) \
@@ -93,6 +94,7 @@ pub(super) async fn lock_documents<'k>(
     );
     let mut numbers = vec![None; keys.clone().count()];
     for row in bind_version_keys(sql, keys).fetch_all(connection).await? {
+        // By place: rows come in no order, and unknown documents have none.
         *batch_slot(&mut numbers, &row)? = Some((read_column(&row, 1)?, read_column(&row, 2)?));
     }
     Ok(numbers)
@@ -168,6 +170,7 @@ impl LedgerRow for PgRow {
     }
 
     fn state_number(&self, index: usize) -> Result<i64, PostgresError> {
+        // The column is a smallint, and sqlx does not decode one as a wider type.
         read_column::<i16>(self, index).map(i64::from)
     }
 

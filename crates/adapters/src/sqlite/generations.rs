@@ -118,6 +118,7 @@ impl GenerationLedger for SqliteLedger {
         let size = move |db: &Connection| {
             let Some(number) = find_collection_ref(db, &key)? else { return Ok(ChangeLogSize::default()) };
             db.prepare_cached(
+                // A sum over no rows is NULL, and an empty log has the size 0.
                 "SELECT COUNT(*), COALESCE(SUM(log_position > ?2), 0) FROM documents \
                  WHERE collection_ref = ?1 AND log_position IS NOT NULL",
             )
@@ -152,6 +153,7 @@ fn start_generation(
     pace: GenerationBuildPace,
     now_ms: u64,
 ) -> Result<BeginBuildOutcome, Fault> {
+    // No lock: writes run one after the other, on the only writing connection.
     let known = read_generations(connection, Some(key))?;
     let number = find_collection_ref(connection, key)?.ok_or_else(|| unknown_collection(&key.collection))?;
     if let Some(outcome) = existing_build(known.iter(), epoch) {
@@ -172,6 +174,7 @@ fn start_generation(
             ],
         )
         .map_err(sql_fault)?;
+    // The last row is the new one: rows come in order of number, and its number is the highest.
     let begun = read_generations(connection, Some(key))?.pop();
     begun
         .map(BeginBuildOutcome::Started)
@@ -216,6 +219,7 @@ fn apply_generation_change(
     let changed = execute(ledger_sql::change_statement(change), &values)?;
     if changed && change == GenerationChange::Activate {
         for sql in ledger_sql::AFTER_ACTIVATION {
+            // Without the time: SQLite refuses more values than a statement has placeholders.
             execute(sql, &values[..2])?;
         }
     }
@@ -240,6 +244,7 @@ fn clear_dropped_generation(
     // At most `limit` rows per call: a large generation must not hold the only writer for long.
     let removed = connection
         .execute(
+            // SQLite's DELETE has no join and, as it is built here, no LIMIT. So a subquery picks the rows.
             "DELETE FROM spans WHERE rowid IN (SELECT s.rowid FROM documents d \
              JOIN spans s ON s.document_ref = d.document_ref AND s.generation = ?2 \
              WHERE d.collection_ref = ?1 LIMIT ?3)",

@@ -60,6 +60,7 @@ impl Ledger for SqliteLedger {
         pipeline: &str,
         epoch: Epoch,
     ) -> Result<CollectionRecord, Fault> {
+        // Copies, here and below: the closure moves to the thread of a connection.
         let (key, pipeline, now_ms) = (key.clone(), pipeline.to_owned(), self.clock.now_ms());
         self.database
             .write("ensure collection", move |db| {
@@ -164,6 +165,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn cached_vectors(&self, keys: &[EmbeddingKey]) -> Result<Vec<Option<Vec<f32>>>, Fault> {
+        // Entries of an earlier bound may be left. A cache that is off must not answer from them.
         if self.cache_bytes_max == 0 {
             return Ok(vec![None; keys.len()]);
         }
@@ -222,6 +224,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn acquire_lease(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {
+        // In memory and not in the file: one process owns the file, and a lease need not outlive it.
         Ok(self.database.0.leases.acquire_lease(role, self.holder, self.clock.now_ms(), ttl))
     }
 

@@ -22,6 +22,7 @@ impl LedgerRow for Row<'_> {
     type Error = Fault;
 
     fn text(&self, index: usize) -> Result<impl AsRef<str> + Into<String>, Fault> {
+        // A copy: what rusqlite's FromSql returns cannot borrow from the row.
         read_column::<String>(self, index)
     }
 
@@ -50,6 +51,7 @@ impl LedgerRow for Row<'_> {
     }
 
     fn number(&self, index: usize) -> Result<u64, Fault> {
+        // rusqlite checks the range, so a negative number is an error and does not wrap around.
         read_column(self, index)
     }
 
@@ -133,6 +135,7 @@ impl<'a> DocumentRefLookup<'a> {
     /// The row number of the collection of a version.
     pub(super) fn collection_ref(&mut self, key: &VersionKey) -> Result<Option<i64>, Fault> {
         match &self.collection {
+            // By fields: a key to compare with would copy both names for every version.
             Some((known, number)) if known.tenant == key.tenant && known.collection == key.collection => {
                 Ok(*number)
             }

@@ -19,6 +19,7 @@ const ADVANCE_STATE: &str = "UPDATE versions SET state = ?3, updated_ms = ?4 \
 pub(super) fn mark_embedded(connection: &Connection, keys: &[VersionKey], now_ms: u64) -> Result<(), Fault> {
     let mut documents = DocumentRefLookup::new(connection);
     for key in keys {
+        // An unknown key is skipped: a fault would roll back the rest of the batch.
         let Some(document_ref) = documents.document_ref(key)? else { continue };
         advance_state(connection, document_ref, key.version, 2, now_ms).map_err(sql_fault)?;
     }
@@ -58,6 +59,7 @@ pub(super) fn read_unpublished_tasks(
     limit: usize,
 ) -> Result<Vec<IngestTask>, Fault> {
     let sql = format!(
+        // Past state 0 a stage has the version already, so it needs no first message, confirmed or not.
         "SELECT {} FROM {} WHERE v.published = 0 AND v.state = 0 ORDER BY v.accepted_ms, v.document_ref, v.version LIMIT ?1",
         rows::TASK_COLUMNS,
         rows::TASK_JOINS
@@ -109,6 +111,7 @@ fn read_body(
     };
     let mut statement = connection
         .prepare_cached(
+            // `newer` is asked here, so that the stage can end a version that lost before it chunks the body.
             "SELECT b.body, v.description, v.content_hash, v.state, EXISTS (SELECT 1 FROM versions newer \
              WHERE newer.document_ref = v.document_ref AND newer.version > v.version AND newer.state = 3) \
              FROM versions v JOIN bodies b ON b.document_ref = v.document_ref AND b.version = v.version \
@@ -140,6 +143,8 @@ pub(super) fn store_spans(
         let json = ledger_rows::spans_to_json(spans)?;
         connection
             .prepare_cached(
+                // REPLACE: a redelivered task stores its spans again.
+                // From `versions`: a version that ended may be swept already, and new spans of it would stay.
                 "INSERT OR REPLACE INTO spans (document_ref, version, generation, chunk_count, spans) \
                  SELECT document_ref, version, ?3, ?4, ?5 FROM versions \
                  WHERE document_ref = ?1 AND version = ?2 AND state < 3",

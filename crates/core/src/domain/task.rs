@@ -83,6 +83,7 @@ pub enum TaskEnvelope {
 #[derive(Deserialize)]
 struct FlatTaskEnvelope {
     r#type: TaskEnvelopeType,
+    // These four are `IngestTask::key`, which a message has flattened.
     tenant: TenantId,
     collection: CollectionId,
     document_id: DocumentId,

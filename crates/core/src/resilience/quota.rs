@@ -227,18 +227,13 @@ impl CredentialQuota {
                 }
             }
             CallOutcome::Throttled(hint_ms) => {
-                self.throttled += 1;
                 self.refusals = self.refusals.saturating_add(u32::from(is_first));
-                self.window.halve(now_ms);
-                self.breaker.answered(lease, now_ms);
                 let wait_ms = match hint_ms {
                     Some(hint_ms) => (*hint_ms).min(RETRY_AFTER_MS_MAX),
                     None if is_first => self.backoff_ms(jitter),
                     None => 0,
                 };
-                self.patience_until_ms = self.patience_until_ms.max(now_ms + wait_ms);
-                // The waiters come back at the pace of the limit, not all at once.
-                self.requests.exhaust_until(ms_to_float(self.patience_until_ms));
+                self.record_throttling(lease, wait_ms, now_ms);
             }
             CallOutcome::Failed { words, late } => {
                 self.failed += 1;
@@ -257,6 +252,15 @@ impl CredentialQuota {
             }
             CallOutcome::Lost => self.breaker.lost(lease),
         }
+    }
+
+    fn record_throttling(&mut self, lease: u64, wait_ms: u64, now_ms: u64) {
+        self.throttled += 1;
+        self.window.halve(now_ms);
+        self.breaker.answered(lease, now_ms);
+        self.patience_until_ms = self.patience_until_ms.max(now_ms + wait_ms);
+        // The waiters come back at the pace of the limit, not all at once.
+        self.requests.exhaust_until(ms_to_float(self.patience_until_ms));
     }
 
     /// Stops all calls for [`PARKED_MS`]; then one at a time goes out until a call is served.
@@ -280,10 +284,8 @@ impl CredentialQuota {
         if calls == 0 {
             self.waiting.remove(holder);
         } else {
-            self.waiting.insert(
-                holder.to_owned(),
-                WaitingCallCount { calls, until_ms: now_ms + WAITING_COUNT_TTL_MS },
-            );
+            let waiting = WaitingCallCount { calls, until_ms: now_ms + WAITING_COUNT_TTL_MS };
+            self.waiting.insert(holder.to_owned(), waiting);
         }
     }
 

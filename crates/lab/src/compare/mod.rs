@@ -55,6 +55,8 @@ pub struct ComparisonRequest {
 impl ComparisonRequest {
     /// Refuses requirements on figures that need judgements, if no question has any.
     pub fn check_judged(&self) -> Result<(), Refusal> {
+        // Sampled questions, which are None here, never have judgements.
+        // Refused now: later the figure would not be measured, after all questions were asked.
         let is_judged = self.questions.iter().flatten().any(|question| !question.relevant.is_empty());
         if !is_judged && self.requirements.iter().any(ComparisonRequirement::needs_judgements) {
             let message = "what is required asks for nDCG or recall, and no question has a relevant document";
@@ -139,5 +141,6 @@ async fn ask_generation(
 
 /// Whether a traced chunk took part in the ranking.
 fn is_candidate(entry: &CandidateTrace) -> bool {
+    // A query drops these before it selects passages, so no reader could get them.
     !matches!(entry.verdict, CandidateVerdict::Filtered | CandidateVerdict::Superseded)
 }

@@ -129,6 +129,7 @@ impl ComparisonPlan {
             let message = format!("top_k must be between 1 and {DEPTH_MAX} documents to compare");
             return Err(Refusal::invalid("invalid_top_k", "top_k", message));
         }
+        // Left to the query, it would fail every question instead of the request.
         if !(1..=BUDGET_TOKENS_MAX).contains(&budget) {
             let message = format!("budget must be between 1 and {BUDGET_TOKENS_MAX} tokens");
             return Err(Refusal::invalid("invalid_budget", "budget", message));

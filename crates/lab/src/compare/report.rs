@@ -331,6 +331,7 @@ impl JudgedQuality {
         let delta = |pairs: &[(f64, f64)]| {
             BootstrapInterval::from_differences(&pairs.iter().map(|(a, b)| b - a).collect::<Vec<f64>>())
         };
+        // A judged question has both figures, so one check is enough.
         (!ndcg.is_empty()).then(|| Self {
             questions: ndcg.len(),
             ndcg: means(&ndcg),

@@ -70,6 +70,7 @@ const FIGURES: &[ComparisonFigure] = &[
     ComparisonFigure {
         name: "ndcg",
         depends_on: FigureDependency::Judgements,
+        // `b` is the one that may come to serve, so an absolute bound is on `b`.
         value: |all| Some(all.judged.as_ref()?.ndcg.b),
     },
     ComparisonFigure {
@@ -100,6 +101,7 @@ const FIGURES: &[ComparisonFigure] = &[
     ComparisonFigure {
         name: "p50_ratio",
         depends_on: FigureDependency::Other,
+        // Where no question was answered the ratio is 1, but nothing was measured.
         value: |all| all.likeness.map(|_| all.latency_ratio.p50),
     },
     ComparisonFigure {

@@ -68,30 +68,34 @@ pub(super) fn draw(page: &mut String, answered: &[&QuestionComparison], comparis
         );
     }
     for (number, row) in rows.iter().enumerate() {
-        let down = TOP + ROW * (count_to_f64(number) + 0.5);
-        let (of_a, of_b) = (across(row.ndcg.a), across(row.ndcg.b));
-        // The ring is larger than the dot, so both are seen where they coincide.
-        let class = if row.change() > 0.0 { "better" } else { "worse" };
-        let _ = writeln!(
-            page,
-            "<g><title>{}: {:.3}, then {:.3}</title>\
-             <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
-             <path class=\"{class}\" d=\"M{of_a:.1} {down:.1}H{of_b:.1}\"/>\
-             <circle class=\"dot-a\" cx=\"{of_a:.1}\" cy=\"{down:.1}\" r=\"5\"/>\
-             <circle class=\"dot-b\" cx=\"{of_b:.1}\" cy=\"{down:.1}\" r=\"4\"/>\
-             <text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\">{:+.2}</text></g>",
-            escape_xml(&text_format::snippet(row.question, 200)),
-            row.ndcg.a,
-            row.ndcg.b,
-            LEFT - 16.0,
-            down + 4.5,
-            escape_xml(&text_format::snippet(row.question, LABEL_CHARS_MAX)),
-            RIGHT + 18.0,
-            down + 4.0,
-            row.change()
-        );
+        draw_row(page, TOP + ROW * (count_to_f64(number) + 0.5), row);
     }
     page.push_str("</svg>\n</figure>\n");
+}
+
+/// One question: both figures as a ring and a dot on a line, with the difference beside it.
+fn draw_row(page: &mut String, down: f64, row: &NdcgChartRow<'_>) {
+    let (of_a, of_b) = (across(row.ndcg.a), across(row.ndcg.b));
+    // The ring is larger than the dot, so both are seen where they coincide.
+    let class = if row.change() > 0.0 { "better" } else { "worse" };
+    let _ = writeln!(
+        page,
+        "<g><title>{}: {:.3}, then {:.3}</title>\
+         <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
+         <path class=\"{class}\" d=\"M{of_a:.1} {down:.1}H{of_b:.1}\"/>\
+         <circle class=\"dot-a\" cx=\"{of_a:.1}\" cy=\"{down:.1}\" r=\"5\"/>\
+         <circle class=\"dot-b\" cx=\"{of_b:.1}\" cy=\"{down:.1}\" r=\"4\"/>\
+         <text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\">{:+.2}</text></g>",
+        escape_xml(&text_format::snippet(row.question, 200)),
+        row.ndcg.a,
+        row.ndcg.b,
+        LEFT - 16.0,
+        down + 4.5,
+        escape_xml(&text_format::snippet(row.question, LABEL_CHARS_MAX)),
+        RIGHT + 18.0,
+        down + 4.0,
+        row.change()
+    );
 }
 
 /// The rows that changed most, at most [`ROWS_MAX`], sorted by gain.

@@ -1,3 +1,5 @@
+//! Headers and bodies as providers send them, and the limits and waits that are read from them.
+
 #![expect(clippy::unwrap_used, reason = "a test fails where one does")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Requests to every provider, and what is parsed from good and broken responses.
+
 #![expect(clippy::unwrap_used, reason = "a test fails where one does")]
 
 use serde_json::{Value, json};

@@ -89,7 +89,7 @@ async fn child() {
 /// Whether the child was still alive when it was killed.
 fn live_and_kill(place: &Path, seed: u64, life: Duration) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "ports::vectors::kills::child"]);
+    command.args(["--ignored", "--exact", "vectors::kills::child"]);
     command.env(PLACE, place).env(SEED, seed.to_string()).stdin(Stdio::null()).stderr(Stdio::null());
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut output = child.stdout.take().unwrap();

@@ -67,6 +67,9 @@ pub(super) async fn resolve_vectors<'a>(
 ) -> Result<(KnownVectors, UncachedVectors<'a>), Fault> {
     let mut known = KnownVectors::default();
     let mut look_again = CACHE_POLL_INTERVAL_MIN;
+    let counted = |known, vectors, claim| {
+        count_resolved_chunks(stages, counters, known, chunks, UncachedVectors { vectors, _claim: claim })
+    };
     loop {
         look_up_cached_vectors(stages, open, &mut texts, &mut known).await?;
         let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
@@ -87,13 +90,7 @@ pub(super) async fn resolve_vectors<'a>(
             (embed_missing_texts(stages, open, texts, &mut known, deadline).await, BTreeMap::new())
         };
         if elsewhere.is_empty() && in_other_processes.is_empty() {
-            return Ok(count_resolved_chunks(
-                stages,
-                counters,
-                known,
-                chunks,
-                UncachedVectors { vectors: computed, _claim: claim },
-            ));
+            return Ok(counted(known, computed, claim));
         }
         // No worker waits while it holds a claim, or two could wait for each other. So the vectors are
         // cached and the claim is dropped before the wait.
@@ -117,13 +114,7 @@ pub(super) async fn resolve_vectors<'a>(
             known.failed.extend(elsewhere.into_keys().map(|key| (key, deadline.fault())));
             // Nothing is left to cache; an empty claim keeps the return type simple.
             let (claim, _) = stages.single_flight.claim(&[]);
-            return Ok(count_resolved_chunks(
-                stages,
-                counters,
-                known,
-                chunks,
-                UncachedVectors { vectors: Vec::new(), _claim: claim },
-            ));
+            return Ok(counted(known, Vec::new(), claim));
         }
         texts = elsewhere;
     }

@@ -83,6 +83,7 @@ impl AuditFinding {
                 let store = match (index, vectors) {
                     (true, true) => AuditedStore::Both,
                     (true, false) => AuditedStore::Index,
+                    // A finding has at least one wrong store, so without the index it is the vectors.
                     (false, _) => AuditedStore::Vectors,
                 };
                 (store, Some(task.key.document_id.clone()), Some(task.key.version), None)
@@ -134,6 +135,7 @@ pub struct AuditReport {
 impl AuditReport {
     /// All differences.
     pub fn wrong(&self) -> u64 {
+        // Without `unsettled`: those were on the move and may well be right.
         self.missing + self.stale + self.orphan + self.drift
     }
 

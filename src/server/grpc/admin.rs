@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
-use super::call_frame::{CallResult, OpenedCall, answer, owned_refusal_status};
 use super::call_frame::{
     CallDeadline, ServerPhase, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline,
     wait_for_phase,
 };
+use super::call_frame::{CallResult, OpenedCall, answer, owned_refusal_status};
 use super::compare_convert;
 use super::proto::{self, admin_service_server::AdminService};
 use crate::server::api::AdminApi;

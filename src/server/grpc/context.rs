@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Request;
 
-use super::call_frame::{CallResult, OpenedCall, answer};
 use super::call_frame::CallDeadline;
+use super::call_frame::{CallResult, OpenedCall, answer};
 use super::convert;
 use super::proto::{self, context_service_server::ContextService};
 use crate::server::api::ContextApi;

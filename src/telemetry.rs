@@ -95,7 +95,21 @@ fn quiet_directives() -> &'static str {
 
 /// Where a log target of ours is now, by the name that operators know it by: all once were modules of one
 /// crate, `contexture::ingest` and the like.
-const TARGETS_IN_CRATES: [(&str, &str); 10] = [
+const TARGETS_IN_CRATES: [(&str, &str); 22] = [
+    // Modules that have another name now.
+    ("contexture::ingest::settle", "contexture_core::ingest::acknowledge"),
+    ("contexture::ingest::follow", "contexture_core::ingest::log_follower"),
+    ("contexture::ingest::embed::claims", "contexture_core::ingest::embed::ledger_claims"),
+    ("contexture::jobs::build", "contexture_core::jobs::generation_builder"),
+    ("contexture::jobs::sample", "contexture_core::jobs::question_sampler"),
+    ("contexture::adapters::credentials::cycle", "contexture_adapters::credentials::refreshing"),
+    ("contexture::adapters::credentials::file", "contexture_adapters::credentials::key_or_file"),
+    ("contexture::adapters::edge::owner", "contexture_adapters::edge::shard_writer"),
+    ("contexture::adapters::rabbitmq::link", "contexture_adapters::rabbitmq::recovering_connection"),
+    ("contexture::server::http", "contexture::server::metrics_http"),
+    ("contexture::wiring::lacking", "contexture::wiring::catalog"),
+    ("contexture::wiring::lasting", "contexture::wiring::background_tasks"),
+    // Modules that have moved.
     ("contexture::adapters::tokenizer", "contexture_tokenizers"),
     ("contexture::adapters", "contexture_adapters"),
     ("contexture::jobs::compare", "contexture_lab::compare"),
@@ -133,6 +147,7 @@ mod tests {
             ("contexture::ingest::worker=trace", "contexture_core::ingest::worker=trace"),
             ("contexture::adapters::tokenizer::bpe=warn", "contexture_tokenizers::bpe=warn"),
             ("contexture::adapters::sqlite", "contexture_adapters::sqlite"),
+            ("contexture::ingest::settle=debug", "contexture_core::ingest::acknowledge=debug"),
             (
                 "contexture::jobs::compare=off, contexture::jobs=warn",
                 "contexture_lab::compare=off,contexture_core::jobs=warn",

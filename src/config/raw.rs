@@ -1,6 +1,9 @@
 //! The configuration as written: one field for each key of `config/default.toml`.
 //!
 //! The names of these types are part of messages: serde says "must be struct `RawServer`".
+//!
+//! This file and those of the larger sections import each other, on purpose: what the user wrote and what the
+//! program trusts of one section stand side by side in one file, and the whole of what was written stands here.
 
 use figment::value::magic::RelativePathBuf;
 use serde::{Deserialize, Serialize};

@@ -30,11 +30,14 @@ pub(super) fn known_tokenizers(config: &ContextureConfig) -> Result<TokenizerReg
     let mut known = TokenizerRegistry::with_models(tiktoken::model_encoding);
     known.add("cl100k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::cl100k()))))?;
     known.add("o200k_base", "", Arc::new(|| Ok(Arc::new(BpeTokenizer::o200k()))))?;
-    for (name, open) in tiktoken::ENCODINGS {
-        known.add(name, "", Arc::new(move || Ok(open())))?;
-    }
     for wanted in &config.tokenizers {
         known.add(&wanted.name, &wanted.field, tokenizer_from_file(wanted.clone()))?;
+    }
+    for (name, open) in tiktoken::ENCODINGS {
+        // Configurations could use these names before they were built in. Their files win.
+        if config.tokenizers.iter().all(|wanted| wanted.name != name) {
+            known.add(name, "", Arc::new(move || Ok(open())))?;
+        }
     }
     Ok(known)
 }

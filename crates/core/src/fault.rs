@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Why something did not work, and therefore what may be done about it.
 ///
 /// `Display` is one line: the class, the operation that failed, and the whole chain of errors beneath it.
-/// [`Error::source`] gives the first error of that chain, for those who match on its type.
+/// [`Error::source`] gives the first error of that chain, for those who match on its type; its `Debug` may hold
+/// values that do not belong into a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// Worth another attempt: a lock, a timeout, a lost connection.
@@ -71,13 +72,9 @@ impl Fault {
         Self::Permanent(FailureReason::new(code, detail))
     }
 
-    /// A permanent fault with a stable code: the operation that failed, and the error it failed with.
-    pub fn permanent_error(
-        code: &'static str,
-        operation: impl fmt::Display,
-        error: impl Into<BoxedError>,
-    ) -> Self {
-        Self::Permanent(FailureReason::from_error(code, operation, error))
+    /// A permanent fault with a stable code, and the error that it is. Its words are stored and read by users.
+    pub fn permanent_error(code: &'static str, error: impl Into<BoxedError>) -> Self {
+        Self::Permanent(FailureReason::from_error(code, error))
     }
 }
 
@@ -112,7 +109,7 @@ pub type BoxedError = Box<dyn Error + Send + Sync>;
 /// What failed, in one line, and the error beneath it, if there is one.
 ///
 /// Two are equal when their lines are: errors of other crates cannot be compared.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FaultCause {
     line: String,
     // Shared, because one failed call of a batch is the fault of each of its messages.
@@ -127,8 +124,9 @@ impl FaultCause {
 
     /// The operation, as `connecting to the broker`, and the error it failed with.
     pub fn from_error(operation: impl fmt::Display, error: impl Into<BoxedError>) -> Self {
-        let source = Arc::from(error.into());
-        Self { line: failed_operation_line(operation, &source), source: Some(source) }
+        let source: Arc<dyn Error + Send + Sync> = Arc::from(error.into());
+        let line = with_causes(format!("{operation}: {source}"), &*source);
+        Self { line, source: Some(source) }
     }
 
     /// The same with words in front; the error beneath it stays.
@@ -140,6 +138,13 @@ impl FaultCause {
     /// The whole line.
     pub fn as_str(&self) -> &str {
         &self.line
+    }
+}
+
+// Without the source: the `Debug` of a database's error may hold values of rows.
+impl fmt::Debug for FaultCause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("FaultCause").field(&self.line).finish()
     }
 }
 
@@ -157,9 +162,8 @@ impl fmt::Display for FaultCause {
     }
 }
 
-/// `operation: error: its cause: …`. Many errors end with the text of their cause; it is not said twice.
-fn failed_operation_line(operation: impl fmt::Display, error: &Arc<dyn Error + Send + Sync>) -> String {
-    let mut line = format!("{operation}: {error}");
+/// `line: cause: its cause: …`. Many errors end with the text of their cause; it is not said twice.
+fn with_causes(mut line: String, error: &(dyn Error + 'static)) -> String {
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
@@ -174,7 +178,7 @@ fn failed_operation_line(operation: impl fmt::Display, error: &Arc<dyn Error + S
 /// Why a document version is dead: a stable code and a sentence for a person.
 ///
 /// Code and detail are stored; the error beneath is only there where the fault arose.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FailureReason {
     /// One of the constants in [`reason`]; scripts may match on it.
     pub code: String,
@@ -189,14 +193,19 @@ impl FailureReason {
         Self { code: code.into(), detail: detail.into(), source: None }
     }
 
-    /// A reason from its code, the operation that failed and the error it failed with.
-    pub fn from_error(
-        code: impl Into<String>,
-        operation: impl fmt::Display,
-        error: impl Into<BoxedError>,
-    ) -> Self {
-        let FaultCause { line, source } = FaultCause::from_error(operation, error);
-        Self { code: code.into(), detail: line, source }
+    /// A reason from its code and the error that it is.
+    pub fn from_error(code: impl Into<String>, error: impl Into<BoxedError>) -> Self {
+        let source: Arc<dyn Error + Send + Sync> = Arc::from(error.into());
+        let detail = with_causes(source.to_string(), &*source);
+        Self { code: code.into(), detail, source: Some(source) }
+    }
+}
+
+// Without the source, as for `FaultCause`.
+impl fmt::Debug for FailureReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("FailureReason");
+        shown.field("code", &self.code).field("detail", &self.detail).finish()
     }
 }
 
@@ -313,5 +322,50 @@ impl From<Fault> for Refusal {
             }
             Fault::Superseded => Self::new(RefusalKind::Conflict, "superseded", "", "superseded"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::Fault;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write the page")]
+    struct PageError(#[source] std::io::Error);
+
+    fn full_disk() -> PageError {
+        PageError(std::io::Error::other("no space left"))
+    }
+
+    #[test]
+    fn a_fault_shows_the_operation_and_the_whole_chain_once() {
+        let fault = Fault::transient_error("ledger", full_disk()).during("accept");
+        assert_eq!(fault.to_string(), "transient: accept: ledger: cannot write the page: no space left");
+        let said = Fault::transient_error("reading", std::io::Error::other(full_disk()));
+        assert_eq!(said.to_string(), "transient: reading: cannot write the page: no space left");
+    }
+
+    #[test]
+    fn the_source_keeps_its_type_through_prefixes_and_clones() {
+        let fault = Fault::unauthorized_error("connecting", full_disk()).during("open").clone();
+        let source = fault.source().and_then(|source| source.downcast_ref::<PageError>());
+        assert!(source.is_some_and(|error| error.source().is_some()));
+        assert!(Fault::transient("no error beneath").source().is_none());
+    }
+
+    #[test]
+    fn a_permanent_fault_keeps_its_words_and_its_source() {
+        let fault = Fault::permanent_error("conflict", full_disk()).during("accept");
+        assert_eq!(fault.to_string(), "permanent: conflict: cannot write the page: no space left");
+        assert!(fault.source().is_some());
+        assert_eq!(fault, Fault::permanent("conflict", "cannot write the page: no space left"));
+    }
+
+    #[test]
+    fn debug_shows_no_more_than_display() {
+        let shown = format!("{:?}", Fault::transient_error("ledger", full_disk()));
+        assert!(!shown.contains("PageError"), "{shown}");
     }
 }

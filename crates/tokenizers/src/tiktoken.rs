@@ -67,19 +67,31 @@ impl Tokenizer for TiktokenTokenizer {
     }
 
     fn table<'a>(&'a self, text: &'a str) -> Box<dyn TokenCountTable + 'a> {
-        Box::new(TiktokenSliceTable { encoding: self.encoding, text })
+        let mut end = 0;
+        let ends = self.encoding.encode_ordinary(text).into_iter().map(|token| {
+            end += self.encoding.decode_bytes(&[token]).map_or(0, |bytes| bytes.len());
+            end
+        });
+        Box::new(TiktokenSliceTable { encoding: self.encoding, text, ends: ends.collect() })
     }
 }
 
-/// Counts each range from scratch: nobody packs large contexts for these models any more.
+/// Counts each range from scratch, exactly. Estimates come from one pass over the text.
 struct TiktokenSliceTable<'a> {
     encoding: &'static CoreBPE,
     text: &'a str,
+    /// Where each token of the whole text ends, in bytes.
+    ends: Vec<usize>,
 }
 
 impl TokenCountTable for TiktokenSliceTable<'_> {
     fn count(&self, span: TextSpan) -> usize {
         self.encoding.count_ordinary(&self.text[span.start..span.end])
+    }
+
+    // The default counts a prefix anew each time, and the count of a longer prefix can be lower.
+    fn tokens_before(&self, position: usize) -> usize {
+        self.ends.partition_point(|&end| end <= position)
     }
 }
 

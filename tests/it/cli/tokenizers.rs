@@ -47,6 +47,28 @@ fn a_query_counts_with_the_tokenizer_it_names() {
 }
 
 #[test]
+fn older_vocabularies_are_known_and_a_configured_file_of_that_name_wins() {
+    let cli = filled();
+    let ask = |config: &str, tokenizer: &str| {
+        let arguments = ["query", "--collection", "c", "--budget", "300", "--config", config];
+        cli.json(0, &[&arguments[..], &["--tokenizer", tokenizer, "anchor"]].concat())
+    };
+    for (named, known) in [
+        ("gpt2", "gpt2"),
+        ("r50k_base", "r50k_base"),
+        ("text-davinci-003", "p50k_base"),
+        ("text-davinci-edit-001", "p50k_edit"),
+        ("o200k_harmony", "o200k_harmony"),
+    ] {
+        assert_eq!(ask("with.toml", named)["tokenizer"], known);
+    }
+    let text = fs::read_to_string(cli.path("with.toml")).unwrap().replace("mine", "gpt2");
+    fs::write(cli.path("taken.toml"), text).unwrap();
+    let (configured, file) = (ask("taken.toml", "gpt2"), ask("with.toml", "mine"));
+    assert_eq!((&configured["context"], &configured["tokens"]), (&file["context"], &file["tokens"]));
+}
+
+#[test]
 fn tokenizers_that_cannot_be_used_are_refused_with_a_reason() {
     let cli = filled();
     fs::write(cli.path("broken.json"), "{").unwrap();

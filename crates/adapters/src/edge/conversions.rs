@@ -64,7 +64,7 @@ pub(super) fn to_engine_filter(condition: &PayloadCondition) -> Result<qdrant_ed
         other => json!({ "must": [condition_to_json(other)] }),
     };
     serde_json::from_value(filter)
-        .map_err(|error| Fault::permanent_error("invalid_filter", "building the filter", error))
+        .map_err(|error| Fault::permanent_error("invalid_filter", error))
 }
 
 fn condition_to_json(condition: &PayloadCondition) -> Value {

@@ -34,6 +34,7 @@ pub(super) struct ModelFolder {
 
 /// An entry of `modules.json`.
 #[derive(Deserialize)]
+#[serde(expecting = "struct Module")]
 struct ModuleEntry {
     #[serde(default)]
     path: String,

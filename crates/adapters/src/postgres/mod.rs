@@ -292,7 +292,12 @@ impl PostgresError {
 fn postgres_fault(error: sqlx::Error) -> Fault {
     let code =
         error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned();
-    let cause = FaultCause::from_error("ledger", error);
+    let operation = match &error {
+        sqlx::Error::PoolTimedOut => "ledger: no connection to the database in time".to_owned(),
+        _ if code.is_empty() => "ledger".to_owned(),
+        _ => format!("ledger ({code})"),
+    };
+    let cause = FaultCause::from_error(operation, error);
     // Class 28 is an invalid authorization.
     if code.starts_with("28") { Fault::Unauthorized(cause) } else { Fault::Transient(cause) }
 }

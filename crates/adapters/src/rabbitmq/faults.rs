@@ -34,7 +34,7 @@ pub(super) fn broker_fault(what: &str, error: &Error) -> Fault {
             Fault::unauthorized_error(what, error.clone())
         }
         (Some(NOT_ALLOWED), _) | (_, ErrorKind::InvalidProtocolVersion(_)) => {
-            Fault::permanent_error("broker_refused", what, error.clone())
+            Fault::permanent("broker_refused", format!("{what}: {error}"))
         }
         // Everything else, lost connections included, may succeed after reconnecting.
         _ => Fault::transient_error(what, error.clone()),

@@ -86,7 +86,7 @@ pub(super) fn encode_stage_message(
     outgoing: &OutgoingMessage,
 ) -> Result<AmqpMessage, Fault> {
     let body = serde_json::to_vec(&outgoing.envelope)
-        .map_err(|error| Fault::permanent_error("unencodable_message", "encoding a message", error))?;
+        .map_err(|error| Fault::permanent_error("unencodable_message", error))?;
     let exchange = match outgoing.delay {
         Duration::ZERO => names.tasks(),
         delay => names.retry(names.tier_for(delay)),

@@ -67,6 +67,7 @@ pub(super) fn build_schema() -> Schema {
 
 /// The stored form of a chunk, without its text, which has a stored field of its own.
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "struct ChunkRecord")]
 struct StoredChunkRecord<'a> {
     document_id: Cow<'a, DocumentId>,
     version: Version,

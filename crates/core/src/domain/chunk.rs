@@ -7,6 +7,7 @@ use super::ids::{ChunkId, DocumentId, Version};
 
 /// A half-open byte range of the normalised text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(expecting = "struct Span")]
 pub struct TextSpan {
     /// First byte.
     pub start: usize,

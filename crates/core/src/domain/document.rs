@@ -66,6 +66,7 @@ pub fn reader_terms(groups: &BTreeSet<String>) -> Vec<String> {
 
 /// A producer's description of a document, beside its body.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "struct Description")]
 pub struct DocumentDescription {
     /// Declared media type, such as `text/markdown`. If absent, it is guessed from the bytes and the id.
     pub media_type: Option<String>,
@@ -233,6 +234,7 @@ pub fn hash_content(description: &DocumentDescription, body: &[u8]) -> ContentHa
 
 /// The committed record of a document in an index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "struct Head")]
 pub struct DocumentHead {
     /// The document.
     pub document_id: DocumentId,

@@ -12,6 +12,7 @@ const TRACEPARENT_BYTES: usize = 55;
 
 /// The properties of the message that a version came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(expecting = "struct Origin")]
 pub struct MessageOrigin {
     /// The message's own id.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,6 +81,7 @@ pub enum TaskEnvelope {
 /// The fields of an [`TaskEnvelope`] as they stand in a message, to be read in one pass: reading a tag and
 /// flattened fields would keep all of them twice.
 #[derive(Deserialize)]
+#[serde(expecting = "struct Flat")]
 struct FlatTaskEnvelope {
     r#type: TaskEnvelopeType,
     // These four are `IngestTask::key`, which a message has flattened.

@@ -5,9 +5,9 @@
 //! for the size of many overlapping parts. Here each answer comes from one table of token counts instead of a
 //! new pass of the tokenizer, so the cuts are the crate's, at a fraction of the time.
 //!
-//! The promises of [`super::pack`] hold, with one difference: a chunk's text alone has at most `tokens_target`
-//! tokens, as the crate counts. A chunk that exceeds the window together with its context line is divided.
-//! White space between two chunks belongs to the first.
+//! The promises of [`super::pack`] hold, with two differences. A chunk's text alone has at most `tokens_target`
+//! tokens, as the crate counts; one that exceeds the window together with its context line is divided. And an
+//! edit can move all cuts behind it, up to the next heading. White space between two chunks belongs to the first.
 
 use text_splitter::{ChunkConfig, ChunkSizer as SplitterSizer, MarkdownSplitter, TextSplitter};
 

@@ -72,8 +72,7 @@ pub(super) async fn resolve_vectors<'a>(
     };
     loop {
         look_up_cached_vectors(stages, open, &mut texts, &mut known).await?;
-        let keys: Vec<EmbeddingKey> = texts.keys().copied().collect();
-        let (claim, others) = stages.single_flight.claim(&keys);
+        let (claim, others) = stages.single_flight.claim(&texts.keys().copied().collect::<Vec<_>>());
         let mut elsewhere: BTreeMap<EmbeddingKey, TextToEmbed> =
             others.iter().filter_map(|(key, _)| texts.remove_entry(key)).collect();
         let (computed, in_other_processes) = if open.embedder.info().is_metered {
@@ -113,8 +112,7 @@ pub(super) async fn resolve_vectors<'a>(
         if deadline.has_passed() {
             known.failed.extend(elsewhere.into_keys().map(|key| (key, deadline.fault())));
             // Nothing is left to cache; an empty claim keeps the return type simple.
-            let (claim, _) = stages.single_flight.claim(&[]);
-            return Ok(counted(known, Vec::new(), claim));
+            return Ok(counted(known, Vec::new(), stages.single_flight.claim(&[]).0));
         }
         texts = elsewhere;
     }

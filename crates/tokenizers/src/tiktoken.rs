@@ -127,6 +127,9 @@ mod tests {
             "gpt-5-mini",
             "gpt-5.1",
             "gpt-5.1-codex",
+            // Python's tiktoken 0.14.0 takes fine-tuned models of GPT-4.1 for ones of GPT-4.
+            "ft:gpt-4.1-mini-2025-04-14:acme:notes:A1b2C3d4",
+            "ft:gpt-4o-2024-08-06:acme::A1b2C3d4",
         ] {
             assert_eq!(model_encoding(model), Some("o200k_base"), "{model}");
         }

@@ -205,7 +205,7 @@ impl FailureReason {
 impl fmt::Debug for FailureReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("FailureReason");
-        shown.field("code", &self.code).field("detail", &self.detail).finish()
+        shown.field("code", &self.code).field("detail", &self.detail).finish_non_exhaustive()
     }
 }
 

@@ -63,8 +63,7 @@ pub(super) fn to_engine_filter(condition: &PayloadCondition) -> Result<qdrant_ed
         PayloadCondition::All(parts) if !parts.is_empty() => json!({ "must": conditions_to_json(parts) }),
         other => json!({ "must": [condition_to_json(other)] }),
     };
-    serde_json::from_value(filter)
-        .map_err(|error| Fault::permanent_error("invalid_filter", error))
+    serde_json::from_value(filter).map_err(|error| Fault::permanent_error("invalid_filter", error))
 }
 
 fn condition_to_json(condition: &PayloadCondition) -> Value {

@@ -73,9 +73,9 @@ impl Embedder for BundledEmbedder {
         let encoder = self.encoder.clone();
         embed_each(texts.to_vec(), move |text| {
             let text = if text.trim().is_empty() { WORDLESS_TEXT } else { text };
-            let vectors = encoder.embed(&[text]).map_err(|error| {
-                Fault::permanent_error(reason::EMBEDDER_REJECTED, error)
-            })?;
+            let vectors = encoder
+                .embed(&[text])
+                .map_err(|error| Fault::permanent_error(reason::EMBEDDER_REJECTED, error))?;
             vectors.into_iter().next().ok_or_else(|| Fault::transient("the encoder returned no vector"))
         })
         .await

@@ -96,9 +96,8 @@ impl Broker for MemoryBroker {
         let now_ms = self.clock.now_ms();
         let mut encoded = Vec::with_capacity(messages.len());
         for OutgoingMessage { envelope, delay } in messages {
-            let bytes = serde_json::to_vec(&envelope).map_err(|error| {
-                Fault::permanent_error("unencodable_message", error)
-            })?;
+            let bytes = serde_json::to_vec(&envelope)
+                .map_err(|error| Fault::permanent_error("unencodable_message", error))?;
             let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             let due_ms = (!delay.is_zero()).then(|| now_ms.saturating_add(delay_ms));
             // All are encoded before the first is queued, so a refused one leaves nothing behind.

@@ -97,6 +97,8 @@ impl TokenCountTable for TiktokenSliceTable<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::{ENCODINGS, model_encoding};
     use crate::bpe::BpeTokenizer;
     use contexture_core::ports::tokenizer::Tokenizer;
@@ -148,6 +150,29 @@ mod tests {
             assert_eq!(tokenizer.name(), name);
             assert!(tokenizer.count(TEXT) > 10, "{name}");
             assert_eq!(tokenizer.table(TEXT).tokens_before(TEXT.len()), tokenizer.count(TEXT), "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// The fast counter beside tiktoken itself.
+        #[test]
+        fn fast_counts_are_tiktokens(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[ \\n\\ta-zA-Z0-9'.,!?=-]{0,60}",
+                    "[éßñĀЖя漢字かなกข가🎉👩‍🚀]{0,20}",
+                    "\\PC{0,40}",
+                ],
+                0..6,
+            ),
+        ) {
+            let text = parts.concat();
+            let cl100k = tiktoken_rs::cl100k_base_singleton().count_ordinary(&text);
+            prop_assert_eq!(BpeTokenizer::cl100k().count(&text), cl100k);
+            let o200k = tiktoken_rs::o200k_base_singleton().count_ordinary(&text);
+            prop_assert_eq!(BpeTokenizer::o200k().count(&text), o200k);
         }
     }
 

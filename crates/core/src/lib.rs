@@ -1,4 +1,4 @@
-//! Contexture without the outside world: no socket, no file, no database is named here.
+//! Contexture without the outside world: no client of a broker, database, index or model is named here.
 
 pub mod context;
 

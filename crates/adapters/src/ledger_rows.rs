@@ -5,6 +5,7 @@
 //! them is a corrupt ledger, which no retry mends.
 
 use contexture_core::domain::chunk::ChunkSpan;
+use contexture_core::domain::document::DocumentDescription;
 use contexture_core::domain::ids::{
     CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
 };
@@ -157,6 +158,14 @@ pub(super) fn read_history_entry<R: LedgerRow>(row: &R) -> Result<VersionRecord,
     read_version_record(row, code.zip(detail).map(|(code, detail)| FailureReason::new(code, detail)))
 }
 
+/// Reads a version of a listed document: as in a history, and in column 13 its description, if it is kept.
+pub(super) fn read_described_version<R: LedgerRow>(
+    row: &R,
+) -> Result<(VersionRecord, Option<DocumentDescription>), R::Error> {
+    let description = row.optional_text(13)?.map(|json| parse_description(&json)).transpose()?;
+    Ok((read_history_entry(row)?, description))
+}
+
 /// Reads a version to sweep: its key, content hash, then epoch, chunks and number of a generation.
 pub(super) fn read_unswept_version<R: LedgerRow>(row: &R) -> Result<UnsweptVersion, R::Error> {
     Ok(UnsweptVersion {
@@ -187,6 +196,10 @@ fn read_name<R: LedgerRow, T>(
 ) -> Result<T, R::Error> {
     let name = row.text(index)?;
     Ok(from_name(name.as_ref()).ok_or_else(|| corrupt_ledger(column, name.as_ref()))?)
+}
+
+pub(super) fn parse_description(json: &str) -> Result<DocumentDescription, Fault> {
+    serde_json::from_str(json).map_err(|error| corrupt_ledger("description", &error.to_string()))
 }
 
 pub(super) fn parse_content_hash(bytes: &[u8]) -> Result<ContentHash, Fault> {

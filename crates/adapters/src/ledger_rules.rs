@@ -1,11 +1,12 @@
 //! Decisions that every ledger takes alike, whatever it stores its records in.
 
-use contexture_core::domain::document::Submission;
+use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{CollectionId, Epoch, GenerationNumber, Version};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
+use contexture_core::ports::document_ledger::DocumentRecord;
 use contexture_core::ports::generations::{BeginBuildOutcome, GenerationRecord, GenerationState};
-use contexture_core::ports::ledger::{CollectionRecord, VersionCounts, VersionState};
+use contexture_core::ports::ledger::{CollectionRecord, VersionCounts, VersionRecord, VersionState};
 
 /// Returns what stands in the way of a build: a live generation of this epoch, or another build. None if the
 /// build may begin.
@@ -36,6 +37,27 @@ pub(super) fn waiting_stage(state: VersionState, deletes: bool) -> IngestStage {
         VersionState::Chunked => IngestStage::Embed,
         _ => IngestStage::Index,
     }
+}
+
+/// Makes documents of versions: of each its newest, and behind that its visible one where that is another.
+pub(super) fn group_by_document(
+    versions: impl IntoIterator<Item = (VersionRecord, Option<DocumentDescription>)>,
+) -> Vec<DocumentRecord> {
+    let mut documents: Vec<DocumentRecord> = Vec::new();
+    for (record, description) in versions {
+        match documents.last_mut() {
+            Some(last) if last.newest.key.document_id == record.key.document_id => {
+                last.visible = Some(record);
+                // A visible deletion says nothing, so the newest version is described then.
+                last.description = description.or(last.description.take());
+            }
+            _ => {
+                let visible = (record.state == VersionState::Visible).then(|| record.clone());
+                documents.push(DocumentRecord { newest: record, visible, description });
+            }
+        }
+    }
+    documents
 }
 
 /// Adds versions in one state to the counts of a collection.

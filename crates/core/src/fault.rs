@@ -266,6 +266,8 @@ pub enum RefusalKind {
     Deadline,
     /// No credential, or not a valid one.
     Unauthenticated,
+    /// The credential lacks a scope.
+    PermissionDenied,
     /// A backend is away.
     Unavailable,
     /// A defect of ours.

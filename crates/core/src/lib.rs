@@ -8,6 +8,7 @@ pub mod domain {
     pub mod calendar;
     pub mod chunk;
     pub mod document;
+    pub mod document_url;
     pub mod event;
     pub mod filter;
     pub mod ids;
@@ -32,6 +33,7 @@ pub mod jobs {
     //! and [`repair`] fixes them.
 
     pub mod audit;
+    pub mod collection_states;
     pub mod generation_builder;
     pub mod question_sampler;
     pub mod reindex;
@@ -47,6 +49,8 @@ pub mod ports {
     pub mod broker;
     pub mod catalog;
     pub mod clock;
+    pub mod collection_drops;
+    pub mod document_ledger;
     pub mod embedder;
     pub mod generations;
     pub mod ledger;

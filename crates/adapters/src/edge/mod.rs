@@ -6,8 +6,13 @@
 //! [`OPTIMIZE_IDLE`] without changes and with at least [`OPTIMIZE_POINTS`] new points, the same
 //! thread builds the HNSW index; readers do not wait for it. Searches run on blocking threads and
 //! take no lock of ours.
+//!
+//! Other processes read beside the owner with a [`QdrantEdgeReader`].
 
 mod conversions;
+mod reader;
+mod shard_mirror;
+mod shard_reads;
 mod shard_writer;
 
 use std::path::Path;
@@ -15,9 +20,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use qdrant_edge::{
-    CountRequest, Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder, NamedQuery, PointId,
-    PointInsertOperations, PointOperations, QueryEnum, ScrollRequest, SearchRequest, UpdateOperation,
-    WithPayloadInterface, WithVector,
+    Distance, EdgeConfigBuilder, EdgeShard, EdgeVectorParamsBuilder, PointId, PointInsertOperations,
+    PointOperations, UpdateOperation,
 };
 
 use super::qdrant_payload;
@@ -26,18 +30,14 @@ use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
 use contexture_core::fault::Fault;
 use contexture_core::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, VectorStore};
 
-use conversions::{
-    engine_fault, index_creation, owner_keys, parse_chunk_id, to_engine_filter, to_engine_point,
-    to_stored_point,
-};
+use conversions::{engine_fault, index_creation, to_engine_point};
+pub use reader::QdrantEdgeReader;
 use shard_writer::ShardWriterThread;
 pub use shard_writer::{OPTIMIZE_IDLE, OPTIMIZE_POINTS};
 
 /// Payload keys with an index.
 const INDEXED_KEYS: [&str; 3] =
     [qdrant_payload::DOCUMENT_FIELD, qdrant_payload::READERS_FIELD, qdrant_payload::FACETS_FIELD];
-/// Points per page when the points of a document are listed.
-const SCROLL_PAGE_POINTS: usize = 1024;
 
 /// The vectors of one generation, in a directory.
 pub struct QdrantEdgeVectors {
@@ -57,7 +57,7 @@ impl QdrantEdgeVectors {
             std::fs::remove_dir_all(&unfinished_segments)
                 .map_err(|error| Fault::transient_error("vectors: removing unfinished_segments", error))?;
         }
-        let created = !directory.join("edge_config.json").exists();
+        let created = !directory.join(shard_mirror::CONFIG_FILE).exists();
         let shard = if created {
             let params = EdgeVectorParamsBuilder::new(dims, Distance::Cosine).build();
             EdgeShard::new(directory, EdgeConfigBuilder::new().vector("", params).build())
@@ -116,90 +116,25 @@ impl VectorStore for QdrantEdgeVectors {
         top_k: usize,
     ) -> Result<Vec<DenseHit>, Fault> {
         qdrant_payload::check_dimensions(&vector, self.dims)?;
-        let filter = to_engine_filter(&qdrant_payload::readable_condition(filter, readers))?;
-        self.read(move |shard| {
-            let request = SearchRequest {
-                query: QueryEnum::Nearest(NamedQuery::default_dense(vector)),
-                filter: Some(filter),
-                params: None,
-                limit: top_k,
-                offset: 0,
-                with_payload: Some(WithPayloadInterface::Bool(false)),
-                with_vector: Some(WithVector::Bool(false)),
-                score_threshold: None,
-            };
-            let found = shard.search(request).map_err(engine_fault)?;
-            Ok(found
-                .into_iter()
-                .filter_map(|point| Some(DenseHit { id: parse_chunk_id(&point.id)?, score: point.score }))
-                .collect())
-        })
-        .await
+        let condition = qdrant_payload::readable_condition(filter, readers);
+        self.read(move |shard| shard_reads::search(shard, vector, &condition, top_k)).await
     }
 
     async fn ids_of(&self, document_id: &DocumentId) -> Result<Vec<(ChunkId, Version)>, Fault> {
-        let filter = to_engine_filter(&qdrant_payload::document_condition(document_id))?;
-        self.read(move |shard| {
-            let mut ids = Vec::new();
-            let mut offset = None;
-            loop {
-                let request = ScrollRequest {
-                    offset,
-                    limit: Some(SCROLL_PAGE_POINTS),
-                    filter: Some(filter.clone()),
-                    with_payload: Some(WithPayloadInterface::Bool(true)),
-                    with_vector: WithVector::Bool(false),
-                    order_by: None,
-                };
-                let (page, next) = shard.scroll(request).map_err(engine_fault)?;
-                ids.extend(page.iter().filter_map(|record| {
-                    let version = record.payload.as_ref()?.0.get(qdrant_payload::VERSION_FIELD)?.as_u64()?;
-                    Some((parse_chunk_id(&record.id)?, qdrant_payload::parse_version(version)?))
-                }));
-                offset = next;
-                if offset.is_none() {
-                    return Ok(ids);
-                }
-            }
-        })
-        .await
+        let document_id = document_id.clone();
+        self.read(move |shard| shard_reads::ids_of(shard, &document_id)).await
     }
 
     async fn count(&self) -> Result<u64, Fault> {
-        self.read(|shard| {
-            let count = shard.count(CountRequest { filter: None, exact: true }).map_err(engine_fault)?;
-            Ok(count as u64)
-        })
-        .await
+        self.read(shard_reads::count).await
     }
 
     async fn page(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<StoredVectorPoint>, Fault> {
-        self.read(move |shard| {
-            // Not the engine's own cursor: when a point is deleted while its page is read, the
-            // cursor ends the scan early. The next id after the last one read always goes on.
-            let Some(from) = qdrant_payload::next_point_id(after) else { return Ok(Vec::new()) };
-            let request = ScrollRequest {
-                offset: Some(PointId::Uuid(from.as_uuid())),
-                limit: Some(limit),
-                filter: None,
-                with_payload: Some(owner_keys()?),
-                with_vector: WithVector::Bool(false),
-                order_by: None,
-            };
-            let (page, _) = shard.scroll(request).map_err(engine_fault)?;
-            Ok(page.iter().filter_map(to_stored_point).collect())
-        })
-        .await
+        self.read(move |shard| shard_reads::page(shard, after, limit)).await
     }
 
     async fn stored(&self, ids: &[ChunkId]) -> Result<Vec<StoredVectorPoint>, Fault> {
-        let ids: Vec<PointId> = ids.iter().map(|id| PointId::Uuid(id.as_uuid())).collect();
-        self.read(move |shard| {
-            let found = shard
-                .retrieve(&ids, Some(owner_keys()?), Some(WithVector::Bool(false)))
-                .map_err(engine_fault)?;
-            Ok(found.iter().filter_map(to_stored_point).collect())
-        })
-        .await
+        let ids = ids.to_vec();
+        self.read(move |shard| shard_reads::stored(shard, &ids)).await
     }
 }

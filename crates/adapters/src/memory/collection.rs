@@ -204,6 +204,8 @@ pub(super) fn unknown_collection(submission: &Submission) -> Fault {
 /// Whether a dead letter matches a filter.
 pub(super) fn matches_dead_letter_filter(filter: &DeadLetterFilter, letter: &DeadLetter) -> bool {
     (filter.ids.is_empty() || filter.ids.contains(&letter.id))
+        && filter.after_id.is_none_or(|after| letter.id > after)
+        && filter.tenant.as_ref().is_none_or(|tenant| *tenant == letter.key.tenant)
         && filter.collection.as_ref().is_none_or(|collection| *collection == letter.key.collection_key())
         && filter.reason.as_ref().is_none_or(|code| *code == letter.reason.code)
         && filter.stage.is_none_or(|stage| stage == letter.stage)

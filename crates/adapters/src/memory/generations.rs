@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ledger_rules::{existing_build, next_generation};
-use contexture_core::domain::ids::{CollectionKey, DocumentId, Epoch, GenerationNumber, Version};
+use contexture_core::domain::ids::{DocumentId, Epoch, GenerationNumber, Version};
 use contexture_core::fault::FailureReason;
 use contexture_core::ports::generations::{
     BeginBuildOutcome, GenerationBuildPace, GenerationChange, GenerationRecord, GenerationState,
@@ -18,14 +18,14 @@ pub(super) struct CollectionGenerations {
 }
 
 impl CollectionGenerations {
-    pub(super) fn new(key: &CollectionKey, pipeline: &str, epoch: Epoch, now_ms: u64) -> Self {
-        let home = CollectionRecord { key: key.clone(), pipeline: pipeline.to_owned(), generation: 1, epoch };
+    pub(super) fn new(home: CollectionRecord, now_ms: u64) -> Self {
+        let active = home.generation;
         let first = GenerationRecord {
             state: GenerationState::Active,
             activated_ms: Some(now_ms),
             ..new_generation_record(home, GenerationBuildPace::default(), now_ms)
         };
-        Self { records: BTreeMap::from([(1, first)]), active: 1, failures: BTreeMap::new() }
+        Self { records: BTreeMap::from([(active, first)]), active, failures: BTreeMap::new() }
     }
 
     pub(super) fn active(&self) -> &CollectionRecord {

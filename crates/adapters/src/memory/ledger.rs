@@ -75,6 +75,12 @@ impl MemoryLedger {
         lock_ignoring_poison(&self.state).collections.get_mut(key).map(|found| work(found, now_ms))
     }
 
+    /// Runs `work` on everything under the lock, with the time.
+    pub(super) fn with_state<T>(&self, work: impl FnOnce(&mut MemoryLedgerState, u64) -> T) -> T {
+        let now_ms = self.clock.now_ms();
+        work(&mut lock_ignoring_poison(&self.state), now_ms)
+    }
+
     /// The keys of all collections.
     pub(super) fn collection_keys(&self) -> Vec<CollectionKey> {
         lock_ignoring_poison(&self.state).collections.keys().cloned().collect()
@@ -102,8 +108,11 @@ impl Ledger for MemoryLedger {
     ) -> Result<CollectionRecord, Fault> {
         let now_ms = self.clock.now_ms();
         let mut state = lock_ignoring_poison(&self.state);
+        let first = 1 + state.used_generations.get(key).copied().unwrap_or(0);
+        let home =
+            CollectionRecord { key: key.clone(), pipeline: pipeline.to_owned(), generation: first, epoch };
         let found = state.collections.entry(key.clone()).or_insert_with(|| MemoryCollection {
-            generations: CollectionGenerations::new(key, pipeline, epoch, now_ms),
+            generations: CollectionGenerations::new(home, now_ms),
             documents: BTreeMap::new(),
             log: BTreeMap::new(),
             log_position: 0,

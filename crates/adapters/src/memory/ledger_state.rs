@@ -7,9 +7,10 @@ use super::collection::{
     unknown_collection,
 };
 use contexture_core::domain::document::Submission;
-use contexture_core::domain::ids::{CollectionKey, EmbeddingKey, VersionKey};
+use contexture_core::domain::ids::{CollectionKey, EmbeddingKey, GenerationNumber, VersionKey};
 use contexture_core::domain::task::IngestTask;
 use contexture_core::fault::Fault;
+use contexture_core::ports::collection_drops::DroppedGeneration;
 use contexture_core::ports::ledger::{
     DeadLetter, EMBEDDING_CACHE_USE_PERIOD_MS, IntakeDecision, SubmissionReceipt, VersionOutcome,
     VersionState, embedding_cache_cost,
@@ -25,6 +26,10 @@ pub(super) struct MemoryLedgerState {
     pub(super) outbox: BTreeMap<u64, VersionKey>,
     pub(super) dead_letters: BTreeMap<u64, DeadLetter>,
     pub(super) vectors: MemoryEmbeddingCache,
+    /// Generations of dropped collections whose stores may be left.
+    pub(super) dropped: BTreeMap<(CollectionKey, GenerationNumber), DroppedGeneration>,
+    /// The highest generation that dropped collections of a name had.
+    pub(super) used_generations: BTreeMap<CollectionKey, GenerationNumber>,
     /// Last number of an outbox entry or a dead letter.
     sequence: u64,
 }
@@ -75,6 +80,15 @@ impl MemoryLedgerState {
     }
 
     pub(super) fn finish(&mut self, key: VersionKey, outcome: VersionOutcome, now_ms: u64) {
+        // A commit to a dropped collection of that name says nothing about this version.
+        if let VersionOutcome::Visible(generation) = &outcome
+            && self
+                .collections
+                .get(&key.collection_key())
+                .is_some_and(|found| !found.generations.records.contains_key(generation))
+        {
+            return;
+        }
         let Some(history) = self.history_mut(&key) else { return };
         let overtaken = is_overtaken(history, key.version);
         // Terminal already: a redelivered message repeats its outcome, and nothing may change.

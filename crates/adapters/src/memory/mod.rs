@@ -7,6 +7,8 @@
 
 pub mod broker;
 mod collection;
+mod collection_drops;
+mod document_ledger;
 mod generation_ledger;
 mod generations;
 pub mod ledger;

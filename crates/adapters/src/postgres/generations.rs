@@ -196,7 +196,7 @@ async fn start_generation(
 }
 
 /// Locks a collection until the transaction ends; returns its row number, if it exists.
-async fn lock_collection(
+pub(super) async fn lock_collection(
     connection: &mut PgConnection,
     key: &CollectionKey,
 ) -> Result<Option<i64>, PostgresError> {

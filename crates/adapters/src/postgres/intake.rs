@@ -15,7 +15,7 @@ use sqlx::{PgConnection, query};
 
 use super::intake_decision::DocumentHistory;
 use super::rows::{self, read_column, sql_bigint, sql_version};
-use super::{PostgresError, STATEMENT_BYTES_MAX};
+use super::{PostgresError, STATEMENT_BYTES_MAX, collection_drops};
 use crate::ledger_rows::{corrupt_ledger, read_collection, read_content_hash, read_state, read_version};
 use crate::ledger_rules::{accepted_task, unknown_collection};
 use contexture_core::domain::document::Submission;
@@ -44,13 +44,16 @@ pub(super) async fn ensure_collection(
     if let Some(record) = find_collection(connection, key).await? {
         return Ok(record);
     }
+    // Whoever hides a collection of that name just now has noted its generations once this returns.
+    collection_drops::lock_collection_name(connection, key).await?;
     query("INSERT INTO tenants (name) VALUES ($1) ON CONFLICT DO NOTHING")
         .bind(key.tenant.as_str())
         .execute(&mut *connection)
         .await?;
     query(
         "INSERT INTO collections (tenant_ref, name, active_generation) \
-         SELECT tenant_ref, $2, 1 FROM tenants WHERE name = $1 ON CONFLICT DO NOTHING",
+         SELECT tenant_ref, $2, 1 + COALESCE((SELECT generation FROM used_generations \
+           WHERE tenant = $1 AND collection = $2), 0) FROM tenants WHERE name = $1 ON CONFLICT DO NOTHING",
     )
     .bind(key.tenant.as_str())
     .bind(key.collection.as_str())
@@ -58,7 +61,7 @@ pub(super) async fn ensure_collection(
     .await?;
     query(
         "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, created_ms, activated_ms) \
-         SELECT c.collection_ref, 1, $3, 'active', $4, $5, $5 FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+         SELECT c.collection_ref, c.active_generation, $3, 'active', $4, $5, $5 FROM collections c JOIN tenants t ON t.tenant_ref = c.tenant_ref \
          WHERE t.name = $1 AND c.name = $2 ON CONFLICT DO NOTHING",
     )
     .bind(key.tenant.as_str())
@@ -130,9 +133,9 @@ pub(super) async fn accept_submissions(
             receipts.push(SubmissionReceipt { version, intake, task: None });
             continue;
         }
-        let document_ref = history
-            .document_ref
-            .ok_or_else(|| corrupt_ledger("documents", "a row just written is missing"))?;
+        // The row was there a moment ago, so its collection was dropped meanwhile.
+        let document_ref =
+            history.document_ref.ok_or_else(|| unknown_collection(&submission.collection().collection))?;
         new_versions.push(NewVersion { document_ref, version, submission });
         let task = accepted_task(submission, version, &collection_of(submission)?.1, now_ms);
         receipts.push(SubmissionReceipt { version, intake, task: Some(task) });

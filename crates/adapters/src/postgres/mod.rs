@@ -15,8 +15,10 @@
 //! * The address holds a password. It appears in no error, no log and no `Debug`.
 
 mod change_log;
+mod collection_drops;
 mod collection_state;
 mod config;
+mod document_ledger;
 mod embedding_cache;
 mod generation_build;
 mod generations;

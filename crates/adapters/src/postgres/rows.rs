@@ -14,7 +14,6 @@ use sqlx::{Decode, PgConnection, Postgres, Row, Type, query};
 
 use super::PostgresError;
 use crate::ledger_rows::{LedgerRow, corrupt_ledger};
-use contexture_core::domain::document::DocumentDescription;
 use contexture_core::domain::ids::{Version, VersionKey};
 use contexture_core::ports::ledger::VersionState;
 
@@ -194,11 +193,6 @@ impl LedgerRow for PgRow {
 /// The server has only signed numbers; the ledger stores none below zero.
 fn never_negative<S, U: TryFrom<S>>(number: S) -> Result<U, PostgresError> {
     U::try_from(number).map_err(|_| corrupt_ledger("a number", "negative").into())
-}
-
-pub(super) fn parse_description(json: &str) -> Result<DocumentDescription, PostgresError> {
-    serde_json::from_str(json)
-        .map_err(|error| corrupt_ledger("bodies.description", &error.to_string()).into())
 }
 
 pub(super) fn read_column<'r, T: Decode<'r, Postgres> + Type<Postgres>>(

@@ -86,7 +86,7 @@ pub(super) async fn read_bodies(
     for row in bind_version_keys(sql, keys.iter()).fetch_all(connection).await? {
         *batch_slot(&mut bodies, &row)? = Some(StoredBody {
             body: read_column(&row, 1)?,
-            description: rows::parse_description(read_column(&row, 2)?)?,
+            description: ledger_rows::parse_description(read_column(&row, 2)?)?,
             content_hash: ledger_rows::read_content_hash(&row, 3)?,
             state: ledger_rows::read_state(&row, 4)?,
             overtaken: read_column(&row, 5)?,

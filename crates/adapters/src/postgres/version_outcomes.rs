@@ -1,6 +1,6 @@
 //! Outcomes of versions, the sweep of what they leave behind, and dead letters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
@@ -10,8 +10,8 @@ use super::rows::{
     sql_text,
 };
 use super::{PostgresError, change_log};
-use crate::ledger_rows;
-use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber, VersionKey};
+use crate::ledger_rows::{self, LedgerRow};
+use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber, TenantId, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::FailureReason;
 use contexture_core::ports::ledger::{
@@ -28,6 +28,8 @@ struct OutcomeBatch {
     letters: Vec<(VersionRef, IngestStage, FailureReason)>,
     /// Documents that became visible, in order of their latest outcome, each once.
     appeared: Vec<i64>,
+    /// Commits to generations that the collection has. Others were of a dropped collection of that name.
+    committable: BTreeSet<(VersionRef, GenerationNumber)>,
     /// The generation that each newly visible version was committed to.
     committed: BTreeMap<VersionRef, GenerationNumber>,
 }
@@ -42,6 +44,7 @@ impl OutcomeBatch {
         }
         let serving = self.serving.get(&document_ref).copied();
         match outcome {
+            VersionOutcome::Visible(generation) if !self.committable.contains(&(number, *generation)) => {}
             // A late version loses to a newer visible one, without ever being visible.
             VersionOutcome::Visible(_) if serving.is_some_and(|serving| serving > version) => {
                 self.set_state(number, VersionState::Superseded);
@@ -97,15 +100,25 @@ async fn read_outcome_batch(
 ) -> Result<OutcomeBatch, PostgresError> {
     let sql = "SELECT v.document_ref, v.version, v.state, \
          (SELECT n.version FROM versions n WHERE n.document_ref = v.document_ref AND n.state = 3 \
-           ORDER BY n.version DESC LIMIT 1) \
-         FROM UNNEST($1::bigint[], $2::bigint[]) AS k (document_ref, version) \
+           ORDER BY n.version DESC LIMIT 1), \
+         (SELECT g.generation FROM documents d JOIN generations g ON g.collection_ref = d.collection_ref \
+           AND g.generation = k.generation WHERE d.document_ref = k.document_ref) \
+         FROM UNNEST($1::bigint[], $2::bigint[], $3::integer[]) AS k (document_ref, version, generation) \
          JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version";
     let numbers = outcomes.iter().map(|(number, _)| number);
-    let found = bind_version_refs(sql, numbers).fetch_all(connection).await?;
+    let generations = outcomes.iter().map(|(_, outcome)| match outcome {
+        VersionOutcome::Visible(generation) => Some(sql_integer(*generation)),
+        VersionOutcome::Superseded | VersionOutcome::Dead(..) => None,
+    });
+    let found = bind_version_refs(sql, numbers).bind(generations.bind_iter()).fetch_all(connection).await?;
     let mut batch = OutcomeBatch::default();
     for row in &found {
         let document_ref = read_column(row, 0)?;
-        batch.states.insert((document_ref, read_column(row, 1)?), ledger_rows::read_state(row, 2)?);
+        let number = (document_ref, read_column(row, 1)?);
+        batch.states.insert(number, ledger_rows::read_state(row, 2)?);
+        if let Some(generation) = row.optional_small_number(4)? {
+            batch.committable.insert((number, generation));
+        }
         if let Some(serving) = read_column(row, 3)? {
             batch.serving.insert(document_ref, serving);
         }
@@ -232,7 +245,7 @@ pub(super) async fn read_dead_letters(
         "WHERE ($1::text IS NULL OR home.tenant = $1) AND ($2::text IS NULL OR home.collection = $2) \
          AND ($3::text IS NULL OR v.code = $3) AND ($4::text IS NULL OR v.stage = $4) \
          AND ($5::bigint IS NULL OR v.died_ms >= $5) AND ($6::bigint[] IS NULL OR v.dead_ref = ANY ($6)) \
-         ORDER BY v.dead_ref LIMIT $7"
+         AND ($8::text IS NULL OR home.tenant = $8) AND v.dead_ref > $9 ORDER BY v.dead_ref LIMIT $7"
     ))
     .bind(filter.collection.as_ref().map(|key| key.tenant.as_str()))
     .bind(filter.collection.as_ref().map(|key| key.collection.as_str()))
@@ -241,6 +254,8 @@ pub(super) async fn read_dead_letters(
     .bind(filter.since_ms.map(sql_bigint))
     .bind(ids)
     .bind(sql_bigint(limit as u64))
+    .bind(filter.tenant.as_ref().map(TenantId::as_str))
+    .bind(sql_bigint(filter.after_id.unwrap_or(0)))
     .fetch_all(connection)
     .await?;
     found.iter().map(ledger_rows::read_dead_letter).collect()

@@ -218,7 +218,7 @@ impl SqliteConsumer {
     /// Claims up to `messages_max` messages. A suspect is claimed alone; with `company` set it is not
     /// claimed at all.
     async fn take(&mut self, messages_max: usize, company: bool) -> Result<Vec<BrokerDelivery>, Fault> {
-        let (mut returned, read_to) = {
+        let (returned, read_to) = {
             let mut cursor = self.queue.cursor();
             let again: Vec<u64> = cursor.returned.iter().copied().take(messages_max).collect();
             for tag in &again {
@@ -236,7 +236,6 @@ impl SqliteConsumer {
             .database
             .read("take", move |db| {
                 let mut found = select_returned_messages(db, stage, &returned)?;
-                returned.clear();
                 found.extend(select_new_messages(db, stage, read_to, fresh_max)?);
                 Ok(found)
             })

@@ -5,7 +5,8 @@ use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, params};
 
-use super::{rows, sql_fault};
+use super::rows::{self, sql_bigint};
+use super::sql_fault;
 use crate::ledger_rows;
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::fault::Fault;
@@ -69,7 +70,8 @@ pub(super) fn read_changes(
         rows::TASK_JOINS
     );
     let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
-    let mut found = statement.query(params![number, after, limit]).map_err(sql_fault)?;
+    let page = params![number, sql_bigint(after), sql_bigint(limit as u64)];
+    let mut found = statement.query(page).map_err(sql_fault)?;
     let mut changes = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         changes.push(ChangeLogEntry {

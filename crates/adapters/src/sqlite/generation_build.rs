@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{self, DocumentRefLookup, find_collection_ref, sql_version};
+use super::rows::{self, DocumentRefLookup, find_collection_ref, sql_bigint, sql_version};
 use super::sql_fault;
 use crate::ledger_rows;
 use contexture_core::domain::chunk::ChunkSpan;
@@ -43,7 +43,8 @@ pub(super) fn read_unprepared(
         rows::TASK_JOINS
     );
     let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
-    let mut found = statement.query(params![number, after, generation, limit]).map_err(sql_fault)?;
+    let page = params![number, sql_bigint(after), generation, sql_bigint(limit as u64)];
+    let mut found = statement.query(page).map_err(sql_fault)?;
     let mut changes = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         let mut task = ledger_rows::read_task(row)?.0;
@@ -131,7 +132,7 @@ pub(super) fn read_failures(
         )
         .map_err(sql_fault)?;
     let mut found = statement
-        .query(params![key.tenant.as_str(), key.collection.as_str(), generation, limit])
+        .query(params![key.tenant.as_str(), key.collection.as_str(), generation, sql_bigint(limit as u64)])
         .map_err(sql_fault)?;
     let mut failures = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
@@ -154,7 +155,9 @@ pub(super) fn advance_cursor(
             "UPDATE generations SET cursor_position = MAX(cursor_position, ?3), prepared = prepared + ?4 \
              WHERE collection_ref = ?1 AND generation = ?2",
         )
-        .and_then(|mut update| update.execute(params![number, generation, cursor, prepared]))
+        .and_then(|mut update| {
+            update.execute(params![number, generation, sql_bigint(cursor), sql_bigint(prepared)])
+        })
         .map_err(sql_fault)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, ToSql, params};
 
 use super::ledger::SqliteLedger;
-use super::rows::{find_collection_ref, number_placeholders};
+use super::rows::{find_collection_ref, number_placeholders, sql_bigint};
 use super::{generation_build, sql_fault};
 use crate::ledger_rows::{corrupt_ledger, read_generation};
 use crate::ledger_rules::{existing_build, next_generation, unknown_collection};
@@ -123,7 +123,7 @@ impl GenerationLedger for SqliteLedger {
                  WHERE collection_ref = ?1 AND log_position IS NOT NULL",
             )
             .and_then(|mut count| {
-                count.query_row(params![number, after], |row| {
+                count.query_row(params![number, sql_bigint(after)], |row| {
                     Ok(ChangeLogSize { entries: row.get(0)?, after: row.get(1)? })
                 })
             })
@@ -207,13 +207,13 @@ fn apply_generation_change(
     let execute = |sql: &str, values: &[&dyn ToSql]| {
         connection.execute(&number_placeholders(sql), values).map(|rows| rows > 0).map_err(sql_fault)
     };
+    let time_ms = sql_bigint(if let GenerationChange::DropAt(at_ms) = change { at_ms } else { now_ms });
     let mut values: Vec<&dyn ToSql> = vec![&number, &generation];
     match &change {
         GenerationChange::Pace(GenerationBuildPace { documents_per_second, provider_percent }) => {
             values.extend([documents_per_second as &dyn ToSql, provider_percent]);
         }
-        GenerationChange::DropAt(at_ms) => values.push(at_ms),
-        GenerationChange::Activate => values.push(&now_ms),
+        GenerationChange::DropAt(_) | GenerationChange::Activate => values.push(&time_ms),
         GenerationChange::Pause | GenerationChange::Resume | GenerationChange::Dropped => {}
     }
     let changed = execute(ledger_sql::change_statement(change), &values)?;
@@ -248,7 +248,7 @@ fn clear_dropped_generation(
             "DELETE FROM spans WHERE rowid IN (SELECT s.rowid FROM documents d \
              JOIN spans s ON s.document_ref = d.document_ref AND s.generation = ?2 \
              WHERE d.collection_ref = ?1 LIMIT ?3)",
-            params![number, generation, limit],
+            params![number, generation, sql_bigint(limit as u64)],
         )
         .map_err(sql_fault)?;
     if removed > 0 {

@@ -32,12 +32,14 @@ pub(super) fn ensure_collection(
         connection.execute("INSERT OR IGNORE INTO tenants (name) VALUES (?1)", [key.tenant.as_str()])?;
         connection.execute(
             "INSERT INTO collections (tenant_ref, name, active_generation) \
-             SELECT tenant_ref, ?2, 1 FROM tenants WHERE name = ?1",
+             SELECT tenant_ref, ?2, 1 + COALESCE((SELECT generation FROM used_generations \
+               WHERE tenant = ?1 AND collection = ?2), 0) FROM tenants WHERE name = ?1",
             params![key.tenant.as_str(), key.collection.as_str()],
         )?;
         connection.execute(
             "INSERT INTO generations (collection_ref, generation, epoch, state, pipeline, created_ms, activated_ms) \
-             VALUES (?1, 1, ?2, 'active', ?3, ?4, ?4)",
+             SELECT collection_ref, active_generation, ?2, 'active', ?3, ?4, ?4 FROM collections \
+             WHERE collection_ref = ?1",
             params![connection.last_insert_rowid(), epoch.as_bytes().as_slice(), pipeline, now_ms],
         )
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
 use super::{SqliteDatabase, change_log, embedding_cache, intake, stages, version_outcomes, version_queries};
 use contexture_core::domain::chunk::ChunkSpan;
@@ -174,8 +175,9 @@ impl Ledger for SqliteLedger {
             .database
             .read("cached vectors", move |db| embedding_cache::read_cached_vectors(db, &keys, now_ms))
             .await?;
-        // A second call: reads stay off the writer unless a use has to be recorded.
-        if !stale.is_empty() {
+        // A second call: reads stay off the writer unless a use has to be recorded. A process that only
+        // reads records none.
+        if !stale.is_empty() && !self.database.is_read_only() {
             self.database
                 .write("cached vectors", move |db| embedding_cache::mark_entries_used(db, &stale, now_ms))
                 .await?;
@@ -218,9 +220,13 @@ impl Ledger for SqliteLedger {
 
     async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault> {
         let ids = ids.to_vec();
-        self.database
-            .write("drop dead letters", move |db| version_outcomes::drop_dead_letters(db, &ids))
-            .await
+        let drop = move |db: &Connection| version_outcomes::drop_dead_letters(db, &ids);
+        // It touches nothing that the stages of a writer know, so a process that only reads may do it.
+        if self.database.is_read_only() {
+            self.database.write_apart("drop dead letters", drop).await
+        } else {
+            self.database.write("drop dead letters", drop).await
+        }
     }
 
     async fn acquire_lease(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {

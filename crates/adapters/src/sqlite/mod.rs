@@ -6,50 +6,55 @@
 //!   runs in a savepoint, which copies every page it changes. So a failed call leaves the other calls
 //!   intact.
 //! * No call is answered before the commit.
-//! * Reads use connections of their own and see committed state only (WAL).
+//! * Reads use connections of their own and see committed state only (WAL). Processes that only read
+//!   open the file beside the one that writes it ([`SqliteDatabase::open_read_only`]).
 //! * `synchronous = FULL`: what is answered survives a power cut, as far as the disk honours fsync.
 
 mod broker;
 mod change_log;
+mod collection_drops;
 mod collection_state;
+mod document_ledger;
 mod embedding_cache;
 mod generation_build;
 mod generations;
 mod intake;
 mod ledger;
 mod queue_messages;
+mod readers;
 mod rows;
 mod shared_states;
 mod stages;
 mod version_outcomes;
 mod version_queries;
+mod worker_threads;
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use rusqlite::{Connection, OpenFlags};
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::oneshot;
 
 pub use broker::SqliteBroker;
 pub use ledger::SqliteLedger;
+use readers::SqliteReaders;
 pub use shared_states::SqliteSharedStates;
+use worker_threads::{
+    DatabaseCall, ExecutedCall, SqliteWorkerThread, TransactionPosition, in_savepoint, run_writer_thread,
+    spawn_worker_thread,
+};
 
 use crate::memory::LeaseTable;
 use contexture_core::fault::Fault;
 
-/// Calls that may queue for a thread; further callers wait.
-const CALLS_QUEUED_MAX: usize = 256;
-/// Most calls that share one transaction.
-const CALLS_PER_COMMIT_MAX: usize = 128;
-/// Threads with a reading connection.
-const READER_THREADS: usize = 2;
+/// Most times that a read is repeated because a writer changed a file that is read without locks. A writer
+/// makes its log when it opens the file, and the readers share that from then on.
+const REREADS_MAX: usize = 8;
 /// Prepared statements kept per connection.
 const CACHED_STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order. `user_version` counts those applied to a file.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
@@ -57,25 +62,9 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0005_states.sql"),
     include_str!("migrations/0006_generations.sql"),
     include_str!("migrations/0007_queues.sql"),
+    include_str!("migrations/0008_letters_by_version.sql"),
+    include_str!("migrations/0009_dropped_collections.sql"),
 ];
-
-type DatabaseCall = Box<dyn FnOnce(&Connection, TransactionPosition) -> ExecutedCall + Send>;
-type CommitReply = Box<dyn FnOnce(Result<(), Fault>) + Send>;
-
-/// Position of a call in its transaction.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TransactionPosition {
-    First,
-    Behind,
-}
-
-/// A call that ran and awaits the commit.
-struct ExecutedCall {
-    /// Whether it succeeded. If not, and it was the first, the transaction still holds its partial
-    /// writes.
-    worked: bool,
-    reply: CommitReply,
-}
 
 /// A handle to the file; clones share its threads.
 #[derive(Clone)]
@@ -83,34 +72,12 @@ pub struct SqliteDatabase(Arc<SqliteThreadPool>);
 
 /// Dropping it closes the connections and waits, so that the file can be opened again at once.
 struct SqliteThreadPool {
-    writer: SqliteWorkerThread,
-    readers: Vec<SqliteWorkerThread>,
-    next_reader: AtomicUsize,
-    /// One process owns the file, so leases need not outlive it.
+    path: PathBuf,
+    /// None in a process that only reads.
+    writer: Option<SqliteWorkerThread>,
+    readers: RwLock<Arc<SqliteReaders>>,
+    /// One process writes the file, so leases need not outlive it.
     leases: LeaseTable,
-}
-
-struct SqliteWorkerThread {
-    calls: Option<mpsc::Sender<DatabaseCall>>,
-    handle: Option<JoinHandle<()>>,
-}
-
-impl SqliteWorkerThread {
-    async fn call(&self, work: DatabaseCall) -> Result<(), Fault> {
-        let calls = self.calls.as_ref().ok_or_else(thread_ended_fault)?;
-        calls.send(work).await.map_err(|_| thread_ended_fault())
-    }
-}
-
-impl Drop for SqliteWorkerThread {
-    fn drop(&mut self) {
-        // First close the channel: that ends the thread's loop. Joining before would wait forever.
-        self.calls = None;
-        if let Some(handle) = self.handle.take() {
-            // A panic of the thread was reported to its caller already, as a closed channel.
-            let _ = handle.join();
-        }
-    }
 }
 
 impl SqliteDatabase {
@@ -120,21 +87,27 @@ impl SqliteDatabase {
         configure_connection(&connection).map_err(sql_fault)?;
         apply_migrations(&mut connection)?;
         let writer = spawn_worker_thread("ledger-writer", connection, run_writer_thread)?;
-        let mut readers = Vec::with_capacity(READER_THREADS);
-        for _ in 0..READER_THREADS {
-            // Read-write although it only reads: readers of a WAL database write to its shared index.
-            // No mutex: each connection stays on its thread.
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(path, flags).map_err(sql_fault)?;
-            configure_connection(&connection).map_err(sql_fault)?;
-            readers.push(spawn_worker_thread("ledger-reader", connection, run_reader_thread)?);
-        }
-        Ok(Self(Arc::new(SqliteThreadPool {
+        Ok(Self::with_threads(path, Some(writer), SqliteReaders::beside_writer(path)?))
+    }
+
+    /// Opens an existing file for reading, beside the process that writes it and any number of others.
+    /// Creates nothing. Refuses another schema than this program's.
+    pub fn open_read_only(path: &Path) -> Result<Self, Fault> {
+        Ok(Self::with_threads(path, None, SqliteReaders::read_only(path)?))
+    }
+
+    fn with_threads(path: &Path, writer: Option<SqliteWorkerThread>, readers: SqliteReaders) -> Self {
+        Self(Arc::new(SqliteThreadPool {
+            path: path.to_owned(),
             writer,
-            readers,
-            next_reader: AtomicUsize::new(0),
+            readers: RwLock::new(Arc::new(readers)),
             leases: LeaseTable::default(),
-        })))
+        }))
+    }
+
+    /// Whether this process only reads the file.
+    fn is_read_only(&self) -> bool {
+        self.0.writer.is_none()
     }
 
     /// Runs `work` in a transaction; returns after the commit.
@@ -157,7 +130,8 @@ impl SqliteDatabase {
                 }),
             }
         });
-        self.0.writer.call(job).await?;
+        let refuse = || Fault::permanent("ledger_read_only", "this process only reads the ledger");
+        self.0.writer.as_ref().ok_or_else(refuse)?.call(job).await?;
         let done = answered.await.map_err(|_| thread_ended_fault())?;
         done.map_err(|fault| fault.during(operation))
     }
@@ -166,23 +140,51 @@ impl SqliteDatabase {
     async fn read<T, F>(&self, operation: &'static str, work: F) -> Result<T, Fault>
     where
         T: Send + 'static,
+        F: Fn(&Connection) -> Result<T, Fault> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        for _ in 0..REREADS_MAX {
+            let readers = self.0.readers.read().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(found) = readers.run(work.clone()).await.map_err(|fault| fault.during(operation))? {
+                return Ok(found);
+            }
+            self.reopen_readers().await.map_err(|fault| fault.during(operation))?;
+        }
+        Err(Fault::transient("ledger: its file changes all the time").during(operation))
+    }
+
+    async fn reopen_readers(&self) -> Result<(), Fault> {
+        let path = self.0.path.clone();
+        let opened = tokio::task::spawn_blocking(move || SqliteReaders::read_only(&path))
+            .await
+            .map_err(|error| Fault::transient_error("ledger: opening its file again", error))??;
+        *self.0.readers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(opened);
+        Ok(())
+    }
+
+    /// Runs `work` in a transaction on a connection of its own, which closes at once. For the little that a
+    /// process writes that otherwise only reads: the writer of the file waits for it, and it for the writer.
+    async fn write_apart<T, F>(&self, operation: &'static str, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job: DatabaseCall = Box::new(move |connection, _| {
-            let result = in_snapshot(connection, work);
-            ExecutedCall {
-                worked: result.is_ok(),
-                reply: Box::new(move |_| {
-                    let _ = answer.send(result);
-                }),
-            }
-        });
-        // Round robin. Relaxed: the counter only spreads load.
-        let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed);
-        self.0.readers[turn % self.0.readers.len()].call(job).await?;
-        let done = answered.await.map_err(|_| thread_ended_fault())?;
-        done.map_err(|fault| fault.during(operation))
+        let path = self.0.path.clone();
+        let write = move || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let mut connection = Connection::open_with_flags(path, flags).map_err(sql_fault)?;
+            configure_connection(&connection).map_err(sql_fault)?;
+            // Immediate: a transaction that begins with a read cannot wait when it comes to write.
+            let immediate = TransactionBehavior::Immediate;
+            let transaction = connection.transaction_with_behavior(immediate).map_err(sql_fault)?;
+            let result = work(&transaction)?;
+            transaction.commit().map_err(sql_fault)?;
+            Ok(result)
+        };
+        let done = tokio::task::spawn_blocking(write)
+            .await
+            .map_err(|error| Fault::transient_error("ledger: writing apart", error))?;
+        done.map_err(|fault: Fault| fault.during(operation))
     }
 }
 
@@ -204,20 +206,9 @@ fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn apply_migrations(connection: &mut Connection) -> Result<(), Fault> {
-    let seen: usize = connection
-        .query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))
-        .map_err(sql_fault)?
-        .try_into()
-        // A negative number is not ours: it counts as too new and is refused.
-        .unwrap_or(usize::MAX);
+    let seen = schema_version(connection)?;
     if seen > MIGRATIONS.len() {
-        return Err(Fault::permanent(
-            "ledger_too_new",
-            format!(
-                "the ledger has schema {seen}, this program knows {}; use a newer program",
-                MIGRATIONS.len()
-            ),
-        ));
+        return Err(schema_too_new(seen));
     }
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(seen) {
         let transaction = connection.transaction().map_err(sql_fault)?;
@@ -229,86 +220,19 @@ fn apply_migrations(connection: &mut Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-fn spawn_worker_thread(
-    name: &str,
-    connection: Connection,
-    run: fn(&Connection, mpsc::Receiver<DatabaseCall>),
-) -> Result<SqliteWorkerThread, Fault> {
-    let (calls, receiver) = mpsc::channel(CALLS_QUEUED_MAX);
-    let handle = std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || run(&connection, receiver))
-        .map_err(|error| Fault::transient_error(format!("starting the thread {name}"), error))?;
-    Ok(SqliteWorkerThread { calls: Some(calls), handle: Some(handle) })
+/// How many migrations a file has.
+fn schema_version(connection: &Connection) -> Result<usize, Fault> {
+    let seen: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql_fault)?;
+    // A negative number is not ours: it counts as too new and is refused.
+    Ok(seen.try_into().unwrap_or(usize::MAX))
 }
 
-fn run_reader_thread(connection: &Connection, mut calls: mpsc::Receiver<DatabaseCall>) {
-    while let Some(call) = calls.blocking_recv() {
-        (call(connection, TransactionPosition::First).reply)(Ok(()));
-    }
-}
-
-fn run_writer_thread(connection: &Connection, mut calls: mpsc::Receiver<DatabaseCall>) {
-    while let Some(first) = calls.blocking_recv() {
-        let mut replies = Vec::new();
-        debug_assert!(connection.is_autocommit(), "no transaction is open between rounds");
-        let committed = connection.execute_batch("BEGIN IMMEDIATE").map_err(sql_fault).and_then(|()| {
-            // No savepoint for the first call: most transactions hold one call, and a savepoint copies
-            // pages.
-            let ExecutedCall { worked, reply } = first(connection, TransactionPosition::First);
-            replies.push(reply);
-            if !worked {
-                return roll_back_transaction(connection).map_err(sql_fault);
-            }
-            while replies.len() < CALLS_PER_COMMIT_MAX {
-                // Only what is queued already: the writer never waits for company.
-                let Ok(call) = calls.try_recv() else { break };
-                replies.push(call(connection, TransactionPosition::Behind).reply);
-                // An I/O error makes SQLite roll back by itself. A later call would then run outside of
-                // any transaction.
-                if connection.is_autocommit() {
-                    break;
-                }
-            }
-            connection.execute_batch("COMMIT").map_err(sql_fault)
-        });
-        if committed.is_err() {
-            // The calls get the error of the commit. A failed rollback adds nothing to it.
-            let _ = roll_back_transaction(connection);
-        }
-        for reply in replies {
-            reply(committed.clone());
-        }
-    }
-}
-
-/// Rolls back the open transaction, unless an error has done so already.
-fn roll_back_transaction(connection: &Connection) -> rusqlite::Result<()> {
-    if connection.is_autocommit() { Ok(()) } else { connection.execute_batch("ROLLBACK") }
-}
-
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    connection.execute_batch("SAVEPOINT call").map_err(sql_fault)?;
-    let result = work(connection);
-    // ROLLBACK TO undoes the changes but keeps the savepoint open; RELEASE closes it.
-    let end = if result.is_ok() { "RELEASE call" } else { "ROLLBACK TO call; RELEASE call" };
-    connection.execute_batch(end).map_err(sql_fault)?;
-    result
-}
-
-/// Runs `work` in one transaction: without it every statement would take its own snapshot and lock.
-fn in_snapshot<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    // Unchecked takes `&Connection`. Calls on a thread never nest, so there is no outer transaction.
-    let snapshot = connection.unchecked_transaction().map_err(sql_fault)?;
-    let result = work(connection)?;
-    snapshot.commit().map_err(sql_fault)?;
-    Ok(result)
+fn schema_too_new(seen: usize) -> Fault {
+    let known = MIGRATIONS.len();
+    Fault::permanent(
+        "ledger_too_new",
+        format!("the ledger has schema {seen}, this program knows {known}; use a newer program"),
+    )
 }
 
 /// Locks, a full disk and I/O errors pass. Anything else is a defect, but retries are bounded.

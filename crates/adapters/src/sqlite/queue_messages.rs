@@ -33,7 +33,7 @@ pub(super) fn insert_messages(
                 .execute([body])?,
             Some(due_ms) => db
                 .prepare_cached("INSERT INTO delayed_messages (queue, due_ms, body) VALUES (?1, ?2, ?3)")?
-                .execute(params![stage.name(), due_ms, body])?,
+                .execute(params![stage.name(), rows::sql_bigint(*due_ms), body])?,
         };
     }
     Ok(())

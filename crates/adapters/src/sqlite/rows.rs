@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql_fault;
-use crate::ledger_rows::{LedgerRow, corrupt_ledger};
-use contexture_core::domain::document::DocumentDescription;
+use crate::ledger_rows::LedgerRow;
 use contexture_core::domain::ids::{CollectionKey, DocumentId, Version, VersionKey};
 use contexture_core::fault::Fault;
 
@@ -67,10 +66,6 @@ pub(super) fn number_placeholders(sql: &str) -> String {
 
 pub(super) fn read_column<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, Fault> {
     row.get(index).map_err(sql_fault)
-}
-
-pub(super) fn parse_description(json: &str) -> Result<DocumentDescription, Fault> {
-    serde_json::from_str(json).map_err(|error| corrupt_ledger("versions.description", &error.to_string()))
 }
 
 /// The row number of a collection.
@@ -150,7 +145,12 @@ impl<'a> DocumentRefLookup<'a> {
 }
 
 /// A version as SQLite stores it. It fits: [`Version`] never exceeds the signed range.
-#[expect(clippy::cast_possible_wrap, reason = "Version::new bounds it to i64::MAX")]
 pub(super) fn sql_version(version: Version) -> i64 {
-    version.get() as i64
+    sql_bigint(version.get())
+}
+
+/// A number as SQLite stores it. Times, positions and limits beyond its range are clamped: rusqlite refuses to
+/// bind them.
+pub(super) fn sql_bigint(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{SqliteDatabase, sql_fault};
 use contexture_core::fault::Fault;
@@ -26,22 +26,15 @@ impl SqliteSharedStates {
 #[async_trait]
 impl SharedStateStore for SqliteSharedStates {
     async fn change(&self, name: &str, mut change: SharedStateChange) -> Result<(), Fault> {
-        // All of it runs in one write call: the single writer makes the change atomic.
+        // All of it runs in one write call: a file has one writer at a time, which makes the change atomic.
         let (name, clock) = (name.to_owned(), self.clock.clone());
-        self.database
-            .write("change", move |db| {
-                let known: Option<String> = db
-                    .prepare_cached("SELECT state FROM shared_states WHERE name = ?1")
-                    .and_then(|mut known| known.query_row([&name], |row| row.get(0)).optional())
-                    .map_err(sql_fault)?;
-                let Some(state) = change(known.as_deref(), clock.now_ms()) else { return Ok(()) };
-                check_state_size(&name, &state)?;
-                db.prepare_cached("INSERT OR REPLACE INTO shared_states (name, state) VALUES (?1, ?2)")
-                    .and_then(|mut put| put.execute(params![name, state]))
-                    .map_err(sql_fault)?;
-                Ok(())
-            })
-            .await
+        let write = move |db: &Connection| change_state(db, &name, &mut change, clock.now_ms());
+        // A process that only reads the ledger still shares the quota of a provider, and its rotated tokens.
+        if self.database.is_read_only() {
+            self.database.write_apart("change", write).await
+        } else {
+            self.database.write("change", write).await
+        }
     }
 
     async fn named(&self, prefix: &str) -> Result<Vec<(String, String)>, Fault> {
@@ -52,7 +45,7 @@ impl SharedStateStore for SqliteSharedStates {
                     // `substr` instead of LIKE: `%` and `_` in a prefix mean themselves.
                     .prepare_cached("SELECT name, state FROM shared_states WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name")
                     .map_err(sql_fault)?;
-                let rows = known.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql_fault)?;
+                let rows = known.query_map([&prefix], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql_fault)?;
                 rows.collect::<Result<_, _>>().map_err(sql_fault)
             })
             .await
@@ -61,4 +54,23 @@ impl SharedStateStore for SqliteSharedStates {
     async fn now_ms(&self) -> Result<u64, Fault> {
         Ok(self.clock.now_ms())
     }
+}
+
+fn change_state(
+    connection: &Connection,
+    name: &str,
+    change: &mut SharedStateChange,
+    now_ms: u64,
+) -> Result<(), Fault> {
+    let known: Option<String> = connection
+        .prepare_cached("SELECT state FROM shared_states WHERE name = ?1")
+        .and_then(|mut known| known.query_row([name], |row| row.get(0)).optional())
+        .map_err(sql_fault)?;
+    let Some(state) = change(known.as_deref(), now_ms) else { return Ok(()) };
+    check_state_size(name, &state)?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO shared_states (name, state) VALUES (?1, ?2)")
+        .and_then(|mut put| put.execute(params![name, state]))
+        .map_err(sql_fault)?;
+    Ok(())
 }

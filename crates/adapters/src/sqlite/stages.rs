@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::{self, DocumentRefLookup, sql_version};
+use super::rows::{self, DocumentRefLookup, sql_bigint, sql_version};
 use super::sql_fault;
 use crate::ledger_rows;
 use crate::ledger_rules::waiting_stage;
@@ -65,7 +65,7 @@ pub(super) fn read_unpublished_tasks(
         rows::TASK_JOINS
     );
     let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
-    let mut found = statement.query([limit]).map_err(sql_fault)?;
+    let mut found = statement.query([sql_bigint(limit as u64)]).map_err(sql_fault)?;
     let mut tasks = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         tasks.push(ledger_rows::read_task(row)?.0);
@@ -84,7 +84,8 @@ pub(super) fn read_stuck_tasks(
         rows::TASK_JOINS
     );
     let mut statement = connection.prepare_cached(&sql).map_err(sql_fault)?;
-    let mut found = statement.query(params![before_ms, limit]).map_err(sql_fault)?;
+    let page = [sql_bigint(before_ms), sql_bigint(limit as u64)];
+    let mut found = statement.query(page).map_err(sql_fault)?;
     let mut stuck = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         let (task, state) = ledger_rows::read_task(row)?;
@@ -124,7 +125,7 @@ fn read_body(
     };
     Ok(Some(StoredBody {
         body: rows::read_column(row, 0)?,
-        description: rows::parse_description(&rows::read_column::<String>(row, 1)?)?,
+        description: ledger_rows::parse_description(&rows::read_column::<String>(row, 1)?)?,
         content_hash: ledger_rows::read_content_hash(row, 2)?,
         state: ledger_rows::read_state(row, 3)?,
         overtaken: rows::read_column(row, 4)?,

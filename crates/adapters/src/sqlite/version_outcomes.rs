@@ -1,11 +1,14 @@
 //! Outcomes of versions, the sweep of what they leave behind, and dead letters.
 
-use rusqlite::{Connection, params, params_from_iter};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use super::rows::{self, DocumentRefLookup, find_document_ref, sql_version};
+use rusqlite::{Connection, params};
+
+use super::rows::{self, DocumentRefLookup, find_document_ref, sql_bigint, sql_version};
 use super::{change_log, sql_fault};
 use crate::ledger_rows;
-use contexture_core::domain::ids::{CollectionKey, DocumentId, VersionKey};
+use contexture_core::domain::ids::{CollectionKey, DocumentId, GenerationNumber, TenantId, VersionKey};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{DeadLetter, DeadLetterFilter, UnsweptVersion, VersionOutcome};
@@ -17,15 +20,40 @@ pub(super) fn finish_versions(
 ) -> Result<(), Fault> {
     let mut documents = DocumentRefLookup::new(connection);
     let mut log = change_log::ChangeLogAppender::new(connection);
+    let mut known_generations = HashMap::new();
     for (key, outcome) in outcomes {
-        let Some(number) = documents.document_ref(key)? else { continue };
-        if finish_version(connection, number, sql_version(key.version), outcome, now_ms).map_err(sql_fault)?
-            && let Some(collection) = documents.collection_ref(key)?
-        {
+        let (Some(collection), Some(number)) = (documents.collection_ref(key)?, documents.document_ref(key)?)
+        else {
+            continue;
+        };
+        if let VersionOutcome::Visible(generation) = outcome {
+            let known = match known_generations.entry((collection, *generation)) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(has_generation(connection, collection, *generation)?),
+            };
+            // A commit to a dropped collection of that name says nothing about this version.
+            if !known {
+                continue;
+            }
+        }
+        if finish_version(connection, number, sql_version(key.version), outcome, now_ms).map_err(sql_fault)? {
             log.append(collection, number).map_err(sql_fault)?;
         }
     }
     log.store().map_err(sql_fault)
+}
+
+fn has_generation(
+    connection: &Connection,
+    collection_ref: i64,
+    generation: GenerationNumber,
+) -> Result<bool, Fault> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM generations WHERE collection_ref = ?1 AND generation = ?2)",
+        )
+        .and_then(|mut known| known.query_row(params![collection_ref, generation], |row| row.get(0)))
+        .map_err(sql_fault)
 }
 
 /// Records one outcome; returns whether the version became visible.
@@ -140,10 +168,11 @@ pub(super) fn read_unswept_documents(
             "SELECT DISTINCT t.name, c.name, d.document_id FROM versions v \
              JOIN documents d ON d.document_ref = v.document_ref \
              JOIN collections c ON c.collection_ref = d.collection_ref \
-             JOIN tenants t ON t.tenant_ref = c.tenant_ref WHERE v.swept = 0 AND v.state >= 4 LIMIT ?1",
+             JOIN tenants t ON t.tenant_ref = c.tenant_ref \
+             WHERE v.swept = 0 AND v.state >= 4 AND c.active_generation > 0 LIMIT ?1",
         )
         .map_err(sql_fault)?;
-    let mut found = statement.query([limit]).map_err(sql_fault)?;
+    let mut found = statement.query([sql_bigint(limit as u64)]).map_err(sql_fault)?;
     let mut documents = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         documents.push((ledger_rows::read_collection_key(row)?, ledger_rows::read_document_id(row)?));
@@ -185,9 +214,10 @@ pub(super) fn read_dead_letters(
     let sql = "SELECT t.name, c.name, d.document_id, l.version, l.dead_ref, l.stage, l.code, l.detail, l.died_ms \
          FROM dead_letters l JOIN documents d ON d.document_ref = l.document_ref \
          JOIN collections c ON c.collection_ref = d.collection_ref JOIN tenants t ON t.tenant_ref = c.tenant_ref \
-         WHERE (?1 IS NULL OR t.name = ?1) AND (?2 IS NULL OR c.name = ?2) AND (?3 IS NULL OR l.code = ?3) \
+         WHERE c.active_generation > 0 AND (?1 IS NULL OR t.name = ?1) AND (?2 IS NULL OR c.name = ?2) AND (?3 IS NULL OR l.code = ?3) \
          AND (?4 IS NULL OR l.stage = ?4) AND (?5 IS NULL OR l.died_ms >= ?5) \
-         AND (?6 IS NULL OR l.dead_ref IN (SELECT value FROM json_each(?6))) ORDER BY l.dead_ref LIMIT ?7";
+         AND (?6 IS NULL OR l.dead_ref IN (SELECT value FROM json_each(?6))) \
+         AND (?8 IS NULL OR t.name = ?8) AND l.dead_ref > ?9 ORDER BY l.dead_ref LIMIT ?7";
     // One JSON bind for any number of ids keeps the statement cached. NULL means any.
     let ids = (!filter.ids.is_empty()).then(|| serde_json::json!(filter.ids).to_string());
     let mut statement = connection.prepare_cached(sql).map_err(sql_fault)?;
@@ -197,9 +227,12 @@ pub(super) fn read_dead_letters(
             filter.collection.as_ref().map(|key| key.collection.as_str()),
             filter.reason,
             filter.stage.map(IngestStage::name),
-            filter.since_ms,
+            filter.since_ms.map(sql_bigint),
             ids,
-            limit,
+            sql_bigint(limit as u64),
+            filter.tenant.as_ref().map(TenantId::as_str),
+            // Numbers are positive, and none is above the highest that SQLite stores.
+            sql_bigint(filter.after_id.unwrap_or(0)),
         ])
         .map_err(sql_fault)?;
     let mut letters = Vec::new();
@@ -257,9 +290,11 @@ fn read_accepted_task(
 }
 
 pub(super) fn drop_dead_letters(connection: &Connection, ids: &[u64]) -> Result<u64, Fault> {
-    let places = vec!["?"; ids.len()].join(",");
+    // As JSON: it takes any number of ids, and an id past the range of SQLite matches nothing.
+    let wanted = serde_json::json!(ids).to_string();
     let dropped = connection
-        .execute(&format!("DELETE FROM dead_letters WHERE dead_ref IN ({places})"), params_from_iter(ids))
+        .prepare_cached("DELETE FROM dead_letters WHERE dead_ref IN (SELECT value FROM json_each(?1))")
+        .and_then(|mut statement| statement.execute([wanted]))
         .map_err(sql_fault)?;
     Ok(dropped as u64)
 }

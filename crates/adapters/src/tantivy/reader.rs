@@ -25,6 +25,15 @@ pub struct TantivyReader {
 }
 
 impl TantivyReader {
+    /// Whether there is an index in a directory, with at least one commit.
+    pub fn has_commits(directory: &Path) -> Result<bool, Fault> {
+        if !directory.join("meta.json").exists() {
+            return Ok(false);
+        }
+        let index = Index::open_in_dir(directory).map_err(index_fault)?;
+        Ok(read_commit_stamp(&index)?.commits > 0)
+    }
+
     /// Opens an index with at least one commit.
     pub fn open(directory: &Path, analysis: &AnalyzerSettings) -> Result<Self, Fault> {
         let index = Index::open_in_dir(directory).map_err(index_fault)?;

@@ -16,6 +16,7 @@ use contexture_core::ingest::{
 };
 use contexture_core::ports::broker::Broker;
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
+use contexture_core::ports::collection_drops::CollectionDropLedger;
 use contexture_core::ports::generations::{
     BeginBuildOutcome, GenerationBuildPace, GenerationChange, GenerationLedger,
 };
@@ -50,6 +51,13 @@ impl CollectionCatalog for RecordingCatalog {
             return Err(Fault::transient("the engine is away"));
         }
         if shared { &self.removed } else { &self.let_go }.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn remove_collection(&self, homes: &[CollectionRecord], shared: bool) -> Result<(), Fault> {
+        for home in homes {
+            self.remove(home, shared).await?;
+        }
         Ok(())
     }
 }
@@ -222,4 +230,30 @@ async fn generation_that_cannot_be_removed_holds_up_no_other() {
     cluster.clock.advance(2 * housekeeping::HOUSEKEEPING_LEASE);
     assert!(housekeeping::run_housekeeping_round(&cluster.process(), true).await.unwrap());
     assert!(is_cleared(&cluster.home).await);
+}
+
+/// Every process closes a dropped collection; the leader also removes it from shared engines, once soon and
+/// once more before it is forgotten.
+#[tokio::test]
+async fn every_process_lets_go_of_a_dropped_collection() {
+    let cluster = ProcessCluster::new().await;
+    let (leader, other) = (Arc::<RecordingCatalog>::default(), Arc::<RecordingCatalog>::default());
+    let (one, two) = (cluster.process_with(leader.clone()), cluster.process_with(other.clone()));
+    // A process that crashed has only hidden it.
+    cluster.ledger.hide_collection(&cluster.home).await.unwrap().unwrap();
+    let round = async || {
+        assert!(housekeeping::run_housekeeping_round(&one, true).await.unwrap());
+        assert!(!housekeeping::run_housekeeping_round(&two, true).await.unwrap());
+        let noted = |stores: &RecordingCatalog| {
+            (stores.let_go.swap(0, Ordering::SeqCst), stores.removed.swap(0, Ordering::SeqCst))
+        };
+        (noted(&leader), noted(&other))
+    };
+    assert_eq!(round().await, ((1, 1), (1, 0)));
+    cluster.clock.advance(Duration::from_mins(30));
+    assert_eq!(round().await, ((1, 0), (1, 0)), "for those that were away");
+    cluster.clock.advance(Duration::from_hours(1));
+    assert_eq!(round().await, ((1, 1), (0, 0)));
+    assert_eq!(cluster.ledger.dropped_generations().await.unwrap(), []);
+    assert_eq!(round().await, ((0, 0), (0, 0)));
 }

@@ -8,14 +8,19 @@ use contexture_adapters::memory::broker::MemoryBroker;
 use contexture_adapters::sqlite::{SqliteBroker, SqliteDatabase};
 use contexture_core::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use contexture_core::fault::{Fault, reason};
+use contexture_core::ingest::acknowledge::acknowledge_batch;
+use contexture_core::ingest::chunk::stage::chunk_batch;
+use contexture_core::ingest::index::index_batch;
 use contexture_core::ingest::worker::{self, REDELIVERIES_MAX};
-use contexture_core::ingest::{StageResources, housekeeping};
+use contexture_core::ingest::{StageResources, TaskOutcome, housekeeping};
 use contexture_core::ports::broker::{Broker, BrokerConsumer, BrokerDelivery, OutgoingMessage};
+use contexture_core::ports::collection_drops::CollectionDropLedger;
 use contexture_core::ports::ledger::{DeadLetterFilter, Ledger, VersionState};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::support::stages::{DEADLY, StageFixture};
+use crate::support::{epoch, submission};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -213,4 +218,62 @@ async fn what_another_process_may_hold_is_not_taken_for_lost() {
     house.clock.advance(UNSEEN_MAX);
     housekeeping::run_housekeeping_round(&stages, false).await.unwrap();
     assert_eq!(broker.depth(IngestStage::Chunk).await.unwrap(), 1, "nobody can be: it is sent again");
+}
+
+/// Messages of a dropped collection end without a trace, whether it is gone or made again under its name.
+#[tokio::test]
+async fn messages_of_a_dropped_collection_change_nothing() {
+    let house = StageFixture::new().await;
+    let stages = house.stages(Arc::new(MemoryBroker::new(house.clock.clone())));
+    let task = house.accept("home", "doc").await;
+    let home = task.key.collection_key();
+    let deletion = IngestTask { deletes: true, ..task.clone() };
+    house.ledger.drop_collection(&home).await.unwrap().unwrap();
+    for is_made_again in [false, true] {
+        if is_made_again {
+            house.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
+            let other = submission(&home, "doc", Some(1), "Another text under the same version.");
+            house.ledger.accept(vec![other]).await.unwrap();
+        }
+        let (chunk, delete) = ([task.clone()], [deletion.clone()]);
+        assert_eq!(chunk_batch(&stages, &chunk).await, [TaskOutcome::AlreadyEnded]);
+        assert_eq!(index_batch(&stages, &chunk).await, [TaskOutcome::AlreadyEnded]);
+        assert_eq!(index_batch(&stages, &delete).await, [TaskOutcome::AlreadyEnded]);
+    }
+    let history = house.ledger.history(&home, &task.key.document_id).await.unwrap();
+    assert_eq!((history.len(), history[0].state), (1, VersionState::Accepted));
+    assert_eq!(house.ledger.dead(&DeadLetterFilter::default(), 9).await.unwrap(), []);
+    // Its own messages go on.
+    let own = house.ledger.unpublished(9).await.unwrap();
+    assert_eq!(chunk_batch(&stages, &own).await, [TaskOutcome::HandOn(IngestStage::Embed)]);
+}
+
+/// Failures of messages of a dropped collection are not those of what was accepted under its name since.
+#[tokio::test]
+async fn failures_of_a_dropped_collection_end_nothing() {
+    let house = StageFixture::new().await;
+    let broker = Arc::new(MemoryBroker::new(house.clock.clone()));
+    let stages = house.stages(broker.clone());
+    let old = house.accept("home", "doc").await;
+    let home = old.key.collection_key();
+    house.ledger.drop_collection(&home).await.unwrap().unwrap();
+    house.ledger.ensure_collection(&home, "", epoch("one")).await.unwrap();
+    let new = house.accept("home", "doc").await;
+    let dead = TaskOutcome::Failed(Fault::permanent(reason::BODY_CORRUPT, "no body"));
+    let cases = [
+        (&old, TaskOutcome::Failed(Fault::Superseded), VersionState::Accepted),
+        (&old, dead.clone(), VersionState::Accepted),
+        (&new, dead, VersionState::Dead),
+    ];
+    for (task, outcome, state) in cases {
+        let message = OutgoingMessage::immediate(TaskEnvelope::new(IngestStage::Chunk, task.clone()));
+        broker.publish(vec![message]).await.unwrap();
+        let mut consumer = broker.consume(IngestStage::Chunk).await.unwrap();
+        let received = consumer.receive(1, Duration::ZERO).await.unwrap();
+        let tags = received.iter().map(|delivery| delivery.tag).collect();
+        let (tasks, outcomes) = (vec![task.clone()], vec![outcome]);
+        acknowledge_batch(&stages, IngestStage::Chunk, &mut *consumer, tags, tasks, outcomes).await.unwrap();
+        let history = house.ledger.history(&home, &task.key.document_id).await.unwrap();
+        assert_eq!(history[0].state, state);
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) mod contexts;
 #[cfg(feature = "qdrant")]
 #[path = "../../../../tests/support/edge_behind_qdrant_grpc/mod.rs"]
 pub(crate) mod edge_behind_qdrant_grpc;
+#[path = "../../../../tests/support/library.rs"]
+pub(crate) mod library;
 #[path = "../../../../tests/support/one.rs"]
 pub(crate) mod one;
 #[path = "../../../../tests/support/plant.rs"]

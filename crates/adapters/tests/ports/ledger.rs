@@ -1,8 +1,11 @@
 //! The suite of the ledger port.
 
 mod accounts;
+mod beside;
 mod cache;
 mod dead;
+mod documents;
+mod drops;
 mod generations;
 mod intake;
 mod journey;
@@ -169,6 +172,7 @@ macro_rules! ledger_suite {
                 changed_document_moves_to_the_end_of_the_log,
                 log_holds_tombstones_and_nothing_that_never_served,
                 log_is_read_in_pages,
+                nothing_comes_after_the_highest_position,
                 collections_have_logs_of_their_own,
             ],
             generations: [
@@ -177,6 +181,7 @@ macro_rules! ledger_suite {
                 of_many_begun_at_once_one_is_built,
                 activation_moves_tasks_and_keeps_what_served,
                 changes_fit_the_state,
+                drop_may_be_planned_for_the_end_of_time,
                 builder_gets_what_a_generation_lacks,
                 only_visible_versions_of_live_generations_are_prepared,
                 what_becomes_visible_is_prepared_for_its_own_generation,
@@ -198,10 +203,31 @@ macro_rules! ledger_suite {
                 standings_follow_the_documents_asked_for,
                 log_extent_follows_the_log,
             ],
+            documents: [
+                documents_come_by_id_in_pages,
+                documents_are_listed_by_prefix,
+                listed_document_has_its_newest_and_its_visible_version,
+                listed_document_tells_why_it_died,
+                deleted_documents_are_listed_as_such,
+                description_is_of_the_visible_version_if_there_is_one,
+                descriptions_follow_the_versions_asked_for,
+                collections_have_documents_of_their_own,
+            ],
+            drops: [
+                dropped_collection_leaves_nothing,
+                first_step_of_a_drop_hides_everything,
+                dropped_collection_is_purged_in_steps,
+                generations_of_a_dropped_collection_are_listed_until_forgotten,
+                collection_made_again_is_another_one,
+                outcomes_of_a_dropped_collection_change_nothing,
+                drops_and_submissions_at_once_leave_no_orphans,
+            ],
             dead: [
                 letter_says_what_where_why_and_when,
                 letters_are_filtered_by_each_field,
                 letters_come_oldest_first_up_to_the_limit,
+                letters_are_read_in_pages,
+                letter_numbers_and_times_have_no_highest,
                 replay_starts_the_version_again,
                 replay_of_an_overtaken_version_supersedes_it,
                 replayed_version_may_die_again,

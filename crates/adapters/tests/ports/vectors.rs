@@ -1,5 +1,6 @@
 //! The suite of the vectors port.
 
+mod beside;
 mod kills;
 #[cfg(feature = "qdrant")]
 mod qdrant;
@@ -115,6 +116,9 @@ async fn open_edge() -> VectorsFixture {
 }
 
 vectors_suite!(edge, open_edge);
+
+use beside::open_edge_reader;
+vectors_suite!(edge_reader, open_edge_reader);
 
 #[cfg(feature = "qdrant")]
 async fn open_qdrant() -> VectorsFixture {

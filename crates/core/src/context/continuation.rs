@@ -9,7 +9,8 @@
 //! which the context has at least [`GAIN_SHARE_MIN`] of the gain of a fresh one. The answer says how
 //! much was kept and what ended it.
 //!
-//! A continuation carries no authority: a forged one yields only what the caller may read.
+//! A passage of one of several collections names its collection, and is read again from there if the request
+//! asks that collection. A continuation carries no authority: a forged one yields only what the caller may read.
 
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{AssembledContext, Passage, PrefixBreak, PrefixBreakReason, ReusedPrefix};
 use super::assemble::{AssemblyInput, assemble_context, chunk_heading};
+use super::federate::PinnedCollection;
 use super::render::{ContextStyle, RenderedContext, plain_tag_in, render_with_tag};
 use super::request::{AssemblyRequest, ContextQuery};
 use crate::domain::chunk::{Chunk, TextSpan};
 use crate::domain::ids::{DocumentId, FieldHasher, Version};
 use crate::fault::{Fault, Refusal};
-use crate::ports::lexical::LexicalSnapshot;
 use crate::ports::tokenizer::Tokenizer;
 
 /// Longest continuation, in bytes.
@@ -47,6 +48,9 @@ pub struct Continuation {
 /// The place of one passage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct PassageReference {
+    /// Its collection, if the answer has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    collection: Option<String>,
     document: String,
     version: u64,
     start: usize,
@@ -81,6 +85,7 @@ impl Continuation {
     pub fn from_assembled(assembled: &AssembledContext, style: &ContextStyle) -> Self {
         let ends = assembled.ends.iter().zip(&assembled.chunks);
         let place = |(rebuild_passage, (end, chunks)): (&Passage, (&usize, &(u32, u32)))| PassageReference {
+            collection: rebuild_passage.collection.as_ref().map(|one| one.as_str().to_owned()),
             document: rebuild_passage.document_id.as_str().to_owned(),
             version: rebuild_passage.version.get(),
             start: rebuild_passage.span.start,
@@ -123,7 +128,7 @@ pub(super) struct RestoredPrefix {
 /// Reads the passages again, up to the first that no longer holds.
 pub(super) fn restore_prefix(
     continuation: &Continuation,
-    snapshot: &Arc<dyn LexicalSnapshot>,
+    pinned: &[PinnedCollection],
     query: &ContextQuery,
     style: &ContextStyle,
 ) -> Result<RestoredPrefix, Fault> {
@@ -136,7 +141,7 @@ pub(super) fn restore_prefix(
         return Ok(restored);
     }
     for place in &continuation.passages {
-        match read_passage(place, &**snapshot, query)? {
+        match read_passage(place, pinned, query)? {
             Ok(passage) => {
                 restored.passages.push(passage);
                 restored.chunks.push(place.chunks);
@@ -162,9 +167,15 @@ pub(super) fn restore_prefix(
 /// Reads one passage from the snapshot, or says why it no longer holds.
 fn read_passage(
     place: &PassageReference,
-    snapshot: &dyn LexicalSnapshot,
+    pinned: &[PinnedCollection],
     query: &ContextQuery,
 ) -> Result<Result<Passage, PrefixBreakReason>, Fault> {
+    // The name comes from the caller: only a collection that this query opened is read.
+    let Some(PinnedCollection { snapshot, source, .. }) =
+        pinned.iter().find(|one| one.name() == place.collection.as_deref())
+    else {
+        return Ok(Err(PrefixBreakReason::Gone));
+    };
     let (Ok(document_id), Ok(version)) = (DocumentId::new(&place.document), Version::new(place.version))
     else {
         return Ok(Err(PrefixBreakReason::Gone));
@@ -192,7 +203,9 @@ fn read_passage(
     if !chunks.iter().all(admitted) {
         return Ok(Err(PrefixBreakReason::Filtered));
     }
-    Ok(rebuild_passage(place, document_id, version, &chunks).ok_or(PrefixBreakReason::Changed))
+    let rebuilt = rebuild_passage(place, document_id, version, &chunks);
+    let collection = source.as_ref().map(|source| source.collection.clone());
+    Ok(rebuilt.map(|passage| Passage { collection, ..passage }).ok_or(PrefixBreakReason::Changed))
 }
 
 /// Most chunks of one passage that are read.
@@ -213,16 +226,10 @@ fn rebuild_passage(
         text.push_str(chunk.text.get(known.checked_sub(chunk.span.start)?..).unwrap_or_default());
     }
     let text = text.get(place.start.checked_sub(base)?..place.end.checked_sub(base)?)?;
-    Some(Passage {
-        document_id,
-        version,
-        span: TextSpan { start: place.start, end: place.end },
-        section: String::new(),
-        heading: chunk_heading(first),
-        score: place.score,
-        text: text.to_owned(),
-        also: Vec::new(),
-    })
+    let span = TextSpan { start: place.start, end: place.end };
+    let mut passage = Passage::new(document_id, version, span, text.to_owned());
+    passage.describe(&first.description);
+    Some(Passage { heading: chunk_heading(first), score: place.score, ..passage })
 }
 
 impl RestoredPrefix {

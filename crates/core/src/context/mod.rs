@@ -4,11 +4,13 @@
 //! snapshot, or that the caller may not read, is never in the answer. If the dense leg is late or
 //! fails, the answer is lexical; if the reranker is late or fails, the fused order stays. The answer
 //! lists both as degradations. The rendered text never exceeds the budget. A context either has
-//! sections with their own questions, all read from one snapshot, or continues an earlier context.
+//! sections with their own questions, all read from one snapshot, or continues an earlier context. A
+//! question may ask several collections; then each has its snapshot, and `federate` merges their lists.
 
 pub mod answer;
 pub mod assemble;
 pub mod continuation;
+mod federate;
 pub mod fuse;
 mod pack;
 pub mod render;
@@ -20,20 +22,22 @@ mod tokenizers;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::chunk::Chunk;
-use crate::domain::ids::CollectionKey;
+use crate::domain::ids::{CollectionKey, DocumentId, Version};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::{CollectionCatalog, OpenCollection};
-use crate::ports::lexical::{LexicalSnapshot, QuestionTerms};
+use crate::ports::lexical::QuestionTerms;
 
 use answer::{CandidateTrace, ContextAnswer, QueryTimings, RankedChunk, SearchAnswer};
 use assemble::{ContextCandidate, RERANKED_TERM_SHARE, TERM_SHARE};
+use federate::{PinnedCollection, RankedCollection};
 use render::TemplateRegistry;
 use request::{AssemblyRequest, ContextQuery, ContextSection};
 use rerank::BoundedReranker;
-use retrieve::RetrievedHits;
+use retrieve::{QuestionVector, RetrievedHits};
 pub use tokenizers::{ModelEncoding, TokenizerFactory, TokenizerRegistry};
 
 /// Answers queries from the open collections.
@@ -99,20 +103,27 @@ impl ContextEngine {
         };
         let (ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
-        let RankedShortlists { lists, source, degraded } = ranked;
+        let RankedShortlists { lists, pinned, degraded } = ranked;
         // Assembly computes and reads memory-mapped files: off the async threads. The deadline covers
         // retrieval and reranking only.
-        let (tokenizer_name, snapshot) = (packing.tokenizer.clone(), source.id());
-        let run = move || pack::pack_sections(lists, &source, &query, &packing, &*tokenizer);
+        let tokenizer_name = packing.tokenizer.clone();
+        let (snapshot, snapshots) = federate::snapshot_numbers(&pinned);
+        let only = query.only_listed().cloned();
+        let run = move || pack::pack_sections(lists, &pinned, &query, &packing, &*tokenizer);
         let packed =
             tokio::task::spawn_blocking(run).await.map_err(|_| internal_refusal("assembly panicked"))?;
-        let pack::PackedContext { assembled, prefix, continuation } = packed?;
+        let pack::PackedContext { mut assembled, prefix, continuation } = packed?;
+        if let Some(collection) = only {
+            federate::name_passages(&mut assembled.passages, &collection);
+            federate::name_traces(&mut assembled.trace, &collection);
+        }
         Ok(ContextAnswer {
             context: assembled.context,
             tokens: assembled.tokens,
             budget: assembly.budget,
             tokenizer: tokenizer_name,
             snapshot,
+            snapshots,
             degraded,
             reserved,
             passages: assembled.passages,
@@ -128,8 +139,14 @@ impl ContextEngine {
     pub async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         let (ranked, timings) = self.ranked(&query).await?;
         let candidates = ranked.lists.iter().flat_map(|list| &list.candidates);
-        let results = candidates.take(query.top_k).map(ranked_chunk).collect();
-        Ok(SearchAnswer { results, snapshot: ranked.source.id(), degraded: ranked.degraded, timings })
+        let mut results: Vec<RankedChunk> = candidates.take(query.top_k).map(ranked_chunk).collect();
+        if let Some(collection) = query.only_listed() {
+            for result in &mut results {
+                result.collection = Some(collection.clone());
+            }
+        }
+        let (snapshot, snapshots) = federate::snapshot_numbers(&ranked.pinned);
+        Ok(SearchAnswer { results, snapshot, snapshots, degraded: ranked.degraded, timings })
     }
 
     /// Returns the candidates that assembly would choose from, best first.
@@ -150,7 +167,7 @@ impl ContextEngine {
         })?
     }
 
-    /// Ranks one list for the question, or one for each section, all from one snapshot.
+    /// Ranks one list for the question, or one for each section, all from the same snapshots.
     async fn rank_until(
         &self,
         query: &ContextQuery,
@@ -158,25 +175,19 @@ impl ContextEngine {
     ) -> Result<(RankedShortlists, QueryTimings), Refusal> {
         let began = Instant::now();
         let reranking = self.reranking_for(query)?;
-        let open = self.open(query).await?;
-        let source = retrieve::await_snapshot(&open, query, deadline).await?;
+        let pinned = self.pin_collections(query, deadline).await?;
         let mut timings = QueryTimings { retrieve: began.elapsed(), ..QueryTimings::default() };
-        let incomplete = open.is_incomplete().then_some(answer::AnswerDegradation::Index);
-        let mut ranked = RankedShortlists {
-            lists: Vec::new(),
-            source: source.clone(),
-            degraded: incomplete.into_iter().collect(),
-        };
+        let incomplete = pinned.iter().any(|one| one.open.is_incomplete());
+        let incomplete = incomplete.then_some(answer::AnswerDegradation::Index);
+        let mut ranked =
+            RankedShortlists { lists: Vec::new(), pinned, degraded: incomplete.into_iter().collect() };
         for (section, asked) in query.by_section() {
             let began = Instant::now();
-            let retrieved = retrieve::retrieve_hits(&open, source.clone(), &asked, deadline).await?;
-            let retrieve = began.elapsed();
-            let fused = fuse::fuse_hits(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
-            let fused =
-                if asked.support { fuse::add_neighbour_support(&fused, &retrieved.chunks) } else { fused };
-            let fuse = began.elapsed().saturating_sub(retrieve);
-            ranked.degraded.extend_from_slice(&retrieved.degraded);
-            let mut list = build_shortlist(retrieved, &fused, section);
+            let found = self.rank_collections(&ranked.pinned, &asked, deadline).await?;
+            let retrieve = began.elapsed().saturating_sub(found.fuse);
+            let fuse = found.fuse;
+            ranked.degraded.extend_from_slice(&found.degraded);
+            let mut list = build_shortlist(found, section);
             if let Some(reranking) = reranking {
                 let without =
                     rerank::rerank_candidates(reranking, &asked, &mut list.candidates, deadline).await;
@@ -195,6 +206,73 @@ impl ContextEngine {
         Ok((ranked, timings))
     }
 
+    /// Opens the collections of a query and pins a snapshot of each.
+    async fn pin_collections(
+        &self,
+        query: &ContextQuery,
+        deadline: Instant,
+    ) -> Result<Vec<PinnedCollection>, Refusal> {
+        let listed = !query.collections.is_empty();
+        let mut open = Vec::new();
+        for (index, key) in query.searched().enumerate() {
+            let field = if listed { format!("collections[{index}].name") } else { "collection".to_owned() };
+            open.push(self.open(key, &field).await?);
+        }
+        let awaited: Vec<&[(DocumentId, Version)]> = match query.collections.as_slice() {
+            [] | [_] => vec![query.min_versions.as_slice()],
+            several => several.iter().map(|one| one.min_versions.as_slice()).collect(),
+        };
+        let waiting = open.iter().zip(awaited);
+        let waiting: Vec<_> =
+            waiting.map(|(open, versions)| retrieve::await_snapshot(open, versions, deadline)).collect();
+        let snapshots = try_join_all(waiting).await?;
+        let models = federate::number_models(&open);
+        let sources = federate::candidate_sources(&query.collections);
+        let pinned = open.into_iter().zip(snapshots).zip(models).zip(sources);
+        Ok(pinned
+            .map(|(((open, snapshot), model), source)| PinnedCollection { open, snapshot, source, model })
+            .collect())
+    }
+
+    /// Ranks the chunks of each collection, and merges the lists.
+    async fn rank_collections(
+        &self,
+        pinned: &[PinnedCollection],
+        asked: &ContextQuery,
+        deadline: Instant,
+    ) -> Result<RankedCollection, Refusal> {
+        let vectors: Vec<QuestionVector> = pinned.iter().map(|_| QuestionVector::new()).collect();
+        let ranking: Vec<_> = pinned
+            .iter()
+            .map(|one| self.rank_collection(one, &vectors[one.model], asked, deadline))
+            .collect();
+        let lists = try_join_all(ranking).await?;
+        Ok(federate::merge_collections(lists, pinned, asked.top_k))
+    }
+
+    async fn rank_collection(
+        &self,
+        pinned: &PinnedCollection,
+        vector: &QuestionVector,
+        asked: &ContextQuery,
+        deadline: Instant,
+    ) -> Result<RankedCollection, Refusal> {
+        let snapshot = pinned.snapshot.clone();
+        let mut retrieved = retrieve::retrieve_hits(&pinned.open, snapshot, asked, vector, deadline).await?;
+        let began = Instant::now();
+        let fused = fuse::fuse_hits(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
+        let fused =
+            if asked.support { fuse::add_neighbour_support(&fused, &retrieved.chunks) } else { fused };
+        let fuse = began.elapsed();
+        let candidate = |hit: &fuse::FusedHit| {
+            let chunk = retrieved.chunks.remove(&hit.id)?;
+            Some(ContextCandidate { chunk, score: hit.score, source: None })
+        };
+        let candidates = fused.iter().filter_map(candidate).collect();
+        let RetrievedHits { terms, dropped, degraded, .. } = retrieved;
+        Ok(RankedCollection { candidates, terms, dropped, degraded, fuse })
+    }
+
     /// Returns the reranker unless the caller declined it. Refuses if it is required but not configured.
     fn reranking_for(&self, query: &ContextQuery) -> Result<Option<&BoundedReranker>, Refusal> {
         match (query.rerank, &self.reranking) {
@@ -208,18 +286,18 @@ impl ContextEngine {
         }
     }
 
-    async fn open(&self, query: &ContextQuery) -> Result<Arc<OpenCollection>, Refusal> {
-        self.catalog.open(&query.collection).await?.ok_or_else(|| {
-            let message = format!("there is no collection '{}'", query.collection.collection);
-            Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
+    async fn open(&self, key: &CollectionKey, field: &str) -> Result<Arc<OpenCollection>, Refusal> {
+        self.catalog.open(key).await?.ok_or_else(|| {
+            let message = format!("there is no collection '{}'", key.collection);
+            Refusal::new(RefusalKind::NotFound, "unknown_collection", field, message)
         })
     }
 }
 
-/// The ranked lists of one query and the snapshot they were read from.
+/// The ranked lists of one query and the collections they were read from.
 struct RankedShortlists {
     lists: Vec<SectionShortlist>,
-    source: Arc<dyn LexicalSnapshot>,
+    pinned: Vec<PinnedCollection>,
     degraded: Vec<answer::AnswerDegradation>,
 }
 
@@ -246,18 +324,8 @@ impl CollectionCatalog for PinnedCatalog {
     }
 }
 
-fn build_shortlist(
-    mut retrieved: RetrievedHits,
-    fused: &[fuse::FusedHit],
-    section: ContextSection,
-) -> SectionShortlist {
-    let candidates = fused
-        .iter()
-        .filter_map(|hit| {
-            Some(ContextCandidate { chunk: retrieved.chunks.remove(&hit.id)?, score: hit.score })
-        })
-        .collect();
-    let RetrievedHits { terms, dropped, .. } = retrieved;
+fn build_shortlist(ranked: RankedCollection, section: ContextSection) -> SectionShortlist {
+    let RankedCollection { candidates, terms, dropped, .. } = ranked;
     SectionShortlist { section, candidates, terms, term_share: TERM_SHARE, dropped }
 }
 
@@ -265,12 +333,17 @@ fn ranked_chunk(candidate: &ContextCandidate) -> RankedChunk {
     let chunk: &Chunk = &candidate.chunk;
     RankedChunk {
         chunk_id: chunk.id,
+        collection: candidate.collection().cloned(),
         document_id: chunk.document_id.clone(),
         version: chunk.version,
         span: chunk.span,
         heading: assemble::chunk_heading(chunk),
         score: candidate.score,
         text: chunk.text.clone(),
+        title: chunk.description.title.clone(),
+        url: None,
+        metadata: chunk.description.metadata.clone(),
+        acl: chunk.description.acl.clone(),
     }
 }
 

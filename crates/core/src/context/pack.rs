@@ -3,15 +3,13 @@
 //! Each section is assembled after the earlier ones, within its share of the budget plus what they
 //! left of theirs. A passage of an earlier section is not repeated.
 
-use std::sync::Arc;
-
 use super::SectionShortlist;
 use super::answer::{AssembledContext, ReusedPrefix};
 use super::assemble::{AssemblyInput, assemble_context};
 use super::continuation::{self, Continuation};
+use super::federate::PinnedCollection;
 use super::request::{AssemblyRequest, ContextQuery};
 use crate::fault::Refusal;
-use crate::ports::lexical::LexicalSnapshot;
 use crate::ports::tokenizer::Tokenizer;
 
 /// A context, the prefix that it shares with the previous one, and its continuation.
@@ -24,7 +22,7 @@ pub(super) struct PackedContext {
 /// Packs the shortlists of one query. Blocks on memory-mapped files.
 pub(super) fn pack_sections(
     lists: Vec<SectionShortlist>,
-    source: &Arc<dyn LexicalSnapshot>,
+    pinned: &[PinnedCollection],
     query: &ContextQuery,
     assembly: &AssemblyRequest,
     tokenizer: &dyn Tokenizer,
@@ -48,7 +46,7 @@ pub(super) fn pack_sections(
         if let Some(before) = &assembly.previous {
             // A continued context has no sections, so nothing was assembled before it.
             input.kept.clear();
-            let restored = continuation::restore_prefix(before, source, query, &assembly.style)?;
+            let restored = continuation::restore_prefix(before, pinned, query, &assembly.style)?;
             let (behind, how) = continuation::assemble_after_prefix(restored, input, &within, tokenizer);
             (assembled, prefix) = (behind, Some(how));
         } else {

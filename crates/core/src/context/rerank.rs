@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::AnswerDegradation;
 use super::assemble::ContextCandidate;
+use super::federate::weighted_score;
 use super::request::ContextQuery;
 use crate::domain::chunk::{Chunk, embedded_text};
 use crate::fault::Fault;
@@ -96,11 +97,14 @@ fn reorder_candidates(candidates: &mut [ContextCandidate], scores: &[f32]) {
     let calibrated = calibrate_scores(scores);
     let mut ranked: Vec<(f32, ContextCandidate)> = Vec::with_capacity(read.len());
     for ((candidate, raw), score) in read.iter().zip(scores).zip(calibrated) {
+        // The model knows nothing of the weights of collections.
+        let score = weighted_score(score, candidate.weight());
         ranked.push((*raw, ContextCandidate { score, ..candidate.clone() }));
     }
-    // Sorted by the raw scores: the logistic function may map different scores to one float.
+    // Ties by the raw scores: the logistic function may map different scores to one float.
     ranked.sort_by(|(left_raw, left), (right_raw, right)| {
-        right_raw.total_cmp(left_raw).then(left.chunk.id.cmp(&right.chunk.id))
+        let by_score = right.score.total_cmp(&left.score).then(right_raw.total_cmp(left_raw));
+        by_score.then(left.chunk.id.cmp(&right.chunk.id))
     });
     let lowest = ranked.last().map_or(0.0, |(_, candidate)| candidate.score);
     for (place, (_, candidate)) in read.iter_mut().zip(ranked) {

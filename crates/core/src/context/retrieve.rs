@@ -9,11 +9,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::chunk::Chunk;
 use crate::domain::document::reader_terms;
-use crate::domain::ids::ChunkId;
+use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::EmbeddingPurpose;
@@ -46,10 +47,10 @@ pub struct RetrievedHits {
     pub degraded: Vec<AnswerDegradation>,
 }
 
-/// Waits for a snapshot that contains every version the query requires, and returns it.
+/// Waits for a snapshot that contains all these versions, and returns it.
 pub async fn await_snapshot(
     open: &OpenCollection,
-    query: &ContextQuery,
+    min_versions: &[(DocumentId, Version)],
     deadline: Instant,
 ) -> Result<Arc<dyn LexicalSnapshot>, Refusal> {
     let lexical = open.lexical()?;
@@ -64,7 +65,7 @@ pub async fn await_snapshot(
     // Polled, since commits are not signalled here.
     loop {
         let snapshot = lexical.snapshot();
-        let Some(missing) = first_missing_version(&*snapshot, query)? else {
+        let Some(missing) = first_missing_version(&*snapshot, min_versions)? else {
             return Ok(snapshot);
         };
         if timeout_at(deadline, tokio::time::sleep(AWAIT_POLL)).await.is_err() || Instant::now() >= deadline {
@@ -89,9 +90,9 @@ pub async fn await_snapshot(
 
 fn first_missing_version(
     snapshot: &dyn LexicalSnapshot,
-    query: &ContextQuery,
+    min_versions: &[(DocumentId, Version)],
 ) -> Result<Option<String>, Fault> {
-    for (document_id, version) in &query.min_versions {
+    for (document_id, version) in min_versions {
         let seen = snapshot.head(document_id)?.map(|head| head.version);
         if seen.is_none_or(|seen| seen < *version) {
             return Ok(Some(format!("version {version} of '{document_id}' is not visible yet; ask again")));
@@ -100,11 +101,15 @@ fn first_missing_version(
     Ok(None)
 }
 
-/// Runs both legs and merges their chunks.
+/// The vector of a question, computed by the first leg that needs it.
+pub type QuestionVector = OnceCell<Vec<f32>>;
+
+/// Runs both legs in one collection and merges their chunks. Collections of one model share the vector.
 pub async fn retrieve_hits(
     open: &OpenCollection,
     snapshot: Arc<dyn LexicalSnapshot>,
     query: &ContextQuery,
+    vector: &QuestionVector,
     deadline: Instant,
 ) -> Result<RetrievedHits, Refusal> {
     let readers = reader_terms(query.principal.groups());
@@ -114,7 +119,7 @@ pub async fn retrieve_hits(
     // Only the dense leg has its own deadline: it calls an embedder. The lexical one reads local files.
     let (lexical, dense) = tokio::join!(
         run_lexical_leg(snapshot.clone(), query, readers.clone()),
-        timeout_at(dense_deadline, run_dense_leg(open, snapshot.clone(), query, &readers)),
+        timeout_at(dense_deadline, run_dense_leg(open, snapshot.clone(), query, vector, &readers)),
     );
     // Without the lexical leg there is no answer: it is the authority on what is visible.
     let mut retrieved = lexical?;
@@ -128,11 +133,11 @@ pub async fn retrieve_hits(
             }
         }
         Ok(Err(fault)) => {
-            tracing::warn!(collection = %query.collection.collection, %fault, "the dense leg failed; the answer is lexical");
+            tracing::warn!(collection = %open.record.key.collection, %fault, "the dense leg failed; the answer is lexical");
             retrieved.degraded.push(AnswerDegradation::Dense);
         }
         Err(_) => {
-            tracing::warn!(collection = %query.collection.collection, "the dense leg was late; the answer is lexical");
+            tracing::warn!(collection = %open.record.key.collection, "the dense leg was late; the answer is lexical");
             retrieved.degraded.push(AnswerDegradation::Dense);
         }
     }
@@ -172,15 +177,10 @@ async fn run_dense_leg(
     open: &OpenCollection,
     snapshot: Arc<dyn LexicalSnapshot>,
     query: &ContextQuery,
+    vector: &QuestionVector,
     readers: &[String],
 ) -> Result<DenseLegResult, Fault> {
-    let question = vec![query.question.clone()];
-    let vector = open
-        .embedder
-        .embed(&question, EmbeddingPurpose::Query)
-        .await?
-        .pop()
-        .ok_or_else(|| Fault::transient("the embedder answered no vector"))?;
+    let vector = vector.get_or_try_init(|| embed_question(open, &query.question)).await?;
     // Room for hits that will be dropped: a quarter more, and a few for a small `top_k`.
     let mut fetch = query.top_k + query.top_k / 4 + 16;
     for refill in 0.. {
@@ -196,6 +196,11 @@ async fn run_dense_leg(
         fetch *= 4;
     }
     unreachable!("the loop above returns within REFILLS_MAX rounds")
+}
+
+async fn embed_question(open: &OpenCollection, question: &str) -> Result<Vec<f32>, Fault> {
+    let vectors = open.embedder.embed(&[question.to_owned()], EmbeddingPurpose::Query).await?;
+    vectors.into_iter().next().ok_or_else(|| Fault::transient("the embedder answered no vector"))
 }
 
 /// Keeps the hits that are in the snapshot and that the caller may read; at most `top_k`.
@@ -249,8 +254,9 @@ fn load_readable_chunks(
         if query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata)) {
             usable.insert(id, chunk);
         } else {
-            let citation =
-                Citation { document_id: chunk.document_id.clone(), version: chunk.version, span: chunk.span };
+            let Chunk { document_id, version, span, .. } = &*chunk;
+            let (document_id, version, span) = (document_id.clone(), *version, *span);
+            let citation = Citation { collection: None, document_id, version, span };
             unusable.insert(id, (Some(citation), CandidateVerdict::Filtered));
         }
     }

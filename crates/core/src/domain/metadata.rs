@@ -127,7 +127,7 @@ impl DocumentMetadata {
     }
 }
 
-fn check_metadata_key(key: &str) -> Result<(), Refusal> {
+pub(super) fn check_metadata_key(key: &str) -> Result<(), Refusal> {
     let field = format!("metadata.{key}");
     let starts_well = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let all_allowed = key.chars().all(|one| one.is_ascii_alphanumeric() || "_-.".contains(one));

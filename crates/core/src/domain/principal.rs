@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ids::TenantId;
-use crate::fault::Refusal;
+use crate::fault::{Refusal, RefusalKind};
 
 /// Most groups a principal or a document may name.
 pub const GROUPS_MAX: usize = 256;
@@ -21,6 +21,21 @@ pub enum AccessScope {
     Admin,
     /// Read the metrics.
     Metrics,
+}
+
+impl AccessScope {
+    /// Every permission.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Admin, Self::Metrics];
+
+    /// Its name in configurations, tokens and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+            Self::Metrics => "metrics",
+        }
+    }
 }
 
 /// An authenticated caller: its tenant, groups and permissions.
@@ -52,13 +67,19 @@ impl Principal {
         &self.groups
     }
 
+    /// What the credential grants.
+    pub fn scopes(&self) -> &BTreeSet<AccessScope> {
+        &self.scopes
+    }
+
     /// Refuses unless the credential grants `scope`.
     pub fn require(&self, scope: AccessScope) -> Result<(), Refusal> {
         if self.scopes.contains(&scope) {
             return Ok(());
         }
-        // Not "forbidden": a caller without the scope must not learn what exists.
-        Err(Refusal::not_found("not_found", "not found, or not yours to see"))
+        // It names the scope and nothing else: a caller without it learns nothing about what exists.
+        let message = format!("this credential lacks the scope '{}'", scope.name());
+        Err(Refusal::new(RefusalKind::PermissionDenied, "missing_scope", "", message))
     }
 }
 

@@ -3,12 +3,14 @@
 //! Effects have a fixed order: the ledger records endings, producers receive events, the broker
 //! confirms messages for other stages and retries, the deliveries are acknowledged, and vectors of
 //! losers are swept. A crash between any two leads to a redelivery with the same result and the same
-//! events. A failure of the message itself counts an attempt: at most [`ATTEMPTS_MAX`], within
-//! [`MESSAGE_AGE_MAX`]. Throttling and missing credentials wait and cost no attempt.
+//! events. A message of a dropped collection ends no version of one made again under its name. A failure
+//! of the message itself counts an attempt: at most [`ATTEMPTS_MAX`], within [`MESSAGE_AGE_MAX`].
+//! Throttling and missing credentials wait and cost no attempt.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::domain::ids::CollectionKey;
 use crate::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use crate::fault::{FailureReason, Fault, reason};
 use crate::ports::broker::{BrokerConsumer, OutgoingMessage};
@@ -54,8 +56,13 @@ pub async fn acknowledge_batch(
     let mut ending_events = EndingEvents::default();
     let now_ms = stages.clock.now_ms();
     let mut message_outcomes = Vec::with_capacity(tasks.len());
+    let mut dispositions: Vec<(IngestTask, MessageDisposition)> = Vec::with_capacity(tasks.len());
     for (task, outcome) in tasks.into_iter().zip(outcomes) {
         let disposition = decide_disposition(now_ms, stage, &task, outcome);
+        dispositions.push((task, disposition));
+    }
+    forget_losses_of_dropped_collections(stages, &mut dispositions).await.map_err(AcknowledgeError::Again)?;
+    for (task, disposition) in dispositions {
         message_outcomes.push((disposition.message_outcome(), task.accepted_ms));
         match disposition {
             MessageDisposition::Publish(message, _) => messages.push(*message),
@@ -100,6 +107,11 @@ enum MessageDisposition {
 }
 
 impl MessageDisposition {
+    /// Whether it ends a version that does not become visible.
+    fn is_loss(&self) -> bool {
+        matches!(self, Self::End { ending: VersionOutcome::Superseded | VersionOutcome::Dead(..), .. })
+    }
+
     fn message_outcome(&self) -> StageMessageOutcome {
         match self {
             Self::Publish(_, message_outcome) => *message_outcome,
@@ -109,6 +121,28 @@ impl MessageDisposition {
             Self::Forget => StageMessageOutcome::Repeated,
         }
     }
+}
+
+/// Forgets the losses of tasks whose generation their collection does not have: no generation number is
+/// used twice, so they are of a dropped collection. The same version may exist in one made again under its
+/// name. A commit needs no check here, because the ledger makes it in the transaction that records it.
+async fn forget_losses_of_dropped_collections(
+    stages: &StageResources,
+    dispositions: &mut [(IngestTask, MessageDisposition)],
+) -> Result<(), Fault> {
+    let losses = dispositions.iter().filter(|(_, disposition)| disposition.is_loss());
+    let collections: BTreeSet<CollectionKey> = losses.map(|(task, _)| task.key.collection_key()).collect();
+    for collection in collections {
+        let records = stages.ledger.generations(Some(&collection)).await?;
+        let is_known =
+            |task: &IngestTask| records.iter().any(|record| record.home.generation == task.generation);
+        for (task, disposition) in dispositions.iter_mut() {
+            if disposition.is_loss() && task.key.collection_key() == collection && !is_known(task) {
+                *disposition = MessageDisposition::Forget;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn record_message_metrics(

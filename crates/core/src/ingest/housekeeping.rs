@@ -1,5 +1,5 @@
-//! Background maintenance: outbox relay, sweep of leftovers, lost messages, dropped generations and
-//! expired claims.
+//! Background maintenance: outbox relay, sweep of leftovers, lost messages, dropped generations,
+//! dropped collections and expired claims.
 //!
 //! Every process runs this and closes dropped generations itself. The rest is done by the process that
 //! holds the lease [`HOUSEKEEPING_ROLE`]. It renews the lease between steps and gives it up when it
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use crate::fault::Fault;
 use crate::ports::broker::OutgoingMessage;
+use crate::ports::collection_drops::{DroppedGeneration, PURGED_DOCUMENTS_MAX};
 use crate::ports::generations::{GenerationChange, GenerationRecord, GenerationState};
 use crate::ports::ledger::CollectionRecord;
 
@@ -31,6 +32,10 @@ const OUTBOX_AGE_MS: u64 = 5_000;
 const STUCK_MS: u64 = 60_000;
 /// Time after which an expired text claim is deleted.
 const CLAIM_KEPT: Duration = Duration::from_mins(10);
+/// How long after a drop every round deletes what shared engines hold of it.
+const DROPPED_SOON_MS: u64 = 60 * 1000;
+/// How long generations of dropped collections stay listed, so that every process learns of them.
+const DROPPED_KEPT_MS: u64 = 60 * 60 * 1000;
 /// Versions per round.
 const VERSIONS_PER_ROUND_MAX: usize = 1_000;
 /// Rounds between two checks for lost messages in busy queues. Rare, because a check counts every
@@ -81,6 +86,7 @@ pub async fn run_housekeeping_round(stages: &StageResources, all: bool) -> Resul
     }
     requeue_lost_messages(stages).await?;
     drop_due_generations(stages).await?;
+    finish_collection_drops(stages).await?;
     stages.ledger.forget_claims(CLAIM_KEPT).await?;
     Ok(true)
 }
@@ -91,6 +97,30 @@ async fn release_dropped_generations(stages: &StageResources) -> Result<(), Faul
     let records = stages.ledger.generations(None).await?;
     for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
         stages.close_dropped_generation(record).await;
+    }
+    stages.close_dropped_collections().await
+}
+
+/// Finishes drops of collections that crashes cut short, and deletes what shared engines hold of them.
+async fn finish_collection_drops(stages: &StageResources) -> Result<(), Fault> {
+    while holds_housekeeping_lease(stages).await? && stages.ledger.purge_hidden(PURGED_DOCUMENTS_MAX).await? {
+    }
+    for DroppedGeneration { home, dropped_ms } in stages.ledger.dropped_generations().await? {
+        if !holds_housekeeping_lease(stages).await? {
+            break;
+        }
+        let age_ms = stages.clock.now_ms().saturating_sub(dropped_ms);
+        // Soon after the drop, and once more at the end: a process that had not heard of it may have made
+        // the generation's vectors anew in between.
+        if (DROPPED_SOON_MS..DROPPED_KEPT_MS).contains(&age_ms) {
+            continue;
+        }
+        let home = std::slice::from_ref(&home);
+        if let Err(fault) = stages.catalog.remove_collection(home, true).await {
+            tracing::warn!(%fault, "a dropped collection cannot be removed; housekeeping tries again");
+        } else if age_ms >= DROPPED_KEPT_MS {
+            stages.ledger.forget_dropped(home).await?;
+        }
     }
     Ok(())
 }

@@ -70,6 +70,10 @@ pub async fn follow_once(stages: &StageResources, all: bool) -> Result<(), Fault
 
 /// Follows every generation once; generations that do not serve only `with_idle`.
 async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool) -> Result<(), Fault> {
+    // First, so that what was dropped is not taken for open below.
+    if with_idle {
+        stages.close_dropped_collections().await?;
+    }
     let mut collections: Vec<Vec<GenerationRecord>> = Vec::new();
     for record in stages.ledger.generations(None).await? {
         // Ledgers list the generations of a collection together, so comparing with the last group suffices.

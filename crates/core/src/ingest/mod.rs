@@ -43,7 +43,7 @@ use crate::ports::broker::Broker;
 use crate::ports::catalog::{CollectionCatalog, OpenCollection};
 use crate::ports::clock::WallClock;
 use crate::ports::generations::GenerationRecord;
-use crate::ports::ledger::{CollectionRecord, Ledger, VersionOutcome};
+use crate::ports::ledger::{CollectionRecord, Ledger, VersionOutcome, VersionRecord};
 use crate::ports::meter::IngestMeter;
 use crate::ports::producers::ProducerEventSink;
 use crate::ports::shared_states::SharedStateStore;
@@ -135,6 +135,8 @@ enum TaskPlacement {
     Here(Arc<OpenCollection>),
     /// Another generation; the task restarts at its first stage.
     Moved(CollectionRecord),
+    /// None: the collection was dropped, and the version with it.
+    Gone,
 }
 
 impl StageResources {
@@ -142,12 +144,8 @@ impl StageResources {
     /// ledger decides when this process does not know yet that another generation serves.
     async fn place(&self, task: &IngestTask) -> Result<TaskPlacement, Fault> {
         let key = task.key.collection_key();
-        let gone = || {
-            let detail = format!("collection '{}' is gone", key.collection);
-            Fault::permanent(crate::fault::reason::EPOCH_MISMATCH, detail)
-        };
         let is_own = |home: &CollectionRecord| home.generation == task.generation && home.epoch == task.epoch;
-        let open = self.catalog.open(&key).await?.ok_or_else(gone)?;
+        let Some(open) = self.catalog.open(&key).await? else { return Ok(TaskPlacement::Gone) };
         if is_own(&open.record) {
             if open.check_accepts_documents().is_ok() {
                 return Ok(TaskPlacement::Here(open));
@@ -155,18 +153,58 @@ impl StageResources {
             // The generation accepts no writes, and the catalog may be stale. The ledger says whether
             // a re-index replaced it; if not, `check_accepts_documents` returns the fault that makes the
             // task wait.
-            let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
+            let Some(home) = self.ledger.collection(&key).await? else { return Ok(TaskPlacement::Gone) };
             return if is_own(&home) {
                 open.check_accepts_documents().map(|()| TaskPlacement::Here(open))
             } else {
                 Ok(TaskPlacement::Moved(home))
             };
         }
-        let home = self.ledger.collection(&key).await?.ok_or_else(gone)?;
+        let Some(home) = self.ledger.collection(&key).await? else { return Ok(TaskPlacement::Gone) };
         if is_own(&home) {
             return Ok(TaskPlacement::Here(self.catalog.open_generation(&home).await?));
         }
         Ok(TaskPlacement::Moved(home))
+    }
+
+    /// Restarts tasks in the generation that serves now. A task of a dropped collection does not move to
+    /// the one that was made again under its name: the ledger there does not know what it was accepted for.
+    async fn start_again(
+        &self,
+        home: &CollectionRecord,
+        tasks: &[IngestTask],
+    ) -> Result<Vec<TaskOutcome>, Fault> {
+        let CollectionRecord { key, generation, epoch, .. } = home;
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        // One by one, because it is rare: after a re-index, for what was in flight.
+        for task in tasks {
+            let history = self.ledger.history(key, &task.key.document_id).await?;
+            let is_known = |known: &VersionRecord| {
+                known.key.version == task.key.version && known.content_hash == task.content_hash
+            };
+            outcomes.push(if history.iter().any(is_known) {
+                TaskOutcome::StartAgain { generation: *generation, epoch: *epoch }
+            } else {
+                TaskOutcome::AlreadyEnded
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Closes the generations of dropped collections in this process. A failure is only logged: the next
+    /// round of housekeeping or of the log follower tries again.
+    async fn close_dropped_collections(&self) -> Result<(), Fault> {
+        for dropped in self.ledger.dropped_generations().await? {
+            let home = std::slice::from_ref(&dropped.home);
+            if let Err(fault) = self.catalog.remove_collection(home, false).await {
+                let CollectionRecord { key, generation, .. } = &dropped.home;
+                tracing::warn!(
+                    tenant = %key.tenant, collection = %key.collection, generation, %fault,
+                    "a generation of a dropped collection cannot be closed yet"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Closes a dropped generation in this process. A failure is only logged: the next round of
@@ -196,10 +234,8 @@ impl StageResources {
             let run = &tasks[run];
             let done = match self.place(&run[0]).await {
                 Ok(TaskPlacement::Here(open)) => work(self, open, run).await,
-                Ok(TaskPlacement::Moved(home)) => {
-                    let CollectionRecord { generation, epoch, .. } = home;
-                    Ok(vec![TaskOutcome::StartAgain { generation, epoch }; run.len()])
-                }
+                Ok(TaskPlacement::Moved(home)) => self.start_again(&home, run).await,
+                Ok(TaskPlacement::Gone) => Ok(vec![TaskOutcome::AlreadyEnded; run.len()]),
                 Err(fault) => Err(fault),
             };
             match done {

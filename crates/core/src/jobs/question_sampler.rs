@@ -76,6 +76,13 @@ impl QuestionSampler {
         }
     }
 
+    /// Forgets the questions of a collection that wait to be stored.
+    pub fn forget(&self, collection: &CollectionKey) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = waiting.collections.remove(collection).map_or(0, |questions| questions.len());
+        waiting.questions -= forgotten;
+    }
+
     /// Stores the questions recorded so far.
     pub async fn store(&self) -> Result<(), Fault> {
         // Taken before the writes: nobody waits for a lock during an await, and a failed write loses them.
@@ -109,6 +116,16 @@ pub async fn forget_sampled_questions(states: &dyn SharedStateStore) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Deletes the stored questions of a collection. The empty state stays, because states cannot be removed.
+pub async fn forget_collection_questions(
+    states: &dyn SharedStateStore,
+    collection: &CollectionKey,
+) -> Result<(), Fault> {
+    // Nothing is written where nothing was kept.
+    let forget = |known: Option<&str>, _| known.map(|_| NO_QUESTIONS.to_owned());
+    states.change(&state_name(collection), Box::new(forget)).await
 }
 
 fn state_name(collection: &CollectionKey) -> String {

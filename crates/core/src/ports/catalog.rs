@@ -170,4 +170,11 @@ pub trait CollectionCatalog: Send + Sync {
     async fn remove(&self, _home: &CollectionRecord, _shared: bool) -> Result<(), Fault> {
         Ok(())
     }
+
+    /// Closes generations of dropped collections, whether they serve or not, and deletes their files on
+    /// this machine; with `shared` also their data in shared engines. Handles given out before stay usable
+    /// until they are dropped, as far as their files go. Does nothing where nothing is left.
+    async fn remove_collection(&self, _homes: &[CollectionRecord], _shared: bool) -> Result<(), Fault> {
+        Ok(())
+    }
 }

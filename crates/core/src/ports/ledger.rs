@@ -8,13 +8,16 @@
 //! `accepted = in_flight + visible + superseded + dead` (promise C7).
 //!
 //! Several processes may share one ledger; each opens its own handle. The trait is split by use:
-//! the stages ([`Ledger`]), the builds of a collection ([`GenerationLedger`]), and audits and
-//! repairs, which compare the ledger with the stores ([`CollectionStateLedger`]).
+//! the stages ([`Ledger`]), the builds of a collection ([`GenerationLedger`]), callers who list
+//! documents ([`DocumentLedger`]), drops of collections ([`CollectionDropLedger`]), and audits and repairs, which compare the ledger with the stores
+//! ([`CollectionStateLedger`]).
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::collection_drops::CollectionDropLedger;
+use super::document_ledger::DocumentLedger;
 use super::generations::GenerationLedger;
 pub use super::ledger_records::{
     ChangeLogEntry, ChangeLogExtent, CollectionRecord, DeadLetter, DeadLetterFilter, IntakeDecision,
@@ -42,8 +45,9 @@ pub fn embedding_cache_cost(vector: &[f32]) -> u64 {
 
 /// The ledger, as the stages use it.
 #[async_trait]
-pub trait Ledger: GenerationLedger + CollectionStateLedger {
-    /// Creates a collection with generation 1 unless it exists; returns what is stored.
+pub trait Ledger: GenerationLedger + CollectionStateLedger + DocumentLedger + CollectionDropLedger {
+    /// Creates a collection unless it exists; returns what is stored. Its first generation is 1, or
+    /// follows the last one of a dropped collection of that name.
     async fn ensure_collection(
         &self,
         key: &CollectionKey,
@@ -91,7 +95,9 @@ pub trait Ledger: GenerationLedger + CollectionStateLedger {
     async fn mark_embedded(&self, keys: &[VersionKey]) -> Result<(), Fault>;
 
     /// Records outcomes. Terminal versions stay as they are, except that a visible one becomes
-    /// superseded when a newer version becomes visible.
+    /// superseded when a newer version becomes visible. One that was committed to a generation that its
+    /// collection does not have stays as well: that commit was of a dropped collection. The other outcomes
+    /// name no generation, so the caller leaves out those of a dropped collection.
     ///
     /// A version that becomes visible keeps only its spans of the generation it was committed to. Spans
     /// of another generation may be there without staged vectors, and a builder relies on spans.
@@ -156,7 +162,7 @@ pub trait Ledger: GenerationLedger + CollectionStateLedger {
     /// Versions by state.
     async fn counts(&self, collection: &CollectionKey) -> Result<VersionCounts, Fault>;
 
-    /// Dead letters, oldest first, at most `limit`.
+    /// Dead letters by number, which is oldest first, at most `limit`.
     async fn dead(&self, filter: &DeadLetterFilter, limit: usize) -> Result<Vec<DeadLetter>, Fault>;
 
     /// Moves dead versions back to accepted. Those that a newer version has overtaken become superseded

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::domain::document::DocumentDescription;
-use crate::domain::ids::{CollectionKey, ContentHash, Epoch, GenerationNumber, Version, VersionKey};
+use crate::domain::ids::{
+    CollectionKey, ContentHash, Epoch, GenerationNumber, TenantId, Version, VersionKey,
+};
 use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::FailureReason;
 
@@ -169,6 +171,8 @@ pub struct DeadLetter {
 pub struct DeadLetterFilter {
     /// Only these numbers, if any are given.
     pub ids: Vec<u64>,
+    /// Only this tenant.
+    pub tenant: Option<TenantId>,
     /// Only this collection.
     pub collection: Option<CollectionKey>,
     /// Only this reason code.
@@ -177,6 +181,8 @@ pub struct DeadLetterFilter {
     pub stage: Option<IngestStage>,
     /// Only those that died at or after this time, ms since the Unix epoch.
     pub since_ms: Option<u64>,
+    /// Only numbers above this one: the next page after a letter of that number.
+    pub after_id: Option<u64>,
 }
 
 /// An entry of the log of visible versions.

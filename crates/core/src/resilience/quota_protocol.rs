@@ -141,7 +141,7 @@ pub enum CallOutcome {
 }
 
 /// The status of a quota, for people and metrics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuotaStatus {
     /// Why calls wait; none while they go on. A parked quota says so until a call is served.
     pub why: Option<WaitReason>,

@@ -24,7 +24,7 @@ fn assembly(budget: usize, format: ContextFormat) -> AssemblyRequest {
 }
 
 fn candidate(chunk: Chunk, score: f32) -> ContextCandidate {
-    ContextCandidate { chunk: Arc::new(chunk), score }
+    ContextCandidate { chunk: Arc::new(chunk), score, source: None }
 }
 
 fn input(candidates: Vec<ContextCandidate>) -> AssemblyInput {

@@ -1,6 +1,7 @@
 //! What the service talks about: ids, versions, metadata, filters, messages, requests.
 
 mod chunks;
+mod document_urls;
 mod events;
 mod filters;
 mod ids;

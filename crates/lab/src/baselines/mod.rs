@@ -114,15 +114,11 @@ fn candidate_passage(candidate: &ContextCandidate) -> Passage {
     let cut = text[..blank].rfind('\n').map_or(0, |line_feed| line_feed + 1);
     let start = chunk.span.start + cut;
     let text = text[cut..].to_owned();
+    let span = TextSpan { start, end: start + text.len() };
     Passage {
-        document_id: chunk.document_id.clone(),
-        version: chunk.version,
-        span: TextSpan { start, end: start + text.len() },
         heading: chunk_heading(chunk),
         score: candidate.score,
-        text,
-        also: Vec::new(),
-        section: String::new(),
+        ..Passage::new(chunk.document_id.clone(), chunk.version, span, text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::question::{ComparisonPlan, ComparisonQuestion, GenerationAnswer};
 use crate::measure::bootstrap::BootstrapInterval;
@@ -14,7 +14,7 @@ use contexture_core::domain::ids::{CollectionId, DocumentId, GenerationNumber};
 use contexture_core::fault::Refusal;
 
 /// A value of both generations: `a` is the one to compare with, `b` the one under test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GenerationPair<T> {
     /// Of the one to compare with.
     pub a: T,
@@ -23,7 +23,7 @@ pub struct GenerationPair<T> {
 }
 
 /// The comparison of two generations over all questions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GenerationComparison {
     /// The collection.
     pub collection: CollectionId,
@@ -59,7 +59,7 @@ pub struct GenerationComparison {
 }
 
 /// How similar two answers are, or many on average. Equal answers have 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AnswerSimilarity {
     /// Common documents of the first `top_k`.
     pub overlap: f64,
@@ -76,7 +76,7 @@ pub struct AnswerSimilarity {
 }
 
 /// Retrieval quality of both sides, over judged questions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JudgedQuality {
     /// Questions.
     pub questions: usize,
@@ -91,7 +91,7 @@ pub struct JudgedQuality {
 }
 
 /// Nearest-rank percentiles of latencies, or ratios of them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LatencyPercentiles {
     /// Half take no longer.
     pub p50: f64,
@@ -102,7 +102,7 @@ pub struct LatencyPercentiles {
 }
 
 /// A requirement, checked against a comparison.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckedRequirement {
     /// The requirement, as it was written.
     pub requirement: String,
@@ -113,7 +113,7 @@ pub struct CheckedRequirement {
 }
 
 /// One question.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuestionComparison {
     /// Its name.
     pub id: String,
@@ -125,7 +125,7 @@ pub struct QuestionComparison {
 }
 
 /// The outcome of one question.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum QuestionOutcome {
     /// Both sides answered.
@@ -146,7 +146,7 @@ pub enum QuestionOutcome {
 }
 
 /// One side's answer to a question.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredAnswer {
     /// Its first documents, best first.
     pub documents: Vec<DocumentId>,
@@ -165,12 +165,12 @@ pub struct MeasuredAnswer {
 }
 
 /// Why a question has no figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuestionFailure {
     /// The side that failed: `a` or `b`; `a` if both did.
-    pub side: &'static str,
+    pub side: String,
     /// Stable code.
-    pub code: &'static str,
+    pub code: String,
     /// One line.
     pub message: String,
 }
@@ -197,7 +197,13 @@ pub(super) fn compare_answers(
 
 impl QuestionOutcome {
     fn failed(side: &'static str, refusal: Refusal) -> Self {
-        Self::Failed { error: QuestionFailure { side, code: refusal.code, message: refusal.message } }
+        Self::Failed {
+            error: QuestionFailure {
+                side: side.to_owned(),
+                code: refusal.code.to_owned(),
+                message: refusal.message,
+            },
+        }
     }
 }
 

@@ -134,6 +134,11 @@ fn question_count(questions: usize) -> f64 {
 }
 
 impl ComparisonRequirement {
+    /// The requirement, as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Parses requirements on rankings of `depth` documents. The refusal of an unknown figure lists the known
     /// ones.
     pub fn parse_all(texts: &[String], depth: usize) -> Result<Vec<Self>, Refusal> {

@@ -51,16 +51,8 @@ fn document_id(name: char) -> DocumentId {
 
 /// Documents by letter, and a passage of ten bytes of the first one.
 fn answer_with(documents: &str, start: usize, ms: u64) -> GenerationAnswer {
-    let passage = |document: char| Passage {
-        document_id: document_id(document),
-        version: Version::FIRST,
-        span: TextSpan { start, end: start + 10 },
-        section: String::new(),
-        heading: String::new(),
-        score: 1.0,
-        text: "x".repeat(10),
-        also: Vec::new(),
-    };
+    let span = TextSpan { start, end: start + 10 };
+    let passage = |document: char| Passage::new(document_id(document), Version::FIRST, span, "x".repeat(10));
     GenerationAnswer {
         documents: documents.chars().map(document_id).collect(),
         passages: documents.chars().next().map(passage).into_iter().collect(),
@@ -124,7 +116,7 @@ fn figures_are_means_over_what_both_answered() {
 fn a_question_without_an_answer_says_whose_and_why() {
     let comparison = comparison();
     let QuestionOutcome::Failed { error } = &comparison.per_question[2].outcome else { panic!("it failed") };
-    assert_eq!((error.side, error.code, &*error.message), ("b", "gone", "it is gone"));
+    assert_eq!((&*error.side, &*error.code, &*error.message), ("b", "gone", "it is gone"));
     let (likeness, sides) = comparison.per_question[1].answered().unwrap();
     assert_close(likeness.overlap, 1.0);
     assert_eq!(sides.b.documents, [document_id('b'), document_id('a')]);

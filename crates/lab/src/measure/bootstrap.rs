@@ -5,7 +5,7 @@
 //! percentile of the means bound the interval. Random numbers come from `SplitMix64` (Steele, Lea and
 //! Flood, 2014) with a fixed seed, so equal differences give equal intervals.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::retrieval_metrics::mean;
 
@@ -17,7 +17,7 @@ const HIGHEST: usize = RESAMPLES - RESAMPLES / 40;
 const SEED: u64 = 1993;
 
 /// A mean and its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapInterval {
     /// The mean of the differences.
     pub mean: f64,

@@ -113,16 +113,8 @@ mod tests {
     const TEXT: &str = "aaa bbb ccc ddd eee fff ggg hhh iii jjj ";
 
     fn passage(document: &str, version: u64, start: usize, end: usize) -> Passage {
-        Passage {
-            document_id: DocumentId::new(document).unwrap(),
-            version: Version::new(version).unwrap(),
-            span: TextSpan { start, end },
-            section: String::new(),
-            heading: String::new(),
-            score: 1.0,
-            text: TEXT[start..end].to_owned(),
-            also: Vec::new(),
-        }
+        let (id, version) = (DocumentId::new(document).unwrap(), Version::new(version).unwrap());
+        Passage::new(id, version, TextSpan { start, end }, TEXT[start..end].to_owned())
     }
 
     fn assert_close(actual: f64, expected: f64) {

@@ -13,7 +13,7 @@ use crate::support::corpora::{chunk, corpus};
 use crate::support::tokenizers::{Cl100kTokenizer, RunTokenizer, all};
 
 fn candidate(document: &str, start: usize, text: &str, score: f32) -> ContextCandidate {
-    ContextCandidate { chunk: Arc::new(chunk(document, start, text)), score }
+    ContextCandidate { chunk: Arc::new(chunk(document, start, text)), score, source: None }
 }
 
 fn words(word: &str, number: usize) -> String {

@@ -1,4 +1,6 @@
-//! Assembly over an index: contexts that continue, and what a request may ask for.
+//! Assembly over an index: contexts that continue, several collections, and what a request may ask for.
 
 mod continuing;
+mod federated;
+mod federated_laws;
 mod requested;

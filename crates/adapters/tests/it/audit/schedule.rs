@@ -6,7 +6,10 @@ use std::time::Duration;
 use contexture_adapters::memory::shared_states::MemorySharedStates;
 use contexture_core::jobs::audit::schedule::{self, AuditSchedule, LastAuditResult};
 use contexture_core::jobs::audit::{AuditPace, AuditReport};
+use contexture_core::jobs::collection_states::forget_collection_states;
+use contexture_core::jobs::question_sampler::{QuestionSampler, sampled_questions};
 use contexture_core::ports::clock::SystemClock;
+use contexture_core::ports::shared_states::SharedStateStore;
 use tokio::sync::watch;
 
 use super::PACE;
@@ -97,4 +100,28 @@ async fn an_audit_keeps_its_pace() {
     let seconds = began.elapsed().as_secs_f64();
     let expected = f64::from(u32::try_from(200 + points).unwrap()) / 50.0;
     assert!((expected..expected + 2.0).contains(&seconds), "{seconds} s for {expected} s");
+}
+
+/// What is kept of a collection goes with it, and nothing of another one.
+#[tokio::test]
+async fn states_of_a_collection_are_forgotten() {
+    let states = Arc::new(MemorySharedStates::new(Arc::new(ManualClock::new())));
+    let (gone, kept) = (collection(TENANT, "notes"), collection(TENANT, "notes2"));
+    let sampler = QuestionSampler::new(states.clone(), 10);
+    for key in [&gone, &kept] {
+        sampler.note(key, "why");
+        schedule::store_audit_result(&*states, key, AuditReport::default(), Duration::ZERO).await.unwrap();
+    }
+    sampler.store().await.unwrap();
+    sampler.note(&gone, "still waiting");
+    sampler.forget(&gone);
+    forget_collection_states(&*states, &gone).await.unwrap();
+    sampler.store().await.unwrap();
+    assert_eq!(sampled_questions(&*states, &gone).await.unwrap(), [] as [&str; 0]);
+    assert_eq!(sampled_questions(&*states, &kept).await.unwrap(), ["why"]);
+    let audited = schedule::tenant_audit_results(&*states, TENANT).await.unwrap();
+    assert_eq!(audited.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["notes2"]);
+    let before = states.named("").await.unwrap();
+    forget_collection_states(&*states, &collection(TENANT, "never")).await.unwrap();
+    assert_eq!(states.named("").await.unwrap(), before, "nothing is written of one that left nothing");
 }

@@ -56,6 +56,9 @@ pub(super) async fn letters_are_filtered_by_each_field(fixture: LedgerFixture) {
     let same_name = collection("globex", fixture.home.collection.as_str());
     let by_other_tenant = DeadLetterFilter { collection: Some(same_name), ..everything() };
     assert_eq!(fixture.letters(by_other_tenant).await, []);
+    let by_tenant = |tenant| DeadLetterFilter { tenant: Some(tenant), ..everything() };
+    assert_eq!(fixture.dead_ids(by_tenant(elsewhere.tenant.clone())).await, ["there"]);
+    assert_eq!(fixture.dead_ids(by_tenant(fixture.home.tenant.clone())).await, ["early", "late"]);
     let by_reason = DeadLetterFilter { reason: Some("empty_document".to_owned()), ..everything() };
     assert_eq!(fixture.dead_ids(by_reason).await, ["there"]);
     let by_stage = DeadLetterFilter { stage: Some(IngestStage::Embed), ..everything() };
@@ -77,6 +80,37 @@ pub(super) async fn letters_come_oldest_first_up_to_the_limit(fixture: LedgerFix
     let oldest = fixture.ledger.dead(&DeadLetterFilter::default(), 2).await.unwrap();
     assert_eq!(oldest.len(), 2);
     assert_eq!(oldest[0].key.document_id.as_str(), "b");
+}
+
+pub(super) async fn letters_are_read_in_pages(fixture: LedgerFixture) {
+    for id in ["b", "a", "d", "c", "e"] {
+        fixture.dead(id, 1, "text").await;
+    }
+    let (mut filter, mut read) = (DeadLetterFilter::default(), Vec::new());
+    while let [.., last] = fixture.ledger.dead(&filter, 2).await.unwrap().as_slice() {
+        let page = fixture.ledger.dead(&filter, 2).await.unwrap();
+        read.extend(page.iter().map(|letter| letter.key.document_id.to_string()));
+        filter.after_id = Some(last.id);
+    }
+    assert_eq!(read, ["b", "a", "d", "c", "e"]);
+    filter.after_id = Some(u64::MAX);
+    assert_eq!(fixture.letters(filter).await, []);
+}
+
+pub(super) async fn letter_numbers_and_times_have_no_highest(fixture: LedgerFixture) {
+    fixture.dead("doc", 1, "text").await;
+    let everything = DeadLetterFilter::default;
+    for past in [u64::MAX >> 1, (u64::MAX >> 1) + 1, u64::MAX] {
+        let since = DeadLetterFilter { since_ms: Some(past), ..everything() };
+        assert_eq!(fixture.letters(since).await, [], "{past}");
+        let after = DeadLetterFilter { after_id: Some(past), ..everything() };
+        assert_eq!(fixture.letters(after).await, [], "{past}");
+        let one = DeadLetterFilter { ids: vec![past], ..everything() };
+        assert_eq!(fixture.letters(one).await, [], "{past}");
+        assert_eq!(fixture.ledger.replay(&[past]).await.unwrap(), [], "{past}");
+        assert_eq!(fixture.ledger.drop_dead_letters(&[past]).await.unwrap(), 0, "{past}");
+    }
+    assert_eq!(fixture.ledger.dead(&everything(), usize::MAX).await.unwrap().len(), 1);
 }
 
 pub(super) async fn replay_starts_the_version_again(fixture: LedgerFixture) {

@@ -144,6 +144,12 @@ pub(super) async fn changes_fit_the_state(fixture: LedgerFixture) {
     }
 }
 
+pub(super) async fn drop_may_be_planned_for_the_end_of_time(fixture: LedgerFixture) {
+    let second = fixture.started("two").await;
+    assert!(fixture.change(second, GenerationChange::DropAt(u64::MAX)).await);
+    assert!(fixture.record(second).await.drop_ms.unwrap() >= u64::MAX >> 1);
+}
+
 pub(super) async fn builder_gets_what_a_generation_lacks(fixture: LedgerFixture) {
     for number in 1..=4 {
         fixture.visible(&format!("doc {number}"), 1, "text").await;

@@ -74,6 +74,18 @@ pub(super) async fn log_is_read_in_pages(fixture: LedgerFixture) {
     assert_eq!(read.len(), 5);
 }
 
+pub(super) async fn nothing_comes_after_the_highest_position(fixture: LedgerFixture) {
+    fixture.visible("doc", 1, "text").await;
+    for after in [u64::MAX >> 1, (u64::MAX >> 1) + 1, u64::MAX] {
+        assert_eq!(changes(&fixture, after, 10).await, [], "{after}");
+        let size = fixture.ledger.log_size(&fixture.home, after).await.unwrap();
+        assert_eq!((size.entries, size.after), (1, 0), "{after}");
+        let lacks = fixture.ledger.unprepared(&fixture.home, 1, after, 10).await.unwrap();
+        assert_eq!((lacks.changes, lacks.end), (Vec::new(), 1), "{after}");
+    }
+    assert_eq!(changes(&fixture, 0, usize::MAX).await, [row("doc", 1, 1)]);
+}
+
 pub(super) async fn collections_have_logs_of_their_own(fixture: LedgerFixture) {
     let away = collection(TENANT, "away");
     fixture.ledger.ensure_collection(&away, "", epoch("one")).await.unwrap();

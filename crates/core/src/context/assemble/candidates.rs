@@ -1,4 +1,4 @@
-//! Candidates in canonical order: by score, document, version and offset.
+//! Candidates in canonical order: by score, document, collection, version and offset.
 //!
 //! The order has no ties, so the result of assembly does not depend on the order of the input.
 
@@ -6,13 +6,16 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{CANDIDATES_MAX, ContextCandidate};
+use super::{CANDIDATES_MAX, CandidateSource, ContextCandidate};
 use crate::context::answer::{CandidateVerdict, Citation};
 use crate::domain::chunk::{Chunk, context_line};
+use crate::domain::ids::CollectionId;
 
 /// A candidate. Slices of them are in canonical order, so a lower index is a better candidate.
 pub(super) struct RankedCandidate<'a> {
     pub(super) chunk: &'a Chunk,
+    /// Its collection, if there are several.
+    source: Option<&'a CandidateSource>,
     pub(super) score: f32,
     /// Its score as a share of the best one, within 0 and 1.
     pub(super) share: f64,
@@ -26,8 +29,18 @@ pub(super) struct RankedCandidate<'a> {
 }
 
 impl RankedCandidate<'_> {
+    pub(super) fn collection(&self) -> Option<&CollectionId> {
+        self.source.map(|source| &source.collection)
+    }
+
+    /// The weight of its collection; 1 if there is only one.
+    pub(super) fn weight(&self) -> f64 {
+        self.source.map_or(1.0, |source| source.weight)
+    }
+
     pub(super) fn citation(&self) -> Citation {
         Citation {
+            collection: self.collection().cloned(),
             document_id: self.chunk.document_id.clone(),
             version: self.chunk.version,
             span: self.chunk.span,
@@ -45,7 +58,7 @@ pub(super) fn rank_candidates(candidates: &[ContextCandidate]) -> Vec<RankedCand
     let by_rank = |left: &&ContextCandidate, right: &&ContextCandidate| {
         positive_score(right)
             .total_cmp(&positive_score(left))
-            .then_with(|| compare_documents(&left.chunk, &right.chunk))
+            .then_with(|| compare_documents(left, right))
             .then_with(|| place(&left.chunk).cmp(&place(&right.chunk)))
             // Only damaged input differs in nothing but the text; even then the order is fixed.
             .then_with(|| left.chunk.text.cmp(&right.chunk.text))
@@ -79,8 +92,10 @@ fn positive_score(candidate: &ContextCandidate) -> f32 {
     if candidate.score > 0.0 { candidate.score.min(f32::MAX) } else { 0.0 }
 }
 
-fn compare_documents(left: &Chunk, right: &Chunk) -> Ordering {
-    left.document_id.cmp(&right.document_id).then(left.version.cmp(&right.version))
+fn compare_documents(left: &ContextCandidate, right: &ContextCandidate) -> Ordering {
+    let version = |candidate: &ContextCandidate| candidate.chunk.version;
+    let by_id = left.chunk.document_id.cmp(&right.chunk.document_id);
+    by_id.then_with(|| left.collection().cmp(&right.collection())).then(version(left).cmp(&version(right)))
 }
 
 /// The number of each candidate's document version, in order of appearance.
@@ -89,7 +104,10 @@ fn number_documents(ranked: &[&ContextCandidate]) -> Vec<usize> {
     let mut all = Vec::with_capacity(ranked.len());
     for candidate in ranked {
         let next = numbers.len();
-        all.push(*numbers.entry((&candidate.chunk.document_id, candidate.chunk.version)).or_insert(next));
+        let chunk = &candidate.chunk;
+        // Two collections may hold documents of the same id.
+        let document = (&chunk.document_id, chunk.version, candidate.collection());
+        all.push(*numbers.entry(document).or_insert(next));
     }
     all
 }
@@ -99,6 +117,7 @@ fn ranked_candidate(candidate: &ContextCandidate, best: f32, group: usize) -> Ra
     let share = if best > 0.0 { f64::from(positive_score(candidate)) / f64::from(best) } else { 0.0 };
     RankedCandidate {
         chunk,
+        source: candidate.source.as_deref(),
         score: candidate.score,
         share,
         group,

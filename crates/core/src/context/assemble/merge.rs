@@ -19,6 +19,8 @@ pub(super) struct MergedPassages {
     pub(super) passages: Vec<Passage>,
     /// Ordinals of the first and last chunk of each.
     pub(super) chunks: Vec<(u32, u32)>,
+    /// A candidate of each.
+    pub(super) best: Vec<usize>,
     /// By candidate; none for candidates of which nothing is in a passage.
     pub(super) verdicts: Vec<Option<CandidateVerdict>>,
     /// By candidate: bytes of it that are in passages.
@@ -101,11 +103,23 @@ pub(super) fn merge_into_passages(
         own.fold((u32::MAX, 0), |(first, last), ordinal| (first.min(ordinal), last.max(ordinal)))
     };
     let chunks = drafts.iter().map(ordinals).collect();
+    let best = drafts.iter().map(|draft| draft.best).collect();
     MergedPassages {
         passages: drafts.into_iter().map(|draft| draft.passage).collect(),
         chunks,
+        best,
         verdicts,
         kept_bytes,
+    }
+}
+
+impl MergedPassages {
+    /// Sets title, metadata and readers of the passages. Only the final ones have them: a selection is merged
+    /// many times.
+    pub(super) fn describe(&mut self, items: &[RankedCandidate]) {
+        for (passage, best) in self.passages.iter_mut().zip(&self.best) {
+            passage.describe(&items[*best].chunk.description);
+        }
     }
 }
 
@@ -148,22 +162,19 @@ fn draft_passage(
             continue;
         }
         if let Some(span) = trim_span(atoms.text(index), atom.span) {
-            let chunk = items[atom.item].chunk;
-            elsewhere.push(Citation { document_id: chunk.document_id.clone(), version: chunk.version, span });
+            elsewhere.push(Citation { span, ..items[atom.item].citation() });
         }
     }
     // Duplicates of several members may name the same place.
     elsewhere.sort();
     elsewhere.dedup();
+    let text = atoms.slice(first.region, span).to_owned();
     let passage = Passage {
-        document_id: chunk.document_id.clone(),
-        version: chunk.version,
-        span,
-        section: String::new(),
+        collection: items[first.item].collection().cloned(),
         heading: items[first.item].heading.clone(),
         score: items[best].score,
-        text: atoms.slice(first.region, span).to_owned(),
         also: elsewhere,
+        ..Passage::new(chunk.document_id.clone(), chunk.version, span, text)
     };
     Some(PassageDraft { passage, group: first.group, best, members })
 }

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use super::answer::{AssembledContext, CandidateTrace, CandidateVerdict, Passage};
 use super::request::{AssemblyRequest, PassageOrder};
 use crate::domain::chunk::Chunk;
+use crate::domain::ids::CollectionId;
 use crate::ports::lexical::QuestionTerms;
 use crate::ports::tokenizer::Tokenizer;
 use atoms::AtomizedCandidates;
@@ -54,6 +55,29 @@ pub struct ContextCandidate {
     pub chunk: Arc<Chunk>,
     /// Its relevance. Higher is better; anything but a positive number counts as 0.
     pub score: f32,
+    /// Where it comes from, if the request names several collections.
+    pub source: Option<Arc<CandidateSource>>,
+}
+
+/// One of several collections that candidates come from. A document is one only within its collection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CandidateSource {
+    /// The collection.
+    pub collection: CollectionId,
+    /// Its weight beside the others. The scores of its candidates contain it already.
+    pub weight: f64,
+}
+
+impl ContextCandidate {
+    /// Its collection, if there are several.
+    pub fn collection(&self) -> Option<&CollectionId> {
+        self.source.as_ref().map(|source| &source.collection)
+    }
+
+    /// The weight of its collection; 1 if there is only one.
+    pub fn weight(&self) -> f64 {
+        self.source.as_ref().map_or(1.0, |source| source.weight)
+    }
 }
 
 /// What assembly selects from.
@@ -109,8 +133,10 @@ pub fn assemble_context(
     let options = SelectableRanges::from_atoms(&atoms, &items, |index| admits(index) && promising[index]);
     let chosen = best_selection(&mut prices, &options, admits, limits, assembly.order);
     let budget_packer = BudgetPacker { leading: &leading, input, assembly, also: &also, limits, tokenizer };
-    let packed =
+    let mut packed =
         budget_packer.pack(&mut prices, chosen, || SelectableRanges::from_atoms(&atoms, &items, admits));
+
+    packed.merged.describe(&items);
 
     let gain = packed.selection.gain();
     let is_in = |index: usize| packed.selection.is_chosen(index) || atoms.atoms[index].gain <= 0.0;
@@ -164,6 +190,7 @@ fn excluded_atoms(
         let chunk = items[atom.item].chunk;
         let has = |passage: &&Passage| {
             passage.document_id == chunk.document_id
+                && passage.collection.as_ref() == items[atom.item].collection()
                 && passage.version == chunk.version
                 && passage.span.start < atom.span.end
                 && atom.span.start < passage.span.end

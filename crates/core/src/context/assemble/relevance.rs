@@ -131,6 +131,7 @@ impl TermEvidence {
             for value in &mut values {
                 *value /= best;
             }
+            weigh_collections(&mut values, width, atoms, items);
             Self { width, values, present }
         })
     }
@@ -170,6 +171,26 @@ impl TermEvidence {
                 relevance[index] -= lost.iter().map(|(term, lost)| row[*term] * lost).sum::<f64>();
                 values[index] = value(relevance[index], index);
             }
+        }
+    }
+}
+
+/// Multiplies the values of each atom by the weight of its collection. The scores are weighted already, and a
+/// weight means both signals.
+fn weigh_collections(
+    values: &mut [f64],
+    width: usize,
+    atoms: &AtomizedCandidates,
+    items: &[RankedCandidate],
+) {
+    let heaviest = items.iter().map(RankedCandidate::weight).fold(0.0, f64::max);
+    if items.iter().all(|item| item.weight() >= heaviest) {
+        return;
+    }
+    for (row, atom) in values.chunks_mut(width).zip(&atoms.atoms) {
+        let weight = items[atom.item].weight() / heaviest;
+        for value in row {
+            *value *= weight;
         }
     }
 }

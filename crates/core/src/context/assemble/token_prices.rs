@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::atoms::AtomizedCandidates;
 use super::candidates::RankedCandidate;
 use crate::context::render::hidden_characters::visible_text;
-use crate::context::render::{ContextStyle, DocumentHeader, FramingWriter, PassageLabel};
+use crate::context::render::{ContextStyle, DocumentHeader, FramingWriter, PassageLabel, source_name};
 use crate::domain::chunk::TextSpan;
 use crate::ports::tokenizer::Tokenizer;
 
@@ -136,9 +136,10 @@ impl<'a> TokenPriceTable<'a> {
         if let Some(tokens) = self.documents[atom.group] {
             return tokens;
         }
-        let chunk = self.items[atom.item].chunk;
-        let (id, version) = (chunk.document_id.as_str(), chunk.version.get());
-        let header = DocumentHeader { id, version, first: false, section: "", starts_section: false };
+        let item = &self.items[atom.item];
+        let id = source_name(item.collection(), &item.chunk.document_id);
+        let version = item.chunk.version.get();
+        let header = DocumentHeader { id: &id, version, first: false, section: "", starts_section: false };
         let mut text = String::new();
         self.frame.open_document(&mut text, &header);
         self.frame.close_document(&mut text);

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use super::answer::Passage;
 use super::request::ContextFormat;
 use crate::domain::chunk::TextSpan;
+use crate::domain::ids::{CollectionId, DocumentId};
 use hidden_characters::visible_text;
 pub use template::{ContextTemplate, TEMPLATE_BYTES_MAX, TemplateRegistry};
 
@@ -92,8 +93,9 @@ pub fn render_with_tag(passages: &[Passage], style: &ContextStyle, tag: Option<&
             if previous.is_some() {
                 frame.close_document(out);
             }
+            let id = source_name(passage.collection.as_ref(), &passage.document_id);
             let header = DocumentHeader {
-                id: passage.document_id.as_str(),
+                id: &id,
                 version: passage.version.get(),
                 first: previous.is_none(),
                 section: &passage.section,
@@ -129,12 +131,27 @@ pub fn plain_tag_in<'a>(context: &'a str, style: &ContextStyle) -> Option<&'a st
 }
 
 fn is_same_document(left: &Passage, right: &Passage) -> bool {
-    left.document_id == right.document_id && left.version == right.version && left.section == right.section
+    left.document_id == right.document_id
+        && left.version == right.version
+        && left.section == right.section
+        && left.collection == right.collection
+}
+
+/// The name of a document in a context: its id, after its collection and a slash if there are several.
+pub(super) fn source_name<'a>(
+    collection: Option<&CollectionId>,
+    document_id: &'a DocumentId,
+) -> Cow<'a, str> {
+    // No collection's name contains a slash, so no two documents share a name.
+    match collection {
+        None => Cow::Borrowed(document_id.as_str()),
+        Some(collection) => Cow::Owned(format!("{collection}/{document_id}")),
+    }
 }
 
 /// The header in front of a document.
 pub struct DocumentHeader<'a> {
-    /// The document's id.
+    /// The document's id, after its collection if there are several.
     pub id: &'a str,
     /// The document's version.
     pub version: u64,

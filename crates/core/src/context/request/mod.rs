@@ -1,6 +1,7 @@
 //! Requests: raw fields are checked once and become queries that the engine can trust.
 
 mod assembly;
+mod collections;
 mod output_format;
 mod sections;
 
@@ -12,6 +13,7 @@ use crate::domain::principal::{AccessScope, Principal};
 use crate::fault::Refusal;
 
 pub use assembly::AssemblyRequest;
+pub use collections::{COLLECTION_WEIGHT_MAX, COLLECTIONS_MAX, RawCollectionWeight, WeightedCollection};
 pub use output_format::{ContextFormat, PassageOrder};
 pub use sections::{ContextSection, RawContextSection, SECTION_NAME_BYTES_MAX, SECTIONS_MAX};
 
@@ -57,8 +59,10 @@ pub enum FusionMethod {
 /// A request as the caller sent it.
 #[derive(Debug, Clone, Default)]
 pub struct RawContextQuery {
-    /// The collection's name.
+    /// The collection's name; empty if [`RawContextQuery::collections`] lists several.
     pub collection: String,
+    /// Collections that are searched together.
+    pub collections: Vec<RawCollectionWeight>,
     /// The question.
     pub question: String,
     /// Most tokens of the context; required for assembly, ignored by search.
@@ -91,7 +95,8 @@ pub struct RawContextQuery {
     pub fusion: Option<String>,
     /// Whether to rerank; by default wherever a reranker is configured.
     pub rerank: Option<bool>,
-    /// Documents and the versions the answer must have seen.
+    /// Documents and the versions the answer must have seen. With several collections a document is named
+    /// `COLLECTION/DOCUMENT_ID`.
     pub min_versions: Vec<(String, u64)>,
     /// Whether to return the trace.
     pub explain: bool,
@@ -104,8 +109,10 @@ pub struct RawContextQuery {
 pub struct ContextQuery {
     /// Who asks.
     pub principal: Principal,
-    /// The collection that is searched; its tenant is the principal's.
+    /// The collection that is searched, or the first of several; its tenant is the principal's.
     pub collection: CollectionKey,
+    /// The collections of a request that lists them; empty if it names a single one.
+    pub collections: Vec<WeightedCollection>,
     /// The question.
     pub question: String,
     /// Chunks to consider.
@@ -120,7 +127,7 @@ pub struct ContextQuery {
     pub rerank: Option<bool>,
     /// Parts of the context; empty if it has none.
     pub sections: Vec<ContextSection>,
-    /// Versions the answer must have seen.
+    /// Versions the answer must have seen; several collections have their own each.
     pub min_versions: Vec<(DocumentId, Version)>,
     /// How long the caller waits.
     pub deadline: Duration,
@@ -131,7 +138,15 @@ impl ContextQuery {
     pub fn new(principal: Principal, raw: &RawContextQuery) -> Result<Self, Refusal> {
         // Before anything else: without the scope a caller learns nothing about the rest.
         principal.require(AccessScope::Read)?;
-        let collection = CollectionId::new(&raw.collection)?;
+        let mut collections = collections::check_collections(raw, principal.tenant())?;
+        // The tenant never comes from the request, so no request can name another one.
+        let collection = match collections.first() {
+            Some(first) => first.key.clone(),
+            None => CollectionKey {
+                tenant: principal.tenant().clone(),
+                collection: CollectionId::new(&raw.collection)?,
+            },
+        };
         if raw.question.trim().is_empty() {
             return Err(Refusal::invalid("empty_question", "question", "question is empty"));
         }
@@ -155,18 +170,7 @@ impl ContextQuery {
                     )
                 })?,
         };
-        if raw.min_versions.len() > MIN_VERSIONS_MAX {
-            return Err(Refusal::invalid(
-                "too_many_min_versions",
-                "min_version",
-                format!("at most {MIN_VERSIONS_MAX} documents can be awaited"),
-            ));
-        }
-        let min_versions = raw
-            .min_versions
-            .iter()
-            .map(|(document, version)| Ok((DocumentId::new(document)?, Version::new(*version)?)))
-            .collect::<Result<_, Refusal>>()?;
+        let min_versions = collections::check_min_versions(&raw.min_versions, &mut collections)?;
         let deadline = raw.deadline.unwrap_or(DEADLINE_DEFAULT);
         if deadline.is_zero() {
             return Err(Refusal::new(
@@ -177,8 +181,8 @@ impl ContextQuery {
             ));
         }
         Ok(Self {
-            // The tenant never comes from the request, so no request can name another one.
-            collection: CollectionKey { tenant: principal.tenant().clone(), collection },
+            collection,
+            collections,
             principal,
             question: raw.question.replace('\0', " "),
             top_k,

@@ -122,6 +122,10 @@ pub(in crate::ingest) fn check_stored_body(
     if stored.overtaken {
         return Err(TaskOutcome::Ended { ending: VersionOutcome::Superseded, sweep: true });
     }
+    // The message is of a dropped collection, and this version of the one made again under its name.
+    if stored.content_hash != task.content_hash {
+        return Err(TaskOutcome::AlreadyEnded);
+    }
     if !matches_accepted_hash(task, &stored) {
         return Err(corrupt("the stored body does not match the hash it was accepted with"));
     }

@@ -130,7 +130,17 @@ pub async fn store_audit_result(
         }
         serde_json::to_string(&LastAuditResult { at_ms: now_ms, report }).ok()
     };
-    states.change(&format!("{AUDIT_STATE_PREFIX}{}/{}", key.tenant, key.collection), Box::new(change)).await
+    states.change(&state_name(key), Box::new(change)).await
+}
+
+/// Deletes the stored result of a collection. An empty state stays, which counts as none.
+pub async fn forget_audit_result(states: &dyn SharedStateStore, key: &CollectionKey) -> Result<(), Fault> {
+    // Nothing is written where nothing was stored.
+    states.change(&state_name(key), Box::new(|known, _| known.map(|_| String::new()))).await
+}
+
+fn state_name(key: &CollectionKey) -> String {
+    format!("{AUDIT_STATE_PREFIX}{}/{}", key.tenant, key.collection)
 }
 
 /// The last results of all audited collections of all tenants.

@@ -1,6 +1,6 @@
 //! Packing: the cases by hand.
 
-use contexture_core::context::answer::{CandidateVerdict, Citation};
+use contexture_core::context::answer::{CandidateVerdict, Citation, Passage};
 use contexture_core::domain::chunk::TextSpan;
 use contexture_core::domain::ids::{DocumentId, Version};
 
@@ -75,7 +75,7 @@ fn duplicates_are_paid_once_and_all_cited() {
     assert_eq!(assembled.trace[3].verdict, CandidateVerdict::NearDuplicateOf { of: of(2) });
     let span = TextSpan { start: 7, end: 7 + folded.len() };
     let version = Version::new(1).unwrap();
-    let twin = Citation { document_id: DocumentId::new("b.md").unwrap(), version, span };
+    let twin = Citation { collection: None, document_id: DocumentId::new("b.md").unwrap(), version, span };
     let also = &assembled.passages[0].also;
     assert!(
         also.contains(&twin) && also[1..].iter().all(|one| one.document_id.as_str() == "c.md"),
@@ -137,7 +137,12 @@ fn json_names_are_those_of_the_contract() {
     let assembled = run(vec![candidate(chunk("a.md", 0, SENTENCE), 1.0)], 500);
     let passage = serde_json::to_value(&assembled.passages[0]).unwrap();
     let names: Vec<&String> = passage.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["document_id", "version", "start_byte", "end_byte", "heading", "score", "text"]);
+    assert_eq!(
+        names,
+        ["document_id", "version", "start_byte", "end_byte", "heading", "score", "text", "metadata"]
+    );
+    let again: Passage = serde_json::from_value(passage).unwrap();
+    assert_eq!(again, assembled.passages[0]);
     let entry = serde_json::to_value(&assembled.trace[0]).unwrap();
     assert_eq!(entry["reason"], "kept");
     assert_eq!(entry["passage"], 1);

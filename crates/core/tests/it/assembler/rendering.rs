@@ -8,16 +8,9 @@ use contexture_core::domain::chunk::TextSpan;
 use contexture_core::domain::ids::{DocumentId, Version};
 
 pub(super) fn passage(document: &str, start: usize, heading: &str, text: &str) -> Passage {
-    Passage {
-        document_id: DocumentId::new(document).unwrap(),
-        version: Version::new(3).unwrap(),
-        span: TextSpan { start, end: start + text.len() },
-        heading: heading.to_owned(),
-        score: 0.5,
-        text: text.to_owned(),
-        also: Vec::new(),
-        section: String::new(),
-    }
+    let (id, version) = (DocumentId::new(document).unwrap(), Version::new(3).unwrap());
+    let span = TextSpan { start, end: start + text.len() };
+    Passage { heading: heading.to_owned(), score: 0.5, ..Passage::new(id, version, span, text.to_owned()) }
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use contexture_core::context::request::{
-    AssemblyRequest, BUDGET_TOKENS_MAX, ContextFormat, ContextQuery, DEADLINE_DEFAULT, DEADLINE_MAX,
-    FusionMethod, MIN_VERSIONS_MAX, QUESTION_BYTES_MAX, RawContextQuery, TOKENIZER_DEFAULT, TOP_K_DEFAULT,
-    TOP_K_MAX,
+    AssemblyRequest, BUDGET_TOKENS_MAX, COLLECTION_WEIGHT_MAX, COLLECTIONS_MAX, ContextFormat, ContextQuery,
+    DEADLINE_DEFAULT, DEADLINE_MAX, FusionMethod, MIN_VERSIONS_MAX, QUESTION_BYTES_MAX, RawCollectionWeight,
+    RawContextQuery, TOKENIZER_DEFAULT, TOP_K_DEFAULT, TOP_K_MAX,
 };
 use contexture_core::domain::ids::{TenantId, VERSION_MAX};
 use contexture_core::domain::principal::{AccessScope, Principal};
@@ -151,9 +151,57 @@ fn reading_needs_the_scope() {
     let writer =
         Principal::new(TenantId::new(TENANT).unwrap(), BTreeSet::new(), BTreeSet::from([AccessScope::Write]))
             .unwrap();
-    assert_eq!(
-        ContextQuery::new(writer, &raw()).unwrap_err().kind,
-        RefusalKind::NotFound,
-        "as if it were unknown"
+    let refused = ContextQuery::new(writer, &raw()).unwrap_err();
+    assert_eq!((refused.kind, refused.code), (RefusalKind::PermissionDenied, "missing_scope"));
+}
+
+#[test]
+fn one_collection_or_a_list_of_them() {
+    let listed = |name: &str, weight| RawCollectionWeight { name: name.to_owned(), weight };
+    let asked = |collections: Vec<RawCollectionWeight>| {
+        check(&RawContextQuery { collection: String::new(), collections, ..raw() })
+    };
+    assert!(check(&raw()).unwrap().collections.is_empty());
+    let query = asked(vec![listed("b", None), listed("a", Some(COLLECTION_WEIGHT_MAX))]).unwrap();
+    assert_eq!(query.collection.collection.as_str(), "b");
+    let names: Vec<&str> = query.searched().map(|key| key.collection.as_str()).collect();
+    assert_eq!(names, ["b", "a"]);
+    assert!(query.collections.iter().all(|one| one.key.tenant.as_str() == TENANT));
+    let weights: Vec<f64> = query.collections.iter().map(|one| one.weight).collect();
+    assert_eq!(weights, [1.0, COLLECTION_WEIGHT_MAX]);
+
+    let many =
+        |count: usize| (0..count).map(|number| listed(&format!("c{number}"), None)).collect::<Vec<_>>();
+    assert_eq!(asked(many(COLLECTIONS_MAX)).unwrap().collections.len(), COLLECTIONS_MAX);
+    assert_refused(asked(many(COLLECTIONS_MAX + 1)), "too_many_collections", "collections");
+    assert_refused(asked(Vec::new()), "invalid_collections", "collection");
+    let both = RawContextQuery { collections: many(1), ..raw() };
+    assert_refused(check(&both), "invalid_collections", "collections");
+    let twice = vec![listed("a", None), listed("b", None), listed("a", Some(2.0))];
+    assert_refused(asked(twice), "duplicate_collection", "collections[2].name");
+    assert_refused(
+        asked(vec![listed("a", None), listed("B", None)]),
+        "invalid_collection",
+        "collections[1].name",
     );
+    for weight in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, COLLECTION_WEIGHT_MAX.next_up()] {
+        assert_refused(asked(vec![listed("a", Some(weight))]), "invalid_weight", "collections[0].weight");
+    }
+}
+
+#[test]
+fn versions_of_several_collections_name_theirs() {
+    let listed = |name: &str| RawCollectionWeight { name: name.to_owned(), weight: None };
+    let asked = |names: &[&str], document: &str| {
+        let collections = names.iter().map(|name| listed(name)).collect();
+        let min_versions = vec![(document.to_owned(), 2)];
+        check(&RawContextQuery { collection: String::new(), collections, min_versions, ..raw() })
+    };
+    assert_eq!(asked(&["a"], "a/b").unwrap().min_versions[0].0.as_str(), "a/b", "one needs no name");
+    let query = asked(&["a", "b"], "b/a/b").unwrap();
+    assert!(query.min_versions.is_empty() && query.collections[0].min_versions.is_empty());
+    assert_eq!(query.collections[1].min_versions[0].0.as_str(), "a/b");
+    for nobodys in ["x", "c/x", "/x", ""] {
+        assert_refused(asked(&["a", "b"], nobodys), "invalid_min_version", "min_version");
+    }
 }

@@ -124,5 +124,6 @@ fn writing_needs_the_scope() {
     let reader = Principal::new(tenant, BTreeSet::new(), BTreeSet::from([AccessScope::Read])).unwrap();
     let home = CollectionId::new("home").unwrap();
     let refused = Submission::deletion(&reader, home, document("doc"), None).unwrap_err();
-    assert_eq!(refused.kind, RefusalKind::NotFound);
+    assert_eq!((refused.kind, refused.code), (RefusalKind::PermissionDenied, "missing_scope"));
+    assert_eq!(refused.message, "this credential lacks the scope 'write'");
 }

@@ -2,39 +2,55 @@
 //!
 //! Texts and headings are the document's own bytes: `text` is exactly
 //! `document[start_byte..end_byte]`. Only the rendered context escapes hidden characters.
+//!
+//! A passage or chunk carries its document's title, metadata and readers as the snapshot has them. The
+//! readers are never written as JSON: only a caller that may see them adds them. The URL is the caller's
+//! to fill in, since it depends on settings of the collection. `collection` is set where the request
+//! lists collections. Answers can be read back from their JSON, without readers and timings.
 
+mod trace;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::chunk::TextSpan;
-use crate::domain::ids::{ChunkId, DocumentId, Version};
+use crate::domain::document::{DocumentAcl, DocumentDescription};
+use crate::domain::ids::{ChunkId, CollectionId, DocumentId, Version};
+use crate::domain::metadata::DocumentMetadata;
+pub use trace::{CandidateTrace, CandidateVerdict};
 
 /// The place of a text: document, version and span.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Citation {
+    /// The collection, if the request lists collections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionId>,
     /// The document.
     pub document_id: DocumentId,
     /// The version.
     pub version: Version,
     /// Bytes of the document's normalised text.
-    #[serde(flatten, serialize_with = "span_fields")]
+    #[serde(flatten, with = "span_fields")]
     pub span: TextSpan,
 }
 
 /// A span of one document in the context. It may come from several merged chunks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Passage {
+    /// The collection, if the request lists collections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionId>,
     /// The document.
     pub document_id: DocumentId,
     /// The version.
     pub version: Version,
     /// Bytes of the document's normalised text; passages of a document never overlap.
-    #[serde(flatten, serialize_with = "span_fields")]
+    #[serde(flatten, with = "span_fields")]
     pub span: TextSpan,
     /// The section of the request that it answers; empty if there are no sections.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub section: String,
     /// Headings above its first byte, outermost first; the title if there are none.
     pub heading: String,
@@ -43,95 +59,47 @@ pub struct Passage {
     /// The bytes of the span.
     pub text: String,
     /// Where else the same, or nearly the same, text occurs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Citation>,
+    /// The document's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The document's URL; the engine knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The document's metadata.
+    #[serde(default)]
+    pub metadata: DocumentMetadata,
+    /// Who may read the document. Not part of the JSON, so an answer that is read back has the default.
+    #[serde(skip)]
+    pub acl: DocumentAcl,
 }
 
-/// The verdict on one candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum CandidateVerdict {
-    /// The best candidate of a passage, in whole or in part. If it is in several passages, the first is
-    /// named.
-    Kept {
-        /// Number of the passage, from 1.
-        passage: usize,
-    },
-    /// In a passage, in whole or in part, whose best candidate is another.
-    MergedInto {
-        /// Number of the passage, from 1.
-        passage: usize,
-    },
-    /// Has the same text as another, white space aside.
-    DuplicateOf {
-        /// The candidate that stands for both.
-        #[serde(serialize_with = "as_text")]
-        of: ChunkId,
-    },
-    /// Has nearly the same text as another.
-    NearDuplicateOf {
-        /// The candidate that stands for both.
-        #[serde(serialize_with = "as_text")]
-        of: ChunkId,
-    },
-    /// Every sentence of it occurs, word for word, in another candidate.
-    CoveredBy {
-        /// The candidate that has the first of them.
-        #[serde(serialize_with = "as_text")]
-        of: ChunkId,
-    },
-    /// The context kept from the previous answer contains it.
-    InPrefix,
-    /// Did not fit into what was left of the budget.
-    OverBudget,
-    /// Less relevant than the cut-off.
-    BelowCutoff,
-    /// Its document has the most passages that the request allows.
-    DocumentCap,
-    /// Found, but the filter excludes its metadata in the snapshot.
-    Filtered,
-    /// Found, but no longer in the snapshot: its document was replaced or deleted.
-    Superseded,
-    /// Chosen, then given back when the final text was counted.
-    GivenBack,
-    /// Nothing but white space.
-    Blank,
-    /// Its text contradicts its span or an overlapping candidate.
-    Inconsistent,
-}
+impl Passage {
+    /// A passage of this text, of which nothing else is known.
+    pub fn new(document_id: DocumentId, version: Version, span: TextSpan, text: String) -> Self {
+        Self {
+            collection: None,
+            document_id,
+            version,
+            span,
+            section: String::new(),
+            heading: String::new(),
+            score: 0.0,
+            text,
+            also: Vec::new(),
+            title: None,
+            url: None,
+            metadata: DocumentMetadata::default(),
+            acl: DocumentAcl::default(),
+        }
+    }
 
-/// Why one candidate is or is not in the context.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CandidateTrace {
-    /// The candidate.
-    #[serde(serialize_with = "as_text")]
-    pub chunk_id: ChunkId,
-    /// Its place; unknown if the snapshot no longer has it.
-    #[serde(flatten)]
-    pub citation: Option<Citation>,
-    /// Its score before assembly.
-    pub score: f32,
-    /// What the whole of it adds to the objective.
-    pub gain: f64,
-    /// Bytes of it that are in the context.
-    pub kept_bytes: usize,
-    /// Tokens it adds to the rendered text: counted if it was about to be chosen, else estimated from
-    /// its embedder tokens.
-    pub tokens: usize,
-    /// The verdict.
-    #[serde(flatten)]
-    pub verdict: CandidateVerdict,
-}
-
-impl CandidateTrace {
-    /// The entry of a hit that could not be a candidate.
-    pub fn dropped(
-        chunk_id: ChunkId,
-        citation: Option<Citation>,
-        score: f32,
-        verdict: CandidateVerdict,
-    ) -> Self {
-        Self { chunk_id, citation, score, gain: 0.0, kept_bytes: 0, tokens: 0, verdict }
+    /// Copies what the document's description says.
+    pub(super) fn describe(&mut self, description: &DocumentDescription) {
+        self.title.clone_from(&description.title);
+        self.metadata.clone_from(&description.metadata);
+        self.acl.clone_from(&description.acl);
     }
 }
 
@@ -159,7 +127,7 @@ pub struct AssembledContext {
 }
 
 /// How much of the previous context an answer starts with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReusedPrefix {
     /// Passages that were kept.
     pub passages: usize,
@@ -173,7 +141,7 @@ pub struct ReusedPrefix {
 }
 
 /// Where a reused prefix ends, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrefixBreak {
     /// Number of the first passage that was not kept.
     #[serde(rename = "broken_at")]
@@ -184,7 +152,7 @@ pub struct PrefixBreak {
 }
 
 /// Why a passage of the previous context was not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrefixBreakReason {
     /// Its document has another version.
@@ -258,7 +226,7 @@ pub struct QueryTimings {
 }
 
 /// The answer to `query`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContextAnswer {
     /// The rendered text.
     pub context: String,
@@ -268,20 +236,23 @@ pub struct ContextAnswer {
     pub budget: usize,
     /// The tokenizer that counted.
     pub tokenizer: String,
-    /// The index snapshot that was read.
+    /// The index snapshot that was read; of several the one with the highest number.
     pub snapshot: u64,
+    /// The snapshot of each collection, if several were read. Each collection counts its own commits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<CollectionId, u64>,
     /// The parts that are missing from the answer.
     pub degraded: Vec<AnswerDegradation>,
     /// Tokens of the budget that were reserved for question and answer.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub reserved: usize,
     /// The passages, as numbered in the text.
     pub passages: Vec<Passage>,
     /// How much of the previous context it starts with; only if the request continues one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<ReusedPrefix>,
     /// Handed back with the next request, it makes a context that starts with this one; only on request.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub continuation: String,
     /// Proven share of the best possible gain.
     pub bound: f64,
@@ -293,17 +264,20 @@ pub struct ContextAnswer {
 }
 
 /// One chunk of a search result.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RankedChunk {
     /// The chunk.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "chunk_id_text")]
     pub chunk_id: ChunkId,
+    /// The collection, if the request lists collections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<CollectionId>,
     /// The document.
     pub document_id: DocumentId,
     /// The version.
     pub version: Version,
     /// Bytes of the document's normalised text.
-    #[serde(flatten, serialize_with = "span_fields")]
+    #[serde(flatten, with = "span_fields")]
     pub span: TextSpan,
     /// Headings above it, outermost first; the title if there are none.
     pub heading: String,
@@ -311,15 +285,30 @@ pub struct RankedChunk {
     pub score: f32,
     /// The bytes of the span.
     pub text: String,
+    /// The document's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The document's URL; the engine knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The document's metadata.
+    #[serde(default)]
+    pub metadata: DocumentMetadata,
+    /// Who may read the document. Not part of the JSON, so an answer that is read back has the default.
+    #[serde(skip)]
+    pub acl: DocumentAcl,
 }
 
 /// The answer to `search`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchAnswer {
     /// Chunks, best first.
     pub results: Vec<RankedChunk>,
-    /// The index snapshot that was read.
+    /// The index snapshot that was read; of several the one with the highest number.
     pub snapshot: u64,
+    /// The snapshot of each collection, if several were read. Each collection counts its own commits.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub snapshots: BTreeMap<CollectionId, u64>,
     /// The parts that are missing from the answer.
     pub degraded: Vec<AnswerDegradation>,
     /// How long it took; not part of the JSON.
@@ -332,13 +321,42 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-fn span_fields<S: Serializer>(span: &TextSpan, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut fields = serializer.serialize_struct("Span", 2)?;
-    fields.serialize_field("start_byte", &span.start)?;
-    fields.serialize_field("end_byte", &span.end)?;
-    fields.end()
+/// A span as the fields `start_byte` and `end_byte`.
+mod span_fields {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::domain::chunk::TextSpan;
+
+    #[derive(Serialize, Deserialize)]
+    struct SpanFields {
+        start_byte: usize,
+        end_byte: usize,
+    }
+
+    pub(super) fn serialize<S: Serializer>(span: &TextSpan, serializer: S) -> Result<S::Ok, S::Error> {
+        SpanFields { start_byte: span.start, end_byte: span.end }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TextSpan, D::Error> {
+        let SpanFields { start_byte: start, end_byte: end } = SpanFields::deserialize(deserializer)?;
+        Ok(TextSpan { start, end })
+    }
 }
 
-fn as_text<S: Serializer>(id: &ChunkId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
+/// A chunk id as text.
+mod chunk_id_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use uuid::Uuid;
+
+    use crate::domain::ids::ChunkId;
+
+    pub(super) fn serialize<S: Serializer>(id: &ChunkId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ChunkId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Uuid::try_parse(&text).map(ChunkId::from_uuid).map_err(D::Error::custom)
+    }
 }

@@ -1,0 +1,2 @@
+-- Histories and lists of documents ask for the letter of each version.
+CREATE INDEX dead_letters_version ON dead_letters (document_ref, version);

@@ -3,11 +3,14 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-const SCHEMAS: [&str; 4] = [
+const SCHEMAS: [&str; 7] = [
     "contexture/v1/admin.proto",
+    "contexture/v1/collection.proto",
     "contexture/v1/common.proto",
     "contexture/v1/context.proto",
+    "contexture/v1/dead_letter.proto",
     "contexture/v1/ingest.proto",
+    "contexture/v1/status.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

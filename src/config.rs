@@ -9,9 +9,12 @@
 
 pub mod api_keys;
 mod backends;
+mod doors;
+mod issuers;
 mod layers;
 pub mod limits;
 mod named_files;
+mod pipelines;
 mod producers;
 mod providers;
 mod raw;
@@ -25,8 +28,11 @@ use self::api_keys::HashedApiKey;
 pub use self::backends::{
     BackendsConfig, BrokerConfig, ConfigSecret, LedgerConfig, Quantization, VectorsConfig,
 };
+pub use self::doors::TlsFilesConfig;
+pub use self::issuers::{IssuerConfig, KeySetSource, ScopeRule, TenantRule};
 use self::layers::ConfigLayers;
 pub use self::named_files::{NAMED_FILES_MAX, NamedFileConfig};
+pub use self::pipelines::CollectionCreation;
 pub use self::providers::{
     CredentialSource, OAuthClientAuth, OAuthClientConfig, OAuthGrantType, OAuthRequestEncoding,
     PROVIDERS_MAX, ProviderConfig, ProviderKind,
@@ -38,6 +44,7 @@ pub use self::sections::{
     ServerLimits, WorkerConfig,
 };
 use crate::telemetry;
+use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::fault::Refusal;
 
 /// The default configuration with its comments, which document every key.
@@ -62,6 +69,10 @@ pub struct ContextureConfig {
     pub tokenizers: Vec<NamedFileConfig>,
     /// Templates of contexts, besides the built-in formats.
     pub templates: Vec<NamedFileConfig>,
+    /// Pipelines by name, besides the built-in "default".
+    pub pipelines: Vec<(String, Pipeline)>,
+    /// What a submission into a collection that does not exist does.
+    pub create_collections: CollectionCreation,
     /// Providers of embeddings.
     pub providers: Vec<ProviderConfig>,
     /// The external engines.
@@ -70,8 +81,10 @@ pub struct ContextureConfig {
     pub audit: AuditConfig,
     /// Address at which metrics are served; none: they are not.
     pub metrics: Option<SocketAddr>,
-    /// API keys; without any, only loopback is served.
+    /// API keys; without any, and without issuers, only loopback is served.
     pub keys: Vec<HashedApiKey>,
+    /// Issuers of tokens.
+    pub issuers: Vec<IssuerConfig>,
     /// Level and format of logs.
     pub log: LoggingConfig,
     effective: RawConfig,
@@ -128,6 +141,7 @@ impl ContextureConfig {
         // Ranges first: the conversions below rely on them.
         limits::check_ranges(&raw)?;
         telemetry::check_log_level(&raw.log.level)?;
+        let pipelines = pipelines::read_pipelines(&raw.pipelines)?;
         let config = Self {
             data_dir: std::path::absolute(raw.data_dir.relative())
                 .map_err(|error| refuse_key("data_dir", &format!("cannot be made absolute: {error}")))?,
@@ -138,11 +152,14 @@ impl ContextureConfig {
             rerank: raw.rerank.validate()?,
             tokenizers: named_files::validate_named_files("tokenizers", &raw.tokenizers)?,
             templates: named_files::validate_named_files("templates", &raw.templates)?,
+            create_collections: pipelines::collection_creation(&raw.server.create_collections, &pipelines)?,
+            pipelines,
             providers: providers::validate_providers(&raw.providers, environment)?,
             backends: backends::validate_backends(&raw.broker, &raw.ledger, &raw.vectors)?,
             audit: AuditConfig::from_raw(&raw.audit),
             metrics: sections::metrics_address(&raw.metrics)?,
             keys: api_keys::validate_api_keys(&raw.auth.keys, environment)?,
+            issuers: issuers::validate_issuers(&raw.auth.issuers)?,
             log: LoggingConfig { level: raw.log.level.clone(), format: raw.log.format },
             effective: raw,
         };
@@ -153,16 +170,16 @@ impl ContextureConfig {
         Ok(config)
     }
 
-    /// Without API keys only loopback may be served.
+    /// Without credentials only loopback may be served.
     fn check_bound(&self, key: &str, listen: SocketAddr) -> Result<(), Refusal> {
-        if !self.keys.is_empty() || listen.ip().is_loopback() {
+        if !self.keys.is_empty() || !self.issuers.is_empty() || listen.ip().is_loopback() {
             return Ok(());
         }
         Err(refuse_key(
             key,
             &format!(
                 "is {listen}, which is not loopback, and no credential is configured; \
-                 add [[auth.keys]] or listen on 127.0.0.1"
+                 add [[auth.keys]] or [[auth.issuers]], or listen on 127.0.0.1"
             ),
         ))
     }

@@ -70,7 +70,7 @@ impl fmt::Debug for RawKey {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum RawScope {
+pub(super) enum RawScope {
     Read,
     Write,
     Admin,

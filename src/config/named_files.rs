@@ -1,4 +1,4 @@
-//! Files that requests ask for by name: tokenizers of reading models and templates of contexts.
+//! Files that requests ask for by name: tokenizers of reading models, templates of contexts, pipelines.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::refuse_key;
 use contexture_core::fault::Refusal;
 
-/// Most entries of `tokenizers`, and of `templates`.
+/// Most entries of `tokenizers`, of `templates`, and of `pipelines`.
 pub const NAMED_FILES_MAX: usize = 64;
 /// Longest name of an entry, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
-/// An entry of `tokenizers` or `templates`.
+/// An entry of `tokenizers`, `templates` or `pipelines`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawNamedFile {

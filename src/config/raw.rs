@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::api_keys::RawKey;
 use super::backends::{RawBroker, RawLedger, RawVectors};
+use super::doors::serialize_named_path;
+use super::issuers::RawIssuer;
 use super::named_files::RawNamedFile;
 use super::providers::RawProvider;
 use super::rerank::RawRerank;
@@ -22,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) data_dir: RelativePathBuf,
     pub(super) tokenizers: Vec<RawNamedFile>,
     pub(super) templates: Vec<RawNamedFile>,
+    pub(super) pipelines: Vec<RawNamedFile>,
     pub(super) providers: Vec<RawProvider>,
     pub(super) server: RawServer,
     pub(super) limits: RawLimits,
@@ -41,6 +44,14 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawServer {
     pub(super) listen: String,
+    #[serde(serialize_with = "serialize_named_path")]
+    pub(super) tls_cert_file: RelativePathBuf,
+    #[serde(serialize_with = "serialize_named_path")]
+    pub(super) tls_key_file: RelativePathBuf,
+    pub(super) cors_origins: Vec<String>,
+    pub(super) mcp_origins: Vec<String>,
+    pub(super) public_url: String,
+    pub(super) create_collections: String,
     pub(super) connections_max: u64,
     pub(super) streams_per_connection_max: u64,
     pub(super) requests_in_flight_max: u64,
@@ -89,6 +100,7 @@ pub(super) struct RawRetrieval {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawAuth {
     pub(super) keys: Vec<RawKey>,
+    pub(super) issuers: Vec<RawIssuer>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::doors::{self, TlsFilesConfig};
 use super::raw::{RawAudit, RawConfig, RawLimits, RawMetrics, RawRetrieval, RawWorkers};
 use super::refuse_key;
 use crate::telemetry::LogFormat;
@@ -19,6 +20,14 @@ const WEIGHT_SUM_TOLERANCE: f32 = 1e-3;
 pub struct ServerConfig {
     /// The address it listens on.
     pub listen: SocketAddr,
+    /// Its certificate and key; none: no TLS.
+    pub tls: Option<TlsFilesConfig>,
+    /// Origins whose pages may call over HTTP; "*" is every origin.
+    pub cors_origins: Vec<String>,
+    /// Origins whose pages may speak MCP.
+    pub mcp_origins: Vec<String>,
+    /// Where callers reach it: scheme, host and port.
+    pub public_url: Option<String>,
     /// Its limits.
     pub limits: ServerLimits,
 }
@@ -139,7 +148,14 @@ impl ServerConfig {
             drain_max: Duration::from_millis(server.drain_ms_max),
         };
         limits.check_together()?;
-        Ok(Self { listen, limits })
+        Ok(Self {
+            listen,
+            tls: doors::tls_files(server)?,
+            cors_origins: doors::cors_origins(server)?,
+            mcp_origins: doors::mcp_origins(server)?,
+            public_url: doors::public_url(server)?,
+            limits,
+        })
     }
 }
 

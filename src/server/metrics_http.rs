@@ -55,7 +55,7 @@ pub async fn serve_metrics(
             Some(_) = open.join_next() => continue,
             accepted = incoming.next() => accepted,
         };
-        let Some(Ok(accepted)) = accepted else { continue };
+        let Some(accepted) = accepted else { continue };
         open.spawn(serve_connection(accepted, api.clone(), authenticator.clone()));
     }
 }
@@ -97,12 +97,14 @@ async fn answer_metrics_request(
     if request.method() != Method::GET {
         return plain_response(StatusCode::METHOD_NOT_ALLOWED, "metrics are read with GET\n");
     }
-    let may = authenticator.authenticate(request.headers());
-    if may.and_then(|principal| principal.require(AccessScope::Metrics)).is_err() {
-        let why = "a key with the scope metrics is needed: 'authorization: Bearer <key>'\n";
+    let why = "a key with the scope metrics is needed: 'authorization: Bearer <key>'\n";
+    let Ok(principal) = authenticator.authenticate(request.headers()).await else {
         let mut refused = plain_response(StatusCode::UNAUTHORIZED, why);
         refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return refused;
+    };
+    if principal.require(AccessScope::Metrics).is_err() {
+        return plain_response(StatusCode::FORBIDDEN, why);
     }
     let mut page = Response::new(api.page().await);
     page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::OPENMETRICS_CONTENT_TYPE));

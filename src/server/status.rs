@@ -9,6 +9,7 @@
 //! | exhausted | `RESOURCE_EXHAUSTED` | `ErrorInfo`, `RetryInfo` |
 //! | deadline | `DEADLINE_EXCEEDED` | `ErrorInfo` |
 //! | unauthenticated | `UNAUTHENTICATED` | `ErrorInfo` |
+//! | permission denied | `PERMISSION_DENIED` | `ErrorInfo` |
 //! | unavailable, internal | `UNAVAILABLE`, `INTERNAL` | `ErrorInfo`; the cause is logged, not sent |
 //!
 //! `ErrorInfo.reason` is the code of the refusal. A message has at most [`MESSAGE_BYTES_MAX`] bytes, because
@@ -50,6 +51,7 @@ pub fn grpc_code(kind: RefusalKind) -> Code {
         RefusalKind::Exhausted => Code::ResourceExhausted,
         RefusalKind::Deadline => Code::DeadlineExceeded,
         RefusalKind::Unauthenticated => Code::Unauthenticated,
+        RefusalKind::PermissionDenied => Code::PermissionDenied,
         RefusalKind::Unavailable => Code::Unavailable,
         RefusalKind::Internal => Code::Internal,
     }
@@ -117,6 +119,8 @@ pub(super) fn public_message(refusal: &Refusal) -> String {
 }
 
 fn truncate_message(text: &str) -> String {
+    // A message is one line, also where it quotes a parser that draws its complaint.
+    let text = &text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let end = text.floor_char_boundary(MESSAGE_BYTES_MAX);
     if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }

@@ -50,6 +50,8 @@ pub struct ProcessMetrics {
     committed: Counter,
     calls: Family<StaticLabels<2>, Counter>,
     call_seconds: HistogramFamily,
+    http_calls: Family<StaticLabels<2>, Counter>,
+    http_call_seconds: HistogramFamily,
     degraded: Family<StaticLabels<1>, Counter>,
     context_tokens: Counter,
     context_budget_tokens: Counter,
@@ -70,6 +72,8 @@ impl Default for ProcessMetrics {
             committed: Counter::default(),
             calls: Family::default(),
             call_seconds: HistogramFamily::new_with_constructor(fast_histogram),
+            http_calls: Family::default(),
+            http_call_seconds: HistogramFamily::new_with_constructor(fast_histogram),
             degraded: Family::default(),
             context_tokens: Counter::default(),
             context_budget_tokens: Counter::default(),
@@ -124,6 +128,17 @@ impl Default for ProcessMetrics {
             metrics.call_seconds.clone(),
         );
         registry.register(
+            "http_calls",
+            "Calls over HTTP by operation and status",
+            metrics.http_calls.clone(),
+        );
+        registry.register_with_unit(
+            "http_call",
+            "Time from a call's headers to the answer, or to the start of a stream",
+            Unit::Seconds,
+            metrics.http_call_seconds.clone(),
+        );
+        registry.register(
             "degraded_answers",
             "Answers to questions that went without something",
             metrics.degraded.clone(),
@@ -151,6 +166,13 @@ impl ProcessMetrics {
         self.call_seconds.get_or_create(&[("method", method)]).observe(took.as_secs_f64());
     }
 
+    /// Counts a call over HTTP that was answered with a status.
+    pub fn called_over_http(&self, operation: &'static str, status: u16, took: Duration) {
+        let labels = [("operation", operation), ("status", status_label(status))];
+        self.http_calls.get_or_create(&labels).inc();
+        self.http_call_seconds.get_or_create(&[("operation", operation)]).observe(took.as_secs_f64());
+    }
+
     /// Counts an answer that lacks something.
     pub fn degraded(&self, without: &'static str) {
         self.degraded.get_or_create(&[("without", without)]).inc();
@@ -175,6 +197,35 @@ impl ProcessMetrics {
         }
         page
     }
+}
+
+/// A status as a label; the list is closed, as all lists of labels are.
+fn status_label(status: u16) -> &'static str {
+    const KNOWN: [(u16, &str); 22] = [
+        (200, "200"),
+        (201, "201"),
+        (202, "202"),
+        (204, "204"),
+        (304, "304"),
+        (400, "400"),
+        (401, "401"),
+        (403, "403"),
+        (404, "404"),
+        (405, "405"),
+        (406, "406"),
+        (408, "408"),
+        (409, "409"),
+        (412, "412"),
+        (413, "413"),
+        (415, "415"),
+        (422, "422"),
+        (429, "429"),
+        (431, "431"),
+        (500, "500"),
+        (503, "503"),
+        (504, "504"),
+    ];
+    KNOWN.iter().find(|(known, _)| *known == status).map_or("other", |(_, label)| label)
 }
 
 impl IngestMeter for ProcessMetrics {

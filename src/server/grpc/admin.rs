@@ -1,22 +1,17 @@
 //! `AdminService`: generations of collections, comparison, audit and repair.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status};
+use tonic::Request;
 
-use super::call_frame::{
-    CallDeadline, ServerPhase, deadline_passed_refusal, shutting_down_refusal, wait_for_deadline,
-    wait_for_phase,
-};
-use super::call_frame::{CallResult, OpenedCall, answer, owned_refusal_status};
+use super::call_frame::{CallResult, OpenedCall, ServerPhase, answer};
 use super::compare_convert;
+use super::message_stream::{MessageSender, MessageStream, stream_messages};
 use super::proto::{self, admin_service_server::AdminService};
-use crate::server::api::AdminApi;
+use crate::operations::AdminApi;
 use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
 use contexture_core::domain::principal::AccessScope;
 use contexture_core::fault::Refusal;
@@ -27,14 +22,6 @@ use contexture_core::ports::generations::{GenerationBuildPace, GenerationState};
 
 /// Shortest time between two progress messages.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-/// Most messages that are buffered between a job and the transport.
-const MESSAGES_MAX: usize = 4;
-
-/// Channel for the messages of a job.
-type JobMessageSender<M> = mpsc::Sender<Result<M, Status>>;
-/// What a caller reads of a job.
-type MessageStream<M> = ReceiverStream<Result<M, Status>>;
-
 /// Serves administrators of collections.
 pub struct AdminHandler {
     api: Arc<dyn AdminApi>,
@@ -46,33 +33,6 @@ impl AdminHandler {
         Self { api, phases }
     }
 
-    /// Streams the messages of `work`. The work is dropped when the caller stops reading.
-    fn stream_messages<M, F>(
-        &self,
-        deadline: Option<CallDeadline>,
-        work: impl FnOnce(JobMessageSender<M>) -> F,
-    ) -> MessageStream<M>
-    where
-        M: Send + 'static,
-        F: Future<Output = Result<(), Refusal>> + Send + 'static,
-    {
-        let (messages, receiver) = mpsc::channel(MESSAGES_MAX);
-        let (work, phases) = (work(messages.clone()), self.phases.clone());
-        tokio::spawn(async move {
-            let ended = tokio::select! {
-                ended = work => ended,
-                () = wait_for_deadline(deadline) => Err(deadline_passed_refusal()),
-                () = wait_for_phase(phases, ServerPhase::Draining) => Err(shutting_down_refusal()),
-                // Nobody reads: the job is cancelled by dropping it.
-                () = messages.closed() => return,
-            };
-            if let Err(refusal) = ended {
-                let _ = messages.send(Err(owned_refusal_status(refusal))).await;
-            }
-        });
-        ReceiverStream::new(receiver)
-    }
-
     /// Streams an audit or a repair, which runs as long as the caller reads its progress.
     async fn stream_audit(
         &self,
@@ -81,7 +41,7 @@ impl AdminHandler {
     ) -> CallResult<MessageStream<proto::AuditProgress>> {
         answer_admin(request, async |key, call| {
             let api = self.api.clone();
-            Ok(self.stream_messages(call.deadline, |messages| async move {
+            Ok(stream_messages(self.phases.clone(), call.deadline, |messages| async move {
                 let mut send = throttled_sender(messages.clone());
                 let show = move |AuditProgress { done, total }, mended| {
                     send(proto::AuditProgress { done, total, mended, report: None });
@@ -160,7 +120,7 @@ async fn end_build<M: CollectionMessage>(
 }
 
 /// Sends at most one message per [`WATCH_INTERVAL`]. A slow reader misses some.
-fn throttled_sender<M>(messages: JobMessageSender<M>) -> impl FnMut(M) {
+fn throttled_sender<M>(messages: MessageSender<M>) -> impl FnMut(M) {
     let mut last: Option<Instant> = None;
     move |message| {
         if last.is_none_or(|last| last.elapsed() >= WATCH_INTERVAL) {
@@ -280,7 +240,7 @@ impl AdminService for AdminHandler {
         answer_admin(request, async |key, call| {
             let first = self.api.reindexing().building(&key).await?;
             let api = self.api.clone();
-            Ok(self.stream_messages(call.deadline, |messages| async move {
+            Ok(stream_messages(self.phases.clone(), call.deadline, |messages| async move {
                 watch_build(&*api, &key, first, &messages).await
             }))
         })
@@ -293,7 +253,7 @@ impl AdminService for AdminHandler {
             principal.require(AccessScope::Read)?;
             let asking = compare_convert::asking_from_request(message)?;
             let api = self.api.clone();
-            Ok(self.stream_messages(deadline, |messages| async move {
+            Ok(stream_messages(self.phases.clone(), deadline, |messages| async move {
                 let mut send = throttled_sender(messages.clone());
                 let show = move |done: usize, total: usize| {
                     let (done, total) = (done as u64, total as u64);
@@ -365,7 +325,7 @@ async fn watch_build(
     api: &dyn AdminApi,
     key: &CollectionKey,
     mut standing: LiveGenerationStatus,
-    messages: &JobMessageSender<proto::Generation>,
+    messages: &MessageSender<proto::Generation>,
 ) -> Result<(), Refusal> {
     let number = standing.record.home.generation;
     let mut sent: Option<LiveGenerationStatus> = None;

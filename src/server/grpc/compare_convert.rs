@@ -99,8 +99,8 @@ fn question_message(compared: QuestionComparison) -> proto::ComparedQuestion {
         },
         QuestionOutcome::Failed { error } => proto::ComparedQuestion {
             failure: Some(proto::CompareFailure {
-                side: error.side.to_owned(),
-                code: error.code.to_owned(),
+                side: error.side,
+                code: error.code,
                 message: error.message,
             }),
             ..named

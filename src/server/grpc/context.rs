@@ -1,5 +1,6 @@
 //! `ContextService`: converts requests to queries and answers to messages.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,18 @@ use tonic::Request;
 use super::call_frame::CallDeadline;
 use super::call_frame::{CallResult, OpenedCall, answer};
 use super::convert;
+use super::metadata_convert::metadata_struct;
 use super::proto::{self, context_service_server::ContextService};
-use crate::server::api::ContextApi;
+use crate::operations::ContextApi;
 use contexture_core::context::answer::{
     AnswerDegradation, CandidateTrace, Citation, ContextAnswer, Passage, RankedChunk, ReusedPrefix,
     SearchAnswer,
 };
-use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery, RawContextSection};
+use contexture_core::context::request::{
+    AssemblyRequest, ContextQuery, RawCollectionWeight, RawContextQuery, RawContextSection,
+};
+use contexture_core::domain::document::DocumentAcl;
+use contexture_core::domain::ids::CollectionId;
 use contexture_core::fault::Refusal;
 
 /// Most time of a deadline that is reserved for sending the answer. The reserve is at most a tenth of the time left.
@@ -41,6 +47,7 @@ impl ContextService for ContextHandler {
         answer(request, async |OpenedCall { principal, deadline, message }| {
             let raw = RawContextQuery {
                 collection: message.collection,
+                collections: message.collections.into_iter().map(raw_weight).collect(),
                 question: message.question,
                 budget: message.budget,
                 tokenizer: message.tokenizer,
@@ -62,7 +69,8 @@ impl ContextService for ContextHandler {
                 deadline: deadline.map(time_for_query),
             };
             let query = ContextQuery::new(principal, &raw)?;
-            self.api.assemble(query, AssemblyRequest::new(&raw)?).await?.try_into()
+            let answer = self.api.assemble(query, AssemblyRequest::new(&raw)?).await?;
+            assemble_response(answer, message.include_groups)
         })
         .await
     }
@@ -71,6 +79,7 @@ impl ContextService for ContextHandler {
         answer(request, async |OpenedCall { principal, deadline, message }| {
             let raw = RawContextQuery {
                 collection: message.collection,
+                collections: message.collections.into_iter().map(raw_weight).collect(),
                 question: message.question,
                 top_k: message.top_k,
                 filter: message.filter,
@@ -81,10 +90,16 @@ impl ContextService for ContextHandler {
                 ..RawContextQuery::default()
             };
             let query = ContextQuery::new(principal, &raw)?;
-            self.api.search(query).await.map(search_response)
+            let ranking = self.api.search(query).await?;
+            Ok(search_response(ranking, message.include_groups))
         })
         .await
     }
+}
+
+fn raw_weight(asked: proto::CollectionWeight) -> RawCollectionWeight {
+    let proto::CollectionWeight { name, weight } = asked;
+    RawCollectionWeight { name, weight }
 }
 
 fn raw_section(section: proto::Section) -> RawContextSection {
@@ -93,7 +108,7 @@ fn raw_section(section: proto::Section) -> RawContextSection {
 }
 
 /// Returns the time left until the call's deadline, less the reserve for sending the answer.
-fn time_for_query(CallDeadline(instant): CallDeadline) -> Duration {
+pub(super) fn time_for_query(CallDeadline(instant): CallDeadline) -> Duration {
     let left = instant.saturating_duration_since(Instant::now());
     // A fixed reserve would leave a short deadline no time for the query.
     left.saturating_sub(ANSWER_RESERVE_MAX.min(left / 10))
@@ -103,32 +118,52 @@ fn min_versions(raw: Vec<proto::MinVersion>) -> Vec<(String, u64)> {
     raw.into_iter().map(|one| (one.document_id, one.version)).collect()
 }
 
-impl TryFrom<ContextAnswer> for proto::AssembleResponse {
-    type Error = Refusal;
+fn assemble_response(
+    answer: ContextAnswer,
+    include_groups: bool,
+) -> Result<proto::AssembleResponse, Refusal> {
+    let passages = answer.passages.into_iter().map(|passage| passage_message(passage, include_groups));
+    Ok(proto::AssembleResponse {
+        context: answer.context,
+        tokens: answer.tokens as u64,
+        budget: answer.budget as u64,
+        tokenizer: answer.tokenizer,
+        snapshot: answer.snapshot,
+        snapshots: snapshots_message(answer.snapshots),
+        degraded: degraded_names(&answer.degraded),
+        passages: passages.collect(),
+        reserved: answer.reserved as u64,
+        prefix: answer.prefix.map(prefix_message),
+        continuation: answer.continuation,
+        bound: answer.bound,
+        trace: answer.trace.iter().map(trace_entry_message).collect::<Result<_, _>>()?,
+    })
+}
 
-    fn try_from(answer: ContextAnswer) -> Result<Self, Refusal> {
-        Ok(Self {
-            context: answer.context,
-            tokens: answer.tokens as u64,
-            budget: answer.budget as u64,
-            tokenizer: answer.tokenizer,
-            snapshot: answer.snapshot,
-            degraded: degraded_names(&answer.degraded),
-            passages: answer.passages.into_iter().map(passage_message).collect(),
-            reserved: answer.reserved as u64,
-            prefix: answer.prefix.map(prefix_message),
-            continuation: answer.continuation,
-            bound: answer.bound,
-            trace: answer.trace.iter().map(trace_entry_message).collect::<Result<_, _>>()?,
-        })
+fn search_response(ranking: SearchAnswer, include_groups: bool) -> proto::SearchResponse {
+    proto::SearchResponse {
+        hits: ranking.results.into_iter().map(|ranked| hit_message(ranked, include_groups)).collect(),
+        snapshot: ranking.snapshot,
+        snapshots: snapshots_message(ranking.snapshots),
+        degraded: degraded_names(&ranking.degraded),
     }
 }
 
-fn search_response(ranking: SearchAnswer) -> proto::SearchResponse {
-    proto::SearchResponse {
-        hits: ranking.results.into_iter().map(hit_message).collect(),
-        snapshot: ranking.snapshot,
-        degraded: degraded_names(&ranking.degraded),
+fn snapshots_message(snapshots: BTreeMap<CollectionId, u64>) -> HashMap<String, u64> {
+    snapshots.into_iter().map(|(collection, snapshot)| (collection.to_string(), snapshot)).collect()
+}
+
+fn collection_name(collection: Option<&CollectionId>) -> String {
+    collection.map(ToString::to_string).unwrap_or_default()
+}
+
+/// The groups that may read a document, where the caller asked for them and where not everyone may.
+fn acl_message(acl: DocumentAcl, include_groups: bool) -> Option<proto::Acl> {
+    match acl {
+        DocumentAcl::Groups(groups) if include_groups => {
+            Some(proto::Acl { groups: groups.into_iter().collect() })
+        }
+        _ => None,
     }
 }
 
@@ -136,8 +171,9 @@ fn degraded_names(degraded: &[AnswerDegradation]) -> Vec<String> {
     degraded.iter().map(|one| one.name().to_owned()).collect()
 }
 
-fn passage_message(passage: Passage) -> proto::Passage {
+fn passage_message(passage: Passage, include_groups: bool) -> proto::Passage {
     proto::Passage {
+        collection: collection_name(passage.collection.as_ref()),
         document_id: passage.document_id.as_str().to_owned(),
         version: passage.version.get(),
         span: Some(convert::byte_span_message(passage.span)),
@@ -146,6 +182,10 @@ fn passage_message(passage: Passage) -> proto::Passage {
         score: passage.score.into(),
         text: passage.text,
         also: passage.also.iter().map(citation_message).collect(),
+        title: passage.title,
+        url: passage.url,
+        metadata: metadata_struct(&passage.metadata),
+        acl: acl_message(passage.acl, include_groups),
     }
 }
 
@@ -161,14 +201,16 @@ fn prefix_message(prefix: ReusedPrefix) -> proto::Prefix {
 
 fn citation_message(citation: &Citation) -> proto::Citation {
     proto::Citation {
+        collection: collection_name(citation.collection.as_ref()),
         document_id: citation.document_id.as_str().to_owned(),
         version: citation.version.get(),
         span: Some(convert::byte_span_message(citation.span)),
     }
 }
 
-fn hit_message(ranked: RankedChunk) -> proto::Hit {
+fn hit_message(ranked: RankedChunk, include_groups: bool) -> proto::Hit {
     proto::Hit {
+        collection: collection_name(ranked.collection.as_ref()),
         document_id: ranked.document_id.as_str().to_owned(),
         version: ranked.version.get(),
         span: Some(convert::byte_span_message(ranked.span)),
@@ -176,6 +218,10 @@ fn hit_message(ranked: RankedChunk) -> proto::Hit {
         score: ranked.score.into(),
         text: ranked.text,
         chunk_id: ranked.chunk_id.to_string(),
+        title: ranked.title,
+        url: ranked.url,
+        metadata: metadata_struct(&ranked.metadata),
+        acl: acl_message(ranked.acl, include_groups),
     }
 }
 

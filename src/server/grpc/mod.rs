@@ -1,43 +1,51 @@
-//! gRPC: the transport, call admission and the services.
+//! gRPC: call admission and the services, with health and reflection.
 
 mod admin;
 mod call_admission;
 mod call_frame;
+mod collections;
 mod compare_convert;
 mod context;
 mod convert;
+mod dead_letters;
+mod document_convert;
 mod ingest;
+mod message_stream;
+mod metadata_convert;
 #[allow(missing_docs, unreachable_pub, clippy::pedantic, reason = "generated code")]
 pub mod proto;
+mod service_status;
 mod submit_stream;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::transport::Server;
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
-use tonic_health::server::health_reporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use self::admin::AdminHandler;
-use self::call_admission::{CallAdmission, GatedService};
+use self::call_admission::GatedService;
 use self::call_frame::ServerPhase;
+use self::collections::CollectionHandler;
 use self::context::ContextHandler;
+use self::dead_letters::DeadLetterHandler;
 use self::ingest::IngestHandler;
 use self::proto::admin_service_server::AdminServiceServer;
+use self::proto::collection_service_server::CollectionServiceServer;
 use self::proto::context_service_server::ContextServiceServer;
+use self::proto::dead_letter_service_server::DeadLetterServiceServer;
 use self::proto::ingest_service_server::IngestServiceServer;
+use self::proto::status_service_server::StatusServiceServer;
 pub use self::proto::{DESCRIPTOR_SET, SERVICE_NAMES};
-use super::api::{ApiServices, ServeError};
-use super::connection;
+use self::service_status::StatusHandler;
+use super::admission::CallAdmission;
+use super::{ServeError, ServedApi};
 use crate::config::ServerLimits;
 
 /// Largest message of a query, in bytes. Single fields have lower limits, whose refusals name the field.
 const QUERY_MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Time for the answers of calls that were cut off to reach their callers.
-const LAST_ANSWERS_TIME_MAX: Duration = Duration::from_millis(500);
 
 fn reflection_builder() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
@@ -53,99 +61,98 @@ pub struct GrpcServices {
     pub context: GatedService<ContextServiceServer<ContextHandler>>,
     /// Administration.
     pub admin: GatedService<AdminServiceServer<AdminHandler>>,
-    phase: watch::Sender<ServerPhase>,
+    /// Collections.
+    pub collections: GatedService<CollectionServiceServer<CollectionHandler>>,
+    /// Documents that were given up.
+    pub dead_letters: GatedService<DeadLetterServiceServer<DeadLetterHandler>>,
+    /// How the service stands.
+    pub status: GatedService<StatusServiceServer<StatusHandler>>,
+    pub(super) admission: Arc<CallAdmission>,
+    pub(super) phase: watch::Sender<ServerPhase>,
 }
 
 impl GrpcServices {
     /// Creates all services behind one admission.
-    pub fn new(services: ApiServices, limits: ServerLimits) -> Self {
+    pub fn new(api: ServedApi, limits: ServerLimits) -> Self {
         let (phase, phases) = watch::channel(ServerPhase::Serving);
         let message_bytes_max = limits.message_bytes_max;
         let limits = Arc::new(limits);
-        let keeper = Arc::new(CallAdmission::new(
-            services.authenticator,
-            services.metrics,
-            Arc::clone(&limits),
-            phases.clone(),
-        ));
-        let admin = AdminHandler::new(services.admin, phases.clone());
-        let ingest = IngestHandler::new(services.ingest, limits, phases);
+        let admission =
+            Arc::new(CallAdmission::new(api.authenticator, api.metrics, Arc::clone(&limits), phases.clone()));
+        let services = api.services;
+        let ingest = IngestHandler::new(&services, limits, phases.clone());
+        let admin = AdminHandler::new(services.admin, phases);
         let context = ContextHandler::new(services.context);
+        let collections = CollectionHandler::new(services.collections);
+        let dead_letters = DeadLetterHandler::new(services.dead_letters);
+        let status = StatusHandler::new(services.status);
         Self {
             ingest: GatedService::new(
                 IngestServiceServer::new(ingest).max_decoding_message_size(message_bytes_max),
-                Arc::clone(&keeper),
+                Arc::clone(&admission),
             ),
             context: GatedService::new(
                 ContextServiceServer::new(context).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
-                Arc::clone(&keeper),
+                Arc::clone(&admission),
             ),
             admin: GatedService::new(
                 AdminServiceServer::new(admin).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
-                keeper,
+                Arc::clone(&admission),
             ),
+            collections: GatedService::new(
+                CollectionServiceServer::new(collections).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
+                Arc::clone(&admission),
+            ),
+            dead_letters: GatedService::new(
+                DeadLetterServiceServer::new(dead_letters).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
+                Arc::clone(&admission),
+            ),
+            status: GatedService::new(
+                StatusServiceServer::new(status).max_decoding_message_size(QUERY_MESSAGE_BYTES_MAX),
+                Arc::clone(&admission),
+            ),
+            admission,
             phase,
         }
     }
+
+    /// Returns the routes of the services, of health and of reflection; any other method is UNIMPLEMENTED.
+    pub(super) fn into_router(self, health: &GrpcHealth) -> Result<axum::Router, ServeError> {
+        let unreadable = |error: tonic_reflection::server::Error| std::io::Error::other(error.to_string());
+        let newer_reflection = reflection_builder().build_v1().map_err(unreadable)?;
+        // Many clients know only the older version of reflection, which differs in its name.
+        let older_reflection = reflection_builder().build_v1alpha().map_err(unreadable)?;
+        let routes = Routes::new(HealthServer::new(HealthService::from_health_reporter(health.0.clone())))
+            .add_service(newer_reflection)
+            .add_service(older_reflection)
+            .add_service(self.ingest)
+            .add_service(self.context)
+            .add_service(self.admin)
+            .add_service(self.collections)
+            .add_service(self.dead_letters)
+            .add_service(self.status);
+        Ok(routes.prepare().into_axum_router())
+    }
 }
 
-pub(super) async fn serve_grpc(
-    listener: TcpListener,
-    services: ApiServices,
-    limits: ServerLimits,
-    shutdown: impl Future<Output = ()> + Send,
-) -> Result<(), ServeError> {
-    let address = listener.local_addr()?;
-    let drain_max = limits.drain_max;
-    let unreadable = |error: tonic_reflection::server::Error| std::io::Error::other(error.to_string());
-    let newer_reflection = reflection_builder().build_v1().map_err(unreadable)?;
-    // Many clients know only the older version of reflection, which differs in its name.
-    let older_reflection = reflection_builder().build_v1alpha().map_err(unreadable)?;
-    let (mut reporter, health) = health_reporter();
-    // Set before the first accept, so that no health check sees an unknown service.
-    for name in SERVICE_NAMES {
-        reporter.set_service_status(name, ServingStatus::Serving).await;
+/// What the health service says.
+pub(super) struct GrpcHealth(HealthReporter);
+
+impl GrpcHealth {
+    /// Creates it with all services serving, so that no health check sees an unknown service.
+    pub(super) async fn serving() -> Self {
+        let reporter = HealthReporter::new();
+        for name in SERVICE_NAMES {
+            reporter.set_service_status(name, ServingStatus::Serving).await;
+        }
+        Self(reporter)
     }
-    let mut transport = Server::builder()
-        .max_concurrent_streams(limits.streams_per_connection_max)
-        .http2_max_header_list_size(limits.metadata_bytes_max)
-        .http2_keepalive_interval(Some(limits.keepalive_interval))
-        .http2_keepalive_timeout(Some(limits.keepalive_timeout));
-    let incoming = connection::accept_connections(listener, limits.connections_max);
-    let GrpcServices { ingest, context, admin, phase } = GrpcServices::new(services, limits);
-    let mut phases = phase.subscribe();
-    let stop_accepting = async move {
-        // The sender lives in this function, so the channel cannot close before draining begins.
-        let _ = phases.wait_for(|phase| *phase >= ServerPhase::Draining).await;
-    };
-    let serving = transport
-        .add_service(health)
-        .add_service(newer_reflection)
-        .add_service(older_reflection)
-        .add_service(ingest)
-        .add_service(context)
-        .add_service(admin)
-        .serve_with_incoming_shutdown(incoming, stop_accepting);
-    // Pinned, because it is polled until the shutdown and again while draining.
-    tokio::pin!(serving);
-    tracing::info!(%address, "serving gRPC");
-    tokio::select! {
-        result = &mut serving => return Ok(result?),
-        () = shutdown => {}
+
+    /// Says that nothing is served any more. Watchers hold their connections open; this ends their streams.
+    pub(super) async fn end(mut self) {
+        for name in SERVICE_NAMES.into_iter().chain([""]) {
+            self.0.set_service_status(name, ServingStatus::NotServing).await;
+            self.0.clear_service_status(name).await;
+        }
     }
-    tracing::info!(%address, drain_ms_max = drain_max.as_millis(), "draining");
-    // Health watchers hold their connections open. Clearing a status ends their streams.
-    for name in SERVICE_NAMES.into_iter().chain([""]) {
-        reporter.set_service_status(name, ServingStatus::NotServing).await;
-        reporter.clear_service_status(name).await;
-    }
-    // `send_replace` also stores the phase when nobody listens, unlike `send`.
-    phase.send_replace(ServerPhase::Draining);
-    if let Ok(result) = tokio::time::timeout(drain_max, &mut serving).await {
-        return Ok(result?);
-    }
-    tracing::warn!(%address, "calls were still in work when draining ended");
-    phase.send_replace(ServerPhase::Cut);
-    // The cut-off calls now send their UNAVAILABLE. What is left after that is dropped with the transport.
-    tokio::time::timeout(LAST_ANSWERS_TIME_MAX, serving).await.map_or(Ok(()), |result| Ok(result?))
 }

@@ -16,19 +16,18 @@ use tonic::{Status, Streaming};
 
 use super::call_frame::{
     CallDeadline, ServerPhase, deadline_passed_refusal, panicked_refusal, shutting_down_refusal,
-    wait_for_deadline, wait_for_phase,
+    stalled_refusal, wait_for_deadline, wait_for_phase,
 };
-use super::convert::{self, receipt_missing_refusal};
+use super::convert;
 use super::proto::submit_result::Outcome;
 use super::proto::{SubmitRequest, SubmitResult};
 use crate::config::ServerLimits;
-use crate::server::api::IngestApi;
+use crate::operations::IngestApi;
 use crate::server::limits::RequestTicket;
 use crate::server::status::{refusal_from_transport, status_from_refusal};
-use contexture_core::domain::document::Submission;
+use crate::server::submission_windows::{store_window, window_is_full};
 use contexture_core::domain::principal::Principal;
-use contexture_core::fault::{Refusal, RefusalKind};
-use contexture_core::ports::ledger::SubmissionReceipt;
+use contexture_core::fault::Refusal;
 
 /// Most results that are buffered between this stream and the transport.
 const RESULTS_MAX: usize = 16;
@@ -122,10 +121,7 @@ impl SubmitStreamSession {
                 Ok(None) => return (window, WindowReadEnd::Finish),
                 Err(status) => return (window, WindowReadEnd::Fail(translate_stream_error(status))),
             }
-            // The limit of bytes is checked after the last message, which may exceed it.
-            let full = window.len() >= self.limits.stream_window_submissions_max
-                || bytes >= self.limits.stream_window_bytes_max;
-            if full {
+            if window_is_full(&self.limits, window.len(), bytes) {
                 return (window, WindowReadEnd::GoOn);
             }
             // Takes only what has arrived: waiting for more would delay the receipts of this window.
@@ -138,63 +134,31 @@ impl SubmitStreamSession {
 
     async fn store(&self, window: Vec<SubmitRequest>) -> Vec<SubmitResult> {
         let body_bytes_max = self.api.body_bytes_max();
-        let checked: Vec<Result<Submission, Refusal>> = window
-            .into_iter()
-            .map(|request| convert::submission_from_request(&self.principal, request, body_bytes_max))
-            .collect();
-        // Invalid submissions are answered without the service; results keep the order of the window.
-        let good: Vec<Submission> = checked.iter().flatten().cloned().collect();
-        let mut decided = self.decide(good).await.into_iter();
-        checked
-            .into_iter()
-            .map(|one| {
-                let outcome = one.and_then(|submission| {
-                    let receipt = decided.next().unwrap_or_else(|| Err(receipt_missing_refusal()))?;
-                    convert::receipt_message(submission.document_id(), &receipt)
-                });
-                SubmitResult {
-                    outcome: Some(match outcome {
-                        Ok(receipt) => Outcome::Receipt(receipt),
-                        Err(refusal) => Outcome::Error(convert::error_message(&refusal)),
-                    }),
-                }
-            })
-            .collect()
-    }
-
-    /// Submits a window together. When a single submission caused the refusal, each is submitted alone, so that
-    /// only that one is refused. When the service caused it, all are refused.
-    async fn decide(&self, submissions: Vec<Submission>) -> Vec<Result<SubmissionReceipt, Refusal>> {
-        if submissions.is_empty() {
-            return Vec::new();
-        }
-        let count = submissions.len();
-        let refusal = match self.api.submit(submissions.clone()).await {
-            Ok(receipts) => return receipts.into_iter().map(Ok).collect(),
-            Err(refusal) => refusal,
-        };
-        // These kinds are about one submission; all others are about the service.
-        let blames_one = matches!(
-            refusal.kind,
-            RefusalKind::Invalid | RefusalKind::NotFound | RefusalKind::Conflict | RefusalKind::Precondition
-        );
-        if count == 1 || !blames_one {
-            return vec![Err(refusal); count];
-        }
-        // Safe to submit again: a refusal means that nothing of the window was stored.
-        let mut decided = Vec::with_capacity(count);
-        for submission in submissions {
-            let alone = self.api.submit(vec![submission]).await;
-            decided.push(
-                alone.and_then(|receipts| receipts.into_iter().next().ok_or_else(receipt_missing_refusal)),
-            );
-        }
-        decided
+        let checked = window.into_iter().map(|request| {
+            refuse_waiting(&request)?;
+            convert::submission_from_request(&self.principal, request, body_bytes_max)
+        });
+        let stored = store_window(&*self.api, checked.collect()).await;
+        let outcomes = stored.into_iter().map(|outcome| {
+            let receipt = outcome.and_then(|(id, receipt)| convert::receipt_message(&id, &receipt));
+            SubmitResult {
+                outcome: Some(match receipt {
+                    Ok(receipt) => Outcome::Receipt(receipt),
+                    Err(refusal) => Outcome::Error(convert::error_message(&refusal)),
+                }),
+            }
+        });
+        outcomes.collect()
     }
 }
 
-fn stalled_refusal(how: &str) -> Refusal {
-    Refusal::new(RefusalKind::Deadline, "stream_idle", "", format!("the stream {how} for too long"))
+/// Refuses a submission that wants to wait: its wait would hold back all behind it.
+fn refuse_waiting(request: &SubmitRequest) -> Result<(), Refusal> {
+    if request.wait_visible_ms.unwrap_or_default() == 0 {
+        return Ok(());
+    }
+    let message = "a submission of a stream cannot wait; watch the documents, or ask with min_versions";
+    Err(Refusal::invalid("wait_in_stream", "wait_visible_ms", message))
 }
 
 /// Replaces an error that the transport made while it read a message by one of ours.

@@ -7,7 +7,9 @@
 //!   main.rs           hands over to cli
 //!   cli/              one file per command
 //!   wiring/           the composition root: the only folder that imports adapters and server
-//!   server/           gRPC, the page of metrics, authentication, the map from refusals to status codes
+//!   server/           one port for gRPC and HTTP, the page of metrics, authentication, TLS, the maps from
+//!                     refusals to status codes
+//!   operations/       what all doors offer: one trait per group of operations, requests and answers as JSON
 //!   config/           config.rs and this folder: untrusted text becomes a checked configuration
 //!   telemetry/        telemetry.rs sets up logs; the folder holds the metrics, with every name in one place
 //! contexture-lab      in crates/lab
@@ -26,7 +28,7 @@
 //! contexture-byte-tools in crates/byte-tools: eight and 64 bytes at once, and a direct-mapped cache
 //! ```
 //!
-//! Arrows: `main → cli → wiring → server → lab → jobs → {ingest, context} → resilience → ports
+//! Arrows: `main → cli → wiring → server → operations → lab → jobs → {ingest, context} → resilience → ports
 //! → {domain, fault}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
 //! never import each other. `tests/layers.rs` checks this.
 //!
@@ -68,6 +70,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod operations;
 pub mod server;
 pub mod telemetry;
 pub mod wiring;

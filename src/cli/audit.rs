@@ -5,14 +5,19 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::command_target::{CommandTarget, list_all_collections};
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
-use super::global_args::{GlobalArgs, list_collections};
+use super::global_args::{GlobalArgs, collection_key};
 use super::progress_meter::ProgressMeter;
+use super::remote::RemoteServer;
+use super::server_choice::server_side_caller;
 use super::text_format::{self, ColumnAlignment, TextTable};
+use crate::config::ContextureConfig;
+use crate::operations::messages::job::{AuditProgressView, AuditReportView};
 use crate::wiring::{ProcessRole, ServiceStack};
 use contexture_core::domain::ids::CollectionId;
-use contexture_core::jobs::audit::{AuditOutcome, AuditReport, FINDINGS_SHOWN_DEFAULT, FindingSummary};
+use contexture_core::jobs::audit::{AuditOutcome, FINDINGS_SHOWN_DEFAULT, FindingSummary};
 
 /// What `audit` takes.
 #[derive(Debug, Args)]
@@ -28,18 +33,19 @@ pub(crate) struct AuditArgs {
 /// The result of one collection.
 #[derive(Debug, Serialize)]
 pub(crate) struct AuditedCollection {
-    pub(crate) collection: CollectionId,
+    collection: String,
     #[serde(flatten)]
-    pub(crate) report: AuditReport,
+    report: AuditReportView,
+    /// A server lists none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) findings: Vec<FindingSummary>,
+    findings: Vec<FindingSummary>,
 }
 
 /// What the command prints for a program.
 #[derive(Debug, Serialize)]
 struct AuditSummary {
     #[serde(flatten)]
-    report: AuditReport,
+    report: AuditReportView,
     collections: Vec<AuditedCollection>,
 }
 
@@ -49,46 +55,70 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let (config, stack) = global.open_existing(ProcessRole::Ask { awaits: false }).await?;
     let name = arguments.collection.as_deref();
-    let compared = audit_collections(&stack, config.audit, name, arguments.limit, console).await;
-    // Shut down before `?`, so that the stores are closed in order after an error, too.
-    stack.shutdown().await;
-    let sum = sum_reports(compared?);
+    let compared = match global.open_for(ProcessRole::Ask { awaits: false }, None).await? {
+        CommandTarget::Server(server) => audit_on_server(&server, name, console).await?,
+        CommandTarget::Here(stack, config) => {
+            let compared = audit_here(&stack, &config, name, arguments.limit, console).await;
+            // Shut down before `?`, so that the stores are closed in order after an error, too.
+            stack.shutdown().await;
+            compared?
+        }
+    };
+    let sum = sum_reports(compared);
+    let differences = sum.report.wrong();
     console.result(&sum, |sum| audit_text(&sum.collections))?;
-    if sum.report.wrong() == 0 {
+    if differences == 0 {
         return Ok(CommandExitCode::Done);
     }
     // The hint repeats the option, so that the suggested command covers the same collections.
     let of = name.map_or_else(String::new, |name| format!(" --collection {name}"));
-    let wrong = text_format::count_with_noun(sum.report.wrong(), "difference");
+    let wrong = text_format::count_with_noun(differences, "difference");
     Err(CommandFailure::failed(
         "stores_differ",
         format!("{wrong} between the ledger and its stores; 'contexture repair{of}' mends them"),
     ))
 }
 
-async fn audit_collections(
+async fn audit_here(
     stack: &ServiceStack,
-    config: crate::config::AuditConfig,
+    config: &ContextureConfig,
     name: Option<&str>,
     limit: usize,
     console: ConsoleOutput,
 ) -> Result<Vec<AuditedCollection>, CommandFailure> {
+    let collections = stack.operations(config)?.collections;
     let mut compared = Vec::new();
-    for record in list_collections(stack, name).await? {
+    for collection in list_all_collections(&*collections, &stack.principal, name).await? {
         let mut meter = LazyProgressMeter::new("audit", console);
-        let audited = stack.audit(&record.key, config, limit, |progress| {
+        let key = collection_key(stack, &CollectionId::new(&collection.name)?);
+        let audited = stack.audit(&key, config.audit, limit, |progress| {
             meter.show(progress.done, progress.total, "");
         });
         let AuditOutcome { report, findings } = audited.await?;
-        compared.push(AuditedCollection { collection: record.key.collection, report, findings });
+        compared.push(AuditedCollection { collection: collection.name, report: report.into(), findings });
+    }
+    Ok(compared)
+}
+
+async fn audit_on_server(
+    server: &RemoteServer,
+    name: Option<&str>,
+    console: ConsoleOutput,
+) -> Result<Vec<AuditedCollection>, CommandFailure> {
+    let caller = server_side_caller()?;
+    let mut compared = Vec::new();
+    for collection in list_all_collections(server, &caller, name).await? {
+        let mut meter = LazyProgressMeter::new("audit", console);
+        let show = |progress: AuditProgressView| meter.show(progress.done, progress.total, "");
+        let report = server.audit(&collection.name, show).await?.report;
+        compared.push(AuditedCollection { collection: collection.name, report, findings: Vec::new() });
     }
     Ok(compared)
 }
 
 fn sum_reports(collections: Vec<AuditedCollection>) -> AuditSummary {
-    let mut report = AuditReport::default();
+    let mut report = AuditReportView::default();
     for one in &collections {
         report.add(&one.report);
     }
@@ -124,9 +154,9 @@ pub(crate) fn audit_text(collections: &[AuditedCollection]) -> String {
     );
     let mut lines = TextTable::new(&columns);
     for AuditedCollection { collection, report, .. } in collections {
-        let AuditReport { documents, missing, stale, orphan, drift, unsettled } = *report;
+        let AuditReportView { documents, missing, stale, orphan, drift, unsettled } = *report;
         let cells = [documents, missing, stale, orphan, drift, unsettled].map(text_format::count);
-        lines.row(std::iter::once(collection.to_string()).chain(cells));
+        lines.row(std::iter::once(collection.clone()).chain(cells));
     }
     let mut text = lines.render();
     let mut found = TextTable::new(&[
@@ -145,7 +175,7 @@ pub(crate) fn audit_text(collections: &[AuditedCollection]) -> String {
             found.row([
                 finding.kind.name().to_owned(),
                 finding.store.name().to_owned(),
-                collection.to_string(),
+                collection.clone(),
                 finding.document_id.as_ref().map_or_else(dash, ToString::to_string),
                 finding.version.map_or_else(dash, |version| version.to_string()),
                 finding.point.clone().unwrap_or_else(dash),

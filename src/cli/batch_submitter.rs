@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::exit::CommandFailure;
+use crate::operations::messages::document::IntakeName;
 use crate::wiring::ServiceStack;
 use contexture_core::domain::document::Submission;
 use contexture_core::fault::{Refusal, RefusalKind};
@@ -41,6 +42,17 @@ impl IntakeTally {
                 IntakeDecision::Duplicate => self.unchanged += 1,
                 IntakeDecision::Conflict | IntakeDecision::Superseded => self.outrun += 1,
             }
+        }
+    }
+}
+
+impl IntakeTally {
+    /// Counts the decision of a server.
+    pub(crate) fn add_name(&mut self, intake: IntakeName) {
+        match intake {
+            IntakeName::Accepted => self.accepted += 1,
+            IntakeName::Duplicate => self.unchanged += 1,
+            IntakeName::Superseded => self.outrun += 1,
         }
     }
 }

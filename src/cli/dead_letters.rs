@@ -1,26 +1,25 @@
 //! `contexture dead`: lists, shows, replays and drops dead letters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::command_target::CommandOperations;
 use super::console::ConsoleOutput;
-use super::drain;
+use super::dead_letter_text::{letter_text, letters_table, reasons_table};
 use super::exit::{CommandExitCode, CommandFailure};
-use super::global_args::{GlobalArgs, existing_collection};
-use super::status::ReasonStatus;
-use super::text_format::{self, ColumnAlignment, TextTable};
-use crate::wiring::{ProcessRole, ServiceStack};
-use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId, Version};
+use super::global_args::GlobalArgs;
+use super::remote::FollowedVersions;
+use super::text_format;
+use crate::operations::messages::dead_letter::{DeadLetterSelection, DeadLetterView, ListDeadLettersRequest};
+use crate::operations::messages::page::PAGE_ENTRIES_MAX;
+use crate::wiring::ProcessRole;
 use contexture_core::domain::task::IngestStage;
-use contexture_core::fault::Refusal;
+use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::clock::{SystemClock, WallClock};
-use contexture_core::ports::ledger::{DeadLetter, DeadLetterFilter};
 
-/// Dead letters dropped in one transaction of the ledger.
-const PAGE_LETTERS_MAX: usize = 1000;
 /// Maximum dead letters of one command; all of them are held in memory.
 const LETTERS_MAX: usize = 1_000_000;
 /// Dead letters listed when `--limit` does not say.
@@ -38,10 +37,19 @@ enum DeadLetterCommand {
     /// List them, oldest first
     List {
         #[command(flatten)]
-        selection: DeadLetterSelection,
+        selection: SelectedLetters,
         /// Most letters to list
         #[arg(long, value_name = "N", default_value_t = LIST_DEFAULT)]
         limit: usize,
+    },
+    /// Count them by reason and stage, most first
+    Reasons {
+        /// Only this collection
+        #[arg(long, value_name = "NAME")]
+        collection: Option<String>,
+        /// Only since then: 30s, 10m, 2h or 7d ago, or milliseconds since 1970
+        #[arg(long, value_name = "TIME", value_parser = parse_since)]
+        since: Option<SinceFilter>,
     },
     /// Show one
     Show {
@@ -52,7 +60,7 @@ enum DeadLetterCommand {
     /// Process them again, from the beginning, and wait for the end
     Replay {
         #[command(flatten)]
-        selection: DeadLetterSelection,
+        selection: SelectedLetters,
         /// Say how many there are, and change nothing
         #[arg(long)]
         dry_run: bool,
@@ -60,7 +68,7 @@ enum DeadLetterCommand {
     /// Remove them from the list; the documents stay as they are
     Drop {
         #[command(flatten)]
-        selection: DeadLetterSelection,
+        selection: SelectedLetters,
         /// Say how many there are, and change nothing
         #[arg(long)]
         dry_run: bool,
@@ -68,7 +76,7 @@ enum DeadLetterCommand {
 }
 
 #[derive(Debug, Args)]
-struct DeadLetterSelection {
+struct SelectedLetters {
     /// Only this collection
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
@@ -93,84 +101,113 @@ enum SinceFilter {
     EpochMs(u64),
 }
 
-/// One dead letter. The field names of this and the next types are a contract.
+/// What is listed. The field names of this and the next types are a contract.
 #[derive(Debug, Serialize)]
-struct DeadLetterRow {
-    id: u64,
-    collection: CollectionId,
-    document_id: DocumentId,
-    version: Version,
-    stage: IngestStage,
-    reason: ReasonStatus,
-    died_ms: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct DeadLetterList {
-    dead: Vec<DeadLetterRow>,
+struct DeadLetterListing {
+    dead: Vec<DeadLetterView>,
     more: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct ReplayOutcome {
+struct ReplaySummary {
     matched: u64,
     replayed: u64,
     dead: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct DropOutcome {
+struct DropSummary {
     matched: u64,
     dropped: u64,
 }
 
-/// Lists, shows, replays or drops dead letters.
+/// Lists, counts, shows, replays or drops dead letters.
 pub(crate) async fn run(
     arguments: DeadLetterArgs,
     global: &GlobalArgs,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let workers = matches!(arguments.action, DeadLetterCommand::Replay { dry_run: false, .. });
-    // A replay runs the stages here to process the versions; the others only read or change the ledger.
-    let roles = if workers { ProcessRole::Change } else { ProcessRole::Look };
-    let (_, stack) = global.open_existing(roles).await?;
-    let outcome = run_command(&stack, arguments.action, console).await;
-    stack.shutdown().await;
-    outcome
+    let role = match arguments.action {
+        // A replay runs the stages here to process the versions; a drop only changes the ledger.
+        DeadLetterCommand::Replay { dry_run: false, .. } | DeadLetterCommand::Drop { dry_run: false, .. } => {
+            ProcessRole::Change
+        }
+        _ => ProcessRole::Look,
+    };
+    let operations = global.operations(role).await?;
+    let outcome = run_command(&operations, arguments.action, console).await;
+    operations.close().await;
+    outcome.map(|()| CommandExitCode::Done)
 }
 
 async fn run_command(
-    stack: &ServiceStack,
+    operations: &CommandOperations,
     action: DeadLetterCommand,
     console: ConsoleOutput,
-) -> Result<CommandExitCode, CommandFailure> {
+) -> Result<(), CommandFailure> {
+    let (letters, caller) = (&operations.dead_letters, &operations.caller);
     match action {
         DeadLetterCommand::List { selection, limit } => {
-            list_letters(stack, &selection.filter(stack).await?, limit, console).await
+            let limit = limit.min(LETTERS_MAX);
+            let (dead, more) = find_letters(operations, selection.into_selection(), limit).await?;
+            let listed = DeadLetterListing { dead, more };
+            console.result(&listed, |listed| letters_table(&listed.dead))?;
+            if listed.more {
+                console.note(&format!("there are more than {limit}; see --limit"));
+            }
+            Ok(())
         }
-        DeadLetterCommand::Show { id } => show_letter(stack, id, console).await,
+        DeadLetterCommand::Reasons { collection, since } => {
+            let since_ms = since.map(SinceFilter::epoch_ms);
+            let selection = DeadLetterSelection { collection, since_ms, ..DeadLetterSelection::default() };
+            let reasons = letters.dead_letter_reasons(caller, selection).await?;
+            console.result(&reasons, |reasons| reasons_table(&reasons.reasons))
+        }
+        DeadLetterCommand::Show { id } => {
+            let letter = letters.dead_letter(caller, id).await.map_err(|refusal| match refusal.code {
+                "dead_letter_not_found" => Refusal::not_found(
+                    refusal.code,
+                    format!("there is no dead letter {id}; 'contexture dead list' shows their numbers"),
+                ),
+                _ => refusal,
+            })?;
+            console.result(&letter, letter_text)
+        }
         DeadLetterCommand::Replay { selection, dry_run } => {
-            replay_letters(stack, &selection.filter(stack).await?, dry_run, console).await
+            replay_letters(operations, selection.into_selection(), dry_run, console).await
         }
         DeadLetterCommand::Drop { selection, dry_run } => {
-            drop_letters(stack, &selection.filter(stack).await?, dry_run, console).await
+            let outcome = letters.drop_dead_letters(caller, selection.into_selection(), dry_run).await?;
+            let dropped = DropSummary { matched: outcome.matched, dropped: outcome.dropped };
+            console.result(&dropped, |dropped| {
+                let (verb, number) =
+                    if dry_run { ("would drop", dropped.matched) } else { ("dropped", dropped.dropped) };
+                format!("{verb} {}\n", text_format::count_with_noun(number, "dead letter"))
+            })
         }
     }
 }
 
-impl DeadLetterSelection {
-    async fn filter(self, stack: &ServiceStack) -> Result<DeadLetterFilter, CommandFailure> {
-        let collection = match self.collection {
-            None => None,
-            Some(name) => Some(existing_collection(stack, &CollectionId::new(&name)?).await?.key),
-        };
-        let since_ms = self.since.map(|since| match since {
-            SinceFilter::EpochMs(ms) => ms,
-            SinceFilter::Ago(ago) => {
+impl SelectedLetters {
+    fn into_selection(self) -> DeadLetterSelection {
+        DeadLetterSelection {
+            ids: (!self.ids.is_empty()).then_some(self.ids),
+            collection: self.collection,
+            reason: self.reason,
+            stage: self.stage.map(|stage| stage.name().to_owned()),
+            since_ms: self.since.map(SinceFilter::epoch_ms),
+        }
+    }
+}
+
+impl SinceFilter {
+    fn epoch_ms(self) -> u64 {
+        match self {
+            Self::EpochMs(ms) => ms,
+            Self::Ago(ago) => {
                 SystemClock.now_ms().saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX))
             }
-        });
-        Ok(DeadLetterFilter { ids: self.ids, collection, reason: self.reason, stage: self.stage, since_ms })
+        }
     }
 }
 
@@ -197,81 +234,67 @@ fn parse_since(text: &str) -> Result<SinceFilter, String> {
     Ok(SinceFilter::Ago(Duration::from_secs(seconds)))
 }
 
-async fn list_letters(
-    stack: &ServiceStack,
-    filter: &DeadLetterFilter,
+/// The selected letters, oldest first, at most `limit`, and whether there are more.
+async fn find_letters(
+    operations: &CommandOperations,
+    selection: DeadLetterSelection,
     limit: usize,
-    console: ConsoleOutput,
-) -> Result<CommandExitCode, CommandFailure> {
-    let limit = limit.min(LETTERS_MAX);
-    // One more than asked for tells whether there are more.
-    let mut letters = stack.ledger.dead(filter, limit + 1).await?;
-    let more = letters.len() > limit;
-    letters.truncate(limit);
-    let listed = DeadLetterList { dead: letters.into_iter().map(DeadLetterRow::from).collect(), more };
-    console.result(&listed, |listed| letters_table(&listed.dead))?;
-    if listed.more {
-        console.note(&format!("there are more than {limit}; see --limit"));
+) -> Result<(Vec<DeadLetterView>, bool), CommandFailure> {
+    let (letters, caller) = (&operations.dead_letters, &operations.caller);
+    let DeadLetterSelection { ids, collection, reason, stage, since_ms } = selection;
+    let mut found = Vec::new();
+    let Some(ids) = ids else {
+        let mut more = true;
+        let mut cursor = None;
+        while more && found.len() < limit {
+            let wanted = (limit - found.len()).min(PAGE_ENTRIES_MAX);
+            let request = ListDeadLettersRequest {
+                collection: collection.clone(),
+                reason: reason.clone(),
+                stage: stage.clone(),
+                since_ms,
+                limit: i64::try_from(wanted).ok(),
+                cursor,
+            };
+            let page = letters.list_dead_letters(caller, request).await?;
+            found.extend(page.dead_letters);
+            (more, cursor) = (page.next_cursor.is_some(), page.next_cursor);
+        }
+        return Ok((found, more));
+    };
+    // Lists have no numbers; those that are named are few.
+    for id in ids.into_iter().collect::<BTreeSet<u64>>() {
+        let letter = match letters.dead_letter(caller, id).await {
+            Err(refusal) if refusal.kind == RefusalKind::NotFound => continue,
+            letter => letter?,
+        };
+        let is_wanted = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|one| one == has);
+        if is_wanted(&collection, &letter.collection)
+            && is_wanted(&reason, &letter.reason.code)
+            && is_wanted(&stage, &letter.stage)
+            && since_ms.is_none_or(|since_ms| letter.died_ms >= since_ms)
+        {
+            found.push(letter);
+        }
     }
-    Ok(CommandExitCode::Done)
-}
-
-async fn show_letter(
-    stack: &ServiceStack,
-    id: u64,
-    console: ConsoleOutput,
-) -> Result<CommandExitCode, CommandFailure> {
-    let filter = DeadLetterFilter { ids: vec![id], ..DeadLetterFilter::default() };
-    let letter = stack.ledger.dead(&filter, 1).await?.pop().map(DeadLetterRow::from).ok_or_else(|| {
-        Refusal::not_found(
-            "dead_letter_not_found",
-            format!("there is no dead letter {id}; 'contexture dead list' shows their numbers"),
-        )
-    })?;
-    console.result(&letter, |letter| {
-        format!(
-            "dead letter  {}\ncollection   {}\ndocument     {}\nversion      {}\nstage        {}\n\
-             reason       {}\ndetail       {}\ndied         {}\n",
-            letter.id,
-            letter.collection,
-            letter.document_id,
-            letter.version,
-            letter.stage.name(),
-            letter.reason.code(),
-            // Without a limit: only for its cleaning, since a detail may quote a document.
-            text_format::snippet(letter.reason.detail(), usize::MAX),
-            text_format::utc_time(letter.died_ms)
-        )
-    })?;
-    Ok(CommandExitCode::Done)
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok((found, more))
 }
 
 async fn replay_letters(
-    stack: &ServiceStack,
-    filter: &DeadLetterFilter,
+    operations: &CommandOperations,
+    selection: DeadLetterSelection,
     dry_run: bool,
     console: ConsoleOutput,
-) -> Result<CommandExitCode, CommandFailure> {
-    let letters = stack.ledger.dead(filter, LETTERS_MAX).await?;
-    let matched = letters.len() as u64;
-    // The letters are read before the replay, because afterwards they are no longer dead.
-    let mut replayed = ReplayOutcome { matched, replayed: 0, dead: 0 };
-    if !dry_run && matched > 0 {
-        let collections: BTreeSet<CollectionKey> =
-            letters.iter().map(|letter| letter.key.collection_key()).collect();
-        // Versions that die again are found by their time of death, so it is taken before the replay.
-        let started_ms = SystemClock.now_ms();
-        replayed.replayed = stack.replay(filter).await?;
-        for collection in collections {
-            drain::wait_until_drained(stack, &collection, None, |_, _, _| {}).await?;
-            let again = DeadLetterFilter {
-                collection: Some(collection),
-                since_ms: Some(started_ms),
-                ..DeadLetterFilter::default()
-            };
-            replayed.dead += stack.ledger.dead(&again, LETTERS_MAX).await?.len() as u64;
-        }
-    }
+) -> Result<(), CommandFailure> {
+    let (letters, caller) = (&operations.dead_letters, &operations.caller);
+    let replayed = if dry_run {
+        let outcome = letters.replay_dead_letters(caller, selection, true).await?;
+        ReplaySummary { matched: outcome.matched, replayed: 0, dead: 0 }
+    } else {
+        replay_and_wait(operations, selection).await?
+    };
     console.result(&replayed, |replayed| {
         if dry_run {
             return format!("would replay {}\n", text_format::count_with_noun(replayed.matched, "version"));
@@ -288,67 +311,49 @@ async fn replay_letters(
             ),
         ));
     }
-    Ok(CommandExitCode::Done)
+    Ok(())
 }
 
-async fn drop_letters(
-    stack: &ServiceStack,
-    filter: &DeadLetterFilter,
-    dry_run: bool,
-    console: ConsoleOutput,
-) -> Result<CommandExitCode, CommandFailure> {
-    let letters = stack.ledger.dead(filter, LETTERS_MAX).await?;
-    let ids: Vec<u64> = letters.iter().map(|letter| letter.id).collect();
-    let mut dropped = DropOutcome { matched: ids.len() as u64, dropped: 0 };
-    if !dry_run {
-        for page in ids.chunks(PAGE_LETTERS_MAX) {
-            dropped.dropped += stack.ledger.drop_dead_letters(page).await?;
+async fn replay_and_wait(
+    operations: &CommandOperations,
+    selection: DeadLetterSelection,
+) -> Result<ReplaySummary, CommandFailure> {
+    let (letters, caller) = (&operations.dead_letters, &operations.caller);
+    // The letters are read before the replay, because afterwards they are no longer dead.
+    let (found, _) = find_letters(operations, selection.clone(), LETTERS_MAX).await?;
+    let mut versions: BTreeMap<String, BTreeSet<(String, u64)>> = BTreeMap::new();
+    for letter in found {
+        versions.entry(letter.collection).or_default().insert((letter.document_id, letter.version));
+    }
+    let mut followed = Vec::new();
+    if let Some(server) = operations.server() {
+        for (collection, versions) in &versions {
+            let ids = versions.iter().map(|(document_id, _)| document_id.clone());
+            let mut following = FollowedVersions::follow(server, caller, collection, ids).await?;
+            for (document_id, version) in versions {
+                following.expect(document_id, *version);
+            }
+            followed.push(following);
         }
     }
-    console.result(&dropped, |dropped| {
-        let (verb, number) =
-            if dry_run { ("would drop", dropped.matched) } else { ("dropped", dropped.dropped) };
-        format!("{verb} {}\n", text_format::count_with_noun(number, "dead letter"))
-    })?;
-    Ok(CommandExitCode::Done)
-}
-
-impl From<DeadLetter> for DeadLetterRow {
-    fn from(letter: DeadLetter) -> Self {
-        Self {
-            id: letter.id,
-            collection: letter.key.collection,
-            document_id: letter.key.document_id,
-            version: letter.key.version,
-            stage: letter.stage,
-            reason: letter.reason.into(),
-            died_ms: letter.died_ms,
+    let outcome = letters.replay_dead_letters(caller, selection, false).await?;
+    let mut replayed = ReplaySummary { matched: outcome.matched, replayed: outcome.replayed, dead: 0 };
+    for following in &mut followed {
+        following.wait(None, |_| {}).await?;
+    }
+    for (collection, versions) in versions {
+        if operations.server().is_none() {
+            operations.wait_until_drained(&collection).await?;
         }
+        let of_collection =
+            DeadLetterSelection { collection: Some(collection), ..DeadLetterSelection::default() };
+        let (again, _) = find_letters(operations, of_collection, LETTERS_MAX).await?;
+        let again = again
+            .into_iter()
+            .filter(|letter| versions.contains(&(letter.document_id.clone(), letter.version)));
+        replayed.dead += again.count() as u64;
     }
-}
-
-fn letters_table(letters: &[DeadLetterRow]) -> String {
-    let mut lines = TextTable::new(&[
-        ("id", ColumnAlignment::Right),
-        ("died", ColumnAlignment::Left),
-        ("stage", ColumnAlignment::Left),
-        ("collection", ColumnAlignment::Left),
-        ("document", ColumnAlignment::Left),
-        ("version", ColumnAlignment::Right),
-        ("reason", ColumnAlignment::Left),
-    ]);
-    for letter in letters {
-        lines.row([
-            letter.id.to_string(),
-            text_format::utc_time(letter.died_ms),
-            letter.stage.name().to_owned(),
-            letter.collection.to_string(),
-            letter.document_id.to_string(),
-            letter.version.to_string(),
-            letter.reason.code().to_owned(),
-        ]);
-    }
-    lines.render()
+    Ok(replayed)
 }
 
 #[cfg(test)]

@@ -5,18 +5,26 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::batch_submitter::BatchSubmitter;
+use super::command_target::CommandTarget;
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::{GlobalArgs, existing_collection};
+use super::remote::{FollowedVersions, RemoteServer};
+use super::server_choice::server_side_caller;
 use super::{drain, text_format};
+use crate::operations::messages::document::IntakeName;
 use crate::wiring::{ProcessRole, ServiceStack};
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{CollectionId, DocumentId};
 use contexture_core::fault::Refusal;
 use contexture_core::ports::ledger::{VersionRecord, VersionState};
+
+/// Deletes that wait for a server at once.
+const DELETES_AT_ONCE: usize = 16;
 
 /// What `delete` takes.
 #[derive(Debug, Args)]
@@ -45,10 +53,14 @@ pub(crate) async fn run(
     // A set, so that an id that is named twice is deleted and counted once.
     let ids: BTreeSet<DocumentId> =
         arguments.document_ids.iter().map(|id| DocumentId::new(id)).collect::<Result<_, _>>()?;
-    let (_, stack) = global.open_existing(ProcessRole::Change).await?;
-    let summary = delete_documents(&stack, &collection, ids).await;
-    stack.shutdown().await;
-    let summary = summary?;
+    let summary = match global.open_for(ProcessRole::Change, None).await? {
+        CommandTarget::Server(server) => delete_on_server(&server, &collection, ids).await?,
+        CommandTarget::Here(stack, _) => {
+            let summary = delete_documents(&stack, &collection, ids).await;
+            stack.shutdown().await;
+            summary?
+        }
+    };
     console.result(&summary, |summary| {
         format!("deleted {}\n", text_format::count_with_noun(summary.deleted, "document"))
     })?;
@@ -85,6 +97,32 @@ async fn delete_documents(
     submitter.flush().await?;
     drain::wait_until_drained(stack, &key, None, |_, _, _| {}).await?;
     Ok(DeleteSummary { deleted: submitter.tally().accepted, not_found })
+}
+
+async fn delete_on_server(
+    server: &RemoteServer,
+    collection: &CollectionId,
+    ids: BTreeSet<DocumentId>,
+) -> Result<DeleteSummary, CommandFailure> {
+    let caller = server_side_caller()?;
+    let name = collection.as_str();
+    let followed_ids = ids.iter().map(|id| id.as_str().to_owned());
+    let mut followed = FollowedVersions::follow(server, &caller, name, followed_ids).await?;
+    let deletes = stream::iter(ids).map(async |id| (server.delete_document(name, id.as_str()).await, id));
+    let mut deletes = std::pin::pin!(deletes.buffered(DELETES_AT_ONCE));
+    let mut summary = DeleteSummary { deleted: 0, not_found: Vec::new() };
+    while let Some((deleted, id)) = deletes.next().await {
+        match deleted {
+            Ok(receipt) => {
+                summary.deleted += u64::from(receipt.intake == IntakeName::Accepted);
+                followed.expect(id.as_str(), receipt.version);
+            }
+            Err(refusal) if refusal.code == "unknown_document" => summary.not_found.push(id),
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    followed.wait(None, |_| {}).await?;
+    Ok(summary)
 }
 
 /// Whether the newest version that is not dead is content rather than a delete.

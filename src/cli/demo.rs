@@ -13,9 +13,9 @@ use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::{GlobalArgs, collection_key};
 use super::scratch::ScratchDirectory;
 use super::signals::shutdown_signal;
-use super::{drain, query, text_format};
+use super::{answer_text, drain, text_format};
+use crate::operations::messages::answer::ContextResponse;
 use crate::wiring::{ProcessRole, ServiceStack};
-use contexture_core::context::answer::ContextAnswer;
 use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery};
 use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{CollectionId, DocumentId};
@@ -64,7 +64,7 @@ struct DemoReport {
     chunks: u64,
     seconds: f64,
     question: String,
-    answer: ContextAnswer,
+    answer: ContextResponse,
 }
 
 /// Ingests, asks, prints, and removes the temporary directory.
@@ -98,7 +98,7 @@ pub(crate) async fn run(
     stack.shutdown().await;
     let report = outcome?;
     console.result(&report, |report| {
-        format!("   {}\n\n{}", query::answer_summary(&report.answer), citation_table(&report.answer))
+        format!("   {}\n\n{}", answer_text::answer_summary(&report.answer), citation_table(&report.answer))
     })?;
     Ok(CommandExitCode::Done)
 }
@@ -126,7 +126,7 @@ async fn ingest_and_ask(
     ))?;
     let asked = Instant::now();
     let query = ContextQuery::new(stack.principal.clone(), raw)?;
-    let answer = stack.engine.assemble(query, assembly).await?;
+    let answer = ContextResponse::new(stack.engine.assemble(query, assembly).await?, false)?;
     console.say(&format!(
         "4. The context, after {}:\n\n{}\n",
         text_format::duration(asked.elapsed()),
@@ -175,7 +175,7 @@ async fn ingest_demo_documents(stack: &ServiceStack, body_bytes_max: usize) -> R
     Ok(counts.documents)
 }
 
-fn citation_table(answer: &ContextAnswer) -> String {
+fn citation_table(answer: &ContextResponse) -> String {
     let mut lines = text_format::TextTable::new(&[
         ("passage", text_format::ColumnAlignment::Right),
         ("score", text_format::ColumnAlignment::Right),
@@ -188,9 +188,9 @@ fn citation_table(answer: &ContextAnswer) -> String {
         lines.row([
             (index + 1).to_string(),
             format!("{:.3}", passage.score),
-            passage.document_id.to_string(),
+            passage.document_id.clone(),
             passage.version.to_string(),
-            format!("{}..{}", passage.span.start, passage.span.end),
+            format!("{}..{}", passage.start_byte, passage.end_byte),
             text_format::snippet(&passage.heading, 60),
         ]);
     }

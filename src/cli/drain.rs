@@ -5,9 +5,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::exit::CommandFailure;
+use super::remote::RemoteServer;
 use super::text_format;
+use crate::operations::CollectionsApi;
 use crate::wiring::{IngestProgress, ServiceStack};
 use contexture_core::domain::ids::CollectionKey;
+use contexture_core::domain::principal::Principal;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::embedder::EmbedderWaitStatus;
 use contexture_core::ports::ledger::VersionCounts;
@@ -16,6 +19,10 @@ use contexture_core::ports::ledger::VersionCounts;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Shortest time between two polls, because counting costs a query.
 const POLL_PAUSE: Duration = Duration::from_millis(20);
+/// Time between two looks at a server's counts.
+const SERVER_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Longest wait for a server to have nothing in flight: others may submit all the time.
+const SERVER_DRAIN_MAX: Duration = Duration::from_mins(1);
 /// Longest time to wait for the counters to catch up with the ledger.
 const COUNTER_LAG_MAX: Duration = Duration::from_secs(5);
 
@@ -37,7 +44,7 @@ pub(crate) async fn wait_until_drained(
             return Ok(counts);
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(still_in_flight(collection, counts.in_flight).into());
+            return Err(still_in_flight_refusal(collection.collection.as_str(), counts.in_flight).into());
         }
         tokio::time::sleep(POLL_PAUSE).await;
         // Wakes on a change or after the interval. A closed channel reports an error at once, so that case
@@ -79,15 +86,34 @@ pub(crate) async fn counters_after(stack: &ServiceStack, settled: u64) -> Ingest
     *progress.borrow()
 }
 
-fn still_in_flight(collection: &CollectionKey, in_flight: u64) -> Refusal {
+/// Waits until nothing of a server's collection is in flight, at most [`SERVER_DRAIN_MAX`].
+pub(crate) async fn wait_until_server_drained(
+    server: &RemoteServer,
+    caller: &Principal,
+    collection: &str,
+) -> Result<(), Refusal> {
+    let deadline = Instant::now() + SERVER_DRAIN_MAX;
+    loop {
+        let in_flight = server.collection(caller, collection).await?.counts.in_flight;
+        if in_flight == 0 {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(still_in_flight_refusal(collection, in_flight));
+        }
+        tokio::time::sleep(SERVER_POLL_INTERVAL).await;
+    }
+}
+
+/// The refusal of a wait that a deadline ended.
+pub(crate) fn still_in_flight_refusal(collection: &str, in_flight: u64) -> Refusal {
     Refusal::new(
         RefusalKind::Deadline,
         "still_in_flight",
         "timeout",
         format!(
-            "{in_flight} accepted versions of '{name}' are not visible yet; they stay accepted, and \
-             'contexture status --collection {name}' shows them",
-            name = collection.collection
+            "{in_flight} accepted versions of '{collection}' are not visible yet; they stay accepted, and \
+             'contexture status --collection {collection}' shows them"
         ),
     )
 }

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
+use super::global_args::GlobalArgs;
 use super::ingest_run::{IngestRun, read_file_batch};
 use super::scan::DocumentScan;
 use super::scratch::ScratchDirectory;
 use super::text_format;
 use crate::config::ContextureConfig;
-use crate::wiring::{ProcessRole, ServiceStack, is_local_ledger_absent};
+use crate::wiring::{ProcessRole, is_local_ledger_absent};
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::ingest::estimate::IngestEstimate;
@@ -21,6 +22,7 @@ use contexture_core::ports::embedder::ProviderThroughput;
 
 /// Prints what a run would cost. Creates no data directory if there is none.
 pub(super) async fn run(
+    global: &GlobalArgs,
     config: &ContextureConfig,
     collection: &CollectionId,
     pipeline: Option<&Pipeline>,
@@ -29,12 +31,12 @@ pub(super) async fn run(
 ) -> Result<CommandExitCode, CommandFailure> {
     let scratch = ScratchDirectory::new("dry-run")?;
     // Opening a stack creates its files. Without a ledger it opens one in a temporary directory instead.
-    let config = if is_local_ledger_absent(config) {
-        config.clone().embedded_in(scratch.path().to_owned())
+    let (config, role) = if is_local_ledger_absent(config) {
+        (config.clone().embedded_in(scratch.path().to_owned()), ProcessRole::Change)
     } else {
-        config.clone()
+        (config.clone(), ProcessRole::Look)
     };
-    let stack = ServiceStack::open(&config, ProcessRole::Look).await?;
+    let stack = global.open_stack(&config, role).await?;
     let outcome = async {
         let (mut estimator, embedder) = stack.estimator(collection, pipeline).await?;
         let mut run = IngestRun::new(&stack, collection, &config, scan, console);

@@ -80,6 +80,7 @@ fn exit_code_of_refusal(refusal: &Refusal) -> CommandExitCode {
         RefusalKind::Conflict
         | RefusalKind::Exhausted
         | RefusalKind::Unauthenticated
+        | RefusalKind::PermissionDenied
         | RefusalKind::Unavailable
         | RefusalKind::Internal => CommandExitCode::Failed,
     }
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(exit(RefusalKind::Deadline, "deadline_passed"), CommandExitCode::NotYet);
         assert_eq!(exit(RefusalKind::Precondition, "version_not_visible"), CommandExitCode::NotYet);
         assert_eq!(exit(RefusalKind::Unavailable, "data_dir_in_use"), CommandExitCode::Failed);
+        assert_eq!(exit(RefusalKind::PermissionDenied, "missing_scope"), CommandExitCode::Failed);
         assert_eq!(exit(RefusalKind::Conflict, "pipeline_differs"), CommandExitCode::Failed);
         assert_eq!(exit(RefusalKind::Internal, "backend_failed"), CommandExitCode::Failed);
     }

@@ -1,15 +1,18 @@
 //! The options that every command takes, and what commands open with them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::command_target::CommandTarget;
 use super::exit::CommandFailure;
 use crate::config::ContextureConfig;
 use crate::telemetry;
 use crate::wiring::{ProcessRole, ServiceStack, is_local_ledger_absent};
-use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::domain::ids::{CollectionId, CollectionKey, TenantId};
 use contexture_core::domain::pipeline::{PIPELINE_TOML_BYTES_MAX, Pipeline};
+use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::ledger::CollectionRecord;
 
@@ -24,6 +27,15 @@ pub(crate) struct GlobalArgs {
     /// Configuration file, laid over the defaults
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Work on this server instead of a data directory, or `CONTEXTURE_SERVER`
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// The API key for the server, in a file, or `CONTEXTURE_API_KEY_FILE`; `CONTEXTURE_API_KEY` holds the key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// Work on this tenant's collections in a data directory [default: local]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
     /// Print one JSON object instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -60,22 +72,17 @@ impl GlobalArgs {
         Ok(config)
     }
 
-    /// Opens the existing data directory. Refuses with `data_dir_not_found` if there is no ledger, so that a
-    /// reading command creates nothing.
-    pub(crate) async fn open_existing(
+    /// Opens what a command works on. Refuses with `data_dir_not_found` if there is no ledger, so that a reading
+    /// command creates nothing. If `tokenizer` is the path of a file, it is loaded, too.
+    pub(crate) async fn open_for(
         &self,
-        roles: ProcessRole,
-    ) -> Result<(ContextureConfig, ServiceStack), Refusal> {
-        self.open_reading_for(roles, None).await
-    }
-
-    /// Like [`Self::open_existing`]. If `tokenizer` is the path of a file, it is loaded, too.
-    pub(crate) async fn open_reading_for(
-        &self,
-        roles: ProcessRole,
+        role: ProcessRole,
         tokenizer: Option<&str>,
-    ) -> Result<(ContextureConfig, ServiceStack), Refusal> {
+    ) -> Result<CommandTarget, CommandFailure> {
         let config = self.config()?.reading_for(tokenizer);
+        if let Some(server) = self.server(&config).await? {
+            return Ok(CommandTarget::Server(server));
+        }
         if is_local_ledger_absent(&config) {
             return Err(Refusal::not_found(
                 "data_dir_not_found",
@@ -83,11 +90,42 @@ impl GlobalArgs {
                     "there is no ledger in {}; ingest something first, or give --data",
                     config.data_dir.display()
                 ),
-            ));
+            )
+            .into());
         }
-        let stack = ServiceStack::open(&config, roles).await?;
-        Ok((config, stack))
+        let stack = self.open_stack(&config, role).await?;
+        Ok(CommandTarget::Here(Box::new(stack), Box::new(config)))
     }
+
+    /// The same, and makes the data directory if there is none.
+    pub(crate) async fn open_or_create(&self, role: ProcessRole) -> Result<CommandTarget, CommandFailure> {
+        let config = self.config()?;
+        if let Some(server) = self.server(&config).await? {
+            return Ok(CommandTarget::Server(server));
+        }
+        let stack = self.open_stack(&config, role).await?;
+        Ok(CommandTarget::Here(Box::new(stack), Box::new(config)))
+    }
+
+    /// Opens the data directory for the tenant of this command line.
+    pub(crate) async fn open_stack(
+        &self,
+        config: &ContextureConfig,
+        role: ProcessRole,
+    ) -> Result<ServiceStack, Refusal> {
+        let principal = self.tenant.as_deref().map(tenant_principal).transpose()?;
+        let mut stack = ServiceStack::open(config, role).await?;
+        if let Some(principal) = principal {
+            stack.principal = principal;
+        }
+        Ok(stack)
+    }
+}
+
+/// Whoever can open the data directory may do everything as any tenant.
+fn tenant_principal(tenant: &str) -> Result<Principal, Refusal> {
+    let scopes = [AccessScope::Read, AccessScope::Write, AccessScope::Admin, AccessScope::Metrics];
+    Principal::new(TenantId::new(tenant)?, BTreeSet::new(), BTreeSet::from(scopes))
 }
 
 /// The key of a collection of the local principal.
@@ -110,21 +148,6 @@ pub(crate) async fn existing_collection(
             format!("there is no collection '{collection}'; 'contexture status' lists those that exist"),
         )
     })?)
-}
-
-/// The collections of the local principal, sorted by name: the named one, or all.
-pub(crate) async fn list_collections(
-    stack: &ServiceStack,
-    name: Option<&str>,
-) -> Result<Vec<CollectionRecord>, CommandFailure> {
-    if let Some(name) = name {
-        return Ok(vec![existing_collection(stack, &CollectionId::new(name)?).await?]);
-    }
-    let mut records = stack.ledger.collections().await?;
-    // A shared ledger may hold other tenants' collections.
-    records.retain(|record| record.key.tenant == *stack.principal.tenant());
-    records.sort_by(|first, second| first.key.cmp(&second.key));
-    Ok(records)
 }
 
 /// Reads the pipeline file, if one is named.

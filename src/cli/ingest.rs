@@ -15,15 +15,16 @@ use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::{GlobalArgs, read_pipeline};
 use super::ingest_run::{IngestRun, IngestRunCounts};
 use super::scan::{DocumentScan, scan_paths};
+use super::server_choice::not_on_a_server;
 use super::signals::shutdown_signal;
-use super::{drain, dry_run, text_format};
+use super::{drain, dry_run, server_ingest, text_format};
 use crate::wiring::{ProcessRole, ServiceStack};
 use contexture_core::domain::ids::{CollectionId, CollectionKey};
 use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::ledger::DeadLetterFilter;
 
 /// Maximum dead or refused documents that are named. The others are counted.
-const NAMED_MAX: usize = 5;
+pub(super) const NAMED_MAX: usize = 5;
 
 /// What `ingest` takes.
 #[derive(Debug, Args)]
@@ -50,20 +51,20 @@ pub(crate) struct IngestArgs {
 
 /// The result of a run. The field names are a contract.
 #[derive(Debug, Serialize)]
-struct IngestSummary {
-    accepted: u64,
-    visible: u64,
-    unchanged: u64,
-    dead: u64,
+pub(super) struct IngestSummary {
+    pub(super) accepted: u64,
+    pub(super) visible: u64,
+    pub(super) unchanged: u64,
+    pub(super) dead: u64,
     /// Only the working process knows this and the next two: none if other processes do the work.
-    chunks: Option<u64>,
-    embedded: Option<u64>,
-    cached: Option<u64>,
-    seconds: f64,
-    resumed: u64,
-    in_flight: u64,
-    skipped: u64,
-    refused: u64,
+    pub(super) chunks: Option<u64>,
+    pub(super) embedded: Option<u64>,
+    pub(super) cached: Option<u64>,
+    pub(super) seconds: f64,
+    pub(super) resumed: u64,
+    pub(super) in_flight: u64,
+    pub(super) skipped: u64,
+    pub(super) refused: u64,
 }
 
 /// Ingests the files and prints the summary.
@@ -79,14 +80,25 @@ pub(crate) async fn run(
     // Paths are checked before the stack opens, so that a typo fails fast and creates no collection.
     let scan = scan_paths(&arguments.paths)?;
     let config = global.config()?;
-    if arguments.dry_run {
-        return dry_run::run(&config, &collection, pipeline.as_ref(), scan, console).await;
+    let deadline = arguments.timeout.map(|seconds| started + Duration::from_secs(seconds));
+    if let Some(server) = global.server(&config).await? {
+        if arguments.dry_run {
+            let advice = "run it without a server, on the data directory";
+            return Err(not_on_a_server("--dry-run", advice).into());
+        }
+        let mut run = server_ingest::ServerIngest::new(server, &collection, &config, scan, console)?;
+        run.deadline = deadline;
+        run.create_collection(pipeline.as_ref()).await?;
+        return run.work_and_report(!arguments.no_wait, started, console).await;
     }
-    let stack = ServiceStack::open(&config, ProcessRole::Change).await?;
+    if arguments.dry_run {
+        return dry_run::run(global, &config, &collection, pipeline.as_ref(), scan, console).await;
+    }
+    let stack = global.open_stack(&config, ProcessRole::Change).await?;
     let outcome = async {
         stack.ensure_collection(&collection, pipeline.as_ref()).await?;
         let mut run = IngestRun::new(&stack, &collection, &config, scan, console);
-        run.deadline = arguments.timeout.map(|seconds| started + Duration::from_secs(seconds));
+        run.deadline = deadline;
         // Dropping the work is safe: each batch is one call to intake, and what was accepted is durable.
         let counts = tokio::select! {
             counts = run.work(!arguments.no_wait) => counts?,
@@ -131,11 +143,7 @@ impl IngestRun<'_> {
         let Self { stack, collection, scan, meter, .. } = self;
         // A bar would overwrite the notes.
         drop(meter);
-        scan.skips.lines().for_each(|line| console.note(&line));
-        for (path, why) in scan.refused.iter().take(NAMED_MAX) {
-            console.note(&format!("refused {}: {why}", path.display()));
-        }
-        console.result(&summary, |summary| summary.text(&collection))?;
+        print_summary(&summary, collection.collection.as_str(), &scan, console)?;
         if summary.dead > 0 {
             return Err(dead_documents_failure(stack, &collection, summary.dead, started_ms).await?);
         }
@@ -161,18 +169,36 @@ async fn dead_documents_failure(
     let letters = stack.ledger.dead(&filter, NAMED_MAX).await?;
     let names: Vec<String> =
         letters.iter().map(|letter| format!("{} ({})", letter.key.document_id, letter.reason)).collect();
-    Ok(CommandFailure::failed(
-        "documents_died",
-        format!(
-            "{} could not be indexed: {}; 'contexture dead list --collection {}' shows all",
-            text_format::count_with_noun(dead, "document"),
-            names.join(", "),
-            collection.collection
-        ),
-    ))
+    Ok(died_failure(dead, &names, collection.collection.as_str()))
 }
 
-fn refused_files_failure(scan: &DocumentScan, refused: u64) -> CommandFailure {
+/// The failure of a run of which documents died; some are named.
+pub(super) fn died_failure(dead: u64, names: &[String], collection: &str) -> CommandFailure {
+    let examples = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+    CommandFailure::failed(
+        "documents_died",
+        format!(
+            "{} could not be indexed{examples}; 'contexture dead list --collection {collection}' shows all",
+            text_format::count_with_noun(dead, "document"),
+        ),
+    )
+}
+
+/// Prints the summary, after notes on what was skipped and refused.
+pub(super) fn print_summary(
+    summary: &IngestSummary,
+    collection: &str,
+    scan: &DocumentScan,
+    console: ConsoleOutput,
+) -> Result<(), CommandFailure> {
+    scan.skips.lines().for_each(|line| console.note(&line));
+    for (path, why) in scan.refused.iter().take(NAMED_MAX) {
+        console.note(&format!("refused {}: {why}", path.display()));
+    }
+    console.result(summary, |summary| summary.text(collection))
+}
+
+pub(super) fn refused_files_failure(scan: &DocumentScan, refused: u64) -> CommandFailure {
     let names: Vec<String> = scan
         .refused
         .iter()
@@ -186,7 +212,7 @@ fn refused_files_failure(scan: &DocumentScan, refused: u64) -> CommandFailure {
 }
 
 impl IngestSummary {
-    fn text(&self, collection: &CollectionKey) -> String {
+    fn text(&self, collection: &str) -> String {
         let resumed = match self.resumed {
             0 => String::new(),
             resumed => format!("; {} left by an earlier run", text_format::count(resumed)),
@@ -207,7 +233,6 @@ impl IngestSummary {
         format!(
             "{collection}: {accepted} accepted, {visible} visible{in_flight}, {unchanged} unchanged, \
              {dead} dead{resumed}\n{work} {seconds:.1} s\n",
-            collection = collection.collection,
             accepted = text_format::count_with_noun(self.accepted, "document"),
             visible = text_format::count(self.visible),
             unchanged = text_format::count(self.unchanged),

@@ -19,6 +19,7 @@ use crate::config::ContextureConfig;
 use crate::wiring::{IngestProgress, ServiceStack};
 use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::domain::principal::Principal;
 use contexture_core::ports::ledger::VersionCounts;
 
 /// Maximum files read in one batch.
@@ -121,45 +122,57 @@ impl<'a> IngestRun<'a> {
         Ok(())
     }
 
-    /// The submission of a file. Returns none if the file is empty or refused, and records why.
+    /// See [`checked_submission`].
     pub(super) fn submission(&mut self, file: FoundFile, body: std::io::Result<Bytes>) -> Option<Submission> {
-        let body = match body {
-            // Skipped, not refused: empty files such as `__init__.py` are normal in a folder.
-            Ok(body) if body.is_empty() => {
-                self.scan.skips.add(SkipReason::Empty, &file.path);
-                return None;
-            }
-            Ok(body) => body,
-            Err(error) => {
-                self.scan.refused.push((file.path, error.to_string()));
-                return None;
-            }
-        };
-        let submission = Submission::new(
-            &self.stack.principal,
-            self.collection.collection.clone(),
-            file.id,
-            None,
-            DocumentDescription::default(),
-            body,
-            self.body_bytes_max,
-        );
-        submission.map_err(|refusal| self.scan.refused.push((file.path, refusal.message))).ok()
+        let Self { stack, collection, scan, body_bytes_max, .. } = self;
+        checked_submission(&stack.principal, &collection.collection, scan, *body_bytes_max, file, body)
     }
 
     /// What to say when the process is asked to stop.
     pub(super) fn interruption(&self) -> CommandFailure {
-        CommandFailure::failed(
-            "interrupted",
-            format!(
-                "interrupted: {} accepted and will stay so; run the same command again to go on",
-                match self.tally.accepted {
-                    1 => "1 document is".to_owned(),
-                    accepted => format!("{} documents are", text_format::count(accepted)),
-                }
-            ),
-        )
+        interruption(self.tally)
     }
+}
+
+/// What to say when the process is asked to stop.
+pub(super) fn interruption(tally: IntakeTally) -> CommandFailure {
+    CommandFailure::failed(
+        "interrupted",
+        format!(
+            "interrupted: {} accepted and will stay so; run the same command again to go on",
+            match tally.accepted {
+                1 => "1 document is".to_owned(),
+                accepted => format!("{} documents are", text_format::count(accepted)),
+            }
+        ),
+    )
+}
+
+/// The submission of a file. Returns none if the file is empty or refused, and records why.
+pub(super) fn checked_submission(
+    caller: &Principal,
+    collection: &CollectionId,
+    scan: &mut DocumentScan,
+    body_bytes_max: usize,
+    file: FoundFile,
+    body: std::io::Result<Bytes>,
+) -> Option<Submission> {
+    let body = match body {
+        // Skipped, not refused: empty files such as `__init__.py` are normal in a folder.
+        Ok(body) if body.is_empty() => {
+            scan.skips.add(SkipReason::Empty, &file.path);
+            return None;
+        }
+        Ok(body) => body,
+        Err(error) => {
+            scan.refused.push((file.path, error.to_string()));
+            return None;
+        }
+    };
+    let description = DocumentDescription::default();
+    let submission =
+        Submission::new(caller, collection.clone(), file.id, None, description, body, body_bytes_max);
+    submission.map_err(|refusal| scan.refused.push((file.path, refusal.message))).ok()
 }
 
 fn progress_detail(progress: IngestProgress) -> String {

@@ -4,13 +4,21 @@
 //! found, 4 not yet. Results go to stdout; progress and notes go to stderr. An error is one line on stderr
 //! that says what, where and what to do. With `--json`, stdout is one JSON object, stderr has no prose,
 //! and an error is `{"error":{"code","field","message"}}`. A reader that closes the pipe is no error.
+//!
+//! A command works on the data directory in this process, or, where a server is named or holds the directory, over
+//! HTTP on that server, with the same output.
 
+mod answer_text;
 mod audit;
 mod batch_submitter;
+mod collections;
+mod command_target;
 mod console;
+mod dead_letter_text;
 mod dead_letters;
 mod delete;
 mod demo;
+mod documents;
 mod drain;
 mod dry_run;
 mod eval;
@@ -19,16 +27,22 @@ mod explain;
 mod global_args;
 mod ingest;
 mod ingest_run;
+mod keys;
 mod listen;
 mod markup;
+mod mcp;
 mod progress_meter;
 mod query;
 mod reindex;
+mod remote;
 mod repair;
+mod running_server;
 mod scan;
 mod scratch;
 mod search;
 mod serve;
+mod server_choice;
+mod server_ingest;
 mod signals;
 mod status;
 mod text_format;
@@ -68,6 +82,10 @@ enum CliCommand {
     Search(search::SearchArgs),
     /// Delete documents
     Delete(delete::DeleteArgs),
+    /// Make, list, show, change and delete collections
+    Collections(collections::CollectionsArgs),
+    /// List, show and delete stored documents
+    Documents(documents::DocumentsArgs),
     /// Show collections, one collection's counts, or one document's history
     Status(status::StatusArgs),
     /// Work with documents that were given up
@@ -82,10 +100,29 @@ enum CliCommand {
     Eval(eval::EvalArgs),
     /// Serve the API and run the stages
     Serve(serve::ServeArgs),
+    /// Speak MCP over standard input and output, for desktop clients
+    Mcp(mcp::McpArgs),
     /// Run some stages only, for scaling out
     Work(work::WorkArgs),
+    /// Make keys for callers of the API
+    Keys(keys::KeysArgs),
     /// Check the configuration and print what it comes to, secrets masked
     CheckConfig,
+}
+
+impl CliCommand {
+    /// The name of a command that never talks to a server.
+    fn works_here_only(&self) -> Option<&'static str> {
+        match self {
+            Self::Demo(_) => Some("demo"),
+            Self::Eval(_) => Some("eval"),
+            Self::Serve(_) => Some("serve"),
+            Self::Work(_) => Some("work"),
+            Self::CheckConfig => Some("check-config"),
+            Self::Keys(_) => Some("keys"),
+            _ => None,
+        }
+    }
 }
 
 /// Runs one command and returns its exit code.
@@ -116,12 +153,17 @@ async fn dispatch(
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let global = command_line.global;
+    if let Some(name) = command_line.command.works_here_only() {
+        global.refuse_client_options(name)?;
+    }
     match command_line.command {
         CliCommand::Demo(arguments) => demo::run(arguments, &global, console).await,
         CliCommand::Ingest(arguments) => ingest::run(arguments, &global, console).await,
         CliCommand::Query(arguments) => query::run(arguments, &global, console).await,
         CliCommand::Search(arguments) => search::run(arguments, &global, console).await,
         CliCommand::Delete(arguments) => delete::run(arguments, &global, console).await,
+        CliCommand::Collections(arguments) => collections::run(arguments, &global, console).await,
+        CliCommand::Documents(arguments) => documents::run(arguments, &global, console).await,
         CliCommand::Status(arguments) => status::run(arguments, &global, console).await,
         CliCommand::Dead(arguments) => dead_letters::run(arguments, &global, console).await,
         CliCommand::Reindex(arguments) => reindex::run(arguments, &global, console).await,
@@ -129,7 +171,9 @@ async fn dispatch(
         CliCommand::Repair(arguments) => repair::run(arguments, &global, console).await,
         CliCommand::Eval(arguments) => eval::run(arguments, &global, console).await,
         CliCommand::Serve(arguments) => serve::run(arguments, &global, console).await,
+        CliCommand::Mcp(arguments) => mcp::run(arguments, &global, console).await,
         CliCommand::Work(arguments) => work::run(arguments, &global, console).await,
+        CliCommand::Keys(arguments) => keys::run(arguments, console),
         CliCommand::CheckConfig => check_config(&global, console).await,
     }
 }

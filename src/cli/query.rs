@@ -9,13 +9,17 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+use super::answer_text::answer_summary;
+use super::command_target::CommandTarget;
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
 use super::explain;
 use super::global_args::GlobalArgs;
-use super::text_format;
-use crate::wiring::ProcessRole;
-use contexture_core::context::answer::{AnswerDegradation, ContextAnswer, PrefixBreakReason, ReusedPrefix};
+use super::server_choice::not_on_a_server;
+use crate::config::{ContextureConfig, NamedFileConfig};
+use crate::operations::messages::answer::ContextResponse;
+use crate::wiring::{ProcessRole, ServiceStack};
+use contexture_core::context::answer::ContextAnswer;
 use contexture_core::context::render::{ContextStyle, ContextTemplate};
 use contexture_core::context::request::{AssemblyRequest, ContextQuery, RawContextQuery, RawContextSection};
 use contexture_core::fault::Refusal;
@@ -204,84 +208,49 @@ pub(crate) async fn run(
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         assembly.style = ContextStyle::Template(Arc::new(ContextTemplate::read(&name, path)?));
     }
-    let (_, stack) = global.open_reading_for(roles_for_query(&raw), raw.tokenizer.as_deref()).await?;
-    let answer: Result<ContextAnswer, Refusal> = async {
-        let query = ContextQuery::new(stack.principal.clone(), &raw)?;
-        stack.engine.assemble(query, assembly).await
-    }
-    .await;
-    stack.shutdown().await;
-    let answer = answer?;
+    let (answer, timings) = match global.open_for(roles_for_query(&raw), raw.tokenizer.as_deref()).await? {
+        CommandTarget::Server(server) => {
+            refuse_local_files(&raw, arguments.template.is_some())?;
+            (server.context(&raw).await?, None)
+        }
+        CommandTarget::Here(stack, config) => {
+            let answer = assemble_here(&stack, &config, &raw, assembly).await;
+            stack.shutdown().await;
+            let answer = answer?;
+            let timings = answer.timings;
+            (ContextResponse::new(answer, false)?, Some(timings))
+        }
+    };
     console.result(&answer, |answer| {
-        let trace = if raw.explain { explain::trace_text(answer) } else { String::new() };
+        let trace = if raw.explain { explain::trace_text(answer, timings) } else { String::new() };
         if answer.context.is_empty() { trace } else { format!("{}\n{trace}", answer.context.trim_end()) }
     })?;
     console.note(&answer_summary(&answer));
     Ok(CommandExitCode::Done)
 }
 
-/// One line about an answer: tokens, passages, snapshot, and what was missing.
-pub(crate) fn answer_summary(answer: &ContextAnswer) -> String {
-    let mut documents: Vec<&str> =
-        answer.passages.iter().map(|passage| passage.document_id.as_str()).collect();
-    // Sorted, because `dedup` only removes neighbours.
-    documents.sort_unstable();
-    documents.dedup();
-    let found = if answer.passages.is_empty() {
-        "no passage".to_owned()
-    } else {
-        format!(
-            "{} from {}",
-            text_format::count_with_noun(answer.passages.len() as u64, "passage"),
-            text_format::count_with_noun(documents.len() as u64, "document")
-        )
-    };
-    let reserved = match answer.reserved {
-        0 => String::new(),
-        reserved => format!(" less {} reserved", text_format::count(reserved as u64)),
-    };
-    format!(
-        "{} of {} tokens{reserved} ({}), {found}, snapshot {}{}{}",
-        text_format::count(answer.tokens as u64),
-        text_format::count(answer.budget as u64),
-        answer.tokenizer,
-        answer.snapshot,
-        kept_prefix_text(answer.prefix),
-        degraded_text(&answer.degraded)
-    )
+async fn assemble_here(
+    stack: &ServiceStack,
+    config: &ContextureConfig,
+    raw: &RawContextQuery,
+    assembly: AssemblyRequest,
+) -> Result<ContextAnswer, Refusal> {
+    let query = ContextQuery::new(stack.principal.clone(), raw)?;
+    stack.operations(config)?.context.assemble(query, assembly).await
 }
 
-/// How much of the previous context was kept, as text.
-fn kept_prefix_text(prefix: Option<ReusedPrefix>) -> String {
-    let Some(prefix) = prefix else { return String::new() };
-    let kept = text_format::count_with_noun(prefix.passages as u64, "passage");
-    let broken = prefix.broken.map_or_else(String::new, |broken| {
-        let why = match broken.by {
-            PrefixBreakReason::Superseded => "has a newer version",
-            PrefixBreakReason::Gone => "is gone",
-            PrefixBreakReason::Filtered => "is excluded by the filter",
-            PrefixBreakReason::Changed => "reads otherwise now",
-            PrefixBreakReason::Style => "was written in another style",
-            PrefixBreakReason::Room => "left too little room",
-            PrefixBreakReason::Fence => "is fenced by what a new passage contains",
-        };
-        format!(", passage {} {why}", broken.passage)
-    });
-    format!("; {kept} kept from before ({} tokens{broken})", text_format::count(prefix.tokens as u64))
-}
-
-/// What was unavailable for an answer, as text.
-pub(crate) fn degraded_text(degraded: &[AnswerDegradation]) -> String {
-    let words: Vec<&str> = degraded
-        .iter()
-        .map(|degraded| match degraded {
-            AnswerDegradation::Dense => "the dense leg",
-            AnswerDegradation::Rerank => "reranking",
-            AnswerDegradation::Refill => "some refills",
-            AnswerDegradation::Index => "what 'contexture repair' would bring back",
-        })
-        .collect();
-    if words.is_empty() { String::new() } else { format!("; without {}", words.join(" and ")) }
+/// Refuses files of this machine, which a server does not see.
+fn refuse_local_files(raw: &RawContextQuery, has_template: bool) -> Result<(), Refusal> {
+    if has_template {
+        let advice = "name it in the server's configuration ([[templates]]) and give --format NAME";
+        return Err(not_on_a_server("--template FILE", advice));
+    }
+    let tokenizer = raw.tokenizer.as_deref().and_then(NamedFileConfig::from_tokenizer_option);
+    if tokenizer.is_some() {
+        let advice = "name it in the server's configuration ([[tokenizers]]) and give its name";
+        return Err(not_on_a_server("--tokenizer FILE", advice));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,16 +8,20 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::audit::LazyProgressMeter;
+use super::command_target::{CommandTarget, list_all_collections};
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
-use super::global_args::{GlobalArgs, list_collections};
+use super::global_args::{GlobalArgs, collection_key};
 use super::progress_meter::ProgressMeter;
+use super::remote::RemoteServer;
+use super::server_choice::server_side_caller;
 use super::{drain, text_format};
-use crate::config::AuditConfig;
+use crate::config::{AuditConfig, ContextureConfig};
+use crate::operations::messages::job::{AuditOutcomeView, AuditProgressView, AuditReportView};
 use crate::wiring::{ProcessRole, ServiceStack};
-use contexture_core::jobs::audit::AuditReport;
+use contexture_core::domain::ids::{CollectionId, CollectionKey};
+use contexture_core::jobs::audit::AuditProgress;
 use contexture_core::jobs::repair::RepairOutcome;
-use contexture_core::ports::ledger::CollectionRecord;
 
 /// No rate limit. The limit is for scheduled audits beside traffic; this one was asked for by a person.
 const UNBOUNDED_AUDIT: AuditConfig = AuditConfig { interval: None, entries_per_second_max: 0 };
@@ -37,10 +41,16 @@ pub(crate) struct RepairArgs {
 #[derive(Debug, Serialize)]
 struct RepairSummary {
     #[serde(flatten)]
-    repaired: RepairOutcome,
-    /// Versions in flight whose message was lost and has been sent again.
-    requeued: u64,
+    found: AuditReportView,
+    mended: u64,
+    failed: u64,
+    /// Versions in flight whose message was lost and has been sent again; none where a server does that by
+    /// itself.
+    requeued: Option<u64>,
     seconds: f64,
+    /// Why the first of those that failed did.
+    #[serde(skip)]
+    why: Option<String>,
 }
 
 /// Repairs what it can, and fails with `not_mended` if something is left.
@@ -49,82 +59,120 @@ pub(crate) async fn run(
     global: &GlobalArgs,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let roles = if arguments.dry_run { ProcessRole::Ask { awaits: false } } else { ProcessRole::Mend };
-    let (_, stack) = global.open_existing(roles).await?;
-    let summary = repair_collections(&stack, &arguments, console).await;
-    stack.shutdown().await;
-    let summary = summary?;
+    let role = if arguments.dry_run { ProcessRole::Ask { awaits: false } } else { ProcessRole::Mend };
+    let began = Instant::now();
+    let mut summary = match global.open_for(role, None).await? {
+        CommandTarget::Server(server) => repair_on_server(&server, &arguments, console).await?,
+        CommandTarget::Here(stack, config) => {
+            let summary = repair_here(&stack, &config, &arguments, console).await;
+            stack.shutdown().await;
+            summary?
+        }
+    };
+    summary.seconds = text_format::rounded_seconds(began.elapsed());
     console.result(&summary, |summary| repair_text(summary, arguments.dry_run))?;
-    let RepairOutcome { failed, why, .. } = summary.repaired;
-    if failed == 0 {
+    if summary.failed == 0 {
         return Ok(CommandExitCode::Done);
     }
-    let first = why.map_or_else(String::new, |(key, fault)| format!("; '{}': {fault}", key.document_id));
+    let first = summary.why.map_or_else(String::new, |why| format!("; {why}"));
     Err(CommandFailure::failed(
         "not_mended",
-        format!("{} not mended{first}", text_format::count_with_noun(failed, "document")),
+        format!("{} not mended{first}", text_format::count_with_noun(summary.failed, "document")),
     ))
 }
 
-async fn repair_collections(
+async fn repair_here(
     stack: &ServiceStack,
+    config: &ContextureConfig,
     arguments: &RepairArgs,
     console: ConsoleOutput,
 ) -> Result<RepairSummary, CommandFailure> {
-    let began = Instant::now();
-    let records = list_collections(stack, arguments.collection.as_deref()).await?;
+    let collections = stack.operations(config)?.collections;
+    let views =
+        list_all_collections(&*collections, &stack.principal, arguments.collection.as_deref()).await?;
+    let mut keys = Vec::new();
+    for view in views {
+        keys.push(collection_key(stack, &CollectionId::new(&view.name)?));
+    }
     let mut requeued = 0;
     let mut repaired = RepairOutcome::default();
     if arguments.dry_run {
-        for record in records {
+        for key in keys {
             let mut meter = LazyProgressMeter::new("audit", console);
-            let show = |progress: contexture_core::jobs::audit::AuditProgress| {
-                meter.show(progress.done, progress.total, "");
-            };
-            repaired.found.add(&stack.audit(&record.key, UNBOUNDED_AUDIT, 0, show).await?.report);
+            let show = |progress: AuditProgress| meter.show(progress.done, progress.total, "");
+            repaired.found.add(&stack.audit(&key, UNBOUNDED_AUDIT, 0, show).await?.report);
         }
     } else {
         // Lost messages go first, so that their versions have ended when the stores are compared.
         requeued = stack.requeue().await? as u64;
         // With a shared ledger other processes do this work, in their own time.
         if requeued > 0 && !stack.is_shared() {
-            wait_for_requeued(stack, &records, console).await?;
+            wait_for_requeued(stack, &keys, console).await?;
         }
-        for record in records {
+        for key in keys {
             let mut meter = LazyProgressMeter::new("repair", console);
-            let show = |progress: contexture_core::jobs::audit::AuditProgress, mended: u64| {
-                meter.show(
-                    progress.done,
-                    progress.total,
-                    &format!("; {} mended", text_format::count(mended)),
-                );
+            let show = |progress: AuditProgress, mended| {
+                meter.show(progress.done, progress.total, &mended_text(mended));
             };
-            repaired.add(stack.repair(&record.key, show).await?);
+            repaired.add(stack.repair(&key, show).await?);
         }
     }
-    Ok(RepairSummary { repaired, requeued, seconds: text_format::rounded_seconds(began.elapsed()) })
+    let RepairOutcome { found, mended, failed, why } = repaired;
+    let why = why.map(|(key, fault)| format!("'{}': {fault}", key.document_id));
+    Ok(RepairSummary { found: found.into(), mended, failed, requeued: Some(requeued), seconds: 0.0, why })
+}
+
+async fn repair_on_server(
+    server: &RemoteServer,
+    arguments: &RepairArgs,
+    console: ConsoleOutput,
+) -> Result<RepairSummary, CommandFailure> {
+    let caller = server_side_caller()?;
+    let mut sum = AuditOutcomeView::default();
+    for view in list_all_collections(server, &caller, arguments.collection.as_deref()).await? {
+        let label = if arguments.dry_run { "audit" } else { "repair" };
+        let mut meter = LazyProgressMeter::new(label, console);
+        let show = |progress: AuditProgressView| {
+            let detail = if arguments.dry_run { String::new() } else { mended_text(progress.mended) };
+            meter.show(progress.done, progress.total, &detail);
+        };
+        let one = if arguments.dry_run {
+            server.audit(&view.name, show).await?
+        } else {
+            server.repair(&view.name, show).await?
+        };
+        sum.report.add(&one.report);
+        sum.mended += one.mended;
+        sum.failed += one.failed;
+    }
+    let AuditOutcomeView { report, mended, failed } = sum;
+    Ok(RepairSummary { found: report, mended, failed, requeued: None, seconds: 0.0, why: None })
+}
+
+fn mended_text(mended: u64) -> String {
+    format!("; {} mended", text_format::count(mended))
 }
 
 /// Waits until the requeued versions have ended in this process.
 async fn wait_for_requeued(
     stack: &ServiceStack,
-    records: &[CollectionRecord],
+    keys: &[CollectionKey],
     console: ConsoleOutput,
 ) -> Result<(), CommandFailure> {
-    for record in records {
-        let total = stack.ledger.counts(&record.key).await?.in_flight;
+    for key in keys {
+        let total = stack.ledger.counts(key).await?.in_flight;
         let mut meter = ProgressMeter::new("resume", "versions", total, console);
         let show = |_, counts: &contexture_core::ports::ledger::VersionCounts, waits: &str| {
             meter.update(total.saturating_sub(counts.in_flight), waits);
         };
-        drain::wait_until_drained(stack, &record.key, None, show).await?;
+        drain::wait_until_drained(stack, key, None, show).await?;
     }
     Ok(())
 }
 
 fn repair_text(summary: &RepairSummary, dry_run: bool) -> String {
-    let RepairSummary { repaired: RepairOutcome { found, mended, failed, .. }, requeued, seconds } = summary;
-    let AuditReport { documents, missing, stale, orphan, drift, .. } = *found;
+    let RepairSummary { found, mended, failed, requeued, seconds, .. } = summary;
+    let AuditReportView { documents, missing, stale, orphan, drift, .. } = *found;
     let mut text = format!(
         "{} compared: {} missing, {} stale, {} orphan, {} drift\n",
         text_format::count_with_noun(documents, "document"),
@@ -136,13 +184,15 @@ fn repair_text(summary: &RepairSummary, dry_run: bool) -> String {
     if dry_run {
         text.push_str("nothing was changed\n");
     } else {
+        let resent = requeued.map_or_else(String::new, |requeued| {
+            format!("{} sent again; ", text_format::count_with_noun(requeued, "version"))
+        });
         let took = text_format::duration(Duration::from_secs_f64(*seconds));
         let _ = writeln!(
             text,
-            "{} mended, {} not; {} sent again; {took}",
+            "{} mended, {} not; {resent}{took}",
             text_format::count(*mended),
-            text_format::count(*failed),
-            text_format::count_with_noun(*requeued, "version")
+            text_format::count(*failed)
         );
     }
     text

@@ -2,12 +2,16 @@
 
 use clap::Args;
 
+use super::answer_text::degraded_text;
+use super::command_target::CommandTarget;
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::GlobalArgs;
-use super::query::{RetrievalArgs, degraded_text, roles_for_query};
+use super::query::{RetrievalArgs, roles_for_query};
 use super::text_format;
-use contexture_core::context::answer::SearchAnswer;
+use crate::config::ContextureConfig;
+use crate::operations::messages::answer::SearchResponse;
+use crate::wiring::ServiceStack;
 use contexture_core::context::request::{ContextQuery, RawContextQuery};
 use contexture_core::fault::Refusal;
 
@@ -31,14 +35,14 @@ pub(crate) async fn run(
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let raw = RawContextQuery { top_k: Some(arguments.top_k), ..arguments.retrieval.into_raw() };
-    let (_, stack) = global.open_existing(roles_for_query(&raw)).await?;
-    let ranking: Result<SearchAnswer, Refusal> = async {
-        let query = ContextQuery::new(stack.principal.clone(), &raw)?;
-        stack.engine.search(query).await
-    }
-    .await;
-    stack.shutdown().await;
-    let ranking = ranking?;
+    let ranking = match global.open_for(roles_for_query(&raw), None).await? {
+        CommandTarget::Server(server) => server.search(&raw).await?,
+        CommandTarget::Here(stack, config) => {
+            let ranking = search_here(&stack, &config, &raw).await;
+            stack.shutdown().await;
+            ranking?
+        }
+    };
     console.result(&ranking, ranking_text)?;
     console.note(&format!(
         "{}, snapshot {}{}",
@@ -49,7 +53,17 @@ pub(crate) async fn run(
     Ok(CommandExitCode::Done)
 }
 
-fn ranking_text(ranking: &SearchAnswer) -> String {
+async fn search_here(
+    stack: &ServiceStack,
+    config: &ContextureConfig,
+    raw: &RawContextQuery,
+) -> Result<SearchResponse, Refusal> {
+    let query = ContextQuery::new(stack.principal.clone(), raw)?;
+    let ranking = stack.operations(config)?.context.search(query).await?;
+    Ok(SearchResponse::new(ranking, false))
+}
+
+fn ranking_text(ranking: &SearchResponse) -> String {
     let entries = ranking.results.iter().enumerate().map(|(index, ranked)| {
         format!(
             "{:>3}  {:.3}  {} version {}, bytes {}..{}  {}\n     {}\n",
@@ -57,8 +71,8 @@ fn ranking_text(ranking: &SearchAnswer) -> String {
             ranked.score,
             ranked.document_id,
             ranked.version,
-            ranked.span.start,
-            ranked.span.end,
+            ranked.start_byte,
+            ranked.end_byte,
             text_format::snippet(&ranked.heading, SNIPPET_CHARS_MAX),
             text_format::snippet(&ranked.text, SNIPPET_CHARS_MAX)
         )

@@ -11,6 +11,7 @@ use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::GlobalArgs;
 use super::listen::{MetricsListener, bind_listener, metrics_text};
+use super::running_server::ServerAnnouncement;
 use super::signals::shutdown_signal;
 use crate::telemetry;
 use crate::wiring::{ProcessRole, ServiceStack};
@@ -56,6 +57,12 @@ pub(crate) async fn run(
     let stack = ServiceStack::open(&config, ProcessRole::Serve { workers: ready.workers }).await?;
     // Installed before the ready line is printed, because a supervisor may react to that line at once.
     let stopped = shutdown_signal();
+    // Commands that find the directory locked read here whom to ask. Without the file they say who holds it.
+    let announced = ServerAnnouncement::write(&config.data_dir, listening, config.server.tls.is_some())
+        .inspect_err(
+            |error| tracing::warn!(%error, "cannot write server.json; commands will not find this server"),
+        )
+        .ok();
     // If the ready line cannot be printed, nobody learns the port, so the process ends.
     let served = match console.result(&ready, ready_text) {
         Ok(()) => {
@@ -65,6 +72,8 @@ pub(crate) async fn run(
         }
         Err(failure) => Err(failure),
     };
+    // Removed before the stores are closed, so that no command is sent to a server that answers no more.
+    drop(announced);
     stack.shutdown().await;
     served.map(|()| CommandExitCode::Done)
 }

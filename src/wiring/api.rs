@@ -1,5 +1,6 @@
 //! The implementation of the server's API: ingest, context and administration.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -7,20 +8,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::net::TcpListener;
 
-use crate::config::{AuditConfig, ContextureConfig};
+use crate::config::{AuditConfig, CollectionCreation, ContextureConfig};
+use crate::operations::service::{CollectionSettingsStore, DocumentUrls, ModelCatalog, StoreOperations};
+use crate::operations::{AdminApi, ApiServices, ContextApi, IngestApi};
 use crate::server::auth::Authenticator;
-use crate::server::{self, AdminApi, ApiServices, ContextApi, IngestApi, ServeError};
+use crate::server::{self, ServeError, ServedApi};
 use crate::telemetry::metrics::ProcessMetrics;
 use contexture_core::context::ContextEngine;
 use contexture_core::context::answer::{AnswerDegradation, ContextAnswer, SearchAnswer};
 use contexture_core::context::request::{AssemblyRequest, ContextQuery};
 use contexture_core::domain::document::Submission;
-use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId};
-use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId, Epoch};
+use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ingest::StageResources;
-use contexture_core::ingest::submit::DocumentSubmitter;
+use contexture_core::ingest::submit::{DocumentSubmitter, unknown_collection_refusal};
 use contexture_core::jobs::audit::{AuditPace, AuditProgress};
 use contexture_core::jobs::question_sampler::QuestionSampler;
 use contexture_core::jobs::reindex::ReindexControl;
@@ -28,22 +31,34 @@ use contexture_core::jobs::repair::RepairOutcome;
 use contexture_core::ports::catalog::CollectionCatalog;
 use contexture_core::ports::generations::GenerationBuildPace;
 use contexture_core::ports::ledger::{SubmissionReceipt, VersionRecord};
+use contexture_core::resilience::quota_protocol::QuotaStatus;
 use contexture_lab::compare::{ComparisonRequest, GenerationComparison};
 
 use super::audit_and_repair;
 use super::background_tasks::audit_pace;
 use super::catalog::CollectionStoreCatalog;
 use super::comparison::GenerationComparer;
+use super::embedding::EmbedderFactory;
 use super::metrics::MetricsPageSource;
 use super::service_stack::ServiceStack;
 
 /// Accepts documents over the API.
-struct IngestApiService(Arc<DocumentSubmitter>);
+pub(super) struct IngestApiService {
+    submitter: Arc<DocumentSubmitter>,
+    creation: CollectionCreator,
+}
 
 #[async_trait]
 impl IngestApi for IngestApiService {
     async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
-        self.0.submit(submissions).await
+        // Submitting first: collections almost always exist, and a look before would cost a query.
+        match self.submitter.submit(submissions.clone()).await {
+            Err(refusal) if refusal.code == "unknown_collection" && self.creation.is_on() => {
+                self.creation.create_missing(&submissions).await?;
+                self.submitter.submit(submissions).await
+            }
+            decided => decided,
+        }
     }
 
     async fn document(
@@ -52,11 +67,45 @@ impl IngestApi for IngestApiService {
         collection: CollectionId,
         id: DocumentId,
     ) -> Result<Vec<VersionRecord>, Refusal> {
-        self.0.document(principal, collection, id).await
+        self.submitter.document(principal, collection, id).await
     }
 
     fn body_bytes_max(&self) -> usize {
-        self.0.body_bytes_max()
+        self.submitter.body_bytes_max()
+    }
+}
+
+/// Makes the collections that submissions name, where the configuration wants that.
+struct CollectionCreator {
+    catalog: Arc<CollectionStoreCatalog>,
+    pipeline: Option<Pipeline>,
+}
+
+impl CollectionCreator {
+    fn new(catalog: Arc<CollectionStoreCatalog>, config: &ContextureConfig) -> Result<Self, Refusal> {
+        let pipeline = match &config.create_collections {
+            CollectionCreation::Off => None,
+            CollectionCreation::Default => Some(Pipeline::from_toml(DEFAULT_PIPELINE_TOML)?),
+            // The configuration is checked: there is a pipeline of that name.
+            CollectionCreation::Named(wanted) => {
+                config.pipelines.iter().find(|(name, _)| name == wanted).map(|(_, pipeline)| pipeline.clone())
+            }
+        };
+        Ok(Self { catalog, pipeline })
+    }
+
+    fn is_on(&self) -> bool {
+        self.pipeline.is_some()
+    }
+
+    async fn create_missing(&self, submissions: &[Submission]) -> Result<(), Refusal> {
+        let Some(pipeline) = &self.pipeline else { return Ok(()) };
+        let named: BTreeSet<&CollectionKey> = submissions.iter().map(Submission::collection).collect();
+        for key in named {
+            // Makes it unless it exists; two callers who make one at once get the same.
+            self.catalog.create_collection(key, pipeline).await?;
+        }
+        Ok(())
     }
 }
 
@@ -65,6 +114,7 @@ struct ContextApiService {
     engine: Arc<ContextEngine>,
     sampler: Option<Arc<QuestionSampler>>,
     metrics: Arc<ProcessMetrics>,
+    settings: Arc<CollectionSettingsStore>,
 }
 
 #[async_trait]
@@ -76,7 +126,13 @@ impl ContextApi for ContextApiService {
     ) -> Result<ContextAnswer, Refusal> {
         // The engine consumes the query, and only an answered question is sampled.
         let asked = self.sampled_question(&query);
-        let answer = self.engine.assemble(query, assembly).await?;
+        let tenant = query.principal.tenant().clone();
+        let home = query.collection.collection.clone();
+        let mut answer = self.engine.assemble(query, assembly).await?;
+        let mut urls = DocumentUrls::new(&self.settings, tenant, home);
+        for passage in &mut answer.passages {
+            passage.url = urls.passage_url(passage).await?;
+        }
         self.sample(asked);
         self.metrics.assembled(answer.tokens as u64, answer.budget as u64);
         self.count(&answer.degraded);
@@ -85,7 +141,13 @@ impl ContextApi for ContextApiService {
 
     async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         let asked = self.sampled_question(&query);
-        let ranking = self.engine.search(query).await?;
+        let tenant = query.principal.tenant().clone();
+        let home = query.collection.collection.clone();
+        let mut ranking = self.engine.search(query).await?;
+        let mut urls = DocumentUrls::new(&self.settings, tenant, home);
+        for ranked in &mut ranking.results {
+            ranked.url = urls.chunk_url(ranked).await?;
+        }
         self.sample(asked);
         self.count(&ranking.degraded);
         Ok(ranking)
@@ -100,20 +162,40 @@ impl ContextApiService {
     }
 
     /// The question of a query, copied before the query moves; none where nothing is sampled.
-    fn sampled_question(&self, query: &ContextQuery) -> Option<(CollectionKey, String)> {
-        self.sampler.as_ref().map(|_| (query.collection.clone(), query.question.clone()))
+    fn sampled_question(&self, query: &ContextQuery) -> Option<(Vec<CollectionKey>, String)> {
+        self.sampler.as_ref().map(|_| (query.searched().cloned().collect(), query.question.clone()))
     }
 
     /// Samples a question that was answered. The collection of one that failed may not exist.
-    fn sample(&self, asked: Option<(CollectionKey, String)>) {
-        if let (Some(sampler), Some((collection, question))) = (&self.sampler, asked) {
-            sampler.note(&collection, &question);
+    fn sample(&self, asked: Option<(Vec<CollectionKey>, String)>) {
+        if let (Some(sampler), Some((collections, question))) = (&self.sampler, asked) {
+            for collection in &collections {
+                sampler.note(collection, &question);
+            }
         }
+    }
+}
+
+/// What the composition root knows of models and providers.
+struct OpenedModels {
+    catalog: Arc<CollectionStoreCatalog>,
+    embedders: Arc<EmbedderFactory>,
+}
+
+#[async_trait]
+impl ModelCatalog for OpenedModels {
+    async fn epoch_of(&self, pipeline: &Pipeline) -> Result<Epoch, Refusal> {
+        self.catalog.epoch_of(pipeline).await
+    }
+
+    async fn provider_quotas(&self) -> Result<Vec<(String, QuotaStatus)>, Refusal> {
+        Ok(self.embedders.quota_statuses().await?)
     }
 }
 
 /// Re-indexes, audits and compares collections over the API.
 struct AdminApiService {
+    store: Arc<StoreOperations>,
     reindexing: ReindexControl,
     comparing: GenerationComparer,
     catalog: Arc<CollectionStoreCatalog>,
@@ -122,8 +204,9 @@ struct AdminApiService {
 }
 
 impl AdminApiService {
-    fn new(stack: &ServiceStack, audit: AuditConfig) -> Self {
+    fn new(stack: &ServiceStack, store: Arc<StoreOperations>, audit: AuditConfig) -> Self {
         Self {
+            store,
             reindexing: stack.reindexing(),
             comparing: stack.comparing(),
             catalog: stack.catalog.clone(),
@@ -141,7 +224,7 @@ impl AdminApi for AdminApiService {
         pipeline: &str,
         pace: GenerationBuildPace,
     ) -> Result<(), Refusal> {
-        let pipeline = Pipeline::from_toml(pipeline)?;
+        let pipeline = self.store.pipeline(Some(pipeline))?;
         let epoch = self.catalog.epoch_of(&pipeline).await?;
         self.reindexing.start(collection, &pipeline.to_toml()?, epoch, pace).await.map(|_| ())
     }
@@ -152,10 +235,8 @@ impl AdminApi for AdminApiService {
         repair: bool,
         mut show: Box<dyn FnMut(AuditProgress, u64) + Send>,
     ) -> Result<RepairOutcome, Refusal> {
-        let open = self.catalog.open(collection).await?.ok_or_else(|| {
-            let message = format!("there is no collection '{}'", collection.collection);
-            Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
-        })?;
+        let open = self.catalog.open(collection).await?;
+        let open = open.ok_or_else(|| unknown_collection_refusal(&collection.collection))?;
         if repair {
             // A repair ignores the pace, see `AuditPace::UNBOUNDED`.
             return Ok(audit_and_repair::repair_and_record(&self.stages, &open, show).await?);
@@ -185,7 +266,47 @@ impl AdminApi for AdminApiService {
     }
 }
 
+fn authenticator(config: &ContextureConfig) -> Result<Authenticator, Refusal> {
+    Authenticator::with_issuers(config.keys.clone(), config.issuers.clone())
+}
+
 impl ServiceStack {
+    /// All operations over what this process has opened.
+    pub fn operations(&self, config: &ContextureConfig) -> Result<ApiServices, Refusal> {
+        let settings = Arc::new(CollectionSettingsStore::new(self.stages.states.clone()));
+        let ingest = Arc::new(IngestApiService {
+            submitter: self.submitter.clone(),
+            creation: CollectionCreator::new(self.catalog.clone(), config)?,
+        });
+        let models = OpenedModels { catalog: self.catalog.clone(), embedders: self.embedders.clone() };
+        let store = Arc::new(
+            StoreOperations::new(
+                self.stages.clone(),
+                ingest.clone(),
+                Arc::new(models),
+                settings.clone(),
+                config.pipelines.clone(),
+            )?
+            .with_sampler(self.sampler.clone()),
+        );
+        let context = ContextApiService {
+            engine: self.engine.clone(),
+            sampler: self.sampler.clone(),
+            metrics: self.metrics.clone(),
+            settings,
+        };
+        Ok(ApiServices {
+            ingest,
+            context: Arc::new(context),
+            admin: Arc::new(AdminApiService::new(self, store.clone(), config.audit)),
+            collections: store.clone(),
+            documents: store.clone(),
+            events: store.clone(),
+            dead_letters: store.clone(),
+            status: store,
+        })
+    }
+
     /// Serves the API until `shutdown` ends.
     pub async fn serve(
         &self,
@@ -193,21 +314,19 @@ impl ServiceStack {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Refusal> {
-        let services = ApiServices {
-            ingest: Arc::new(IngestApiService(self.submitter.clone())),
-            context: Arc::new(ContextApiService {
-                engine: self.engine.clone(),
-                sampler: self.sampler.clone(),
-                metrics: self.metrics.clone(),
-            }),
-            admin: Arc::new(AdminApiService::new(self, config.audit)),
-            authenticator: Arc::new(Authenticator::new(config.keys.clone())?),
+        let api = ServedApi {
+            services: self.operations(config)?,
+            authenticator: Arc::new(authenticator(config)?),
             metrics: self.metrics.clone(),
+            mcp_tools: self.mcp_tools(config)?,
         };
-        server::run_server(listener, services, config.server.limits.clone(), shutdown).await.map_err(
+        server::run_server(listener, api, config.server.clone(), shutdown).await.map_err(
             |error| match error {
                 ServeError::Refused(refusal) => refusal,
-                other => Refusal::new(RefusalKind::Unavailable, "server_failed", "", other.to_string()),
+                ServeError::Socket(error) => {
+                    let message = format!("the listening socket failed: {error}");
+                    Refusal::new(RefusalKind::Unavailable, "server_failed", "", message)
+                }
             },
         )
     }
@@ -219,7 +338,7 @@ impl ServiceStack {
         listener: TcpListener,
     ) -> Result<Infallible, Refusal> {
         let page = MetricsPageSource::new(self.metrics.clone(), self.stages.clone(), self.embedders.clone());
-        let authenticator = Arc::new(Authenticator::new(config.keys.clone())?);
+        let authenticator = Arc::new(authenticator(config)?);
         Ok(server::metrics_http::serve_metrics(listener, Arc::new(page), authenticator).await)
     }
 }

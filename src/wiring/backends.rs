@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{BackendsConfig, BrokerConfig, ContextureConfig, LedgerConfig, VectorsConfig};
-use contexture_adapters::edge::QdrantEdgeVectors;
+use contexture_adapters::edge::{QdrantEdgeReader, QdrantEdgeVectors};
 #[cfg(feature = "postgres")]
 use contexture_adapters::postgres::{PostgresConfig, PostgresLedger};
 #[cfg(feature = "qdrant")]
@@ -44,19 +44,20 @@ pub(super) fn ledger_file(config: &ContextureConfig) -> PathBuf {
     config.data_dir.join("ledger.sqlite")
 }
 
-/// Opens the ledger and the broker. A server must be reachable.
+/// Opens the ledger and the broker. A server must be reachable. With `reads_beside` an embedded ledger is
+/// opened for reading only.
 pub(super) async fn open_backends(
     config: &ContextureConfig,
     clock: Arc<dyn WallClock>,
+    reads_beside: bool,
 ) -> Result<OpenedBackends, Refusal> {
     let BackendsConfig { broker, ledger, cache_bytes_max, .. } = &config.backends;
     let database = if ledger.is_none() {
         let file = ledger_file(config);
-        Some(
-            tokio::task::spawn_blocking(move || SqliteDatabase::open(&file))
-                .await
-                .map_err(internal_refusal)??,
-        )
+        let open = move || {
+            if reads_beside { SqliteDatabase::open_read_only(&file) } else { SqliteDatabase::open(&file) }
+        };
+        Some(tokio::task::spawn_blocking(open).await.map_err(internal_refusal)??)
     } else {
         None
     };
@@ -162,12 +163,16 @@ pub(super) async fn open_vectors(
     record: &CollectionRecord,
     directory: &Path,
     dims: usize,
+    is_writer: bool,
 ) -> Result<Arc<dyn VectorStore>, Fault> {
     // A configured server takes precedence. The directory then holds the lexical index only.
     if let Some(config) = config {
         return open_qdrant_vectors(config, prefix, record, dims).await;
     }
     let directory = directory.join("vectors");
+    if !is_writer {
+        return Ok(Arc::new(QdrantEdgeReader::new(directory, dims)));
+    }
     // Opening reads files, so it must not run on a thread of the runtime.
     let open = move || QdrantEdgeVectors::open(&directory, dims);
     Ok(Arc::new(

@@ -9,6 +9,7 @@
 //! Its vectors are searched only if the model is the same.
 
 pub(super) mod epoch;
+mod removal;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ pub(super) struct CollectionStoreCatalog {
     server: Option<VectorsConfig>,
     prefix: String,
     mode: IndexAccessMode,
+    /// Whether the ledger is in the data directory. Then whoever writes it writes the indexes, too.
+    embedded: bool,
     open: RwLock<OpenGenerations>,
     embedders: Arc<EmbedderFactory>,
     /// Loaded models. The lock is held while a generation is opened, so that each is opened once: an index
@@ -75,6 +78,7 @@ impl CollectionStoreCatalog {
             server: config.backends.vectors.clone(),
             prefix: backends::vectors_prefix(&config.backends),
             mode,
+            embedded: config.backends.ledger.is_none(),
             open: RwLock::default(),
             embedders,
             models: Mutex::default(),
@@ -137,16 +141,19 @@ impl CollectionStoreCatalog {
         };
         let directory = self.directory(&record);
         let why = outdated_reason(compatibility, &record);
-        let vectors: Arc<dyn VectorStore> =
-            if let (EpochCompatibility::ByAnotherModel, Some(why)) = (compatibility, &why) {
-                Arc::new(UnavailableVectors(why.clone()))
-            } else {
-                let dims = embedder.info().dims;
-                backends::open_vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims).await?
-            };
-        let mode = self.mode;
+        let vectors: Arc<dyn VectorStore> = if let (EpochCompatibility::ByAnotherModel, Some(why)) =
+            (compatibility, &why)
+        {
+            Arc::new(UnavailableVectors(why.clone()))
+        } else {
+            let dims = embedder.info().dims;
+            let is_writer = self.writes_indexes() || self.mode == IndexAccessMode::Absent && !self.embedded;
+            backends::open_vectors(self.server.as_ref(), &self.prefix, &record, &directory, dims, is_writer)
+                .await?
+        };
+        let (mode, is_embedded) = (self.mode, self.embedded);
         let lexical = tokio::task::spawn_blocking(move || {
-            open_lexical_index(mode, &directory.join("lexical"), &analysis)
+            open_lexical_index(mode, is_embedded, &directory.join("lexical"), &analysis)
         })
         .await
         .map_err(|error| Fault::transient_error("opening the index", error))??;
@@ -195,7 +202,10 @@ impl CollectionCatalog for CollectionStoreCatalog {
             return Ok(Some(open.clone()));
         }
         let Some(open) = self.first_to_serve(key).await? else { return Ok(None) };
-        if self.mode == IndexAccessMode::Written && open.check_accepts_documents().is_ok() {
+        // A replica may lag behind the ledger. What the only index lacks is lost.
+        let is_only =
+            self.mode == IndexAccessMode::Written || self.mode == IndexAccessMode::ReadOnly && self.embedded;
+        if is_only && open.check_accepts_documents().is_ok() {
             check_completeness(&*self.ledger, &open).await?;
         }
         // Somebody else may have inserted meanwhile. Theirs is the same generation or a later one, so it
@@ -249,31 +259,21 @@ impl CollectionCatalog for CollectionStoreCatalog {
         if shared {
             backends::remove_vectors(self.server.as_ref(), &self.prefix, home).await?;
         }
-        let directory = self.directory(home);
-        let is_writer = matches!(self.mode, IndexAccessMode::Written | IndexAccessMode::Followed);
-        let remove = move || {
-            // Closing joins threads, so it happens on this blocking thread. The files must be closed before
-            // they are deleted.
-            drop(closed);
-            match std::fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(Fault::transient_error("removing the directory of a dropped generation", error))
-                }
-                _ => Ok(()),
-            }
-        };
-        if is_writer {
-            tokio::task::spawn_blocking(remove)
-                .await
-                .map_err(|error| Fault::transient_error("removing a generation", error))?
+        if self.writes_indexes() {
+            removal::delete_files(closed.into_iter().collect(), vec![self.directory(home)], None).await
         } else {
             Ok(())
         }
+    }
+
+    async fn remove_collection(&self, homes: &[CollectionRecord], shared: bool) -> Result<(), Fault> {
+        self.close_and_delete(homes, shared).await
     }
 }
 
 fn open_lexical_index(
     mode: IndexAccessMode,
+    embedded: bool,
     directory: &Path,
     analysis: &AnalyzerSettings,
 ) -> Result<Option<Arc<dyn LexicalIndex>>, Fault> {
@@ -281,6 +281,10 @@ fn open_lexical_index(
         IndexAccessMode::Absent => None,
         IndexAccessMode::Written | IndexAccessMode::Followed => {
             Some(Arc::new(TantivyIndex::open(directory, analysis)?))
+        }
+        // Nothing was committed to the only index yet, so it is empty. A reader makes none.
+        IndexAccessMode::ReadOnly if embedded && !TantivyReader::has_commits(directory)? => {
+            Some(Arc::new(TantivyIndex::in_ram(analysis)?))
         }
         IndexAccessMode::ReadOnly => Some(Arc::new(TantivyReader::open(directory, analysis)?)),
     })

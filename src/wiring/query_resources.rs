@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::backends::internal_refusal;
 use crate::config::{ContextureConfig, NamedFileConfig, RerankShape};
+use crate::server::tls::check_tls_files;
 use contexture_adapters::http::HttpEndpointConfig;
 use contexture_adapters::rerank::{ANSWER_BYTES_MAX, HttpReranker, HttpRerankerConfig, RerankApi};
 use contexture_adapters::tokenizer::bpe::BpeTokenizer;
@@ -17,10 +18,13 @@ use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::tokenizer::Tokenizer;
 
-/// Checks what only opening tells: the files of tokenizers and templates, and the URL of the reranker.
+/// Checks what only opening tells: the files of tokenizers, templates and TLS, and the URL of the reranker.
 /// Connects to nothing.
 pub async fn check_named_resources(config: &ContextureConfig) -> Result<(), Refusal> {
     open_reranker(config, Arc::new(SystemClock))?;
+    if let Some(files) = &config.server.tls {
+        check_tls_files(files)?;
+    }
     read_templates(config).await?;
     check_tokenizers(config, &known_tokenizers(config)?).await
 }

@@ -1,7 +1,7 @@
 //! The role of a process, and what it opens and starts for that role.
 //!
-//! With a local ledger one process at a time does everything, so a command that creates work also runs the
-//! stages. With a shared ledger a command leaves its work to the workers.
+//! With a local ledger one process at a time writes, so a command that creates work also runs the stages.
+//! Commands that only read run beside it. With a shared ledger a command leaves its work to the workers.
 
 use crate::config::ContextureConfig;
 use contexture_core::domain::task::IngestStage;
@@ -46,8 +46,8 @@ pub(super) struct StartupPlan {
     pub(super) index: bool,
     /// Whether it may read an index that another process writes.
     pub(super) may_read_only: bool,
-    /// Whether it only reads the ledger. Then it needs no lock.
-    pub(super) inspects_only: bool,
+    /// Whether it only reads the data directory, beside whoever writes it. Then it takes no lock.
+    pub(super) reads_beside: bool,
     /// Whether other processes share the ledger.
     pub(super) shared: bool,
     /// Whether it opens and follows every collection, or only those that are asked for.
@@ -78,9 +78,10 @@ impl ProcessRole {
         };
         StartupPlan {
             submit: matches!(self, Self::Serve { workers: true } | Self::Work { submit: true, .. }),
-            // With a local ledger the other process owns the ledger as well as the index.
+            // With a local ledger such a command reads beside the other process in any case.
             may_read_only: matches!(self, Self::Ask { .. }) && shared,
-            inspects_only: matches!(self, Self::Look),
+            // What has to wait for a version runs the stages, so it writes.
+            reads_beside: matches!(self, Self::Look | Self::Ask { awaits: false }) && !shared,
             follow_all: is_long_running && index,
             stages,
             index,

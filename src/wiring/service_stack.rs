@@ -84,9 +84,9 @@ impl ServiceStack {
             query_resources::check_tokenizers(config, &tokenizers).await?;
         }
         let templates = query_resources::read_templates(config).await?;
-        // The lock comes before the backends: opening the embedded ledger already writes to the directory.
+        // The lock comes before the backends: a writer of the embedded ledger writes when it opens it.
         let (lock, mode) = lock_data_directory(config, &plan)?;
-        let backends = backends::open_backends(config, clock.clone()).await?;
+        let backends = backends::open_backends(config, clock.clone(), plan.reads_beside).await?;
         let (ledger, broker) = (backends.ledger, backends.broker);
         let embedders = Arc::new(EmbedderFactory::new(
             config,

@@ -80,7 +80,7 @@ fn judge_candidates(relevant: &ByteCoverage, candidates: &[ContextCandidate]) ->
     #[expect(clippy::cast_precision_loss, reason = "chunks are far below 2^24 bytes")]
     let judge = |candidate: &ContextCandidate| {
         let score = relevant.common_bytes(&ByteCoverage::new([document_span(candidate)])) as f32;
-        ContextCandidate { chunk: Arc::clone(&candidate.chunk), score }
+        ContextCandidate { chunk: Arc::clone(&candidate.chunk), score, source: None }
     };
     let mut judged: Vec<ContextCandidate> =
         candidates.iter().map(judge).filter(|candidate| candidate.score > 0.0).collect();
@@ -106,16 +106,8 @@ fn ranking_recall(
 fn relevant_excerpts(relevant: &ByteCoverage, texts: &DocumentTexts) -> Vec<Passage> {
     let excerpt = |(document_id, span): (&DocumentId, TextSpan)| {
         let text = texts.get(document_id)?.get(span.start..span.end)?;
-        Some(Passage {
-            document_id: document_id.clone(),
-            version: Version::FIRST,
-            span,
-            heading: String::new(),
-            score: 1.0,
-            text: text.to_owned(),
-            also: Vec::new(),
-            section: String::new(),
-        })
+        let passage = Passage::new(document_id.clone(), Version::FIRST, span, text.to_owned());
+        Some(Passage { score: 1.0, ..passage })
     };
     let mut excerpts: Vec<Passage> = relevant.spans().filter_map(excerpt).collect();
     excerpts.sort_by_key(|excerpt| (std::cmp::Reverse(excerpt.span.len()), excerpt.span));
@@ -220,7 +212,7 @@ mod tests {
             text: text[start..end].to_owned(),
             description: DocumentDescription::default(),
         };
-        ContextCandidate { chunk: Arc::new(chunk), score: 0.5 }
+        ContextCandidate { chunk: Arc::new(chunk), score: 0.5, source: None }
     }
 
     #[test]

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::GenerationOperations;
 use crate::cli::console::ConsoleOutput;
 use crate::cli::drain::waiting_text;
 use crate::cli::exit::CommandFailure;
 use crate::cli::progress_meter::ProgressMeter;
 use crate::cli::signals::shutdown_signal;
-use crate::wiring::ServiceStack;
-use contexture_core::domain::ids::CollectionKey;
 use contexture_core::fault::{Refusal, RefusalKind};
 
 /// Maximum time for which an activation waits for the last documents.
@@ -21,32 +20,30 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Returns once the generation that is being built has caught up.
 pub(super) async fn wait_until_caught_up(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    generations: &dyn GenerationOperations,
     timeout: Option<Duration>,
     console: ConsoleOutput,
 ) -> Result<(), CommandFailure> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let reindexing = stack.reindexing();
     let mut meter: Option<ProgressMeter> = None;
     // One signal future for all rounds: a new one in each could miss a signal between them.
     let stopped = shutdown_signal();
     tokio::pin!(stopped);
     loop {
-        let standing = reindexing.building(key).await?;
-        let (total, left) = (standing.log.entries, standing.log.after);
+        let building = generations.building().await?;
+        let (total, left) = (building.documents, building.remaining);
         let meter = meter.get_or_insert_with(|| ProgressMeter::new("reindex", "documents", total, console));
         let mut detail = String::new();
-        if standing.record.failed > 0 {
-            detail = format!("; {} failed", standing.record.failed);
+        if building.failed > 0 {
+            detail = format!("; {} failed", building.failed);
         }
-        if standing.record.is_paused {
+        if building.paused {
             detail.push_str("; paused");
-        } else if let Some(waiting) = stack.waiting_to_build(&standing.record.home).await {
+        } else if let Some(waiting) = generations.waiting().await {
             detail = format!("{detail}; {}", waiting_text(&waiting));
         }
         meter.update(total.saturating_sub(left), &detail);
-        if standing.is_caught_up() {
+        if building.caught_up {
             return Ok(());
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -58,7 +55,7 @@ pub(super) async fn wait_until_caught_up(
             () = &mut stopped => {
                 let message = format!(
                     "interrupted; the re-index stays, and 'contexture reindex resume --collection {}' goes on",
-                    key.collection
+                    generations.collection()
                 );
                 return Err(CommandFailure::failed("interrupted", message));
             }

@@ -4,16 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{questions, report};
+use super::{GenerationOperations, questions, report};
 use crate::cli::console::ConsoleOutput;
 use crate::cli::eval::files::OutputFile;
 use crate::cli::exit::{CommandExitCode, CommandFailure};
 use crate::cli::progress_meter::ProgressMeter;
 use crate::cli::signals::shutdown_signal;
 use crate::cli::text_format::{self, ColumnAlignment, TextTable};
-use crate::wiring::ServiceStack;
 use contexture_core::context::request::TOKENIZER_DEFAULT;
-use contexture_core::domain::ids::{CollectionKey, GenerationNumber};
+use contexture_core::domain::ids::GenerationNumber;
 use contexture_core::fault::Refusal;
 use contexture_lab::compare::report::{AnswerSimilarity, JudgedQuality};
 use contexture_lab::compare::requirements::ComparisonRequirement;
@@ -115,13 +114,12 @@ pub(super) fn parse_generations(text: &str) -> Result<[GenerationNumber; 2], Str
 
 /// Compares and prints. The exit code is `Failed` if a requirement is not met.
 pub(super) async fn run(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    operations: &dyn GenerationOperations,
     prepared: PreparedComparison,
     generations: Option<[GenerationNumber; 2]>,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let comparison = measure_generations(stack, key, prepared, generations, console).await?;
+    let comparison = measure_generations(operations, prepared, generations, console).await?;
     console.result(&comparison, comparison_text)?;
     let broken = comparison.broken();
     for line in &broken {
@@ -132,12 +130,11 @@ pub(super) async fn run(
 
 /// Compares before an activation. Fails with `comparison_failed` if a requirement is not met.
 pub(super) async fn require_before_activation(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    operations: &dyn GenerationOperations,
     prepared: PreparedComparison,
     console: ConsoleOutput,
 ) -> Result<(), CommandFailure> {
-    let comparison = measure_generations(stack, key, prepared, None, console).await?;
+    let comparison = measure_generations(operations, prepared, None, console).await?;
     console.say(&comparison_text(&comparison))?;
     let broken = comparison.broken();
     if broken.is_empty() {
@@ -148,8 +145,7 @@ pub(super) async fn require_before_activation(
 }
 
 async fn measure_generations(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    operations: &dyn GenerationOperations,
     prepared: PreparedComparison,
     generations: Option<[GenerationNumber; 2]>,
     console: ConsoleOutput,
@@ -162,9 +158,8 @@ async fn measure_generations(
             meter.get_or_insert_with(|| ProgressMeter::new("compare", "questions", total as u64, console));
         meter.update(done as u64, "");
     };
-    let comparing = stack.comparing();
     let comparison = tokio::select! {
-        comparison = comparing.run(&stack.principal, &key.collection, request, show) => comparison?,
+        comparison = operations.compare(request, Box::new(show)) => comparison?,
         () = shutdown_signal() => {
             return Err(CommandFailure::failed("interrupted", "interrupted before all questions were asked"));
         }

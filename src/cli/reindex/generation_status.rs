@@ -5,81 +5,45 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::generation_operations::{GenerationOperations, GenerationStatus};
 use crate::cli::console::ConsoleOutput;
 use crate::cli::exit::{CommandExitCode, CommandFailure};
 use crate::cli::text_format::{self, ColumnAlignment, TextTable};
-use crate::wiring::ServiceStack;
-use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId, Version};
-use contexture_core::jobs::reindex::{LiveGenerationStatus, ReindexProgress};
 
-/// One generation. The field names of this and the next types are a contract.
+/// What is printed. The field names are a contract.
 #[derive(Debug, Serialize)]
-struct GenerationStatus {
-    #[serde(flatten)]
-    progress: ReindexProgress,
-    /// Bytes on this machine's disk. Vectors on a server are not counted.
-    disk_bytes: u64,
-    failures: Vec<FailedDocument>,
-}
-
-#[derive(Debug, Serialize)]
-struct FailedDocument {
-    document_id: DocumentId,
-    version: Version,
-    code: String,
-    detail: String,
-}
-
-#[derive(Debug, Serialize)]
-struct GenerationList {
-    collection: CollectionId,
+struct GenerationsReport<'a> {
+    collection: &'a str,
     generations: Vec<GenerationStatus>,
 }
 
 /// Prints all live generations.
 pub(super) async fn print_all(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    generations: &dyn GenerationOperations,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let standings = stack.reindexing().live_generations(key).await?;
-    print_generations(stack, key, standings, console).await
+    print_generations(generations, generations.live().await?, console)
 }
 
 /// Prints the one that is being built.
 pub(super) async fn print_building(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    generations: &dyn GenerationOperations,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let standing = stack.reindexing().building(key).await?;
-    print_generations(stack, key, vec![standing], console).await
+    print_generations(generations, vec![generations.building().await?], console)
 }
 
-async fn print_generations(
-    stack: &ServiceStack,
-    key: &CollectionKey,
-    standings: Vec<LiveGenerationStatus>,
+fn print_generations(
+    operations: &dyn GenerationOperations,
+    generations: Vec<GenerationStatus>,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let mut generations = Vec::with_capacity(standings.len());
-    for standing in standings {
-        let disk_bytes = stack.disk_bytes(&standing.record.home).await?;
-        let progress = standing.progress(stack.now_ms());
-        let failures = standing.failures.into_iter().map(|failure| FailedDocument {
-            document_id: failure.key.document_id,
-            version: failure.key.version,
-            code: failure.reason.code,
-            detail: failure.reason.detail,
-        });
-        generations.push(GenerationStatus { progress, disk_bytes, failures: failures.collect() });
-    }
-    let all = GenerationList { collection: key.collection.clone(), generations };
-    console.result(&all, generations_text)?;
+    console
+        .result(&GenerationsReport { collection: operations.collection(), generations }, generations_text)?;
     Ok(CommandExitCode::Done)
 }
 
-fn generations_text(all: &GenerationList) -> String {
+fn generations_text(all: &GenerationsReport<'_>) -> String {
     let mut lines = TextTable::new(&[
         ("generation", ColumnAlignment::Right),
         ("state", ColumnAlignment::Left),
@@ -91,7 +55,7 @@ fn generations_text(all: &GenerationList) -> String {
         ("on disk", ColumnAlignment::Right),
         ("note", ColumnAlignment::Left),
     ]);
-    for GenerationStatus { progress, disk_bytes, .. } in &all.generations {
+    for progress in &all.generations {
         let note = match (progress.paused, progress.drop_ms) {
             (true, _) => "paused".to_owned(),
             (_, Some(drop_ms)) => format!("to be dropped at {}", text_format::utc_time(drop_ms)),
@@ -102,22 +66,20 @@ fn generations_text(all: &GenerationList) -> String {
         let is_building = progress.eta_seconds.is_some() && progress.remaining > 0;
         lines.row([
             progress.generation.to_string(),
-            progress.state.name().to_owned(),
+            progress.state.clone(),
             text_format::count(progress.documents),
             text_format::count(progress.remaining),
             text_format::count(progress.failed),
             if is_building { format!("{:.1}", progress.documents_per_second) } else { "-".to_owned() },
             eta.filter(|_| is_building).unwrap_or_else(|| "-".to_owned()),
-            text_format::bytes(*disk_bytes),
+            progress.disk_bytes.map_or_else(|| "-".to_owned(), text_format::bytes),
             note,
         ]);
     }
     // Failures go below the table: their details are of any length.
     let mut text = lines.render();
-    for (generation, failed) in all
-        .generations
-        .iter()
-        .flat_map(|one| one.failures.iter().map(|failed| (one.progress.generation, failed)))
+    for (generation, failed) in
+        all.generations.iter().flat_map(|one| one.failures.iter().map(|failed| (one.generation, failed)))
     {
         let _ = writeln!(
             text,

@@ -1,10 +1,12 @@
 //! `contexture reindex`: rebuilds a collection with another pipeline, without downtime.
 //!
 //! A re-index is stored in the ledger, and any working process continues it. If only one process can use
-//! the data, that is this command while it waits, a `serve`, or another working command.
+//! the data, that is this command while it waits, a `serve`, or another working command. With a server, all
+//! work is there.
 
 mod catch_up;
 mod compare;
+mod generation_operations;
 mod generation_status;
 mod questions;
 mod report;
@@ -16,20 +18,25 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use compare::{ComparisonArgs, PreparedComparison};
+use generation_operations::LocalGenerations;
 
+pub(crate) use generation_operations::{ComparisonProgress, GenerationOperations, GenerationStatus};
+
+use super::command_target::CommandTarget;
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::{GlobalArgs, existing_collection, read_pipeline};
+use super::remote::{RemoteGenerations, RemoteServer};
+use super::server_choice::{not_on_a_server, server_side_caller};
+use crate::config::NamedFileConfig;
 use crate::wiring::{ProcessRole, ServiceStack};
-use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
+use contexture_core::domain::ids::{CollectionId, GenerationNumber};
 use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::fault::Refusal;
 use contexture_core::ports::generations::GenerationBuildPace;
 
 /// Default time for which a dropped generation stays.
 const GRACE_SECONDS: u64 = 60;
-/// Maximum time to wait until an activated generation serves.
-const SERVING_MAX: Duration = Duration::from_mins(1);
 
 /// What `reindex` takes.
 #[derive(Debug, Args)]
@@ -208,8 +215,8 @@ impl ReindexCommand {
 
 /// What was done. The field names are a contract.
 #[derive(Debug, Serialize)]
-struct ReindexOutcome {
-    collection: CollectionId,
+struct ReindexOutcome<'a> {
+    collection: &'a str,
     generation: GenerationNumber,
     done: &'static str,
 }
@@ -228,128 +235,156 @@ pub(crate) async fn run(
         _ => None,
     };
     let prepared = action.prepare_comparison()?;
-    let (_, stack) = global.open_reading_for(action.roles(), action.tokenizer()).await?;
-    let outcome = async {
-        let record = existing_collection(&stack, &collection).await?;
-        // Without a file the stored pipeline is built again. A newer program may build it differently.
-        let pipeline = pipeline.map_or_else(|| Pipeline::from_toml(&record.pipeline), Ok)?;
-        let key = record.key;
-        match action {
-            ReindexCommand::Start { dry_run: true, .. } => {
-                let (estimate, embedder) = stack.estimate_reindex(&key, &pipeline).await?;
-                let pace = embedder.pace().await?;
-                super::dry_run::show_reindex_forecast(&embedder.info().model, estimate, pace, console)
-            }
-            ReindexCommand::Start { pace, waiting, activate, .. } => {
-                let record = stack.begin_reindex(&key, &pipeline, pace.or_default()).await?;
-                console.note(&format!(
-                    "generation {} of '{collection}' is being built; queries are served by the active one",
-                    record.home.generation
-                ));
-                wait_and_activate(&stack, &key, waiting, activate, console).await
-            }
-            other => run_command(&stack, &key, other, prepared, console).await,
+    match global.open_for(action.roles(), action.tokenizer()).await? {
+        CommandTarget::Server(server) => {
+            run_on_server(server, &collection, action, pipeline, prepared, console).await
+        }
+        CommandTarget::Here(stack, _) => {
+            let outcome = run_here(&stack, &collection, action, pipeline, prepared, console).await;
+            stack.shutdown().await;
+            outcome
         }
     }
-    .await;
-    stack.shutdown().await;
-    outcome
 }
 
-async fn run_command(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+async fn run_on_server(
+    server: RemoteServer,
+    collection: &CollectionId,
     action: ReindexCommand,
+    pipeline: Option<Pipeline>,
     prepared: Option<PreparedComparison>,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let reindexing = stack.reindexing();
+    if matches!(action, ReindexCommand::Start { dry_run: true, .. }) {
+        return Err(not_on_a_server("--dry-run", "run it without a server, on the data directory").into());
+    }
+    if action.tokenizer().is_some_and(|name| NamedFileConfig::from_tokenizer_option(name).is_some()) {
+        return Err(not_on_a_server(
+            "--tokenizer FILE",
+            "name it in the server's configuration ([[tokenizers]])",
+        )
+        .into());
+    }
+    let generations =
+        RemoteGenerations { server, caller: server_side_caller()?, collection: collection.to_string() };
+    run_command(&generations, action, pipeline, prepared, console).await
+}
+
+async fn run_here(
+    stack: &ServiceStack,
+    collection: &CollectionId,
+    action: ReindexCommand,
+    pipeline: Option<Pipeline>,
+    prepared: Option<PreparedComparison>,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
+    let record = existing_collection(stack, collection).await?;
+    // Without a file the stored pipeline is built again. A newer program may build it differently.
+    let stored_pipeline = Pipeline::from_toml(&record.pipeline)?;
+    if let ReindexCommand::Start { dry_run: true, .. } = action {
+        let pipeline = pipeline.unwrap_or(stored_pipeline);
+        let (estimate, embedder) = stack.estimate_reindex(&record.key, &pipeline).await?;
+        let pace = embedder.pace().await?;
+        return super::dry_run::show_reindex_forecast(&embedder.info().model, estimate, pace, console);
+    }
+    let generations = LocalGenerations { stack, key: record.key, stored_pipeline };
+    run_command(&generations, action, pipeline, prepared, console).await
+}
+
+async fn run_command(
+    generations: &dyn GenerationOperations,
+    action: ReindexCommand,
+    pipeline: Option<Pipeline>,
+    prepared: Option<PreparedComparison>,
+    console: ConsoleOutput,
+) -> Result<CommandExitCode, CommandFailure> {
     match action {
-        // `Start` never comes here: the caller handles it, because it has the pipeline.
-        ReindexCommand::Start { .. } | ReindexCommand::Status { .. } => {
-            generation_status::print_all(stack, key, console).await
+        ReindexCommand::Start { pace, waiting, activate, .. } => {
+            let begun = generations.start(pipeline.as_ref(), pace.or_default()).await?;
+            console.note(&format!(
+                "generation {begun} of '{}' is being built; queries are served by the active one",
+                generations.collection()
+            ));
+            wait_and_activate(generations, waiting, activate, console).await
         }
+        ReindexCommand::Status { .. } => generation_status::print_all(generations, console).await,
         ReindexCommand::Pause { .. } => {
-            let generation = reindexing.pause(key).await?;
-            report_outcome(key, generation, "paused", console)
+            let generation = generations.pause().await?;
+            report_outcome(generations, generation, "paused", console)
         }
         ReindexCommand::Resume { pace, waiting, .. } => {
-            reindexing.resume(key, pace.given()).await?;
-            wait_and_activate(stack, key, waiting, false, console).await
+            generations.resume(pace.given()).await?;
+            wait_and_activate(generations, waiting, false, console).await
         }
         ReindexCommand::Cancel { .. } => {
-            let generation = reindexing.cancel(key).await?;
-            report_outcome(key, generation, "cancelled", console)
+            let generation = generations.cancel().await?;
+            report_outcome(generations, generation, "cancelled", console)
         }
-        ReindexCommand::Compare { generations, .. } => match prepared {
-            Some(prepared) => compare::run(stack, key, prepared, generations, console).await,
+        ReindexCommand::Compare { generations: pair, .. } => match prepared {
+            Some(prepared) => compare::run(generations, prepared, pair, console).await,
             None => Err(Refusal::invalid("questions_missing", "questions", "--questions is missing").into()),
         },
         ReindexCommand::Activate { allow_failed, .. } => {
             if let Some(prepared) = prepared {
-                compare::require_before_activation(stack, key, prepared, console).await?;
+                compare::require_before_activation(generations, prepared, console).await?;
             }
-            let generation =
-                catch_up::retry_until_caught_up(|| reindexing.activate(key, allow_failed)).await?;
-            wait_until_serving(stack, key, generation, console).await
+            let generation = catch_up::retry_until_caught_up(|| generations.activate(allow_failed)).await?;
+            wait_until_serving(generations, generation, console).await
         }
         ReindexCommand::Rollback { .. } => {
-            let generation = catch_up::retry_until_caught_up(|| reindexing.rollback(key)).await?;
-            wait_until_serving(stack, key, generation, console).await
+            let generation = catch_up::retry_until_caught_up(|| generations.rollback()).await?;
+            wait_until_serving(generations, generation, console).await
         }
         ReindexCommand::Drop { generation, grace, .. } => {
             // Any number of seconds may be given; one that is too large means for ever.
-            let generation = reindexing.drop_kept(key, generation, grace.saturating_mul(1000)).await?;
+            let generation = generations.drop_kept(generation, grace.saturating_mul(1000)).await?;
             if grace == 0 {
-                return report_outcome(key, generation, "dropped", console);
+                return report_outcome(generations, generation, "dropped", console);
             }
             console.note(&format!("it goes in {grace} s; until then reindex rollback brings it back"));
-            report_outcome(key, generation, "to be dropped", console)
+            report_outcome(generations, generation, "to be dropped", console)
         }
     }
 }
 
 async fn wait_and_activate(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    generations: &dyn GenerationOperations,
     waiting: ReindexWaitArgs,
     activate: bool,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let reindexing = stack.reindexing();
     if waiting.no_wait {
-        return generation_status::print_building(stack, key, console).await;
+        return generation_status::print_building(generations, console).await;
     }
-    catch_up::wait_until_caught_up(stack, key, waiting.timeout.map(Duration::from_secs), console).await?;
+    catch_up::wait_until_caught_up(generations, waiting.timeout.map(Duration::from_secs), console).await?;
     if activate {
-        let generation = reindexing.activate(key, false).await?;
-        return wait_until_serving(stack, key, generation, console).await;
+        let generation = generations.activate(false).await?;
+        return wait_until_serving(generations, generation, console).await;
     }
     console.note(&format!(
         "it has caught up, and is kept so; 'contexture reindex activate --collection {}' lets it serve",
-        key.collection
+        generations.collection()
     ));
-    generation_status::print_building(stack, key, console).await
+    generation_status::print_building(generations, console).await
 }
 
 /// Waits until an activated generation serves in this process, if it serves at all.
 async fn wait_until_serving(
-    stack: &ServiceStack,
-    key: &CollectionKey,
+    generations: &dyn GenerationOperations,
     generation: GenerationNumber,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    stack.until_serving(key, generation, SERVING_MAX).await?;
-    report_outcome(key, generation, "active", console)
+    generations.until_serving(generation).await?;
+    report_outcome(generations, generation, "active", console)
 }
 
 fn report_outcome(
-    key: &CollectionKey,
+    generations: &dyn GenerationOperations,
     generation: GenerationNumber,
     done: &'static str,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
-    let changed = ReindexOutcome { collection: key.collection.clone(), generation, done };
+    let changed = ReindexOutcome { collection: generations.collection(), generation, done };
     console.result(&changed, |done| {
         format!("generation {} of '{}': {}\n", done.generation, done.collection, done.done)
     })?;

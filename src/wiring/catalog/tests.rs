@@ -1,4 +1,4 @@
-//! Dropped generations, in processes with and without an index.
+//! Dropped generations and collections, in processes with and without an index.
 #![expect(clippy::unwrap_used, reason = "a test fails where one does")]
 
 use std::sync::Arc;
@@ -92,4 +92,27 @@ async fn what_serves_here_is_not_removed_and_not_said_to_be() {
     process.catalog.remove(&process.dropped, true).await.unwrap();
     assert!(!process.catalog.directory(&process.dropped).exists());
     assert_eq!(process.serves().await, 2);
+}
+
+/// A dropped collection serves no longer and leaves no files; a query that still reads it may finish.
+#[tokio::test]
+async fn dropped_collection_is_closed_and_its_files_go() {
+    let process = ServingProcess::new(IndexAccessMode::Written).await;
+    let open = process.catalog.open(&process.key).await.unwrap().unwrap();
+    let homes = process.catalog.ledger.drop_collection(&process.key).await.unwrap().unwrap();
+    assert_eq!(homes.len(), 2);
+    let reading = tokio::spawn(async move {
+        tokio::task::yield_now().await;
+        open.vectors.count().await
+    });
+    process.catalog.remove_collection(&homes, true).await.unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), 0);
+    assert!(process.catalog.open(&process.key).await.unwrap().is_none());
+    assert!(!process.catalog.directory(&process.dropped).parent().unwrap().exists());
+    process.catalog.remove_collection(&homes, true).await.unwrap();
+    // Made again under its name it is another one, which is not touched.
+    process.catalog.create_collection(&process.key, &Pipeline::from_toml(FIRST).unwrap()).await.unwrap();
+    assert_eq!(process.serves().await, 3);
+    process.catalog.remove_collection(&homes, false).await.unwrap();
+    assert_eq!(process.serves().await, 3);
 }

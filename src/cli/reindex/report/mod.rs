@@ -175,7 +175,7 @@ fn write_failures(page: &mut String, comparison: &GenerationComparison) {
             "<tr><td class=\"question\">{}</td><td>{generation}</td><td>{} ({})</td></tr>",
             question_html(question),
             escape_xml(&error.message),
-            escape_xml(error.code)
+            escape_xml(&error.code)
         );
     }
     page.push_str("</table>\n");
@@ -214,8 +214,8 @@ mod tests {
             question: "why <b>?".to_owned(),
             outcome: QuestionOutcome::Failed {
                 error: QuestionFailure {
-                    side: "b",
-                    code: "deadline_exceeded",
+                    side: "b".to_owned(),
+                    code: "deadline_exceeded".to_owned(),
                     message: "too late & lost".to_owned(),
                 },
             },

@@ -152,7 +152,7 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
         };
         lexical.push(LexicalHit { id, score: score * 17.0 });
         dense.push(DenseHit { id: ChunkId::from_uuid(uuid::Uuid::from_u64_pair(ordinal, document)), score });
-        candidates.push(ContextCandidate { chunk: Arc::new(chunk), score });
+        candidates.push(ContextCandidate { chunk: Arc::new(chunk), score, source: None });
         score *= 1.0 - 3.0 / f32::from(u16::try_from(candidates_count).unwrap_or(u16::MAX));
     }
     PackingInput {

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails its test")]
 
+#[path = "layers/error_codes.rs"]
+mod error_codes;
 #[path = "layers/rules.rs"]
 mod rules;
 #[path = "layers/source.rs"]

@@ -1,9 +1,17 @@
 //! The command line as scripts see it: the real binary, its exit codes and its JSON.
 
+#[cfg(unix)]
+mod beside;
+#[cfg(unix)]
+mod beside_server;
+#[cfg(unix)]
+mod beside_server_with_keys;
 mod comparing;
 mod documents;
 mod evaluation;
 mod golden;
+#[cfg(unix)]
+mod mcp;
 mod mending;
 #[cfg(unix)]
 mod metrics;

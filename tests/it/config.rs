@@ -1,5 +1,6 @@
 //! Configuration: layers, bounds, secrets.
 
+mod doors;
 mod pipelines;
 
 use std::path::Path;

@@ -7,15 +7,23 @@ pub(crate) mod amqp_proxy;
 mod builders;
 #[path = "../support/clock.rs"]
 pub(crate) mod clock;
+#[path = "../support/one.rs"]
+pub(crate) mod one;
+#[path = "../support/plant.rs"]
+pub(crate) mod plant;
 #[path = "../support/providers.rs"]
 pub(crate) mod providers;
 #[cfg(feature = "rabbitmq")]
 #[path = "../support/rabbit.rs"]
 pub(crate) mod rabbit;
+#[path = "../support/scan.rs"]
+pub(crate) mod scan;
 #[path = "../support/schemas.rs"]
 pub(crate) mod schemas;
 #[path = "../support/scripted_http.rs"]
 pub(crate) mod scripted_http;
+#[path = "../support/terms.rs"]
+pub(crate) mod terms;
 #[path = "../support/tokenizer_files.rs"]
 pub(crate) mod tokenizer_files;
 #[path = "../support/tokenizers.rs"]

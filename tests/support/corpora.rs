@@ -121,7 +121,11 @@ fn build(raw: &[(usize, Vec<ChunkPlan>)]) -> CandidateCorpus {
             if let Some(score) = piece.3 {
                 let mut chunk = chunk(document_id.as_str(), start, &text_here);
                 chunk.heading = vec![HEADINGS[piece.1].to_owned()];
-                candidates.push(ContextCandidate { chunk: Arc::new(chunk), score: SCORES[score] });
+                candidates.push(ContextCandidate {
+                    chunk: Arc::new(chunk),
+                    score: SCORES[score],
+                    source: None,
+                });
             }
             start += text.len();
         }

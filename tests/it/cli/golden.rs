@@ -169,6 +169,8 @@ fn help_of_every_command_is_as_it_was() {
         "eval",
         "serve",
         "work",
+        "keys",
+        "keys new",
         "check-config",
     ] {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -167,7 +167,7 @@ fn metrics_beyond_loopback_take_a_key_with_their_scope() {
         http(address, &format!("GET /metrics HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {key}\r\n\r\n"))
     };
     assert_eq!(get("a-key-of-the-scraper").0, 200);
-    assert_eq!(get("a-key-of-some-reader").0, 401);
+    assert_eq!(get("a-key-of-some-reader").0, 403);
     assert_eq!(get("a-key-of-nobody-here").0, 401);
     assert_eq!(http(address, "GET /metrics HTTP/1.1\r\nhost: here\r\n\r\n").0, 401);
     server.stop();

@@ -31,9 +31,21 @@ impl ServeProcess {
         Self { ready: serde_json::from_str(&line).unwrap(), process: Some(process) }
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     /// Where its API is.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.ready["listening"].as_str().unwrap())
+    }
+
+    /// Kills it, as a crash would.
+    pub(super) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 
     /// Asks it to stop, and returns what it logged; its exit code must be 0.

@@ -128,6 +128,8 @@ fn a_data_directory_has_one_process_and_a_server_ends_when_asked() {
     assert!(!listening["listening"].as_str().unwrap().ends_with(":0"));
 
     cli.write("a.md", "text");
+    // Without its address the server is only whoever holds the directory.
+    std::fs::remove_file(cli.data().join("server.json")).unwrap();
     assert_eq!(cli.error(1, &["ingest", "--collection", "c", "docs"])["code"], "data_dir_in_use");
     assert_eq!(cli.json(0, &["status"])["collections"], serde_json::json!([]), "to look is no harm");
 
@@ -141,4 +143,26 @@ fn a_server_without_credentials_stays_on_loopback() {
     let error = cli.error(2, &["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!((&error["code"], &error["field"]), (&"invalid_config".into(), &"server.listen".into()));
     assert!(!cli.data().exists());
+}
+
+#[test]
+fn a_new_key_is_shown_once_with_its_hash() {
+    let cli = CliSandbox::new();
+    let made = [cli.json(0, &["keys", "new"]), cli.json(0, &["keys", "new"])];
+    for one in &made {
+        let key = one["key"].as_str().unwrap();
+        assert!(key.starts_with("ctx_") && key.len() == 4 + 43, "{key}");
+        assert_eq!(one["hash"], blake3::hash(key.as_bytes()).to_hex().as_str());
+    }
+    assert_ne!(made[0]["key"], made[1]["key"]);
+    // The printed block is a configuration.
+    let text = cli.run(&["keys", "new", "--name", "the \"first\""]).stdout;
+    let (shown, block) = text.split_once("[[auth.keys]]").unwrap();
+    let key = shown.lines().next().unwrap();
+    assert!(!block.contains(key));
+    fs::write(cli.path("keys.toml"), format!("[[auth.keys]]{block}")).unwrap();
+    let checked = cli.json(0, &["check-config", "--config", "keys.toml"]);
+    assert_eq!(checked["config"]["auth"]["keys"][0]["name"], "the \"first\"");
+    assert!(!cli.data().exists(), "nothing is stored");
+    assert_eq!(cli.error(2, &["keys", "new", "--name", ""])["code"], "invalid_key_name");
 }

@@ -209,7 +209,7 @@ async fn only_who_may_looks_after_collections() {
         request.metadata_mut().insert("x-api-key", key.parse().unwrap());
         client.list_generations(request).await.map_err(|status| status.code())
     };
-    assert_eq!(list("docs", "canary-user-key-1").await.unwrap_err(), Code::NotFound);
+    assert_eq!(list("docs", "canary-user-key-1").await.unwrap_err(), Code::PermissionDenied);
     assert_eq!(list("theirs", "canary-admin-key").await.unwrap_err(), Code::NotFound, "another tenant's");
     assert_eq!(list("docs", "canary-admin-key").await.unwrap().into_inner().generations.len(), 1);
 }

@@ -61,42 +61,43 @@ async fn only_a_right_key_gets_in() {
 }
 
 #[tokio::test]
-async fn a_scope_that_is_missing_looks_like_nothing_there() {
+async fn a_scope_that_is_missing_is_named() {
     let scripted = Arc::new(ScriptedServices::default());
     let server = guarded(&scripted).await;
     let (mut ingest, mut context) = (server.ingest().await, server.context().await);
-    let unknown = proto::GetDocumentRequest { collection: "docs".to_owned(), document_id: "a".to_owned() };
-    let unknown = ingest.get_document(bearer(unknown, READER)).await.unwrap_err();
-    assert_eq!(unknown.code(), Code::NotFound);
-
-    let forbidden = [
-        ingest.submit(bearer(submission("a", 1), READER)).await.unwrap_err(),
-        ingest
-            .delete(bearer(
-                proto::DeleteRequest {
-                    collection: "docs".to_owned(),
-                    document_id: "a".to_owned(),
-                    version: None,
-                },
-                READER,
-            ))
-            .await
-            .unwrap_err(),
-        ingest.submit_stream(bearer(tokio_stream::empty(), READER)).await.unwrap_err(),
-        context.assemble(bearer(question(), WRITER)).await.unwrap_err(),
+    let deletion = proto::DeleteRequest {
+        collection: "docs".to_owned(),
+        document_id: "a".to_owned(),
+        ..proto::DeleteRequest::default()
+    };
+    let refused = [
+        (ingest.submit(bearer(submission("a", 1), READER)).await.unwrap_err(), "write"),
+        (ingest.delete(bearer(deletion, READER)).await.unwrap_err(), "write"),
+        (ingest.submit_stream(bearer(tokio_stream::empty(), READER)).await.unwrap_err(), "write"),
+        (context.assemble(bearer(question(), WRITER)).await.unwrap_err(), "read"),
     ];
-    for status in forbidden {
-        assert_eq!((status.code(), status.message()), (unknown.code(), unknown.message()));
-        assert_eq!(status.details(), unknown.details());
+    for (status, scope) in refused {
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "missing_scope"));
+        assert_eq!(status.message(), format!("this credential lacks the scope '{scope}'"));
     }
     assert!(ingest.submit(bearer(submission("a", 1), WRITER)).await.is_ok());
+    // Whether a document is there is for readers and writers to know.
+    let unknown = proto::GetDocumentRequest {
+        collection: "docs".to_owned(),
+        document_id: "a".to_owned(),
+        ..proto::GetDocumentRequest::default()
+    };
+    for key in [READER, WRITER] {
+        let status = ingest.get_document(bearer(unknown.clone(), key)).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound);
+    }
 }
 
 #[tokio::test]
 async fn without_credentials_only_loopback_is_served() {
     let services = services(&Arc::new(ScriptedServices::default()), Vec::new());
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let refused = run_server(listener, services, limits(), std::future::pending()).await.unwrap_err();
+    let refused = run_server(listener, services, served(limits()), std::future::pending()).await.unwrap_err();
     assert!(matches!(&refused, ServeError::Refused(refusal) if refusal.code == "no_credentials"));
     assert!(refused.to_string().contains("not loopback"), "{refused}");
 }
@@ -131,6 +132,6 @@ async fn no_key_is_ever_logged() {
     server.done.await.unwrap().unwrap();
 
     let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-    assert!(logs.contains("serving gRPC") && logs.contains("draining"), "{logs}");
+    assert!(logs.contains("serving") && logs.contains("draining"), "{logs}");
     assert!(!logs.contains("canary"), "{logs}");
 }

@@ -1,6 +1,6 @@
 //! Scripted services, a real server on a free port, and helpers to read errors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use contexture::adapters::memory::ledger::MemoryLedger;
-use contexture::config::ServerLimits;
+use contexture::adapters::tokenizer::bpe::BpeTokenizer;
 use contexture::config::api_keys::HashedApiKey;
+use contexture::config::{ServerConfig, ServerLimits};
 use contexture::context::answer::{ContextAnswer, QueryTimings, SearchAnswer};
 use contexture::context::request::{AssemblyRequest, ContextQuery};
 use contexture::domain::document::Submission;
@@ -20,6 +21,7 @@ use contexture::jobs::audit::{AuditProgress, AuditReport};
 use contexture::jobs::reindex::ReindexControl;
 use contexture::jobs::repair::RepairOutcome;
 use contexture::lab::compare::{ComparisonRequest, GenerationComparison};
+use contexture::operations::{AdminApi, ApiServices, ContextApi, IngestApi};
 use contexture::ports::clock::WallClock;
 use contexture::ports::generations::GenerationBuildPace;
 use contexture::ports::ledger::{IntakeDecision, Ledger, SubmissionReceipt, VersionRecord};
@@ -28,7 +30,8 @@ use contexture::server::grpc::GrpcServices;
 use contexture::server::grpc::proto::context_service_client::ContextServiceClient;
 use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
 use contexture::server::grpc::proto::{AssembleRequest, SubmitRequest};
-use contexture::server::{AdminApi, ApiServices, ContextApi, IngestApi, ServeError, run_server};
+use contexture::server::mcp::McpTools;
+use contexture::server::{ServeError, ServedApi, run_server};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -36,6 +39,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use tonic_types::StatusExt;
 
+use super::stores::unserved_operations;
 use crate::support::clock::ManualClock;
 use crate::support::epoch;
 
@@ -50,6 +54,8 @@ pub(super) struct ScriptedServices {
     pub(super) on_submit: SubmitHook,
     pub(super) on_document: DocumentHook,
     pub(super) on_query: QueryHook,
+    pub(super) context: ContextAnswer,
+    pub(super) ranking: SearchAnswer,
     pub(super) admin: Arc<MemoryCollections>,
     pub(super) seen: Mutex<Vec<Vec<Submission>>>,
     pub(super) queries: Mutex<Vec<ContextQuery>>,
@@ -122,6 +128,8 @@ impl Default for ScriptedServices {
             on_submit: Box::new(|submissions| Ok(submissions.iter().map(accepted).collect())),
             on_document: Box::new(|_| Err(Refusal::not_found("not_found", "not found, or not yours to see"))),
             on_query: Box::new(|_| Ok(())),
+            context: answer(),
+            ranking: ranking(),
             admin: Arc::default(),
             seen: Mutex::default(),
             queries: Mutex::default(),
@@ -159,6 +167,7 @@ pub(super) fn answer() -> ContextAnswer {
         budget: 100,
         tokenizer: "cl100k_base".to_owned(),
         snapshot: 7,
+        snapshots: BTreeMap::new(),
         degraded: Vec::new(),
         reserved: 0,
         passages: Vec::new(),
@@ -166,6 +175,16 @@ pub(super) fn answer() -> ContextAnswer {
         continuation: String::new(),
         bound: 1.0,
         trace: Vec::new(),
+        timings: QueryTimings::default(),
+    }
+}
+
+pub(super) fn ranking() -> SearchAnswer {
+    SearchAnswer {
+        results: Vec::new(),
+        snapshot: 7,
+        snapshots: BTreeMap::new(),
+        degraded: Vec::new(),
         timings: QueryTimings::default(),
     }
 }
@@ -203,19 +222,14 @@ impl ContextApi for ScriptedServices {
         self.pass().await;
         self.queries.lock().unwrap().push(query.clone());
         (self.on_query)(&query)?;
-        Ok(ContextAnswer { budget: assembly.budget, ..answer() })
+        Ok(ContextAnswer { budget: assembly.budget, ..self.context.clone() })
     }
 
     async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         self.pass().await;
         self.queries.lock().unwrap().push(query.clone());
         (self.on_query)(&query)?;
-        Ok(SearchAnswer {
-            results: Vec::new(),
-            snapshot: 7,
-            degraded: Vec::new(),
-            timings: QueryTimings::default(),
-        })
+        Ok(self.ranking.clone())
     }
 }
 
@@ -239,6 +253,18 @@ pub(super) fn limits() -> ServerLimits {
     }
 }
 
+/// A configuration with these limits and nothing else that is not the default.
+pub(super) fn served(limits: ServerLimits) -> ServerConfig {
+    ServerConfig {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        tls: None,
+        cors_origins: Vec::new(),
+        mcp_origins: Vec::new(),
+        public_url: None,
+        limits,
+    }
+}
+
 pub(super) fn key(name: &str, secret: &str, scopes: &[AccessScope]) -> HashedApiKey {
     let principal = Principal::new(
         TenantId::new("acme").unwrap(),
@@ -252,14 +278,36 @@ pub(super) fn key(name: &str, secret: &str, scopes: &[AccessScope]) -> HashedApi
     }
 }
 
-pub(super) fn services(scripted: &Arc<ScriptedServices>, keys: Vec<HashedApiKey>) -> ApiServices {
-    ApiServices {
-        ingest: Arc::clone(scripted) as Arc<dyn IngestApi>,
-        context: Arc::clone(scripted) as Arc<dyn ContextApi>,
-        admin: scripted.admin.clone(),
-        authenticator: Arc::new(Authenticator::new(keys).unwrap()),
-        metrics: Arc::default(),
-    }
+/// The scripted operations, and the real ones on the ledger of their collections.
+pub(super) fn services(scripted: &Arc<ScriptedServices>, keys: Vec<HashedApiKey>) -> ServedApi {
+    let collections = &scripted.admin;
+    let ledger = Arc::new(collections.ledger.peer());
+    let stored = unserved_operations(ledger, collections.clock.clone(), scripted.clone());
+    let services = ApiServices {
+        ingest: scripted.clone(),
+        context: scripted.clone(),
+        admin: collections.clone(),
+        collections: stored.clone(),
+        documents: stored.clone(),
+        events: stored.clone(),
+        dead_letters: stored.clone(),
+        status: stored,
+    };
+    authenticated(services, keys)
+}
+
+/// These operations for callers with these keys.
+pub(super) fn authenticated(services: ApiServices, keys: Vec<HashedApiKey>) -> ServedApi {
+    let authenticator = Arc::new(Authenticator::new(keys).unwrap());
+    let mcp_tools = Arc::new(McpTools::new(services.clone(), Arc::new(BpeTokenizer::cl100k())));
+    ServedApi { services, authenticator, metrics: Arc::default(), mcp_tools }
+}
+
+/// A client over HTTP that trusts nobody yet.
+pub(super) fn http_client() -> reqwest::ClientBuilder {
+    // Fails if a provider is installed already, which in this process is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }
 
 /// The services behind their gate, without a network: time can be paused.
@@ -280,12 +328,15 @@ impl RunningServer {
         limits: ServerLimits,
         keys: Vec<HashedApiKey>,
     ) -> Self {
+        Self::start_with(services(scripted, keys), served(limits)).await
+    }
+
+    pub(super) async fn start_with(api: ServedApi, config: ServerConfig) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, stopped) = oneshot::channel::<()>();
-        let services = services(scripted, keys);
         let done = tokio::spawn(async move {
-            run_server(listener, services, limits, async move { stopped.await.unwrap_or(()) }).await
+            run_server(listener, api, config, async move { stopped.await.unwrap_or(()) }).await
         });
         Self { address, shutdown, done }
     }

@@ -4,8 +4,10 @@
 CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 DATA ?=
+# What the tests have built.
+PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/contexture
 
-.PHONY: demo test test-with-services check bench model build
+.PHONY: demo test test-with-services test-clients check bench model build
 
 ## Builds, ingests the project's documents into a temporary collection, asks one question.
 ## The embedded stack alone, optimised only where it multiplies, so that it builds sooner.
@@ -16,8 +18,8 @@ demo:
 build:
 	$(CARGO) build --release --locked --bin contexture
 
-## Every test: unit, integration, crash, layers. RabbitMQ and Postgres are used where they run, and
-## started where they do not.
+## Every test: unit, integration, crash, layers, the clients, MCP's official SDKs, the OpenAPI description.
+## RabbitMQ and Postgres are used where they run, and started where they do not; Python and Node likewise.
 test:
 	scripts/with-services.sh $(MAKE) --no-print-directory test-with-services
 
@@ -28,6 +30,16 @@ else
 	$(CARGO) test --locked --no-fail-fast
 endif
 	$(CARGO) test --locked --doc
+	scripts/test-clients.sh $(PROGRAM)
+	scripts/test-mcp.sh $(PROGRAM)
+	scripts/test-openapi.sh $(PROGRAM)
+
+## Builds, installs and tests the packages of clients/ against the program. Needs Python 3.11 and Node 18.17,
+## and installs them from Debian's packages where they are not.
+test-clients:
+	# Builds the program as `make test` does, so that nothing is built twice.
+	$(CARGO) test --locked --no-run --test layers
+	scripts/test-clients.sh $(PROGRAM)
 
 ## Format, lints, layers.
 check:

@@ -11,6 +11,8 @@ mod comparing;
 #[path = "support/edge_behind_qdrant_grpc/mod.rs"]
 #[expect(dead_code, reason = "the suite of the port uses the rest")]
 mod edge_behind_qdrant_grpc;
+#[path = "production/embedded_stack.rs"]
+mod embedded_stack;
 #[path = "production/node.rs"]
 mod node;
 #[path = "production/oracle.rs"]

@@ -6,21 +6,16 @@
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use contexture::server::grpc::proto::admin_service_client::AdminServiceClient;
-use contexture::server::grpc::proto::ingest_service_client::IngestServiceClient;
 use contexture::server::grpc::proto::{
-    ActivateReindexRequest, AuditReport, BuildPace, CollectionRequest, Generation, StartReindexRequest,
-    SubmitRequest,
+    ActivateReindexRequest, AuditReport, BuildPace, CollectionRequest, StartReindexRequest,
 };
-use futures::{StreamExt, stream};
 use tokio::time::Instant;
-use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
 
+use super::embedded_stack::EmbeddedStackProcess;
 use super::oracle::{self, ExpectedState, GenerationUnderTest};
 use super::producer::{ProducedMessage, StormProducer};
 use super::traffic::{AskedQuestions, ChunkCutter, ExpectedTexts, StormTraffic};
@@ -31,9 +26,7 @@ const OTHER: &str = "[embedder]\nkind = \"hash\"\ndims = 32\ntokens_max = 128\n[
 const FIRST: ChunkCutter = ChunkCutter { tokens_max: 128 };
 const SECOND: ChunkCutter = ChunkCutter { tokens_max: 64 };
 const BATCH_PAUSE: Duration = Duration::from_millis(500);
-/// Submissions that wait for their receipts at once.
-const SUBMISSIONS_OPEN: usize = 16;
-const DONE_MAX: Duration = Duration::from_mins(5);
+pub(super) const DONE_MAX: Duration = Duration::from_mins(5);
 
 struct CollectionSizes {
     documents: usize,
@@ -222,101 +215,10 @@ async fn production_reindex_under_traffic_and_kills() {
     oracle::check_build(&world, "index-1", &library.truth, GenerationUnderTest::FIRST).await;
 }
 
-/// The embedded stack: one process, its data, and calls to it.
-struct EmbeddedTexts {
-    place: tempfile::TempDir,
-    address: SocketAddr,
-}
-
-impl EmbeddedTexts {
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_contexture"));
-        command.arg("--data").arg(self.place.path().join("data")).stdin(Stdio::null());
-        command.env("CONTEXTURE__LOG__LEVEL", "error");
-        command
-    }
-
-    fn serve(&self) -> WorkerProcess {
-        let log = self.place.path().join("server.log");
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let mut command = self.command();
-        command.args(["serve", "--listen", &self.address.to_string()]);
-        WorkerProcess::spawn(command.stdout(Stdio::null()).stderr(log))
-    }
-
-    fn channel(&self) -> Channel {
-        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy()
-    }
-
-    async fn submit(&self, messages: &[ProducedMessage]) {
-        let client = IngestServiceClient::new(self.channel());
-        let submit = |message| Self::submit_one(client.clone(), message);
-        stream::iter(messages).for_each_concurrent(SUBMISSIONS_OPEN, submit).await;
-    }
-
-    async fn submit_one(mut client: IngestServiceClient<Channel>, message: &ProducedMessage) {
-        let ProducedMessage { id, version, text } = message;
-        let request = SubmitRequest {
-            collection: COLLECTION.to_owned(),
-            document_id: id.clone(),
-            version: Some(*version),
-            body: text.clone().unwrap_or_default().into(),
-            ..SubmitRequest::default()
-        };
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while let Err(status) = client.submit(request.clone()).await {
-            let again = matches!(
-                status.code(),
-                Code::Unavailable | Code::Unknown | Code::Cancelled | Code::ResourceExhausted
-            );
-            assert!(again && Instant::now() < deadline, "{status:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn generations(&self) -> Vec<Generation> {
-        let mut client = AdminServiceClient::new(self.channel());
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            let request = CollectionRequest { collection: COLLECTION.to_owned() };
-            match client.list_generations(request).await {
-                Ok(listed) => return listed.into_inner().generations,
-                Err(status) => assert!(Instant::now() < deadline, "{status:?}"),
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    fn status(&self) -> serde_json::Value {
-        let mut command = self.command();
-        command.args(["--json", "status", "--collection", COLLECTION]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    async fn quiet(&self, documents: usize) {
-        let deadline = Instant::now() + DONE_MAX;
-        loop {
-            let status = self.status();
-            if status["in_flight"] == 0 && status["documents"].as_u64() == Some(documents as u64) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{status}");
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    fn index(&self, generation: u32) -> std::path::PathBuf {
-        let collections = Path::new("data/collections/local").join(COLLECTION);
-        self.place.path().join(collections).join(generation.to_string()).join("lexical")
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded_reindex_under_traffic_and_kills() {
     let sizes = sizes();
-    let home = EmbeddedTexts { place: tempfile::tempdir().unwrap(), address: free_address() };
+    let home = EmbeddedStackProcess { place: tempfile::tempdir().unwrap(), address: free_address() };
     std::fs::write(home.place.path().join("pipeline.toml"), PIPELINE).unwrap();
     let mut library = DocumentLibrary::new(u64::from(std::process::id()));
     let folder = home.place.path().join("documents");

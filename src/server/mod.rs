@@ -5,9 +5,9 @@
 //! this order: authentication, deadline, room. A refused call costs no memory for a body. A panic in a handler
 //! is INTERNAL for that call and affects no other.
 //!
-//! [`status`] is the only map from refusals to gRPC codes, [`http::problem`] the only one to HTTP's. [`auth`] is the only place that makes a
-//! [`Principal`](contexture_core::domain::principal::Principal). Health and reflection need no admission: they
-//! contain nothing of a tenant.
+//! [`status`] is the only map from refusals to gRPC codes, [`http::problem`] the only one to HTTP's. [`auth`] is
+//! the only place that makes a [`Principal`](contexture_core::domain::principal::Principal). Health and
+//! reflection need no admission: they contain nothing of a tenant.
 
 mod admission;
 pub mod auth;

@@ -1,6 +1,5 @@
 //! The implementation of the server's API: ingest, context and administration.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::net::TcpListener;
 
-use crate::config::{AuditConfig, CollectionCreation, ContextureConfig};
+use crate::config::{AuditConfig, ContextureConfig};
 use crate::operations::service::{CollectionSettingsStore, DocumentUrls, ModelCatalog, StoreOperations};
 use crate::operations::{AdminApi, ApiServices, ContextApi, IngestApi};
 use crate::server::auth::Authenticator;
@@ -19,7 +18,7 @@ use contexture_core::context::answer::{AnswerDegradation, ContextAnswer, SearchA
 use contexture_core::context::request::{AssemblyRequest, ContextQuery};
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{CollectionId, CollectionKey, DocumentId, Epoch};
-use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
+use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ingest::StageResources;
@@ -37,6 +36,7 @@ use contexture_lab::compare::{ComparisonRequest, GenerationComparison};
 use super::audit_and_repair;
 use super::background_tasks::audit_pace;
 use super::catalog::CollectionStoreCatalog;
+use super::collection_creator::CollectionCreator;
 use super::comparison::GenerationComparer;
 use super::embedding::EmbedderFactory;
 use super::metrics::MetricsPageSource;
@@ -45,16 +45,17 @@ use super::service_stack::ServiceStack;
 /// Accepts documents over the API.
 pub(super) struct IngestApiService {
     submitter: Arc<DocumentSubmitter>,
-    creation: CollectionCreator,
+    creator: Option<CollectionCreator>,
 }
 
 #[async_trait]
 impl IngestApi for IngestApiService {
     async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         // Submitting first: collections almost always exist, and a look before would cost a query.
+        let Some(creator) = &self.creator else { return self.submitter.submit(submissions).await };
         match self.submitter.submit(submissions.clone()).await {
-            Err(refusal) if refusal.code == "unknown_collection" && self.creation.is_on() => {
-                self.creation.create_missing(&submissions).await?;
+            Err(refusal) if refusal.code == "unknown_collection" => {
+                creator.create_missing(&submissions).await?;
                 self.submitter.submit(submissions).await
             }
             decided => decided,
@@ -72,40 +73,6 @@ impl IngestApi for IngestApiService {
 
     fn body_bytes_max(&self) -> usize {
         self.submitter.body_bytes_max()
-    }
-}
-
-/// Makes the collections that submissions name, where the configuration wants that.
-struct CollectionCreator {
-    catalog: Arc<CollectionStoreCatalog>,
-    pipeline: Option<Pipeline>,
-}
-
-impl CollectionCreator {
-    fn new(catalog: Arc<CollectionStoreCatalog>, config: &ContextureConfig) -> Result<Self, Refusal> {
-        let pipeline = match &config.create_collections {
-            CollectionCreation::Off => None,
-            CollectionCreation::Default => Some(Pipeline::from_toml(DEFAULT_PIPELINE_TOML)?),
-            // The configuration is checked: there is a pipeline of that name.
-            CollectionCreation::Named(wanted) => {
-                config.pipelines.iter().find(|(name, _)| name == wanted).map(|(_, pipeline)| pipeline.clone())
-            }
-        };
-        Ok(Self { catalog, pipeline })
-    }
-
-    fn is_on(&self) -> bool {
-        self.pipeline.is_some()
-    }
-
-    async fn create_missing(&self, submissions: &[Submission]) -> Result<(), Refusal> {
-        let Some(pipeline) = &self.pipeline else { return Ok(()) };
-        let named: BTreeSet<&CollectionKey> = submissions.iter().map(Submission::collection).collect();
-        for key in named {
-            // Makes it unless it exists; two callers who make one at once get the same.
-            self.catalog.create_collection(key, pipeline).await?;
-        }
-        Ok(())
     }
 }
 
@@ -276,7 +243,7 @@ impl ServiceStack {
         let settings = Arc::new(CollectionSettingsStore::new(self.stages.states.clone()));
         let ingest = Arc::new(IngestApiService {
             submitter: self.submitter.clone(),
-            creation: CollectionCreator::new(self.catalog.clone(), config)?,
+            creator: CollectionCreator::of_all_doors(&self.catalog, config)?,
         });
         let models = OpenedModels { catalog: self.catalog.clone(), embedders: self.embedders.clone() };
         let store = Arc::new(
@@ -314,11 +281,12 @@ impl ServiceStack {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), Refusal> {
+        let services = self.operations(config)?;
         let api = ServedApi {
-            services: self.operations(config)?,
+            mcp_tools: self.mcp_tools(services.clone())?,
+            services,
             authenticator: Arc::new(authenticator(config)?),
             metrics: self.metrics.clone(),
-            mcp_tools: self.mcp_tools(config)?,
         };
         server::run_server(listener, api, config.server.clone(), shutdown).await.map_err(
             |error| match error {

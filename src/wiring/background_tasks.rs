@@ -13,16 +13,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::backends::ProducerExchange;
-use super::catalog::CollectionStoreCatalog;
+use super::collection_creator::CollectionCreator;
 use super::roles::{ProcessRole, StartupPlan};
 use crate::config::{AuditConfig, BrokerConfig, ContextureConfig};
 use crate::server::auth::local_principal;
 use contexture_adapters::file_references::FileReferences;
-use contexture_core::domain::ids::CollectionKey;
-use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
 use contexture_core::domain::task::IngestStage;
 use contexture_core::fault::Refusal;
-use contexture_core::ingest::intake::{self, BrokerIntake, CreateCollectionFn, ProducerAccess};
+use contexture_core::ingest::intake::{self, BrokerIntake, ProducerAccess};
 use contexture_core::ingest::submit::DocumentSubmitter;
 use contexture_core::ingest::{StageResources, housekeeping, log_follower, worker};
 use contexture_core::jobs::audit::AuditPace;
@@ -164,7 +162,7 @@ pub(super) fn open_intake(
     exchange: ProducerExchange,
     submitter: Arc<DocumentSubmitter>,
     ledger: Arc<dyn Ledger>,
-    catalog: Arc<CollectionStoreCatalog>,
+    creator: Option<CollectionCreator>,
 ) -> Result<BrokerIntake, Refusal> {
     Ok(BrokerIntake {
         submitter,
@@ -173,7 +171,7 @@ pub(super) fn open_intake(
         events: exchange.events,
         access: ProducerAccess::new(local_principal()?.tenant().clone(), config.producers.clone()),
         references: open_file_references(config)?,
-        create_collection: config.create_collections.then(|| collection_creator(catalog)),
+        create_collection: creator.map(CollectionCreator::into_function),
     })
 }
 
@@ -190,16 +188,6 @@ fn open_file_references(config: &BrokerConfig) -> Result<Option<Arc<dyn BodyRefe
         )
     })?;
     Ok(Some(Arc::new(files)))
-}
-
-/// Creates the collections that producers name, with the default pipeline.
-fn collection_creator(catalog: Arc<CollectionStoreCatalog>) -> CreateCollectionFn {
-    Box::new(move |key: CollectionKey| {
-        let catalog = catalog.clone();
-        Box::pin(async move {
-            catalog.create_collection(&key, &Pipeline::from_toml(DEFAULT_PIPELINE_TOML)?).await
-        })
-    })
 }
 
 #[cfg(test)]

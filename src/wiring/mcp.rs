@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::service_stack::ServiceStack;
 use crate::config::ContextureConfig;
+use crate::operations::ApiServices;
 use crate::server::mcp::{
     LocalMcpEndpoint, MCP_MESSAGE_BYTES_MAX, MCP_PATH, McpAccess, McpEndpoint, McpReply, McpService, McpTools,
 };
@@ -24,13 +25,13 @@ const EXCHANGE_TIME_MAX: Duration = Duration::from_secs(70);
 
 impl ServiceStack {
     /// The tools, as a server offers them.
-    pub(super) fn mcp_tools(&self, config: &ContextureConfig) -> Result<Arc<McpTools>, Refusal> {
-        Ok(Arc::new(McpTools::new(self.operations(config)?, self.reader(TOKENIZER_DEFAULT)?)))
+    pub(super) fn mcp_tools(&self, services: ApiServices) -> Result<Arc<McpTools>, Refusal> {
+        Ok(Arc::new(McpTools::new(services, self.reader(TOKENIZER_DEFAULT)?)))
     }
 
     /// Answers MCP for the local principal.
     pub fn local_mcp_endpoint(&self, config: &ContextureConfig) -> Result<LocalMcpEndpoint, Refusal> {
-        let service = McpService::new(self.mcp_tools(config)?, &McpAccess::default());
+        let service = McpService::new(self.mcp_tools(self.operations(config)?)?, &McpAccess::default());
         Ok(LocalMcpEndpoint::new(service, self.principal.clone()))
     }
 }

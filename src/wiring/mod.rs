@@ -13,6 +13,7 @@ mod audit_and_repair;
 mod backends;
 mod background_tasks;
 mod catalog;
+mod collection_creator;
 mod comparison;
 mod credentials;
 mod data_directory_lock;

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::backends::internal_refusal;
 use super::catalog::epoch;
-use super::service_stack::{ServiceStack, require_same_pipeline};
+use super::service_stack::ServiceStack;
+use crate::operations::service::require_same_pipeline;
 use contexture_core::domain::ids::{CollectionId, CollectionKey, GenerationNumber};
 use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
 use contexture_core::fault::{Refusal, RefusalKind};

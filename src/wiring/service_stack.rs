@@ -11,11 +11,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::catalog::{CollectionStoreCatalog, IndexAccessMode};
+use super::collection_creator::CollectionCreator;
 use super::data_directory_lock::{DataDirectoryLock, lock_data_directory};
 use super::embedding::EmbedderFactory;
 use super::roles::{ProcessRole, StartupPlan};
 use super::{backends, background_tasks, query_resources};
 use crate::config::ContextureConfig;
+use crate::operations::service::require_same_pipeline;
 use crate::server::auth::local_principal;
 use crate::telemetry::metrics::ProcessMetrics;
 use contexture_core::context::fuse::FusionWeights;
@@ -24,7 +26,7 @@ use contexture_core::domain::ids::{CollectionId, CollectionKey};
 use contexture_core::domain::pipeline::{DEFAULT_PIPELINE_TOML, Pipeline};
 use contexture_core::domain::principal::Principal;
 use contexture_core::domain::task::IngestStage;
-use contexture_core::fault::{Fault, Refusal, RefusalKind};
+use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ingest::submit::{self, DocumentSubmitter};
 use contexture_core::ingest::usage::{self, ModelUsage};
 use contexture_core::ingest::{
@@ -34,7 +36,7 @@ use contexture_core::jobs::question_sampler::QuestionSampler;
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture_core::ports::clock::SystemClock;
 use contexture_core::ports::embedder::EmbedderWaitStatus;
-use contexture_core::ports::ledger::{CollectionRecord, DeadLetterFilter, Ledger};
+use contexture_core::ports::ledger::{DeadLetterFilter, Ledger};
 use contexture_core::ports::tokenizer::Tokenizer;
 use contexture_core::resilience::quota_protocol::QuotaStatus;
 
@@ -123,7 +125,7 @@ impl ServiceStack {
                 exchange,
                 submitter.clone(),
                 ledger.clone(),
-                catalog.clone(),
+                CollectionCreator::of_broker(&catalog, config)?,
             )?),
             _ => None,
         };
@@ -267,22 +269,4 @@ fn stage_limits(config: &ContextureConfig) -> StageLimits {
         batch_body_bytes_max: config.workers.index_commit_bytes_max as u64,
         chunks_per_document_max: config.limits.chunks_per_document_max,
     }
-}
-
-/// Refuses a pipeline that is not the one the collection was created with.
-pub(super) fn require_same_pipeline(record: &CollectionRecord, pipeline: &Pipeline) -> Result<(), Refusal> {
-    // Stored as canonical TOML, so equal text means equal settings however the file was written.
-    if record.pipeline == pipeline.to_toml()? {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        RefusalKind::Conflict,
-        "pipeline_differs",
-        "pipeline",
-        format!(
-            "collection '{name}' has another pipeline; leave --pipeline out, or build it anew under this one with \
-             'contexture reindex start --collection {name} --pipeline FILE'",
-            name = record.key.collection
-        ),
-    ))
 }

@@ -47,9 +47,17 @@ impl HttpTestServer {
 
     /// Serves with a configuration.
     async fn start_with(config: &str) -> Self {
+        Self::start_beside(config, &[]).await
+    }
+
+    /// The same with further files beside the configuration.
+    async fn start_beside(config: &str, files: &[(&str, &str)]) -> Self {
         // Fails if it is installed already, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let home = TempDir::new().unwrap();
+        for (name, text) in files {
+            std::fs::write(home.path().join(name), text).unwrap();
+        }
         let file = home.path().join("contexture.toml");
         std::fs::write(&file, format!("data_dir = \"data\"\n{config}")).unwrap();
         let config = ContextureConfig::load(Some(&file), []).unwrap();

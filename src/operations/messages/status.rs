@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::collection::{AuditResultView, VersionCountsView};
-use contexture_core::domain::principal::{AccessScope, Principal};
+use contexture_core::domain::principal::Principal;
 use contexture_core::ingest::usage::ModelUsage;
 
 /// Collections, providers and usage.
@@ -93,20 +93,10 @@ pub struct CallerView {
 
 impl From<&Principal> for CallerView {
     fn from(caller: &Principal) -> Self {
-        let scopes = [
-            (AccessScope::Read, "read"),
-            (AccessScope::Write, "write"),
-            (AccessScope::Admin, "admin"),
-            (AccessScope::Metrics, "metrics"),
-        ];
         Self {
             tenant: caller.tenant().to_string(),
             groups: caller.groups().iter().cloned().collect(),
-            scopes: scopes
-                .into_iter()
-                .filter(|(scope, _)| caller.require(*scope).is_ok())
-                .map(|(_, name)| name.to_owned())
-                .collect(),
+            scopes: caller.scopes().iter().map(|scope| scope.name().to_owned()).collect(),
         }
     }
 }

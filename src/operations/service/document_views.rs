@@ -157,12 +157,3 @@ pub(super) async fn sees_deletion(
     let left = ledger.descriptions(&earlier).await?.into_iter().flatten().next();
     Ok(left.is_some_and(|description| description.acl.admits(caller.groups())))
 }
-
-pub(super) fn unknown_document_refusal(document_id: &DocumentId) -> Refusal {
-    Refusal::new(
-        RefusalKind::NotFound,
-        "unknown_document",
-        "document_id",
-        format!("there is no document '{document_id}' in this collection"),
-    )
-}

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use super::StoreOperations;
-use super::document_views::{DocumentReader, sees_deletion, unknown_document_refusal};
+use super::document_views::{DocumentReader, sees_deletion};
 use crate::operations::api::{DocumentsApi, caller_collection};
 use crate::operations::messages::document::{
     DeleteMatchingOutcome, DeleteMatchingRequest, DocumentDetails, DocumentList, DocumentView,
@@ -23,6 +23,7 @@ use contexture_core::domain::ids::{CollectionKey, DocumentId, Version, VersionKe
 use contexture_core::domain::metadata::DocumentMetadata;
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::fault::{FailureReason, Refusal};
+use contexture_core::ingest::submit::unknown_document_refusal;
 use contexture_core::ports::document_ledger::{DocumentPage, DocumentRecord};
 use contexture_core::ports::ledger::IntakeDecision;
 

@@ -113,7 +113,7 @@ impl StoreOperations {
     ) -> Result<(CollectionRecord, bool), Refusal> {
         if let Some(record) = self.stages.ledger.collection(key).await? {
             if let Some(asked) = asked {
-                require_pipeline(&record, &self.pipeline(Some(asked))?)?;
+                require_same_pipeline(&record, &self.pipeline(Some(asked))?)?;
             }
             return Ok((record, false));
         }
@@ -121,7 +121,7 @@ impl StoreOperations {
         let epoch = self.models.epoch_of(&pipeline).await?;
         let record = self.stages.ledger.ensure_collection(key, &pipeline.to_toml()?, epoch).await?;
         // Somebody else may have made it meanwhile, with another pipeline.
-        require_pipeline(&record, &pipeline)?;
+        require_same_pipeline(&record, &pipeline)?;
         Ok((record, true))
     }
 }
@@ -131,15 +131,16 @@ fn is_pipeline_text(asked: &str) -> bool {
     asked.contains(['=', '[', '\n'])
 }
 
-/// Refuses a pipeline that is not the one of the collection.
-fn require_pipeline(record: &CollectionRecord, pipeline: &Pipeline) -> Result<(), Refusal> {
+/// Refuses a pipeline that is not the one the collection was created with.
+pub fn require_same_pipeline(record: &CollectionRecord, pipeline: &Pipeline) -> Result<(), Refusal> {
     // Stored as canonical TOML, so equal text means equal settings however it was written.
     if record.pipeline == pipeline.to_toml()? {
         return Ok(());
     }
     let message = format!(
-        "collection '{}' has another pipeline; leave pipeline out, or start a re-index with this one",
-        record.key.collection
+        "collection '{name}' has another pipeline; leave the pipeline out, or build it anew under this one with \
+         'contexture reindex start --collection {name} --pipeline FILE'",
+        name = record.key.collection
     );
     Err(Refusal::new(RefusalKind::Conflict, "pipeline_differs", "pipeline", message))
 }

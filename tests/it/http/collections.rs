@@ -6,6 +6,31 @@ use serde_json::{Value, json};
 use super::{HttpTestServer, OTHER_PIPELINE, PIPELINE, answer, refused};
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_document_makes_its_collection_where_the_configuration_says_so() {
+    let named =
+        "[server]\ncreate_collections = \"short\"\n[[pipelines]]\nname = \"short\"\npath = \"short.toml\"\n";
+    let pipeline = format!("{}[chunker]\ntokens_target = 99\n", super::PIPELINE);
+    let server = HttpTestServer::start_beside(named, &[("short.toml", &pipeline)]).await;
+    let (status, receipt) =
+        server.put("/v1/collections/new/documents/a?wait=visible", &json!({"text": "A."})).await;
+    assert_eq!((status, &receipt["state"]), (StatusCode::OK, &json!("visible")), "{receipt}");
+    let made = server.get("/v1/collections/new").await.1;
+    assert!(made["pipeline"].as_str().unwrap().contains("tokens_target = 99"), "{made}");
+    // Many at once make theirs, too; a name that none can have is still refused.
+    let (status, many) =
+        server.post("/v1/collections/more/documents", &json!([{"id": "b", "text": "B."}])).await;
+    assert_eq!((status, &many["results"][0]["intake"]), (StatusCode::OK, &json!("accepted")), "{many}");
+    let bad = server.put("/v1/collections/No/documents/a", &json!({"text": "A."})).await;
+    assert_eq!(refused(&bad), (400, "invalid_collection", "collection"));
+    server.stop().await;
+
+    let off = HttpTestServer::start().await;
+    let lost = off.put("/v1/collections/new/documents/a", &json!({"text": "A."})).await;
+    assert_eq!(refused(&lost), (404, "unknown_collection", "collection"));
+    off.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_collection_lives_and_dies_over_http() {
     let server = HttpTestServer::start().await;
     let request = json!({

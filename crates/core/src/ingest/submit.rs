@@ -151,7 +151,8 @@ pub fn unknown_collection_refusal(collection: &CollectionId) -> Refusal {
     )
 }
 
-fn unknown_document_refusal(document_id: &DocumentId) -> Refusal {
+/// The refusal for a document that a collection does not have, or that the caller may not see.
+pub fn unknown_document_refusal(document_id: &DocumentId) -> Refusal {
     Refusal::new(
         RefusalKind::NotFound,
         "unknown_document",

@@ -23,6 +23,7 @@ use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{CollectionKey, DocumentId, Version};
 use contexture_core::domain::principal::AccessScope;
 use contexture_core::fault::{Refusal, RefusalKind};
+use contexture_core::ingest::submit::unknown_document_refusal;
 use contexture_core::ports::ledger::VersionRecord;
 
 /// How often a write that needs its document to exist goes behind another writer's version.
@@ -99,8 +100,7 @@ impl<'a> DocumentWriter<'a> {
             .collections
             .collection(&self.call.principal, self.collection.collection.as_str())
             .await?;
-        let message = format!("there is no document '{}' in this collection", self.document_id);
-        Err(Refusal::new(RefusalKind::NotFound, "unknown_document", "document_id", message))
+        Err(unknown_document_refusal(&self.document_id))
     }
 
     /// A document that JSON describes.

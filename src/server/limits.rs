@@ -99,10 +99,17 @@ impl RequestTicket {
 
     /// Gives back everything charged so far, because it has been processed.
     pub fn release(&self) {
-        // The swap makes a second release, such as that of `Drop`, give back nothing twice.
-        let charged = self.charged.swap(0, Ordering::Relaxed);
-        let used = self.bytes.used.fetch_sub(charged, Ordering::Relaxed);
-        debug_assert!(used >= charged, "a ticket gives back only what it charged");
+        self.release_all_but(0);
+    }
+
+    /// Gives back what is charged beyond these bytes, which are still in memory.
+    pub fn release_all_but(&self, kept: usize) {
+        let keep = |charged: usize| Some(charged.min(kept));
+        // The update makes a second release, such as that of `Drop`, give back nothing twice.
+        let charged = self.charged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep).unwrap_or(0);
+        let freed = charged.saturating_sub(kept);
+        let used = self.bytes.used.fetch_sub(freed, Ordering::Relaxed);
+        debug_assert!(used >= freed, "a ticket gives back only what it charged");
     }
 }
 

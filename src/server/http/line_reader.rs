@@ -78,11 +78,13 @@ impl LineReader {
         }
     }
 
-    /// Gives back what is charged, because the lines that were handed out have been processed.
-    pub(super) fn release(&mut self) {
-        self.is_lent = false;
+    /// Gives back what is charged, because the lines that were handed out have been processed, all but those in
+    /// `ahead`.
+    pub(super) fn release_all_but(&mut self, ahead: &[ArrivedLine]) {
+        self.is_lent = !ahead.is_empty();
+        let lent: usize = ahead.iter().map(|line| line.text.len() + 1).sum();
         if let Some(ticket) = &self.ticket {
-            ticket.release();
+            ticket.release_all_but(lent + self.buffer.len());
         }
     }
 
@@ -193,7 +195,7 @@ mod tests {
         let mut reader = LineReader::new(Body::new(body), 8, Some(ticket));
         let line = reader.next().await.unwrap().unwrap();
         assert_eq!((line.number, &*line.text, room.bytes_in_flight()), (301, &b"last"[..], 4));
-        reader.release();
+        reader.release_all_but(&[]);
         assert_eq!(room.bytes_in_flight(), 0);
     }
 

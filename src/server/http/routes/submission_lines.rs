@@ -1,7 +1,8 @@
 //! A stream of lines, each a document, answered line by line.
 //!
-//! Windows are those of the stream over gRPC: what has arrived, within a number and a size; the next is read
-//! when the results of the one before are taken, so flow control holds the producer back. A line that is no
+//! Windows are those of the stream over gRPC: what has arrived, within a number and a size. While a window is
+//! stored, the next one arrives, so a fast producer's lines are stored many at once; beyond that nothing is read
+//! until the results are taken, so flow control holds the producer back. A line that is no
 //! document has an error as its result, and the stream goes on. It ends when it sends nothing or takes no results
 //! for too long; on shutdown the window that has begun is answered. Such an end is an error without a line.
 
@@ -20,6 +21,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::many_documents::DocumentResult;
+use crate::config::ServerLimits;
 use crate::operations::messages::document::{DocumentRequest, ReceiptView};
 use crate::server::admission::{
     AdmittedCall, ServerPhase, deadline_passed_refusal, panicked_refusal, shutting_down_refusal,
@@ -57,6 +59,34 @@ enum LineWindowEnd {
     GoOn,
     Finish,
     Fail(Refusal),
+}
+
+/// Lines that are stored together.
+#[derive(Default)]
+struct LineWindow {
+    lines: Vec<ArrivedLine>,
+    bytes: usize,
+    /// What follows; none while more lines may come.
+    end: Option<LineWindowEnd>,
+}
+
+impl LineWindow {
+    /// Takes what was read.
+    fn take(&mut self, read: Result<Option<ArrivedLine>, Refusal>, limits: &ServerLimits) {
+        match read {
+            Ok(Some(line)) => {
+                self.bytes += line.text.len();
+                // What is left of a long line is skipped, and takes no room then.
+                let is_too_long = line.is_too_long;
+                self.lines.push(line);
+                if is_too_long || window_is_full(limits, self.lines.len(), self.bytes) {
+                    self.end = Some(LineWindowEnd::GoOn);
+                }
+            }
+            Ok(None) => self.end = Some(LineWindowEnd::Finish),
+            Err(refusal) => self.end = Some(LineWindowEnd::Fail(refusal)),
+        }
+    }
 }
 
 impl LineSubmissionSession {
@@ -100,10 +130,14 @@ impl LineSubmissionSession {
     }
 
     async fn run(&mut self, results: &ResultSender) -> Result<(), Refusal> {
+        let mut window = LineWindow::default();
         loop {
-            let (window, then) = self.read_window().await;
-            if !window.is_empty() {
-                let stored = result_lines(&self.storing.store(window).await);
+            self.read_window(&mut window).await;
+            let LineWindow { lines, end, .. } = std::mem::take(&mut window);
+            if !lines.is_empty() {
+                let reads_on = matches!(end, None | Some(LineWindowEnd::GoOn)) && !ends_too_long(&lines);
+                let stored =
+                    result_lines(&self.store_reading_ahead(lines, reads_on.then_some(&mut window)).await);
                 match tokio::time::timeout(self.idle_max(), results.send(stored)).await {
                     Ok(Ok(())) => {}
                     // The caller has left, so nobody reads an error.
@@ -112,50 +146,71 @@ impl LineSubmissionSession {
                 }
             }
             // The window is stored and answered; its bytes no longer count as in memory.
-            self.lines.release();
-            match then {
-                LineWindowEnd::GoOn => {}
-                LineWindowEnd::Finish => return Ok(()),
-                LineWindowEnd::Fail(refusal) => return Err(refusal),
+            self.lines.release_all_but(&window.lines);
+            match end {
+                None | Some(LineWindowEnd::GoOn) => {}
+                Some(LineWindowEnd::Finish) => return Ok(()),
+                Some(LineWindowEnd::Fail(refusal)) => return Err(refusal),
             }
         }
     }
 
-    async fn read_window(&mut self) -> (Vec<ArrivedLine>, LineWindowEnd) {
-        let (mut window, mut bytes) = (Vec::new(), 0);
-        let mut read = tokio::select! {
-            // Shutdown is checked only here, between two windows: a window that has begun is answered.
-            biased;
-            () = wait_for_phase(self.storing.call.phases.clone(), ServerPhase::Draining) => {
-                return (window, LineWindowEnd::Fail(shutting_down_refusal()));
-            }
-            // The body itself ends a peer that sends nothing; a long line may take its time.
-            read = self.lines.next() => read,
-        };
+    /// Stores a window; meanwhile lines arrive in `ahead`, if there is one.
+    async fn store_reading_ahead(
+        &mut self,
+        window: Vec<ArrivedLine>,
+        ahead: Option<&mut LineWindow>,
+    ) -> Vec<DocumentResult> {
+        let Self { storing, lines } = self;
+        let limits = &storing.http.limits;
+        let stored = storing.store(window);
+        let Some(ahead) = ahead else { return stored.await };
+        tokio::pin!(stored);
         loop {
-            match read {
-                Ok(Some(line)) => {
-                    bytes += line.text.len();
-                    // What is left of a long line is skipped, and takes no room then.
-                    let is_too_long = line.is_too_long;
-                    window.push(line);
-                    if is_too_long {
-                        return (window, LineWindowEnd::GoOn);
-                    }
-                }
-                Ok(None) => return (window, LineWindowEnd::Finish),
-                Err(refusal) => return (window, LineWindowEnd::Fail(refusal)),
-            }
-            if window_is_full(&self.storing.http.limits, window.len(), bytes) {
-                return (window, LineWindowEnd::GoOn);
-            }
-            // Takes only what has arrived: waiting for more would delay the results of this window.
-            match self.lines.next().now_or_never() {
-                Some(next) => read = next,
-                None => return (window, LineWindowEnd::GoOn),
+            tokio::select! {
+                // Results do not wait for lines that arrive at the same time.
+                biased;
+                stored = &mut stored => return stored,
+                // Nothing is lost if this is dropped.
+                read = lines.next(), if ahead.end.is_none() => ahead.take(read, limits),
             }
         }
     }
+
+    /// Waits for the first line of a window, unless it has some, and takes what else has arrived.
+    async fn read_window(&mut self, window: &mut LineWindow) {
+        let limits = &self.storing.http.limits;
+        let phases = self.storing.call.phases.clone();
+        if *phases.borrow() >= ServerPhase::Draining {
+            // Between two windows: one that is being stored is answered. What has come ahead was not begun.
+            *window = LineWindow {
+                end: Some(LineWindowEnd::Fail(shutting_down_refusal())),
+                ..LineWindow::default()
+            };
+            return;
+        }
+        if window.lines.is_empty() && window.end.is_none() {
+            let read = tokio::select! {
+                biased;
+                () = wait_for_phase(phases, ServerPhase::Draining) => Err(shutting_down_refusal()),
+                // The body itself ends a peer that sends nothing; a long line may take its time.
+                read = self.lines.next() => read,
+            };
+            window.take(read, limits);
+        }
+        while window.end.is_none() {
+            // Takes only what has arrived: waiting for more would delay the results of this window.
+            match self.lines.next().now_or_never() {
+                Some(read) => window.take(read, limits),
+                None => return,
+            }
+        }
+    }
+}
+
+/// Whether the reader skips the rest of a long line next: then it does not count what else is in memory.
+fn ends_too_long(lines: &[ArrivedLine]) -> bool {
+    lines.last().is_some_and(|line| line.is_too_long)
 }
 
 impl LineStorage {

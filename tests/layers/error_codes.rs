@@ -11,7 +11,7 @@ use std::fs;
 use super::{root, source_files};
 
 /// Calls that make an error, and which of their arguments is its code.
-const MAKERS: [(&str, usize); 13] = [
+const MAKERS: [(&str, usize); 14] = [
     ("Refusal::new(", 1),
     ("Refusal::invalid(", 0),
     ("Refusal::not_found(", 0),
@@ -20,6 +20,7 @@ const MAKERS: [(&str, usize); 13] = [
     ("Self::exhausted(", 0),
     ("CommandFailure::failed(", 0),
     ("print_error(", 0),
+    ("path_refusal(", 0),
     ("Fault::permanent(", 0),
     ("Fault::permanent_error(", 0),
     ("FailureReason::new(", 0),

@@ -7,7 +7,12 @@ use crate::source::{named, type_names};
 /// The crates of the workspace: where each keeps its source, and which of the others it may name.
 pub(crate) const CRATES: &[WorkspaceCrate] = &[
     WorkspaceCrate { name: "contexture_byte_tools", folder: "crates/byte-tools", may_name: &[] },
-    WorkspaceCrate { name: "contexture_core", folder: "crates/core", may_name: &["contexture_byte_tools"] },
+    WorkspaceCrate { name: "contexture_formats", folder: "crates/formats", may_name: &[] },
+    WorkspaceCrate {
+        name: "contexture_core",
+        folder: "crates/core",
+        may_name: &["contexture_byte_tools", "contexture_formats"],
+    },
     WorkspaceCrate {
         name: "contexture_tokenizers",
         folder: "crates/tokenizers",
@@ -49,6 +54,7 @@ impl WorkspaceCrate {
     fn room<'a>(&self, first: &'a str) -> &'a str {
         match self.name {
             "contexture_byte_tools" => "byte_tools",
+            "contexture_formats" => "formats",
             // Tokenizers are adapters with a crate of their own: the core's tests need them and nothing else.
             "contexture_adapters" | "contexture_tokenizers" => "adapters",
             "contexture_lab" => "lab",
@@ -58,7 +64,7 @@ impl WorkspaceCrate {
 }
 
 /// Bottom of the house: everybody may use them.
-const BOTTOM: &[&str] = &["domain", "fault", "byte_tools"];
+const BOTTOM: &[&str] = &["domain", "fault", "byte_tools", "formats"];
 /// Beside the house: for those who assemble and serve it.
 const BESIDE: &[&str] = &["config", "telemetry"];
 /// The two ways and what they stand on.
@@ -67,7 +73,7 @@ const CORE: &[&str] = &["ingest", "context", "jobs", "resilience", "ports"];
 /// The rooms a room may use besides itself; none for a room that is not in the picture.
 fn may_use(room: &str) -> Option<Vec<&'static str>> {
     let rooms: &[&[&str]] = match room {
-        "fault" | "byte_tools" => &[],
+        "fault" | "byte_tools" | "formats" => &[],
         "lib" => &[&["adapters", "lab"], CORE, BOTTOM],
         "main" => &[&["cli"]],
         "cli" => &[&["wiring", "server", "operations", "lab"], CORE, BESIDE, BOTTOM],
@@ -80,7 +86,7 @@ fn may_use(room: &str) -> Option<Vec<&'static str>> {
         "config" => &[&["telemetry", "ports"], BOTTOM],
         "resilience" | "telemetry" => &[&["ports"], BOTTOM],
         "ports" => &[BOTTOM],
-        "domain" => &[&["fault", "byte_tools"]],
+        "domain" => &[&["fault", "byte_tools", "formats"]],
         _ => return None,
     };
     Some(rooms.concat())
@@ -132,7 +138,22 @@ const OUTSIDE: &[(&[&str], &[&str])] = &[
     ),
     (&["utoipa"], &["server", "operations"]),
     (&["prometheus_client"], &["telemetry"]),
-    (&["clap", "indicatif"], &["cli", "main"]),
+    (
+        &[
+            "chardetng",
+            "csv_core",
+            "encoding_rs",
+            "html5ever",
+            "html5gum",
+            "mailparse",
+            "quick_xml",
+            "saphyr_parser",
+            "serde_yaml_ng",
+            "toml_parser",
+        ],
+        &["formats"],
+    ),
+    (&["clap", "ignore", "indicatif"], &["cli", "main"]),
     (&["figment"], &["config"]),
 ];
 

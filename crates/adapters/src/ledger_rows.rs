@@ -9,6 +9,7 @@ use contexture_core::domain::document::DocumentDescription;
 use contexture_core::domain::ids::{
     CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
 };
+use contexture_core::domain::source::{SourceFingerprint, SourceName};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::{FailureReason, Fault, Refusal};
 use contexture_core::ports::generations::{
@@ -16,6 +17,9 @@ use contexture_core::ports::generations::{
 };
 use contexture_core::ports::ledger::{
     CollectionRecord, DeadLetter, UnsweptVersion, VersionRecord, VersionState,
+};
+use contexture_core::ports::source_ledger::{
+    SourceDocument, SourceDocumentVersion, SourceRecord, SourceSighting,
 };
 
 /// A row whose columns are read by their place, from 0.
@@ -124,6 +128,43 @@ pub(super) fn read_generation<R: LedgerRow>(row: &R) -> Result<GenerationRecord,
         drop_ms: row.optional_number(15)?,
         is_cleared: row.flag(16)?,
         log_end: row.number(17)?,
+    })
+}
+
+/// Reads an item of a source: run, fingerprint, document, version; then the newest version of its document
+/// with state and deletion flag, and why it is dead, all of which may be missing.
+pub(super) fn read_source_document<R: LedgerRow>(row: &R) -> Result<SourceDocument, R::Error> {
+    let fingerprint = row.optional_text(1)?.map(|text| require_valid(SourceFingerprint::new(&text)));
+    let version = row.optional_number(3)?.map(|number| require_valid(Version::new(number)));
+    let sighting = SourceSighting {
+        document_id: read_document_id(row)?,
+        fingerprint: fingerprint.transpose()?,
+        version: version.transpose()?,
+    };
+    let newest = match row.optional_number(4)? {
+        None => None,
+        Some(number) => Some(SourceDocumentVersion {
+            version: require_valid(Version::new(number))?,
+            state: read_state(row, 5)?,
+            deletes: row.flag(6)?,
+            reason: match (row.optional_text(7)?, row.optional_text(8)?) {
+                (Some(code), Some(detail)) => Some(FailureReason::new(code, detail)),
+                _ => None,
+            },
+        }),
+    };
+    Ok(SourceDocument { sighting, run: row.number(0)?, newest })
+}
+
+/// Reads a source: name, run, finished run, documents, begun, finished.
+pub(super) fn read_source_record<R: LedgerRow>(row: &R) -> Result<SourceRecord, R::Error> {
+    Ok(SourceRecord {
+        name: require_valid(SourceName::new(row.text(0)?.as_ref()))?,
+        run: row.number(1)?,
+        finished_run: row.number(2)?,
+        documents: row.number(3)?,
+        begun_ms: row.number(4)?,
+        finished_ms: row.optional_number(5)?,
     })
 }
 

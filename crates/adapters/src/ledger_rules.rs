@@ -8,6 +8,19 @@ use contexture_core::ports::document_ledger::DocumentRecord;
 use contexture_core::ports::generations::{BeginBuildOutcome, GenerationRecord, GenerationState};
 use contexture_core::ports::ledger::{CollectionRecord, VersionCounts, VersionRecord, VersionState};
 
+/// Whether a submission without a version repeats the latest one, which has the same content. What died is
+/// replayed and not submitted again, else every run over a folder would add a letter; a deletion has no other
+/// way. What was dropped from the letters is new.
+pub(super) fn repeats_latest(latest: VersionState, deletes: bool) -> bool {
+    match latest {
+        VersionState::Superseded => false,
+        VersionState::Dead => !deletes,
+        VersionState::Accepted | VersionState::Chunked | VersionState::Embedded | VersionState::Visible => {
+            true
+        }
+    }
+}
+
 /// Returns what stands in the way of a build: a live generation of this epoch, or another build. None if the
 /// build may begin.
 pub(super) fn existing_build<'r>(

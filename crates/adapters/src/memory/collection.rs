@@ -6,12 +6,14 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::generations::CollectionGenerations;
-use crate::ledger_rules::count_versions;
+use super::source_ledger::MemorySource;
+use crate::ledger_rules::{count_versions, repeats_latest};
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::ids::{
     CollectionKey, ContentHash, DocumentId, GenerationNumber, Version, VersionKey,
 };
+use contexture_core::domain::source::SourceName;
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::domain::version_fence::{FenceDecision, check_version_fence};
 use contexture_core::fault::{FailureReason, Fault};
@@ -30,6 +32,7 @@ pub(super) struct MemoryCollection {
     /// Documents by position of their latest change.
     pub(super) log: BTreeMap<u64, DocumentId>,
     pub(super) log_position: u64,
+    pub(super) sources: BTreeMap<SourceName, MemorySource>,
 }
 
 /// One version.
@@ -177,9 +180,9 @@ fn assign_version(
         // Deleting what never was is done already, and a tombstone would hide nothing.
         None if submission.deletes() => Err((IntakeDecision::Duplicate, Version::FIRST)),
         None => Ok(Version::FIRST),
-        // Content whose version died is sent again on purpose, so it gets a new version and another try.
         Some((latest, entry))
-            if entry.content_hash == submission.content_hash() && entry.state != VersionState::Dead =>
+            if entry.content_hash == submission.content_hash()
+                && repeats_latest(entry.state, submission.deletes()) =>
         {
             Err((IntakeDecision::Duplicate, latest))
         }

@@ -116,6 +116,7 @@ impl Ledger for MemoryLedger {
             documents: BTreeMap::new(),
             log: BTreeMap::new(),
             log_position: 0,
+            sources: BTreeMap::new(),
         });
         Ok(found.record().clone())
     }
@@ -326,8 +327,21 @@ impl Ledger for MemoryLedger {
     }
 
     async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault> {
+        let now_ms = self.clock.now_ms();
         let mut state = lock_ignoring_poison(&self.state);
-        Ok(ids.iter().filter(|id| state.dead_letters.remove(id).is_some()).count() as u64)
+        let mut dropped = 0;
+        for id in ids {
+            let Some(letter) = state.dead_letters.remove(id) else { continue };
+            dropped += 1;
+            if let Some(entry) =
+                state.entry_mut(&letter.key).filter(|entry| entry.state == VersionState::Dead)
+            {
+                entry.enter(VersionState::Superseded, now_ms);
+                // The sweep deletes the body: nothing can be replayed any more.
+                (entry.swept, entry.reason) = (false, None);
+            }
+        }
+        Ok(dropped)
     }
 
     async fn acquire_lease(&self, role: &str, ttl: Duration) -> Result<bool, Fault> {

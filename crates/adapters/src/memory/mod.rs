@@ -15,6 +15,7 @@ pub mod ledger;
 mod ledger_state;
 pub mod producers;
 pub mod shared_states;
+mod source_ledger;
 pub mod vectors;
 
 use std::collections::HashMap;

@@ -135,6 +135,24 @@ async fn purge_hidden(connection: &mut PgConnection, limit: usize) -> Result<boo
     if failures.rows_affected() > 0 {
         return Ok(true);
     }
+    let items = query(
+        "DELETE FROM source_documents i USING (SELECT o.ctid AS place FROM collections c \
+           JOIN sources s ON s.collection_ref = c.collection_ref \
+           JOIN source_documents o ON o.source_ref = s.source_ref \
+           WHERE c.active_generation = 0 LIMIT $1) gone WHERE i.ctid = gone.place",
+    )
+    .bind(sql_bigint(limit as u64))
+    .execute(&mut *connection)
+    .await?;
+    if items.rows_affected() > 0 {
+        return Ok(true);
+    }
+    query(
+        "DELETE FROM sources s USING collections c \
+         WHERE c.collection_ref = s.collection_ref AND c.active_generation = 0",
+    )
+    .execute(&mut *connection)
+    .await?;
     query(
         "DELETE FROM collections c WHERE c.active_generation = 0 \
          AND c.hidden_at < clock_timestamp() - $1 * interval '1 second' \

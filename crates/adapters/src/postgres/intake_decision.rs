@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ledger_rows::corrupt_ledger;
+use crate::ledger_rules::repeats_latest;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{ContentHash, Version};
 use contexture_core::domain::version_fence::{FenceDecision, check_version_fence};
@@ -44,7 +45,7 @@ impl DocumentHistory {
         let (head, state) =
             known(latest).ok_or_else(|| corrupt_ledger("versions", "the latest one is missing"))?;
         let Some(version) = submission.version() else {
-            if head == content && state != VersionState::Dead {
+            if head == content && repeats_latest(state, submission.deletes()) {
                 return Ok((IntakeDecision::Duplicate, latest));
             }
             // No version follows the highest one, so other content conflicts with it.

@@ -321,8 +321,11 @@ impl Ledger for PostgresLedger {
     }
 
     async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault> {
+        let now_ms = self.now_ms();
         self.database
-            .write("drop dead letters", ids, |ids, db| version_outcomes::drop_dead_letters(db, ids).boxed())
+            .write("drop dead letters", (ids, now_ms), |(ids, now_ms), db| {
+                version_outcomes::drop_dead_letters(db, ids, *now_ms).boxed()
+            })
             .await
     }
 

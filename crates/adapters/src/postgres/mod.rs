@@ -29,6 +29,7 @@ mod ledger;
 mod migrate;
 mod rows;
 mod shared_states;
+mod source_ledger;
 mod stages;
 mod version_outcomes;
 mod version_queries;

@@ -272,15 +272,7 @@ pub(super) async fn replay_dead_letters(
     now_ms: u64,
 ) -> Result<Vec<IngestTask>, PostgresError> {
     let ids = dead_letter_refs(ids);
-    // The documents are locked before their letters, as everywhere, so replays cannot deadlock with the stages.
-    query(
-        "SELECT 1 FROM documents WHERE document_ref IN \
-         (SELECT document_ref FROM dead_letters WHERE dead_ref = ANY ($1)) \
-         ORDER BY document_ref FOR NO KEY UPDATE",
-    )
-    .bind(&ids)
-    .execute(&mut *connection)
-    .await?;
+    lock_documents_of_letters(connection, &ids).await?;
     let mut letters: BTreeMap<i64, VersionRef> = BTreeMap::new();
     let gone =
         query("DELETE FROM dead_letters WHERE dead_ref = ANY ($1) RETURNING dead_ref, document_ref, version")
@@ -335,10 +327,37 @@ async fn read_accepted_tasks(
 pub(super) async fn drop_dead_letters(
     connection: &mut PgConnection,
     ids: &[u64],
+    now_ms: u64,
 ) -> Result<u64, PostgresError> {
-    let dropped = query("DELETE FROM dead_letters WHERE dead_ref = ANY ($1)")
-        .bind(dead_letter_refs(ids))
-        .execute(connection)
-        .await?;
-    Ok(dropped.rows_affected())
+    let ids = dead_letter_refs(ids);
+    lock_documents_of_letters(connection, &ids).await?;
+    // Unswept again, so that the sweep deletes the body: nothing can be replayed any more.
+    let dropped = query(
+        "WITH gone AS (DELETE FROM dead_letters WHERE dead_ref = ANY ($1) RETURNING document_ref, version), \
+         given_up AS (UPDATE versions v SET state = 4, updated_ms = $2 FROM gone g \
+           WHERE v.document_ref = g.document_ref AND v.version = g.version AND v.state = 5 \
+           RETURNING v.document_ref, v.version), \
+         lost AS (INSERT INTO unswept (document_ref, version) SELECT document_ref, version FROM given_up \
+           ON CONFLICT DO NOTHING) \
+         SELECT 1 FROM gone",
+    )
+    .bind(&ids)
+    .bind(sql_bigint(now_ms))
+    .fetch_all(connection)
+    .await?;
+    Ok(dropped.len() as u64)
+}
+
+/// Locks the documents of letters before the letters, as everywhere, so that nobody can deadlock with the
+/// stages.
+async fn lock_documents_of_letters(connection: &mut PgConnection, ids: &[i64]) -> Result<(), PostgresError> {
+    query(
+        "SELECT 1 FROM documents WHERE document_ref IN \
+         (SELECT document_ref FROM dead_letters WHERE dead_ref = ANY ($1)) \
+         ORDER BY document_ref FOR NO KEY UPDATE",
+    )
+    .bind(ids)
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -113,6 +113,20 @@ fn purge_hidden(connection: &Connection, limit: usize) -> rusqlite::Result<bool>
     if failures > 0 {
         return Ok(true);
     }
+    let items = connection.execute(
+        "DELETE FROM source_documents WHERE (source_ref, document_id) IN \
+         (SELECT i.source_ref, i.document_id FROM collections c JOIN sources s ON s.collection_ref = c.collection_ref \
+          JOIN source_documents i ON i.source_ref = s.source_ref WHERE c.active_generation = 0 LIMIT ?1)",
+        [sql_bigint(limit as u64)],
+    )?;
+    if items > 0 {
+        return Ok(true);
+    }
+    connection.execute(
+        "DELETE FROM sources WHERE collection_ref IN \
+         (SELECT collection_ref FROM collections WHERE active_generation = 0)",
+        [],
+    )?;
     connection.execute("DELETE FROM collections WHERE active_generation = 0", [])?;
     Ok(false)
 }

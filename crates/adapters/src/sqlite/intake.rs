@@ -8,7 +8,7 @@ use crate::ledger_rows::{
     corrupt_ledger, parse_content_hash, read_collection, read_content_hash, read_state, read_version,
     require_valid,
 };
-use crate::ledger_rules::{accepted_task, unknown_collection};
+use crate::ledger_rules::{accepted_task, repeats_latest, unknown_collection};
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{CollectionKey, ContentHash, Epoch, VERSION_MAX, Version};
 use contexture_core::fault::Fault;
@@ -134,7 +134,9 @@ fn decide_intake(
         if hash == submission.content_hash() { IntakeDecision::Duplicate } else { IntakeDecision::Conflict }
     };
     match submission.version() {
-        None if latest.content_hash == submission.content_hash() && latest.state != VersionState::Dead => {
+        None if latest.content_hash == submission.content_hash()
+            && repeats_latest(latest.state, submission.deletes()) =>
+        {
             Ok((IntakeDecision::Duplicate, latest.version))
         }
         // No version follows the highest one, so other content conflicts with it.

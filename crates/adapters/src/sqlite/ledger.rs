@@ -219,9 +219,9 @@ impl Ledger for SqliteLedger {
     }
 
     async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault> {
-        let ids = ids.to_vec();
-        let drop = move |db: &Connection| version_outcomes::drop_dead_letters(db, &ids);
-        // It touches nothing that the stages of a writer know, so a process that only reads may do it.
+        let (ids, now_ms) = (ids.to_vec(), self.clock.now_ms());
+        let drop = move |db: &Connection| version_outcomes::drop_dead_letters(db, &ids, now_ms);
+        // No stage works on a dead version, so a process that only reads may do it.
         if self.database.is_read_only() {
             self.database.write_apart("drop dead letters", drop).await
         } else {

@@ -289,12 +289,21 @@ fn read_accepted_task(
     found.next().map_err(sql_fault)?.map(|row| ledger_rows::read_task(row).map(|(task, _)| task)).transpose()
 }
 
-pub(super) fn drop_dead_letters(connection: &Connection, ids: &[u64]) -> Result<u64, Fault> {
+pub(super) fn drop_dead_letters(connection: &Connection, ids: &[u64], now_ms: u64) -> Result<u64, Fault> {
     // As JSON: it takes any number of ids, and an id past the range of SQLite matches nothing.
     let wanted = serde_json::json!(ids).to_string();
-    let dropped = connection
-        .prepare_cached("DELETE FROM dead_letters WHERE dead_ref IN (SELECT value FROM json_each(?1))")
-        .and_then(|mut statement| statement.execute([wanted]))
-        .map_err(sql_fault)?;
-    Ok(dropped as u64)
+    let drop = || -> rusqlite::Result<usize> {
+        // Not swept, so that the sweep deletes the body: nothing can be replayed any more.
+        connection
+            .prepare_cached(
+                "UPDATE versions SET state = 4, swept = 0, updated_ms = ?2 WHERE state = 5 \
+                 AND (document_ref, version) IN (SELECT document_ref, version FROM dead_letters \
+                   WHERE dead_ref IN (SELECT value FROM json_each(?1)))",
+            )?
+            .execute(params![wanted, now_ms])?;
+        connection
+            .prepare_cached("DELETE FROM dead_letters WHERE dead_ref IN (SELECT value FROM json_each(?1))")?
+            .execute([&wanted])
+    };
+    Ok(drop().map_err(sql_fault)? as u64)
 }

@@ -14,6 +14,7 @@ mod log;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod restart;
+mod sources;
 mod standing;
 mod sweep;
 mod upgrade;
@@ -133,7 +134,8 @@ macro_rules! ledger_suite {
                 fence_against_an_older_version,
                 assigned_version_follows_a_given_one,
                 no_version_follows_the_highest,
-                dead_content_resubmitted_gets_a_new_version,
+                dead_content_resubmitted_is_a_duplicate_until_its_letter_is_dropped,
+                dead_deletion_resubmitted_gets_a_new_version,
                 dead_version_resubmitted_by_number_is_a_duplicate,
                 description_is_part_of_the_content,
                 delete_without_version_follows_the_latest,
@@ -222,6 +224,17 @@ macro_rules! ledger_suite {
                 outcomes_of_a_dropped_collection_change_nothing,
                 drops_and_submissions_at_once_leave_no_orphans,
             ],
+            sources: [
+                runs_are_numbered_for_each_source,
+                sightings_are_listed_with_what_became_of_them,
+                items_come_by_id_in_pages,
+                later_run_decides_what_is_gone,
+                unchanged_items_keep_their_fingerprint,
+                sources_of_documents_are_found,
+                unknown_source_and_collection,
+                forgotten_source_leaves_its_documents,
+                sources_go_with_their_collection,
+            ],
             dead: [
                 letter_says_what_where_why_and_when,
                 letters_are_filtered_by_each_field,
@@ -233,7 +246,7 @@ macro_rules! ledger_suite {
                 replayed_version_may_die_again,
                 replayed_version_is_swept_again,
                 replay_of_unknown_letters_does_nothing,
-                dropped_letters_leave_their_versions_dead,
+                dropped_letters_are_of_superseded_versions,
             ],
             cache: [
                 cache_keeps_within_its_bound,

@@ -9,8 +9,9 @@
 //!
 //! Several processes may share one ledger; each opens its own handle. The trait is split by use:
 //! the stages ([`Ledger`]), the builds of a collection ([`GenerationLedger`]), callers who list
-//! documents ([`DocumentLedger`]), drops of collections ([`CollectionDropLedger`]), and audits and repairs, which compare the ledger with the stores
-//! ([`CollectionStateLedger`]).
+//! documents ([`DocumentLedger`]), producers who keep a collection in step with a source
+//! ([`SourceLedger`]), drops of collections ([`CollectionDropLedger`]), and audits and repairs, which compare
+//! the ledger with the stores ([`CollectionStateLedger`]).
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub use super::ledger_records::{
     StoredBody, SubmissionReceipt, UnsweptVersion, VersionCounts, VersionOutcome, VersionRecord,
     VersionState,
 };
+use super::source_ledger::SourceLedger;
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::document::Submission;
 use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, Epoch, GenerationNumber, VersionKey};
@@ -45,7 +47,9 @@ pub fn embedding_cache_cost(vector: &[f32]) -> u64 {
 
 /// The ledger, as the stages use it.
 #[async_trait]
-pub trait Ledger: GenerationLedger + CollectionStateLedger + DocumentLedger + CollectionDropLedger {
+pub trait Ledger:
+    GenerationLedger + CollectionStateLedger + DocumentLedger + CollectionDropLedger + SourceLedger
+{
     /// Creates a collection unless it exists; returns what is stored. Its first generation is 1, or
     /// follows the last one of a dropped collection of that name.
     async fn ensure_collection(
@@ -169,7 +173,8 @@ pub trait Ledger: GenerationLedger + CollectionStateLedger + DocumentLedger + Co
     /// instead. Returns the tasks to publish.
     async fn replay(&self, ids: &[u64]) -> Result<Vec<IngestTask>, Fault>;
 
-    /// Removes dead letters from the list; their versions stay dead. Returns how many.
+    /// Removes dead letters from the list; their versions become superseded, and submitting their content
+    /// again makes a new version. Returns how many.
     async fn drop_dead_letters(&self, ids: &[u64]) -> Result<u64, Fault>;
 
     /// Takes or renews the lease of a role for `ttl` from now; false while another handle has it. A lease

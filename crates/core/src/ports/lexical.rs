@@ -113,6 +113,9 @@ pub trait LexicalSnapshot: Send + Sync {
         top_k: usize,
     ) -> Result<Vec<LexicalHit>, Fault>;
 
+    /// Whether a chunk that these readers may see has metadata under this key.
+    fn has_metadata_key(&self, key: &str, readers: &[String]) -> Result<bool, Fault>;
+
     /// The analysed words of a question; none when it has none.
     fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault>;
 

@@ -47,6 +47,15 @@ fn step() -> impl Strategy<Value = ModelStep> {
     ]
 }
 
+/// What is dead is not taken again, but a deletion; what was superseded is.
+fn repeats(state: VersionState, content: ModelContent) -> bool {
+    match state {
+        VersionState::Superseded => false,
+        VersionState::Dead => content.is_some(),
+        _ => true,
+    }
+}
+
 /// What the port's contract says, on plain maps.
 #[derive(Default)]
 struct LedgerModel {
@@ -69,7 +78,7 @@ impl LedgerModel {
         let decided = match (version, latest) {
             (None, None) if content.is_none() => (IntakeDecision::Duplicate, 1),
             (None, None) => (IntakeDecision::Accepted, 1),
-            (None, Some((latest, same, state))) if same == content && state != VersionState::Dead => {
+            (None, Some((latest, same, state))) if same == content && repeats(state, content) => {
                 (IntakeDecision::Duplicate, latest)
             }
             (None, Some((latest, ..))) => (IntakeDecision::Accepted, latest + 1),
@@ -211,12 +220,13 @@ async fn take(there: &LedgerFixture, model: &mut LedgerModel, step: &ModelStep) 
             let Some(letter) = pick.checked_rem(letters.len()).map(|wanted| &letters[wanted]) else {
                 return Ok(());
             };
-            if matches!(step, ModelStep::Drop(_)) {
-                prop_assert_eq!(there.ledger.drop_dead_letters(&[letter.id]).await.unwrap(), 1);
-                return Ok(());
-            }
             let document = DOCUMENTS.iter().position(|id| *id == letter.key.document_id.as_str()).unwrap();
             let place = (document, letter.key.version.get());
+            if matches!(step, ModelStep::Drop(_)) {
+                prop_assert_eq!(there.ledger.drop_dead_letters(&[letter.id]).await.unwrap(), 1);
+                model.advance(place, VersionState::Superseded, &[VersionState::Dead]);
+                return Ok(());
+            }
             let overtaken = model.overtaken(place);
             let end = if overtaken { VersionState::Superseded } else { VersionState::Accepted };
             model.advance(place, end, &[VersionState::Dead]);

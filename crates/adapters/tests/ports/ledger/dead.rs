@@ -170,7 +170,7 @@ pub(super) async fn replay_of_unknown_letters_does_nothing(fixture: LedgerFixtur
     assert_eq!(fixture.ledger.replay(&[id, id]).await.unwrap().len(), 1, "one life per letter");
 }
 
-pub(super) async fn dropped_letters_leave_their_versions_dead(fixture: LedgerFixture) {
+pub(super) async fn dropped_letters_are_of_superseded_versions(fixture: LedgerFixture) {
     let (key, id) = fixture.dead("doc", 1, "text").await;
     fixture.dead("other", 1, "text").await;
     assert_eq!(fixture.ledger.drop_dead_letters(&[id, id + 1_000]).await.unwrap(), 1);
@@ -178,5 +178,6 @@ pub(super) async fn dropped_letters_leave_their_versions_dead(fixture: LedgerFix
     assert_eq!(fixture.ledger.drop_dead_letters(&[]).await.unwrap(), 0);
     assert_eq!(fixture.dead_ids(DeadLetterFilter::default()).await, ["other"]);
     assert_eq!(fixture.ledger.replay(&[id]).await.unwrap(), []);
-    assert_eq!((fixture.state(&key).await, fixture.counts().await.dead), (VersionState::Dead, 2));
+    assert_eq!((fixture.state(&key).await, fixture.counts().await.dead), (VersionState::Superseded, 1));
+    assert_eq!(fixture.ledger.unswept_documents(9).await.unwrap().len(), 2, "its body is to be deleted");
 }

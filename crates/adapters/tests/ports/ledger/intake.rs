@@ -8,7 +8,7 @@ use contexture_core::domain::ids::VERSION_MAX;
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{IntakeDecision, VersionCounts, VersionOutcome};
 
-use super::LedgerFixture;
+use super::{LedgerFixture, gave_up};
 use crate::support::{BODY_BYTES_MAX, collection, deletion, document, epoch, principal, submission, version};
 
 pub(super) async fn first_version_is_accepted_with_its_task(fixture: LedgerFixture) {
@@ -86,10 +86,28 @@ pub(super) async fn no_version_follows_the_highest(fixture: LedgerFixture) {
     assert_eq!(receipts[1].intake, IntakeDecision::Accepted);
 }
 
-pub(super) async fn dead_content_resubmitted_gets_a_new_version(fixture: LedgerFixture) {
-    fixture.dead("doc", 3, "text").await;
-    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Accepted, 4));
-    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 4));
+pub(super) async fn dead_content_resubmitted_is_a_duplicate_until_its_letter_is_dropped(
+    fixture: LedgerFixture,
+) {
+    let (_, letter) = fixture.dead("doc", 3, "text").await;
+    assert_eq!(fixture.submit("doc", None, "text").await, (IntakeDecision::Duplicate, 3));
+    assert_eq!(fixture.submit("doc", None, "other").await, (IntakeDecision::Accepted, 4));
+    fixture.finish(&fixture.key("doc", 4), VersionOutcome::Visible(1)).await;
+    assert_eq!(
+        fixture.submit("doc", None, "text").await,
+        (IntakeDecision::Accepted, 5),
+        "no longer the latest"
+    );
+    let (_, dropped) = fixture.dead("other", 1, "text").await;
+    fixture.ledger.drop_dead_letters(&[letter, dropped]).await.unwrap();
+    assert_eq!(fixture.submit("other", None, "text").await, (IntakeDecision::Accepted, 2));
+}
+
+pub(super) async fn dead_deletion_resubmitted_gets_a_new_version(fixture: LedgerFixture) {
+    fixture.visible("doc", 1, "text").await;
+    assert_eq!(fixture.delete("doc", None).await, (IntakeDecision::Accepted, 2));
+    fixture.finish(&fixture.key("doc", 2), gave_up()).await;
+    assert_eq!(fixture.delete("doc", None).await, (IntakeDecision::Accepted, 3));
 }
 
 pub(super) async fn dead_version_resubmitted_by_number_is_a_duplicate(fixture: LedgerFixture) {

@@ -17,6 +17,7 @@ pub mod domain {
     pub mod pipeline;
     pub mod principal;
     pub mod sentences;
+    pub mod source;
     pub mod submit_message;
     pub mod task;
     pub mod version_fence;
@@ -60,6 +61,7 @@ pub mod ports {
     pub mod producers;
     pub mod reranker;
     pub mod shared_states;
+    pub mod source_ledger;
     pub mod tokenizer;
     pub mod vectors;
 }

@@ -12,7 +12,7 @@ use tantivy::schema::{
 use tantivy::{TantivyDocument, TantivyError};
 
 use super::analyzer;
-use contexture_core::domain::chunk::{Chunk, TextSpan};
+use contexture_core::domain::chunk::{Chunk, SourceExcerpt, TextSpan};
 use contexture_core::domain::document::{DocumentDescription, DocumentHead};
 use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
 
@@ -76,6 +76,10 @@ struct StoredChunkRecord<'a> {
     span: TextSpan,
     heading: Cow<'a, [String]>,
     embed_tokens: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open_fence: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Cow<'a, SourceExcerpt>>,
     description: Cow<'a, DocumentDescription>,
 }
 
@@ -115,6 +119,8 @@ impl IndexSchemaFields {
             span: chunk.span,
             heading: Cow::Borrowed(&chunk.heading),
             embed_tokens: chunk.embed_tokens,
+            open_fence: chunk.open_fence.as_deref().map(Cow::Borrowed),
+            source: chunk.source.as_ref().map(Cow::Borrowed),
             description: Cow::Borrowed(&chunk.description),
         };
         let (high, low) = chunk.id.as_uuid().as_u64_pair();
@@ -128,6 +134,10 @@ impl IndexSchemaFields {
         document.add_text(self.text, &chunk.text);
         if let Some(title) = &chunk.description.title {
             document.add_text(self.heading, title);
+        }
+        // Once for each document: who asks for a file by name or folder finds its beginning.
+        if chunk.ordinal == 0 {
+            document.add_text(self.heading, chunk.document_id.as_str());
         }
         for heading in &chunk.heading {
             document.add_text(self.heading, heading);
@@ -158,6 +168,8 @@ impl IndexSchemaFields {
             span: record.span,
             heading: record.heading.into_owned(),
             embed_tokens: record.embed_tokens,
+            open_fence: record.open_fence.map(Cow::into_owned),
+            source: record.source.map(Cow::into_owned),
             text: text.to_owned(),
             description: record.description.into_owned(),
         })

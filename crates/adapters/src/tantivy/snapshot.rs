@@ -272,6 +272,13 @@ impl LexicalSnapshot for TantivySnapshot {
         Ok(found.into_iter().map(|hit| LexicalHit { id: hit.id, score: hit.score }).collect())
     }
 
+    fn has_metadata_key(&self, key: &str, readers: &[String]) -> Result<bool, Fault> {
+        let exists = filter::build_filter_query(&self.fields, &MetadataFilter::Exists(key.to_owned()));
+        let readable = filter::build_readers_query(&self.fields, readers);
+        let query = BooleanQuery::new(vec![(Occur::Must, exists), (Occur::Must, readable)]);
+        Ok(self.searcher.search(&query, &Count).map_err(index_fault)? > 0)
+    }
+
     fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault> {
         let words = self.words(question)?;
         let asked: Vec<String> = take_distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();

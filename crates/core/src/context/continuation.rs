@@ -19,11 +19,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::answer::{AssembledContext, Passage, PrefixBreak, PrefixBreakReason, ReusedPrefix};
-use super::assemble::{AssemblyInput, assemble_context, chunk_heading};
+use super::assemble::{AssemblyInput, assemble_context, heading_at};
 use super::federate::PinnedCollection;
 use super::render::{ContextStyle, RenderedContext, plain_tag_in, render_with_tag};
 use super::request::{AssemblyRequest, ContextQuery};
-use crate::domain::chunk::{Chunk, TextSpan};
+use crate::domain::chunk::{Chunk, SourcePlace, TextSpan};
 use crate::domain::ids::{DocumentId, FieldHasher, Version};
 use crate::fault::{Fault, Refusal};
 use crate::ports::tokenizer::Tokenizer;
@@ -229,7 +229,9 @@ fn rebuild_passage(
     let span = TextSpan { start: place.start, end: place.end };
     let mut passage = Passage::new(document_id, version, span, text.to_owned());
     passage.describe(&first.description);
-    Some(Passage { heading: chunk_heading(first), score: place.score, ..passage })
+    let places = chunks.iter().filter_map(|chunk| chunk.source_place(span));
+    let source = places.reduce(SourcePlace::union);
+    Some(Passage { heading: heading_at(first, span.start), score: place.score, source, ..passage })
 }
 
 impl RestoredPrefix {

@@ -13,11 +13,13 @@ pub mod continuation;
 mod federate;
 pub mod fuse;
 mod pack;
+mod ranking;
 pub mod render;
 pub mod request;
 pub mod rerank;
 pub mod retrieve;
 mod tokenizers;
+mod unknown_keys;
 
 use std::sync::Arc;
 
@@ -25,13 +27,12 @@ use async_trait::async_trait;
 use futures::future::try_join_all;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::chunk::Chunk;
 use crate::domain::ids::{CollectionKey, DocumentId, Version};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::{CollectionCatalog, OpenCollection};
 use crate::ports::lexical::QuestionTerms;
 
-use answer::{CandidateTrace, ContextAnswer, QueryTimings, RankedChunk, SearchAnswer};
+use answer::{CandidateTrace, ContextAnswer, QueryTimings, SearchAnswer};
 use assemble::{ContextCandidate, RERANKED_TERM_SHARE, TERM_SHARE};
 use federate::{PinnedCollection, RankedCollection};
 use render::TemplateRegistry;
@@ -139,7 +140,7 @@ impl ContextEngine {
     pub async fn search(&self, query: ContextQuery) -> Result<SearchAnswer, Refusal> {
         let (ranked, timings) = self.ranked(&query).await?;
         let candidates = ranked.lists.iter().flat_map(|list| &list.candidates);
-        let mut results: Vec<RankedChunk> = candidates.take(query.top_k).map(ranked_chunk).collect();
+        let mut results = ranking::ranked_chunks(candidates, query.top_k);
         if let Some(collection) = query.only_listed() {
             for result in &mut results {
                 result.collection = Some(collection.clone());
@@ -199,6 +200,9 @@ impl ContextEngine {
             timings.retrieve += retrieve;
             timings.fuse += fuse;
             timings.rerank += began.elapsed().saturating_sub(retrieve + fuse);
+        }
+        if ranked.lists.iter().all(|list| list.candidates.is_empty()) {
+            unknown_keys::refuse_unknown_keys(query, &ranked.pinned)?;
         }
         // Several sections may degrade the same way; the answer says each once.
         ranked.degraded.sort_unstable();
@@ -327,24 +331,6 @@ impl CollectionCatalog for PinnedCatalog {
 fn build_shortlist(ranked: RankedCollection, section: ContextSection) -> SectionShortlist {
     let RankedCollection { candidates, terms, dropped, .. } = ranked;
     SectionShortlist { section, candidates, terms, term_share: TERM_SHARE, dropped }
-}
-
-fn ranked_chunk(candidate: &ContextCandidate) -> RankedChunk {
-    let chunk: &Chunk = &candidate.chunk;
-    RankedChunk {
-        chunk_id: chunk.id,
-        collection: candidate.collection().cloned(),
-        document_id: chunk.document_id.clone(),
-        version: chunk.version,
-        span: chunk.span,
-        heading: assemble::chunk_heading(chunk),
-        score: candidate.score,
-        text: chunk.text.clone(),
-        title: chunk.description.title.clone(),
-        url: None,
-        metadata: chunk.description.metadata.clone(),
-        acl: chunk.description.acl.clone(),
-    }
 }
 
 fn internal_refusal(message: &str) -> Refusal {

@@ -8,6 +8,8 @@
 //! The text form is `lang = "en" and (year >= 2020 or not exists(draft)) and tag in ["a", 3]`, at most
 //! [`FILTER_TEXT_BYTES_MAX`] bytes, [`FILTER_DEPTH_MAX`] deep, [`FILTER_TERMS_MAX`] comparisons.
 
+use std::collections::BTreeSet;
+
 use super::metadata::{DocumentMetadata, MetadataScalar};
 use crate::fault::Refusal;
 
@@ -75,6 +77,39 @@ impl MetadataFilter {
             Self::And(parts) => parts.iter().all(|part| part.matches(metadata)),
             Self::Or(parts) => parts.iter().any(|part| part.matches(metadata)),
             Self::Not(part) => !part.matches(metadata),
+        }
+    }
+
+    /// The keys that it asks for.
+    pub fn keys(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Equals(key, _) | Self::In(key, _) | Self::Range(key, _) | Self::Exists(key) => {
+                BTreeSet::from([key.as_str()])
+            }
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::keys).collect(),
+            Self::Not(part) => part.keys(),
+        }
+    }
+
+    /// Whether no document can pass because none has metadata under `keys`. `exists` asks just that, and is
+    /// answered.
+    pub fn is_barred_by_absence_of(&self, keys: &BTreeSet<&str>) -> bool {
+        match self {
+            Self::Equals(key, _) | Self::In(key, _) | Self::Range(key, _) => keys.contains(key.as_str()),
+            Self::Exists(_) => false,
+            Self::And(parts) => parts.iter().any(|part| part.is_barred_by_absence_of(keys)),
+            Self::Or(parts) => parts.iter().all(|part| part.is_barred_by_absence_of(keys)),
+            Self::Not(part) => part.is_certain_by_absence_of(keys),
+        }
+    }
+
+    /// Whether every document passes because none has metadata under `keys`.
+    fn is_certain_by_absence_of(&self, keys: &BTreeSet<&str>) -> bool {
+        match self {
+            Self::Equals(..) | Self::In(..) | Self::Range(..) | Self::Exists(_) => false,
+            Self::And(parts) => parts.iter().all(|part| part.is_certain_by_absence_of(keys)),
+            Self::Or(parts) => parts.iter().any(|part| part.is_certain_by_absence_of(keys)),
+            Self::Not(part) => part.is_barred_by_absence_of(keys),
         }
     }
 

@@ -75,6 +75,15 @@ impl DocumentMetadata {
         Ok(Self(raw))
     }
 
+    /// Adds a value under a key that has none, unless there are [`METADATA_KEYS_MAX`] keys or it is none that
+    /// metadata can have.
+    pub fn insert_missing(&mut self, key: String, value: MetadataValue) {
+        let is_valid = check_metadata_key(&key).is_ok() && check_metadata_value(&key, &value).is_ok();
+        if is_valid && self.0.len() < METADATA_KEYS_MAX {
+            self.0.entry(key).or_insert(value);
+        }
+    }
+
     /// Reads a JSON object; nested objects and nulls are refused.
     pub fn from_json(raw: &serde_json::Value) -> Result<Self, Refusal> {
         let serde_json::Value::Object(map) = raw else {

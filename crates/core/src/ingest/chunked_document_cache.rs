@@ -174,10 +174,14 @@ mod tests {
     }
 
     fn document(bytes: usize) -> ChunkedDocument {
-        let span =
-            ChunkSpan { span: TextSpan { start: 0, end: bytes }, heading: Vec::new(), embed_tokens: 1 };
+        let span = ChunkSpan {
+            span: TextSpan { start: 0, end: bytes },
+            heading: Vec::new(),
+            embed_tokens: 1,
+            open_fence: None,
+        };
         ChunkedDocument {
-            text: NormalisedText { text: "a".repeat(bytes), format: TextFormat::Plain, title: None },
+            text: NormalisedText::new("a".repeat(bytes), TextFormat::Plain),
             description: DocumentDescription::default(),
             spans: vec![span],
         }

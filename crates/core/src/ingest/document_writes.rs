@@ -67,6 +67,8 @@ fn document_write(task: &IngestTask, document: &ChunkedDocument) -> DocumentWrit
         span: span.span,
         heading: span.heading.clone(),
         embed_tokens: span.embed_tokens,
+        open_fence: span.open_fence.clone(),
+        source: Some(text.source_excerpt(span.span)),
         text: text.text[span.span.start..span.span.end].to_owned(),
         description: description.clone(),
     });

@@ -20,6 +20,9 @@ use crate::ports::ledger::{Ledger, StoredBody, VersionState};
 
 use super::chunk::{ChunkLimits, decode_body, split_document};
 
+/// Most documents that are named because they would die.
+pub const DYING_NAMED_MAX: usize = 100;
+
 /// The work that a run would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IngestEstimate {
@@ -52,6 +55,7 @@ pub struct IngestEstimator {
     tokens_max: u64,
     seen: HashSet<EmbeddingKey>,
     total: IngestEstimate,
+    dying: Vec<(DocumentId, FailureReason)>,
 }
 
 /// Limits of calls to the model.
@@ -94,7 +98,13 @@ impl IngestEstimator {
             tokens_max,
             seen,
             total,
+            dying: Vec::new(),
         }
+    }
+
+    /// Documents that would become dead letters, and why; at most [`DYING_NAMED_MAX`].
+    pub fn dying(&self) -> &[(DocumentId, FailureReason)] {
+        &self.dying
     }
 
     /// Adds a document.
@@ -102,31 +112,40 @@ impl IngestEstimator {
         let hash = hash_content(submission.description(), submission.body());
         let history = self.ledger.history(&self.collection, submission.document_id()).await?;
         let same = |newest: &crate::ports::ledger::VersionRecord| {
-            newest.content_hash == hash && newest.state != VersionState::Dead && !newest.deletes
+            newest.content_hash == hash && newest.state != VersionState::Superseded && !newest.deletes
         };
         if history.first().is_some_and(same) {
             self.total.unchanged += 1;
             return Ok(());
         }
-        let texts = self.texts(
-            submission.document_id().clone(),
-            submission.description().clone(),
-            submission.body().clone(),
-        );
-        self.count(texts.await?).await
+        let document_id = submission.document_id();
+        let texts =
+            self.texts(document_id.clone(), submission.description().clone(), submission.body().clone());
+        let texts = texts.await?;
+        self.count(document_id, texts).await
     }
 
     /// Adds a visible document that a re-index would build again.
     pub async fn add_visible(&mut self, key: &VersionKey, stored: StoredBody) -> Result<(), Fault> {
         let texts = self.texts(key.document_id.clone(), stored.description, stored.body.into()).await?;
-        self.count(texts).await
+        self.count(&key.document_id, texts).await
     }
 
-    async fn count(&mut self, texts: Result<Vec<(EmbeddingKey, u64)>, FailureReason>) -> Result<(), Fault> {
-        // A document that cannot be chunked becomes a dead letter and costs no call.
-        let Ok(texts) = texts else {
-            self.total.dead += 1;
-            return Ok(());
+    async fn count(
+        &mut self,
+        document_id: &DocumentId,
+        texts: Result<Vec<(EmbeddingKey, u64)>, FailureReason>,
+    ) -> Result<(), Fault> {
+        let texts = match texts {
+            Ok(texts) => texts,
+            // A document that cannot be chunked becomes a dead letter and costs no call.
+            Err(reason) => {
+                self.total.dead += 1;
+                if self.dying.len() < DYING_NAMED_MAX {
+                    self.dying.push((document_id.clone(), reason));
+                }
+                return Ok(());
+            }
         };
         self.total.documents += 1;
         self.total.chunks += texts.len() as u64;

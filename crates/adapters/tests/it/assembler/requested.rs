@@ -129,7 +129,8 @@ async fn an_unknown_format_is_refused_with_the_known_ones() {
 async fn a_chunk_gains_from_its_neighbours_unless_a_comparison_goes_without() {
     let shelf = IndexedShelf::new().await;
     shelf.put("both", 1, &DocumentDescription::default(), &[LAW, CODE, "Something else is said here."]).await;
-    shelf.put("alone", 1, &DocumentDescription::default(), &[LAW]).await;
+    // The same text would be listed once.
+    shelf.put("alone", 1, &DocumentDescription::default(), &[&format!("{LAW} Again.")]).await;
     let scores = async |support: bool| {
         let ranking = shelf.rank(&asking(100), support).await.unwrap();
         let score = |(document, start): (&str, bool)| {

@@ -111,7 +111,7 @@ async fn exactly_what_was_lost_is_found_and_mended(engines: SiteEngines) {
     let drifted = [name(1), name(2)];
     overwrite(&site, DocumentHead { content_hash: content_hash("another"), ..head(&site, &drifted[0]) })
         .await;
-    overwrite(&site, DocumentHead { chunk_count: 9, ..head(&site, &drifted[1]) }).await;
+    overwrite(&site, DocumentHead { chunk_count: 99, ..head(&site, &drifted[1]) }).await;
     for id in stale.iter().chain(&drifted) {
         missing.remove(&document(id));
     }

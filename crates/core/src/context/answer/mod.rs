@@ -8,6 +8,7 @@
 //! to fill in, since it depends on settings of the collection. `collection` is set where the request
 //! lists collections. Answers can be read back from their JSON, without readers and timings.
 
+mod json_fields;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::chunk::TextSpan;
+use crate::domain::chunk::{SourcePlace, TextSpan};
 use crate::domain::document::{DocumentAcl, DocumentDescription};
 use crate::domain::ids::{ChunkId, CollectionId, DocumentId, Version};
 use crate::domain::metadata::DocumentMetadata;
+use json_fields::{chunk_id_text, source_fields, span_fields};
 pub use trace::{CandidateTrace, CandidateVerdict};
 
 /// The place of a text: document, version and span.
@@ -58,6 +60,9 @@ pub struct Passage {
     pub score: f32,
     /// The bytes of the span.
     pub text: String,
+    /// Where it stands in the document's source.
+    #[serde(flatten, with = "source_fields")]
+    pub source: Option<SourcePlace>,
     /// Where else the same, or nearly the same, text occurs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Citation>,
@@ -87,6 +92,7 @@ impl Passage {
             heading: String::new(),
             score: 0.0,
             text,
+            source: None,
             also: Vec::new(),
             title: None,
             url: None,
@@ -285,6 +291,12 @@ pub struct RankedChunk {
     pub score: f32,
     /// The bytes of the span.
     pub text: String,
+    /// Where it stands in the document's source.
+    #[serde(flatten, with = "source_fields")]
+    pub source: Option<SourcePlace>,
+    /// Where else the same text occurs, under the same headings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Citation>,
     /// The document's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -319,44 +331,4 @@ pub struct SearchAnswer {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
-}
-
-/// A span as the fields `start_byte` and `end_byte`.
-mod span_fields {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::domain::chunk::TextSpan;
-
-    #[derive(Serialize, Deserialize)]
-    struct SpanFields {
-        start_byte: usize,
-        end_byte: usize,
-    }
-
-    pub(super) fn serialize<S: Serializer>(span: &TextSpan, serializer: S) -> Result<S::Ok, S::Error> {
-        SpanFields { start_byte: span.start, end_byte: span.end }.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TextSpan, D::Error> {
-        let SpanFields { start_byte: start, end_byte: end } = SpanFields::deserialize(deserializer)?;
-        Ok(TextSpan { start, end })
-    }
-}
-
-/// A chunk id as text.
-mod chunk_id_text {
-    use serde::de::Error as _;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-    use uuid::Uuid;
-
-    use crate::domain::ids::ChunkId;
-
-    pub(super) fn serialize<S: Serializer>(id: &ChunkId, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ChunkId, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Uuid::try_parse(&text).map(ChunkId::from_uuid).map_err(D::Error::custom)
-    }
 }

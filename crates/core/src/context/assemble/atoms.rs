@@ -5,13 +5,15 @@
 //! that is not merely wrapped, and wherever a candidate starts or ends. So a candidate is a run of
 //! whole atoms, and bytes that two candidates share belong to one atom: overlap is paid once.
 //! Short sentences stay together ([`ATOM_BYTES_MIN`]). Text is never cut inside a code fence,
-//! before an indented line, a closing bracket or a table row, or after a Markdown heading.
+//! before an indented line or a closing bracket, or after a Markdown heading. A row of a table is an
+//! atom of its own, and the header of a table, with the dashes below it, another; a passage that begins
+//! with a row has the header in its heading ([`heading_at`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::candidates::{RankedCandidate, in_document_order};
-use crate::domain::chunk::TextSpan;
+use super::candidates::{RankedCandidate, heading_at, in_document_order};
+use crate::domain::chunk::{TextSpan, is_table_delimiter, is_table_header};
 use crate::domain::sentences::{is_wrapped_line, sentence_ends_from};
 
 /// Fewest bytes of an atom. Chosen on the two evaluation sets of the README: recall is flat from 80
@@ -39,6 +41,8 @@ pub(super) struct TextAtom {
     pub(super) gain: f64,
     /// The atom whose text it repeats, if any.
     pub(super) repeats: Option<usize>,
+    /// The heading of a passage that begins with it, where that is not its candidate's.
+    pub(super) heading: Option<String>,
 }
 
 /// Candidates of one document version with no gap between them.
@@ -64,6 +68,12 @@ impl AtomizedCandidates<'_> {
     /// Number of document versions.
     pub(super) fn groups(&self) -> usize {
         self.atoms.iter().map(|atom| atom.group + 1).max().unwrap_or(0)
+    }
+
+    /// The heading of a passage that begins with an atom.
+    pub(super) fn heading<'s>(&'s self, items: &'s [RankedCandidate], index: usize) -> &'s str {
+        let atom = &self.atoms[index];
+        atom.heading.as_deref().unwrap_or(&items[atom.item].heading)
     }
 
     #[inline]
@@ -137,10 +147,16 @@ fn add_region<'a>(all: &mut AtomizedCandidates<'a>, items: &mut [RankedCandidate
         };
         // Indices are ranks: the lowest is the best candidate.
         let Some(item) = members.iter().filter(covers).min().copied() else { continue };
-        for piece in split_pieces(&text[edge[0]..edge[1]]) {
+        let chunk = items[item].chunk;
+        // Of a part that begins within its chunk it is not known.
+        let fence = chunk.open_fence.as_deref().filter(|_| segment.start == chunk.span.start);
+        for piece in split_pieces(&text[edge[0]..edge[1]], fence) {
+            let is_row = text[edge[0] + piece.start..].starts_with('|');
+            let heading = is_row.then(|| heading_at(chunk, segment.start + piece.start));
             all.atoms.push(TextAtom {
                 region,
                 group: items[item].group,
+                heading: heading.filter(|heading| *heading != items[item].heading),
                 span: TextSpan { start: segment.start + piece.start, end: segment.start + piece.end },
                 item,
                 relevance: 0.0,
@@ -176,11 +192,11 @@ fn join_texts<'a>(items: &[RankedCandidate<'a>], members: &[usize]) -> Cow<'a, s
     text
 }
 
-/// Ranges that tile a text, which is not empty.
-fn split_pieces(text: &str) -> Vec<Range<usize>> {
+/// Ranges that tile a text, which is not empty. `open_fence` is the fence of the block of code that it begins in.
+fn split_pieces(text: &str, open_fence: Option<&str>) -> Vec<Range<usize>> {
     let mut pieces: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
-    let mut in_fence = false;
+    let mut code = FenceState::new(open_fence);
     let mut line_start = 0;
     // End of the next sentence, as far as it is known. It is kept between lines, so each sentence is
     // searched for once.
@@ -189,9 +205,9 @@ fn split_pieces(text: &str) -> Vec<Range<usize>> {
         let line_end = memchr::memchr(b'\n', &text.as_bytes()[line_start..])
             .map_or(text.len(), |length| line_start + length + 1);
         let line = &text[line_start..line_end];
-        let opens_or_closes = is_fence_line(line);
+        let is_fence = code.read_line(line);
         let earliest = |start: usize| (start + ATOM_BYTES_MIN).max(line_start + 1);
-        if !in_fence && !opens_or_closes && earliest(start) < line_end && !is_rigid_line(line) {
+        if !code.is_open() && !is_fence && earliest(start) < line_end && !is_rigid_line(line) {
             loop {
                 if sentence < earliest(start) {
                     sentence = next_sentence_end(text, earliest(start));
@@ -204,23 +220,83 @@ fn split_pieces(text: &str) -> Vec<Range<usize>> {
             }
         }
         // The line of a fence belongs to the code: the opening one is not cut off, nor the closing one.
-        in_fence ^= opens_or_closes;
-        if line_end < text.len()
-            && line_end - start >= ATOM_BYTES_MIN
-            && !in_fence
-            && may_end_atom(text, line, line_end)
-        {
-            pieces.push(start..line_end);
-            start = line_end;
+        if line_end < text.len() && !code.is_open() {
+            let enough = line_end - start >= ATOM_BYTES_MIN;
+            let ends = match row_ending(&text[start..], text, line, line_end) {
+                Some(ends) => ends,
+                None => enough && may_end_atom(text, line, line_end),
+            };
+            if ends {
+                pieces.push(start..line_end);
+                start = line_end;
+            }
         }
         line_start = line_end;
     }
-    // A short rest would be an atom that says little for the price of a label.
+    // A short rest would be an atom that says little for the price of a label. A row says what it says.
+    let rest = &text[start..];
     match pieces.last_mut() {
-        Some(last) if text[start..].trim().len() < TAIL_BYTES_MIN => last.end = text.len(),
+        Some(last)
+            if rest.trim().len() < TAIL_BYTES_MIN
+                && !is_table_header(rest)
+                && !text[last.start..].starts_with('|') =>
+        {
+            last.end = text.len();
+        }
         _ => pieces.push(start..text.len()),
     }
     pieces
+}
+
+/// Whether an atom ends with a line of a table, or the blank lines behind it, that is not the last of the text; none
+/// for any other line. `atom` begins where the atom does.
+fn row_ending(atom: &str, text: &str, line: &str, line_end: usize) -> Option<bool> {
+    let next = &text[line_end..];
+    // Blank lines stay with the row before them; a header with the dashes below it.
+    let before_dashes = || is_table_delimiter(next.lines().next().unwrap_or_default());
+    let is_of_table = line.starts_with('|') || (line.trim().is_empty() && atom.starts_with('|'));
+    is_of_table.then(|| !next.starts_with('\n') && !before_dashes())
+}
+
+/// Whether a text is inside of a fenced block of code (`CommonMark` 0.31, section 4.5).
+struct FenceState {
+    /// Sign and length of the opening fence.
+    open: Option<(char, usize)>,
+}
+
+impl FenceState {
+    fn new(open_fence: Option<&str>) -> Self {
+        Self { open: open_fence.and_then(fence_of) }
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Reads the next line; returns whether it opens or closes a block.
+    fn read_line(&mut self, line: &str) -> bool {
+        let Some((sign, length)) = fence_of(line) else { return false };
+        match self.open {
+            None => self.open = Some((sign, length)),
+            Some((open, least)) => {
+                let closes =
+                    sign == open && length >= least && line.trim().chars().all(|found| found == sign);
+                if !closes {
+                    return false;
+                }
+                self.open = None;
+            }
+        }
+        true
+    }
+}
+
+/// Sign and length of the fence that a line begins with.
+fn fence_of(line: &str) -> Option<(char, usize)> {
+    let line = line.trim_start();
+    let sign = line.chars().next().filter(|sign| matches!(sign, '`' | '~'))?;
+    let length = line.chars().take_while(|found| *found == sign).count();
+    (length >= 3).then_some((sign, length))
 }
 
 /// The first sentence end at or after `from`; the end of the text if there is none.
@@ -237,10 +313,6 @@ fn may_end_atom(text: &str, line: &str, line_end: usize) -> bool {
     !wraps && !next.starts_with('\n') && !line.starts_with('#') && !is_rigid_line(next)
 }
 
-fn is_fence_line(line: &str) -> bool {
-    line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~")
-}
-
 /// Whether a line stays with the one before and is not cut: indented, a closing bracket or a table row.
 fn is_rigid_line(line: &str) -> bool {
     line.starts_with("  ") || line.starts_with(['\t', '|', '}', ')', ']'])
@@ -254,7 +326,7 @@ mod tests {
     use crate::domain::sentences::sentence_ends;
 
     fn cut_into_atoms(text: &str) -> Vec<&str> {
-        split_pieces(text).into_iter().map(|piece| &text[piece]).collect()
+        split_pieces(text, None).into_iter().map(|piece| &text[piece]).collect()
     }
 
     #[test]
@@ -266,13 +338,32 @@ mod tests {
     }
 
     #[test]
-    fn code_and_tables_are_not_cut() {
+    fn code_is_not_cut() {
         let code = format!("```rust\n{}```\n", "let one = two. Three();\n".repeat(20));
         assert_eq!(cut_into_atoms(&code), [code.as_str()]);
-        let table = "| a | b. C |\n".repeat(30);
-        assert_eq!(cut_into_atoms(&table), [table.as_str()]);
         let function = format!("fn run() {{\n{}}}\n", "    call(\"one. Two\");\n".repeat(20));
         assert_eq!(cut_into_atoms(&function), [function.as_str()]);
+    }
+
+    #[test]
+    fn rows_of_a_table_stand_alone() {
+        let text = "| Plan | Seats |\n|---|---|\n| A. B | 1 |\n| C | 2 |\n\nA text behind the table.\n";
+        let (header, rows) = ("| Plan | Seats |\n|---|---|\n", ["| A. B | 1 |\n", "| C | 2 |\n\n"]);
+        assert_eq!(cut_into_atoms(text)[..3], [header, rows[0], rows[1]][..3]);
+        assert_eq!(cut_into_atoms(&format!("{}{}", rows[0], rows[0])), [rows[0], rows[0]]);
+    }
+
+    #[test]
+    fn text_behind_code_that_began_before_is_cut_off() {
+        let prose = "This sentence stands behind the code, and is long enough to be an atom of its own, since it goes on and on.\n";
+        let text =
+            format!("let one = 1;\nlet two = 2;\n{}```\n\n{prose}{prose}", "let more = 3;\n".repeat(9));
+        let pieces =
+            |fence| split_pieces(&text, fence).into_iter().map(|piece| &text[piece]).collect::<Vec<_>>();
+        assert!(pieces(Some("```"))[1].starts_with("This sentence"), "{:?}", pieces(Some("```")));
+        let nested = text.replace("```", "```\n````");
+        let found = split_pieces(&nested, Some("````"));
+        assert!(nested[found[1].clone()].starts_with("This sentence"), "a shorter fence closes nothing");
     }
 
     #[test]
@@ -290,7 +381,7 @@ mod tests {
             [sentence.repeat(9), sentence.repeat(9).replace(". ", ".  ... "), "A! b? C. d.".repeat(40)]
         {
             let ends: BTreeSet<usize> = sentence_ends(&text).collect();
-            let mut pieces = split_pieces(&text);
+            let mut pieces = split_pieces(&text, None);
             pieces.pop();
             for piece in pieces {
                 assert_eq!(ends.range(piece.start + ATOM_BYTES_MIN..).next(), Some(&piece.end));

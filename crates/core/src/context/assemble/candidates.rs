@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{CANDIDATES_MAX, CandidateSource, ContextCandidate};
 use crate::context::answer::{CandidateVerdict, Citation};
-use crate::domain::chunk::{Chunk, context_line};
+use crate::domain::chunk::{Chunk, context_line, is_table_header, table_header_above};
 use crate::domain::ids::CollectionId;
 
 /// A candidate. Slices of them are in canonical order, so a lower index is a better candidate.
@@ -124,6 +124,21 @@ fn ranked_candidate(candidate: &ContextCandidate, best: f32, group: usize) -> Ra
         heading: chunk_heading(chunk),
         atoms: 0..0,
         verdict: chunk.text.trim().is_empty().then_some(CandidateVerdict::Blank),
+    }
+}
+
+/// The heading line of a text that begins at a byte of the document: that of the chunk, and of a row of a table the
+/// table's header as well.
+pub fn heading_at(chunk: &Chunk, at: usize) -> String {
+    let line_start = at.saturating_sub(chunk.span.start);
+    let known = chunk.heading.last().is_some_and(|last| is_table_header(last));
+    match table_header_above(&chunk.text, line_start).filter(|_| !known) {
+        None => chunk_heading(chunk),
+        Some(header) => {
+            let title = chunk.description.title.as_deref().filter(|_| chunk.heading.is_empty());
+            let heading: Vec<String> = chunk.heading.iter().cloned().chain([header]).collect();
+            context_line(title, &heading)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::selection::AtomSelection;
 use super::token_prices::TokenPriceTable;
 use crate::context::answer::{CandidateVerdict, Citation, Passage};
 use crate::context::request::PassageOrder;
-use crate::domain::chunk::TextSpan;
+use crate::domain::chunk::{SourcePlace, TextSpan};
 
 /// Passages in the order of the context, and the verdicts on their candidates.
 pub(super) struct MergedPassages {
@@ -141,17 +141,21 @@ fn draft_passage(
     let span = TextSpan { start: first.span.start, end: atoms.atoms[range.end - 1].span.end };
     let span = trim_span(atoms.slice(first.region, span), span)?;
     // Trimming may have removed a whole atom, and with it all that a candidate had here.
-    let mut visible = atoms.atoms[range.clone()].iter().filter(|atom| shared_bytes(atom.span, span) > 0);
-    let first = visible.next()?;
-    let best = visible.map(|atom| atom.item).fold(first.item, usize::min);
+    let mut visible = range.clone().filter(|index| shared_bytes(atoms.atoms[*index].span, span) > 0);
+    let first_index = visible.next()?;
+    let first = &atoms.atoms[first_index];
+    let best = visible.map(|index| atoms.atoms[index].item).fold(first.item, usize::min);
     // Chunks that overlap the atoms may still lie outside the trimmed span: they are no members.
     let chunk = items[first.item].chunk;
     let mut members: Vec<usize> = Vec::new();
+    let mut source: Option<SourcePlace> = None;
     let mut elsewhere: Vec<Citation> = Vec::new();
     for (number, item) in items.iter().enumerate() {
         let is_in = item.atoms.start < range.end && range.start < item.atoms.end;
         if is_in && shared_bytes(item.chunk.span, span) > 0 {
             members.push(number);
+            let place = item.chunk.source_place(span);
+            source = source.zip(place).map(|(known, place)| known.union(place)).or(source).or(place);
             elsewhere.extend_from_slice(&also[number]);
         }
     }
@@ -171,8 +175,9 @@ fn draft_passage(
     let text = atoms.slice(first.region, span).to_owned();
     let passage = Passage {
         collection: items[first.item].collection().cloned(),
-        heading: items[first.item].heading.clone(),
+        heading: atoms.heading(items, first_index).to_owned(),
         score: items[best].score,
+        source,
         also: elsewhere,
         ..Passage::new(chunk.document_id.clone(), chunk.version, span, text)
     };

@@ -37,7 +37,7 @@ use crate::ports::tokenizer::Tokenizer;
 use atoms::AtomizedCandidates;
 use budget_packer::{BudgetPacker, LeadingPassages, PackedSelection};
 use candidates::RankedCandidate;
-pub use candidates::chunk_heading;
+pub use candidates::{chunk_heading, heading_at};
 use greedy::{GreedyCriterion, SelectableRanges, SelectionLimits};
 pub use relevance::{RERANKED_TERM_SHARE, TERM_SHARE};
 use selection::AtomSelection;

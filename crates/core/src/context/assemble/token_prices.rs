@@ -118,7 +118,7 @@ impl<'a> TokenPriceTable<'a> {
             return tokens;
         }
         let atom = &self.atoms.atoms[index];
-        let heading = if with_heading { self.items[atom.item].heading.as_str() } else { "" };
+        let heading = if with_heading { self.atoms.heading(self.items, index) } else { "" };
         let backticks = self.frame.backticks(self.atoms.text(index));
         // The number and the end of the passage are not known yet; their digits cost about the same.
         let label = PassageLabel { number: 1, span: atom.span, heading, first: false, backticks };

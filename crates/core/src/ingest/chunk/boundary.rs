@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use crate::domain::chunk::table_header;
 use crate::domain::sentences::is_wrapped_line;
 
 /// Longest section title, in bytes; a longer one is truncated at a character boundary.
@@ -50,6 +51,17 @@ pub(super) struct TextSection {
     pub(super) parent: usize,
     /// Number of titles on the path from the root, this one included.
     pub(super) depth: usize,
+    /// Whether it is the rows of a table; then its title is the header line.
+    pub(super) is_table: bool,
+}
+
+/// A fenced block of code.
+#[derive(Debug, Clone)]
+pub(super) struct FencedCode {
+    /// From the opening fence to the end of the closing one.
+    pub(super) range: Range<usize>,
+    /// The opening fence without what is said behind it.
+    pub(super) fence: String,
 }
 
 /// The structure of one text.
@@ -59,12 +71,14 @@ pub(super) struct TextOutline {
     pub(super) sections: Vec<TextSection>,
     /// Pairs of a byte and the section that starts there; ascending.
     pub(super) turns: Vec<(usize, usize)>,
+    /// Fenced blocks of code, in order.
+    pub(super) fences: Vec<FencedCode>,
 }
 
 impl TextOutline {
     pub(super) fn new() -> Self {
-        let root = TextSection { title: String::new(), parent: ROOT_SECTION, depth: 0 };
-        Self { cuts: Vec::new(), sections: vec![root], turns: vec![(0, ROOT_SECTION)] }
+        let root = TextSection { title: String::new(), parent: ROOT_SECTION, depth: 0, is_table: false };
+        Self { cuts: Vec::new(), sections: vec![root], turns: vec![(0, ROOT_SECTION)], fences: Vec::new() }
     }
 
     pub(super) fn cut(&mut self, at: usize, level: BoundaryLevel) {
@@ -75,10 +89,26 @@ impl TextOutline {
     pub(super) fn enter(&mut self, at: usize, title: &str, parent: usize) -> usize {
         let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
         let title = title[..title.floor_char_boundary(SECTION_TITLE_BYTES_MAX)].to_owned();
+        self.add_section(at, title, parent, false)
+    }
+
+    /// Adds the rows of a table, which start at `at`; returns the section's index.
+    pub(super) fn enter_table(&mut self, at: usize, header: &str, parent: usize) -> usize {
+        self.add_section(at, table_header(header), parent, true)
+    }
+
+    fn add_section(&mut self, at: usize, title: String, parent: usize, is_table: bool) -> usize {
         let depth = self.sections[parent].depth + 1;
-        self.sections.push(TextSection { title, parent, depth });
+        self.sections.push(TextSection { title, parent, depth, is_table });
         self.turns.push((at, self.sections.len() - 1));
         self.sections.len() - 1
+    }
+
+    /// The fence of the block of code that a position is inside of.
+    pub(super) fn open_fence(&self, at: usize) -> Option<String> {
+        let next = self.fences.partition_point(|code| code.range.start < at);
+        let code = self.fences.get(next.checked_sub(1)?)?;
+        (at < code.range.end).then(|| code.fence.clone())
     }
 
     /// Returns the titles from the outermost section to this one, without empty ones.

@@ -1,41 +1,101 @@
 //! Decodes bytes into normalised text.
 //!
-//! The format is decided by the bytes, then by the declared type, then by the extension of the id, then by
-//! the first characters. A declared type that contradicts the bytes is ignored: text declared as `image/png`
-//! is read as text, and a PDF declared as `text/plain` is refused. A `charset` parameter is ignored, too: text
-//! is UTF-8, or UTF-16 with a byte order mark.
+//! The format is decided by the bytes, then by the declared type, then by the name of the document, then by the
+//! first characters. A declared type that contradicts the bytes is ignored: text declared as `image/png` is read as
+//! text, and a PDF declared as `text/plain` is refused. Encodings, formats and their parsers are those of
+//! [`contexture_formats`]; here their results become what the chunker cuts.
 //!
-//! Normalised means: no byte order mark, line ends are LF, NUL is U+FFFD, and HTML is converted to
-//! Markdown-like text. Nothing else changes: bidi controls, zero-width characters and unusual white space stay.
-//! Byte spans of chunks refer to this text.
+//! Normalised means: no byte order mark, line ends are LF, NUL is U+FFFD, markup is converted to Markdown-like
+//! text, and what no reader of the file would see is gone. Byte spans of chunks refer to this text;
+//! [`NormalisedText::source_excerpt`] leads back to the file.
+
+use std::collections::BTreeMap;
+
+use contexture_formats::encoding::UndecodableText;
+use contexture_formats::file_format::{CodeFormat, FileFormat};
+use contexture_formats::read::{FileText, read_file_text};
+use contexture_formats::{ParsedText, PropertyValue, SourceLines, SourceMap, StructureMark, TextStructure};
 
 use super::code::CodeLanguage;
-use super::html;
-use super::sniff::{self, looks_like_html};
+use super::sniff;
+use crate::domain::chunk::{SourceExcerpt, TextSpan};
+use crate::domain::document::TITLE_BYTES_MAX;
+use crate::domain::metadata::{MetadataScalar, MetadataValue};
 use crate::fault::{FailureReason, reason};
 
-/// The format of a document's text.
+/// Shortest name of hexadecimal digits that is taken for a number or a hash, and not for a title.
+const HEX_NAME_BYTES_MIN: usize = 8;
+
+/// The format of a document's text, as it is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextFormat {
-    /// `CommonMark` with tables.
+    /// `CommonMark` with tables, as written or as converted from other markup.
     Markdown,
-    /// Converted from HTML; the text is Markdown-like.
-    Html,
     /// Paragraphs, lines, sentences.
     Plain,
     /// Source code.
     Code(CodeLanguage),
+    /// The parser of its format says where: keys, records, statements.
+    Marked,
 }
 
 /// The text that byte spans refer to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct NormalisedText {
     /// The text; holds at least one visible character.
     pub text: String,
     /// Its format.
     pub format: TextFormat,
-    /// The `<title>` of HTML, on one line of at most `TITLE_BYTES_MAX` bytes.
+    /// What the document says its title is, else its first heading, else its name; on one line of at most
+    /// `TITLE_BYTES_MAX` bytes.
     pub title: Option<String>,
+    /// What the document says about itself.
+    pub properties: BTreeMap<String, PropertyValue>,
+    /// Where it may be cut, if its format is [`TextFormat::Marked`].
+    pub marks: Vec<StructureMark>,
+    /// What was left out or replaced, for the person who ingests it.
+    pub notes: Vec<String>,
+    map: SourceMap,
+    lines: SourceLines,
+    file_offset: Option<usize>,
+}
+
+impl NormalisedText {
+    /// A text that is its own source.
+    pub fn new(text: String, format: TextFormat) -> Self {
+        Self {
+            map: SourceMap::identity(text.len()),
+            lines: SourceLines::new(&text),
+            text,
+            format,
+            title: None,
+            properties: BTreeMap::new(),
+            marks: Vec::new(),
+            notes: Vec::new(),
+            file_offset: Some(0),
+        }
+    }
+
+    /// The way from a part of the text to the source.
+    pub fn source_excerpt(&self, span: TextSpan) -> SourceExcerpt {
+        self.map.excerpt(&self.text, span.start..span.end, &self.lines, self.file_offset)
+    }
+
+    /// The parts of the text that come from a range of the file; none if the file's bytes are not the source's.
+    pub fn spans_of_file(&self, start: usize, end: usize) -> Option<Vec<TextSpan>> {
+        let offset = self.file_offset?;
+        let source = start.saturating_sub(offset)..end.saturating_sub(offset);
+        let spans = self.map.text_spans(source).into_iter();
+        Some(spans.map(|span| TextSpan { start: span.start, end: span.end }).collect())
+    }
+
+    /// The properties as metadata has them. Names and values beyond the limits of metadata are made to fit.
+    pub fn metadata(&self) -> impl Iterator<Item = (String, MetadataValue)> {
+        self.properties.iter().filter_map(|(name, value)| {
+            let name = metadata_key(name)?;
+            Some((name, metadata_value(value)?))
+        })
+    }
 }
 
 /// Decodes and normalises a body; `declared` is its media type, if the producer gave one.
@@ -44,22 +104,52 @@ pub fn decode_body(
     declared: Option<&str>,
     document_id: &str,
 ) -> Result<NormalisedText, FailureReason> {
-    let declared = declared.map(parse_media_type).filter(|declared| !declared.is_empty());
-    let raw = decode_to_utf8(body, declared.as_deref())?;
-    let format = declared
-        .as_deref()
-        .and_then(format_of_media_type)
-        .or_else(|| format_of_extension(document_id))
-        .unwrap_or_else(|| if looks_like_html(&raw) { TextFormat::Html } else { TextFormat::Plain });
-    let normal = normalise_line_ends(raw);
-    let (text, title) = match format {
-        TextFormat::Html => html::html_to_markdown(&normal),
-        _ => (normal, None),
-    };
+    let declared = declared.map(str::trim).filter(|declared| !declared.is_empty());
+    check_type(body, declared)?;
+    let FileText { parsed, format, lines, file_offset } =
+        read_file_text(body, declared, document_id).map_err(invalid_encoding)?;
+    let ParsedText { text, map, structure, properties, notes } = parsed;
     if text.chars().all(is_blank) {
         return Err(FailureReason::new(reason::EMPTY_DOCUMENT, "the document holds no visible character"));
     }
-    Ok(NormalisedText { text, format, title })
+    let (format, marks) = match (structure, format) {
+        (TextStructure::Markdown, _) => (TextFormat::Markdown, Vec::new()),
+        (TextStructure::Marked(marks), _) => (TextFormat::Marked, marks),
+        (TextStructure::Plain, FileFormat::Code(code)) => {
+            (code_language(code).map_or(TextFormat::Plain, TextFormat::Code), Vec::new())
+        }
+        (TextStructure::Plain, _) => (TextFormat::Plain, Vec::new()),
+    };
+    let own = properties.title.as_deref().and_then(title_line);
+    let heading = || (format == TextFormat::Markdown).then(|| first_heading(&text)).flatten();
+    let title = own.or_else(heading).or_else(|| title_of_name(document_id));
+    Ok(NormalisedText {
+        text,
+        format,
+        title,
+        properties: properties.other,
+        marks,
+        notes,
+        map,
+        lines,
+        file_offset,
+    })
+}
+
+/// Refuses a body that is not text.
+fn check_type(body: &[u8], declared: Option<&str>) -> Result<(), FailureReason> {
+    let Some(sniffed) = sniff::unread_type(body) else { return Ok(()) };
+    let detail = match declared {
+        Some(declared) if !declared.eq_ignore_ascii_case(sniffed) => {
+            format!("the body is {sniffed}, declared as {declared}; send text, markup, data or source code")
+        }
+        _ => format!("the body is {sniffed}; send text, markup, data or source code"),
+    };
+    Err(FailureReason::new(reason::UNSUPPORTED_TYPE, detail))
+}
+
+fn invalid_encoding(error: UndecodableText) -> FailureReason {
+    FailureReason::new(reason::INVALID_ENCODING, error.detail)
 }
 
 /// Whether a character is white space or invisible.
@@ -67,107 +157,80 @@ fn is_blank(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
-/// Returns the media type without parameters, in lower case.
-fn parse_media_type(declared: &str) -> String {
-    declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-fn decode_to_utf8(body: &[u8], declared: Option<&str>) -> Result<String, FailureReason> {
-    if let Some(sniffed) = sniff::binary_type(body) {
-        let detail = match declared {
-            Some(declared) if declared != sniffed => {
-                format!(
-                    "the body is {sniffed}, declared as {declared}; send text, Markdown, HTML or source code"
-                )
-            }
-            _ => format!("the body is {sniffed}; send text, Markdown, HTML or source code"),
-        };
-        return Err(FailureReason::new(reason::UNSUPPORTED_TYPE, detail));
-    }
-    match body {
-        [0xFF, 0xFE, units @ ..] => decode_utf16(units, u16::from_le_bytes),
-        [0xFE, 0xFF, units @ ..] => decode_utf16(units, u16::from_be_bytes),
-        [0xEF, 0xBB, 0xBF, rest @ ..] => decode_utf8(rest, 3),
-        _ => decode_utf8(body, 0),
-    }
-}
-
-fn decode_utf8(bytes: &[u8], mark_bytes: usize) -> Result<String, FailureReason> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => Err(invalid_encoding("UTF-8", error.valid_up_to() + mark_bytes)),
-    }
-}
-
-/// Decodes UTF-16 that follows a byte order mark of two bytes.
-fn decode_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, FailureReason> {
-    let (pairs, odd) = bytes.as_chunks::<2>();
-    let mut text = String::with_capacity(bytes.len());
-    // Errors name the byte of the body, which starts with the mark.
-    let mut offset = 2;
-    for decoded in char::decode_utf16(pairs.iter().map(|&pair| unit(pair))) {
-        let character = decoded.map_err(|_| invalid_encoding("UTF-16", offset))?;
-        offset += 2 * character.len_utf16();
-        text.push(character);
-    }
-    if odd.is_empty() { Ok(text) } else { Err(invalid_encoding("UTF-16", offset)) }
-}
-
-fn invalid_encoding(encoding: &str, offset: usize) -> FailureReason {
-    FailureReason::new(reason::INVALID_ENCODING, format!("not valid {encoding} at byte {offset} of the body"))
-}
-
-/// Converts CRLF and CR to LF, and NUL to U+FFFD.
-fn normalise_line_ends(text: String) -> String {
-    // Most texts need no change and are returned without a copy.
-    let Some(first) = memchr::memchr2(b'\r', 0, text.as_bytes()) else { return text };
-    let mut normal = String::with_capacity(text.len());
-    normal.push_str(&text[..first]);
-    let mut rest = &text[first..];
-    while let Some(at) = memchr::memchr2(b'\r', 0, rest.as_bytes()) {
-        normal.push_str(&rest[..at]);
-        let is_nul = rest.as_bytes()[at] == 0;
-        normal.push(if is_nul { '\u{FFFD}' } else { '\n' });
-        let follows = &rest[at + 1..];
-        rest = if is_nul { follows } else { follows.strip_prefix('\n').unwrap_or(follows) };
-    }
-    normal.push_str(rest);
-    normal
-}
-
-/// Returns the format of a media type; `None` for a type that says nothing about the structure of text.
-fn format_of_media_type(declared: &str) -> Option<TextFormat> {
-    Some(match declared {
-        "text/markdown" | "text/x-markdown" => TextFormat::Markdown,
-        "text/html" | "application/xhtml+xml" => TextFormat::Html,
-        "text/plain" => TextFormat::Plain,
-        "text/rust" | "text/x-rust" => TextFormat::Code(CodeLanguage::Rust),
-        "text/x-python" | "application/x-python-code" => TextFormat::Code(CodeLanguage::Python),
-        "text/javascript" | "application/javascript" => TextFormat::Code(CodeLanguage::JavaScript),
-        "text/typescript" | "application/typescript" => TextFormat::Code(CodeLanguage::TypeScript),
-        "text/x-go" => TextFormat::Code(CodeLanguage::Go),
-        "text/x-java" | "text/x-java-source" => TextFormat::Code(CodeLanguage::Java),
-        "text/x-c" | "text/x-csrc" | "text/x-chdr" => TextFormat::Code(CodeLanguage::C),
+/// The language of source code; none if there is no grammar for it.
+fn code_language(code: CodeFormat) -> Option<CodeLanguage> {
+    Some(match code {
+        CodeFormat::Rust => CodeLanguage::Rust,
+        CodeFormat::Python => CodeLanguage::Python,
+        CodeFormat::JavaScript => CodeLanguage::JavaScript,
+        CodeFormat::TypeScript => CodeLanguage::TypeScript,
+        CodeFormat::Tsx => CodeLanguage::Tsx,
+        CodeFormat::Go => CodeLanguage::Go,
+        CodeFormat::Java => CodeLanguage::Java,
+        CodeFormat::C => CodeLanguage::C,
         _ => return None,
     })
 }
 
-fn format_of_extension(document_id: &str) -> Option<TextFormat> {
+/// A title as descriptions take it: one line, without control characters, bounded. None if nothing is left.
+fn title_line(title: &str) -> Option<String> {
+    let mut line = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.retain(|character| !character.is_control());
+    line.truncate(line.floor_char_boundary(TITLE_BYTES_MAX));
+    (!line.is_empty()).then_some(line)
+}
+
+/// The heading of the first level that a text begins with.
+fn first_heading(text: &str) -> Option<String> {
+    let line = text.trim_start().lines().next()?;
+    let heading = line.strip_prefix("# ")?.trim_end().trim_end_matches('#');
+    title_line(heading)
+}
+
+/// The name of a file without its ending, where it says something: no number and no hash.
+fn title_of_name(document_id: &str) -> Option<String> {
     let name = document_id.rsplit('/').next().unwrap_or(document_id);
-    // Only the last part of a path counts: a folder may have a dot in its name.
-    let (_, extension) = name.rsplit_once('.')?;
-    Some(match extension.to_ascii_lowercase().as_str() {
-        "md" | "markdown" | "mdx" => TextFormat::Markdown,
-        "html" | "htm" | "xhtml" => TextFormat::Html,
-        "txt" | "text" | "log" => TextFormat::Plain,
-        "rs" => TextFormat::Code(CodeLanguage::Rust),
-        "py" | "pyi" => TextFormat::Code(CodeLanguage::Python),
-        "js" | "mjs" | "cjs" | "jsx" => TextFormat::Code(CodeLanguage::JavaScript),
-        "ts" | "mts" | "cts" => TextFormat::Code(CodeLanguage::TypeScript),
-        "tsx" => TextFormat::Code(CodeLanguage::Tsx),
-        "go" => TextFormat::Code(CodeLanguage::Go),
-        "java" => TextFormat::Code(CodeLanguage::Java),
-        "c" | "h" => TextFormat::Code(CodeLanguage::C),
-        _ => return None,
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let mut letters = stem.chars().filter(|character| character.is_alphabetic());
+    let is_hex = || {
+        let digits = stem.bytes().filter(|byte| !b"-_".contains(byte));
+        stem.len() >= HEX_NAME_BYTES_MIN && digits.clone().all(|byte| byte.is_ascii_hexdigit())
+    };
+    (letters.nth(1).is_some() && !is_hex()).then(|| title_line(stem)).flatten()
+}
+
+/// A name as a key of metadata: other signs than it may have become `_`.
+fn metadata_key(name: &str) -> Option<String> {
+    let sign = |character: char| {
+        if character.is_ascii_alphanumeric() || "_-.".contains(character) { character } else { '_' }
+    };
+    let key: String = name.chars().map(sign).take(crate::domain::metadata::METADATA_KEY_BYTES_MAX).collect();
+    let starts_well = key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    (starts_well && !key.starts_with("_contexture")).then_some(key)
+}
+
+fn metadata_value(value: &PropertyValue) -> Option<MetadataValue> {
+    use crate::domain::metadata::{METADATA_LIST_ITEMS_MAX, METADATA_VALUE_BYTES_MAX};
+    let text = |text: &String| {
+        let end = text.floor_char_boundary(METADATA_VALUE_BYTES_MAX);
+        MetadataScalar::Text(text[..end].to_owned())
+    };
+    Some(match value {
+        PropertyValue::Text(value) => MetadataValue::One(text(value)),
+        PropertyValue::Bool(value) => MetadataValue::One(MetadataScalar::Bool(*value)),
+        PropertyValue::Number(value) => MetadataValue::One(number_scalar(*value)?),
+        PropertyValue::Texts(values) => {
+            MetadataValue::Many(values.iter().take(METADATA_LIST_ITEMS_MAX).map(text).collect())
+        }
     })
+}
+
+/// A number; whole ones as integers, so that filters on them are exact. None if it is not finite.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "checked to be within 2^53")]
+fn number_scalar(value: f64) -> Option<MetadataScalar> {
+    const EXACT_MAX: f64 = (1_i64 << 53) as f64;
+    if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
+        return Some(MetadataScalar::Integer(value as i64));
+    }
+    value.is_finite().then_some(MetadataScalar::Float(value))
 }

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::boundary::{BoundaryLevel, ROOT_SECTION, TextOutline, scan_lines};
+use super::boundary::{BoundaryLevel, FencedCode, ROOT_SECTION, TextOutline, scan_lines};
 
 /// Adds the cuts and sections of a Markdown text.
 pub(super) fn scan_markdown(text: &str, outline: &mut TextOutline) {
@@ -18,13 +18,14 @@ pub(super) fn scan_markdown(text: &str, outline: &mut TextOutline) {
         open: Vec::new(),
         containers: 0,
         heading: None,
+        header: None,
         code: Vec::new(),
         line: (0, 0),
     };
     for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
         match event {
             Event::Start(tag) => scan.start(&tag, range),
-            Event::End(tag) => scan.end(tag),
+            Event::End(tag) => scan.end(tag, range),
             Event::Text(piece) | Event::Code(piece) => scan.title(&piece),
             Event::SoftBreak => scan.title(" "),
             Event::Rule => scan.block(range.start),
@@ -43,6 +44,8 @@ struct MarkdownScanner<'a> {
     /// Number of quotes, items and notes around the current position.
     containers: usize,
     heading: Option<OpenHeading>,
+    /// The header line of a table whose rows have not begun.
+    header: Option<Range<usize>>,
     /// Ranges of code, where every line is a unit.
     code: Vec<Range<usize>>,
     /// Start of the line of the last cut, and the byte up to which no further line starts.
@@ -64,11 +67,23 @@ impl MarkdownScanner<'_> {
             }
             Tag::CodeBlock(_) | Tag::HtmlBlock | Tag::MetadataBlock(_) => {
                 self.block(range.start);
+                if matches!(tag, Tag::CodeBlock(CodeBlockKind::Fenced(_))) {
+                    let fence = opening_fence(&self.text[range.clone()]);
+                    self.outline.fences.push(FencedCode { range: range.clone(), fence });
+                }
                 self.code.push(range);
             }
             Tag::Heading { .. } | Tag::Paragraph | Tag::Table(_) | Tag::List(_) => self.block(range.start),
-            Tag::TableHead | Tag::TableRow => {
+            Tag::TableHead => {
                 self.cut(range.start, BoundaryLevel::Item);
+                self.header = Some(range);
+            }
+            Tag::TableRow => {
+                let at = self.cut(range.start, BoundaryLevel::Item);
+                if let Some(header) = self.header.take() {
+                    let section = self.current_section();
+                    self.outline.enter_table(at, &self.text[header], section);
+                }
             }
             Tag::Item => {
                 // Only outermost items are items; nested ones are inner blocks.
@@ -86,8 +101,12 @@ impl MarkdownScanner<'_> {
         }
     }
 
-    fn end(&mut self, tag: TagEnd) {
+    fn end(&mut self, tag: TagEnd, range: Range<usize>) {
         match tag {
+            // Without rows there is no section to leave.
+            TagEnd::Table if self.header.take().is_none() => {
+                self.outline.turns.push((range.end, self.current_section()));
+            }
             TagEnd::Heading(_) => self.end_heading(),
             TagEnd::Item | TagEnd::BlockQuote(_) | TagEnd::FootnoteDefinition => self.containers -= 1,
             _ => {}
@@ -99,9 +118,13 @@ impl MarkdownScanner<'_> {
         while self.open.last().is_some_and(|(level, _)| *level >= heading.level) {
             self.open.pop();
         }
-        let parent = self.open.last().map_or(ROOT_SECTION, |&(_, section)| section);
+        let parent = self.current_section();
         let section = self.outline.enter(heading.at, &heading.title, parent);
         self.open.push((heading.level, section));
+    }
+
+    fn current_section(&self) -> usize {
+        self.open.last().map_or(ROOT_SECTION, |&(_, section)| section)
     }
 
     fn title(&mut self, piece: &str) {
@@ -123,4 +146,12 @@ impl MarkdownScanner<'_> {
         self.outline.cut(at, level);
         at
     }
+}
+
+/// The backticks or tildes that a block begins with.
+fn opening_fence(block: &str) -> String {
+    let block = block.trim_start();
+    let sign = block.chars().next().filter(|sign| matches!(sign, '`' | '~')).unwrap_or('`');
+    let count = block.chars().take_while(|found| *found == sign).count();
+    std::iter::repeat_n(sign, count.max(3)).collect()
 }

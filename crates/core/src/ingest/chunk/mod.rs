@@ -2,12 +2,11 @@
 //!
 //! [`decode_body`] makes normalised text of a body, or says why it cannot. [`split_into_chunks`] covers the
 //! text with spans whose embedded text fits the embedder's window. Read in this order: `decode` (with
-//! `sniff` and `html`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`.
+//! `sniff`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`.
 
 mod boundary;
 mod code;
 mod decode;
-mod html;
 mod markdown;
 mod outline;
 mod pack;
@@ -19,10 +18,12 @@ mod sniff;
 pub mod stage;
 
 pub use code::CodeLanguage;
+pub use contexture_formats::is_known_binary_name;
 pub use decode::{NormalisedText, TextFormat, decode_body};
 pub use pack::{CHUNKER_VERSION, split_into_chunks};
 pub use recursive::split_recursively;
 pub use size::ChunkLimits;
+pub use sniff::unread_type;
 
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::pipeline::ChunkerKind;

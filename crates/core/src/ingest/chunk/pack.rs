@@ -24,7 +24,7 @@ use crate::ports::tokenizer::Tokenizer;
 /// Version of the chunker; part of the epoch. Raise it when any text could be normalised or cut differently
 /// than before: after a change of a rule, cost or constant in this folder, or with another version of a
 /// grammar, parser or Unicode table.
-pub const CHUNKER_VERSION: u32 = 1;
+pub const CHUNKER_VERSION: u32 = 2;
 
 /// Splits a text into chunks. `title` is the title that is embedded with each chunk (see
 /// [`embedded_text`](crate::domain::chunk::embedded_text)).
@@ -112,7 +112,8 @@ impl<'a> ChunkPacker<'a> {
         if self.chunks.len() == self.limits.chunks_max {
             return Err(too_many_chunks(self.limits));
         }
-        self.chunks.push(ChunkSpan { span, heading: self.frame.heading.clone(), embed_tokens });
+        let open_fence = self.sizer.outline.open_fence(span.start);
+        self.chunks.push(ChunkSpan { span, heading: self.frame.heading.clone(), embed_tokens, open_fence });
         Ok(())
     }
 

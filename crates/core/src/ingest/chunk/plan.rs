@@ -106,7 +106,10 @@ impl<'a> ChunkWindow<'a> {
                     return None;
                 }
             }
-            if self.fits(tokens, TextSpan { start: first.at, end: last.at }) {
+            // A chunk that begins among the rows of a table ends there, too: its heading is their header line.
+            let parts_rows =
+                self.sizer.outline.sections[first.section].is_table && self.section != first.section;
+            if !parts_rows && self.fits(tokens, TextSpan { start: first.at, end: last.at }) {
                 return Some(self.start);
             }
         }

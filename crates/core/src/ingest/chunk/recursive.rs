@@ -43,10 +43,10 @@ fn splitter_starts(document: &NormalisedText, sizer: &ChunkSizer<'_>, limits: &C
     let config = ChunkConfig::new(tokens_max).with_sizer(TableSizer(sizer));
     let text = document.text.as_str();
     match document.format {
-        TextFormat::Markdown | TextFormat::Html => {
+        TextFormat::Markdown => {
             MarkdownSplitter::new(config).chunk_indices(text).map(|(start, _)| start).collect()
         }
-        TextFormat::Plain | TextFormat::Code(_) => {
+        TextFormat::Plain | TextFormat::Code(_) | TextFormat::Marked => {
             TextSplitter::new(config).chunk_indices(text).map(|(start, _)| start).collect()
         }
     }

@@ -84,7 +84,9 @@ impl CandidateRefiner<'_> {
     fn advance(&mut self, at: usize, level: BoundaryLevel) {
         let Some(&last) = self.found.last() else { return };
         let tokens = self.sizer.tokens_before(at) - last.before;
-        if tokens * 4 > self.tokens_target || at - last.at > self.sizer.bytes_max {
+        // A row of a table stays whole, if it can.
+        let is_row = self.sizer.outline.sections[last.section].is_table;
+        if (tokens * 4 > self.tokens_target && !is_row) || at - last.at > self.sizer.bytes_max {
             let text = &self.sizer.text[last.at..at];
             for sentence_end in sentence_ends(text) {
                 self.advance_sentence(last.at + sentence_end, BoundaryLevel::Sentence);

@@ -15,8 +15,8 @@ const WEAK_TYPES: [&str; 2] = ["image/bmp", "application/vnd.microsoft.portable-
 /// The type of binary bytes without a known magic number.
 const UNKNOWN_BINARY_TYPE: &str = "application/octet-stream";
 
-/// Returns the media type of a body that is not text.
-pub(super) fn binary_type(body: &[u8]) -> Option<&'static str> {
+/// Returns the media type of a body that is not text, and that no format here reads.
+pub fn unread_type(body: &[u8]) -> Option<&'static str> {
     // The starts of these two types are printable, so the search for control characters misses them.
     if body.starts_with(b"%PDF-") {
         return Some("application/pdf");
@@ -58,13 +58,4 @@ fn starts_invalid(sample: &[u8]) -> bool {
 fn magic_type(body: &[u8]) -> Option<&'static str> {
     let kind = infer::get(body)?;
     (kind.matcher_type() != infer::MatcherType::Text).then(|| kind.mime_type())
-}
-
-/// Whether a text without a declared type starts like an HTML document.
-pub(super) fn looks_like_html(text: &str) -> bool {
-    let start =
-        text.trim_start_matches(|character: char| character.is_whitespace() || character == '\u{FEFF}');
-    ["<!doctype html", "<html", "<head", "<body"]
-        .iter()
-        .any(|opening| start.get(..opening.len()).is_some_and(|found| found.eq_ignore_ascii_case(opening)))
 }

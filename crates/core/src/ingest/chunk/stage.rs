@@ -101,10 +101,21 @@ pub(in crate::ingest) fn decode_stored_body(
 ) -> Result<(NormalisedText, DocumentDescription), FailureReason> {
     let StoredBody { body, mut description, .. } = stored;
     let text = decode_body(&body, description.media_type.as_deref(), task.key.document_id.as_str())?;
+    for note in &text.notes {
+        tracing::info!(document = %task.key.document_id, version = task.key.version.get(), note, "a document was read with losses");
+    }
+    describe_from_text(&mut description, &text);
+    Ok((text, description))
+}
+
+/// Adds what a document says about itself to what its producer said, which wins.
+pub(in crate::ingest) fn describe_from_text(description: &mut DocumentDescription, text: &NormalisedText) {
     if description.title.is_none() {
         description.title.clone_from(&text.title);
     }
-    Ok((text, description))
+    for (name, value) in text.metadata() {
+        description.metadata.insert_missing(name, value);
+    }
 }
 
 /// Returns the body of a task, unless the version has ended, was overtaken, or is corrupt.

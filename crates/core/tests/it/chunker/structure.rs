@@ -33,6 +33,46 @@ fn headings_are_paths_and_chunks_start_at_them() {
 }
 
 #[test]
+fn rows_of_a_table_know_their_header_and_mix_with_nothing() {
+    let row = |row| format!("| Plan {row} | {} | {} |\n", row * 3, row % 9);
+    let rows = (0..200).map(row).collect::<Vec<_>>().concat();
+    let header = "| Plan | Seats | Days kept |";
+    let text = format!(
+        "# Plans\n\nWhat they have.\n\n{header}\n|---|---|---|\n{rows}\nAsk sales for more of them.\n"
+    );
+    let document = markdown(&text);
+    for (tokens_max, target) in [(64, 40), (256, 120)] {
+        for chunk in cut_lawfully(&document, None, &bpe(), &limits(tokens_max, target)) {
+            let shown = slice(&document, chunk.span);
+            let begins_in_rows = shown.starts_with("| Plan ") && !shown.starts_with(header);
+            assert_eq!(chunk.heading.last().is_some_and(|last| last == header), begins_in_rows, "{shown}");
+            assert!(!begins_in_rows || shown.trim_end().lines().all(|line| line.starts_with('|')), "{shown}");
+            assert!(shown.trim_end().ends_with(['|', '.']), "no row is cut: {shown}");
+        }
+    }
+}
+
+#[test]
+fn chunks_know_the_fence_that_they_begin_in() {
+    let line = |line| format!("let value_{line} = compute({line});\n");
+    let code = (0..80).map(line).collect::<Vec<_>>().concat();
+    let document = markdown(&format!("# Code\n\n````rust\n{code}```\n{code}````\n\nText behind it all.\n"));
+    let (opening, closing) = (document.text.find("````rust").unwrap(), document.text.rfind("````").unwrap());
+    for chunk in cut_lawfully(&document, None, &bpe(), &limits(128, 80)) {
+        let inside = opening < chunk.span.start && chunk.span.start <= closing;
+        assert_eq!(chunk.open_fence.as_deref(), inside.then_some("````"), "{chunk:?}");
+    }
+}
+
+#[test]
+fn marks_of_a_parser_are_cuts_and_sections() {
+    let text = "[servers]\nport = 1\n\n[servers.alpha]\n".to_owned() + &"address = \"10.0.0.1\"\n".repeat(30);
+    let document = decode_body(text.as_bytes(), None, "servers.toml").unwrap();
+    let chunks = cut_lawfully(&document, None, &bpe(), &limits(96, 48));
+    assert_eq!(chunks.last().unwrap().heading, ["servers", "alpha"]);
+}
+
+#[test]
 fn a_chunk_over_small_sections_stands_in_what_holds_them_all() {
     let document = markdown("# Names\n\n## Ada\n\nShe counted.\n\n## Bob\n\nHe did not.\n");
     let chunks = cut_lawfully(&document, None, &bpe(), &limits(256, 200));

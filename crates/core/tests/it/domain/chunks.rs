@@ -1,6 +1,9 @@
 //! What is embedded for a chunk.
 
-use contexture_core::domain::chunk::{CONTEXT_LINE_BYTES_MAX, TextSpan, context_line, embedded_text};
+use contexture_core::domain::chunk::{
+    CONTEXT_LINE_BYTES_MAX, TABLE_CONTEXT_LINE_BYTES_MAX, TextSpan, context_line, embedded_text,
+    is_table_header,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -60,7 +63,9 @@ proptest! {
     #[test]
     fn context_lines_are_bounded(title in option::of("\\PC{0,120}"), heading in vec("\\PC{0,120}", 0..6)) {
         let line = context_line(title.as_deref(), &heading);
-        prop_assert!(line.len() <= CONTEXT_LINE_BYTES_MAX);
+        let of_table = heading.last().is_some_and(|last| is_table_header(last));
+        let bytes_max = if of_table { TABLE_CONTEXT_LINE_BYTES_MAX } else { CONTEXT_LINE_BYTES_MAX };
+        prop_assert!(line.len() <= bytes_max);
         prop_assert!(embedded_text(title.as_deref(), &heading, "text").ends_with("text"));
     }
 }

@@ -221,7 +221,59 @@ fn meaning_of_each_filter() {
     );
 }
 
+#[test]
+fn absent_keys_bar_what_needs_them() {
+    let absent = std::collections::BTreeSet::from(["no"]);
+    for (text, barred) in [
+        ("no = 1", true),
+        ("no in [1]", true),
+        ("no > 1", true),
+        ("yes = 1", false),
+        ("exists(no)", false),
+        ("not (no = 1)", false),
+        ("no != 1", false),
+        ("not not no = 1", true),
+        ("yes = 1 and no = 1", true),
+        ("yes = 1 or no = 1", false),
+        ("not (no != 1 or yes = 1)", true),
+    ] {
+        assert_eq!(MetadataFilter::parse(text).unwrap().is_barred_by_absence_of(&absent), barred, "{text}");
+    }
+}
+
+/// Filters on the keys `no` and `yes`.
+fn filters() -> impl Strategy<Value = MetadataFilter> {
+    let leaf =
+        (proptest::sample::select(vec!["no", "yes"]), 0..4_i64, 0..4_u8).prop_map(|(key, number, kind)| {
+            let (key, scalar) = (key.to_owned(), MetadataScalar::Integer(number));
+            match kind {
+                0 => MetadataFilter::Equals(key, scalar),
+                1 => MetadataFilter::In(key, vec![scalar]),
+                2 => MetadataFilter::Range(key, NumericBounds { gt: Some(1.0), ..NumericBounds::default() }),
+                _ => MetadataFilter::Exists(key),
+            }
+        });
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let parts = proptest::collection::vec(inner.clone(), 0..4);
+        prop_oneof![
+            inner.prop_map(|part| MetadataFilter::Not(Box::new(part))),
+            parts.clone().prop_map(MetadataFilter::And),
+            parts.prop_map(MetadataFilter::Or),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn what_absent_keys_bar_matches_nothing(filter in filters(), values in proptest::collection::vec(0..4_i64, 0..3)) {
+        let absent = std::collections::BTreeSet::from(["no"]);
+        if filter.is_barred_by_absence_of(&absent) {
+            for metadata in [json!({}), json!({ "yes": values })] {
+                prop_assert!(!filter.matches(&DocumentMetadata::from_json(&metadata).unwrap()));
+            }
+        }
+    }
+
     #[test]
     fn parsing_never_panics(text in "\\PC{0,40}|.{0,40}") {
         let _ = MetadataFilter::parse(&text);

@@ -25,11 +25,12 @@
 //!   ports/            the interfaces to everything outside, each with its contract in prose
 //!   domain/           the vocabulary; pure: no I/O, no clock, no randomness
 //!   fault.rs          the one vocabulary of failure
+//! contexture-formats  in crates/formats: files to text, with the way back
 //! contexture-byte-tools in crates/byte-tools: eight and 64 bytes at once, and a direct-mapped cache
 //! ```
 //!
 //! Arrows: `main → cli → wiring → server → operations → lab → jobs → {ingest, context} → resilience → ports
-//! → {domain, fault}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
+//! → {domain, fault, formats}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
 //! never import each other. `tests/layers.rs` checks this.
 //!
 //! # The two paths

@@ -17,6 +17,10 @@ use super::messages::document::{
     ListDocumentsRequest, VersionState,
 };
 use super::messages::event::DocumentOutcomeEvent;
+use super::messages::source::{
+    FinishSourceRunRequest, FinishedSourceRun, ListSourceDocumentsRequest, ReportSourceDocumentsRequest,
+    SourceDocumentList, SourceList, SourceRunView,
+};
 use super::messages::status::{PipelineList, ServiceStatus, UsageReport};
 use contexture_core::context::answer::{ContextAnswer, SearchAnswer};
 use contexture_core::context::request::{AssemblyRequest, ContextQuery};
@@ -150,6 +154,51 @@ pub trait EventsApi: Send + Sync {
     ) -> Result<BoxStream<'static, Result<DocumentOutcomeEvent, Refusal>>, Refusal>;
 }
 
+/// Folders, sites and feeds that producers keep a collection in step with. Everything here needs `write`, but
+/// the list any scope.
+#[async_trait]
+pub trait SourcesApi: Send + Sync {
+    /// Lists the sources of a collection by name.
+    async fn list_sources(&self, caller: &Principal, collection: &str) -> Result<SourceList, Refusal>;
+
+    /// Begins a run of a source, which is made if it is new.
+    async fn begin_source_run(
+        &self,
+        caller: &Principal,
+        collection: &str,
+        source: &str,
+    ) -> Result<SourceRunView, Refusal>;
+
+    /// Lists what the runs of a source saw, by id.
+    async fn source_documents(
+        &self,
+        caller: &Principal,
+        collection: &str,
+        request: ListSourceDocumentsRequest,
+    ) -> Result<SourceDocumentList, Refusal>;
+
+    /// Reports documents that a run saw. Refuses with `unknown_run` a run that has not begun.
+    async fn report_source_documents(
+        &self,
+        caller: &Principal,
+        collection: &str,
+        run: u64,
+        request: ReportSourceDocumentsRequest,
+    ) -> Result<(), Refusal>;
+
+    /// Ends a run: counts what is gone, and deletes it where the request says so.
+    async fn finish_source_run(
+        &self,
+        caller: &Principal,
+        collection: &str,
+        run: u64,
+        request: FinishSourceRunRequest,
+    ) -> Result<FinishedSourceRun, Refusal>;
+
+    /// Forgets a source; its documents stay.
+    async fn forget_source(&self, caller: &Principal, collection: &str, source: &str) -> Result<(), Refusal>;
+}
+
 /// Documents that were given up. Everything here needs `admin`.
 #[async_trait]
 pub trait DeadLettersApi: Send + Sync {
@@ -254,6 +303,8 @@ pub struct ApiServices {
     pub events: Arc<dyn EventsApi>,
     /// Documents that were given up.
     pub dead_letters: Arc<dyn DeadLettersApi>,
+    /// What producers keep collections in step with.
+    pub sources: Arc<dyn SourcesApi>,
     /// How the service stands.
     pub status: Arc<dyn StatusApi>,
 }

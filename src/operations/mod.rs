@@ -11,5 +11,5 @@ pub mod service;
 
 pub use api::{
     AdminApi, ApiServices, CollectionsApi, ContextApi, DeadLettersApi, DocumentsApi, EventsApi, IngestApi,
-    StatusApi, administered_collection, caller_collection,
+    SourcesApi, StatusApi, administered_collection, caller_collection,
 };

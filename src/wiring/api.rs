@@ -270,6 +270,7 @@ impl ServiceStack {
             documents: store.clone(),
             events: store.clone(),
             dead_letters: store.clone(),
+            sources: store.clone(),
             status: store,
         })
     }

@@ -10,6 +10,7 @@ mod lines;
 mod many;
 mod questions;
 mod refusals;
+mod sources;
 mod vector_stores;
 
 use std::time::Duration;

@@ -487,6 +487,111 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{collection}/sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the sources of a collection.
+         * @description Needs one of the scopes `read`, `write` and `admin`.
+         */
+        get: operations["list_sources"];
+        put?: never;
+        post?: never;
+        /**
+         * Forgets a source; its documents stay.
+         * @description Needs the scope `write`.
+         */
+        delete: operations["forget_source"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{collection}/sources/documents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists what the runs of a source saw, by id.
+         * @description Needs the scope `write`.
+         */
+        get: operations["list_source_documents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{collection}/sources/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begins a run of a source, which is made if it is new.
+         * @description A run is one way through all of a folder, site or feed: report each document before you submit it and again
+         *     afterwards, then finish the run. What earlier runs saw and this one did not is gone. Needs the scope `write`.
+         */
+        post: operations["begin_source_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{collection}/sources/runs/{run}/documents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Reports documents that a run saw.
+         * @description Needs the scope `write`.
+         */
+        post: operations["report_source_documents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{collection}/sources/runs/{run}/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ends a run, and deletes what is gone where `prune` says so.
+         * @description Needs the scope `write`.
+         */
+        post: operations["finish_source_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/context": {
         parameters: {
             query?: never;
@@ -1239,8 +1344,7 @@ export interface components {
             /** @description The groups that may read it. Absent: everyone of the tenant. Empty: nobody. */
             groups?: string[] | null;
             /**
-             * @description The producer's name for it: 1 to 512 bytes of NFC text without control characters and without '..'
-             *     segments. Needed where the path of the request does not have it.
+             * @description Its name: 1 to 512 bytes of NFC, no control characters, no '..' segments. Needed where the path has none.
              * @example handbook/leave.md
              */
             id?: string | null;
@@ -1303,6 +1407,8 @@ export interface components {
             /** @description Its metadata. */
             metadata: Record<string, unknown>;
             reason?: components["schemas"]["ReasonView"] | null;
+            /** @description Its source; only for callers with the scope `write`. */
+            source?: string | null;
             /** @description Where the newest version is. */
             state?: ("accepted" | "chunked" | "embedded" | "visible" | "superseded" | "dead") | null;
             /** @description The normalised text of the visible version, where asked for. */
@@ -1356,6 +1462,32 @@ export interface components {
              * @description Letters that the request selects.
              */
             matched: number;
+        };
+        /** @description The end of a run. */
+        FinishSourceRunRequest: {
+            /** @description Whether documents that are gone are deleted; else they are only counted. */
+            prune?: boolean;
+            /** @description The source. */
+            source: string;
+            /** @description Documents whose id begins with one of these could not be looked at, and are not gone. */
+            unreadable?: string[];
+            /** @description The run went only through documents whose id begins with one of these; empty: through all. */
+            within?: string[];
+        };
+        /** @description What a finished run found gone. */
+        FinishedSourceRun: {
+            /**
+             * Format: int64
+             * @description How many of them were deleted; the deletions are accepted, and soon visible.
+             */
+            deleted: number;
+            /** @description Some of them by id, at most 5. */
+            examples: string[];
+            /**
+             * Format: int64
+             * @description Documents that earlier runs saw, that this one did not see, and that are still there or on their way.
+             */
+            gone: number;
         };
         /** @description The live generations of a collection, in the order of their numbers. */
         GenerationList: {
@@ -1475,10 +1607,20 @@ export interface components {
              * @description One past the last byte.
              */
             end_byte: number;
+            /**
+             * Format: int64
+             * @description First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+             */
+            first_line?: number | null;
             /** @description The groups that may read it, where asked for and where it names some. */
             groups?: string[] | null;
             /** @description Titles of the sections it stands in, outermost first; the document's title where there are none. */
             heading: string;
+            /**
+             * Format: int64
+             * @description Last line in the source.
+             */
+            last_line?: number | null;
             /** @description Its metadata. */
             metadata?: Record<string, unknown>;
             /**
@@ -1488,6 +1630,16 @@ export interface components {
             score: number;
             /** @description The section of the request that it answers, where there are some. */
             section?: string;
+            /**
+             * Format: int64
+             * @description One past the last byte in the source.
+             */
+            source_end_byte?: number | null;
+            /**
+             * Format: int64
+             * @description First byte in the source, where that is UTF-8 text.
+             */
+            source_start_byte?: number | null;
             /**
              * Format: int64
              * @description First byte in the normalised text.
@@ -1592,6 +1744,15 @@ export interface components {
              */
             replayed: number;
         };
+        /** @description What a run saw. Report a document before you submit it, and again with fingerprint and version afterwards. */
+        ReportSourceDocumentsRequest: {
+            /** @description Documents that are new, or may have changed; at most 10,000. */
+            seen?: components["schemas"]["SourceSightingRequest"][];
+            /** @description The source. */
+            source: string;
+            /** @description Documents that have the fingerprint that is known; at most 10,000. */
+            unchanged?: string[];
+        };
         /** @description A re-index to go on with. */
         ResumeReindexRequest: {
             pace?: components["schemas"]["BuildPaceRequest"] | null;
@@ -1669,6 +1830,8 @@ export interface components {
         };
         /** @description A ranked chunk. */
         SearchResultView: {
+            /** @description Other places with the same text, under the same headings. */
+            also?: components["schemas"]["CitationView"][];
             /** @description The chunk. */
             chunk_id: string;
             /** @description Its collection, where several were asked. */
@@ -1680,10 +1843,20 @@ export interface components {
              * @description One past the last byte.
              */
             end_byte: number;
+            /**
+             * Format: int64
+             * @description First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+             */
+            first_line?: number | null;
             /** @description The groups that may read it, where asked for and where it names some. */
             groups?: string[] | null;
             /** @description Titles of the sections it stands in, outermost first; the document's title where there are none. */
             heading: string;
+            /**
+             * Format: int64
+             * @description Last line in the source.
+             */
+            last_line?: number | null;
             /** @description Its metadata. */
             metadata?: Record<string, unknown>;
             /**
@@ -1691,6 +1864,16 @@ export interface components {
              * @description Relevance; comparable within one answer.
              */
             score: number;
+            /**
+             * Format: int64
+             * @description One past the last byte in the source.
+             */
+            source_end_byte?: number | null;
+            /**
+             * Format: int64
+             * @description First byte in the source, where that is UTF-8 text.
+             */
+            source_start_byte?: number | null;
             /**
              * Format: int64
              * @description First byte in the normalised text.
@@ -1737,6 +1920,102 @@ export interface components {
             url_metadata_key?: string | null;
             /** @description See [`CollectionSettings::url_template`]. */
             url_template?: string | null;
+        };
+        /** @description Documents of a source, by id. */
+        SourceDocumentList: {
+            /** @description The documents. */
+            documents: components["schemas"]["SourceDocumentView"][];
+            /** @description Where the next page begins; null at the end. */
+            next_cursor?: string | null;
+        };
+        /** @description A document of a source, as a run saw it last. */
+        SourceDocumentView: {
+            /** @description Whether that version deletes the document. */
+            deleted: boolean;
+            /** @description The document. */
+            document_id: string;
+            /** @description What was reported with it; null if nothing was. */
+            fingerprint?: string | null;
+            /**
+             * @description Whether the newest version is the one that was reported with the fingerprint, and no deletion: then
+             *     nothing is to be submitted while the fingerprint is the same.
+             */
+            in_step: boolean;
+            reason?: components["schemas"]["ReasonView"] | null;
+            /**
+             * Format: int64
+             * @description The last run that saw it.
+             */
+            run: number;
+            state?: components["schemas"]["VersionStateName"] | null;
+            /**
+             * Format: int64
+             * @description The newest version of the document; null if there is none.
+             */
+            version?: number | null;
+        };
+        /** @description The sources of a collection, by name. */
+        SourceList: {
+            /** @description The sources. */
+            sources: components["schemas"]["SourceView"][];
+        };
+        /** @description A run of a source. */
+        SourceRunView: {
+            /**
+             * Format: int64
+             * @description Its number, from 1.
+             */
+            run: number;
+        };
+        /** @description Names a source. */
+        SourceSelection: {
+            /** @description Its name, 1 to 1024 bytes. */
+            source: string;
+        };
+        /** @description A document that a run saw. */
+        SourceSightingRequest: {
+            /** @description The document. */
+            document_id: string;
+            /**
+             * @description What tells that it has not changed, such as size and time or an entity tag; at most 256 bytes. Absent
+             *     before the document is submitted.
+             */
+            fingerprint?: string | null;
+            /**
+             * Format: int64
+             * @description The version that its submission got.
+             */
+            version?: number | null;
+        };
+        /** @description A source of a collection: a folder, a site, a feed. */
+        SourceView: {
+            /**
+             * Format: int64
+             * @description When its last run began.
+             */
+            begun_ms: number;
+            /**
+             * Format: int64
+             * @description Documents that it has, gone ones included until they are deleted.
+             */
+            documents: number;
+            /**
+             * Format: int64
+             * @description When a run ended last; null if none did.
+             */
+            finished_ms?: number | null;
+            /**
+             * Format: int64
+             * @description The number of the last run that ended; 0 if none did.
+             */
+            finished_run: number;
+            /** @description Its name; of a folder its absolute path. */
+            name: string;
+            /**
+             * Format: int64
+             * @description The number of its last run, from 1.
+             */
+            run: number;
         };
         /** @description A re-index to begin. */
         StartReindexRequest: {
@@ -3420,6 +3699,256 @@ export interface operations {
             404: components["responses"]["NotFound"];
             408: components["responses"]["RequestTimeout"];
             412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    list_sources: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description How long you wait for the answer, in ms. */
+                "x-timeout-ms"?: number;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example handbook
+                 */
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sources, by name. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    forget_source: {
+        parameters: {
+            query: {
+                /** @description Its name, 1 to 1024 bytes. */
+                source: string;
+            };
+            header?: {
+                /** @description How long you wait for the answer, in ms. */
+                "x-timeout-ms"?: number;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example handbook
+                 */
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is forgotten. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    list_source_documents: {
+        parameters: {
+            query: {
+                /** @description The source. */
+                source: string;
+                /** @description Most entries, 1 to 1000; absent: 100. */
+                limit?: number;
+                /** @description Where the page before ended: its `next_cursor`. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description How long you wait for the answer, in ms. */
+                "x-timeout-ms"?: number;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example handbook
+                 */
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of documents. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceDocumentList"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    begin_source_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description How long you wait for the answer, in ms. */
+                "x-timeout-ms"?: number;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example handbook
+                 */
+                collection: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SourceSelection"];
+            };
+        };
+        responses: {
+            /** @description The run. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SourceRunView"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    report_source_documents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description How long you wait for the answer, in ms. */
+                "x-timeout-ms"?: number;
+            };
+            path: {
+                /** @description The collection. */
+                collection: string;
+                /** @description The run's number. */
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportSourceDocumentsRequest"];
+            };
+        };
+        responses: {
+            /** @description They are recorded. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    finish_source_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description How long you wait for the answer, in ms. */
+                "x-timeout-ms"?: number;
+            };
+            path: {
+                /** @description The collection. */
+                collection: string;
+                /** @description The run's number. */
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishSourceRunRequest"];
+            };
+        };
+        responses: {
+            /** @description What is gone. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FinishedSourceRun"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];

@@ -9,6 +9,7 @@ use contexture_core::context::answer::{
     AnswerDegradation, CandidateTrace, Citation, ContextAnswer, Passage, RankedChunk, ReusedPrefix,
     SearchAnswer,
 };
+use contexture_core::domain::chunk::SourcePlace;
 use contexture_core::domain::document::DocumentAcl;
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::domain::metadata::DocumentMetadata;
@@ -78,6 +79,18 @@ pub struct PassageView {
     pub score: f32,
     /// The text of the span.
     pub text: String,
+    /// First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_line: Option<u64>,
+    /// Last line in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_line: Option<u64>,
+    /// First byte in the source, where that is UTF-8 text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_start_byte: Option<u64>,
+    /// One past the last byte in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_end_byte: Option<u64>,
     /// Other places with the same text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<CitationView>,
@@ -191,6 +204,21 @@ pub struct SearchResultView {
     pub score: f32,
     /// The chunk's text.
     pub text: String,
+    /// First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_line: Option<u64>,
+    /// Last line in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_line: Option<u64>,
+    /// First byte in the source, where that is UTF-8 text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_start_byte: Option<u64>,
+    /// One past the last byte in the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_end_byte: Option<u64>,
+    /// Other places with the same text, under the same headings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<CitationView>,
     /// The document's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -252,6 +280,10 @@ impl PassageView {
             heading: passage.heading,
             score: passage.score,
             text: passage.text,
+            first_line: passage.source.map(|place| place.first_line as u64),
+            last_line: passage.source.map(|place| place.last_line as u64),
+            source_start_byte: source_bytes(passage.source).map(|bytes| bytes.0),
+            source_end_byte: source_bytes(passage.source).map(|bytes| bytes.1),
             also: passage.also.iter().map(CitationView::from).collect(),
             title: passage.title,
             url: passage.url,
@@ -273,6 +305,11 @@ impl SearchResultView {
             heading: ranked.heading,
             score: ranked.score,
             text: ranked.text,
+            first_line: ranked.source.map(|place| place.first_line as u64),
+            last_line: ranked.source.map(|place| place.last_line as u64),
+            source_start_byte: source_bytes(ranked.source).map(|bytes| bytes.0),
+            source_end_byte: source_bytes(ranked.source).map(|bytes| bytes.1),
+            also: ranked.also.iter().map(CitationView::from).collect(),
             title: ranked.title,
             url: ranked.url,
             metadata: ranked.metadata,
@@ -313,6 +350,10 @@ impl TraceEntryView {
             .and_then(serde_json::from_value)
             .map_err(|error| Refusal::new(RefusalKind::Internal, "trace_unreadable", "", error.to_string()))
     }
+}
+
+fn source_bytes(place: Option<SourcePlace>) -> Option<(u64, u64)> {
+    place?.bytes.map(|(start, end)| (start as u64, end as u64))
 }
 
 fn degraded_names(degraded: &[AnswerDegradation]) -> Vec<String> {

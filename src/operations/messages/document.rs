@@ -20,8 +20,7 @@ use contexture_core::ports::ledger::{IntakeDecision, SubmissionReceipt, VersionR
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentRequest {
-    /// The producer's name for it: 1 to 512 bytes of NFC text without control characters and without '..'
-    /// segments. Needed where the path of the request does not have it.
+    /// Its name: 1 to 512 bytes of NFC, no control characters, no '..' segments. Needed where the path has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "handbook/leave.md", min_length = 1, max_length = 512)]
     pub id: Option<String>,
@@ -238,6 +237,9 @@ pub struct DocumentView {
     /// Its declared media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// Its source; only for callers with the scope `write`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Its metadata.
     #[schema(value_type = Object)]
     pub metadata: DocumentMetadata,

@@ -11,4 +11,5 @@ pub mod document;
 pub mod event;
 pub mod job;
 pub mod page;
+pub mod source;
 pub mod status;

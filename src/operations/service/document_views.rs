@@ -60,6 +60,7 @@ impl DocumentReader {
             groups: groups.then(readers),
             title: description.title,
             media_type: description.media_type,
+            source: None,
             metadata: description.metadata,
             body_bytes: newest.body_bytes,
             chunk_count: newest.chunk_count,

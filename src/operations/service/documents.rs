@@ -60,6 +60,7 @@ impl DocumentsApi for StoreOperations {
             return Err(unknown_document_refusal(&document_id));
         }
         let mut view = reader.view(&found, details.groups);
+        self.name_sources(caller, &record.key, std::slice::from_mut(&mut view)).await?;
         view.versions = self.seen_versions(&reader, &found).await?.into_iter().map(Into::into).collect();
         if (details.chunks || details.text) && reader.reads(&found) {
             let (chunks, text) = self.stored_chunks(&record.key, &document_id, caller).await?;
@@ -104,6 +105,7 @@ impl DocumentsApi for StoreOperations {
         }
         let more = documents.len() > limit;
         documents.truncate(limit);
+        self.name_sources(caller, &record.key, &mut documents).await?;
         let next_cursor = documents.last().filter(|_| more).map(|last| cursor_after(&last.document_id));
         Ok(DocumentList { documents, next_cursor })
     }
@@ -254,6 +256,25 @@ impl MatchingDeletes<'_> {
 }
 
 impl StoreOperations {
+    /// Says which sources documents are of. Their names may be folders of a producer's machine.
+    async fn name_sources(
+        &self,
+        caller: &Principal,
+        collection: &CollectionKey,
+        views: &mut [DocumentView],
+    ) -> Result<(), Refusal> {
+        if caller.require(AccessScope::Write).is_err() {
+            return Ok(());
+        }
+        let ids =
+            views.iter().map(|view| DocumentId::new(&view.document_id)).collect::<Result<Vec<_>, _>>()?;
+        let sources = self.stages.ledger.sources_of(collection, &ids).await?;
+        for (view, source) in views.iter_mut().zip(sources) {
+            view.source = source.map(Into::into);
+        }
+        Ok(())
+    }
+
     /// The next documents of a walk that count.
     async fn scan_page(
         &self,

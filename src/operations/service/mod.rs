@@ -7,6 +7,7 @@ mod document_views;
 mod documents;
 mod events;
 mod settings;
+mod sources;
 mod status;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use contexture_core::context::answer::{
 use contexture_core::context::request::{
     AssemblyRequest, ContextQuery, RawCollectionWeight, RawContextQuery, RawContextSection,
 };
+use contexture_core::domain::chunk::{SourcePlace, TextSpan};
 use contexture_core::domain::document::DocumentAcl;
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::fault::Refusal;
@@ -186,7 +187,13 @@ fn passage_message(passage: Passage, include_groups: bool) -> proto::Passage {
         url: passage.url,
         metadata: metadata_struct(&passage.metadata),
         acl: acl_message(passage.acl, include_groups),
+        source: passage.source.map(source_message),
     }
+}
+
+fn source_message(place: SourcePlace) -> proto::SourcePlace {
+    let span = place.bytes.map(|(start, end)| convert::byte_span_message(TextSpan { start, end }));
+    proto::SourcePlace { first_line: place.first_line as u64, last_line: place.last_line as u64, span }
 }
 
 fn prefix_message(prefix: ReusedPrefix) -> proto::Prefix {
@@ -222,6 +229,8 @@ fn hit_message(ranked: RankedChunk, include_groups: bool) -> proto::Hit {
         url: ranked.url,
         metadata: metadata_struct(&ranked.metadata),
         acl: acl_message(ranked.acl, include_groups),
+        source: ranked.source.map(source_message),
+        also: ranked.also.iter().map(citation_message).collect(),
     }
 }
 

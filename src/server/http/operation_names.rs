@@ -33,7 +33,7 @@ const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 
 /// Method, route with `{}` for every parameter, name, and whether the operation streams.
-const OPERATIONS: [(Method, &str, &str, bool); 48] = [
+const OPERATIONS: [(Method, &str, &str, bool); 54] = [
     (GET, "/v1/whoami", "whoami", false),
     (GET, "/v1/collections", "list_collections", false),
     (POST, "/v1/collections", "create_collection", false),
@@ -50,6 +50,12 @@ const OPERATIONS: [(Method, &str, &str, bool); 48] = [
     (Method::PUT, "/v1/collections/{}/documents/delete", "put_document", false),
     (GET, "/v1/collections/{}/documents/delete", "get_document", false),
     (Method::DELETE, "/v1/collections/{}/documents/delete", "delete_document", false),
+    (GET, "/v1/collections/{}/sources", "list_sources", false),
+    (Method::DELETE, "/v1/collections/{}/sources", "forget_source", false),
+    (GET, "/v1/collections/{}/sources/documents", "list_source_documents", false),
+    (POST, "/v1/collections/{}/sources/runs", "begin_source_run", false),
+    (POST, "/v1/collections/{}/sources/runs/{}/documents", "report_source_documents", false),
+    (POST, "/v1/collections/{}/sources/runs/{}/finish", "finish_source_run", false),
     (GET, "/v1/collections/{}/events", "watch_events", true),
     (POST, "/v1/collections/{}/context", "assemble_context", false),
     (POST, "/v1/context", "assemble_context", false),

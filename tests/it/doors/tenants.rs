@@ -40,6 +40,9 @@ enum CallKind {
     ListCollections,
     Status,
     DeadLetters,
+    SourceRun,
+    ListSources,
+    ListSourceDocuments,
     Context,
     ContextGrpc,
     ContextMcp,
@@ -59,6 +62,7 @@ fn calls() -> impl Strategy<Value = Vec<TenantCall>> {
         1 => Just(Delete), 1 => Just(DeleteByPrefix), 1 => Just(DropCollection),
         2 => Just(ListDocuments), 2 => Just(ShowDocument), 2 => Just(ShowDocumentGrpc),
         1 => Just(ListCollections), 1 => Just(Status), 1 => Just(DeadLetters),
+        2 => Just(SourceRun), 1 => Just(ListSources), 1 => Just(ListSourceDocuments),
         2 => Just(Context), 2 => Just(ContextGrpc), 2 => Just(ContextMcp),
         2 => Just(Search), 2 => Just(SearchGrpc), 2 => Just(SearchMcp),
         2 => Just(FetchMcp), 1 => Just(CollectionsMcp), 1 => Just(VectorStore),
@@ -190,6 +194,25 @@ async fn make(caller: &DoorCaller, call: TenantCall, expected: &mut TenantDocume
         }
         CallKind::ListCollections => caller.http(Method::GET, "/v1/collections", None).await.1,
         CallKind::Status => caller.http(Method::GET, "/v1/status", None).await.1,
+        CallKind::SourceRun => {
+            let begun = caller
+                .http(Method::POST, &format!("{path}/sources/runs"), Some(json!({"source": "site"})))
+                .await
+                .1;
+            let seen = json!([{"document_id": document, "fingerprint": mark, "version": 1}]);
+            let report = json!({"source": "site", "seen": seen});
+            let run = begun["run"].as_u64().unwrap_or(1);
+            let url = format!("{path}/sources/runs/{run}");
+            let reported = caller.http(Method::POST, &format!("{url}/documents"), Some(report)).await.1;
+            // Nothing is gone for good here: documents come and go by the other calls.
+            let finish = json!({"source": "site"});
+            let finished = caller.http(Method::POST, &format!("{url}/finish"), Some(finish)).await.1;
+            json!([begun, reported, finished])
+        }
+        CallKind::ListSources => caller.http(Method::GET, &format!("{path}/sources"), None).await.1,
+        CallKind::ListSourceDocuments => {
+            caller.http(Method::GET, &format!("{path}/sources/documents?source=site"), None).await.1
+        }
         CallKind::DeadLetters => caller.http(Method::GET, "/v1/dead-letters", None).await.1,
         CallKind::Context => caller.http(Method::POST, &format!("{path}/context"), Some(question)).await.1,
         CallKind::ContextGrpc => {

@@ -7,7 +7,7 @@ use contexture::context::answer::{
     AnswerDegradation, CandidateTrace, CandidateVerdict, Citation, ContextAnswer, Passage, RankedChunk,
     SearchAnswer,
 };
-use contexture::domain::chunk::TextSpan;
+use contexture::domain::chunk::{SourcePlace, TextSpan};
 use contexture::domain::document::DocumentAcl;
 use contexture::domain::ids::{
     ChunkId, CollectionId, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
@@ -20,6 +20,7 @@ use serde_json::json;
 use super::support::*;
 
 const SPAN: TextSpan = TextSpan { start: 1, end: 5 };
+const PLACE: SourcePlace = SourcePlace { first_line: 7, last_line: 8, bytes: Some((20, 31)) };
 
 fn docs() -> CollectionId {
     CollectionId::new("docs").unwrap()
@@ -58,6 +59,7 @@ fn passage() -> Passage {
         url: Some("https://wiki.example/a".to_owned()),
         metadata: metadata(),
         acl: engineering(),
+        source: Some(PLACE),
         ..Passage::new(document_id, version, SPAN, "text".to_owned())
     }
 }
@@ -72,6 +74,8 @@ fn ranked() -> RankedChunk {
         heading: "A > B".to_owned(),
         score: 0.5,
         text: "text".to_owned(),
+        source: Some(PLACE),
+        also: Vec::new(),
         title: Some("Title".to_owned()),
         url: Some("https://wiki.example/a".to_owned()),
         metadata: metadata(),
@@ -91,6 +95,11 @@ fn expected_metadata() -> Option<prost_types::Struct> {
     ];
     let fields = fields.into_iter().map(|(key, kind)| (key.to_owned(), value(kind))).collect();
     Some(prost_types::Struct { fields })
+}
+
+fn expected_source() -> Option<proto::SourcePlace> {
+    let span = Some(proto::ByteSpan { start_byte: 20, end_byte: 31 });
+    Some(proto::SourcePlace { first_line: 7, last_line: 8, span })
 }
 
 fn expected_acl(include_groups: bool) -> Option<proto::Acl> {
@@ -134,7 +143,7 @@ async fn a_context_is_told_in_full() {
         assert_eq!((shown.title.as_deref(), shown.collection.as_str()), (Some("Title"), "docs"));
         assert_eq!(shown.url.as_deref(), Some("https://wiki.example/a"));
         assert_eq!(shown.metadata, expected_metadata());
-        assert_eq!(shown.acl, expected_acl(include_groups));
+        assert_eq!((&shown.acl, &shown.source), (&expected_acl(include_groups), &expected_source()));
         assert_eq!((shown.also.len(), shown.also[0].collection.as_str()), (1, "docs"));
         // No metadata and no groups are absent, so that they are not taken for empty ones.
         assert_eq!((&told.passages[1].metadata, &told.passages[1].acl), (&None, &None));
@@ -171,6 +180,8 @@ async fn a_ranking_is_told_in_full() {
             url: Some("https://wiki.example/a".to_owned()),
             metadata: expected_metadata(),
             acl: expected_acl(include_groups),
+            source: expected_source(),
+            also: Vec::new(),
             collection: "docs".to_owned(),
         };
         assert_eq!(told.hits, [expected]);

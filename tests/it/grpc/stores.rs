@@ -177,6 +177,7 @@ impl StoreServer {
             documents: stored.clone(),
             events: stored.clone(),
             dead_letters: stored.clone(),
+            sources: stored.clone(),
             status: stored,
         };
         let keys = vec![

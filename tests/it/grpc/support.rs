@@ -291,6 +291,7 @@ pub(super) fn services(scripted: &Arc<ScriptedServices>, keys: Vec<HashedApiKey>
         documents: stored.clone(),
         events: stored.clone(),
         dead_letters: stored.clone(),
+        sources: stored.clone(),
         status: stored,
     };
     authenticated(services, keys)

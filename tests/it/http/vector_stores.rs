@@ -44,7 +44,8 @@ async fn the_page_has_openais_shape() {
     assert_eq!(heron["filename"], "heron.md");
     assert_eq!(heron["content"], json!([{"type": "text", "text": "The heron stands in the lake."}]));
     let expected = json!({
-        "lang": "en", "year": 2024, "tags": "[\"a\",\"b\"]", "version": 1, "start_byte": 0, "end_byte": 29
+        "lang": "en", "year": 2024, "tags": "[\"a\",\"b\"]", "version": 1, "start_byte": 0, "end_byte": 29,
+        "title": "heron"
     });
     assert_eq!(heron["attributes"], expected);
     let scores: Vec<f64> = results.iter().map(|one| one["score"].as_f64().unwrap()).collect();

@@ -48,8 +48,8 @@ fn cases() -> Vec<ProducerCase> {
         json_case("largest body", &text("largest", 1, &"x ".repeat(BODY_BYTES_MAX / 2)), "visible", ""),
         json_case("too large", &text("a", 1, &"x".repeat(BODY_BYTES_MAX + 1)), "rejected", "body_too_large"),
         json_case(
-            "body not UTF-8",
-            &json!({ "document_id": "bytes", "body_base64": "/2hlbGxv" }),
+            "body of no encoding",
+            &json!({ "document_id": "bytes", "body_base64": "AJ+Slg==" }),
             "dead",
             "invalid_encoding",
         ),

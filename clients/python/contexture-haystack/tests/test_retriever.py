@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contexture import Contexture, NotFoundError
+from contexture import Contexture, InvalidRequestError, NotFoundError
 from haystack import Pipeline
 from haystack.dataclasses import Document
 from haystack.utils import Secret
@@ -105,8 +105,13 @@ def test_filters(collection: str) -> None:
 )
 def test_filters_become_text(filters: Any, text: str | None, collection: str) -> None:
     assert filter_text(filters) == text
-    # The server reads it.
-    ContextureRetriever(collection, url=URL).run(QUESTION, filters=text)
+    # The server reads it, and refuses by name what no document can pass for want of a key.
+    refused = None
+    try:
+        ContextureRetriever(collection, url=URL).run(QUESTION, filters=text)
+    except InvalidRequestError as error:
+        refused = error.code
+    assert refused in (None, "unknown_filter_key")
 
 
 @pytest.mark.parametrize(

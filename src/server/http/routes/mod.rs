@@ -12,6 +12,7 @@ mod form_documents;
 mod many_documents;
 mod questions;
 mod reindex;
+mod sources;
 mod submission_lines;
 mod vector_store_filter;
 mod vector_stores;
@@ -32,6 +33,7 @@ pub(super) fn operation_routes() -> OpenApiRouter<Arc<HttpServices>> {
         .merge(collections::routes())
         .merge(documents::routes())
         .merge(many_documents::routes())
+        .merge(sources::routes())
         .merge(events::routes())
         .merge(questions::routes())
         .merge(vector_stores::routes())

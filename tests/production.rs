@@ -13,6 +13,8 @@ mod comparing;
 mod edge_behind_qdrant_grpc;
 #[path = "production/embedded_stack.rs"]
 mod embedded_stack;
+#[path = "production/folders.rs"]
+mod folders;
 #[path = "production/node.rs"]
 mod node;
 #[path = "production/oracle.rs"]

@@ -63,12 +63,25 @@ pub(crate) struct BatchSubmitter<'a> {
     batch: Vec<Submission>,
     batch_bytes: usize,
     tally: IntakeTally,
+    /// What was decided since the last look.
+    receipts: Vec<SubmittedFile>,
+}
+
+/// A submission that was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SubmittedFile {
+    /// Its document.
+    pub(crate) document_id: String,
+    /// The version that it has, or that won over it.
+    pub(crate) version: u64,
+    /// Whether the document had this content already.
+    pub(crate) is_unchanged: bool,
 }
 
 impl<'a> BatchSubmitter<'a> {
     /// An empty batch for this stack's intake.
     pub(crate) fn new(stack: &'a ServiceStack) -> Self {
-        Self { stack, batch: Vec::new(), batch_bytes: 0, tally: IntakeTally::default() }
+        Self { stack, batch: Vec::new(), batch_bytes: 0, tally: IntakeTally::default(), receipts: Vec::new() }
     }
 
     /// Adds one submission. Sends the batch first if this one would exceed its bytes, or after it when full.
@@ -93,9 +106,25 @@ impl<'a> BatchSubmitter<'a> {
         }
         debug_assert!(self.batch.len() <= BATCH_DOCUMENTS_MAX);
         self.batch_bytes = 0;
-        let receipts = submit_with_retry(self.stack, std::mem::take(&mut self.batch)).await?;
+        let batch = std::mem::take(&mut self.batch);
+        let ids: Vec<String> = batch.iter().map(|one| one.document_id().as_str().to_owned()).collect();
+        let receipts = submit_with_retry(self.stack, batch).await?;
         self.tally.add(&receipts);
+        let decided = ids.into_iter().zip(&receipts).filter_map(|(document_id, receipt)| {
+            let is_unchanged = match receipt.intake {
+                IntakeDecision::Accepted => false,
+                IntakeDecision::Duplicate => true,
+                IntakeDecision::Conflict | IntakeDecision::Superseded => return None,
+            };
+            Some(SubmittedFile { document_id, version: receipt.version.get(), is_unchanged })
+        });
+        self.receipts.extend(decided);
         Ok(())
+    }
+
+    /// What was stored, or was there already, since the last call.
+    pub(crate) fn take_receipts(&mut self) -> Vec<SubmittedFile> {
+        std::mem::take(&mut self.receipts)
     }
 
     /// The decisions about everything that was sent.

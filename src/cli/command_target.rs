@@ -10,7 +10,7 @@ use super::server_choice::server_side_caller;
 use crate::config::ContextureConfig;
 use crate::operations::messages::collection::{CollectionView, ListCollectionsRequest};
 use crate::operations::messages::page::PAGE_ENTRIES_MAX;
-use crate::operations::{CollectionsApi, DeadLettersApi, DocumentsApi, StatusApi};
+use crate::operations::{CollectionsApi, DeadLettersApi, DocumentsApi, SourcesApi, StatusApi};
 use crate::wiring::{ProcessRole, ServiceStack};
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::domain::principal::Principal;
@@ -32,6 +32,8 @@ pub(crate) struct CommandOperations {
     pub(crate) documents: Arc<dyn DocumentsApi>,
     /// Documents that were given up.
     pub(crate) dead_letters: Arc<dyn DeadLettersApi>,
+    /// What producers keep collections in step with.
+    pub(crate) sources: Arc<dyn SourcesApi>,
     /// How the service stands.
     pub(crate) status: Arc<dyn StatusApi>,
     /// Who asks.
@@ -63,6 +65,7 @@ impl CommandOperations {
                     collections: server.clone(),
                     documents: server.clone(),
                     dead_letters: server.clone(),
+                    sources: server.clone(),
                     status: server,
                     caller: server_side_caller()?,
                     target,
@@ -74,6 +77,7 @@ impl CommandOperations {
                     collections: services.collections,
                     documents: services.documents,
                     dead_letters: services.dead_letters,
+                    sources: services.sources,
                     status: services.status,
                     caller: stack.principal.clone(),
                     target,
@@ -112,9 +116,9 @@ impl CommandOperations {
 
     /// Closes what is open.
     pub(crate) async fn close(self) {
-        let Self { collections, documents, dead_letters, status, caller: _, target } = self;
+        let Self { collections, documents, dead_letters, sources, status, caller: _, target } = self;
         // First, because they hold parts of the stack: its stores must be closed before its lock is free.
-        drop((collections, documents, dead_letters, status));
+        drop((collections, documents, dead_letters, sources, status));
         if let CommandTarget::Here(stack, _) = target {
             stack.shutdown().await;
         }

@@ -211,6 +211,7 @@ fn documents_table(documents: &[DocumentView]) -> String {
         ("bytes", ColumnAlignment::Right),
         ("updated", ColumnAlignment::Left),
         ("title", ColumnAlignment::Left),
+        ("source", ColumnAlignment::Left),
     ]);
     for view in documents {
         lines.row([
@@ -220,6 +221,7 @@ fn documents_table(documents: &[DocumentView]) -> String {
             text_format::count(view.body_bytes),
             text_format::utc_time(view.updated_ms),
             text_format::snippet(view.title.as_deref().unwrap_or_default(), TITLE_CHARS_MAX),
+            view.source.clone().unwrap_or_default(),
         ]);
     }
     lines.render()
@@ -234,7 +236,13 @@ fn document_text(view: &DocumentView) -> String {
     line("document", &view.document_id);
     line("version", &view.version.to_string());
     line("state", view.state.map_or("", state_name));
-    for (name, value) in [("title", &view.title), ("address", &view.url), ("media type", &view.media_type)] {
+    let described = [
+        ("title", &view.title),
+        ("address", &view.url),
+        ("media type", &view.media_type),
+        ("source", &view.source),
+    ];
+    for (name, value) in described {
         if let Some(value) = value {
             line(name, value);
         }

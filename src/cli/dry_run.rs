@@ -2,21 +2,26 @@
 //!
 //! It reads the files and the ledger, and writes nothing.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
+use super::file_intake::FileIntake;
 use super::global_args::GlobalArgs;
-use super::ingest_run::{IngestRun, read_file_batch};
+use super::ingest_run::IngestRun;
+use super::ingest_summary::NAMED_MAX;
 use super::scan::DocumentScan;
 use super::scratch::ScratchDirectory;
+use super::sidecar::CommonDescription;
 use super::text_format;
 use crate::config::ContextureConfig;
 use crate::wiring::{ProcessRole, is_local_ledger_absent};
-use contexture_core::domain::ids::CollectionId;
+use contexture_core::domain::ids::{CollectionId, DocumentId};
 use contexture_core::domain::pipeline::Pipeline;
+use contexture_core::fault::FailureReason;
 use contexture_core::ingest::estimate::IngestEstimate;
 use contexture_core::ports::embedder::ProviderThroughput;
 
@@ -27,6 +32,7 @@ pub(super) async fn run(
     collection: &CollectionId,
     pipeline: Option<&Pipeline>,
     scan: DocumentScan,
+    common: CommonDescription,
     console: ConsoleOutput,
 ) -> Result<CommandExitCode, CommandFailure> {
     let scratch = ScratchDirectory::new("dry-run")?;
@@ -39,27 +45,28 @@ pub(super) async fn run(
     let stack = global.open_stack(&config, role).await?;
     let outcome = async {
         let (mut estimator, embedder) = stack.estimator(collection, pipeline).await?;
-        let mut run = IngestRun::new(&stack, collection, &config, scan, console);
-        let mut files = std::mem::take(&mut run.scan.files).into_iter();
-        let mut read = 0;
+        let caller = stack.principal.clone();
+        let body_bytes_max = config.limits.body_bytes_max;
+        let intake = FileIntake::new(caller, collection.clone(), body_bytes_max, common, scan);
+        let mut run = IngestRun::new(&stack, collection, intake, console);
+        let mut files = std::mem::take(&mut run.intake.scan.files).into_iter();
+        let total = files.len() as u64;
         while files.len() > 0 {
-            let (some, rest) = read_file_batch(files, run.body_bytes_max).await?;
-            files = rest;
-            for (file, body) in some {
-                read += 1;
-                if let Some(submission) = run.submission(file, body) {
-                    estimator.add(&submission).await?;
-                }
-                run.meter.update(read, "");
+            for (_, submission) in run.intake.next_batch(&mut files).await? {
+                estimator.add(&submission).await?;
             }
+            run.meter.update(total - files.len() as u64, "");
         }
         let pace = embedder.pace().await?;
-        let IngestRun { scan, meter, .. } = run;
+        let IngestRun { intake, meter, .. } = run;
+        let scan = intake.scan;
         // A bar would overwrite the notes.
         drop(meter);
         scan.skips.lines().for_each(|line| console.note(&line));
         let (skipped, refused) = (scan.skips.total(), scan.refused.len() as u64);
-        CostForecast::new(&embedder.info().model, estimator.finish(), pace, skipped, refused).show(console)
+        let dying = estimator.dying().iter().map(|(id, reason)| DyingDocument::new(id, reason)).collect();
+        let forecast = CostForecast::new(&embedder.info().model, estimator.finish(), pace, skipped, refused);
+        CostForecast { dying, ..forecast }.show(console)
     }
     .await;
     stack.shutdown().await;
@@ -93,6 +100,23 @@ struct CostForecast {
     seconds: Option<u64>,
     skipped: u64,
     refused: u64,
+    /// Documents that would die, at most a hundred.
+    dying: Vec<DyingDocument>,
+}
+
+/// A document that would die, and why.
+#[derive(Debug, Serialize)]
+struct DyingDocument {
+    document_id: String,
+    code: String,
+    detail: String,
+}
+
+impl DyingDocument {
+    fn new(document_id: &DocumentId, reason: &FailureReason) -> Self {
+        let (code, detail) = (reason.code.clone(), reason.detail.clone());
+        Self { document_id: document_id.to_string(), code, detail }
+    }
 }
 
 impl CostForecast {
@@ -123,6 +147,7 @@ impl CostForecast {
             seconds: seconds(requests, pace.requests_per_minute).max(seconds(tokens, pace.tokens_per_minute)),
             skipped,
             refused,
+            dying: Vec::new(),
         }
     }
 
@@ -142,10 +167,16 @@ impl CostForecast {
             }
             None => "no limit is known to tell the time from".to_owned(),
         };
+        let mut dying = String::new();
+        for document in self.dying.iter().take(NAMED_MAX) {
+            let DyingDocument { document_id, code, detail } = document;
+            // Writing to a string cannot fail.
+            let _ = writeln!(dying, "would die: {document_id} ({code}: {detail})");
+        }
         format!(
             "dry run, nothing was written: {documents} to process, {unchanged} unchanged, {dead} would die\n\
              {chunks}: {cached} known already, {texts} to embed with {model}\n\
-             {tokens} in at least {requests}; {time}\n",
+             {tokens} in at least {requests}; {time}\n{dying}",
             documents = text_format::count_with_noun(self.documents, "document"),
             unchanged = text_format::count(self.unchanged),
             dead = text_format::count(self.dead),

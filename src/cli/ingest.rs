@@ -3,19 +3,23 @@
 //! Versions that an earlier run left in flight finish first. Accepted versions stay accepted even if this
 //! process dies; running the same command again continues.
 
+mod files;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use tokio::time::Instant;
 
+use self::files::FileOperations;
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
 use super::global_args::{GlobalArgs, read_pipeline};
 use super::ingest_run::{IngestRun, IngestRunCounts};
-use super::scan::{DocumentScan, scan_paths};
+use super::ingest_summary::{IngestSummary, NAMED_MAX, died_failure, print_summary, refused_files_failure};
 use super::server_choice::not_on_a_server;
+use super::server_ingest::create_collection;
+use super::sidecar::CommonDescription;
 use super::signals::shutdown_signal;
 use super::{drain, dry_run, server_ingest, text_format};
 use crate::wiring::{ProcessRole, ServiceStack};
@@ -23,10 +27,8 @@ use contexture_core::domain::ids::{CollectionId, CollectionKey};
 use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::ledger::DeadLetterFilter;
 
-/// Maximum dead or refused documents that are named. The others are counted.
-pub(super) const NAMED_MAX: usize = 5;
-
 /// What `ingest` takes.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Args)]
 pub(crate) struct IngestArgs {
     /// The collection to put them in; created if there is none of that name
@@ -41,30 +43,45 @@ pub(crate) struct IngestArgs {
     /// Give up waiting after this long; what is accepted stays accepted
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// Delete the documents of files that earlier runs of this folder had and that are gone
+    #[arg(long, conflicts_with = "dry_run")]
+    prune: bool,
+    /// Only files that match this glob, as in .gitignore; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// No files or folders that match this glob; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Hidden files, too
+    #[arg(long)]
+    hidden: bool,
+    /// Also what .gitignore and .ignore leave out
+    #[arg(long)]
+    no_ignore: bool,
+    /// Read every file, not only those whose size or time has changed
+    #[arg(long)]
+    checksum: bool,
+    /// Try again what died with the bytes that its file still has
+    #[arg(long, conflicts_with = "dry_run")]
+    retry_dead: bool,
+    /// Ids are paths below this folder [default: the folder that all paths have in common]
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+    /// The document's id, for a single file or standard input
+    #[arg(long, value_name = "DOCUMENT_ID", conflicts_with = "root")]
+    id: Option<String>,
+    /// Metadata of all documents; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    metadata: Vec<String>,
+    /// Groups that may read the documents, separated by commas [default: everyone of the tenant]
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
+    groups: Option<Vec<String>>,
     /// Say what it would cost, and write nothing
     #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
     dry_run: bool,
-    /// Files and folders
+    /// Files and folders, or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-}
-
-/// The result of a run. The field names are a contract.
-#[derive(Debug, Serialize)]
-pub(super) struct IngestSummary {
-    pub(super) accepted: u64,
-    pub(super) visible: u64,
-    pub(super) unchanged: u64,
-    pub(super) dead: u64,
-    /// Only the working process knows this and the next two: none if other processes do the work.
-    pub(super) chunks: Option<u64>,
-    pub(super) embedded: Option<u64>,
-    pub(super) cached: Option<u64>,
-    pub(super) seconds: f64,
-    pub(super) resumed: u64,
-    pub(super) in_flight: u64,
-    pub(super) skipped: u64,
-    pub(super) refused: u64,
 }
 
 /// Ingests the files and prints the summary.
@@ -77,28 +94,38 @@ pub(crate) async fn run(
     let started_ms = SystemClock.now_ms();
     let collection = CollectionId::new(&arguments.collection)?;
     let pipeline = read_pipeline(arguments.pipeline.as_deref())?;
-    // Paths are checked before the stack opens, so that a typo fails fast and creates no collection.
-    let scan = scan_paths(&arguments.paths)?;
+    let groups = arguments.groups.clone().map(|groups| groups.into_iter().collect());
+    let common = CommonDescription::new(&arguments.metadata, groups)?;
     let config = global.config()?;
+    let mut options = arguments.scan_options(&config);
+    // Paths are checked before the stack opens, so that a typo fails fast and creates no collection.
+    let scan = arguments.scan(&options)?;
     let deadline = arguments.timeout.map(|seconds| started + Duration::from_secs(seconds));
-    if let Some(server) = global.server(&config).await? {
-        if arguments.dry_run {
+    let server = global.server(&config).await?;
+    if arguments.dry_run {
+        if server.is_some() {
             let advice = "run it without a server, on the data directory";
             return Err(not_on_a_server("--dry-run", advice).into());
         }
-        let mut run = server_ingest::ServerIngest::new(server, &collection, &config, scan, console)?;
-        run.deadline = deadline;
-        run.create_collection(pipeline.as_ref()).await?;
-        return run.work_and_report(!arguments.no_wait, started, console).await;
+        return dry_run::run(global, &config, &collection, pipeline.as_ref(), scan, common, console).await;
     }
-    if arguments.dry_run {
-        return dry_run::run(global, &config, &collection, pipeline.as_ref(), scan, console).await;
+    if let Some(server) = server {
+        create_collection(&server, &collection, pipeline.as_ref()).await?;
+        let operations = FileOperations::on_server(&server)?;
+        let intake = arguments.intake(&operations, &collection, &config, scan, &mut options, common).await?;
+        let mut run = server_ingest::ServerIngest::new(server, &collection, intake, console)?;
+        (run.deadline, run.prune) = (deadline, arguments.prune);
+        run.replayed = arguments.replay_dead(&operations, &collection, &run.intake).await?;
+        return run.work_and_report(!arguments.no_wait, started, console).await;
     }
     let stack = global.open_stack(&config, ProcessRole::Change).await?;
     let outcome = async {
         stack.ensure_collection(&collection, pipeline.as_ref()).await?;
-        let mut run = IngestRun::new(&stack, &collection, &config, scan, console);
-        run.deadline = deadline;
+        let operations = FileOperations::here(&stack, &config)?;
+        let intake = arguments.intake(&operations, &collection, &config, scan, &mut options, common).await?;
+        arguments.replay_dead(&operations, &collection, &intake).await?;
+        let mut run = IngestRun::new(&stack, &collection, intake, console);
+        (run.deadline, run.prune) = (deadline, arguments.prune);
         // Dropping the work is safe: each batch is one call to intake, and what was accepted is durable.
         let counts = tokio::select! {
             counts = run.work(!arguments.no_wait) => counts?,
@@ -129,7 +156,7 @@ impl IngestRun<'_> {
             accepted: self.tally.accepted,
             // Saturating, because other processes may write to the same collection meanwhile.
             visible: self.tally.accepted.saturating_sub(died + counts.after.in_flight),
-            unchanged: self.tally.unchanged,
+            unchanged: self.unchanged(),
             dead: counts.after.dead.saturating_sub(counts.before.dead),
             chunks: here.then_some(progress.chunks),
             embedded: here.then_some(progress.embedded),
@@ -137,18 +164,21 @@ impl IngestRun<'_> {
             seconds: text_format::rounded_seconds(started.elapsed()),
             resumed: self.resumed,
             in_flight: counts.after.in_flight,
-            skipped: self.scan.skips.total(),
-            refused: self.scan.refused.len() as u64 + self.tally.outrun,
+            skipped: self.intake.scan.skips.total(),
+            refused: self.intake.scan.refused.len() as u64 + self.tally.outrun,
+            still_dead: self.intake.sync.as_ref().map_or(0, |sync| sync.still_dead.len() as u64),
+            gone: self.finished.as_ref().map_or(0, |finished| finished.gone),
+            pruned: self.finished.as_ref().map_or(0, |finished| finished.deleted),
         };
-        let Self { stack, collection, scan, meter, .. } = self;
+        let Self { stack, collection, intake, finished, meter, .. } = self;
         // A bar would overwrite the notes.
         drop(meter);
-        print_summary(&summary, collection.collection.as_str(), &scan, console)?;
+        print_summary(&summary, collection.collection.as_str(), &intake, finished.as_ref(), console)?;
         if summary.dead > 0 {
             return Err(dead_documents_failure(stack, &collection, summary.dead, started_ms).await?);
         }
         if summary.refused > 0 {
-            return Err(refused_files_failure(&scan, summary.refused));
+            return Err(refused_files_failure(&intake.scan, summary.refused));
         }
         Ok(CommandExitCode::Done)
     }
@@ -170,74 +200,4 @@ async fn dead_documents_failure(
     let names: Vec<String> =
         letters.iter().map(|letter| format!("{} ({})", letter.key.document_id, letter.reason)).collect();
     Ok(died_failure(dead, &names, collection.collection.as_str()))
-}
-
-/// The failure of a run of which documents died; some are named.
-pub(super) fn died_failure(dead: u64, names: &[String], collection: &str) -> CommandFailure {
-    let examples = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-    CommandFailure::failed(
-        "documents_died",
-        format!(
-            "{} could not be indexed{examples}; 'contexture dead list --collection {collection}' shows all",
-            text_format::count_with_noun(dead, "document"),
-        ),
-    )
-}
-
-/// Prints the summary, after notes on what was skipped and refused.
-pub(super) fn print_summary(
-    summary: &IngestSummary,
-    collection: &str,
-    scan: &DocumentScan,
-    console: ConsoleOutput,
-) -> Result<(), CommandFailure> {
-    scan.skips.lines().for_each(|line| console.note(&line));
-    for (path, why) in scan.refused.iter().take(NAMED_MAX) {
-        console.note(&format!("refused {}: {why}", path.display()));
-    }
-    console.result(summary, |summary| summary.text(collection))
-}
-
-pub(super) fn refused_files_failure(scan: &DocumentScan, refused: u64) -> CommandFailure {
-    let names: Vec<String> = scan
-        .refused
-        .iter()
-        .take(NAMED_MAX)
-        .map(|(path, why)| format!("{} ({why})", path.display()))
-        .collect();
-    CommandFailure::failed(
-        "documents_refused",
-        format!("{} not taken: {}", text_format::count_with_noun(refused, "file"), names.join(", ")),
-    )
-}
-
-impl IngestSummary {
-    fn text(&self, collection: &str) -> String {
-        let resumed = match self.resumed {
-            0 => String::new(),
-            resumed => format!("; {} left by an earlier run", text_format::count(resumed)),
-        };
-        let in_flight = match self.in_flight {
-            0 => String::new(),
-            in_flight => format!(", {} in flight", text_format::count(in_flight)),
-        };
-        let work = match (self.chunks, self.embedded, self.cached) {
-            (Some(chunks), Some(embedded), Some(cached)) => format!(
-                "{}: {} embedded, {} from the cache, in",
-                text_format::count_with_noun(chunks, "chunk"),
-                text_format::count(embedded),
-                text_format::count(cached)
-            ),
-            _ => "worked on by other processes, in".to_owned(),
-        };
-        format!(
-            "{collection}: {accepted} accepted, {visible} visible{in_flight}, {unchanged} unchanged, \
-             {dead} dead{resumed}\n{work} {seconds:.1} s\n",
-            accepted = text_format::count_with_noun(self.accepted, "document"),
-            visible = text_format::count(self.visible),
-            unchanged = text_format::count(self.unchanged),
-            dead = text_format::count(self.dead),
-            seconds = self.seconds,
-        )
-    }
 }

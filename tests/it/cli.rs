@@ -9,6 +9,7 @@ mod beside_server_with_keys;
 mod comparing;
 mod documents;
 mod evaluation;
+mod folders;
 mod golden;
 #[cfg(unix)]
 mod mcp;
@@ -17,6 +18,7 @@ mod mending;
 mod metrics;
 mod providers;
 mod queries;
+mod real_text;
 mod reindex;
 #[cfg(unix)]
 mod serving;

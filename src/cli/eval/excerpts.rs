@@ -12,13 +12,12 @@ use serde::Deserialize;
 
 use super::corpus::{DocumentIterator, EvaluationDocument};
 use super::files::{dataset_refusal, read_json_lines};
-use super::offsets::OffsetMapping;
 use super::oracle::DocumentTexts;
-use crate::cli::scan::{FoundFile, scan_paths};
+use crate::cli::scan::{FoundFile, ScanOptions, scan_paths};
 use contexture_core::domain::chunk::TextSpan;
 use contexture_core::domain::ids::DocumentId;
 use contexture_core::fault::Refusal;
-use contexture_core::ingest::chunk::decode_body;
+use contexture_core::ingest::chunk::{NormalisedText, decode_body};
 use contexture_lab::measure::retrieval_metrics::ByteCoverage;
 
 #[derive(Deserialize)]
@@ -61,7 +60,7 @@ impl ExcerptDataset {
     /// Reads the questions and checks their references against the corpora.
     pub(crate) fn read(folder: &Path) -> Result<Self, Refusal> {
         // The same scan as `ingest`, so that the same files get the same ids.
-        let files = scan_paths(&[folder.join("corpora")])?.files;
+        let files = scan_paths(&[folder.join("corpora")], &ScanOptions::default())?.files;
         let by_id: HashMap<&DocumentId, &Path> =
             files.iter().map(|file| (&file.id, file.path.as_path())).collect();
         let path = folder.join("questions.jsonl");
@@ -102,7 +101,7 @@ impl ExcerptDataset {
 /// Resolves references. Each corpus is read once and kept in memory.
 struct ReferenceResolver<'a> {
     by_id: HashMap<&'a DocumentId, &'a Path>,
-    read: HashMap<PathBuf, (Vec<u8>, OffsetMapping)>,
+    read: HashMap<PathBuf, (Vec<u8>, NormalisedText)>,
 }
 
 impl ReferenceResolver<'_> {
@@ -111,14 +110,15 @@ impl ReferenceResolver<'_> {
         let path = *self.by_id.get(&document).ok_or_else(|| format!("there is no corpora/{document}"))?;
         if !self.read.contains_key(path) {
             let body = std::fs::read(path).map_err(|error| format!("corpora/{document}: {error}"))?;
-            let offsets = OffsetMapping::for_file(&body, document.as_str())
-                .map_err(|why| format!("corpora/{document}: {why}"))?;
-            self.read.insert(path.to_owned(), (body, offsets));
+            let text = decode_body(&body, None, document.as_str())
+                .map_err(|reason| format!("corpora/{document}: {reason}"))?;
+            self.read.insert(path.to_owned(), (body, text));
         }
-        let (body, offsets) = &self.read[path];
+        let (body, text) = &self.read[path];
         let mut spans = Vec::with_capacity(line.references.len());
         for reference in &line.references {
-            spans.push((document.clone(), reference.span(body, offsets)?));
+            let found = reference.spans(body, text)?;
+            spans.extend(found.into_iter().map(|span| (document.clone(), span)));
         }
         let relevant = ByteCoverage::new(spans);
         // Recall would divide by zero.
@@ -130,8 +130,9 @@ impl ReferenceResolver<'_> {
 }
 
 impl ReferenceLine {
-    /// The span in the normalised text. Refuses a reference that the document does not have.
-    fn span(&self, body: &[u8], offsets: &OffsetMapping) -> Result<TextSpan, String> {
+    /// The spans in the normalised text; what is left out of it is none. Refuses a reference that the document does
+    /// not have.
+    fn spans(&self, body: &[u8], normalised: &NormalisedText) -> Result<Vec<TextSpan>, String> {
         let Self { start_byte, end_byte, text } = self;
         let place = || format!("reference {start_byte}..{end_byte}");
         // `get` also refuses a start behind the end.
@@ -140,7 +141,7 @@ impl ReferenceLine {
         if text.as_ref().is_some_and(|text| text.as_bytes() != bytes) {
             return Err(format!("{} holds another text than the document", place()));
         }
-        Ok(TextSpan { start: offsets.map(*start_byte), end: offsets.map(*end_byte) })
+        normalised.spans_of_file(*start_byte, *end_byte).ok_or_else(|| "the document is not UTF-8".to_owned())
     }
 }
 

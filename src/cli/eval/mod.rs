@@ -11,7 +11,6 @@ mod corpus;
 mod excerpts;
 pub(crate) mod files;
 mod keyed_values;
-mod offsets;
 mod oracle;
 mod packing;
 mod plan;

@@ -209,6 +209,8 @@ mod tests {
             span: TextSpan { start, end },
             heading: Vec::new(),
             embed_tokens: 1,
+            open_fence: None,
+            source: None,
             text: text[start..end].to_owned(),
             description: DocumentDescription::default(),
         };

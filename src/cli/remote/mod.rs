@@ -13,6 +13,7 @@ mod operations;
 mod problem;
 mod queries;
 mod server_events;
+mod sources;
 mod submit_batch;
 
 use std::fmt;

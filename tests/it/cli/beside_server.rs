@@ -100,12 +100,12 @@ fn a_server_and_the_directory_say_the_same() {
 #[test]
 fn dead_letters_are_shown_replayed_and_dropped() {
     let (cli, server) = served();
-    cli.write("paper.pdf", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n");
+    cli.write("bad.txt", b"\xff\xfe\xfd");
     let ran = cli.run(&["ingest", "--collection", "c", "--pipeline", "hash.toml", "--json", "docs"]);
     assert_eq!((ran.code, &ran.json()["visible"], &ran.json()["dead"]), (1, &json!(3), &json!(1)));
     let message = ran.error()["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("paper.pdf (unsupported_type"), "{message}");
-    let letter = cli.json(0, &["dead", "list", "--reason", "unsupported_type"])["dead"][0].clone();
+    assert!(message.contains("bad.txt (invalid_encoding"), "{message}");
+    let letter = cli.json(0, &["dead", "list", "--reason", "invalid_encoding"])["dead"][0].clone();
     let id = letter["id"].to_string();
     assert_eq!(cli.json(0, &["dead", "show", &id]), letter);
     assert_eq!(cli.json(0, &["dead", "list", "--stage", "index", &id])["dead"], json!([]));
@@ -113,7 +113,7 @@ fn dead_letters_are_shown_replayed_and_dropped() {
     let reasons = cli.json(0, &["dead", "reasons", "--collection", "c"]);
     assert_eq!(
         (&reasons["reasons"][0]["code"], &reasons["reasons"][0]["count"]),
-        (&json!("unsupported_type"), &json!(1))
+        (&json!("invalid_encoding"), &json!(1))
     );
 
     let dry = cli.json(0, &["dead", "replay", "--dry-run"]);

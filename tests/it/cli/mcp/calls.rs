@@ -38,7 +38,7 @@ fn a_context_is_one_text_block_within_its_budget() {
 #[test]
 fn nothing_found_is_said_within_the_budget() {
     let mcp = McpSandbox::start();
-    let asked = json!({ "question": "pier", "max_tokens": 200, "filter": "lang = \"xx\"" });
+    let asked = json!({ "question": "pier", "max_tokens": 200, "filter": "exists(lang)" });
     let nothing = mcp.call("get_context", asked);
     assert_eq!(nothing["isError"], false);
     let tokenizer = cl100k_base().unwrap();

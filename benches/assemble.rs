@@ -147,6 +147,8 @@ fn input(seed: u64, candidates_count: usize, terms: &Arc<dyn QuestionTerms>) -> 
             span: TextSpan { start, end: start + text.len() },
             heading: vec![format!("Chapter {document}"), format!("Section {}", ordinal / 4)],
             embed_tokens: u32::try_from(text.len() / 4).unwrap_or(0),
+            open_fence: None,
+            source: None,
             text,
             description: DocumentDescription::default(),
         };

@@ -134,6 +134,7 @@ impl LedgerBatch {
                     span: TextSpan { start: ordinal * 600, end: (ordinal + 1) * 600 },
                     heading: vec!["A part of it".to_owned()],
                     embed_tokens: 200,
+                    open_fence: None,
                 };
                 let all = keys.iter().map(|key| (key.clone(), (0..CHUNKS).map(spans).collect()));
                 ledger.store_spans(1, all.collect()).await.unwrap();

@@ -215,6 +215,7 @@ async fn queue_all(ledger: &PostgresLedger, broker: &RabbitMqBroker) -> Collecti
         span: TextSpan { start: 0, end: text.len() },
         heading: Vec::new(),
         embed_tokens: 128,
+        open_fence: None,
     };
     let spans = tasks.iter().zip(&texts).map(|(task, text)| (task.key.clone(), vec![whole(text)]));
     ledger.store_spans(1, spans.collect()).await.unwrap();

@@ -140,7 +140,12 @@ async fn queue_all(ledger: &SqliteLedger, broker: &RabbitMqBroker) -> Arc<OpenCo
 }
 
 fn whole(text: &str) -> ChunkSpan {
-    ChunkSpan { span: TextSpan { start: 0, end: text.len() }, heading: Vec::new(), embed_tokens: 128 }
+    ChunkSpan {
+        span: TextSpan { start: 0, end: text.len() },
+        heading: Vec::new(),
+        embed_tokens: 128,
+        open_fence: None,
+    }
 }
 
 fn limits() -> StageLimits {

@@ -94,7 +94,12 @@ pub(crate) fn task(key: VersionKey) -> IngestTask {
 pub(crate) fn spans(count: usize) -> Vec<ChunkSpan> {
     let span = |ordinal: usize| TextSpan { start: ordinal * 10, end: (ordinal + 1) * 10 };
     (0..count)
-        .map(|ordinal| ChunkSpan { span: span(ordinal), heading: vec!["Part".to_owned()], embed_tokens: 3 })
+        .map(|ordinal| ChunkSpan {
+            span: span(ordinal),
+            heading: vec!["Part".to_owned()],
+            embed_tokens: 3,
+            open_fence: None,
+        })
         .collect()
 }
 
@@ -127,6 +132,8 @@ pub(crate) fn indexed(
             span,
             heading: vec!["Guide".to_owned(), format!("Part {ordinal}")],
             embed_tokens: 7,
+            open_fence: None,
+            source: None,
             text: (*text).to_owned(),
             description: description.clone(),
         }

@@ -156,6 +156,8 @@ pub(crate) fn chunk(document_id: &str, start: usize, text: &str) -> Chunk {
         span,
         heading: Vec::new(),
         embed_tokens: u32::try_from(text.len() / 4 + 2).unwrap(),
+        open_fence: None,
+        source: None,
         text: text.to_owned(),
         description: DocumentDescription::default(),
     }

@@ -100,6 +100,15 @@ impl LexicalSnapshot for ScanSnapshot {
         Ok(hits)
     }
 
+    fn has_metadata_key(&self, key: &str, readers: &[String]) -> Result<bool, Fault> {
+        let sees = |chunk: &&Arc<Chunk>| {
+            let description = &chunk.description;
+            description.acl.terms().iter().any(|term| readers.contains(term))
+                && description.metadata.get(key).is_some()
+        };
+        Ok(self.all_chunks().any(|chunk| sees(&chunk)))
+    }
+
     fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault> {
         Ok(Some(Arc::new(WordTerms::of(question))))
     }

@@ -319,6 +319,10 @@ impl From<Fault> for Refusal {
             Fault::Transient(cause) | Fault::Unauthorized(cause) => {
                 Self::new(RefusalKind::Unavailable, "backend_unavailable", "", cause.as_str())
             }
+            // Dropped between the check of the request and the work: that is the caller's to know, and no defect.
+            Fault::Permanent(reason) if reason.code == "unknown_collection" => {
+                Self::new(RefusalKind::NotFound, "unknown_collection", "collection", reason.detail)
+            }
             Fault::Permanent(reason) => {
                 Self::new(RefusalKind::Internal, "backend_failed", "", reason.to_string())
             }
@@ -331,7 +335,7 @@ impl From<Fault> for Refusal {
 mod tests {
     use std::error::Error;
 
-    use super::Fault;
+    use super::{Fault, Refusal, RefusalKind};
 
     #[derive(Debug, thiserror::Error)]
     #[error("cannot write the page")]
@@ -363,6 +367,14 @@ mod tests {
         assert_eq!(fault.to_string(), "permanent: conflict: cannot write the page: no space left");
         assert!(fault.source().is_some());
         assert_eq!(fault, Fault::permanent("conflict", "cannot write the page: no space left"));
+    }
+
+    #[test]
+    fn a_collection_that_went_meanwhile_is_not_found() {
+        let refusal = Refusal::from(Fault::permanent("unknown_collection", "collection 'a' does not exist"));
+        assert_eq!((refusal.kind, refusal.code), (RefusalKind::NotFound, "unknown_collection"));
+        let defect = Refusal::from(Fault::permanent("conflict", "row 7"));
+        assert_eq!((defect.kind, defect.code), (RefusalKind::Internal, "backend_failed"));
     }
 
     #[test]

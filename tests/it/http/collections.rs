@@ -61,6 +61,30 @@ async fn a_collection_lives_and_dies_over_http() {
     server.stop().await;
 }
 
+/// A collection that is dropped between the check of a request and its work is unknown, and no defect of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_that_goes_meanwhile_is_unknown() {
+    let server = HttpTestServer::start().await;
+    let live_and_die = async {
+        let brief = json!({"name": "brief", "pipeline": PIPELINE});
+        for _ in 0..40 {
+            server.post("/v1/collections", &brief).await;
+            server.delete("/v1/collections/brief").await;
+        }
+    };
+    let write = |writer: usize| {
+        let (server, path) = (&server, format!("/v1/collections/brief/documents/{writer}"));
+        async move {
+            for round in 0..80 {
+                let (status, body) = server.put(&path, &json!({"text": format!("Text {round}.")})).await;
+                assert!(!status.is_server_error(), "{status}: {body}");
+            }
+        }
+    };
+    tokio::join!(live_and_die, futures::future::join_all((0..8).map(write)));
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn collections_are_listed_page_by_page() {
     let server = HttpTestServer::start().await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::ids::{CollectionKey, Epoch, GenerationNumber};
-use crate::fault::{Fault, Refusal, RefusalKind};
+use crate::fault::{Refusal, RefusalKind};
 use crate::ports::clock::WallClock;
 use crate::ports::generations::{
     BeginBuildOutcome, ChangeLogSize, GenerationBuildFailure, GenerationBuildPace, GenerationChange,
@@ -122,12 +122,7 @@ impl ReindexControl {
     ) -> Result<GenerationRecord, Refusal> {
         check_pace(pace)?;
         let name = &collection.collection;
-        match self
-            .ledger
-            .begin_generation(collection, pipeline, epoch, pace)
-            .await
-            .map_err(map_unknown_collection)?
-        {
+        match self.ledger.begin_generation(collection, pipeline, epoch, pace).await? {
             BeginBuildOutcome::Started(record) => Ok(record),
             BeginBuildOutcome::Busy(record) => Err(conflict(
                 "reindex_in_progress",
@@ -352,14 +347,4 @@ fn conflict(code: &'static str, message: String) -> Refusal {
 fn unknown_collection(collection: &CollectionKey) -> Refusal {
     let message = format!("there is no collection '{}'", collection.collection);
     Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", message)
-}
-
-/// The refusal of a fault of the ledger; an unknown collection is not found rather than invalid.
-fn map_unknown_collection(fault: Fault) -> Refusal {
-    match fault {
-        Fault::Permanent(reason) if reason.code == "unknown_collection" => {
-            Refusal::new(RefusalKind::NotFound, "unknown_collection", "collection", reason.detail)
-        }
-        other => other.into(),
-    }
 }

@@ -5,7 +5,7 @@
 //! Front matter that cannot be read stays text, with a note. Limits: 64 KiB of front matter, maps nested
 //! four deep; those of [`PropertyCollector`].
 
-use crate::parsed_text::{ParsedText, PropertyValue, TextProperties};
+use crate::parsed_text::{ParsedText, PropertyValue, TextProperties, TextStructure};
 use crate::property_collector::PropertyCollector;
 use crate::source_map::MappedText;
 use crate::unix_lines::parse_unix_lines;
@@ -39,6 +39,28 @@ pub struct SplitFrontMatter {
     pub properties: TextProperties,
     /// What was left out, or why there is no front matter where there seems to be one.
     pub notes: Vec<String>,
+}
+
+impl SplitFrontMatter {
+    /// Ends a text that was written as Markdown: with one line feed, and with what front matter says before what the
+    /// text says of itself. The source has `end` bytes.
+    pub(crate) fn finish_markdown(
+        self,
+        mut out: MappedText,
+        own: PropertyCollector,
+        end: usize,
+    ) -> ParsedText {
+        out.trim_end();
+        if !out.is_empty() {
+            out.write("\n", end..end);
+        }
+        let (text, map) = out.finish();
+        let (mut properties, note) = own.finish();
+        properties.other.extend(self.properties.other);
+        properties.title = self.properties.title.or(properties.title);
+        let notes = self.notes.into_iter().chain(note).collect();
+        ParsedText { text, map, structure: TextStructure::Markdown, properties, notes }
+    }
 }
 
 /// Takes front matter off a text of any format; the rest is plain text.

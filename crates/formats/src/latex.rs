@@ -15,7 +15,8 @@ mod symbols;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::parsed_text::{ParsedText, PropertyValue, TextStructure};
+use crate::front_matter::SplitFrontMatter;
+use crate::parsed_text::{ParsedText, PropertyValue};
 use crate::property_collector::PropertyCollector;
 use crate::source_map::MappedText;
 use crate::unix_lines::parse_unix_lines;
@@ -48,14 +49,7 @@ pub fn parse_latex(source: &str) -> ParsedText {
             at = writer.step(at).clamp(at + 1, source.len());
             at = at.max(source.ceil_char_boundary(at));
         }
-        writer.out.trim_end();
-        if !writer.out.is_empty() {
-            writer.out.write("\n", end..end);
-        }
-        let (text, map) = writer.out.finish();
-        let (properties, note) = writer.properties.finish();
-        let notes = note.into_iter().collect();
-        ParsedText { text, map, structure: TextStructure::Markdown, properties, notes }
+        SplitFrontMatter::default().finish_markdown(writer.out, writer.properties, end)
     })
 }
 

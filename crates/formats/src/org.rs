@@ -12,7 +12,7 @@ mod inline;
 use std::ops::Range;
 
 use crate::front_matter::split_front_matter;
-use crate::parsed_text::{ParsedText, TextStructure};
+use crate::parsed_text::ParsedText;
 use crate::property_collector::PropertyCollector;
 use crate::source_map::MappedText;
 use crate::unix_lines::{indent_columns, line_ranges, parse_unix_lines, trimmed_range};
@@ -35,16 +35,7 @@ pub fn parse_org(source: &str) -> ParsedText {
         while index < writer.lines.len() {
             index = writer.line(index);
         }
-        writer.out.trim_end();
-        if !writer.out.is_empty() {
-            writer.out.write("\n", source.len()..source.len());
-        }
-        let (text, map) = writer.out.finish();
-        let (mut properties, note) = writer.properties.finish();
-        properties.other.extend(front.properties.other);
-        properties.title = front.properties.title.or(properties.title);
-        let notes = front.notes.into_iter().chain(note).collect();
-        ParsedText { text, map, structure: TextStructure::Markdown, properties, notes }
+        front.finish_markdown(writer.out, writer.properties, source.len())
     })
 }
 

@@ -102,6 +102,7 @@ impl ContextureConfig {
         if let Some(path) = file {
             layers.add_file(path)?;
         }
+        layers.refuse_near_misses(&environment)?;
         layers.add_variables(&environment)?;
         Self::from_raw(layers.merged()?, &environment).map_err(|refusal| layers.name_origin(refusal))
     }

@@ -133,7 +133,13 @@ pub(crate) fn report_parser_error(error: &clap::Error, json: bool) -> CommandExi
         Some(ContextValue::Strings(arguments)) => arguments.join(" "),
         _ => String::new(),
     };
-    print_error("usage", &field, &format!("{what}; see 'contexture --help'"), json);
+    let way_out = if error.kind() == ErrorKind::UnknownArgument && !field.starts_with("--") {
+        // A question such as "-Xmx" is taken for a flag.
+        "; text that begins with a dash stands behind -- , as in: contexture search -- \"-Xmx\""
+    } else {
+        ""
+    };
+    print_error("usage", &field, &format!("{what}{way_out}; see 'contexture --help'"), json);
     CommandExitCode::Usage
 }
 

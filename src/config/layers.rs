@@ -15,6 +15,8 @@ use super::raw::RawConfig;
 use contexture_core::fault::Refusal;
 
 const VARIABLE_PREFIX: &str = "CONTEXTURE__";
+/// What a variable that misses an underscore begins with.
+const NEAR_PREFIX: &str = "CONTEXTURE_";
 const DATA_DIR_VARIABLE: &str = "CONTEXTURE_DATA_DIR";
 
 pub(super) struct ConfigLayers {
@@ -60,6 +62,44 @@ impl ConfigLayers {
             self.add(EnvVariableLayer::new(name, &key, value), name)?;
         }
         Ok(())
+    }
+
+    /// Refuses variables that were meant for the configuration and are not read: `CONTEXTURE_SERVER__LISTEN` with
+    /// one underscore too few, or `CONTEXTURE_SERVER_LISTEN`. Others that begin like ours are left alone: an
+    /// orchestrator sets some for every service, such as `CONTEXTURE_PORT`.
+    pub(super) fn refuse_near_misses(&self, environment: &[(String, String)]) -> Result<(), Refusal> {
+        let keys = self.known_keys()?;
+        let meant = |name: &str| {
+            let rest = name.strip_prefix(NEAR_PREFIX).filter(|rest| !rest.starts_with('_'))?;
+            if name == DATA_DIR_VARIABLE {
+                return None;
+            }
+            if rest.contains("__") {
+                return Some(rest.to_owned());
+            }
+            let key = keys.iter().find(|key| key.replace("__", "_").eq_ignore_ascii_case(rest))?;
+            Some(key.to_uppercase())
+        };
+        // The order of an environment is arbitrary; the first by name is always the same.
+        let first = environment.iter().filter_map(|(name, _)| Some((name, meant(name)?))).min();
+        let Some((name, meant)) = first else { return Ok(()) };
+        let key = meant.to_lowercase().replace("__", ".");
+        Err(Refusal::invalid(
+            "unknown_config_variable",
+            &key,
+            format!(
+                "{name} is not read: variables begin with two underscores; write {VARIABLE_PREFIX}{meant}"
+            ),
+        ))
+    }
+
+    /// The keys of the defaults that stand in a section, as variables have them: `server__listen`.
+    fn known_keys(&self) -> Result<Vec<String>, Refusal> {
+        let all: Dict = self.figment.extract().map_err(|error| refuse_layer("the configuration", &error))?;
+        let sections = all.iter().filter_map(|(section, value)| Some((section, value.as_dict()?)));
+        Ok(sections
+            .flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}__{key}")))
+            .collect())
     }
 
     /// All layers merged.

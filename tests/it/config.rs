@@ -134,6 +134,24 @@ fn unknown_keys_are_named_with_their_origin() {
 }
 
 #[test]
+fn variables_that_miss_an_underscore_are_named() {
+    for (variable, right) in [
+        ("CONTEXTURE_SERVER__LISTEN", "CONTEXTURE__SERVER__LISTEN"),
+        ("CONTEXTURE_SERVER_LISTEN", "CONTEXTURE__SERVER__LISTEN"),
+        ("CONTEXTURE_LOG_LEVEL", "CONTEXTURE__LOG__LEVEL"),
+        ("CONTEXTURE_AUTH__KEYS", "CONTEXTURE__AUTH__KEYS"),
+    ] {
+        let refusal = load(&[(variable, "x")]).unwrap_err();
+        assert_eq!(refusal.code, "unknown_config_variable", "{variable}");
+        assert!(refusal.message.contains(variable) && refusal.message.contains(right), "{refusal}");
+    }
+    // What orchestrators set for a service of our name, and what we read elsewhere.
+    for other in ["CONTEXTURE_PORT", "CONTEXTURE_SERVICE_HOST", "CONTEXTURE_SERVER", "CONTEXTURE_API_KEY"] {
+        load(&[(other, "x")]).unwrap();
+    }
+}
+
+#[test]
 fn wrong_types_and_syntax_are_refused_without_quoting_them() {
     for text in [
         format!("[server]\nconnections_max = \"{CANARY}\"\n"),

@@ -40,6 +40,17 @@ fn wrong_usage_is_one_line_and_exit_code_2() {
 }
 
 #[test]
+fn a_question_that_begins_with_a_dash_is_told_where_to_stand() {
+    let cli = CliSandbox::new();
+    let told = |question: &str| {
+        let error = cli.error(2, &["search", "--collection", "c", question]);
+        error["message"].as_str().unwrap().contains(" -- ")
+    };
+    assert!(told("-Xmx flag"));
+    assert!(!told("--tiemout"), "a misspelt flag is no question");
+}
+
+#[test]
 fn what_does_not_exist_is_not_found_and_creates_nothing() {
     let cli = CliSandbox::new();
     let asks: [&[&str]; 6] = [

@@ -8,6 +8,7 @@ pub mod domain {
     pub mod calendar;
     pub mod chunk;
     pub mod document;
+    pub mod document_name;
     pub mod document_url;
     pub mod event;
     pub mod filter;

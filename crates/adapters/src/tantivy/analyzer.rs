@@ -1,132 +1,142 @@
-//! Converts text to terms: words in lower case, without accents, optionally stemmed and without
-//! stop words.
+//! Converts text to terms, for the index and for questions alike.
 //!
-//! A word is a run of letters and digits. Ideographs, kana and hangul syllables are words by
-//! themselves, because those scripts put no spaces between words. Words longer than
-//! [`WORD_BYTES_MAX`] are dropped: nobody searches for them, and each would be a term.
+//! [`WordCursor`] finds the words, [`WordTermMaker`] makes their terms, and [`word_context`] knows what
+//! depends on the text around a word. Every word takes one position, whether it has no term, one, or
+//! several, so that distances of phrases stay right. A word that continues behind a line's end, or a
+//! number in groups, has the term of the whole beside that of its first piece.
 //!
-//! The term of a word depends on nothing but the word, and texts repeat their words.
-//! [`MemoizingTokenizer`] therefore computes each term once and caches it, up to
-//! [`CACHED_WORDS_MAX`] words. The analyzers of an index pass their caches on through a pool.
+//! The terms of a word depend on nothing but the word, and texts repeat their words.
+//! [`MemoizingTokenizer`] therefore computes them once and caches them, up to [`CACHED_WORDS_MAX`]
+//! words. The analyzers of an index pass their caches on through a pool.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use tantivy::Index;
-use tantivy::tokenizer::{
-    AsciiFoldingFilter, Language, LowerCaser, RawTokenizer, RemoveLongFilter, Stemmer, StopWordFilter,
-    TextAnalyzer, Token, TokenStream, Tokenizer,
-};
+use tantivy::tokenizer::{TextAnalyzer, Token, TokenStream, Tokenizer};
 
-use contexture_byte_tools::byte_classes::{self, GROUP_BYTES};
+use super::word_context;
+use super::word_cursor::{Word, WordCursor};
+use super::word_terms::{WORD_BYTES_MAX, WordTermMaker};
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::AnalyzerSettings;
 
 /// Name of the analyzer in the schema.
 pub(super) const ANALYZER_NAME: &str = "contexture";
-/// Longest word that becomes a term.
-pub(super) const WORD_BYTES_MAX: usize = 100;
 /// Words in a cache. A full cache is cleared.
 const CACHED_WORDS_MAX: usize = 1 << 16;
 /// Unused caches that an index keeps.
 const POOLED_CACHES_MAX: usize = 8;
 
-/// The term of each cached word; `None` for a word without one.
-type WordTermCache = HashMap<Box<str>, Option<Box<str>>, RandomState>;
+/// The terms of each cached word.
+type WordTermCache = HashMap<Box<str>, CachedWordTerms, RandomState>;
+
+/// The terms of a word. Nearly all words have one.
+#[derive(Debug)]
+enum CachedWordTerms {
+    One(Box<str>),
+    /// Any other number of terms, the main one first.
+    Others(Box<[Box<str>]>),
+}
+
+impl CachedWordTerms {
+    fn new(terms: Vec<String>) -> Self {
+        let mut terms: Vec<Box<str>> = terms.into_iter().map(String::into_boxed_str).collect();
+        match (terms.pop(), terms.is_empty()) {
+            (Some(only), true) => Self::One(only),
+            (last, _) => Self::Others(terms.into_iter().chain(last).collect()),
+        }
+    }
+
+    fn as_slice(&self) -> &[Box<str>] {
+        match self {
+            Self::One(term) => std::slice::from_ref(term),
+            Self::Others(terms) => terms,
+        }
+    }
+}
 
 pub(super) fn register_analyzer(index: &Index, analysis: &AnalyzerSettings) -> Result<(), Fault> {
-    index
-        .tokenizers()
-        .register(ANALYZER_NAME, TextAnalyzer::from(MemoizingTokenizer::new(build_word_analyzer(analysis)?)));
+    index.tokenizers().register(ANALYZER_NAME, build_analyzer(analysis)?);
     Ok(())
 }
 
-/// Builds the analyzer that makes the term of a single word.
-fn build_word_analyzer(analysis: &AnalyzerSettings) -> Result<TextAnalyzer, Fault> {
-    let language = parse_language(&analysis.language)?;
-    let mut analyzer = TextAnalyzer::builder(RawTokenizer::default())
-        .filter_dynamic(RemoveLongFilter::limit(WORD_BYTES_MAX))
-        .filter_dynamic(LowerCaser);
-    if analysis.stop_words
-        && let Some(stop_words) = StopWordFilter::new(language)
-    {
-        analyzer = analyzer.filter_dynamic(stop_words);
-    }
-    if analysis.stem {
-        analyzer = analyzer.filter_dynamic(Stemmer::new(language));
-    }
-    Ok(analyzer.filter_dynamic(AsciiFoldingFilter).build())
+/// Builds the analyzer of an index. Its clones share the pool of caches.
+pub(super) fn build_analyzer(analysis: &AnalyzerSettings) -> Result<TextAnalyzer, Fault> {
+    Ok(TextAnalyzer::from(MemoizingTokenizer::new(WordTermMaker::new(analysis)?)))
 }
 
-fn parse_language(name: &str) -> Result<Language, Fault> {
-    Ok(match name {
-        "arabic" => Language::Arabic,
-        "danish" => Language::Danish,
-        "dutch" => Language::Dutch,
-        "english" => Language::English,
-        "finnish" => Language::Finnish,
-        "french" => Language::French,
-        "german" => Language::German,
-        "greek" => Language::Greek,
-        "hungarian" => Language::Hungarian,
-        "italian" => Language::Italian,
-        "norwegian" => Language::Norwegian,
-        "portuguese" => Language::Portuguese,
-        "romanian" => Language::Romanian,
-        "russian" => Language::Russian,
-        "spanish" => Language::Spanish,
-        "swedish" => Language::Swedish,
-        "tamil" => Language::Tamil,
-        "turkish" => Language::Turkish,
-        other => {
-            return Err(Fault::permanent(
-                "unknown_language",
-                format!("analyzer.language '{other}' is not known"),
-            ));
-        }
-    })
-}
-
-/// Splits text into words and emits their terms. A word without a term still takes a position, so
-/// that distances of phrases stay right.
+/// Splits text into words and emits their terms.
 struct MemoizingTokenizer {
-    /// Makes the term of a word, or nothing.
-    word_analyzer: TextAnalyzer,
+    maker: WordTermMaker,
     known: WordTermCache,
     /// Caches that no analyzer uses, shared by all clones.
     pool: Arc<Mutex<Vec<WordTermCache>>>,
     token: Token,
+    /// Terms of the current word that are still to come, the next one last.
+    waiting: Vec<String>,
 }
 
 impl MemoizingTokenizer {
-    fn new(word_analyzer: TextAnalyzer) -> Self {
-        Self { word_analyzer, known: WordTermCache::default(), pool: Arc::default(), token: Token::default() }
+    fn new(maker: WordTermMaker) -> Self {
+        Self {
+            maker,
+            known: WordTermCache::default(),
+            pool: Arc::default(),
+            token: Token::default(),
+            waiting: Vec::new(),
+        }
     }
 
-    /// Whether `word` has a term. If so, the token's text becomes that term.
-    fn term(&mut self, word: &str) -> bool {
+    /// Whether `word` has a term. If so, the token's text becomes its first one, and the others wait.
+    #[inline]
+    fn load_terms(&mut self, word: &str) -> bool {
         self.token.text.clear();
-        if word.len() > WORD_BYTES_MAX {
-            return false;
+        match self.known.get(word) {
+            Some(CachedWordTerms::One(term)) => {
+                self.token.text.push_str(term);
+                true
+            }
+            Some(CachedWordTerms::Others(terms)) => load_several(terms, &mut self.token, &mut self.waiting),
+            None => self.make_terms(word),
         }
-        if let Some(term) = self.known.get(word) {
-            self.token.text.push_str(term.as_deref().unwrap_or_default());
-            return term.is_some();
+    }
+
+    /// The same for a word that is not known.
+    #[cold]
+    fn make_terms(&mut self, word: &str) -> bool {
+        let terms = CachedWordTerms::new(self.maker.word_terms(word));
+        let found = load_several(terms.as_slice(), &mut self.token, &mut self.waiting);
+        if word.len() <= WORD_BYTES_MAX {
+            // Cleared as a whole: an order of eviction would cost time on every look-up.
+            if self.known.len() >= CACHED_WORDS_MAX {
+                self.known.clear();
+            }
+            self.known.insert(word.into(), terms);
         }
-        let mut stream = self.word_analyzer.token_stream(word);
-        let found = stream.advance();
-        if found {
-            self.token.text.push_str(&stream.token().text);
-        }
-        // Cleared as a whole: an order of eviction would cost time on every look-up.
-        if self.known.len() >= CACHED_WORDS_MAX {
-            self.known.clear();
-        }
-        self.known.insert(word.into(), found.then(|| self.token.text.as_str().into()));
         found
     }
+
+    /// Adds the main term of a word that continues behind this one. Returns whether there is a term.
+    #[cold]
+    fn load_joined(&mut self, found: bool, joined: &str) -> bool {
+        let Some(term) = self.maker.word_terms(joined).into_iter().next() else { return found };
+        if !found {
+            self.token.text = term;
+        } else if self.token.text != term && !self.waiting.contains(&term) {
+            self.waiting.insert(0, term);
+        }
+        true
+    }
+}
+
+/// Makes the first term the token's text and lets the others wait. Returns whether there is one.
+fn load_several(terms: &[Box<str>], token: &mut Token, waiting: &mut Vec<String>) -> bool {
+    let Some((first, others)) = terms.split_first() else { return false };
+    token.text.push_str(first);
+    waiting.extend(others.iter().rev().map(ToString::to_string));
+    true
 }
 
 /// Tantivy clones the tokenizer for every use. A clone takes the cache returned last, so caches
@@ -135,10 +145,11 @@ impl Clone for MemoizingTokenizer {
     fn clone(&self) -> Self {
         let known = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         Self {
-            word_analyzer: self.word_analyzer.clone(),
+            maker: self.maker.clone(),
             known,
             pool: self.pool.clone(),
             token: Token::default(),
+            waiting: Vec::new(),
         }
     }
 }
@@ -154,7 +165,10 @@ impl Drop for MemoizingTokenizer {
 }
 
 struct MemoizedTokenStream<'a> {
+    text: &'a str,
     words: WordCursor<'a>,
+    /// The word before.
+    previous: Option<Word>,
     terms: &'a mut MemoizingTokenizer,
 }
 
@@ -163,18 +177,34 @@ impl Tokenizer for MemoizingTokenizer {
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> MemoizedTokenStream<'a> {
         self.token.reset();
-        MemoizedTokenStream { words: WordCursor::new(text), terms: self }
+        self.waiting.clear();
+        MemoizedTokenStream { text, words: WordCursor::new(text), previous: None, terms: self }
     }
 }
 
 impl TokenStream for MemoizedTokenStream<'_> {
     fn advance(&mut self) -> bool {
-        while let Some(word) = self.words.next() {
+        if let Some(term) = self.terms.waiting.pop() {
+            self.terms.token.text = term;
+            return true;
+        }
+        while let Some(place) = self.words.next_word() {
             let token = &mut self.terms.token;
             // `Token::reset` sets the position to `usize::MAX`, so that the first word wraps to 0.
             token.position = token.position.wrapping_add(1);
-            (token.offset_from, token.offset_to) = (word.start, word.end);
-            if self.terms.term(&self.words.text[word]) {
+            (token.offset_from, token.offset_to) = (place.start, place.end);
+            let word = self.words.word_text(&place);
+            let previous = self.previous.replace(place);
+            if word_context::is_cut_ending(self.text, previous, &place, word) {
+                continue;
+            }
+            let mut found = self.terms.load_terms(word);
+            if word_context::may_be_joined(self.text, &place)
+                && let Some(joined) = word_context::joined_word(self.text, &place, word)
+            {
+                found = self.terms.load_joined(found, &joined);
+            }
+            if found {
                 return true;
             }
         }
@@ -190,93 +220,85 @@ impl TokenStream for MemoizedTokenStream<'_> {
     }
 }
 
-/// Iterates over the words of a text, as byte ranges.
-pub(super) struct WordCursor<'a> {
-    text: &'a str,
-    position: usize,
-}
-
-impl<'a> WordCursor<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, position: 0 }
-    }
-}
-
-impl Iterator for WordCursor<'_> {
-    type Item = Range<usize>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Range<usize>> {
-        // Fast path. It returns nothing at the end of the text as well, which the search below finds.
-        if let Some(word) = self.ascii() {
-            return Some(word);
-        }
-        let skipped = self.text[self.position..].find(char::is_alphanumeric)?;
-        let start = self.position + skipped;
-        let word = &self.text[start..];
-        let by_itself = word.starts_with(is_word_by_itself);
-        let end = if by_itself {
-            word.chars().next().map_or(0, char::len_utf8)
-        } else {
-            word.find(|one: char| !one.is_alphanumeric() || is_word_by_itself(one)).unwrap_or(word.len())
-        };
-        self.position = start + end;
-        Some(start..self.position)
-    }
-}
-
-impl WordCursor<'_> {
-    /// The next word, if the characters before it, in it and right after it are all ASCII.
-    #[inline]
-    fn ascii(&mut self) -> Option<Range<usize>> {
-        let bytes = self.text.as_bytes();
-        let mut start = self.position;
-        while bytes.get(start).is_some_and(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()) {
-            start += 1;
-        }
-        let mut end = start;
-        loop {
-            let eight = byte_classes::load_group(bytes, end);
-            let length = byte_classes::bytes_before(byte_classes::complement_mask(
-                byte_classes::letter_mask(eight) | byte_classes::digit_mask(eight),
-            ));
-            end += length;
-            if length < GROUP_BYTES {
-                break;
-            }
-        }
-        // A character beyond ASCII may belong to the word, so the slow path has to decide.
-        if end == start || bytes.get(end).is_some_and(|byte| !byte.is_ascii()) {
-            return None;
-        }
-        self.position = end;
-        Some(start..end)
-    }
-}
-
-/// Whether a character is a word by itself: kana, ideographs and hangul syllables, by code point.
-fn is_word_by_itself(one: char) -> bool {
-    matches!(u32::from(one),
-        0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0x20000..=0x3134f)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails where one does")]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
+    use super::super::word_characters::is_compatibility_number;
+    use super::super::word_tests::{ANY_SCRIPTS, analyzer, terms_with_positions};
     use super::*;
 
-    fn collect_tokens(analyzer: &mut TextAnalyzer, text: &str) -> Vec<Token> {
+    const TEST_WORDS: [&str; 20] = [
+        "the",
+        "The",
+        "running",
+        "Runner",
+        "naïve",
+        "ÉCOLE",
+        "中文",
+        "ひら",
+        "x1",
+        "2024",
+        " ",
+        ", ",
+        "-",
+        "\u{301}",
+        "camelCase",
+        "WHO",
+        "don't",
+        "ภาษา",
+        "1,234",
+        "9f8e7d6c5b",
+    ];
+
+    /// The tokens by definition, without caches.
+    fn collect_expected(maker: &mut WordTermMaker, text: &str) -> Vec<(usize, usize, usize, String)> {
+        let mut words = WordCursor::new(text);
+        let (mut expected, mut position, mut previous) = (Vec::new(), 0, None);
+        while let Some(word) = words.next_word() {
+            let written = words.word_text(&word).to_owned();
+            if !word_context::is_cut_ending(text, previous, &word, &written) {
+                let mut terms = maker.word_terms(&written);
+                if let Some(joined) = word_context::joined_word(text, &word, &written) {
+                    let main = maker.word_terms(&joined).into_iter().next();
+                    terms.extend(main.filter(|main| !terms.contains(main)));
+                }
+                expected.extend(terms.into_iter().map(|term| (position, word.start, word.end, term)));
+            }
+            previous = Some(word);
+            position += 1;
+        }
+        expected
+    }
+
+    fn collect_tokens(analyzer: &mut TextAnalyzer, text: &str) -> Vec<(usize, usize, usize, String)> {
         let mut tokens = Vec::new();
-        analyzer.token_stream(text).process(&mut |token| tokens.push(token.clone()));
+        analyzer.token_stream(text).process(&mut |token| {
+            tokens.push((token.position, token.offset_from, token.offset_to, token.text.clone()));
+        });
         tokens
     }
 
-    const TEST_WORDS: [&str; 14] = [
-        "the", "The", "running", "Runner", "naïve", "ÉCOLE", "中文", "ひら", "x1", "2024", " ", ", ", "-",
-        "\u{301}",
-    ];
+    #[test]
+    fn pieces_of_words_stand_where_they_are_written() {
+        let mut analyzer = analyzer("english", true, false);
+        for (text, expected) in [
+            ("don't go", vec![(0, "don"), (2, "go")]),
+            ("the company’s rules", vec![(0, "the"), (1, "compani"), (3, "rule")]),
+            ("l'eau d'or", vec![(0, "l"), (1, "eau"), (2, "d"), (3, "or")]),
+            ("infor-\nmation here", vec![(0, "infor"), (0, "inform"), (1, "mation"), (2, "here")]),
+            ("1,234 items", vec![(0, "1"), (0, "1234"), (1, "234"), (2, "item")]),
+            ("the WHO says", vec![(0, "the"), (1, "WHO"), (1, "who"), (2, "say")]),
+            ("ERR_CONN-1042", vec![(0, "err"), (1, "conn"), (2, "1042")]),
+        ] {
+            let found = terms_with_positions(&mut analyzer, text);
+            let found: Vec<(usize, &str)> =
+                found.iter().map(|(position, term)| (*position, term.as_str())).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     proptest! {
         #[test]
@@ -287,18 +309,31 @@ mod tests {
             long in 95_usize..105,
         ) {
             let analysis = AnalyzerSettings { language: "english".to_owned(), stem, stop_words };
-            let mut analyzer = build_word_analyzer(&analysis).unwrap();
-            let mut looked_up = TextAnalyzer::from(MemoizingTokenizer::new(analyzer.clone()));
+            let mut maker = WordTermMaker::new(&analysis).unwrap();
+            let mut looked_up = build_analyzer(&analysis).unwrap();
             let text = format!("{} {} {}", parts.concat(), "w".repeat(long), parts.join(" "));
-            let mut expected = Vec::new();
-            for (position, word) in WordCursor::new(&text).enumerate() {
-                for token in collect_tokens(&mut analyzer, &text[word.clone()]) {
-                    expected.push(Token { position, offset_from: word.start, offset_to: word.end, ..token });
-                }
-            }
+            let expected = collect_expected(&mut maker, &text);
             prop_assert_eq!(&collect_tokens(&mut looked_up, &text), &expected);
             // Once more, now that every word is known.
             prop_assert_eq!(&collect_tokens(&mut looked_up, &text), &expected);
+        }
+
+        #[test]
+        fn texts_that_are_composed_otherwise_have_the_same_terms(text in ANY_SCRIPTS, stem: bool) {
+            let mut analyzer = analyzer("english", stem, false);
+            let terms = terms_with_positions(&mut analyzer, &text);
+            let composed: String = text.nfc().collect();
+            let decomposed: String = text.nfd().collect();
+            prop_assert_eq!(&terms_with_positions(&mut analyzer, &composed), &terms);
+            prop_assert_eq!(&terms_with_positions(&mut analyzer, &decomposed), &terms);
+            // What NFKC would make of these is another text.
+            let is_special = |one| {
+                matches!(one, '™' | '℠' | '\u{a0}' | '\u{2009}' | '\u{202f}') || is_compatibility_number(one)
+            };
+            if !text.chars().any(is_special) {
+                let normal: String = text.nfkc().collect();
+                prop_assert_eq!(&terms_with_positions(&mut analyzer, &normal), &terms);
+            }
         }
     }
 }

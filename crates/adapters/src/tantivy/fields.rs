@@ -14,6 +14,7 @@ use tantivy::{TantivyDocument, TantivyError};
 use super::analyzer;
 use contexture_core::domain::chunk::{Chunk, SourceExcerpt, TextSpan};
 use contexture_core::domain::document::{DocumentDescription, DocumentHead};
+use contexture_core::domain::document_name::document_name_words;
 use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
 
 /// Values of the field `kind`: what a Tantivy document represents.
@@ -35,6 +36,7 @@ pub(super) struct IndexSchemaFields {
     pub(super) ordinal: Field,
     pub(super) text: Field,
     pub(super) heading: Field,
+    pub(super) name: Field,
     pub(super) facets: Field,
     pub(super) readers: Field,
     pub(super) record: Field,
@@ -43,7 +45,7 @@ pub(super) struct IndexSchemaFields {
 pub(super) fn build_schema() -> Schema {
     let analysed =
         |option| TextFieldIndexing::default().set_tokenizer(analyzer::ANALYZER_NAME).set_index_option(option);
-    // Text has positions, which the phrase queries for pairs of words need; headings need none.
+    // Text has positions, which the phrase queries for pairs of words need; headings and names need none.
     let text = analysed(IndexRecordOption::WithFreqsAndPositions);
     let heading = analysed(IndexRecordOption::WithFreqs);
     let mut schema = Schema::builder();
@@ -58,11 +60,19 @@ pub(super) fn build_schema() -> Schema {
     schema.add_u64_field("id_low", fast.clone());
     schema.add_u64_field("ordinal", fast);
     schema.add_text_field("text", TextOptions::default().set_indexing_options(text).set_stored());
-    schema.add_text_field("heading", TextOptions::default().set_indexing_options(heading));
+    schema.add_text_field("heading", TextOptions::default().set_indexing_options(heading.clone()));
+    schema.add_text_field("name", TextOptions::default().set_indexing_options(heading));
     schema.add_text_field("facets", STRING);
     schema.add_text_field("readers", STRING);
     schema.add_bytes_field("record", STORED);
     schema.build()
+}
+
+/// Whether a schema is one that this one grew from: it lacks fields, and has no others.
+pub(super) fn is_older_schema(schema: &Schema) -> bool {
+    let today = build_schema();
+    schema.num_fields() < today.num_fields()
+        && schema.fields().all(|(_, entry)| today.get_field(entry.name()).is_ok())
 }
 
 /// The stored form of a chunk, without its text, which has a stored field of its own.
@@ -95,6 +105,7 @@ impl IndexSchemaFields {
             ordinal: schema.get_field("ordinal")?,
             text: schema.get_field("text")?,
             heading: schema.get_field("heading")?,
+            name: schema.get_field("name")?,
             facets: schema.get_field("facets")?,
             readers: schema.get_field("readers")?,
             record: schema.get_field("record")?,
@@ -132,10 +143,15 @@ impl IndexSchemaFields {
         document.add_u64(self.id_low, low);
         document.add_u64(self.ordinal, chunk.ordinal.into());
         document.add_text(self.text, &chunk.text);
+        // Every chunk has the name of its document: who names one asks for what stands anywhere in it.
         if let Some(title) = &chunk.description.title {
-            document.add_text(self.heading, title);
+            document.add_text(self.name, title);
         }
-        // Once for each document: who asks for a file by name or folder finds its beginning.
+        let name = document_name_words(chunk.document_id.as_str());
+        if !name.is_empty() {
+            document.add_text(self.name, name);
+        }
+        // Once for each document: who asks for a file by its whole path finds its beginning.
         if chunk.ordinal == 0 {
             document.add_text(self.heading, chunk.document_id.as_str());
         }

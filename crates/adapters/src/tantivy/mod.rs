@@ -11,6 +11,8 @@ mod bm25_statistics;
 mod fields;
 mod filter;
 mod indexed_documents;
+mod passage_evidence;
+mod question_clauses;
 mod question_terms;
 mod question_words;
 mod reader;
@@ -18,6 +20,13 @@ mod relevance_feedback;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod word_characters;
+mod word_context;
+mod word_cursor;
+mod word_folding;
+mod word_terms;
+#[cfg(test)]
+mod word_tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -46,8 +55,8 @@ const WRITER_THREADS: usize = 1;
 /// a merge takes, the fewer times a document is rewritten. Tantivy's default of 8 was measured to
 /// be no faster for queries.
 const SEGMENTS_MERGED_MIN: usize = 16;
-/// Deletes and adds that the writer's thread receives at once, because every hand-over wakes it.
-const WRITER_OPERATIONS_MAX: usize = 512;
+/// Deletes and adds, at least, that the writer's thread receives at once, because every hand-over wakes it.
+const WRITER_OPERATIONS: usize = 512;
 
 /// The index of one generation, with its only writer.
 pub struct TantivyIndex {
@@ -82,12 +91,20 @@ impl TantivyIndex {
     pub fn open(directory: &Path, analysis: &AnalyzerSettings) -> Result<Self, Fault> {
         std::fs::create_dir_all(directory)
             .map_err(|error| Fault::transient_error("lexical index: making its directory", error))?;
-        let index = if directory.join("meta.json").exists() {
-            Index::open_in_dir(directory)
-        } else {
-            Index::create_in_dir(directory, fields::build_schema())
-        }
-        .map_err(index_fault)?;
+        let existing = directory.join("meta.json").exists().then(|| Index::open_in_dir(directory));
+        let index = match existing.transpose().map_err(index_fault)? {
+            Some(index) if fields::is_older_schema(&index.schema()) => {
+                // Its terms are not those of today's questions. It is a function of the ledger, and is built anew
+                // from there: by whoever follows the log, or by a repair.
+                tracing::warn!(directory = %directory.display(), "the index of an older program is built anew");
+                drop(index);
+                start_anew(directory)
+                    .map_err(|error| Fault::transient_error("lexical index: removing an older one", error))?;
+                Index::create_in_dir(directory, fields::build_schema()).map_err(index_fault)?
+            }
+            Some(index) => index,
+            None => Index::create_in_dir(directory, fields::build_schema()).map_err(index_fault)?,
+        };
         check_schema(&index, directory)?;
         Self::with_index(index, analysis)
     }
@@ -187,9 +204,11 @@ impl SharedTantivyIndex {
             operations.push(UserOperation::Add(self.fields.head_document(&write.head)?));
             for chunk in &write.chunks {
                 operations.push(UserOperation::Add(self.fields.chunk_document(chunk)?));
-                if operations.len() >= WRITER_OPERATIONS_MAX {
-                    open.run(std::mem::replace(&mut operations, Vec::with_capacity(WRITER_OPERATIONS_MAX)))?;
-                }
+            }
+            // Only between documents: one batch goes into one segment, and passage_evidence relies on the chunks
+            // of a document standing side by side.
+            if operations.len() >= WRITER_OPERATIONS {
+                open.run(std::mem::replace(&mut operations, Vec::with_capacity(WRITER_OPERATIONS)))?;
             }
         }
         open.run(operations)?;
@@ -207,10 +226,19 @@ fn check_schema(index: &Index, directory: &Path) -> Result<(), Fault> {
     if index.schema() == fields::build_schema() {
         return Ok(());
     }
-    Err(Fault::permanent(
-        "index_schema_differs",
-        format!("the index in {} was built with another schema", directory.display()),
-    ))
+    let what = if fields::is_older_schema(&index.schema()) {
+        "is of an older program; 'contexture repair' builds it anew from the ledger"
+    } else {
+        "was built with another schema"
+    };
+    Err(Fault::permanent("index_schema_differs", format!("the index in {} {what}", directory.display())))
+}
+
+/// Empties the directory of an index. `meta.json` goes first: without it there is no index, whatever is left.
+fn start_anew(directory: &Path) -> std::io::Result<()> {
+    std::fs::remove_file(directory.join("meta.json"))?;
+    std::fs::remove_dir_all(directory)?;
+    std::fs::create_dir_all(directory)
 }
 
 fn read_commit_stamp(index: &Index) -> Result<CommitStamp, Fault> {

@@ -57,8 +57,13 @@ pub(super) fn expand_question(
     for (score, text) in hits {
         let mut counts: HashMap<String, f32> = HashMap::new();
         let mut words = 0.0_f32;
+        let mut position = None;
         let mut stream = analyzer.token_stream(text);
         while stream.advance() {
+            // The other terms of a word, such as its parts, are not further words.
+            if position.replace(stream.token().position) == Some(stream.token().position) {
+                continue;
+            }
             *counts.entry(stream.token().text.clone()).or_default() += 1.0;
             words += 1.0;
         }

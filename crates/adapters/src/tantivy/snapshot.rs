@@ -1,15 +1,16 @@
 //! A snapshot: one commit of the index, pinned for reading.
 //!
-//! A search has two rounds. The first ranks chunks by the words of the question, in text and
-//! headings, and by pairs of words that stand together. The second lets relevance feedback reorder
-//! a pool of the first hits. Scores depend on live contents only, not on how commits formed segments.
+//! A search has three rounds. The first ranks chunks by the words of the question, in text, headings and
+//! the document's name, and by pairs of words that stand together. The second adds evidence from the
+//! passages around a pool of the first hits. The third lets relevance feedback reorder the pool. Scores
+//! depend on live contents only, not on how commits formed segments.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tantivy::collector::{Count, DocSetCollector, TopDocs};
 use tantivy::query::{
-    BooleanQuery, BoostQuery, ConstScoreQuery, EnableScoring, Occur, PhraseQuery, Query, RangeQuery, Scorer,
-    TermQuery,
+    BooleanQuery, ConstScoreQuery, EnableScoring, Occur, Query, RangeQuery, Scorer, TermQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption, Value};
 use tantivy::tokenizer::TextAnalyzer;
@@ -17,10 +18,14 @@ use tantivy::{DocAddress, DocSet, Index, Searcher, TantivyDocument, Term};
 
 use super::bm25_statistics::LiveBm25Statistics;
 use super::fields::{IndexSchemaFields, kind};
+use super::passage_evidence::PassageEvidence;
+use super::question_clauses::{any_clause_query, expanded_clauses, question_clauses};
 use super::question_terms::IndexQuestionTerms;
-use super::question_words::{analyze_question, take_distinct};
+use super::question_words::{QuestionWords, analyze_question};
 use super::relevance_feedback::{ScoredChunkHit, round_score, sort_hits};
-use super::{CommitStamp, analyzer, filter, index_fault, indexed_documents, relevance_feedback};
+use super::{
+    CommitStamp, analyzer, filter, index_fault, indexed_documents, passage_evidence, relevance_feedback,
+};
 use contexture_core::domain::chunk::Chunk;
 use contexture_core::domain::document::DocumentHead;
 use contexture_core::domain::filter::MetadataFilter;
@@ -30,20 +35,8 @@ use contexture_core::ports::lexical::{
     IndexCounts, IndexedDocument, LexicalHit, LexicalSnapshot, QUESTION_TERMS_MAX, QuestionTerms,
 };
 
-/// Weight of a match in a title or heading, next to 1 for a match in the text.
-const HEADING_WEIGHT: f32 = 0.3;
-/// Size of the pool that feedback reorders, as a multiple of `top_k`.
-const FEEDBACK_POOL_FACTOR: usize = 3;
-/// Weight of two words of the question that stand together in the text, next to 1 for a word. It is
-/// the ordered-window feature of Metzler and Croft, "A Markov random field model for term
-/// dependencies" (SIGIR 2005).
-const WORD_PAIR_WEIGHT: f32 = 0.2;
-/// Distances of the two words of a pair, in words. Each distance is an exact phrase query. Tantivy's
-/// phrases with slop count matches differently depending on which word is rarer in a segment, so
-/// scores would depend on how commits formed segments.
-const WORD_PAIR_DISTANCES: [usize; 2] = [1, 2];
-/// Most word pairs of a question that are searched.
-const WORD_PAIRS_MAX: usize = 64;
+/// Size of the pool that passages and feedback reorder, as a multiple of `top_k`.
+const POOL_FACTOR: usize = 3;
 
 pub(super) struct TantivySnapshot {
     searcher: Searcher,
@@ -69,7 +62,8 @@ impl TantivySnapshot {
         // a merge drops it: never the other way round.
         let all_open = frequency(fields.readers, "*")? == frequency(fields.kind, kind::CHUNK)?;
         let statistics =
-            LiveBm25Statistics::count_live(&searcher, &[fields.text, fields.heading]).map_err(index_fault)?;
+            LiveBm25Statistics::count_live(&searcher, &[fields.text, fields.heading, fields.name])
+                .map_err(index_fault)?;
         Ok(Self { index: index.clone(), fields, searcher, stamp, statistics, all_open })
     }
 
@@ -80,29 +74,9 @@ impl TantivySnapshot {
             .ok_or_else(|| Fault::permanent("analyzer_missing", "the analyzer is not registered"))
     }
 
-    /// The words of a question in order, as terms, without stop words unless there are no others.
-    fn words(&self, question: &str) -> Result<Vec<String>, Fault> {
+    /// The words of a question, without stop words unless there are no others.
+    fn words(&self, question: &str) -> Result<QuestionWords, Fault> {
         Ok(analyze_question(&mut self.analyzer()?, question))
-    }
-
-    /// The clauses of a question: its words in the text or in title and headings, and pairs of its
-    /// words that stand together.
-    fn question_clauses(&self, words: &[String]) -> Vec<Box<dyn Query>> {
-        let mut clauses: Vec<Box<dyn Query>> = Vec::with_capacity(words.len() * 3);
-        for word in take_distinct(words.iter(), QUESTION_TERMS_MAX) {
-            clauses.push(weighted_term_query(self.fields.text, word, 1.0));
-            clauses.push(weighted_term_query(self.fields.heading, word, HEADING_WEIGHT));
-        }
-        let pairs = words.windows(2).filter(|pair| pair[0] != pair[1]);
-        for pair in take_distinct(pairs, WORD_PAIRS_MAX) {
-            let term = |word: &str| Term::from_field_text(self.fields.text, word);
-            for distance in WORD_PAIR_DISTANCES {
-                let together =
-                    PhraseQuery::new_with_offset(vec![(0, term(&pair[0])), (distance, term(&pair[1]))]);
-                clauses.push(Box::new(BoostQuery::new(Box::new(together), WORD_PAIR_WEIGHT)));
-            }
-        }
-        clauses
     }
 
     /// Finds the best chunks that match any clause and all conditions, ties by id. A list of `limit`
@@ -172,6 +146,28 @@ impl TantivySnapshot {
             }
         }
         Ok(found)
+    }
+
+    /// Adds what the passages around the hits say, and the neighbours of hits as hits of their own.
+    fn add_passages(&self, terms: &[String], found: &mut Vec<ScoredChunkHit>) -> Result<(), Fault> {
+        let evidence = passage_evidence::score_passages(
+            &self.searcher,
+            &self.statistics,
+            self.fields.text,
+            terms,
+            found,
+        )
+        .map_err(index_fault)?;
+        let known: HashMap<DocAddress, usize> =
+            found.iter().enumerate().map(|(index, hit)| (hit.address, index)).collect();
+        for PassageEvidence { id, address, score } in evidence {
+            match known.get(&address) {
+                Some(index) => found[*index].score = round_score(found[*index].score + score),
+                None => found.push(ScoredChunkHit { score: round_score(score), id, address }),
+            }
+        }
+        sort_hits(found);
+        Ok(())
     }
 
     fn text_at(&self, address: DocAddress) -> Result<String, Fault> {
@@ -252,20 +248,19 @@ impl LexicalSnapshot for TantivySnapshot {
         if !self.all_open {
             conditions.push(filter::build_readers_query(&self.fields, readers));
         }
-        let mut found =
-            self.search_best(self.question_clauses(&words), conditions, top_k * FEEDBACK_POOL_FACTOR)?;
+        let clauses = question_clauses(&self.fields, &words);
+        let pool = top_k * POOL_FACTOR;
+        let mut found = self.search_best(clauses, conditions, pool)?;
+        let asked = words.distinct_terms(QUESTION_TERMS_MAX);
+        self.add_passages(&asked, &mut found)?;
+        found.truncate(pool);
         let firsts = found
             .iter()
             .take(relevance_feedback::FEEDBACK_HITS)
             .map(|hit| Ok((hit.score, self.text_at(hit.address)?)))
             .collect::<Result<Vec<_>, Fault>>()?;
-        let asked: Vec<String> = take_distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
         let expanded = relevance_feedback::expand_question(&asked, &firsts, &mut self.analyzer()?);
-        let expanded = expanded
-            .iter()
-            .map(|(word, weight)| weighted_term_query(self.fields.text, word, *weight))
-            .collect();
-        let second = self.score_hits(expanded, &found)?;
+        let second = self.score_hits(expanded_clauses(&self.fields, &expanded, asked.len()), &found)?;
         relevance_feedback::add_feedback_scores(&mut found, &second);
         sort_hits(&mut found);
         found.truncate(top_k);
@@ -280,8 +275,7 @@ impl LexicalSnapshot for TantivySnapshot {
     }
 
     fn question_terms(&self, question: &str) -> Result<Option<Arc<dyn QuestionTerms>>, Fault> {
-        let words = self.words(question)?;
-        let asked: Vec<String> = take_distinct(words.iter(), QUESTION_TERMS_MAX).cloned().collect();
+        let asked = self.words(question)?.distinct_terms(QUESTION_TERMS_MAX);
         if asked.is_empty() {
             return Ok(None);
         }
@@ -351,13 +345,4 @@ impl LexicalSnapshot for TantivySnapshot {
             chunks: self.count_kind(kind::CHUNK)?,
         })
     }
-}
-
-fn any_clause_query(clauses: Vec<Box<dyn Query>>) -> Box<dyn Query> {
-    Box::new(BooleanQuery::new(clauses.into_iter().map(|clause| (Occur::Should, clause)).collect()))
-}
-
-fn weighted_term_query(field: Field, word: &str, weight: f32) -> Box<dyn Query> {
-    let term = TermQuery::new(Term::from_field_text(field, word), IndexRecordOption::WithFreqs);
-    Box::new(BoostQuery::new(Box::new(term), weight))
 }

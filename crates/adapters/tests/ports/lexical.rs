@@ -150,6 +150,95 @@ lexical_suite!(
     reader_sees_what_the_writer_commits
 );
 
+/// The ids of documents in the order of their best chunks.
+fn order_of(fixture: &LexicalFixture, documents: &[&IndexedTestDocument], question: &str) -> Vec<String> {
+    let hits = fixture.index.snapshot().search(question, None, &anyone(), 100).unwrap();
+    let mut order: Vec<String> = Vec::new();
+    for hit in hits {
+        let of = documents.iter().find(|one| one.chunks.iter().any(|chunk| chunk.id == hit.id)).unwrap();
+        let id = of.head.document_id.to_string();
+        if !order.contains(&id) {
+            order.push(id);
+        }
+    }
+    order
+}
+
+/// People ask for a document by its name, and mean what stands in it.
+#[tokio::test]
+async fn a_named_document_comes_first_with_all_its_chunks() {
+    let fixture = open_tantivy_in_ram().await;
+    let steps = ["Stop the writer.", "Move the address.", "Start the copy and look at the failover lamp."];
+    let named = plain("ops/failover-runbook.md", 1, &steps);
+    let other =
+        plain("ops/notes.md", 1, &["A runbook for the failover of the failover of a runbook.", "Other."]);
+    let more: Vec<_> = (0..8).map(|n| plain(&format!("ops/{n}.md"), 1, &["Writers and copies."])).collect();
+    let all: Vec<_> = [&named, &other].into_iter().chain(&more).collect();
+    fixture.commit(&all).await;
+    assert_eq!(order_of(&fixture, &all, "failover runbook")[0], "ops/failover-runbook.md");
+    let found = fixture.found("what does the failover runbook say?");
+    assert!(ids(&named).is_subset(&found), "each chunk has the name");
+}
+
+/// What is asked for is named in one chunk and answered in the next.
+#[tokio::test]
+async fn chunks_around_the_words_are_found_too() {
+    let fixture = open_tantivy_in_ram().await;
+    let answer = plain(
+        "d1",
+        1,
+        &["The boiler of hall three has one valve.", "It opens at nine bar.", "Ask the warden.", "Far away."],
+    );
+    let alone = plain("d2", 1, &["boiler", "Nothing else."]);
+    fixture.commit(&[&answer, &alone]).await;
+    let hits = fixture.index.snapshot().search("boiler valve of hall three", None, &anyone(), 10).unwrap();
+    let rank = |index: usize| hits.iter().position(|hit| hit.id == answer.chunks[index].id);
+    assert_eq!(rank(0), Some(0));
+    assert!(rank(1).is_some() && rank(2).is_some(), "neighbours are candidates");
+    assert_eq!(rank(3), None, "three chunks away");
+    assert!(hits.is_sorted_by(|left, right| left.score >= right.score));
+}
+
+/// A document of more chunks than the writer takes at once stands in one piece, beside its neighbours.
+#[tokio::test]
+async fn windows_do_not_reach_into_other_documents() {
+    let fixture = open_tantivy_in_ram().await;
+    let long: Vec<String> = (0..1200).map(|number| format!("Entry {number} of the ledger.")).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let (first, long, last) =
+        (plain("a", 1, &["heron"]), plain("b", 1, &long), plain("c", 1, &["otter", "otter"]));
+    fixture.commit(&[&first, &long, &last]).await;
+    assert_eq!(fixture.found("heron"), ids(&first));
+    assert_eq!(fixture.found("otter"), ids(&last));
+    let around: BTreeSet<ChunkId> = (598..=602).map(|index| long.chunks[index].id).collect();
+    assert_eq!(fixture.found("600"), around);
+}
+
+/// An index of an older program is emptied by whoever may write, and refused by whoever may not.
+#[tokio::test]
+async fn an_older_index_is_started_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut schema = ::tantivy::schema::Schema::builder();
+    schema.add_text_field("kind", ::tantivy::schema::STRING);
+    schema.add_text_field("document", ::tantivy::schema::STRING);
+    drop(::tantivy::Index::create_in_dir(directory.path(), schema.build()).unwrap());
+    let refused = TantivyReader::open(directory.path(), &analysis()).err().unwrap();
+    assert!(refused.to_string().contains("contexture repair"), "{refused}");
+    let index = TantivyIndex::open(directory.path(), &analysis()).unwrap();
+    let written = plain("doc", 1, &["heron"]);
+    let write = DocumentWrite { head: written.head.clone(), chunks: written.chunks.clone() };
+    index.commit(vec![write], 1).await.unwrap();
+    assert_eq!(index.snapshot().search("heron", None, &anyone(), 1).unwrap()[0].id, written.chunks[0].id);
+
+    // Another's index is not ours to empty.
+    let foreign = tempfile::tempdir().unwrap();
+    let mut schema = ::tantivy::schema::Schema::builder();
+    schema.add_text_field("title", ::tantivy::schema::STRING);
+    drop(::tantivy::Index::create_in_dir(foreign.path(), schema.build()).unwrap());
+    assert!(TantivyIndex::open(foreign.path(), &analysis()).is_err());
+    assert!(foreign.path().join("meta.json").exists());
+}
+
 /// What a crash or a busy hour changes is where commits are cut; what readers see stays the same.
 #[tokio::test]
 async fn scores_do_not_depend_on_how_commits_were_cut() {

@@ -15,7 +15,7 @@
 //! The best `2 · top_k` of the merged list are candidates, as many as both legs of one collection can yield.
 //! A list of one collection gives the answer of that collection, which then names it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::ports::catalog::OpenCollection;
 use crate::ports::lexical::{LexicalSnapshot, QuestionTerms};
 
 /// Legs of retrieval: each yields at most `top_k` candidates.
-const LEGS: usize = 2;
+pub(super) const LEGS: usize = 2;
 /// Lowest weight beside the heaviest collection. Below, scores would get lost in rounding.
 const WEIGHT_SHARE_MIN: f64 = 1e-9;
 
@@ -116,6 +116,22 @@ pub(super) fn merge_collections(
     });
     merged.candidates.truncate(LEGS * top_k);
     merged
+}
+
+/// Adds what a deeper ranking found and the first one did not, in its order, below the lowest score of the first.
+pub(super) fn append_below(ranked: &mut RankedCollection, deeper: RankedCollection) {
+    let key = |candidate: &ContextCandidate| (candidate.collection().cloned(), candidate.chunk.id);
+    let known: HashSet<_> = ranked.candidates.iter().map(key).collect();
+    let lowest = ranked.candidates.last().map_or(f32::INFINITY, |candidate| candidate.score);
+    for mut candidate in deeper.candidates {
+        if !known.contains(&key(&candidate)) {
+            candidate.score = candidate.score.min(lowest);
+            ranked.candidates.push(candidate);
+        }
+    }
+    ranked.dropped = deeper.dropped;
+    ranked.degraded.extend(deeper.degraded);
+    ranked.fuse += deeper.fuse;
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "scores are single precision")]

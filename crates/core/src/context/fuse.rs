@@ -7,7 +7,7 @@
 //! fusion is Cormack et al. (SIGIR 2009).
 //!
 //! Neighbour support: a chunk gets [`NEIGHBOUR_SHARE`] of the fused score of each chunk directly
-//! before and after it. An answer often crosses a chunk boundary, so a hit next to a hit is more
+//! before and after it; the only neighbour of an end chunk counts for both. An answer often crosses a chunk boundary, so a hit next to a hit is more
 //! likely right. This is the passage evidence of Callan, "Passage-level evidence in document
 //! retrieval" (SIGIR 1994), over the neighbourhood instead of the document, so it works for
 //! documents of any length.
@@ -25,8 +25,12 @@ use crate::domain::ids::{ChunkId, DocumentId};
 use crate::ports::lexical::LexicalHit;
 use crate::ports::vectors::DenseHit;
 
-/// Share of a direct neighbour's score; chosen on the two evaluation sets of the README.
-pub const NEIGHBOUR_SHARE: f32 = 0.25;
+/// Share of a direct neighbour's score; chosen on the evaluation sets of docs/quality.md.
+pub const NEIGHBOUR_SHARE: f32 = 0.15;
+/// Chunks on either side that belong to the window of a chunk.
+const WINDOW_REACH: u32 = 2;
+/// Share of the window in a cosine; chosen on the same sets.
+const WINDOW_SHARE: f32 = 0.4;
 
 /// Weight of each leg in the fused score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -138,25 +142,70 @@ fn sum_shares(
     fused
 }
 
-/// Adds each chunk's neighbour support; best first, ties by id. Ids without a chunk are left out.
+/// Adds each chunk's neighbour support, and scales the sum so that relative scores stay within 0 and 1. Best first,
+/// ties by document and place. Ids without a chunk are left out.
 pub fn add_neighbour_support<S: BuildHasher>(
     fused: &[FusedHit],
     chunks: &HashMap<ChunkId, Arc<Chunk>, S>,
 ) -> Vec<FusedHit> {
-    let place = |id: &ChunkId| chunks.get(id).map(|chunk| (&chunk.document_id, chunk.ordinal));
-    let scores: HashMap<(&DocumentId, u32), f32> =
-        fused.iter().filter_map(|hit| Some((place(&hit.id)?, hit.score))).collect();
+    let scores: HashMap<(&DocumentId, u32), f32> = fused
+        .iter()
+        .filter_map(|hit| chunks.get(&hit.id).map(|chunk| ((&chunk.document_id, chunk.ordinal), hit.score)))
+        .collect();
     // Support is read from the fused scores, not from supported ones: it reaches one chunk far and the
     // order of the hits does not matter.
-    let mut supported: Vec<FusedHit> = fused
+    let mut supported: Vec<(FusedHit, &Chunk)> = fused
         .iter()
         .filter_map(|hit| {
-            let (document_id, ordinal) = place(&hit.id)?;
-            let neighbours = [ordinal.checked_sub(1), ordinal.checked_add(1)];
-            let found = neighbours.into_iter().flatten().filter_map(|near| scores.get(&(document_id, near)));
-            Some(FusedHit { id: hit.id, score: hit.score + NEIGHBOUR_SHARE * found.sum::<f32>() })
+            let chunk = chunks.get(&hit.id)?;
+            let at = |ordinal: u32| scores.get(&(&chunk.document_id, ordinal)).copied().unwrap_or(0.0);
+            let before = chunk.ordinal.checked_sub(1).map(at);
+            let after = Some(chunk.ordinal + 1).filter(|next| *next < chunk.chunk_count).map(at);
+            // The first and the last chunk have one neighbour, which counts for both.
+            let support = match (before, after) {
+                (Some(before), Some(after)) => before + after,
+                (Some(only), None) | (None, Some(only)) => 2.0 * only,
+                (None, None) => 0.0,
+            };
+            let score = (hit.score + NEIGHBOUR_SHARE * support) / (1.0 + 2.0 * NEIGHBOUR_SHARE);
+            Some((FusedHit { id: hit.id, score }, &**chunk))
         })
         .collect();
-    supported.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
-    supported
+    let place = |chunk: &Chunk| (chunk.span, chunk.id);
+    supported.sort_by(|(left, left_chunk), (right, right_chunk)| {
+        let by_score = right.score.total_cmp(&left.score);
+        by_score
+            .then_with(|| left_chunk.document_id.cmp(&right_chunk.document_id))
+            .then_with(|| place(left_chunk).cmp(&place(right_chunk)))
+    });
+    supported.into_iter().map(|(hit, _)| hit).collect()
+}
+
+/// Mixes the cosine of each chunk with the mean over the window of its neighbours. Best first, ties by id.
+///
+/// The mean is the product of the question's vector with the mean of the window's vectors: a window is ranked without
+/// another call of the model. A neighbour that is not among the hits counts as the lowest of them.
+pub fn mix_window_cosines<S: BuildHasher>(
+    hits: &[DenseHit],
+    chunks: &HashMap<ChunkId, Arc<Chunk>, S>,
+) -> Vec<DenseHit> {
+    let lowest = hits.iter().map(|hit| hit.score).fold(f32::INFINITY, f32::min);
+    let scores: HashMap<(&DocumentId, u32), f32> = hits
+        .iter()
+        .filter_map(|hit| chunks.get(&hit.id).map(|chunk| ((&chunk.document_id, chunk.ordinal), hit.score)))
+        .collect();
+    let mixed = hits.iter().map(|hit| {
+        let Some(chunk) = chunks.get(&hit.id) else { return *hit };
+        let first = chunk.ordinal.saturating_sub(WINDOW_REACH);
+        let last = chunk.ordinal.saturating_add(WINDOW_REACH).min(chunk.chunk_count.saturating_sub(1));
+        let (mut sum, mut count) = (0.0, 0.0);
+        for near in first..=last.max(chunk.ordinal) {
+            sum += scores.get(&(&chunk.document_id, near)).copied().unwrap_or(lowest);
+            count += 1.0;
+        }
+        DenseHit { score: (1.0 - WINDOW_SHARE) * hit.score + WINDOW_SHARE * sum / count, ..*hit }
+    });
+    let mut mixed: Vec<DenseHit> = mixed.collect();
+    mixed.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.id.cmp(&right.id)));
+    mixed
 }

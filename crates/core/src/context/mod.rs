@@ -41,6 +41,10 @@ use rerank::BoundedReranker;
 use retrieve::{QuestionVector, RetrievedHits};
 pub use tokenizers::{ModelEncoding, TokenizerFactory, TokenizerRegistry};
 
+/// Chunks that each leg ranks: the first of these depths that is enough. What a deeper one adds stands below, so that the
+/// order depends on nothing that is asked for.
+const RANKED_DEPTHS: [usize; 3] = [request::TOP_K_DEFAULT, 300, request::TOP_K_MAX];
+
 /// Answers queries from the open collections.
 pub struct ContextEngine {
     catalog: Arc<dyn CollectionCatalog>,
@@ -102,8 +106,9 @@ impl ContextEngine {
             budget: assembly.budget - reserved,
             ..assembly.clone()
         };
-        let (ranked, timings) = self.ranked(&query).await?;
+        let (mut ranked, timings) = self.ranked(&query).await?;
         let began = Instant::now();
+        ranked.cut(query.top_k);
         let RankedShortlists { lists, pinned, degraded } = ranked;
         // Assembly computes and reads memory-mapped files: off the async threads. The deadline covers
         // retrieval and reranking only.
@@ -152,7 +157,8 @@ impl ContextEngine {
 
     /// Returns the candidates that assembly would choose from, best first.
     pub async fn candidates(&self, query: ContextQuery) -> Result<Vec<ContextCandidate>, Refusal> {
-        let (ranked, _) = self.ranked(&query).await?;
+        let (mut ranked, _) = self.ranked(&query).await?;
+        ranked.cut(query.top_k);
         Ok(ranked.lists.into_iter().flat_map(|list| list.candidates).collect())
     }
 
@@ -239,6 +245,9 @@ impl ContextEngine {
     }
 
     /// Ranks the chunks of each collection, and merges the lists.
+    ///
+    /// The order does not depend on how many chunks are asked for: questions are ranked at fixed depths
+    /// ([`RANKED_DEPTHS`]), and who asks for more gets what a deeper ranking adds, below.
     async fn rank_collections(
         &self,
         pinned: &[PinnedCollection],
@@ -246,12 +255,25 @@ impl ContextEngine {
         deadline: Instant,
     ) -> Result<RankedCollection, Refusal> {
         let vectors: Vec<QuestionVector> = pinned.iter().map(|_| QuestionVector::new()).collect();
-        let ranking: Vec<_> = pinned
-            .iter()
-            .map(|one| self.rank_collection(one, &vectors[one.model], asked, deadline))
-            .collect();
-        let lists = try_join_all(ranking).await?;
-        Ok(federate::merge_collections(lists, pinned, asked.top_k))
+        let rank = async |depth: usize| {
+            let at_depth = ContextQuery { top_k: depth, ..asked.clone() };
+            let ranking: Vec<_> = pinned
+                .iter()
+                .map(|one| self.rank_collection(one, &vectors[one.model], &at_depth, deadline))
+                .collect();
+            let lists = try_join_all(ranking).await?;
+            Ok::<_, Refusal>(federate::merge_collections(lists, pinned, depth))
+        };
+        let [first, deeper @ ..] = RANKED_DEPTHS;
+        let mut ranked = rank(first).await?;
+        let mut depth = first;
+        for deeper in deeper {
+            if asked.top_k > depth {
+                federate::append_below(&mut ranked, rank(deeper).await?);
+                depth = deeper;
+            }
+        }
+        Ok(ranked)
     }
 
     async fn rank_collection(
@@ -264,6 +286,9 @@ impl ContextEngine {
         let snapshot = pinned.snapshot.clone();
         let mut retrieved = retrieve::retrieve_hits(&pinned.open, snapshot, asked, vector, deadline).await?;
         let began = Instant::now();
+        if asked.support {
+            retrieved.dense = fuse::mix_window_cosines(&retrieved.dense, &retrieved.chunks);
+        }
         let fused = fuse::fuse_hits(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
         let fused =
             if asked.support { fuse::add_neighbour_support(&fused, &retrieved.chunks) } else { fused };
@@ -303,6 +328,16 @@ struct RankedShortlists {
     lists: Vec<SectionShortlist>,
     pinned: Vec<PinnedCollection>,
     degraded: Vec<answer::AnswerDegradation>,
+}
+
+impl RankedShortlists {
+    /// Leaves as many candidates in each list as both legs yield for `top_k`. Cut after ranking and reranking: what
+    /// they read does not depend on how many are asked for.
+    fn cut(&mut self, top_k: usize) {
+        for list in &mut self.lists {
+            list.candidates.truncate(federate::LEGS * top_k);
+        }
+    }
 }
 
 /// The candidates of one section in rank order.

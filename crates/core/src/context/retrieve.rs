@@ -187,6 +187,7 @@ async fn run_dense_leg(
         let hits = open.vectors.search(vector.clone(), query.filter.as_ref(), readers, fetch).await?;
         // Fewer than asked for: the store has no more, and asking again is useless.
         let exhausted = hits.len() < fetch;
+        let hits = if exhausted { hits } else { above_last_tie(hits) };
         let found = verify_dense_hits(snapshot.clone(), query.clone(), hits).await?;
         let enough = found.hits.len() >= query.top_k;
         if enough || exhausted || refill >= REFILLS_MAX {
@@ -196,6 +197,16 @@ async fn run_dense_leg(
         fetch *= 4;
     }
     unreachable!("the loop above returns within REFILLS_MAX rounds")
+}
+
+/// Leaves out the hits with the lowest score of a full list: which of the equal ones an engine takes into a list
+/// depends on its length and on the order of writes. If all are equal, there is no better choice.
+fn above_last_tie(mut hits: Vec<DenseHit>) -> Vec<DenseHit> {
+    let lowest = hits.iter().map(|hit| hit.score).fold(f32::INFINITY, f32::min);
+    if hits.iter().any(|hit| hit.score > lowest) {
+        hits.retain(|hit| hit.score > lowest);
+    }
+    hits
 }
 
 async fn embed_question(open: &OpenCollection, question: &str) -> Result<Vec<f32>, Fault> {

@@ -104,7 +104,8 @@ pub trait LexicalSnapshot: Send + Sync {
     /// Position up to which it holds the ledger's log of visible versions.
     fn position(&self) -> u64;
 
-    /// The best `top_k` chunks by BM25 for the words of `question`, within filter and readers.
+    /// The best `top_k` chunks by BM25 for the words of `question`, within filter and readers. Chunks beside those
+    /// that have a word may be among them.
     fn search(
         &self,
         question: &str,

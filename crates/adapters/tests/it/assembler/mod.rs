@@ -3,4 +3,5 @@
 mod continuing;
 mod federated;
 mod federated_laws;
+mod ranking_laws;
 mod requested;

@@ -1,7 +1,6 @@
 //! What a request may ask of a context: sections, reserves, a cut-off.
 
 use contexture_core::context::answer::RankedChunk;
-use contexture_core::context::fuse::NEIGHBOUR_SHARE;
 use contexture_core::context::request::{RawContextQuery, RawContextSection};
 use contexture_core::domain::document::DocumentDescription;
 use contexture_core::ports::tokenizer::Tokenizer;
@@ -141,10 +140,8 @@ async fn a_chunk_gains_from_its_neighbours_unless_a_comparison_goes_without() {
         [("both", true), ("both", false), ("alone", true)].map(score)
     };
     let ([law, code, alone], plain) = (scores(true).await, scores(false).await);
-    let with_neighbour = |own: f32, neighbour: f32| own + NEIGHBOUR_SHARE * neighbour;
-    let expected = [with_neighbour(plain[0], plain[1]), with_neighbour(plain[1], plain[0]), plain[2]];
-    for (found, expected) in [law, code, alone].into_iter().zip(expected) {
-        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
-    }
+    // How much is said in the tests of fusion.
+    assert!(law / alone > plain[0] / plain[2], "{law} {alone} {plain:?}");
+    assert!(code / alone > plain[1] / plain[2], "{code} {alone} {plain:?}");
     assert!(plain.iter().all(|score| *score > 0.0), "{plain:?}");
 }

@@ -4,7 +4,8 @@
 //! both legs, and a reranker, found), and the question's terms in and around the atom. A term
 //! weighs more the fewer candidates contain it: a term that names the whole topic occurs in all of
 //! them and does not tell them apart. Terms in neighbouring atoms count by [`NEIGHBOUR_WEIGHTS`],
-//! since the answer is seldom in the sentence that repeats the question.
+//! since the answer is seldom in the sentence that repeats the question. A term that names the document has
+//! chosen it already, in retrieval: inside it the term marks titles and boilerplate, and counts little.
 //!
 //! Coverage saturates. Atoms are taken in the order of value per token, and each multiplies the
 //! weight of its terms by [`NOVELTY_DECAY`] for the atoms after it. So the third passage on the same
@@ -17,12 +18,15 @@
 //! more of it. All constants were chosen on the two evaluation sets of the README; recall is flat
 //! around each of them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::atoms::{AtomizedCandidates, ContiguousRegion};
 use super::candidates::RankedCandidate;
+use crate::domain::document_name::document_name_words;
 use crate::ports::lexical::QuestionTerms;
 
 /// Share of the question's terms in relevance; the rest is the score of retrieval.
-pub const TERM_SHARE: f64 = 0.5;
+pub const TERM_SHARE: f64 = 0.4;
 /// The same if a reranker has read the texts: it saw the terms, too.
 pub const RERANKED_TERM_SHARE: f64 = 0.2;
 /// Weight of the terms of neighbours at distance one and two.
@@ -31,6 +35,8 @@ const NEIGHBOUR_WEIGHTS: [f64; 2] = [0.5, 0.25];
 const NOVELTY_DECAY: f64 = 0.85;
 /// Atoms that discount terms. Those after them are worth too little to matter.
 const DISCOUNTING_ATOMS_MAX: usize = 32;
+/// Factor on the weight of a term that is in the name of the atom's document.
+const NAME_TERM_FACTOR: f64 = 0.1;
 /// How steeply the value of a text falls with its relevance.
 const RELEVANCE_EXPONENT: i32 = 4;
 /// BM25's saturation of a term's count.
@@ -96,6 +102,7 @@ impl TermEvidence {
         let kept = counts.most_telling(items);
         let average = sizes.iter().sum::<f64>() / atom_count(sizes);
         let width = kept.len();
+        let named = name_terms(items, terms);
         let mut own = vec![0.0; atoms.len() * width];
         let mut present = vec![0_u64; atoms.len()];
         for index in 0..atoms.len() {
@@ -104,6 +111,8 @@ impl TermEvidence {
             for (place, (term, weight)) in kept.iter().enumerate() {
                 let count = f64::from(counts.at(index, *term));
                 if count > 0.0 {
+                    let is_name = named.contains(&(atoms.atoms[index].group, *term));
+                    let weight = if is_name { weight * NAME_TERM_FACTOR } else { *weight };
                     own[index * width + place] =
                         weight * count * (BM25_K1 + 1.0) / (count + BM25_K1 * length);
                     present[index] |= 1 << place;
@@ -173,6 +182,24 @@ impl TermEvidence {
             }
         }
     }
+}
+
+/// The terms of the question that are in a document's name, with the number of the document.
+fn name_terms(items: &[RankedCandidate], terms: &dyn QuestionTerms) -> BTreeSet<(usize, usize)> {
+    let mut names: BTreeMap<usize, String> = BTreeMap::new();
+    for item in items {
+        names.entry(item.group).or_insert_with(|| {
+            let title = item.chunk.description.title.as_deref().unwrap_or_default();
+            format!("{} {title}", document_name_words(item.chunk.document_id.as_str()))
+        });
+    }
+    let texts: Vec<&str> = names.values().map(String::as_str).collect();
+    let groups: Vec<usize> = names.keys().copied().collect();
+    let mut found = BTreeSet::new();
+    terms.find(&texts, &mut |text, _, term| {
+        found.insert((groups[text], term));
+    });
+    found
 }
 
 /// Multiplies the values of each atom by the weight of its collection. The scores are weighted already, and a

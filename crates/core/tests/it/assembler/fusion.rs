@@ -1,13 +1,19 @@
 //! Two ranked lists become one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use contexture_core::context::fuse::{FusionWeights, fuse_hits, fuse_relative_scores};
+use contexture_core::context::fuse::{
+    FusedHit, FusionWeights, add_neighbour_support, fuse_hits, fuse_relative_scores, mix_window_cosines,
+};
 use contexture_core::context::request::FusionMethod;
+use contexture_core::domain::chunk::Chunk;
 use contexture_core::domain::ids::ChunkId;
 use contexture_core::ports::lexical::LexicalHit;
 use contexture_core::ports::vectors::DenseHit;
 use proptest::prelude::*;
+
+use crate::support::corpora::chunk;
 
 const WEIGHTS: FusionWeights = FusionWeights { lexical: 0.6, dense: 0.4 };
 
@@ -79,4 +85,58 @@ fn weighted_ranks_can_turn_the_order() {
     assert_eq!(first(FusionMethod::WeightedRrf { k: 10.0, lexical: 2.0, dense: 1.0 }), id(1));
     assert_eq!(first(FusionMethod::WeightedRrf { k: 10.0, lexical: 1.0, dense: 2.0 }), id(2));
     assert_eq!(first(FusionMethod::Rrf { k: 60.0 }), id(1), "a tie goes to the lower id");
+}
+
+/// The chunks of documents of so many chunks each, with ids from 0 on.
+fn chunks_of(counts: &[u32]) -> HashMap<ChunkId, Arc<Chunk>> {
+    let places =
+        counts.iter().zip(0..).flat_map(|(count, document)| (0..*count).map(move |at| (document, at)));
+    let chunks = places.zip(0..).map(|((document, ordinal), number): ((usize, u32), u128)| {
+        let plain = chunk(&format!("doc {document}"), ordinal as usize, "a");
+        let chunk_count = counts[document];
+        (id(number), Arc::new(Chunk { id: id(number), ordinal, chunk_count, ..plain }))
+    });
+    chunks.collect()
+}
+
+fn fused(scores: &[f32]) -> Vec<FusedHit> {
+    scores.iter().zip(0..).map(|(score, number)| FusedHit { id: id(number), score: *score }).collect()
+}
+
+#[test]
+fn chunks_gain_from_neighbours_and_ends_are_not_punished() {
+    let chunks = chunks_of(&[3, 1]);
+    let supported = add_neighbour_support(&fused(&[0.6, 0.6, 0.6, 0.6]), &chunks);
+    let score = |number: u128| supported.iter().find(|hit| hit.id == id(number)).unwrap().score;
+    // The only neighbour of an end counts twice, as both neighbours of the middle do.
+    assert!((score(0) - score(1)).abs() < 1e-6 && (score(2) - score(1)).abs() < 1e-6);
+    assert!((score(1) - 0.6).abs() < 1e-6, "three equal scores stay what they are");
+    assert!(score(3) < 0.6, "nothing supports it");
+    let unknown = [FusedHit { id: id(99), score: 1.0 }];
+    assert!(add_neighbour_support(&unknown, &chunks).is_empty(), "what is no chunk is left out");
+}
+
+#[test]
+fn equal_scores_go_by_document_and_place() {
+    let chunks = chunks_of(&[2, 2]);
+    let mut hits = fused(&[0.5; 4]);
+    hits.reverse();
+    let order: Vec<ChunkId> = add_neighbour_support(&hits, &chunks).iter().map(|hit| hit.id).collect();
+    assert_eq!(order, [id(0), id(1), id(2), id(3)]);
+}
+
+#[test]
+fn a_window_lifts_its_chunks() {
+    let chunks = chunks_of(&[6, 6]);
+    let hits: Vec<DenseHit> = [(2, 0.8), (8, 0.8), (7, 0.7), (9, 0.7), (11, 0.1)]
+        .into_iter()
+        .map(|(number, score)| DenseHit { id: id(number), score })
+        .collect();
+    let mixed = mix_window_cosines(&hits, &chunks);
+    let score = |number: u128| mixed.iter().find(|hit| hit.id == id(number)).unwrap().score;
+    assert_eq!(mixed[0].id, id(8), "its neighbours are hits, too");
+    assert!(score(8) > score(2) && score(2) < 0.8);
+    // 0.6 of its own, 0.4 of the mean over chunks 0 to 4, of which the others count as the lowest hit.
+    assert!((score(2) - (0.6 * 0.8 + 0.4 * (0.8 + 4.0 * 0.1) / 5.0)).abs() < 1e-6);
+    assert!(mix_window_cosines(&[], &chunks).is_empty());
 }

@@ -17,6 +17,8 @@ use contexture_core::fault::Refusal;
 const VARIABLE_PREFIX: &str = "CONTEXTURE__";
 /// What a variable that misses an underscore begins with.
 const NEAR_PREFIX: &str = "CONTEXTURE_";
+/// Variables of that form that docker-compose.yml reads, and hands over under their right names.
+const COMPOSE_VARIABLES: [&str; 1] = ["CONTEXTURE_VECTORS_API_KEY"];
 const DATA_DIR_VARIABLE: &str = "CONTEXTURE_DATA_DIR";
 
 pub(super) struct ConfigLayers {
@@ -71,7 +73,7 @@ impl ConfigLayers {
         let keys = self.known_keys()?;
         let meant = |name: &str| {
             let rest = name.strip_prefix(NEAR_PREFIX).filter(|rest| !rest.starts_with('_'))?;
-            if name == DATA_DIR_VARIABLE {
+            if name == DATA_DIR_VARIABLE || COMPOSE_VARIABLES.contains(&name) {
                 return None;
             }
             if rest.contains("__") {

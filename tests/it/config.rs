@@ -146,7 +146,14 @@ fn variables_that_miss_an_underscore_are_named() {
         assert!(refusal.message.contains(variable) && refusal.message.contains(right), "{refusal}");
     }
     // What orchestrators set for a service of our name, and what we read elsewhere.
-    for other in ["CONTEXTURE_PORT", "CONTEXTURE_SERVICE_HOST", "CONTEXTURE_SERVER", "CONTEXTURE_API_KEY"] {
+    for other in [
+        "CONTEXTURE_PORT",
+        "CONTEXTURE_SERVICE_HOST",
+        "CONTEXTURE_SERVER",
+        "CONTEXTURE_API_KEY",
+        "CONTEXTURE_VECTORS_API_KEY",
+        "CONTEXTURE_LEDGER_PASSWORD",
+    ] {
         load(&[(other, "x")]).unwrap();
     }
 }

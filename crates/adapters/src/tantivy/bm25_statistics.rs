@@ -4,7 +4,11 @@
 //! with different histories would then score differently: a fresh replica would disagree with a
 //! writer that has seen every update. Field lengths are the rounded ones that scoring uses (one
 //! byte per chunk), so a merge does not change their sum. Cost: one pass over these bytes per
-//! commit, and one over the postings of a question's words in segments with deletes.
+//! commit, and for each word of a question that is new since then one over its postings in segments with
+//! deletes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use tantivy::query::Bm25StatisticsProvider;
 use tantivy::schema::{Field, IndexRecordOption};
@@ -15,7 +19,12 @@ pub(super) struct LiveBm25Statistics {
     documents: u64,
     /// Tokens of each scored field.
     tokens: Vec<(Field, u64)>,
+    /// Frequencies that cost a pass over postings: a question asks for each of its words several times.
+    frequencies: Mutex<HashMap<Term, u64>>,
 }
+
+/// Frequencies that are kept. When there are more, all are dropped.
+const FREQUENCIES_MAX: usize = 1 << 14;
 
 impl LiveBm25Statistics {
     /// Counts live documents and the tokens of `fields`.
@@ -30,7 +39,7 @@ impl LiveBm25Statistics {
             }
             tokens.push((*field, sum));
         }
-        Ok(Self { documents, tokens })
+        Ok(Self { documents, tokens, frequencies: Mutex::default() })
     }
 
     /// Combines the statistics with the searcher that looks up document frequencies.
@@ -59,6 +68,25 @@ impl Bm25StatisticsProvider for LiveBm25Provider<'_> {
     }
 
     fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        if self.searcher.segment_readers().iter().all(|segment| segment.alive_bitset().is_none()) {
+            return Bm25StatisticsProvider::doc_freq(self.searcher, term);
+        }
+        let kept = || self.statistics.frequencies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(frequency) = kept().get(term) {
+            return Ok(*frequency);
+        }
+        let frequency = self.count_live_frequency(term)?;
+        let mut kept = kept();
+        if kept.len() >= FREQUENCIES_MAX {
+            kept.clear();
+        }
+        kept.insert(term.clone(), frequency);
+        Ok(frequency)
+    }
+}
+
+impl LiveBm25Provider<'_> {
+    fn count_live_frequency(&self, term: &Term) -> tantivy::Result<u64> {
         let mut frequency = 0;
         for segment in self.searcher.segment_readers() {
             let inverted = segment.inverted_index(term.field())?;

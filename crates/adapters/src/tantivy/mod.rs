@@ -46,7 +46,7 @@ use fields::IndexSchemaFields;
 pub use reader::TantivyReader;
 use snapshot::TantivySnapshot;
 
-/// Memory of the writer before it spills a segment.
+/// Memory of the writer before it spills a segment. It looks between batches, so a large document can exceed it.
 const WRITER_HEAP_BYTES: usize = 64 * 1024 * 1024;
 /// Threads that build segments. With a second one, every commit would make two segments, each with
 /// its own dictionary, to be merged later: a third more work for the same documents.

@@ -10,7 +10,8 @@
 //! postings by skipping to its beginning. Only passages around the hits of the first round are read; their neighbours
 //! become hits, too.
 //!
-//! Cost: for each word of the question one pass over the postings within the reach of a hit.
+//! Cost: for each word of the question one pass over the postings within the reach of a hit, beside the look-up of its
+//! frequency.
 
 use std::collections::BTreeMap;
 

@@ -68,10 +68,12 @@ pub(super) fn is_question_stop_word(word: &str) -> bool {
 
 /// The words of a question, without stop words unless there are no others.
 pub(super) fn analyze_question(analyzer: &mut TextAnalyzer, question: &str) -> QuestionWords {
-    let question =
+    let lower =
         if question.chars().any(char::is_lowercase) { question.to_owned() } else { question.to_lowercase() };
-    let words = analyze_words(analyzer, &remove_stop_words(&question));
-    if words.is_empty() { analyze_words(analyzer, &question) } else { words }
+    let words = analyze_words(analyzer, &remove_stop_words(&lower));
+    let words = if words.is_empty() { analyze_words(analyzer, &lower) } else { words };
+    // An index without stop words has nothing of them but the names: `IT`.
+    if words.is_empty() { analyze_words(analyzer, question) } else { words }
 }
 
 fn remove_stop_words(question: &str) -> String {
@@ -160,6 +162,15 @@ mod tests {
         ] {
             assert_eq!(terms(question), expected, "{question}");
         }
+    }
+
+    #[test]
+    fn a_name_alone_is_searched_where_stop_words_are_left_out() {
+        let asked = |question: &str| {
+            analyze_question(&mut analyzer("english", true, true), question).distinct_terms(8)
+        };
+        assert_eq!(asked("IT"), ["IT"]);
+        assert_eq!(asked("it"), [""; 0]);
     }
 
     #[test]

@@ -149,21 +149,31 @@ impl TantivySnapshot {
     }
 
     /// Adds what the passages around the hits say, and the neighbours of hits as hits of their own.
-    fn add_passages(&self, terms: &[String], found: &mut Vec<ScoredChunkHit>) -> Result<(), Fault> {
+    fn add_passages(&self, words: &QuestionWords, found: &mut Vec<ScoredChunkHit>) -> Result<(), Fault> {
+        let terms = words.distinct_terms(QUESTION_TERMS_MAX);
         let evidence = passage_evidence::score_passages(
             &self.searcher,
             &self.statistics,
             self.fields.text,
-            terms,
+            &terms,
             found,
         )
         .map_err(index_fault)?;
         let known: HashMap<DocAddress, usize> =
             found.iter().enumerate().map(|(index, hit)| (hit.address, index)).collect();
+        let mut neighbours = Vec::new();
         for PassageEvidence { id, address, score } in evidence {
             match known.get(&address) {
                 Some(index) => found[*index].score = round_score(found[*index].score + score),
-                None => found.push(ScoredChunkHit { score: round_score(score), id, address }),
+                None => neighbours.push(ScoredChunkHit { score, id, address }),
+            }
+        }
+        // Neighbours may match as well, and only have been cut from the pool.
+        let own = self.score_hits(question_clauses(&self.fields, words), &neighbours)?;
+        for (mut neighbour, own) in neighbours.into_iter().zip(own) {
+            neighbour.score = round_score(neighbour.score + own);
+            if neighbour.score > 0.0 {
+                found.push(neighbour);
             }
         }
         sort_hits(found);
@@ -252,7 +262,7 @@ impl LexicalSnapshot for TantivySnapshot {
         let pool = top_k * POOL_FACTOR;
         let mut found = self.search_best(clauses, conditions, pool)?;
         let asked = words.distinct_terms(QUESTION_TERMS_MAX);
-        self.add_passages(&asked, &mut found)?;
+        self.add_passages(&words, &mut found)?;
         found.truncate(pool);
         let firsts = found
             .iter()

@@ -54,6 +54,8 @@ pub(super) struct RankedCollection {
     pub(super) terms: Option<Arc<dyn QuestionTerms>>,
     pub(super) dropped: Vec<CandidateTrace>,
     pub(super) degraded: Vec<AnswerDegradation>,
+    /// Candidates of the first ranking; those behind them a deeper one added.
+    pub(super) first: usize,
     /// How long fusion took.
     pub(super) fuse: Duration,
 }
@@ -94,6 +96,7 @@ pub(super) fn merge_collections(
         terms: None,
         dropped: Vec::new(),
         degraded: Vec::new(),
+        first: 0,
         fuse: Duration::ZERO,
     };
     for (mut list, PinnedCollection { source, .. }) in lists.into_iter().zip(pinned) {
@@ -115,6 +118,7 @@ pub(super) fn merge_collections(
         by_score.then_with(|| (left.collection(), left.chunk.id).cmp(&(right.collection(), right.chunk.id)))
     });
     merged.candidates.truncate(LEGS * top_k);
+    merged.first = merged.candidates.len();
     merged
 }
 
@@ -129,7 +133,8 @@ pub(super) fn append_below(ranked: &mut RankedCollection, deeper: RankedCollecti
             ranked.candidates.push(candidate);
         }
     }
-    ranked.dropped = deeper.dropped;
+    let traced: HashSet<_> = ranked.dropped.iter().map(|trace| trace.chunk_id).collect();
+    ranked.dropped.extend(deeper.dropped.into_iter().filter(|trace| !traced.contains(&trace.chunk_id)));
     ranked.degraded.extend(deeper.degraded);
     ranked.fuse += deeper.fuse;
 }

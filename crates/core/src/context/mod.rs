@@ -194,10 +194,14 @@ impl ContextEngine {
             let retrieve = began.elapsed().saturating_sub(found.fuse);
             let fuse = found.fuse;
             ranked.degraded.extend_from_slice(&found.degraded);
+            let first = found.first;
             let mut list = build_shortlist(found, section);
             if let Some(reranking) = reranking {
+                // What a deeper ranking added stays below, so that the order does not depend on it.
+                let candidates_max = reranking.candidates_max.min(first);
+                let reranking = BoundedReranker { candidates_max, ..reranking.clone() };
                 let without =
-                    rerank::rerank_candidates(reranking, &asked, &mut list.candidates, deadline).await;
+                    rerank::rerank_candidates(&reranking, &asked, &mut list.candidates, deadline).await;
                 // A reranker has read the terms itself; they count less beside its scores.
                 list.term_share = if without.is_none() { RERANKED_TERM_SHARE } else { TERM_SHARE };
                 ranked.degraded.extend(without);
@@ -297,9 +301,9 @@ impl ContextEngine {
             let chunk = retrieved.chunks.remove(&hit.id)?;
             Some(ContextCandidate { chunk, score: hit.score, source: None })
         };
-        let candidates = fused.iter().filter_map(candidate).collect();
+        let candidates: Vec<ContextCandidate> = fused.iter().filter_map(candidate).collect();
         let RetrievedHits { terms, dropped, degraded, .. } = retrieved;
-        Ok(RankedCollection { candidates, terms, dropped, degraded, fuse })
+        Ok(RankedCollection { first: candidates.len(), candidates, terms, dropped, degraded, fuse })
     }
 
     /// Returns the reranker unless the caller declined it. Refuses if it is required but not configured.

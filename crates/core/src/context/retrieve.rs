@@ -187,7 +187,9 @@ async fn run_dense_leg(
         let hits = open.vectors.search(vector.clone(), query.filter.as_ref(), readers, fetch).await?;
         // Fewer than asked for: the store has no more, and asking again is useless.
         let exhausted = hits.len() < fetch;
-        let hits = if exhausted { hits } else { above_last_tie(hits) };
+        let above = if exhausted { Vec::new() } else { above_last_tie(&hits) };
+        // Where a long tie would leave too few, some of its hits are better than none.
+        let hits = if above.len() >= query.top_k { above } else { hits };
         let found = verify_dense_hits(snapshot.clone(), query.clone(), hits).await?;
         let enough = found.hits.len() >= query.top_k;
         if enough || exhausted || refill >= REFILLS_MAX {
@@ -199,14 +201,11 @@ async fn run_dense_leg(
     unreachable!("the loop above returns within REFILLS_MAX rounds")
 }
 
-/// Leaves out the hits with the lowest score of a full list: which of the equal ones an engine takes into a list
-/// depends on its length and on the order of writes. If all are equal, there is no better choice.
-fn above_last_tie(mut hits: Vec<DenseHit>) -> Vec<DenseHit> {
+/// The hits of a full list without those of the lowest score: which of the equal ones an engine takes into a list
+/// depends on its length and on the order of writes.
+fn above_last_tie(hits: &[DenseHit]) -> Vec<DenseHit> {
     let lowest = hits.iter().map(|hit| hit.score).fold(f32::INFINITY, f32::min);
-    if hits.iter().any(|hit| hit.score > lowest) {
-        hits.retain(|hit| hit.score > lowest);
-    }
-    hits
+    hits.iter().filter(|hit| hit.score > lowest).copied().collect()
 }
 
 async fn embed_question(open: &OpenCollection, question: &str) -> Result<Vec<f32>, Fault> {

@@ -6,6 +6,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 
 use super::fields::IndexSchemaFields;
 use super::question_words::QuestionWords;
+use super::word_terms::is_acronym_term;
 use contexture_core::ports::lexical::QUESTION_TERMS_MAX;
 
 /// Weight of a match in a heading, next to 1 for a match in the text.
@@ -32,7 +33,7 @@ pub(super) fn question_clauses(fields: &IndexSchemaFields, words: &QuestionWords
     for term in words.distinct_terms(QUESTION_TERMS_MAX) {
         clauses.push(weighted_term_query(fields.text, &term, 1.0));
         clauses.push(weighted_term_query(fields.heading, &term, HEADING_WEIGHT));
-        clauses.push(weighted_term_query(fields.name, &term, NAME_WEIGHT));
+        clauses.push(name_query(fields, &term, 1.0));
     }
     for [first, second] in words.distinct_pairs(WORD_PAIRS_MAX) {
         let term = |word: &str| Term::from_field_text(fields.text, word);
@@ -52,9 +53,14 @@ pub(super) fn expanded_clauses(
     asked: usize,
 ) -> Vec<Box<dyn Query>> {
     let in_text = words.iter().map(|(word, weight)| weighted_term_query(fields.text, word, *weight));
-    let in_name = words.iter().take(asked);
-    let in_name = in_name.map(|(word, weight)| weighted_term_query(fields.name, word, weight * NAME_WEIGHT));
+    let in_name = words.iter().take(asked).map(|(word, weight)| name_query(fields, word, *weight));
     in_text.chain(in_name).collect()
+}
+
+/// A query for one term in the document's name. Files are named in lower case: who asks for WHO means `who.md`.
+fn name_query(fields: &IndexSchemaFields, term: &str, weight: f32) -> Box<dyn Query> {
+    let lower = is_acronym_term(term).then(|| term.to_lowercase());
+    weighted_term_query(fields.name, lower.as_deref().unwrap_or(term), weight * NAME_WEIGHT)
 }
 
 /// A query that any of these clauses matches.

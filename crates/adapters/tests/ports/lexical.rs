@@ -180,6 +180,17 @@ async fn a_named_document_comes_first_with_all_its_chunks() {
     assert!(ids(&named).is_subset(&found), "each chunk has the name");
 }
 
+/// A name in capitals is that of a file in lower case, and not the stop word of other texts.
+#[tokio::test]
+async fn a_name_in_capitals_finds_its_file() {
+    let fixture = open_tantivy_in_ram().await;
+    let asked = plain("who.md", 1, &["The WHO asks for clean hands."]);
+    let other = plain("wash.md", 1, &["Washing machines, for who has washing to wash."]);
+    let all = [&asked, &other];
+    fixture.commit(&all).await;
+    assert_eq!(order_of(&fixture, &all, "What does WHO say about washing?")[0], "who.md");
+}
+
 /// What is asked for is named in one chunk and answered in the next.
 #[tokio::test]
 async fn chunks_around_the_words_are_found_too() {

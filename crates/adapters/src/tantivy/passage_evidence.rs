@@ -1,9 +1,9 @@
-//! Evidence for a chunk from what stands around it: a window of its neighbours, and its document.
+//! Evidence for a chunk from what stands around it: the window of its neighbours.
 //!
 //! People ask in more words than one chunk holds: what they ask for is named a page above, and the answer stands
-//! in a chunk that has half of the words. So each chunk is also ranked by larger passages that it is the middle of,
-//! as Callan, "Passage-level evidence in document retrieval" (SIGIR 1994), combines a passage's score with its
-//! document's. The score of a passage is BM25 with the sums of its chunks: of counts and of lengths.
+//! in a chunk that has half of the words. So each chunk is also ranked by a larger passage that it is the middle of,
+//! as Callan, "Passage-level evidence in document retrieval" (SIGIR 1994), combines a passage's score with that of
+//! the text around it. The score of a passage is BM25 with the sums of its chunks: of counts and of lengths.
 //!
 //! The chunks of a document version stand side by side in one segment, in the order of the text: a write adds them
 //! in one batch, and merges keep the order. So a passage is a range of addresses, and a count is read from the
@@ -34,7 +34,7 @@ struct PassageScale {
     weight: f32,
 }
 
-/// The passages that count. Five chunks of the default pipeline have 400 to 800 tokens.
+/// The passages that count. Five chunks of the bundled model have at most 640 of its tokens.
 const SCALES: [PassageScale; 1] = [PassageScale { reach: 2, weight: 1.0 }];
 /// Neighbours on either side of a hit that become hits: an answer often stands beside the words that were asked for.
 const NEIGHBOURS: u32 = 2;

@@ -27,15 +27,8 @@ use super::bm25_statistics::LiveBm25Statistics;
 use super::relevance_feedback::ScoredChunkHit;
 use contexture_core::domain::ids::ChunkId;
 
-/// A size of passages, in chunks on either side, and what its score counts beside that of the chunk.
-#[derive(Debug, Clone, Copy)]
-struct PassageScale {
-    reach: u32,
-    weight: f32,
-}
-
-/// The passages that count. Five chunks of the bundled model have at most 640 of its tokens.
-const SCALES: [PassageScale; 1] = [PassageScale { reach: 2, weight: 1.0 }];
+/// Chunks on either side that belong to a passage. Five chunks of the bundled model have at most 640 of its tokens.
+const PASSAGE_REACH: u32 = 2;
 /// Neighbours on either side of a hit that become hits: an answer often stands beside the words that were asked for.
 const NEIGHBOURS: u32 = 2;
 /// BM25's saturation of counts and its share of length normalisation, as for chunks.
@@ -50,11 +43,11 @@ pub(super) struct PassageEvidence {
     pub(super) score: f32,
 }
 
-/// A chunk, and for each scale the positions of the passage around it.
+/// A chunk, and the positions of the passage around it.
 struct PassageCandidate {
     id: ChunkId,
     doc: u32,
-    ranges: [(usize, usize); SCALES.len()],
+    range: (usize, usize),
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and lengths that go into a score")]
@@ -80,12 +73,10 @@ pub(super) fn score_passages(
         segments
             .push((segment_ord, SegmentPassages::read(searcher.segment_reader(segment_ord), field, &docs)?));
     }
-    // Averages over all passages that are compared, whatever segments they stand in.
-    let averages: [f32; SCALES.len()] = std::array::from_fn(|scale| {
-        let lengths = segments.iter().map(|(_, segment)| segment.sum_of_lengths(scale)).sum::<u64>();
-        let passages = segments.iter().map(|(_, segment)| segment.candidates.len() as u64).sum::<u64>();
-        as_f32(lengths) / as_f32(passages.max(1))
-    });
+    // The average over all passages that are compared, whatever segments they stand in.
+    let lengths = segments.iter().map(|(_, segment)| segment.sum_of_lengths()).sum::<u64>();
+    let passages = segments.iter().map(|(_, segment)| segment.candidates.len() as u64).sum::<u64>();
+    let average = as_f32(lengths) / as_f32(passages.max(1));
     let provider = statistics.in_searcher(searcher);
     let total = as_f32(provider.total_num_docs()?);
     for term in terms {
@@ -93,7 +84,7 @@ pub(super) fn score_passages(
         let frequency = as_f32(provider.doc_freq(&term)?);
         let idf = (1.0 + (total - frequency + 0.5) / (frequency + 0.5)).ln();
         for (segment_ord, segment) in segments.iter_mut().filter(|_| frequency > 0.0) {
-            segment.add_term(searcher.segment_reader(*segment_ord), &term, idf, averages)?;
+            segment.add_term(searcher.segment_reader(*segment_ord), &term, idf, average)?;
         }
     }
     let evidence = segments.into_iter().flat_map(|(segment_ord, segment)| {
@@ -122,7 +113,7 @@ impl SegmentPassages {
     /// Finds the passages around these chunks, which are sorted.
     fn read(reader: &SegmentReader, field: Field, docs: &[u32]) -> tantivy::Result<Self> {
         // Neighbours have passages, too.
-        let reach = NEIGHBOURS + SCALES.iter().map(|scale| scale.reach).max().unwrap_or(0);
+        let reach = NEIGHBOURS + PASSAGE_REACH;
         let column = |name| reader.fast_fields().u64(name);
         let (ordinals, id_high, id_low) = (column("ordinal")?, column("id_high")?, column("id_low")?);
         let lengths_of = reader.get_fieldnorms_reader(field)?;
@@ -165,15 +156,13 @@ impl SegmentPassages {
             .into_iter()
             .map(|(doc, part)| {
                 let (first, end) = parts[part];
-                let range = |PassageScale { reach, .. }: PassageScale| {
-                    let from = first.max(doc.saturating_sub(reach));
-                    let to = end.min(doc + reach + 1);
-                    (starts[part] + (from - first) as usize, starts[part] + (to - first) as usize)
-                };
+                let from = first.max(doc.saturating_sub(PASSAGE_REACH));
+                let to = end.min(doc + PASSAGE_REACH + 1);
+                let range = (starts[part] + (from - first) as usize, starts[part] + (to - first) as usize);
                 // Only chunks are hits, and chunks have both halves.
                 let half = |of: &Column<u64>| of.first(doc).unwrap_or_default();
                 let id = ChunkId::from_uuid(Uuid::from_u64_pair(half(&id_high), half(&id_low)));
-                PassageCandidate { id, doc, ranges: SCALES.map(range) }
+                PassageCandidate { id, doc, range }
             })
             .collect();
         Ok(Self {
@@ -185,10 +174,10 @@ impl SegmentPassages {
         })
     }
 
-    /// Sum of the lengths of one scale's passages.
-    fn sum_of_lengths(&self, scale: usize) -> u64 {
+    /// Sum of the lengths of all passages.
+    fn sum_of_lengths(&self) -> u64 {
         let length = |candidate: &PassageCandidate| {
-            let (from, to) = candidate.ranges[scale];
+            let (from, to) = candidate.range;
             u64::from(self.lengths[to] - self.lengths[from])
         };
         self.candidates.iter().map(length).sum()
@@ -200,7 +189,7 @@ impl SegmentPassages {
         reader: &SegmentReader,
         term: &Term,
         idf: f32,
-        averages: [f32; SCALES.len()],
+        average: f32,
     ) -> tantivy::Result<()> {
         let inverted = reader.inverted_index(term.field())?;
         let Some(mut postings) = inverted.read_postings(term, IndexRecordOption::WithFreqs)? else {
@@ -222,13 +211,12 @@ impl SegmentPassages {
             }
         }
         for (candidate, score) in self.candidates.iter().zip(&mut self.scores) {
-            for ((scale, average), (from, to)) in SCALES.iter().zip(averages).zip(&candidate.ranges) {
-                let count = as_f32(u64::from(self.counts[*to] - self.counts[*from]));
-                if count > 0.0 {
-                    let length = as_f32(u64::from(self.lengths[*to] - self.lengths[*from]));
-                    let norm = K1 * (1.0 - B + B * length / average.max(1.0));
-                    *score += scale.weight * idf * count * (K1 + 1.0) / (count + norm);
-                }
+            let (from, to) = candidate.range;
+            let count = as_f32(u64::from(self.counts[to] - self.counts[from]));
+            if count > 0.0 {
+                let length = as_f32(u64::from(self.lengths[to] - self.lengths[from]));
+                let norm = K1 * (1.0 - B + B * length / average.max(1.0));
+                *score += idf * count * (K1 + 1.0) / (count + norm);
             }
         }
         Ok(())

@@ -96,7 +96,19 @@ impl<'a> IngestRun<'a> {
         } else {
             self.stack.ledger.counts(&self.collection).await?
         };
+        if let Some(sync) = &self.intake.sync
+            && self.changed_anything()
+            && after.in_flight == 0
+        {
+            // Once more, now that its versions have ended: so that the next run has nothing to ask about.
+            sync.finish(&self.intake.scan, false).await?;
+        }
         Ok(IngestRunCounts { before, resumed, after })
+    }
+
+    /// Whether this run had anything accepted.
+    fn changed_anything(&self) -> bool {
+        self.tally.accepted > 0 || self.finished.as_ref().is_some_and(|finished| finished.deleted > 0)
     }
 
     async fn submit(&mut self) -> Result<(), CommandFailure> {

@@ -121,6 +121,13 @@ impl ServerIngest {
             let deadline = self.deadline;
             let accepted = self.tally.accepted + self.tally.unchanged;
             followed.wait(deadline, |open| self.meter.update(accepted.saturating_sub(open), "")).await?;
+            let deleted = self.finished.as_ref().is_some_and(|finished| finished.deleted > 0);
+            if let Some(sync) = &self.intake.sync
+                && (self.tally.accepted > 0 || deleted)
+            {
+                // Once more, now that its versions have ended: so that the next run has nothing to ask about.
+                sync.finish(&self.intake.scan, false).await?;
+            }
         }
         Ok(())
     }

@@ -3,19 +3,22 @@
 //! Every file is reported to its source before it is submitted, so that no document of a folder is unknown to it,
 //! wherever this process dies. A file counts as unchanged when size and time are the ones it was submitted with and
 //! its document still has that version.
+//!
+//! A run that leaves everything in step leaves a fingerprint of the whole folder, too. While the folder has it and
+//! the collection has accepted nothing since, the next run asks about no file at all.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::batch_submitter::SubmittedFile;
-use super::scan::{DocumentScan, FoundFile};
+use super::scan::{DocumentScan, FoundFile, SkipReason};
 use super::sidecar::CommonDescription;
 use crate::operations::SourcesApi;
 use crate::operations::messages::document::{ReasonView, VersionStateName};
 use crate::operations::messages::page::PAGE_ENTRIES_MAX;
 use crate::operations::messages::source::{
     FinishSourceRunRequest, FinishedSourceRun, ListSourceDocumentsRequest, ReportSourceDocumentsRequest,
-    SourceDocumentView, SourceSightingRequest,
+    SourceDocumentView, SourceRunView, SourceSightingRequest,
 };
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::Refusal;
@@ -35,6 +38,10 @@ pub(super) struct SourceSync {
     collection: String,
     source: String,
     run: u64,
+    /// The fingerprint of the whole folder, if everything is as an earlier run left it.
+    settled: Option<String>,
+    /// The fingerprint of the whole folder now; none if it is not known whole.
+    whole: Option<String>,
     /// What earlier runs saw, by id.
     known: HashMap<String, SourceDocumentView>,
     /// What the command line says about all files, hashed.
@@ -56,19 +63,7 @@ impl SourceSync {
         source: String,
         common: &CommonDescription,
     ) -> Result<Self, Refusal> {
-        let run = sources.begin_source_run(&caller, collection, &source).await?.run;
-        let mut known = HashMap::new();
-        let mut cursor = None;
-        loop {
-            let limit = i64::try_from(PAGE_ENTRIES_MAX).ok();
-            let request = ListSourceDocumentsRequest { source: source.clone(), limit, cursor };
-            let page = sources.source_documents(&caller, collection, request).await?;
-            known.extend(page.documents.into_iter().map(|found| (found.document_id.clone(), found)));
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let SourceRunView { run, settled } = sources.begin_source_run(&caller, collection, &source).await?;
         let common = common.fingerprint_text();
         let common =
             if common.is_empty() { common } else { blake3::hash(common.as_bytes()).to_hex()[..16].into() };
@@ -78,12 +73,29 @@ impl SourceSync {
             collection: collection.to_owned(),
             source,
             run,
-            known,
+            settled,
+            whole: None,
+            known: HashMap::new(),
             common,
             submitting: HashMap::new(),
             unchanged: 0,
             still_dead: Vec::new(),
         })
+    }
+
+    /// Reads what earlier runs saw.
+    async fn read_known(&mut self) -> Result<(), Refusal> {
+        let mut cursor = None;
+        loop {
+            let limit = i64::try_from(PAGE_ENTRIES_MAX).ok();
+            let request = ListSourceDocumentsRequest { source: self.source.clone(), limit, cursor };
+            let page = self.sources.source_documents(&self.caller, &self.collection, request).await?;
+            self.known.extend(page.documents.into_iter().map(|found| (found.document_id.clone(), found)));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// What an earlier run knew of a document that is still there or on its way.
@@ -98,8 +110,28 @@ impl SourceSync {
             .is_some_and(|known| known.version == Some(version) && dead_document(known).is_some())
     }
 
-    /// Takes files out of a scan that have not changed, and reports them.
-    pub(super) async fn leave_out_unchanged(&mut self, scan: &mut DocumentScan) -> Result<(), Refusal> {
+    /// Takes files out of a scan that have not changed, and reports them. With `read_all` none counts as unchanged.
+    pub(super) async fn leave_out_unchanged(
+        &mut self,
+        scan: &mut DocumentScan,
+        read_all: bool,
+    ) -> Result<(), Refusal> {
+        self.whole = self.whole_fingerprint(scan);
+        if read_all {
+            return self.read_known().await;
+        }
+        if self.whole.is_some() && self.whole == self.settled {
+            for file in std::mem::take(&mut scan.files) {
+                // What is empty is no document.
+                if file.is_empty {
+                    scan.skips.add(SkipReason::Empty, &file.path);
+                } else {
+                    self.unchanged += 1;
+                }
+            }
+            return Ok(());
+        }
+        self.read_known().await?;
         let files = std::mem::take(&mut scan.files);
         let mut unchanged = Vec::new();
         for file in files {
@@ -173,8 +205,28 @@ impl SourceSync {
             prune,
             within: scan.within.clone(),
             unreadable: scan.unreadable.clone(),
+            fingerprint: self.whole.clone(),
         };
         self.sources.finish_source_run(&self.caller, &self.collection, self.run, request).await
+    }
+
+    /// A hash of the ids and fingerprints of all files; none if one has none, if the run is about a part of the folder,
+    /// or if something in it could not be looked at.
+    fn whole_fingerprint(&self, scan: &DocumentScan) -> Option<String> {
+        if !(scan.within.is_empty() && scan.unreadable.is_empty() && scan.refused.is_empty()) {
+            return None;
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(FINGERPRINT_VERSION.as_bytes());
+        hasher.update(self.common.as_bytes());
+        for file in &scan.files {
+            // Neither holds a control character, so a NUL ends each.
+            for text in [file.id.as_str(), file.stamp.as_ref()?] {
+                hasher.update(text.as_bytes());
+                hasher.update(&[0]);
+            }
+        }
+        Some(hasher.finalize().to_hex().to_string())
     }
 
     fn fingerprint(&self, file: &FoundFile) -> Option<String> {

@@ -1465,6 +1465,12 @@ export interface components {
         };
         /** @description The end of a run. */
         FinishSourceRunRequest: {
+            /**
+             * @description What tells that the whole source has not changed, such as a hash of all ids and fingerprints; at most 256
+             *     bytes. Kept for the next run if all is in step. A run may be finished once more when its versions have
+             *     ended.
+             */
+            fingerprint?: string | null;
             /** @description Whether documents that are gone are deleted; else they are only counted. */
             prune?: boolean;
             /** @description The source. */
@@ -1966,6 +1972,13 @@ export interface components {
              * @description Its number, from 1.
              */
             run: number;
+            /**
+             * @description The fingerprint of the whole source that an earlier run ended with, if everything is still as that run left
+             *     it: each document visible in the version that was reported with its fingerprint, and nothing accepted
+             *     since. If the source has this fingerprint now, there is nothing to list, report or submit. Null if something
+             *     is not so.
+             */
+            settled?: string | null;
         };
         /** @description Names a source. */
         SourceSelection: {

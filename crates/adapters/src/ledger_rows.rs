@@ -19,7 +19,7 @@ use contexture_core::ports::ledger::{
     CollectionRecord, DeadLetter, UnsweptVersion, VersionRecord, VersionState,
 };
 use contexture_core::ports::source_ledger::{
-    SourceDocument, SourceDocumentVersion, SourceRecord, SourceSighting,
+    SettledSource, SourceDocument, SourceDocumentVersion, SourceRecord, SourceSighting,
 };
 
 /// A row whose columns are read by their place, from 0.
@@ -156,7 +156,8 @@ pub(super) fn read_source_document<R: LedgerRow>(row: &R) -> Result<SourceDocume
     Ok(SourceDocument { sighting, run: row.number(0)?, newest })
 }
 
-/// Reads a source: name, run, finished run, documents, begun, finished.
+/// Reads a source: name, run, finished run, documents, begun, finished; then what it was settled with, of which both
+/// may be missing.
 pub(super) fn read_source_record<R: LedgerRow>(row: &R) -> Result<SourceRecord, R::Error> {
     Ok(SourceRecord {
         name: require_valid(SourceName::new(row.text(0)?.as_ref()))?,
@@ -165,6 +166,13 @@ pub(super) fn read_source_record<R: LedgerRow>(row: &R) -> Result<SourceRecord, 
         documents: row.number(3)?,
         begun_ms: row.number(4)?,
         finished_ms: row.optional_number(5)?,
+        settled: match (row.optional_text(6)?, row.optional_number(7)?) {
+            (Some(fingerprint), Some(accepted)) => {
+                let fingerprint = require_valid(SourceFingerprint::new(&fingerprint))?;
+                Some(SettledSource { fingerprint, accepted })
+            }
+            _ => None,
+        },
     })
 }
 

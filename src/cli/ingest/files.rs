@@ -82,7 +82,13 @@ impl IngestArgs {
                 return invalid("id_without_single_file", "--id is for a single file, not for a folder");
             }
         }
-        let file = FoundFile { path: path.clone(), id: DocumentId::new(id)?, stamp: None, is_named: true };
+        let file = FoundFile {
+            path: path.clone(),
+            id: DocumentId::new(id)?,
+            stamp: None,
+            is_empty: false,
+            is_named: true,
+        };
         Ok(DocumentScan { files: vec![file], ..DocumentScan::default() })
     }
 
@@ -101,7 +107,8 @@ impl IngestArgs {
         if !self.is_of_no_folder() {
             let known = sources.list_sources(caller, collection.as_str()).await?.sources;
             options.known_roots = known.into_iter().map(|source| PathBuf::from(source.name)).collect();
-            if self.root.is_none() && options.known_roots.iter().any(|known| scan.root.starts_with(known)) {
+            let begins_further_up = |known: &PathBuf| scan.root.starts_with(known) && scan.root != *known;
+            if self.root.is_none() && options.known_roots.iter().any(begins_further_up) {
                 // An earlier run began further up, and its ids go on.
                 scan = scan_paths(&self.paths, options)?;
             }
@@ -109,9 +116,7 @@ impl IngestArgs {
             let mut begun =
                 SourceSync::begin(sources.clone(), caller.clone(), collection.as_str(), source, &common)
                     .await?;
-            if !self.checksum && !self.retry_dead {
-                begun.leave_out_unchanged(&mut scan).await?;
-            }
+            begun.leave_out_unchanged(&mut scan, self.checksum || self.retry_dead).await?;
             sync = Some(begun);
         }
         let limit = config.limits.body_bytes_max;

@@ -15,6 +15,7 @@ mod root;
 mod skips;
 mod stamp;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,8 @@ pub(crate) struct FoundFile {
     pub(crate) id: DocumentId,
     /// Size and time of its last change, of the sidecar too; none if it may still be changing.
     pub(crate) stamp: Option<String>,
+    /// Whether it had no byte when it was found.
+    pub(crate) is_empty: bool,
     /// Whether the command line names it.
     pub(crate) is_named: bool,
 }
@@ -108,8 +111,8 @@ pub(crate) fn scan_paths(paths: &[PathBuf], options: &ScanOptions) -> Result<Doc
             scan.walk(argument, &below, options, data_directory.as_deref())?;
         } else {
             scan.within.extend(id_text(&below));
-            let metadata = std::fs::metadata(&argument.path).ok();
-            scan.add(&argument.path, &below, metadata.as_ref(), true)?;
+            let found = FileMetadata { own: std::fs::metadata(&argument.path).ok(), may_have_sidecar: true };
+            scan.add(&argument.path, &below, &found, true)?;
         }
     }
     if scan.within.iter().any(String::is_empty) {
@@ -117,6 +120,12 @@ pub(crate) fn scan_paths(paths: &[PathBuf], options: &ScanOptions) -> Result<Doc
     }
     scan.check_ids()?;
     Ok(scan)
+}
+
+/// What the system says of a file.
+struct FileMetadata {
+    own: Option<std::fs::Metadata>,
+    may_have_sidecar: bool,
 }
 
 fn path_refusal(code: &'static str, path: &Path, why: &str) -> Refusal {
@@ -168,10 +177,11 @@ impl DocumentScan {
                 tracing::warn!(%error, "an ignore file is not understood");
             }
             if entry.depth() == 0 {
-                listing.visit(entry.path());
+                listing.enter(entry.path(), 0);
                 continue;
             }
-            listing.saw(entry.path());
+            let may_have_sidecar =
+                listing.saw(entry.file_name(), entry.depth(), data_directory, &mut self.skips);
             let relative = entry.path().strip_prefix(&argument.path).unwrap_or(entry.path()).to_owned();
             match entry.file_type() {
                 Some(kind) if kind.is_symlink() => self.skips.add(SkipReason::Link, entry.path()),
@@ -180,7 +190,7 @@ impl DocumentScan {
                     self.refused.push((entry.into_path(), format!("nested deeper than {DEPTH_MAX} folders")));
                 }
                 Some(kind) if kind.is_dir() => {
-                    listing.visit(entry.path());
+                    listing.enter(entry.path(), entry.depth());
                 }
                 Some(kind) if kind.is_file() => {
                     // Not as an override of the walk: it would bring back what is hidden or ignored.
@@ -188,13 +198,13 @@ impl DocumentScan {
                         self.skips.add(SkipReason::Ignored, entry.path());
                         continue;
                     }
-                    let metadata = entry.metadata().ok();
-                    self.add(entry.path(), &below.join(&relative), metadata.as_ref(), false)?;
+                    let found = FileMetadata { own: entry.metadata().ok(), may_have_sidecar };
+                    self.add(entry.path(), &below.join(&relative), &found, false)?;
                 }
                 _ => self.skips.add(SkipReason::Special, entry.path()),
             }
         }
-        listing.count_left_out(data_directory, &mut self.skips);
+        listing.finish(data_directory, &mut self.skips);
         Ok(())
     }
 
@@ -211,7 +221,7 @@ impl DocumentScan {
         &mut self,
         path: &Path,
         below: &Path,
-        metadata: Option<&std::fs::Metadata>,
+        found: &FileMetadata,
         is_named: bool,
     ) -> Result<(), Refusal> {
         if self.files.len() >= FILES_MAX {
@@ -229,13 +239,14 @@ impl DocumentScan {
             self.skips.add(SkipReason::UnreadType, path);
             return Ok(());
         }
-        let parts: Option<Vec<&str>> = below.iter().map(std::ffi::OsStr::to_str).collect();
-        match parts {
+        match slashed(below) {
             None => self.refused.push((path.to_owned(), "its name is not UTF-8".to_owned())),
-            Some(parts) => match DocumentId::new(&parts.join("/")) {
+            Some(text) => match DocumentId::new(&text) {
                 Ok(id) => {
-                    let stamp = metadata.and_then(|metadata| file_stamp(path, metadata));
-                    self.files.push(FoundFile { path: path.to_owned(), id, stamp, is_named });
+                    let own = found.own.as_ref();
+                    let stamp = own.and_then(|own| file_stamp(path, own, found.may_have_sidecar));
+                    let is_empty = own.is_some_and(|own| own.len() == 0);
+                    self.files.push(FoundFile { path: path.to_owned(), id, stamp, is_empty, is_named });
                 }
                 Err(refusal) => self.refused.push((path.to_owned(), refusal.message)),
             },
@@ -278,10 +289,18 @@ impl DocumentScan {
 
 /// A path below the root as the text of an id; none if it is not UTF-8.
 fn id_text(below: &Path) -> Option<String> {
-    let parts: Option<Vec<&str>> = below.iter().map(std::ffi::OsStr::to_str).collect();
     // Through the id, which is in NFC.
-    let text = parts?.join("/");
-    Some(DocumentId::new(&text).map_or(text, |id| id.as_str().to_owned()))
+    let text = slashed(below)?;
+    Some(DocumentId::new(&text).map_or_else(|_| text.into_owned(), |id| id.as_str().to_owned()))
+}
+
+/// A relative path with `/` between its parts; none if it is not UTF-8.
+fn slashed(below: &Path) -> Option<Cow<'_, str>> {
+    if std::path::MAIN_SEPARATOR == '/' {
+        return below.to_str().map(Cow::Borrowed);
+    }
+    let parts: Option<Vec<&str>> = below.iter().map(std::ffi::OsStr::to_str).collect();
+    Some(Cow::Owned(parts?.join("/")))
 }
 
 /// The globs that files must match; empty if there are none.

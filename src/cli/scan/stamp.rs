@@ -9,8 +9,15 @@ use crate::cli::sidecar::SIDECAR_ENDING;
 const SETTLED_AGE_MIN: Duration = Duration::from_secs(2);
 
 /// Size and time of a file, and of its sidecar.
-pub(super) fn file_stamp(path: &Path, metadata: &std::fs::Metadata) -> Option<String> {
+pub(super) fn file_stamp(
+    path: &Path,
+    metadata: &std::fs::Metadata,
+    may_have_sidecar: bool,
+) -> Option<String> {
     let own = settled_stamp(metadata)?;
+    if !may_have_sidecar {
+        return Some(own);
+    }
     let mut sidecar = path.as_os_str().to_owned();
     sidecar.push(SIDECAR_ENDING);
     match std::fs::metadata(sidecar) {

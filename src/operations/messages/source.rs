@@ -25,7 +25,7 @@ pub struct SourceView {
 
 impl From<SourceRecord> for SourceView {
     fn from(record: SourceRecord) -> Self {
-        let SourceRecord { name, run, finished_run, documents, begun_ms, finished_ms } = record;
+        let SourceRecord { name, run, finished_run, documents, begun_ms, finished_ms, settled: _ } = record;
         Self { name: name.into(), run, finished_run, documents, begun_ms, finished_ms }
     }
 }
@@ -51,6 +51,12 @@ pub struct SourceSelection {
 pub struct SourceRunView {
     /// Its number, from 1.
     pub run: u64,
+    /// The fingerprint of the whole source that an earlier run ended with, if everything is still as that run left
+    /// it: each document visible in the version that was reported with its fingerprint, and nothing accepted
+    /// since. If the source has this fingerprint now, there is nothing to list, report or submit. Null if something
+    /// is not so.
+    #[serde(default)]
+    pub settled: Option<String>,
 }
 
 /// Which documents of a source to list.
@@ -161,6 +167,11 @@ pub struct FinishSourceRunRequest {
     /// Documents whose id begins with one of these could not be looked at, and are not gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<String>,
+    /// What tells that the whole source has not changed, such as a hash of all ids and fingerprints; at most 256
+    /// bytes. Kept for the next run if all is in step. A run may be finished once more when its versions have
+    /// ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// What a finished run found gone.

@@ -14,7 +14,7 @@ use contexture_core::domain::ids::{CollectionKey, DocumentId, Version};
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::domain::source::{SourceFingerprint, SourceName};
 use contexture_core::fault::{Refusal, RefusalKind};
-use contexture_core::ports::source_ledger::{SourceDocument, SourceSighting};
+use contexture_core::ports::source_ledger::{SettledSource, SourceDocument, SourceRecord, SourceSighting};
 
 /// Most documents of one report, of either kind.
 const REPORTED_MAX: usize = 10_000;
@@ -45,7 +45,16 @@ impl SourcesApi for StoreOperations {
         caller.require(AccessScope::Write)?;
         let source = SourceName::new(source)?;
         let record = self.existing(&caller_collection(caller, collection)?).await?;
-        Ok(SourceRunView { run: self.stages.ledger.begin_source_run(&record.key, &source).await? })
+        let ledger = &self.stages.ledger;
+        let run = ledger.begin_source_run(&record.key, &source).await?;
+        let known = ledger.sources(&record.key).await?.into_iter().find(|known| known.name == source);
+        let settled = match known.and_then(|known| known.settled) {
+            Some(settled) if self.is_as_settled(&record.key, &settled).await? => {
+                Some(settled.fingerprint.into())
+            }
+            _ => None,
+        };
+        Ok(SourceRunView { run, settled })
     }
 
     async fn source_documents(
@@ -91,7 +100,7 @@ impl SourcesApi for StoreOperations {
         let sightings = request.seen.iter().map(checked_sighting).collect::<Result<Vec<_>, _>>()?;
         let unchanged =
             request.unchanged.iter().map(|id| DocumentId::new(id)).collect::<Result<Vec<_>, _>>()?;
-        let key = self.begun_run(caller, collection, &source, run).await?;
+        let (key, _) = self.begun_run(caller, collection, &source, run).await?;
         let ledger = &self.stages.ledger;
         if !sightings.is_empty() {
             ledger.report_sightings(&key, &source, run, sightings).await?;
@@ -110,27 +119,40 @@ impl SourcesApi for StoreOperations {
         request: FinishSourceRunRequest,
     ) -> Result<FinishedSourceRun, Refusal> {
         caller.require(AccessScope::Write)?;
-        let FinishSourceRunRequest { source, prune, within, unreadable } = request;
+        let FinishSourceRunRequest { source, prune, within, unreadable, fingerprint } = request;
         let source = SourceName::new(&source)?;
+        let fingerprint = fingerprint.as_deref().map(SourceFingerprint::new).transpose()?;
         for (field, prefixes) in [("within", &within), ("unreadable", &unreadable)] {
             if prefixes.len() > PREFIXES_MAX {
                 let message = format!("{field} has {} prefixes; at most {PREFIXES_MAX}", prefixes.len());
                 return Err(Refusal::invalid("too_many_prefixes", field, message));
             }
         }
-        let key = self.begun_run(caller, collection, &source, run).await?;
+        let (key, known) = self.begun_run(caller, collection, &source, run).await?;
+        let ledger = &self.stages.ledger;
         let mut outcome = FinishedSourceRun { gone: 0, deleted: 0, examples: Vec::new() };
+        // Of a part of a source nothing can be said about the whole.
+        let fingerprint = fingerprint.filter(|_| within.is_empty() && unreadable.is_empty());
+        if let Some(settled) = known.settled
+            && fingerprint.as_ref() == Some(&settled.fingerprint)
+            && self.is_as_settled(&key, &settled).await?
+        {
+            ledger.finish_source_run(&key, &source, run, Some(settled)).await?;
+            return Ok(outcome);
+        }
         let mut after: Option<DocumentId> = None;
+        let mut unseen = 0;
         loop {
             let page =
-                self.stages.ledger.source_documents(&key, &source, after.as_ref(), SCAN_DOCUMENTS).await?;
+                ledger.unseen_source_documents(&key, &source, run, after.as_ref(), SCAN_DOCUMENTS).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.sighting.document_id.clone());
+            unseen += page.len();
             let is_gone = |found: &SourceDocument| {
                 let id = found.sighting.document_id.as_str();
                 let begins =
                     |prefixes: &[String]| prefixes.iter().any(|prefix| id.starts_with(prefix.as_str()));
-                found.run < run && (within.is_empty() || begins(&within)) && !begins(&unreadable)
+                (within.is_empty() || begins(&within)) && !begins(&unreadable)
             };
             let (there, left): (Vec<SourceDocument>, Vec<SourceDocument>) = page
                 .into_iter()
@@ -145,10 +167,15 @@ impl SourcesApi for StoreOperations {
                 self.prune(caller, &key, &source, run, there).await?;
                 // Nothing is there to delete: these are only forgotten.
                 let left = left.into_iter().map(|found| found.sighting.document_id).collect();
-                self.stages.ledger.forget_source_documents(&key, &source, run, left).await?;
+                ledger.forget_source_documents(&key, &source, run, left).await?;
             }
         }
-        self.stages.ledger.finish_source_run(&key, &source, run).await?;
+        let settled = match fingerprint {
+            // What was forgotten counts as well: it is in flight, or was never there. The next run tells.
+            Some(fingerprint) if unseen == 0 => self.settled(&key, &source, fingerprint).await?,
+            _ => None,
+        };
+        ledger.finish_source_run(&key, &source, run, settled).await?;
         Ok(outcome)
     }
 
@@ -164,14 +191,34 @@ impl SourcesApi for StoreOperations {
 }
 
 impl StoreOperations {
-    /// The caller's collection, if this run of the source has begun.
+    /// How this source is to be remembered, if all of it is in step.
+    async fn settled(
+        &self,
+        key: &CollectionKey,
+        source: &SourceName,
+        fingerprint: SourceFingerprint,
+    ) -> Result<Option<SettledSource>, Refusal> {
+        let ledger = &self.stages.ledger;
+        // Counted before the documents are looked at: what is accepted in between shows in the next run's count.
+        let counts = ledger.counts(key).await?;
+        if counts.in_flight > 0 || ledger.count_unsettled(key, source).await? > 0 {
+            return Ok(None);
+        }
+        Ok(Some(SettledSource { fingerprint, accepted: counts.accepted }))
+    }
+
+    async fn is_as_settled(&self, key: &CollectionKey, settled: &SettledSource) -> Result<bool, Refusal> {
+        Ok(self.stages.ledger.counts(key).await?.accepted == settled.accepted)
+    }
+
+    /// The caller's collection and this source, if this run of it has begun.
     async fn begun_run(
         &self,
         caller: &Principal,
         collection: &str,
         source: &SourceName,
         run: u64,
-    ) -> Result<CollectionKey, Refusal> {
+    ) -> Result<(CollectionKey, SourceRecord), Refusal> {
         let record = self.existing(&caller_collection(caller, collection)?).await?;
         let sources = self.stages.ledger.sources(&record.key).await?;
         let known =
@@ -180,7 +227,7 @@ impl StoreOperations {
             let message = format!("'{source}' has had {} runs; begin one and name its number", known.run);
             return Err(Refusal::new(RefusalKind::NotFound, "unknown_run", "run", message));
         }
-        Ok(record.key)
+        Ok((record.key, known))
     }
 
     /// Deletes documents, then forgets them: a crash in between leaves them to be deleted again, which changes

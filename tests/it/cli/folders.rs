@@ -167,6 +167,47 @@ fn unchanged_files_are_not_read() {
 }
 
 #[test]
+fn a_folder_that_is_in_step_is_asked_about_no_file() {
+    let cli = CliSandbox::new();
+    for thing in ["lighthouse", "anchor", "harbour"] {
+        cli.write_settled(&format!("{thing}.md"), about(thing), 1);
+    }
+    cli.write_settled("empty.md", "", 1);
+    cli.write_settled("logo.png", "", 1);
+    let ledger = cli.path("data/ledger.sqlite");
+    // A run that looks at files says so of each of them.
+    let asked = || {
+        let ledger = rusqlite::Connection::open(&ledger).unwrap();
+        let sql = "SELECT MIN(i.run) = MAX(s.run) FROM source_documents i JOIN sources s USING (source_ref)";
+        ledger.query_row(sql, [], |row| row.get::<_, bool>(0)).unwrap()
+    };
+    let counts = |ran: &Value| {
+        ["accepted", "unchanged", "gone", "pruned", "skipped"].map(|name| ran[name].as_u64().unwrap())
+    };
+    assert_eq!(counts(&cli.ingest(0)), [3, 0, 0, 0, 2]);
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([0, 3, 0, 0, 2], false));
+    assert_eq!((counts(&cli.ingest_with(0, &["--prune", "docs"])), asked()), ([0, 3, 0, 0, 2], false));
+    // A part of a folder says nothing of the whole, and takes nothing from it.
+    assert_eq!(counts(&cli.ingest_with(0, &["docs/anchor.md"])), [0, 1, 0, 0, 0]);
+
+    cli.write_settled("anchor.md", about("anchor chain"), 2);
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([1, 2, 0, 0, 2], true));
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([0, 3, 0, 0, 2], false));
+    cli.json(0, &["delete", "--collection", "c", "harbour.md"]);
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([1, 2, 0, 0, 2], true), "somebody else deleted one");
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([0, 3, 0, 0, 2], false));
+    cli.remove("harbour.md");
+    for _ in 0..2 {
+        assert_eq!(counts(&cli.ingest(0)), [0, 2, 1, 0, 2], "gone until it is pruned");
+    }
+    assert_eq!(counts(&cli.ingest_with(0, &["--prune", "docs"])), [0, 2, 1, 1, 2]);
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([0, 2, 0, 0, 2], false));
+    cli.write_settled("harbour.md", about("harbour"), 1);
+    assert_eq!((counts(&cli.ingest(0)), asked()), ([1, 2, 0, 0, 2], true));
+    assert_eq!(cli.document_ids(), ["anchor.md", "harbour.md", "lighthouse.md"]);
+}
+
+#[test]
 fn a_document_that_somebody_deleted_comes_back() {
     let cli = CliSandbox::new();
     cli.write_settled("a.md", about("lighthouse"), 1);

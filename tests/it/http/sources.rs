@@ -90,6 +90,37 @@ async fn a_producer_keeps_a_collection_in_step_with_a_site() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_in_step_is_told_by_its_fingerprint() {
+    let server = HttpTestServer::with_collection().await;
+    let begun = async || {
+        let (_, run) = server.post("/v1/collections/c/sources/runs", &json!({"source": "wiki"})).await;
+        (run["run"].as_u64().unwrap(), run["settled"].clone())
+    };
+    let (first, settled) = begun().await;
+    assert_eq!(settled, Value::Null);
+    server.put_text("c", "a", "The text of a.").await;
+    let whole = json!({"fingerprint": "all-1"});
+    server.report(first, &json!([{"document_id": "a"}]), &json!([])).await;
+    server.finish_run(first, whole.clone()).await;
+    assert_eq!(begun().await.1, Value::Null, "the document has no fingerprint");
+    server.report(2, &json!([{"document_id": "a", "fingerprint": "1", "version": 1}]), &json!([])).await;
+    server.finish_run(2, json!({"fingerprint": "all-1", "within": ["a"]})).await;
+    assert_eq!(begun().await.1, Value::Null, "a part is not the whole");
+    server.report(3, &json!([]), &json!(["a"])).await;
+    server.finish_run(3, whole.clone()).await;
+    assert_eq!(begun().await, (4, json!("all-1")));
+    assert_eq!(server.finish_run(4, whole).await["gone"], 0, "nothing was reported, and nothing is gone");
+    assert_eq!(begun().await, (5, json!("all-1")));
+    server.put_text("c", "of-others", "Another text.").await;
+    assert_eq!(begun().await.1, Value::Null, "something was accepted: it may be this document");
+    let refusal = server
+        .post("/v1/collections/c/sources/runs/6/finish", &json!({"source": "wiki", "fingerprint": ""}))
+        .await;
+    assert_eq!(refused(&refusal), (400, "invalid_fingerprint", "fingerprint"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_runs_and_sources_are_refused() {
     let server = HttpTestServer::with_collection().await;
     let runs = "/v1/collections/c/sources/runs";

@@ -11,7 +11,7 @@ use contexture_core::domain::ids::{CollectionKey, DocumentId};
 use contexture_core::domain::source::SourceName;
 use contexture_core::fault::Fault;
 use contexture_core::ports::source_ledger::{
-    SourceDocument, SourceDocumentVersion, SourceLedger, SourceRecord, SourceSighting,
+    SettledSource, SourceDocument, SourceDocumentVersion, SourceLedger, SourceRecord, SourceSighting,
 };
 
 /// A source of a collection.
@@ -20,6 +20,7 @@ pub(super) struct MemorySource {
     finished_run: u64,
     begun_ms: u64,
     finished_ms: Option<u64>,
+    settled: Option<SettledSource>,
     /// What was reported last, and by which run.
     items: BTreeMap<DocumentId, (SourceSighting, u64)>,
 }
@@ -60,6 +61,7 @@ impl SourceLedger for MemoryLedger {
                 finished_run: 0,
                 begun_ms: now_ms,
                 finished_ms: None,
+                settled: None,
                 items: BTreeMap::new(),
             });
             source.run += 1;
@@ -117,6 +119,30 @@ impl SourceLedger for MemoryLedger {
         Ok(found.unwrap_or_default())
     }
 
+    async fn unseen_source_documents(
+        &self,
+        collection: &CollectionKey,
+        source: &SourceName,
+        run: u64,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<SourceDocument>, Fault> {
+        let found = self.with_collection(collection, |found, _| {
+            let items = found.sources.get(source).into_iter().flat_map(|source| source.items.iter());
+            let unseen = items.filter(|(id, (_, seen))| *seen < run && after.is_none_or(|after| *id > after));
+            unseen.take(limit).map(|(_, item)| found.source_document(item)).collect()
+        });
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn count_unsettled(&self, collection: &CollectionKey, source: &SourceName) -> Result<u64, Fault> {
+        let counted = self.with_collection(collection, |found, _| {
+            let items = found.sources.get(source).into_iter().flat_map(|source| source.items.values());
+            items.filter(|item| !found.source_document(item).is_settled()).count() as u64
+        });
+        Ok(counted.unwrap_or_default())
+    }
+
     async fn forget_source_documents(
         &self,
         collection: &CollectionKey,
@@ -135,10 +161,12 @@ impl SourceLedger for MemoryLedger {
         collection: &CollectionKey,
         source: &SourceName,
         run: u64,
+        settled: Option<SettledSource>,
     ) -> Result<(), Fault> {
         self.with_source(collection, source, |source, now_ms| {
             source.finished_run = source.finished_run.max(run);
             source.finished_ms = Some(now_ms);
+            source.settled = settled;
         });
         Ok(())
     }
@@ -152,6 +180,7 @@ impl SourceLedger for MemoryLedger {
                 documents: source.items.len() as u64,
                 begun_ms: source.begun_ms,
                 finished_ms: source.finished_ms,
+                settled: source.settled.clone(),
             };
             found.sources.iter().map(record).collect()
         });

@@ -30,6 +30,7 @@ mod migrate;
 mod rows;
 mod shared_states;
 mod source_ledger;
+mod source_queries;
 mod stages;
 mod version_outcomes;
 mod version_queries;

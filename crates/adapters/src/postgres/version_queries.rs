@@ -32,13 +32,19 @@ pub(super) async fn read_history(
     found.iter().map(ledger_rows::read_history_entry).collect()
 }
 
+/// For a statement that walks a whole collection: until the transaction ends, the planner may choose sequential scans
+/// and merge joins.
+pub(super) async fn let_planner_scan(connection: &mut PgConnection) -> Result<(), PostgresError> {
+    query("SET LOCAL enable_seqscan = on").execute(&mut *connection).await?;
+    query("SET LOCAL enable_mergejoin = on").execute(&mut *connection).await?;
+    Ok(())
+}
+
 pub(super) async fn read_counts(
     connection: &mut PgConnection,
     collection: &CollectionKey,
 ) -> Result<VersionCounts, PostgresError> {
-    // This walks a whole collection, so the planner may choose sequential scans and merge joins.
-    query("SET LOCAL enable_seqscan = on").execute(&mut *connection).await?;
-    query("SET LOCAL enable_mergejoin = on").execute(&mut *connection).await?;
+    let_planner_scan(connection).await?;
     let found = query(
         "SELECT v.state, v.deletes, COUNT(*) \
          FROM tenants t JOIN collections c ON c.tenant_ref = t.tenant_ref \

@@ -55,7 +55,7 @@ const REREADS_MAX: usize = 8;
 const CACHED_STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order. `user_version` counts those applied to a file.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
@@ -66,6 +66,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0008_letters_by_version.sql"),
     include_str!("migrations/0009_dropped_collections.sql"),
     include_str!("migrations/0010_sources.sql"),
+    include_str!("migrations/0011_settled_sources.sql"),
 ];
 
 /// A handle to the file; clones share its threads.

@@ -10,7 +10,9 @@ use crate::ledger_rules::unknown_collection;
 use contexture_core::domain::ids::{CollectionKey, DocumentId};
 use contexture_core::domain::source::{SourceFingerprint, SourceName};
 use contexture_core::fault::Fault;
-use contexture_core::ports::source_ledger::{SourceDocument, SourceLedger, SourceRecord, SourceSighting};
+use contexture_core::ports::source_ledger::{
+    SettledSource, SourceDocument, SourceLedger, SourceRecord, SourceSighting,
+};
 
 #[async_trait]
 impl SourceLedger for SqliteLedger {
@@ -63,7 +65,34 @@ impl SourceLedger for SqliteLedger {
         self.database()
             .read("source documents", move |db| {
                 let Some(number) = find_source_ref(db, &collection, &source)? else { return Ok(Vec::new()) };
-                read_documents(db, number, after.as_ref(), limit)
+                read_documents(db, number, u64::MAX, after.as_ref(), limit)
+            })
+            .await
+    }
+
+    async fn unseen_source_documents(
+        &self,
+        collection: &CollectionKey,
+        source: &SourceName,
+        run: u64,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<SourceDocument>, Fault> {
+        let (collection, source, after) = (collection.clone(), source.clone(), after.cloned());
+        self.database()
+            .read("unseen source documents", move |db| {
+                let Some(number) = find_source_ref(db, &collection, &source)? else { return Ok(Vec::new()) };
+                read_documents(db, number, run, after.as_ref(), limit)
+            })
+            .await
+    }
+
+    async fn count_unsettled(&self, collection: &CollectionKey, source: &SourceName) -> Result<u64, Fault> {
+        let (collection, source) = (collection.clone(), source.clone());
+        self.database()
+            .read("count unsettled", move |db| {
+                let Some(number) = find_source_ref(db, &collection, &source)? else { return Ok(0) };
+                count_unsettled(db, number)
             })
             .await
     }
@@ -91,14 +120,22 @@ impl SourceLedger for SqliteLedger {
         collection: &CollectionKey,
         source: &SourceName,
         run: u64,
+        settled: Option<SettledSource>,
     ) -> Result<(), Fault> {
         let (collection, source, now_ms) = (collection.clone(), source.clone(), self.now_ms());
         self.database()
             .write("finish source run", move |db| {
                 let Some(number) = find_source_ref(db, &collection, &source)? else { return Ok(()) };
                 db.execute(
-                    "UPDATE sources SET finished_run = MAX(finished_run, ?2), finished_ms = ?3 WHERE source_ref = ?1",
-                    params![number, sql_bigint(run), sql_bigint(now_ms)],
+                    "UPDATE sources SET finished_run = MAX(finished_run, ?2), finished_ms = ?3, \
+                     settled_fingerprint = ?4, settled_accepted = ?5 WHERE source_ref = ?1",
+                    params![
+                        number,
+                        sql_bigint(run),
+                        sql_bigint(now_ms),
+                        settled.as_ref().map(|settled| settled.fingerprint.as_str()),
+                        settled.as_ref().map(|settled| sql_bigint(settled.accepted)),
+                    ],
                 )
                 .map_err(sql_fault)?;
                 Ok(())
@@ -211,6 +248,7 @@ fn for_each_document(
 fn read_documents(
     connection: &Connection,
     source_ref: i64,
+    before_run: u64,
     after: Option<&DocumentId>,
     limit: usize,
 ) -> Result<Vec<SourceDocument>, Fault> {
@@ -221,7 +259,8 @@ fn read_documents(
              l.code, l.detail \
              FROM (SELECT o.collection_ref, i.document_id, i.run, i.fingerprint, i.version \
                FROM source_documents i JOIN sources o ON o.source_ref = i.source_ref \
-               WHERE i.source_ref = ?1 AND i.document_id > ?2 ORDER BY i.document_id LIMIT ?3) s \
+               WHERE i.source_ref = ?1 AND i.document_id > ?2 AND i.run < ?4 \
+               ORDER BY i.document_id LIMIT ?3) s \
              LEFT JOIN documents d ON d.collection_ref = s.collection_ref AND d.document_id = s.document_id \
              LEFT JOIN versions v ON v.document_ref = d.document_ref AND v.version = d.latest_version \
              LEFT JOIN dead_letters l ON l.document_ref = v.document_ref AND l.version = v.version \
@@ -229,8 +268,8 @@ fn read_documents(
         )
         .map_err(sql_fault)?;
     let after = after.map_or("", DocumentId::as_str);
-    let mut found =
-        statement.query(params![source_ref, after, sql_bigint(limit as u64)]).map_err(sql_fault)?;
+    let found = statement.query(params![source_ref, after, sql_bigint(limit as u64), sql_bigint(before_run)]);
+    let mut found = found.map_err(sql_fault)?;
     let mut documents = Vec::new();
     while let Some(row) = found.next().map_err(sql_fault)? {
         documents.push(read_source_document(row)?);
@@ -238,13 +277,27 @@ fn read_documents(
     Ok(documents)
 }
 
+fn count_unsettled(connection: &Connection, source_ref: i64) -> Result<u64, Fault> {
+    connection
+        .prepare_cached(
+            // The state is that of visible versions.
+            "SELECT COUNT(*) FROM source_documents i JOIN sources o ON o.source_ref = i.source_ref \
+             LEFT JOIN documents d ON d.collection_ref = o.collection_ref AND d.document_id = i.document_id \
+             LEFT JOIN versions v ON v.document_ref = d.document_ref AND v.version = d.latest_version \
+             WHERE i.source_ref = ?1 AND NOT COALESCE(i.fingerprint IS NOT NULL AND v.version = i.version \
+               AND v.deletes = 0 AND v.state = 3, 0)",
+        )
+        .and_then(|mut counted| counted.query_row([source_ref], |row| row.get(0)))
+        .map_err(sql_fault)
+}
+
 fn read_sources(connection: &Connection, collection: &CollectionKey) -> Result<Vec<SourceRecord>, Fault> {
     let Some(number) = find_collection_ref(connection, collection)? else { return Ok(Vec::new()) };
     let mut statement = connection
         .prepare_cached(
             "SELECT name, run, finished_run, \
-             (SELECT COUNT(*) FROM source_documents i WHERE i.source_ref = s.source_ref), begun_ms, finished_ms \
-             FROM sources s WHERE collection_ref = ?1 ORDER BY name",
+             (SELECT COUNT(*) FROM source_documents i WHERE i.source_ref = s.source_ref), begun_ms, finished_ms, \
+             settled_fingerprint, settled_accepted FROM sources s WHERE collection_ref = ?1 ORDER BY name",
         )
         .map_err(sql_fault)?;
     let mut found = statement.query([number]).map_err(sql_fault)?;

@@ -229,6 +229,8 @@ macro_rules! ledger_suite {
                 sightings_are_listed_with_what_became_of_them,
                 items_come_by_id_in_pages,
                 later_run_decides_what_is_gone,
+                unseen_items_come_by_id_in_pages,
+                a_source_is_settled_while_each_item_is_visible_as_submitted,
                 unchanged_items_keep_their_fingerprint,
                 sources_of_documents_are_found,
                 unknown_source_and_collection,

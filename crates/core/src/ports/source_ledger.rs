@@ -31,6 +31,18 @@ pub struct SourceRecord {
     pub begun_ms: u64,
     /// When a run ended last.
     pub finished_ms: Option<u64>,
+    /// What the last run that found everything in step found; none if none did.
+    pub settled: Option<SettledSource>,
+}
+
+/// A whole source in step with its documents: each of its items had been submitted as it was, and the version that
+/// it got was the newest of its document, visible and no deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledSource {
+    /// What tells that no item has changed, come or gone.
+    pub fingerprint: SourceFingerprint,
+    /// Versions that the collection had accepted. While it has not accepted another, all is as it was.
+    pub accepted: u64,
 }
 
 /// An item of a source, as a run saw it.
@@ -69,6 +81,13 @@ pub struct SourceDocumentVersion {
 }
 
 impl SourceDocument {
+    /// Whether it was submitted as it is, and what it was submitted as is visible.
+    pub fn is_settled(&self) -> bool {
+        let visible = |newest: &SourceDocumentVersion| newest.state == VersionState::Visible;
+        self.sighting.fingerprint.as_ref().is_some_and(|known| self.is_in_step(known))
+            && self.newest.as_ref().is_some_and(visible)
+    }
+
     /// Whether its document still has the version that this item was submitted as.
     pub fn is_in_step(&self, fingerprint: &SourceFingerprint) -> bool {
         self.sighting.fingerprint.as_ref() == Some(fingerprint)
@@ -112,6 +131,20 @@ pub trait SourceLedger: Send + Sync {
         limit: usize,
     ) -> Result<Vec<SourceDocument>, Fault>;
 
+    /// Items of a source that neither this run nor a later one saw, after an id, in the order of bytes, at most
+    /// `limit`.
+    async fn unseen_source_documents(
+        &self,
+        collection: &CollectionKey,
+        source: &SourceName,
+        run: u64,
+        after: Option<&DocumentId>,
+        limit: usize,
+    ) -> Result<Vec<SourceDocument>, Fault>;
+
+    /// Items of a source that keep it from being settled (see [`SettledSource`]).
+    async fn count_unsettled(&self, collection: &CollectionKey, source: &SourceName) -> Result<u64, Fault>;
+
     /// Forgets items that this run did not see, and no later one.
     async fn forget_source_documents(
         &self,
@@ -121,12 +154,13 @@ pub trait SourceLedger: Send + Sync {
         documents: Vec<DocumentId>,
     ) -> Result<(), Fault>;
 
-    /// Records that a run went through the whole source.
+    /// Records that a run went through the whole source, and how it left it if all was in step.
     async fn finish_source_run(
         &self,
         collection: &CollectionKey,
         source: &SourceName,
         run: u64,
+        settled: Option<SettledSource>,
     ) -> Result<(), Fault>;
 
     /// The sources of a collection, by name.

@@ -3,7 +3,7 @@
 use contexture_core::domain::source::{SourceFingerprint, SourceName};
 use contexture_core::fault::Fault;
 use contexture_core::ports::ledger::{VersionOutcome, VersionState};
-use contexture_core::ports::source_ledger::{SourceDocument, SourceSighting};
+use contexture_core::ports::source_ledger::{SettledSource, SourceDocument, SourceSighting};
 
 use super::{LedgerFixture, gave_up};
 use crate::support::{TENANT, collection, document, epoch, version};
@@ -49,8 +49,8 @@ pub(super) async fn runs_are_numbered_for_each_source(fixture: LedgerFixture) {
     fixture.clock.advance(std::time::Duration::from_secs(1));
     assert_eq!(fixture.begin_run("/a").await, 2);
     fixture.saw("/a", 2, vec![sighting("doc", None), sighting("other", None)]).await;
-    fixture.ledger.finish_source_run(&fixture.home, &name("/a"), 2).await.unwrap();
-    fixture.ledger.finish_source_run(&fixture.home, &name("/a"), 1).await.unwrap();
+    fixture.ledger.finish_source_run(&fixture.home, &name("/a"), 2, None).await.unwrap();
+    fixture.ledger.finish_source_run(&fixture.home, &name("/a"), 1, None).await.unwrap();
     let sources = fixture.ledger.sources(&fixture.home).await.unwrap();
     let seen: Vec<_> = sources
         .iter()
@@ -111,6 +111,53 @@ pub(super) async fn later_run_decides_what_is_gone(fixture: LedgerFixture) {
     assert_eq!(fixture.item_runs("/a").await, runs[1..], "only what this run did not see");
 }
 
+pub(super) async fn unseen_items_come_by_id_in_pages(fixture: LedgerFixture) {
+    let first = fixture.begin_run("/a").await;
+    fixture.saw("/a", first, ["c", "a", "b", "d"].map(|id| sighting(id, None)).to_vec()).await;
+    let second = fixture.begin_run("/a").await;
+    fixture.saw("/a", second, vec![sighting("b", None)]).await;
+    let unseen = async |run, after: Option<&str>, limit| {
+        let (source, after) = (name("/a"), after.map(document));
+        let found =
+            fixture.ledger.unseen_source_documents(&fixture.home, &source, run, after.as_ref(), limit);
+        let ids = found.await.unwrap().into_iter().map(|item| item.sighting.document_id.to_string());
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(unseen(second, None, 9).await, ["a", "c", "d"]);
+    assert_eq!(unseen(second, None, 2).await, ["a", "c"]);
+    assert_eq!(unseen(second, Some("a"), 9).await, ["c", "d"]);
+    assert!(unseen(first, None, 9).await.is_empty(), "no run was before the first");
+}
+
+pub(super) async fn a_source_is_settled_while_each_item_is_visible_as_submitted(fixture: LedgerFixture) {
+    let run = fixture.begin_run("/a").await;
+    let unsettled =
+        async |source: &str| fixture.ledger.count_unsettled(&fixture.home, &name(source)).await.unwrap();
+    let whole = SettledSource { fingerprint: fingerprint("all"), accepted: 7 };
+    let finish = async |settled: Option<&SettledSource>| {
+        let finished =
+            fixture.ledger.finish_source_run(&fixture.home, &name("/a"), run, settled.cloned()).await;
+        finished.unwrap();
+        fixture.ledger.sources(&fixture.home).await.unwrap()[0].settled.clone()
+    };
+    let ids = ["deleted", "flying", "kept", "letter", "newer", "unknown", "unsubmitted"];
+    let known = |id: &str| (!id.starts_with("un")).then_some(("7-1", 1));
+    fixture.saw("/a", run, ids.map(|id| sighting(id, known(id))).to_vec()).await;
+    assert_eq!(unsettled("/a").await, 7);
+    for id in ["deleted", "kept", "newer", "unknown"] {
+        fixture.visible(id, 1, "text").await;
+    }
+    fixture.submit("flying", Some(1), "text").await;
+    fixture.dead("letter", 1, "text").await;
+    assert_eq!(unsettled("/a").await, 4, "two have no fingerprint, one is on its way, one is dead");
+    fixture.delete("deleted", None).await;
+    fixture.visible("newer", 2, "another text").await;
+    assert_eq!(unsettled("/a").await, 6, "somebody deleted one and changed one");
+    assert_eq!(unsettled("/b").await, 0, "of a source that never was");
+    assert_eq!(finish(Some(&whole)).await.as_ref(), Some(&whole));
+    assert_eq!(finish(None).await, None, "the last run decides");
+}
+
 pub(super) async fn unchanged_items_keep_their_fingerprint(fixture: LedgerFixture) {
     let first = fixture.begin_run("/a").await;
     fixture.saw("/a", first, vec![sighting("doc", Some(("7-1", 1))), sighting("other", None)]).await;
@@ -141,7 +188,9 @@ pub(super) async fn unknown_source_and_collection(fixture: LedgerFixture) {
     for key in [&never, &fixture.home] {
         fixture.ledger.report_sightings(key, &source, 1, vec![sighting("doc", None)]).await.unwrap();
         fixture.ledger.report_unchanged(key, &source, 1, vec![document("doc")]).await.unwrap();
-        fixture.ledger.finish_source_run(key, &source, 1).await.unwrap();
+        fixture.ledger.finish_source_run(key, &source, 1, None).await.unwrap();
+        assert_eq!(fixture.ledger.unseen_source_documents(key, &source, 9, None, 9).await.unwrap(), []);
+        assert_eq!(fixture.ledger.count_unsettled(key, &source).await.unwrap(), 0);
         assert_eq!(fixture.ledger.source_documents(key, &source, None, 9).await.unwrap(), []);
         assert_eq!(fixture.ledger.sources(key).await.unwrap(), []);
         assert_eq!(fixture.ledger.sources_of(key, &[document("doc")]).await.unwrap(), [None]);

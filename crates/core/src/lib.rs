@@ -17,6 +17,7 @@ pub mod domain {
     pub mod origin;
     pub mod pipeline;
     pub mod principal;
+    pub mod script;
     pub mod sentences;
     pub mod source;
     pub mod submit_message;
@@ -54,6 +55,7 @@ pub mod ports {
     pub mod collection_drops;
     pub mod document_ledger;
     pub mod embedder;
+    pub mod embedding_windows;
     pub mod generations;
     pub mod ledger;
     pub mod ledger_records;

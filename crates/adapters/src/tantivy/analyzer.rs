@@ -22,8 +22,11 @@ use super::word_terms::{WORD_BYTES_MAX, WordTermMaker};
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::AnalyzerSettings;
 
-/// Name of the analyzer in the schema.
-pub(super) const ANALYZER_NAME: &str = "contexture";
+/// Name of the analyzer in the schema, with the version of its terms behind the hyphen. Raised when a word of any
+/// text has other terms than before: then an index is built anew.
+pub(super) const ANALYZER_NAME: &str = "contexture-2";
+/// The name before there were versions.
+const FIRST_ANALYZER_NAME: &str = "contexture";
 /// Words in a cache. A full cache is cleared.
 const CACHED_WORDS_MAX: usize = 1 << 16;
 /// Unused caches that an index keeps.
@@ -55,6 +58,16 @@ impl CachedWordTerms {
             Self::Others(terms) => terms,
         }
     }
+}
+
+/// Whether an analyzer of this name was that of an older program.
+pub(super) fn is_older_analyzer(name: &str) -> bool {
+    let version = |name: &str| match name.strip_prefix(FIRST_ANALYZER_NAME) {
+        Some("") => Some(1),
+        Some(rest) => rest.strip_prefix('-').and_then(|version| version.parse::<u32>().ok()),
+        None => None,
+    };
+    version(name) < version(ANALYZER_NAME) && version(name).is_some()
 }
 
 pub(super) fn register_analyzer(index: &Index, analysis: &AnalyzerSettings) -> Result<(), Fault> {

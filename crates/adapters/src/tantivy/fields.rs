@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tantivy::schema::{
-    Field, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing, TextOptions, Value,
+    Field, FieldType, IndexRecordOption, NumericOptions, STORED, STRING, Schema, TextFieldIndexing,
+    TextOptions, Value,
 };
 use tantivy::{TantivyDocument, TantivyError};
 
@@ -68,11 +69,20 @@ pub(super) fn build_schema() -> Schema {
     schema.build()
 }
 
-/// Whether a schema is one that this one grew from: it lacks fields, and has no others.
+/// Whether a schema is one that this one grew from: its terms are of an older analyzer, or it lacks fields; and it
+/// has no others.
 pub(super) fn is_older_schema(schema: &Schema) -> bool {
     let today = build_schema();
-    schema.num_fields() < today.num_fields()
-        && schema.fields().all(|(_, entry)| today.get_field(entry.name()).is_ok())
+    let is_grown = schema.fields().all(|(_, entry)| today.get_field(entry.name()).is_ok());
+    let lacks_fields = schema.num_fields() < today.num_fields();
+    is_grown && (lacks_fields || analyzer_name(schema).is_some_and(analyzer::is_older_analyzer))
+}
+
+/// The analyzer of the text of chunks.
+fn analyzer_name(schema: &Schema) -> Option<&str> {
+    let entry = schema.get_field_entry(schema.get_field("text").ok()?);
+    let FieldType::Str(options) = entry.field_type() else { return None };
+    Some(options.get_indexing_options()?.tokenizer())
 }
 
 /// The stored form of a chunk, without its text, which has a stored field of its own.

@@ -10,6 +10,10 @@
 //! * What looks like a hash in hexadecimal has its first [`HASH_PREFIX_BYTES`] characters, as people
 //!   quote it.
 //!
+//! A language's stop words and stemmer are for the words of its script. A word of another script has those of the
+//! language that most of its texts are in: Russian, Arabic, Greek or Tamil. So a collection of English handbooks
+//! finds the forms of Russian words in its Russian ones, with no word about it in the pipeline.
+//!
 //! A word longer than [`WORD_BYTES_MAX`] becomes its beginning and a digest of it: it can be found
 //! whole, and costs the index little.
 
@@ -34,22 +38,56 @@ const FEW_PARTS: usize = 3;
 pub(super) struct WordTermMaker {
     /// Makes the term of a word in lower case, or nothing of a stop word.
     analyzer: TextAnalyzer,
+    /// The same for words of other scripts than the language's.
+    others: Vec<(WordScript, TextAnalyzer)>,
+}
+
+/// A script whose words are those of one language here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WordScript {
+    Arabic,
+    Cyrillic,
+    Greek,
+    Tamil,
+}
+
+impl WordScript {
+    const ALL: [Self; 4] = [Self::Arabic, Self::Cyrillic, Self::Greek, Self::Tamil];
+
+    /// The script of a word in lower case, by its first letter. None where no stemmer knows the language: Persian
+    /// and Urdu have letters that Arabic has not.
+    fn of(word: &str) -> Option<Self> {
+        match u32::from(word.chars().next()?) {
+            0x0370..=0x03ff | 0x1f00..=0x1fff => Some(Self::Greek),
+            0x0400..=0x052f => Some(Self::Cyrillic),
+            0x0620..=0x06ff => {
+                let is_foreign = |one| matches!(u32::from(one), 0x0671..=0x06ff);
+                (!word.chars().any(is_foreign)).then_some(Self::Arabic)
+            }
+            0x0b80..=0x0bff => Some(Self::Tamil),
+            _ => None,
+        }
+    }
+
+    fn language(self) -> Language {
+        match self {
+            Self::Arabic => Language::Arabic,
+            Self::Cyrillic => Language::Russian,
+            Self::Greek => Language::Greek,
+            Self::Tamil => Language::Tamil,
+        }
+    }
 }
 
 impl WordTermMaker {
-    /// Prepares stop words and stemmer.
+    /// Prepares stop words and stemmers.
     pub(super) fn new(analysis: &AnalyzerSettings) -> Result<Self, Fault> {
         let language = parse_language(&analysis.language)?;
-        let mut analyzer = TextAnalyzer::builder(RawTokenizer::default()).dynamic();
-        if analysis.stop_words
-            && let Some(stop_words) = StopWordFilter::new(language)
-        {
-            analyzer = analyzer.filter_dynamic(stop_words);
-        }
-        if analysis.stem {
-            analyzer = analyzer.filter_dynamic(Stemmer::new(language));
-        }
-        Ok(Self { analyzer: analyzer.filter_dynamic(AsciiFoldingFilter).build() })
+        let others = WordScript::ALL.into_iter().filter(|script| script.language() != language);
+        Ok(Self {
+            analyzer: language_analyzer(language, analysis),
+            others: others.map(|script| (script, language_analyzer(script.language(), analysis))).collect(),
+        })
     }
 
     /// The distinct terms of a word in NFKC, the main one first.
@@ -87,7 +125,10 @@ impl WordTermMaker {
 
     /// The term of a word in lower case; nothing for a stop word, or if folding leaves nothing.
     fn term(&mut self, lower: &str) -> Option<String> {
-        let mut stream = self.analyzer.token_stream(lower);
+        let script = if lower.is_ascii() { None } else { WordScript::of(lower) };
+        let other = script.and_then(|script| self.others.iter_mut().find(|(known, _)| *known == script));
+        let analyzer = other.map_or(&mut self.analyzer, |(_, analyzer)| analyzer);
+        let mut stream = analyzer.token_stream(lower);
         if !stream.advance() {
             return None;
         }
@@ -97,6 +138,19 @@ impl WordTermMaker {
         term.make_ascii_lowercase();
         (!term.is_empty()).then_some(term)
     }
+}
+
+fn language_analyzer(language: Language, analysis: &AnalyzerSettings) -> TextAnalyzer {
+    let mut analyzer = TextAnalyzer::builder(RawTokenizer::default()).dynamic();
+    if analysis.stop_words
+        && let Some(stop_words) = StopWordFilter::new(language)
+    {
+        analyzer = analyzer.filter_dynamic(stop_words);
+    }
+    if analysis.stem {
+        analyzer = analyzer.filter_dynamic(Stemmer::new(language));
+    }
+    analyzer.filter_dynamic(AsciiFoldingFilter).build()
 }
 
 /// Whether a term is that of a stop word in capitals: all others are in lower case.
@@ -269,6 +323,28 @@ mod tests {
         assert_eq!(terms(true, true, "it"), [""; 0]);
         assert_eq!(terms(false, true, "It"), ["it"]);
         assert_eq!(terms(false, true, "NASA"), ["nasa"]);
+    }
+
+    #[test]
+    fn words_of_other_scripts_have_their_own_stems_and_stop_words() {
+        for (one, other) in [
+            ("договора", "договоров"),
+            ("Сотрудники", "сотрудников"),
+            ("εργαζόμενοι", "εργαζόμενος"),
+            ("المدرسة", "مدرسة"),
+        ] {
+            assert_eq!(terms(true, true, one), terms(true, true, other), "{one}");
+            assert_eq!(terms(true, true, one).len(), 1, "{one}");
+            assert_ne!(terms(true, false, one), terms(true, false, other), "{one}");
+        }
+        assert_eq!(terms(true, true, "что"), [""; 0]);
+        assert_eq!(terms(false, false, "что"), ["что"]);
+        // Persian: the beginning is a part of the word, and no article.
+        assert_eq!(terms(true, true, "کتابها"), ["كتابها"]);
+        let russian = AnalyzerSettings { language: "russian".to_owned(), stem: true, stop_words: true };
+        let own = |word: &str| WordTermMaker::new(&russian).unwrap().word_terms(word);
+        assert_eq!(own("договоров"), terms(true, true, "договоров"), "the language's own are the same");
+        assert_eq!(own("running"), ["running"], "no language was named for Latin letters");
     }
 
     #[test]

@@ -41,6 +41,19 @@ pub struct FusionWeights {
     pub dense: f32,
 }
 
+/// What is left of the dense weight where the model spells the question out: it makes a token of each letter, and its
+/// vectors tell little more than which letters there are.
+const SPELLED_OUT_DENSE_SHARE: f32 = 1.0 / 3.0;
+
+impl FusionWeights {
+    /// The weights for a question in a script that the model does not know.
+    #[must_use]
+    pub(super) fn with_dense_lowered(self) -> Self {
+        let dense = self.dense * SPELLED_OUT_DENSE_SHARE;
+        Self { lexical: self.lexical + self.dense - dense, dense }
+    }
+}
+
 /// The default weights of [`FusionMethod::RelativeScore`]; they add up to 1.
 pub const RELATIVE_WEIGHTS: FusionWeights = FusionWeights { lexical: 0.7, dense: 0.3 };
 

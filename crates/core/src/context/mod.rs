@@ -28,6 +28,7 @@ use futures::future::try_join_all;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::ids::{CollectionKey, DocumentId, Version};
+use crate::domain::script::{is_mostly_of_other_scripts, is_spelled_out};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::{CollectionCatalog, OpenCollection};
 use crate::ports::lexical::QuestionTerms;
@@ -293,7 +294,11 @@ impl ContextEngine {
         if asked.support {
             retrieved.dense = fuse::mix_window_cosines(&retrieved.dense, &retrieved.chunks);
         }
-        let fused = fuse::fuse_hits(&retrieved.lexical, &retrieved.dense, asked.fusion, self.weights);
+        let tokens = pinned.open.embedder.tokenizer().count(&asked.question);
+        let is_unknown =
+            is_mostly_of_other_scripts(&asked.question) && is_spelled_out(&asked.question, tokens);
+        let weights = if is_unknown { self.weights.with_dense_lowered() } else { self.weights };
+        let fused = fuse::fuse_hits(&retrieved.lexical, &retrieved.dense, asked.fusion, weights);
         let fused =
             if asked.support { fuse::add_neighbour_support(&fused, &retrieved.chunks) } else { fused };
         let fuse = began.elapsed();

@@ -18,6 +18,7 @@ use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::EmbeddingPurpose;
+use crate::ports::embedding_windows::{mean_vector, split_into_windows};
 use crate::ports::lexical::{LexicalHit, LexicalSnapshot, QuestionTerms};
 use crate::ports::vectors::DenseHit;
 
@@ -28,6 +29,8 @@ use super::request::ContextQuery;
 pub const REFILLS_MAX: usize = 2;
 /// Share of the remaining time that the dense leg may use.
 pub const DENSE_SHARE: f64 = 0.8;
+/// Most windows of a question that are embedded; words behind them are searched all the same.
+const QUESTION_WINDOWS_MAX: usize = 8;
 /// Interval at which an awaited version is checked.
 const AWAIT_POLL: Duration = Duration::from_millis(10);
 
@@ -208,9 +211,28 @@ fn above_last_tie(hits: &[DenseHit]) -> Vec<DenseHit> {
     hits.iter().filter(|hit| hit.score > lowest).copied().collect()
 }
 
+/// The vector of a question. One that is longer than the model's window has the mean of its parts' vectors, at most
+/// [`QUESTION_WINDOWS_MAX`] of them: a model that makes a token of each letter of a script reads whole questions, too.
 async fn embed_question(open: &OpenCollection, question: &str) -> Result<Vec<f32>, Fault> {
-    let vectors = open.embedder.embed(&[question.to_owned()], EmbeddingPurpose::Query).await?;
-    vectors.into_iter().next().ok_or_else(|| Fault::transient("the embedder answered no vector"))
+    let (info, tokenizer) = (open.embedder.info(), open.embedder.tokenizer());
+    let room = info.tokens_max.saturating_sub(info.tokens_reserved);
+    let mut windows = Vec::new();
+    // A token has at least one byte, so a short question needs no tokenizer.
+    if question.len() > room && tokenizer.count(question) > room {
+        windows = split_into_windows("", question, &*tokenizer, room);
+        windows.truncate(QUESTION_WINDOWS_MAX);
+    }
+    if windows.len() < 2 {
+        let vectors = open.embedder.embed(&[question.to_owned()], EmbeddingPurpose::Query).await?;
+        return vectors.into_iter().next().ok_or_else(|| Fault::transient("the embedder answered no vector"));
+    }
+    let mut weighted = Vec::with_capacity(windows.len());
+    for windows in windows.chunks(info.batch_texts_max.max(1)) {
+        let texts: Vec<String> = windows.iter().map(|window| window.text.clone()).collect();
+        let vectors = open.embedder.embed(&texts, EmbeddingPurpose::Query).await?;
+        weighted.extend(vectors.into_iter().zip(windows.iter().map(|window| window.tokens)));
+    }
+    Ok(mean_vector(&weighted))
 }
 
 /// Keeps the hits that are in the snapshot and that the caller may read; at most `top_k`.

@@ -2,7 +2,7 @@
 //!
 //! [`decode_body`] makes normalised text of a body, or says why it cannot. [`split_into_chunks`] covers the
 //! text with spans whose embedded text fits the embedder's window. Read in this order: `decode` (with
-//! `sniff`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`.
+//! `sniff`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`, `windows`.
 
 mod boundary;
 mod code;
@@ -16,6 +16,7 @@ mod refine;
 mod size;
 mod sniff;
 pub mod stage;
+pub mod windows;
 
 pub use code::CodeLanguage;
 pub use contexture_formats::is_known_binary_name;

@@ -4,8 +4,8 @@
 //!
 //! * the first span starts at 0, each next one where the last ended, and the last ends the text;
 //! * every span contains something visible;
-//! * the exact tokens of the embedded text plus the reserved ones are at most `tokens_max`, and `embed_tokens`
-//!   is that number. The plan works with estimates, so its chunks are counted here and divided in the rare
+//! * the exact tokens of the embedded text plus the reserved ones are at most `tokens_max`, or as many windows as
+//!   [`chunk_windows`] gives the text, and `embed_tokens` is that number. The plan works with estimates, so its chunks are counted here and divided in the rare
 //!   case that one is too large;
 //! * no cut is inside a grapheme cluster, unless the cluster exceeds the limit by itself;
 //! * equal input gives equal chunks, and an edit changes only chunks near it.
@@ -17,6 +17,7 @@ use super::outline::build_outline;
 use super::plan::plan_chunk_ends;
 use super::refine::{CutCandidate, find_cut_candidates, split_further};
 use super::size::{ChunkContextLine, ChunkLimits, ChunkSizer};
+use super::windows::chunk_windows;
 use crate::domain::chunk::{ChunkSpan, TextSpan};
 use crate::fault::{FailureReason, reason};
 use crate::ports::tokenizer::Tokenizer;
@@ -24,7 +25,7 @@ use crate::ports::tokenizer::Tokenizer;
 /// Version of the chunker; part of the epoch. Raise it when any text could be normalised or cut differently
 /// than before: after a change of a rule, cost or constant in this folder, or with another version of a
 /// grammar, parser or Unicode table.
-pub const CHUNKER_VERSION: u32 = 2;
+pub const CHUNKER_VERSION: u32 = 3;
 
 /// Splits a text into chunks. `title` is the title that is embedded with each chunk (see
 /// [`embedded_text`](crate::domain::chunk::embedded_text)).
@@ -35,10 +36,10 @@ pub fn split_into_chunks(
     limits: &ChunkLimits,
 ) -> Result<Vec<ChunkSpan>, FailureReason> {
     let outline = build_outline(document);
-    let sizer = ChunkSizer::new(&document.text, title, &outline, tokenizer, limits);
+    let sizer = ChunkSizer::new(&document.text, title, &outline, tokenizer, limits, chunk_windows);
     check_chunk_count(&sizer, limits)?;
     // A target above the window could not be reached. The inner `max` keeps the bounds of `clamp` in order.
-    let tokens_target = limits.tokens_target.clamp(1, limits.window().max(1));
+    let tokens_target = limits.tokens_target.saturating_mul(sizer.windows).clamp(1, sizer.tokens_max.max(1));
     let candidates = find_cut_candidates(&sizer, tokens_target);
     let ends = plan_chunk_ends(&sizer, &candidates, tokens_target);
     let mut packer = ChunkPacker::new(&sizer, limits);
@@ -54,7 +55,7 @@ pub fn split_into_chunks(
 /// Refuses a text that cannot fit into `chunks_max` chunks, before it is cut.
 pub(super) fn check_chunk_count(sizer: &ChunkSizer<'_>, limits: &ChunkLimits) -> Result<(), FailureReason> {
     let tokens = sizer.tokens_before(sizer.text.len());
-    if tokens > limits.window().saturating_mul(limits.chunks_max) {
+    if tokens > sizer.tokens_max.saturating_mul(limits.chunks_max) {
         return Err(too_many_chunks(limits));
     }
     Ok(())

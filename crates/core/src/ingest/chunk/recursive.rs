@@ -5,7 +5,7 @@
 //! for the size of many overlapping parts. Here each answer comes from one table of token counts instead of a
 //! new pass of the tokenizer, so the cuts are the crate's, at a fraction of the time.
 //!
-//! The promises of [`super::pack`] hold, with two differences. A chunk's text alone has at most `tokens_target`
+//! The promises of [`super::pack`] hold, with three differences. A chunk has one window in every script. A chunk's text alone has at most `tokens_target`
 //! tokens, as the crate counts; one that exceeds the window together with its context line is divided. And an
 //! edit can move all cuts behind it, up to the next heading. White space between two chunks belongs to the first.
 
@@ -28,7 +28,7 @@ pub fn split_recursively(
     limits: &ChunkLimits,
 ) -> Result<Vec<ChunkSpan>, FailureReason> {
     let outline = build_outline(document);
-    let sizer = ChunkSizer::new(&document.text, title, &outline, tokenizer, limits);
+    let sizer = ChunkSizer::new(&document.text, title, &outline, tokenizer, limits, |_, _| 1);
     check_chunk_count(&sizer, limits)?;
     let mut packer = ChunkPacker::new(&sizer, limits);
     for span in tile(&document.text, &splitter_starts(document, &sizer, limits)) {

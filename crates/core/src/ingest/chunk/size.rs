@@ -1,5 +1,8 @@
 //! Limits of chunks, and the size of a chunk as the embedder sees it.
 //!
+//! Limits are of one window. A text that takes far more tokens than its length lets one expect has chunks of several
+//! ([`super::windows`]).
+//!
 //! Estimates are differences of prefix sums. `embed_tokens` is exact and costs tokenizing the edges of a span.
 //! `plan` uses estimates and asks for exact sizes near the limit. `pack` returns only chunks whose exact size
 //! fits.
@@ -41,8 +44,12 @@ impl ChunkLimits {
 pub(super) struct ChunkSizer<'a> {
     pub(super) text: &'a str,
     pub(super) outline: &'a TextOutline,
-    /// Most tokens of an embedded text, special tokens not included.
+    /// Most tokens of an embedded text, special tokens not included: those of all windows of a chunk.
     pub(super) tokens_max: usize,
+    /// Windows of a chunk.
+    pub(super) windows: usize,
+    /// Most tokens of a context line, which stands in each window.
+    line_tokens_max: usize,
     /// Most bytes between the first and the last visible character.
     pub(super) bytes_max: usize,
     title: Option<&'a str>,
@@ -61,14 +68,19 @@ pub(super) struct ChunkContextLine {
 }
 
 impl<'a> ChunkSizer<'a> {
+    /// `windows_of` gives the windows that a chunk has, of the text and its tokens.
     pub(super) fn new(
         text: &'a str,
         title: Option<&'a str>,
         outline: &'a TextOutline,
         tokenizer: &'a dyn Tokenizer,
         limits: &ChunkLimits,
+        windows_of: fn(&str, usize) -> usize,
     ) -> Self {
-        let tokens_max = limits.window();
+        let table = tokenizer.table(text);
+        let windows = windows_of(text, table.tokens_before(text.len()));
+        let tokens_max = limits.window().saturating_mul(windows);
+        let line_tokens_max = limits.window() / 2;
         let mut line_bytes = Vec::with_capacity(outline.sections.len());
         // A parent stands before its children, so its length is known here.
         for (index, section) in outline.sections.iter().enumerate() {
@@ -87,9 +99,11 @@ impl<'a> ChunkSizer<'a> {
             title,
             tokens_reserved: limits.tokens_reserved,
             tokenizer,
-            table: tokenizer.table(text),
+            table,
+            windows,
+            line_tokens_max,
             // `frame` shortens a line to half of the window, so estimates stop there, too.
-            lines: lines.map(|tokens| tokens.min(tokens_max / 2)).collect(),
+            lines: lines.map(|tokens| tokens.min(line_tokens_max)).collect(),
         }
     }
 
@@ -126,7 +140,7 @@ impl<'a> ChunkSizer<'a> {
             let mut prefix = context_line(self.title, &heading);
             // A token has at least one byte, so a short line needs no tokenizer.
             let small =
-                prefix.len() <= self.tokens_max / 2 || self.tokenizer.count(&prefix) <= self.tokens_max / 2;
+                prefix.len() <= self.line_tokens_max || self.tokenizer.count(&prefix) <= self.line_tokens_max;
             if small || heading.is_empty() {
                 if !prefix.is_empty() {
                     prefix.push('\n');

@@ -1,5 +1,7 @@
 //! The embed stage: spans to vectors, staged in the vector store.
 //!
+//! A chunk of several windows of the model ([`super::chunk::windows`]) has the mean of their vectors.
+//!
 //! A text is embedded once. Texts are collected across documents ([`vectors`]); cached ones are not
 //! computed again; texts that another worker computes are waited for, in this process ([`single_flight`])
 //! and in others ([`ledger_claims`]). An unchanged chunk of a new version therefore costs no call. A fault
@@ -23,7 +25,7 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::domain::chunk::embedded_text;
+use crate::domain::chunk::{context_line, embedded_text};
 use crate::domain::document::DocumentDescription;
 use crate::domain::ids::{ChunkId, EmbeddingKey, derive_embedding_key};
 use crate::domain::metadata::DocumentMetadata;
@@ -31,6 +33,7 @@ use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::Fault;
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::TurnDeadline;
+use crate::ports::embedding_windows::split_into_windows;
 use crate::ports::vectors::VectorPoint;
 
 use super::chunked_document_cache::ChunkedDocument;
@@ -165,20 +168,32 @@ async fn embed_slice(
     counters: &IngestCounters,
     deadline: &TurnDeadline,
 ) -> Result<(Vec<(usize, Fault)>, ModelUsage), Fault> {
-    let model = &open.embedder.info().model;
+    let info = open.embedder.info();
+    let (model, tokenizer) = (&info.model, open.embedder.tokenizer());
     let mut texts: BTreeMap<EmbeddingKey, TextToEmbed> = BTreeMap::new();
     let mut keys = Vec::with_capacity(places.len());
     for (place, ordinal) in places {
         let document = &ready[*place].document;
         let span = &document.spans[*ordinal];
         let slice = &document.text.text[span.span.start..span.span.end];
-        let text = embedded_text(document.description.title.as_deref(), &span.heading, slice);
+        let title = document.description.title.as_deref();
+        let text = embedded_text(title, &span.heading, slice);
         let key = derive_embedding_key(model, &text);
         keys.push(key);
         let alone = (tasks[ready[*place].index].attempt >= ALONE_ATTEMPTS).then_some(*place);
         let entry = texts.entry(key);
-        let known =
-            entry.or_insert(TextToEmbed { embedded: text, tokens: span.embed_tokens as usize, alone });
+        let tokens = span.embed_tokens as usize;
+        let known = entry.or_insert_with(|| {
+            let mut windows = Vec::new();
+            if tokens > info.tokens_max {
+                let (line, room) = (
+                    context_line(title, &span.heading),
+                    info.tokens_max.saturating_sub(info.tokens_reserved),
+                );
+                windows = split_into_windows(&line, slice, &*tokenizer, room);
+            }
+            TextToEmbed { embedded: text, windows, tokens, alone }
+        });
         // A text that also stands in a healthy document is embedded with the others.
         known.alone = known.alone.and(alone);
     }

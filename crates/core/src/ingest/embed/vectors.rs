@@ -22,10 +22,13 @@ use crate::ingest::usage::ModelUsage;
 use crate::ingest::{IngestCounters, StageResources};
 use crate::ports::catalog::OpenCollection;
 use crate::ports::embedder::{Embedder, ProviderThroughput, TurnDeadline};
+use crate::ports::embedding_windows::{EmbeddingWindow, mean_vector};
 
 /// A text to embed.
 pub(super) struct TextToEmbed {
     pub(super) embedded: String,
+    /// Its parts, if it is longer than the model's window.
+    pub(super) windows: Vec<EmbeddingWindow>,
     pub(super) tokens: usize,
     /// The document in whose own calls the text is embedded, because that document failed before.
     pub(super) alone: Option<usize>,
@@ -287,12 +290,32 @@ impl SliceEmbeddingCalls<'_> {
         answered
     }
 
+    /// One vector per text. Calls of the model have at most `batch_texts_max` texts, and each window is one.
     async fn call(&self, call: &[KeyedText]) -> Result<Vec<Vec<f32>>, Fault> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let texts: Vec<String> = call.iter().map(|(_, text)| text.embedded.clone()).collect();
-        let vectors = self.open.embedder.embed_by(&texts, self.deadline).await?;
-        check_vectors(&vectors, call.len(), self.open.embedder.info().dims)?;
-        Ok(vectors)
+        let mut texts: Vec<String> = Vec::with_capacity(call.len());
+        for (_, text) in call {
+            if text.windows.is_empty() {
+                texts.push(text.embedded.clone());
+            } else {
+                texts.extend(text.windows.iter().map(|window| window.text.clone()));
+            }
+        }
+        let mut vectors = Vec::with_capacity(texts.len());
+        for texts in texts.chunks(self.open.embedder.info().batch_texts_max.max(1)) {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let answered = self.open.embedder.embed_by(texts, self.deadline).await?;
+            check_vectors(&answered, texts.len(), self.open.embedder.info().dims)?;
+            vectors.extend(answered);
+        }
+        let mut vectors = vectors.into_iter();
+        let of_text = |(_, text): &KeyedText| {
+            if text.windows.is_empty() {
+                return vectors.next().unwrap_or_default();
+            }
+            let windows = text.windows.iter().zip(vectors.by_ref());
+            mean_vector(&windows.map(|(window, vector)| (vector, window.tokens)).collect::<Vec<_>>())
+        };
+        Ok(call.iter().map(of_text).collect())
     }
 }
 

@@ -7,6 +7,7 @@ mod structure;
 mod tables;
 
 use contexture_core::domain::chunk::{ChunkSpan, TextSpan, embedded_text};
+use contexture_core::ingest::chunk::windows::chunk_windows;
 use contexture_core::ingest::chunk::{ChunkLimits, NormalisedText, decode_body, split_into_chunks};
 use contexture_core::ports::tokenizer::{TokenCountTable, Tokenizer};
 use contexture_tokenizers::bpe::BpeTokenizer;
@@ -44,22 +45,23 @@ fn cut_lawfully(
     assert_eq!(chunks.first().map(|chunk| chunk.span.start), Some(0));
     assert_eq!(chunks.last().map(|chunk| chunk.span.end), Some(document.text.len()));
     assert!(chunks.windows(2).all(|pair| pair[0].span.end == pair[1].span.start), "spans tile the text");
+    let all_tokens = tokenizer.table(&document.text).tokens_before(document.text.len());
+    let windows = chunk_windows(&document.text, all_tokens);
+    let tokens_max =
+        limits.tokens_max.saturating_sub(limits.tokens_reserved) * windows + limits.tokens_reserved;
     let clusters: Vec<usize> = document.text.grapheme_indices(true).map(|(at, _)| at).collect();
     for chunk in &chunks {
         let text = slice(document, chunk.span);
         assert!(!text.trim().is_empty(), "a chunk shows something");
         let tokens = tokenizer.count(&embedded_text(title, &chunk.heading, text)) + limits.tokens_reserved;
         assert_eq!(tokens, chunk.embed_tokens as usize, "embed_tokens is exact");
-        assert!(tokens <= limits.tokens_max, "{tokens} tokens in a window of {}", limits.tokens_max);
+        assert!(tokens <= tokens_max, "{tokens} tokens in {windows} windows of {}", limits.tokens_max);
         if let Err(next) = clusters.binary_search(&chunk.span.start) {
             let end = clusters.get(next).copied().unwrap_or(document.text.len());
             let cluster = &document.text[clusters[next - 1]..end];
             let alone =
                 || tokenizer.count(&embedded_text(title, &chunk.heading, cluster)) + limits.tokens_reserved;
-            assert!(
-                cluster.len() > 32 * limits.tokens_max || alone() > limits.tokens_max,
-                "a cluster was cut"
-            );
+            assert!(cluster.len() > 32 * tokens_max || alone() > tokens_max, "a cluster was cut");
         }
     }
     chunks

@@ -43,6 +43,7 @@ use contexture::ports::broker::{Broker, OutgoingMessage};
 use contexture::ports::catalog::{CollectionParts as Collection, EmbedderChunkSizes, OpenCollection};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::embedder::EmbedderInfo;
+use contexture::ports::extractor::TextDocumentsOnly;
 use contexture::ports::ledger::{CollectionRecord, EMBEDDING_CACHE_BYTES_MAX, Ledger};
 use contexture::resilience::limiter::ProviderLimiter;
 use contexture::resilience::quota_protocol::ProviderLimits;
@@ -174,6 +175,7 @@ async fn work(url: &str, prefix: &str, told: bool) {
         broker: Arc::new(broker(prefix).await),
         catalog: Arc::new(SingleCollectionCatalog(Arc::new(OpenCollection::new(collection, true)))),
         clock,
+        extractor: Arc::new(TextDocumentsOnly),
         limits: StageLimits {
             chunk_batch_documents_max: 64,
             embed_batch_documents_max: 64,

@@ -25,6 +25,7 @@ use contexture::ports::broker::{Broker, OutgoingMessage};
 use contexture::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
 use contexture::ports::clock::SystemClock;
 use contexture::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose};
+use contexture::ports::extractor::TextDocumentsOnly;
 use contexture::ports::ledger::Ledger;
 use contexture::ports::tokenizer::Tokenizer;
 use contexture::server::auth::local_principal;
@@ -76,6 +77,7 @@ async fn embedded_by(workers: usize) -> f64 {
             broker: Arc::new(broker),
             catalog: Arc::new(SingleCollectionCatalog(open.clone())),
             clock: Arc::new(SystemClock),
+            extractor: Arc::new(TextDocumentsOnly),
             limits: limits(),
             counters: IngestCounters::default(),
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),

@@ -13,6 +13,7 @@ use super::exit::CommandFailure;
 use super::scan::{DocumentScan, FoundFile, SkipReason};
 use super::sidecar::CommonDescription;
 use super::source_sync::SourceSync;
+use crate::wiring::document_extraction::is_document;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::domain::principal::Principal;
@@ -93,7 +94,7 @@ impl FileIntake {
                 return None;
             }
         };
-        if let Some(media_type) = unread_type(&body) {
+        if let Some(media_type) = unread_type(&body).filter(|_| !is_document(&body)) {
             if file.is_named {
                 self.refuse(file, &format!("is {media_type}, which is not read"));
             } else if !self.note_if_answered(file, &format!("is {media_type} now, which is not read")) {

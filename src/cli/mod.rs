@@ -110,6 +110,9 @@ enum CliCommand {
     Work(work::WorkArgs),
     /// Make keys for callers of the API
     Keys(keys::KeysArgs),
+    /// Read one document from standard input for the program that started this one
+    #[command(hide = true, name = wiring::document_extraction::EXTRACT_COMMAND)]
+    Extract,
     /// Check the configuration and print what it comes to, secrets masked
     CheckConfig,
 }
@@ -123,6 +126,7 @@ impl CliCommand {
             Self::Serve(_) => Some("serve"),
             Self::Work(_) => Some("work"),
             Self::CheckConfig => Some("check-config"),
+            Self::Extract => Some("extract"),
             Self::Keys(_) => Some("keys"),
             _ => None,
         }
@@ -140,6 +144,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit::report_parser_error(&error, json).into();
         }
     };
+    if matches!(command_line.command, CliCommand::Extract) {
+        // Before any thread starts: its limits hold for all that come.
+        return wiring::document_extraction::run_child();
+    }
     let json = command_line.global.json;
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -178,7 +186,7 @@ async fn dispatch(
         CliCommand::Mcp(arguments) => mcp::run(arguments, &global, console).await,
         CliCommand::Work(arguments) => work::run(arguments, &global, console).await,
         CliCommand::Keys(arguments) => keys::run(arguments, console),
-        CliCommand::CheckConfig => check_config(&global, console).await,
+        CliCommand::CheckConfig | CliCommand::Extract => check_config(&global, console).await,
     }
 }
 

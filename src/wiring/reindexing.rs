@@ -58,7 +58,8 @@ impl ServiceStack {
             tokens_max: limits.embed_batch_tokens_max,
             chunks_max: limits.chunks_per_document_max,
         };
-        let estimator = IngestEstimator::new(self.ledger.clone(), key, embedder.clone(), sizes, batching);
+        let (ledger, extractor) = (self.ledger.clone(), self.stages.extractor.clone());
+        let estimator = IngestEstimator::new(ledger, key, embedder.clone(), extractor, sizes, batching);
         Ok((estimator, embedder))
     }
 

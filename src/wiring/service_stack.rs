@@ -15,7 +15,7 @@ use super::collection_creator::CollectionCreator;
 use super::data_directory_lock::{DataDirectoryLock, lock_data_directory};
 use super::embedding::EmbedderFactory;
 use super::roles::{ProcessRole, StartupPlan};
-use super::{backends, background_tasks, query_resources};
+use super::{backends, background_tasks, document_extraction, query_resources};
 use crate::config::ContextureConfig;
 use crate::operations::service::require_same_pipeline;
 use crate::server::auth::local_principal;
@@ -102,6 +102,7 @@ impl ServiceStack {
             broker: broker.clone(),
             catalog: catalog.clone(),
             clock,
+            extractor: document_extraction::open_extractor()?,
             limits: stage_limits(config),
             counters: IngestCounters::default(),
             meter: metrics.clone(),

@@ -15,6 +15,7 @@ use contexture_core::ports::broker::OutgoingMessage;
 use contexture_core::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
 use contexture_core::ports::clock::WallClock;
 use contexture_core::ports::embedder::Embedder;
+use contexture_core::ports::extractor::TextDocumentsOnly;
 use contexture_core::ports::ledger::{DeadLetter, DeadLetterFilter, Ledger, VersionCounts};
 use contexture_core::ports::shared_states::SharedStateStore;
 use std::time::Duration;
@@ -100,6 +101,7 @@ impl ProcessStages {
             broker: site.broker.clone(),
             catalog: Arc::new(SingleCollectionCatalog(Arc::new(OpenCollection::new(parts, true)))),
             clock: site.clock.clone(),
+            extractor: Arc::new(TextDocumentsOnly),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
                 embed_batch_documents_max: 64,

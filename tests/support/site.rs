@@ -24,6 +24,7 @@ use contexture_core::ports::broker::Broker;
 use contexture_core::ports::catalog::{CollectionParts, EmbedderChunkSizes, OpenCollection};
 use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::embedder::Embedder;
+use contexture_core::ports::extractor::TextDocumentsOnly;
 use contexture_core::ports::ledger::{Ledger, VersionCounts};
 use contexture_core::ports::lexical::{AnalyzerSettings, LexicalIndex};
 use contexture_core::ports::shared_states::SharedStateStore;
@@ -150,6 +151,7 @@ impl SingleProcessSite {
             broker: engines.broker.clone(),
             catalog: Arc::new(SingleCollectionCatalog(open.clone())),
             clock: engines.clock.clone(),
+            extractor: Arc::new(TextDocumentsOnly),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
                 embed_batch_documents_max: 64,

@@ -19,6 +19,7 @@ use contexture_core::ports::broker::Broker;
 use contexture_core::ports::catalog::{
     CollectionCatalog, CollectionParts, EmbedderChunkSizes, OpenCollection,
 };
+use contexture_core::ports::extractor::TextDocumentsOnly;
 use contexture_core::ports::ledger::{DeadLetterFilter, Ledger};
 use contexture_core::ports::producers::ProducerEventSink;
 use tokio::sync::Notify;
@@ -72,6 +73,7 @@ impl StageFixture {
             broker,
             catalog: Arc::new(DeadlyCatalog { ledger: self.ledger.clone(), killed: self.killed.clone() }),
             clock: self.clock.clone(),
+            extractor: Arc::new(TextDocumentsOnly),
             limits: StageLimits {
                 chunk_batch_documents_max: 64,
                 embed_batch_documents_max: 64,

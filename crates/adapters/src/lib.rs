@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod edge;
 pub mod embedder;
+pub mod extraction;
 pub mod file_references;
 pub mod http;
 mod ledger_rows;

@@ -229,6 +229,22 @@ pub mod reason {
     pub const UNSUPPORTED_TYPE: &str = "unsupported_type";
     /// The bytes are not valid in the encoding they claim.
     pub const INVALID_ENCODING: &str = "invalid_encoding";
+    /// The document needs a password.
+    pub const ENCRYPTED: &str = "encrypted";
+    /// A PDF of pictures: no page has words.
+    pub const NO_TEXT_LAYER: &str = "no_text_layer";
+    /// The letters of the document are of no script.
+    pub const UNREADABLE_TEXT: &str = "unreadable_text";
+    /// The document is damaged, or not what it says it is.
+    pub const CORRUPT_DOCUMENT: &str = "corrupt_document";
+    /// The document is more than the limits of its reader allow.
+    pub const DOCUMENT_TOO_LARGE: &str = "document_too_large";
+    /// The reader of the document took too long.
+    pub const EXTRACTION_TIMEOUT: &str = "extraction_timeout";
+    /// The reader of the document took too much memory.
+    pub const EXTRACTION_OUT_OF_MEMORY: &str = "extraction_out_of_memory";
+    /// The reader of the document crashed.
+    pub const EXTRACTION_CRASHED: &str = "extraction_crashed";
     /// Nothing but white space.
     pub const EMPTY_DOCUMENT: &str = "empty_document";
     /// More chunks than `limits.chunks_per_document_max`.

@@ -56,6 +56,7 @@ pub mod ports {
     pub mod document_ledger;
     pub mod embedder;
     pub mod embedding_windows;
+    pub mod extractor;
     pub mod generations;
     pub mod ledger;
     pub mod ledger_records;

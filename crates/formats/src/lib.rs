@@ -71,7 +71,7 @@ pub use parsed_text::{
 pub use payloads::strip_payloads;
 pub use read::{FileText, read_file_text};
 pub use restructured_text::parse_restructured_text;
-pub use source_excerpt::{SourceExcerpt, SourceLines, SourcePlace};
+pub use source_excerpt::{SourceExcerpt, SourceLines, SourcePlace, SourceUnit};
 pub use source_map::{MappedText, SourceMap};
 pub use sql::parse_sql;
 pub use subtitles::parse_subtitles;

@@ -14,13 +14,57 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::source_map::{MappedRun, SourceMap};
 
-/// Where the lines of a source begin. A line ends with LF, CRLF or CR.
+/// What places of a source are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceUnit {
+    /// Lines of a file that is text.
+    #[default]
+    Line,
+    /// Pages, as a PDF has them.
+    Page,
+    /// Slides, in the order in which they are shown.
+    Slide,
+    /// Rows of a sheet, whose name is in the heading.
+    Row,
+}
+
+impl SourceUnit {
+    /// All of them; their places are stored, so none moves.
+    pub const ALL: [Self; 4] = [Self::Line, Self::Page, Self::Slide, Self::Row];
+
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Page => "page",
+            Self::Slide => "slide",
+            Self::Row => "row",
+        }
+    }
+
+    /// Whether it is a line.
+    pub fn is_line(&self) -> bool {
+        *self == Self::Line
+    }
+}
+
+/// Where the lines of a source begin. A line ends with LF, CRLF or CR. Of a source that is no text: where its pages,
+/// slides or rows begin, in a count of its own.
 #[derive(Debug)]
 pub struct SourceLines {
     starts: Vec<usize>,
+    unit: SourceUnit,
+    /// The number of each, where they are not counted from 1.
+    numbers: Vec<usize>,
 }
 
 impl SourceLines {
+    /// Pages, slides or rows with these numbers. The source is taken to have a byte for each, in this order.
+    pub fn of_places(unit: SourceUnit, numbers: Vec<usize>) -> Self {
+        Self { starts: (0..numbers.len()).collect(), unit, numbers }
+    }
+
     /// Reads the lines of a source.
     pub fn new(source: &str) -> Self {
         let bytes = source.as_bytes();
@@ -31,21 +75,25 @@ impl SourceLines {
                 starts.push(at + 1);
             }
         }
-        Self { starts }
+        Self { starts, unit: SourceUnit::Line, numbers: Vec::new() }
     }
 
     /// The number of the line that a byte is in, from 1.
     pub fn line_of(&self, at: usize) -> usize {
-        self.starts.partition_point(|start| *start <= at).max(1)
+        let line = self.starts.partition_point(|start| *start <= at).max(1);
+        self.numbers.get(line - 1).copied().unwrap_or(line)
     }
 }
 
 /// A place in a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePlace {
-    /// First line, from 1.
+    /// What is counted.
+    #[serde(default, skip_serializing_if = "SourceUnit::is_line")]
+    pub unit: SourceUnit,
+    /// First line, page, slide or row, from 1.
     pub first_line: usize,
-    /// Last line.
+    /// The last one.
     pub last_line: usize,
     /// First byte and the byte behind the last, where the file is UTF-8 text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,6 +106,7 @@ impl SourcePlace {
     pub fn union(self, other: Self) -> Self {
         let bytes = self.bytes.zip(other.bytes);
         Self {
+            unit: self.unit,
             first_line: self.first_line.min(other.first_line),
             last_line: self.last_line.max(other.last_line),
             bytes: bytes.map(|(own, others)| (own.0.min(others.0), own.1.max(others.1))),
@@ -92,6 +141,7 @@ pub struct SourceExcerpt {
     runs: Vec<ExcerptRun>,
     /// Whether bytes of the source are bytes of the file.
     has_bytes: bool,
+    unit: SourceUnit,
 }
 
 impl SourceMap {
@@ -104,7 +154,8 @@ impl SourceMap {
         lines: &SourceLines,
         file_offset: Option<usize>,
     ) -> SourceExcerpt {
-        let mut excerpt = SourceExcerpt { runs: Vec::new(), has_bytes: file_offset.is_some() };
+        let has_bytes = file_offset.is_some() && lines.unit.is_line();
+        let mut excerpt = SourceExcerpt { runs: Vec::new(), has_bytes, unit: lines.unit };
         let offset = file_offset.unwrap_or(0);
         for MappedRun { text: at, source, copied } in self.runs_in(span) {
             let last = source.end.saturating_sub(1).max(source.start);
@@ -166,7 +217,8 @@ impl SourceExcerpt {
         let bytes = |range: Range<usize>| self.has_bytes.then_some((range.start, range.end));
         let ExcerptRun { kind, source, lines, .. } = run;
         if *kind == ExcerptKind::Written {
-            return SourcePlace { first_line: lines.0, last_line: lines.1, bytes: bytes(source.clone()) };
+            let (first_line, last_line) = *lines;
+            return SourcePlace { unit: self.unit, first_line, last_line, bytes: bytes(source.clone()) };
         }
         let line_ends = |range: Range<usize>| memchr::memchr_iter(b'\n', &text.as_bytes()[range]).count();
         let before = line_ends(0..span.start);
@@ -177,6 +229,7 @@ impl SourceExcerpt {
         let start = source.start + span.start + before * wide;
         let end = source.start + span.end + (before + inside + ended) * wide;
         SourcePlace {
+            unit: self.unit,
             first_line: lines.0 + before,
             last_line: lines.0 + before + inside,
             bytes: bytes(start..end),
@@ -184,7 +237,9 @@ impl SourceExcerpt {
     }
 
     fn encode(&self) -> String {
-        let mut bytes = vec![u8::from(self.has_bytes)];
+        // The lowest bit, and the unit above it.
+        let unit = SourceUnit::ALL.iter().position(|unit| *unit == self.unit).unwrap_or_default();
+        let mut bytes = vec![u8::from(self.has_bytes) | u8::try_from(unit).unwrap_or_default() << 1];
         let (mut source, mut line) = (0, 0);
         for run in &self.runs {
             let kind = match run.kind {
@@ -205,7 +260,8 @@ impl SourceExcerpt {
     fn decode(text: &str) -> Option<Self> {
         let bytes = STANDARD_NO_PAD.decode(text).ok()?;
         let (first, mut rest) = bytes.split_first()?;
-        let mut excerpt = Self { runs: Vec::new(), has_bytes: *first == 1 };
+        let unit = *SourceUnit::ALL.get(usize::from(*first >> 1))?;
+        let mut excerpt = Self { runs: Vec::new(), has_bytes: *first & 1 == 1, unit };
         let (mut source, mut line) = (0, 0);
         while !rest.is_empty() {
             let head = take_number(&mut rest)?;
@@ -277,7 +333,7 @@ fn take_difference(bytes: &mut &[u8], from: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SourceExcerpt, SourceLines};
+    use super::{SourceExcerpt, SourceLines, SourcePlace, SourceUnit};
     use crate::source_map::{MappedText, SourceMap};
 
     fn stored(excerpt: &SourceExcerpt) -> SourceExcerpt {
@@ -322,6 +378,32 @@ mod tests {
         }
         let two_lines = excerpt.place(&text, 0..7).expect("a place");
         assert_eq!((two_lines.first_line, two_lines.last_line, two_lines.bytes), (1, 2, Some((0, 8))));
+    }
+
+    #[test]
+    fn pages_are_counted_where_there_are_no_lines() {
+        let pages = ["One page.\n\n", "Two pages.\n\n", "Five pages.\n"];
+        let mut map = SourceMap::default();
+        for (index, page) in pages.iter().enumerate() {
+            map.push_written(page.len(), index..index + 1);
+        }
+        let text = pages.concat();
+        let lines = SourceLines::of_places(SourceUnit::Page, vec![1, 2, 5]);
+        let excerpt = stored(&map.excerpt(&text, 0..text.len(), &lines, Some(0)));
+        let place = |words: &str| {
+            let start = text.find(words).expect("words");
+            excerpt.place(&text, start..start + words.len()).expect("a place")
+        };
+        let page = |first_line, last_line| SourcePlace {
+            unit: SourceUnit::Page,
+            first_line,
+            last_line,
+            bytes: None,
+        };
+        assert_eq!(place("One"), page(1, 1));
+        assert_eq!(place("Five"), page(5, 5));
+        assert_eq!(place("page.\n\nTwo"), page(1, 2));
+        assert_eq!(place("Two").union(place("Five")), page(2, 5));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::place::{PlaceView, source_bytes, source_lines};
 use contexture_core::context::answer::{
     AnswerDegradation, CandidateTrace, Citation, ContextAnswer, Passage, RankedChunk, ReusedPrefix,
     SearchAnswer,
 };
-use contexture_core::domain::chunk::SourcePlace;
 use contexture_core::domain::document::DocumentAcl;
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::domain::metadata::DocumentMetadata;
@@ -79,7 +79,11 @@ pub struct PassageView {
     pub score: f32,
     /// The text of the span.
     pub text: String,
-    /// First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+    /// The page, slide or row of the source, where it has no lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceView>,
+    /// First line in the document's source, from 1; absent where it has none, and for documents indexed before version
+    /// 2 of the chunker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_line: Option<u64>,
     /// Last line in the source.
@@ -204,7 +208,11 @@ pub struct SearchResultView {
     pub score: f32,
     /// The chunk's text.
     pub text: String,
-    /// First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+    /// The page, slide or row of the source, where it has no lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceView>,
+    /// First line in the document's source, from 1; absent where it has none, and for documents indexed before version
+    /// 2 of the chunker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_line: Option<u64>,
     /// Last line in the source.
@@ -280,8 +288,9 @@ impl PassageView {
             heading: passage.heading,
             score: passage.score,
             text: passage.text,
-            first_line: passage.source.map(|place| place.first_line as u64),
-            last_line: passage.source.map(|place| place.last_line as u64),
+            place: passage.source.and_then(PlaceView::new),
+            first_line: source_lines(passage.source).map(|lines| lines.0),
+            last_line: source_lines(passage.source).map(|lines| lines.1),
             source_start_byte: source_bytes(passage.source).map(|bytes| bytes.0),
             source_end_byte: source_bytes(passage.source).map(|bytes| bytes.1),
             also: passage.also.iter().map(CitationView::from).collect(),
@@ -305,8 +314,9 @@ impl SearchResultView {
             heading: ranked.heading,
             score: ranked.score,
             text: ranked.text,
-            first_line: ranked.source.map(|place| place.first_line as u64),
-            last_line: ranked.source.map(|place| place.last_line as u64),
+            place: ranked.source.and_then(PlaceView::new),
+            first_line: source_lines(ranked.source).map(|lines| lines.0),
+            last_line: source_lines(ranked.source).map(|lines| lines.1),
             source_start_byte: source_bytes(ranked.source).map(|bytes| bytes.0),
             source_end_byte: source_bytes(ranked.source).map(|bytes| bytes.1),
             also: ranked.also.iter().map(CitationView::from).collect(),
@@ -350,10 +360,6 @@ impl TraceEntryView {
             .and_then(serde_json::from_value)
             .map_err(|error| Refusal::new(RefusalKind::Internal, "trace_unreadable", "", error.to_string()))
     }
-}
-
-fn source_bytes(place: Option<SourcePlace>) -> Option<(u64, u64)> {
-    place?.bytes.map(|(start, end)| (start as u64, end as u64))
 }
 
 fn degraded_names(degraded: &[AnswerDegradation]) -> Vec<String> {

@@ -11,5 +11,6 @@ pub mod document;
 pub mod event;
 pub mod job;
 pub mod page;
+pub mod place;
 pub mod source;
 pub mod status;

@@ -193,7 +193,12 @@ fn passage_message(passage: Passage, include_groups: bool) -> proto::Passage {
 
 fn source_message(place: SourcePlace) -> proto::SourcePlace {
     let span = place.bytes.map(|(start, end)| convert::byte_span_message(TextSpan { start, end }));
-    proto::SourcePlace { first_line: place.first_line as u64, last_line: place.last_line as u64, span }
+    proto::SourcePlace {
+        first_line: place.first_line as u64,
+        last_line: place.last_line as u64,
+        span,
+        unit: if place.unit.is_line() { String::new() } else { place.unit.name().to_owned() },
+    }
 }
 
 fn prefix_message(prefix: ReusedPrefix) -> proto::Prefix {

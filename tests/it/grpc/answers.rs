@@ -7,7 +7,7 @@ use contexture::context::answer::{
     AnswerDegradation, CandidateTrace, CandidateVerdict, Citation, ContextAnswer, Passage, RankedChunk,
     SearchAnswer,
 };
-use contexture::domain::chunk::{SourcePlace, TextSpan};
+use contexture::domain::chunk::{SourcePlace, SourceUnit, TextSpan};
 use contexture::domain::document::DocumentAcl;
 use contexture::domain::ids::{
     ChunkId, CollectionId, ContentHash, DocumentId, Epoch, TenantId, Version, VersionKey,
@@ -20,7 +20,8 @@ use serde_json::json;
 use super::support::*;
 
 const SPAN: TextSpan = TextSpan { start: 1, end: 5 };
-const PLACE: SourcePlace = SourcePlace { first_line: 7, last_line: 8, bytes: Some((20, 31)) };
+const PLACE: SourcePlace =
+    SourcePlace { unit: SourceUnit::Line, first_line: 7, last_line: 8, bytes: Some((20, 31)) };
 
 fn docs() -> CollectionId {
     CollectionId::new("docs").unwrap()
@@ -99,7 +100,7 @@ fn expected_metadata() -> Option<prost_types::Struct> {
 
 fn expected_source() -> Option<proto::SourcePlace> {
     let span = Some(proto::ByteSpan { start_byte: 20, end_byte: 31 });
-    Some(proto::SourcePlace { first_line: 7, last_line: 8, span })
+    Some(proto::SourcePlace { first_line: 7, last_line: 8, span, unit: String::new() })
 }
 
 fn expected_acl(include_groups: bool) -> Option<proto::Acl> {

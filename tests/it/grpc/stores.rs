@@ -20,6 +20,7 @@ use contexture::operations::service::{CollectionSettingsStore, ModelCatalog, Sto
 use contexture::operations::{ApiServices, IngestApi};
 use contexture::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture::ports::clock::{SystemClock, WallClock};
+use contexture::ports::extractor::TextDocumentsOnly;
 use contexture::ports::ledger::{Ledger, SubmissionReceipt, VersionRecord};
 use contexture::resilience::quota_protocol::{QuotaStatus, WaitReason};
 use contexture::server::grpc::proto::collection_service_client::CollectionServiceClient;
@@ -129,6 +130,7 @@ pub(super) fn unserved_operations(
         broker: Arc::new(MemoryBroker::new(clock.clone())),
         catalog: Arc::new(ClosedCatalog),
         clock: clock.clone(),
+        extractor: Arc::new(TextDocumentsOnly),
         limits: StageLimits {
             chunk_batch_documents_max: 64,
             embed_batch_documents_max: 64,

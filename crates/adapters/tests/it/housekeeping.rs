@@ -17,6 +17,7 @@ use contexture_core::ingest::{
 use contexture_core::ports::broker::Broker;
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture_core::ports::collection_drops::CollectionDropLedger;
+use contexture_core::ports::extractor::TextDocumentsOnly;
 use contexture_core::ports::generations::{
     BeginBuildOutcome, GenerationBuildPace, GenerationChange, GenerationLedger,
 };
@@ -89,6 +90,7 @@ impl ProcessCluster {
             broker: self.broker.clone(),
             catalog,
             clock: self.clock.clone(),
+            extractor: Arc::new(TextDocumentsOnly),
             limits: StageLimits {
                 chunk_batch_documents_max: 8,
                 embed_batch_documents_max: 8,

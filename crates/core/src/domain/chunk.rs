@@ -1,6 +1,6 @@
 //! Chunks: byte spans of a document's normalised text.
 
-pub use contexture_formats::{SourceExcerpt, SourcePlace};
+pub use contexture_formats::{SourceExcerpt, SourcePlace, SourceUnit};
 use serde::{Deserialize, Serialize};
 
 use super::document::DocumentDescription;

@@ -9,6 +9,7 @@ use super::{StageResources, TaskOutcome};
 use crate::domain::chunk::ChunkSpan;
 use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::Fault;
+use crate::ports::extractor::DocumentExtractor;
 use crate::ports::ledger::StoredBody;
 
 /// Documents by the index of their task, or the outcome of a task whose document cannot be read.
@@ -16,7 +17,10 @@ pub(super) type FoundDocuments = HashMap<usize, Result<Arc<ChunkedDocument>, Tas
 
 /// Makes a document of what the ledger holds of a task.
 pub(super) type DocumentReadFn =
-    fn(&IngestTask, Option<StoredBody>, Option<Vec<ChunkSpan>>) -> Result<ChunkedDocument, TaskOutcome>;
+    fn(&dyn DocumentExtractor, &IngestTask, Option<StoredBody>, Option<Vec<ChunkSpan>>) -> ReadDocument;
+
+/// A document, or the outcome of its task.
+pub(super) type ReadDocument = Result<ChunkedDocument, TaskOutcome>;
 
 /// Reads the documents of the tasks at `wanted`, which are in flight.
 pub(super) async fn read_documents_in_flight(
@@ -57,8 +61,9 @@ pub(super) async fn read_stored_documents(
         .zip(bodies.into_iter().zip(spans))
         .map(|(index, (body, spans))| (*index, tasks[*index].clone(), body, spans))
         .collect();
+    let extractor = stages.extractor.clone();
     let read_all = move || {
-        let read = |(index, task, body, spans)| (index, read(&task, body, spans).map(Arc::new));
+        let read = |(index, task, body, spans)| (index, read(&*extractor, &task, body, spans).map(Arc::new));
         jobs.into_iter().map(read).collect()
     };
     tokio::task::spawn_blocking(read_all).await.map_err(fault_from_join_error)
@@ -66,24 +71,25 @@ pub(super) async fn read_stored_documents(
 
 /// Reads text and spans of a task in flight.
 fn read_document_in_flight(
+    extractor: &dyn DocumentExtractor,
     task: &IngestTask,
     body: Option<StoredBody>,
     spans: Option<Vec<ChunkSpan>>,
-) -> Result<ChunkedDocument, TaskOutcome> {
-    chunked_document_from_spans(task, check_stored_body(task, body)?, spans)
+) -> ReadDocument {
+    chunked_document_from_spans(extractor, task, check_stored_body(task, body)?, spans)
 }
 
 /// Combines the text of a checked body with its spans.
 pub(super) fn chunked_document_from_spans(
+    extractor: &dyn DocumentExtractor,
     task: &IngestTask,
     stored: StoredBody,
     spans: Option<Vec<ChunkSpan>>,
-) -> Result<ChunkedDocument, TaskOutcome> {
+) -> ReadDocument {
     // Without spans the task goes back to the chunk stage, which stores them again.
     let Some(spans) = spans else {
         return Err(TaskOutcome::HandOn(IngestStage::Chunk));
     };
-    let (text, description) =
-        decode_stored_body(task, stored).map_err(|reason| TaskOutcome::Failed(Fault::Permanent(reason)))?;
+    let (text, description) = decode_stored_body(extractor, task, stored).map_err(TaskOutcome::Failed)?;
     Ok(ChunkedDocument { text, description, spans })
 }

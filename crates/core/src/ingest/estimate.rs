@@ -16,9 +16,10 @@ use crate::domain::pipeline::ChunkerKind;
 use crate::fault::{FailureReason, Fault};
 use crate::ports::catalog::EmbedderChunkSizes;
 use crate::ports::embedder::Embedder;
+use crate::ports::extractor::DocumentExtractor;
 use crate::ports::ledger::{Ledger, StoredBody, VersionState};
 
-use super::chunk::{ChunkLimits, decode_body, split_document};
+use super::chunk::{ChunkLimits, decode_document, split_document};
 
 /// Most documents that are named because they would die.
 pub const DYING_NAMED_MAX: usize = 100;
@@ -49,6 +50,7 @@ pub struct IngestEstimator {
     ledger: Arc<dyn Ledger>,
     collection: CollectionKey,
     embedder: Arc<dyn Embedder>,
+    extractor: Arc<dyn DocumentExtractor>,
     limits: ChunkLimits,
     chunker: ChunkerKind,
     texts_max: u64,
@@ -75,6 +77,7 @@ impl IngestEstimator {
         ledger: Arc<dyn Ledger>,
         collection: CollectionKey,
         embedder: Arc<dyn Embedder>,
+        extractor: Arc<dyn DocumentExtractor>,
         sizes: EmbedderChunkSizes,
         batching: EmbedBatchLimits,
     ) -> Self {
@@ -92,6 +95,7 @@ impl IngestEstimator {
             ledger,
             collection,
             embedder,
+            extractor,
             limits,
             chunker: sizes.chunker,
             texts_max,
@@ -181,19 +185,27 @@ impl IngestEstimator {
         body: Bytes,
     ) -> Result<Result<Vec<(EmbeddingKey, u64)>, FailureReason>, Fault> {
         let (limits, chunker, embedder) = (self.limits, self.chunker, self.embedder.clone());
+        let extractor = self.extractor.clone();
         let read = move || {
             let media_type = description.media_type.as_deref();
-            let text = decode_body(&body, media_type, document_id.as_str())?;
+            let text = match decode_document(&body, media_type, document_id.as_str(), &*extractor) {
+                Ok(text) => text,
+                Err(Fault::Permanent(reason)) => return Ok(Err(reason)),
+                Err(other) => return Err(other),
+            };
             let title = description.title.as_deref().or(text.title.as_deref());
-            let spans = split_document(chunker, &text, title, &*embedder.tokenizer(), &limits)?;
+            let spans = match split_document(chunker, &text, title, &*embedder.tokenizer(), &limits) {
+                Ok(spans) => spans,
+                Err(reason) => return Ok(Err(reason)),
+            };
             let keyed = |span: &crate::domain::chunk::ChunkSpan| {
                 let slice = &text.text[span.span.start..span.span.end];
                 let key =
                     derive_embedding_key(&embedder.info().model, &embedded_text(title, &span.heading, slice));
                 (key, u64::from(span.embed_tokens))
             };
-            Ok(spans.iter().map(keyed).collect())
+            Ok(Ok(spans.iter().map(keyed).collect()))
         };
-        tokio::task::spawn_blocking(read).await.map_err(super::chunk::stage::fault_from_join_error)
+        tokio::task::spawn_blocking(read).await.map_err(super::chunk::stage::fault_from_join_error)?
     }
 }

@@ -26,13 +26,13 @@ use crate::domain::task::{IngestStage, IngestTask};
 use crate::domain::version_fence::{FenceDecision, check_version_fence};
 use crate::fault::{Fault, reason};
 use crate::ports::catalog::OpenCollection;
+use crate::ports::extractor::DocumentExtractor;
 use crate::ports::generations::{GenerationRecord, GenerationState};
 use crate::ports::ledger::{StoredBody, VersionState};
 use crate::ports::lexical::{DocumentWrite, LexicalSnapshot};
 
 use super::chunk::stage::matches_accepted_hash;
-use super::chunked_document_cache::ChunkedDocument;
-use super::document_reader::{self, FoundDocuments, chunked_document_from_spans};
+use super::document_reader::{self, FoundDocuments, ReadDocument, chunked_document_from_spans};
 use super::document_writes::{build_writes, indices_with_document, write_without_chunks};
 use super::{StageResources, TaskOutcome, tasks_within_bytes};
 
@@ -254,17 +254,18 @@ fn tasks_not_indexed(snapshot: &dyn LexicalSnapshot, tasks: &[IngestTask]) -> Re
 /// Reads the document of a visible version. A version that was superseded since it was listed ends
 /// as `AlreadyEnded`: the winning version follows later in the log.
 pub(super) fn read_visible_document(
+    extractor: &dyn DocumentExtractor,
     task: &IngestTask,
     body: Option<StoredBody>,
     spans: Option<Vec<ChunkSpan>>,
-) -> Result<ChunkedDocument, TaskOutcome> {
+) -> ReadDocument {
     match body {
         Some(stored) if stored.state == VersionState::Visible => {
             if !matches_accepted_hash(task, &stored) {
                 let detail = "the stored body does not match the hash it was accepted with";
                 return Err(TaskOutcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail)));
             }
-            chunked_document_from_spans(task, stored, spans)
+            chunked_document_from_spans(extractor, task, stored, spans)
         }
         _ => Err(TaskOutcome::AlreadyEnded),
     }

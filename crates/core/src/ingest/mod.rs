@@ -42,6 +42,7 @@ use crate::fault::Fault;
 use crate::ports::broker::Broker;
 use crate::ports::catalog::{CollectionCatalog, OpenCollection};
 use crate::ports::clock::WallClock;
+use crate::ports::extractor::DocumentExtractor;
 use crate::ports::generations::GenerationRecord;
 use crate::ports::ledger::{CollectionRecord, Ledger, VersionOutcome, VersionRecord};
 use crate::ports::meter::IngestMeter;
@@ -62,6 +63,8 @@ pub struct StageResources {
     pub catalog: Arc<dyn CollectionCatalog>,
     /// The source of time.
     pub clock: Arc<dyn WallClock>,
+    /// Reads documents that are no text.
+    pub extractor: Arc<dyn DocumentExtractor>,
     /// Limits of batches.
     pub limits: StageLimits,
     /// Counts since the process started.

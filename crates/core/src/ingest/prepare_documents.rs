@@ -13,6 +13,7 @@ use crate::domain::ids::ChunkId;
 use crate::domain::task::IngestTask;
 use crate::fault::{FailureReason, Fault, reason};
 use crate::ports::catalog::OpenCollection;
+use crate::ports::extractor::DocumentExtractor;
 use crate::ports::generations::GenerationBuildFailure;
 use crate::ports::ledger::{StoredBody, VersionState};
 
@@ -99,33 +100,37 @@ async fn chunk_visible_documents(
     let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
     let bodies = stages.ledger.bodies(&keys).await?;
     let (open, chunks_max) = (open.clone(), stages.limits.chunks_per_document_max);
+    let extractor = stages.extractor.clone();
     let tasks = tasks.to_vec();
     let cut_all = move || {
         tasks
             .iter()
             .zip(bodies)
-            .map(|(task, body)| chunk_visible_document(&open, chunks_max, task, body))
+            .map(|(task, body)| chunk_visible_document(&open, &*extractor, chunks_max, task, body))
             .collect()
     };
-    tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)
+    tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)?
 }
 
+/// Cuts one document. A fault that is not the document's ends the whole page, which is tried again.
 fn chunk_visible_document(
     open: &OpenCollection,
+    extractor: &dyn DocumentExtractor,
     chunks_max: usize,
     task: &IngestTask,
     body: Option<StoredBody>,
-) -> PreparationCut {
+) -> Result<PreparationCut, Fault> {
     let Some(stored) = body.filter(|stored| stored.state == VersionState::Visible) else {
-        return PreparationCut::Gone;
+        return Ok(PreparationCut::Gone);
     };
     if !matches_accepted_hash(task, &stored) {
         let detail = "the stored body does not match the hash it was accepted with";
-        return PreparationCut::Failed(FailureReason::new(reason::BODY_CORRUPT, detail));
+        return Ok(PreparationCut::Failed(FailureReason::new(reason::BODY_CORRUPT, detail)));
     }
-    match chunk_stored_body(open, chunks_max, task, stored) {
-        Ok(document) => PreparationCut::Whole(Arc::new(document)),
-        Err(reason) => PreparationCut::Failed(reason),
+    match chunk_stored_body(open, extractor, chunks_max, task, stored) {
+        Ok(document) => Ok(PreparationCut::Whole(Arc::new(document))),
+        Err(Fault::Permanent(reason)) => Ok(PreparationCut::Failed(reason)),
+        Err(other) => Err(other),
     }
 }
 

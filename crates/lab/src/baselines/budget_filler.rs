@@ -129,6 +129,7 @@ impl<'a> BudgetFiller<'a> {
         let label = PassageLabel {
             number: self.chosen.len() + 1,
             span: passage.span,
+            place: passage.source,
             heading: if heading_is_known { "" } else { &passage.heading },
             first: is_first,
             backticks: self.frame.backticks(&passage.text),

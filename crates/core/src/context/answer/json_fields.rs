@@ -27,14 +27,24 @@ pub(super) mod span_fields {
     }
 }
 
-/// A place in the source as the fields `first_line`, `last_line`, `source_start_byte` and `source_end_byte`.
+/// A place in the source as the fields `first_line`, `last_line`, `source_start_byte` and `source_end_byte`, or, of
+/// sources that have no lines, as the field `place`.
 pub(super) mod source_fields {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::domain::chunk::SourcePlace;
+    use crate::domain::chunk::{SourcePlace, SourceUnit};
+
+    #[derive(Serialize, Deserialize)]
+    struct NumberedPlace {
+        unit: SourceUnit,
+        first: usize,
+        last: usize,
+    }
 
     #[derive(Default, Serialize, Deserialize)]
     struct SourceFields {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<NumberedPlace>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         first_line: Option<usize>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,20 +60,35 @@ pub(super) mod source_fields {
         place: &Option<SourcePlace>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let fields = place.map_or_else(SourceFields::default, |place| SourceFields {
+        let fields = place.map_or_else(SourceFields::default, |place| match place.unit {
+            SourceUnit::Line => line_fields(place),
+            unit => {
+                let place = NumberedPlace { unit, first: place.first_line, last: place.last_line };
+                SourceFields { place: Some(place), ..SourceFields::default() }
+            }
+        });
+        fields.serialize(serializer)
+    }
+
+    fn line_fields(place: SourcePlace) -> SourceFields {
+        SourceFields {
+            place: None,
             first_line: Some(place.first_line),
             last_line: Some(place.last_line),
             source_start_byte: place.bytes.map(|bytes| bytes.0),
             source_end_byte: place.bytes.map(|bytes| bytes.1),
-        });
-        fields.serialize(serializer)
+        }
     }
 
     pub(in crate::context::answer) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<SourcePlace>, D::Error> {
         let fields = SourceFields::deserialize(deserializer)?;
+        if let Some(NumberedPlace { unit, first, last }) = fields.place {
+            return Ok(Some(SourcePlace { unit, first_line: first, last_line: last, bytes: None }));
+        }
         Ok(fields.first_line.zip(fields.last_line).map(|(first_line, last_line)| SourcePlace {
+            unit: SourceUnit::Line,
             first_line,
             last_line,
             bytes: fields.source_start_byte.zip(fields.source_end_byte),

@@ -121,7 +121,8 @@ impl<'a> TokenPriceTable<'a> {
         let heading = if with_heading { self.atoms.heading(self.items, index) } else { "" };
         let backticks = self.frame.backticks(self.atoms.text(index));
         // The number and the end of the passage are not known yet; their digits cost about the same.
-        let label = PassageLabel { number: 1, span: atom.span, heading, first: false, backticks };
+        let place = self.items[atom.item].chunk.source_place(atom.span);
+        let label = PassageLabel { number: 1, span: atom.span, place, heading, first: false, backticks };
         let mut text = String::new();
         self.frame.open_passage(&mut text, &label);
         self.frame.close_passage(&mut text, &label);
@@ -162,6 +163,7 @@ impl<'a> TokenPriceTable<'a> {
             let label = PassageLabel {
                 number: 1,
                 span: TextSpan { start, end: start },
+                place: None,
                 heading: "",
                 first: false,
                 backticks: 0,

@@ -34,6 +34,9 @@ pub(super) fn open_passage(out: &mut String, label: &PassageLabel) {
         out.push(',');
     }
     let _ = write!(out, "{{\"n\":{number},\"span\":[{},{}],", span.start, span.end);
+    if let Some((unit, first, last)) = label.numbered_place() {
+        let _ = write!(out, "\"{unit}s\":[{first},{last}],");
+    }
     if !heading.is_empty() {
         out.push_str("\"heading\":\"");
         escape(out, &visible_line(heading));

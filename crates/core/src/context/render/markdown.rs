@@ -40,6 +40,9 @@ pub(super) fn close_passage(out: &mut String, label: &PassageLabel) {
 pub(super) fn write_citation(out: &mut String, label: &PassageLabel) {
     let PassageLabel { number, span, heading, .. } = label;
     let _ = write!(out, "[{number}] {}-{}", span.start, span.end);
+    if let Some(place) = label.cited_place() {
+        let _ = write!(out, " {place}");
+    }
     if !heading.is_empty() {
         out.push(' ');
         // An info string ends at the line break and must hold no backtick; `inert_line` sees to both.

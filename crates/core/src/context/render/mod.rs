@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use super::answer::Passage;
 use super::request::ContextFormat;
-use crate::domain::chunk::TextSpan;
+use crate::domain::chunk::{SourcePlace, SourceUnit, TextSpan};
 use crate::domain::ids::{CollectionId, DocumentId};
 use hidden_characters::visible_text;
 pub use template::{ContextTemplate, TEMPLATE_BYTES_MAX, TemplateRegistry};
@@ -108,6 +108,7 @@ pub fn render_with_tag(passages: &[Passage], style: &ContextStyle, tag: Option<&
         let label = PassageLabel {
             number: index + 1,
             span: passage.span,
+            place: passage.source,
             heading: if heading_is_known { "" } else { &passage.heading },
             first: same_document.is_none(),
             backticks: frame.backticks(text),
@@ -169,12 +170,34 @@ pub struct PassageLabel<'a> {
     pub number: usize,
     /// Where it stands.
     pub span: TextSpan,
+    /// Where it stands in its source; pages, slides and rows are named, lines are not.
+    pub place: Option<SourcePlace>,
     /// Its heading; empty if there is none, or if the previous passage has the same.
     pub heading: &'a str,
     /// Whether it is the first of its document.
     pub first: bool,
     /// Longest run of backticks in its visible text, if the style needs it.
     pub backticks: usize,
+}
+
+impl PassageLabel<'_> {
+    /// The place in the source as its unit and its first and last number; none where it is lines.
+    fn numbered_place(&self) -> Option<(&'static str, usize, usize)> {
+        let SourcePlace { unit, first_line, last_line, .. } = self.place?;
+        (!unit.is_line()).then(|| (unit.name(), first_line, last_line))
+    }
+
+    /// The place as people cite it, such as `p. 14` or `rows 2-5`.
+    fn cited_place(&self) -> Option<String> {
+        let (unit, first, last) = self.numbered_place()?;
+        let is_page = self.place.is_some_and(|place| place.unit == SourceUnit::Page);
+        Some(match (is_page, first == last) {
+            (true, true) => format!("p. {first}"),
+            (true, false) => format!("pp. {first}-{last}"),
+            (false, true) => format!("{unit} {first}"),
+            (false, false) => format!("{unit}s {first}-{last}"),
+        })
+    }
 }
 
 /// Writes the framing and the texts of one context.

@@ -27,6 +27,15 @@ pub(super) fn open_document(out: &mut String, header: &DocumentHeader) {
 pub(super) fn open_passage(out: &mut String, label: &PassageLabel) {
     let PassageLabel { number, span, heading, .. } = label;
     let _ = write!(out, "<passage n=\"{number}\" span=\"{}-{}\"", span.start, span.end);
+    match label.numbered_place() {
+        Some((unit, first, last)) if first == last => {
+            let _ = write!(out, " {unit}=\"{first}\"");
+        }
+        Some((unit, first, last)) => {
+            let _ = write!(out, " {unit}s=\"{first}-{last}\"");
+        }
+        None => {}
+    }
     if !heading.is_empty() {
         out.push_str(" heading=\"");
         escape_attribute(out, heading);

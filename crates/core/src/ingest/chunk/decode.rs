@@ -21,7 +21,8 @@ use super::sniff;
 use crate::domain::chunk::{SourceExcerpt, TextSpan};
 use crate::domain::document::TITLE_BYTES_MAX;
 use crate::domain::metadata::{MetadataScalar, MetadataValue};
-use crate::fault::{FailureReason, reason};
+use crate::fault::{FailureReason, Fault, reason};
+use crate::ports::extractor::DocumentExtractor;
 
 /// Shortest name of hexadecimal digits that is taken for a number or a hash, and not for a title.
 const HEX_NAME_BYTES_MIN: usize = 8;
@@ -98,7 +99,7 @@ impl NormalisedText {
     }
 }
 
-/// Decodes and normalises a body; `declared` is its media type, if the producer gave one.
+/// Decodes and normalises a body that is text; `declared` is its media type, if the producer gave one.
 pub fn decode_body(
     body: &[u8],
     declared: Option<&str>,
@@ -106,8 +107,25 @@ pub fn decode_body(
 ) -> Result<NormalisedText, FailureReason> {
     let declared = declared.map(str::trim).filter(|declared| !declared.is_empty());
     check_type(body, declared)?;
-    let FileText { parsed, format, lines, file_offset } =
-        read_file_text(body, declared, document_id).map_err(invalid_encoding)?;
+    let read = read_file_text(body, declared, document_id).map_err(invalid_encoding)?;
+    normalise_file_text(read, document_id)
+}
+
+/// The same for a body that need not be text: documents of other formats are read by `extractor`.
+pub fn decode_document(
+    body: &[u8],
+    declared: Option<&str>,
+    document_id: &str,
+    extractor: &dyn DocumentExtractor,
+) -> Result<NormalisedText, Fault> {
+    match extractor.extract(body, document_id) {
+        Some(read) => normalise_file_text(read?, document_id).map_err(Fault::Permanent),
+        None => decode_body(body, declared, document_id).map_err(Fault::Permanent),
+    }
+}
+
+fn normalise_file_text(read: FileText, document_id: &str) -> Result<NormalisedText, FailureReason> {
+    let FileText { parsed, format, lines, file_offset } = read;
     let ParsedText { text, map, structure, properties, notes } = parsed;
     if text.chars().all(is_blank) {
         return Err(FailureReason::new(reason::EMPTY_DOCUMENT, "the document holds no visible character"));

@@ -20,7 +20,7 @@ pub mod windows;
 
 pub use code::CodeLanguage;
 pub use contexture_formats::is_known_binary_name;
-pub use decode::{NormalisedText, TextFormat, decode_body};
+pub use decode::{NormalisedText, TextFormat, decode_body, decode_document};
 pub use pack::{CHUNKER_VERSION, split_into_chunks};
 pub use recursive::split_recursively;
 pub use size::ChunkLimits;

@@ -6,13 +6,14 @@ use futures::FutureExt;
 
 use crate::domain::document::{DocumentDescription, hash_content};
 use crate::domain::task::{IngestStage, IngestTask};
-use crate::fault::{FailureReason, Fault, reason};
+use crate::fault::{Fault, reason};
 use crate::ingest::chunked_document_cache::ChunkedDocument;
 use crate::ingest::{StageResources, TaskOutcome};
 use crate::ports::catalog::OpenCollection;
+use crate::ports::extractor::DocumentExtractor;
 use crate::ports::ledger::{StoredBody, VersionOutcome};
 
-use super::{ChunkLimits, NormalisedText, decode_body, split_document};
+use super::{ChunkLimits, NormalisedText, decode_document, split_document};
 
 /// Splits the body of each task and stores its spans; one outcome each, in order.
 pub async fn chunk_batch(stages: &StageResources, tasks: &[IngestTask]) -> Vec<TaskOutcome> {
@@ -31,8 +32,10 @@ async fn chunk_collection_batch(
     let bodies = stages.ledger.bodies(&keys).await?;
     let chunks_max = stages.limits.chunks_per_document_max;
     let owned: Vec<IngestTask> = tasks.to_vec();
+    let extractor = stages.extractor.clone();
     let cut_all = move || -> Vec<Result<ChunkedDocument, TaskOutcome>> {
-        owned.iter().zip(bodies).map(|(task, body)| chunk_task_body(&open, chunks_max, task, body)).collect()
+        let cut = |(task, body)| chunk_task_body(&open, &*extractor, chunks_max, task, body);
+        owned.iter().zip(bodies).map(cut).collect()
     };
     // Chunking takes milliseconds to seconds of CPU, too long for the runtime's threads.
     let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)?;
@@ -61,26 +64,30 @@ async fn chunk_collection_batch(
 
 fn chunk_task_body(
     open: &OpenCollection,
+    extractor: &dyn DocumentExtractor,
     chunks_max: usize,
     task: &IngestTask,
     body: Option<StoredBody>,
 ) -> Result<ChunkedDocument, TaskOutcome> {
     let stored = check_stored_body(task, body)?;
-    let died = |reason| TaskOutcome::Ended {
-        ending: VersionOutcome::Dead(IngestStage::Chunk, reason),
-        sweep: false,
+    let ended = |fault| match fault {
+        Fault::Permanent(reason) => {
+            TaskOutcome::Ended { ending: VersionOutcome::Dead(IngestStage::Chunk, reason), sweep: false }
+        }
+        other => TaskOutcome::Failed(other),
     };
-    chunk_stored_body(open, chunks_max, task, stored).map_err(died)
+    chunk_stored_body(open, extractor, chunks_max, task, stored).map_err(ended)
 }
 
 /// Decodes a stored body and splits it with the chunk sizes of a generation.
 pub(in crate::ingest) fn chunk_stored_body(
     open: &OpenCollection,
+    extractor: &dyn DocumentExtractor,
     chunks_max: usize,
     task: &IngestTask,
     stored: StoredBody,
-) -> Result<ChunkedDocument, FailureReason> {
-    let (text, description) = decode_stored_body(task, stored)?;
+) -> Result<ChunkedDocument, Fault> {
+    let (text, description) = decode_stored_body(extractor, task, stored)?;
     let limits = ChunkLimits {
         tokens_max: open.sizes.tokens_max,
         tokens_target: open.sizes.tokens_target,
@@ -89,18 +96,21 @@ pub(in crate::ingest) fn chunk_stored_body(
     };
     let tokenizer = open.embedder.tokenizer();
     let title = description.title.as_deref();
-    let spans = split_document(open.sizes.chunker, &text, title, &*tokenizer, &limits)?;
+    let spans =
+        split_document(open.sizes.chunker, &text, title, &*tokenizer, &limits).map_err(Fault::Permanent)?;
     Ok(ChunkedDocument { text, description, spans })
 }
 
 /// Decodes a checked body. Returns its text and description, with the title found in the text if the producer
 /// gave none.
 pub(in crate::ingest) fn decode_stored_body(
+    extractor: &dyn DocumentExtractor,
     task: &IngestTask,
     stored: StoredBody,
-) -> Result<(NormalisedText, DocumentDescription), FailureReason> {
+) -> Result<(NormalisedText, DocumentDescription), Fault> {
     let StoredBody { body, mut description, .. } = stored;
-    let text = decode_body(&body, description.media_type.as_deref(), task.key.document_id.as_str())?;
+    let id = task.key.document_id.as_str();
+    let text = decode_document(&body, description.media_type.as_deref(), id, extractor)?;
     for note in &text.notes {
         tracing::info!(document = %task.key.document_id, version = task.key.version.get(), note, "a document was read with losses");
     }

@@ -1,0 +1,62 @@
+//! Documents that are no text, read in children of this program ([`contexture_documents`]).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use contexture_core::fault::{FailureReason, Fault, reason};
+use contexture_core::ports::extractor::DocumentExtractor;
+use contexture_documents::{
+    DocumentFormat, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
+};
+use contexture_formats::FileText;
+
+/// Address space of a child, in bytes. Includes the program itself and the stacks of its threads.
+pub const CHILD_MEMORY_BYTES_MAX: u64 = 2 << 30;
+
+/// Reads documents in children.
+#[derive(Debug)]
+pub struct ChildExtractor {
+    pool: ExtractionPool,
+}
+
+impl ChildExtractor {
+    /// Children are this program with these arguments, which must lead to [`run_child`].
+    pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self { pool: ExtractionPool::new(program, arguments, ExtractionLimits::default()) }
+    }
+}
+
+impl DocumentExtractor for ChildExtractor {
+    fn extract(&self, body: &[u8], name: &str) -> Option<Result<FileText, Fault>> {
+        let format = DocumentFormat::sniff(body)?;
+        Some(match self.pool.extract(body, format, name) {
+            Ok(Ok(read)) => Ok(read.into_file_text()),
+            Ok(Err(error)) => Err(Fault::Permanent(failure_reason(error))),
+            Err(error) => Err(Fault::transient_error("starting a reader of documents", error)),
+        })
+    }
+}
+
+fn failure_reason(error: ExtractionError) -> FailureReason {
+    let code = match error.code {
+        ExtractionErrorCode::Encrypted => reason::ENCRYPTED,
+        ExtractionErrorCode::NoTextLayer => reason::NO_TEXT_LAYER,
+        ExtractionErrorCode::UnreadableText => reason::UNREADABLE_TEXT,
+        ExtractionErrorCode::CorruptDocument => reason::CORRUPT_DOCUMENT,
+        ExtractionErrorCode::TooLarge => reason::DOCUMENT_TOO_LARGE,
+        ExtractionErrorCode::Timeout => reason::EXTRACTION_TIMEOUT,
+        ExtractionErrorCode::OutOfMemory => reason::EXTRACTION_OUT_OF_MEMORY,
+        ExtractionErrorCode::Crashed => reason::EXTRACTION_CRASHED,
+    };
+    FailureReason::new(code, error.detail)
+}
+
+/// Whether a body is in a format that is read here.
+pub fn is_document(body: &[u8]) -> bool {
+    DocumentFormat::sniff(body).is_some()
+}
+
+/// What a child does: reads one document from standard input, and answers on standard output.
+pub fn run_child() -> std::io::Result<()> {
+    contexture_documents::run_extraction_child(CHILD_MEMORY_BYTES_MAX)
+}

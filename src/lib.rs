@@ -24,7 +24,8 @@
 //!   resilience/       rate limit, window, circuit breaker, quota, retry, and the limiter over them
 //!   ports/            the interfaces to everything outside, each with its contract in prose
 //!   domain/           the vocabulary; pure: no I/O, no clock, no randomness
-//!   fault.rs          the one vocabulary of failure
+//!   fault/            fault.rs and this folder: the one vocabulary of failure
+//! contexture-documents in crates/documents: PDF and Office files to text, each in a child process
 //! contexture-formats  in crates/formats: files to text, with the way back
 //! contexture-byte-tools in crates/byte-tools: eight and 64 bytes at once, and a direct-mapped cache
 //! ```

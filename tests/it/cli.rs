@@ -16,6 +16,7 @@ mod mcp;
 mod mending;
 #[cfg(unix)]
 mod metrics;
+mod office;
 mod providers;
 mod queries;
 mod real_text;

@@ -7,6 +7,8 @@ pub(crate) mod amqp_proxy;
 mod builders;
 #[path = "../support/clock.rs"]
 pub(crate) mod clock;
+#[path = "../support/office_files.rs"]
+pub(crate) mod office_files;
 #[path = "../support/one.rs"]
 pub(crate) mod one;
 #[path = "../support/plant.rs"]

@@ -31,7 +31,7 @@ const MAKERS: [(&str, usize); 14] = [
 /// Fields that hold a code.
 const FIELDS: [&str; 2] = [" code: \"", " rejected: \""];
 /// The file whose constants are all codes: reasons of dead letters.
-const REASONS: &str = "crates/core/src/fault.rs";
+const REASONS: &str = "crates/core/src/fault/reason.rs";
 
 /// The codes that these files make.
 fn codes_in(files: &[(String, String)]) -> BTreeSet<String> {

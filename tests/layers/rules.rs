@@ -9,6 +9,11 @@ pub(crate) const CRATES: &[WorkspaceCrate] = &[
     WorkspaceCrate { name: "contexture_byte_tools", folder: "crates/byte-tools", may_name: &[] },
     WorkspaceCrate { name: "contexture_formats", folder: "crates/formats", may_name: &[] },
     WorkspaceCrate {
+        name: "contexture_documents",
+        folder: "crates/documents",
+        may_name: &["contexture_formats"],
+    },
+    WorkspaceCrate {
         name: "contexture_core",
         folder: "crates/core",
         may_name: &["contexture_byte_tools", "contexture_formats"],
@@ -21,7 +26,12 @@ pub(crate) const CRATES: &[WorkspaceCrate] = &[
     WorkspaceCrate {
         name: "contexture_adapters",
         folder: "crates/adapters",
-        may_name: &["contexture_byte_tools", "contexture_core", "contexture_tokenizers"],
+        may_name: &[
+            "contexture_byte_tools",
+            "contexture_core",
+            "contexture_documents",
+            "contexture_tokenizers",
+        ],
     },
     WorkspaceCrate { name: "contexture_lab", folder: "crates/lab", may_name: &["contexture_core"] },
     WorkspaceCrate {
@@ -55,6 +65,7 @@ impl WorkspaceCrate {
         match self.name {
             "contexture_byte_tools" => "byte_tools",
             "contexture_formats" => "formats",
+            "contexture_documents" => "documents",
             // Tokenizers are adapters with a crate of their own: the core's tests need them and nothing else.
             "contexture_adapters" | "contexture_tokenizers" => "adapters",
             "contexture_lab" => "lab",
@@ -74,6 +85,7 @@ const CORE: &[&str] = &["ingest", "context", "jobs", "resilience", "ports"];
 fn may_use(room: &str) -> Option<Vec<&'static str>> {
     let rooms: &[&[&str]] = match room {
         "fault" | "byte_tools" | "formats" => &[],
+        "documents" => &[&["formats"]],
         "lib" => &[&["adapters", "lab"], CORE, BOTTOM],
         "main" => &[&["cli"]],
         "cli" => &[&["wiring", "server", "operations", "lab"], CORE, BESIDE, BOTTOM],
@@ -82,7 +94,8 @@ fn may_use(room: &str) -> Option<Vec<&'static str>> {
         "operations" => &[&["lab"], CORE, BOTTOM],
         "lab" => &[CORE, BOTTOM],
         "jobs" => &[&["ingest", "context", "resilience", "ports"], BOTTOM],
-        "ingest" | "context" | "adapters" => &[&["resilience", "ports"], BOTTOM],
+        "adapters" => &[&["resilience", "ports", "documents"], BOTTOM],
+        "ingest" | "context" => &[&["resilience", "ports"], BOTTOM],
         "config" => &[&["telemetry", "ports"], BOTTOM],
         "resilience" | "telemetry" => &[&["ports"], BOTTOM],
         "ports" => &[BOTTOM],
@@ -153,6 +166,7 @@ const OUTSIDE: &[(&[&str], &[&str])] = &[
         ],
         &["formats"],
     ),
+    (&["docling", "landlock", "libc", "rlimit", "seccompiler", "unpdf", "zip"], &["documents"]),
     (&["clap", "ignore", "indicatif"], &["cli", "main"]),
     (&["figment"], &["config"]),
 ];

@@ -113,7 +113,10 @@ pub fn pdf_start(body: &[u8]) -> Option<usize> {
     let head = &body[..body.len().min(PDF_HEADER_WITHIN)];
     let at = head.windows(5).position(|bytes| bytes == b"%PDF-")?;
     // A text about PDF names the mark somewhere in a sentence; a header stands at the start of a line.
-    let begins_line = at == 0 || matches!(head[at - 1], b'\n' | b'\r') || !is_text(&head[..at]);
+    let begins_line = at == 0
+        || head.starts_with(b"\xEF\xBB\xBF")
+        || matches!(head[at - 1], b'\n' | b'\r')
+        || !is_text(&head[..at]);
     begins_line.then_some(at).filter(|at| *at == 0 || looks_like_pdf(&body[*at..]))
 }
 

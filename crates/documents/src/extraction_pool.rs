@@ -199,9 +199,7 @@ impl ExtractionPool {
 impl Drop for ExtractionPool {
     fn drop(&mut self) {
         for mut child in self.lock().spare.drain(..) {
-            // A child whose input closes ends by itself.
-            drop(child.stdin.take());
-            let _ = child.wait();
+            end_spare(&mut child);
         }
     }
 }
@@ -224,9 +222,14 @@ impl ExtractionTurn<'_> {
             return;
         }
         drop(state);
-        drop(child.stdin.take());
-        let _ = child.wait();
+        end_spare(&mut child);
     }
+}
+
+/// Ends a child that has no document.
+fn end_spare(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for ExtractionTurn<'_> {

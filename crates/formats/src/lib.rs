@@ -40,6 +40,7 @@ mod property_collector;
 pub mod read;
 pub mod restructured_text;
 pub mod source_excerpt;
+mod source_lines;
 pub mod source_map;
 pub mod sql;
 pub mod subtitles;

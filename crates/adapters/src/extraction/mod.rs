@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use contexture_core::fault::{FailureReason, Fault, reason};
-use contexture_core::ports::extractor::DocumentExtractor;
+use contexture_core::ports::extractor::{DocumentExtractor, FileText};
 use contexture_documents::{
     DocumentFormat, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
 };
-use contexture_formats::FileText;
 
 /// Address space of a child, in bytes. Includes the program itself and the stacks of its threads.
 pub const CHILD_MEMORY_BYTES_MAX: u64 = 2 << 30;

@@ -5,7 +5,7 @@
 //! reader, neither this process nor another document is touched. A fault that is not the document's, such as no
 //! room for a process, is transient. Calls block, for seconds at worst: they are made off the async threads.
 
-use contexture_formats::FileText;
+pub use contexture_formats::FileText;
 
 use crate::fault::Fault;
 

@@ -41,7 +41,7 @@ impl Emitter for &mut HtmlTreeFeeder<'_> {
         let bytes = self.source.as_bytes();
         let end = self.position.min(bytes.len());
         if let Some(start) = end.checked_sub(decoded.len())
-            && &bytes[start..end] == decoded
+            && (std::ptr::eq(&raw const bytes[start..end], decoded) || &bytes[start..end] == decoded)
             && start >= self.text_end
         {
             self.add_piece(decoded, start..end, true);

@@ -1,12 +1,14 @@
 //! Tokens with their places, from html5gum to html5ever's tree builder.
 //!
-//! html5gum knows where its tokens stand (`emitter` takes them), html5ever knows what browsers make of them. Text is
-//! handed on with the list of its pieces, copied or decoded; attributes that nothing reads are dropped
-//! (`attributes`). Where the tree builder would take too long, the feeder builds the tree itself (`own_tree`).
+//! html5gum reads the page (`source_reader`) and knows where its tokens stand (`emitter` takes them), html5ever knows
+//! what browsers make of them. Text is handed on with the list of its pieces, copied or decoded; attributes that
+//! nothing reads are dropped (`attributes`). Where the tree builder would take too long, the feeder builds the tree
+//! itself (`own_tree`).
 
 mod attributes;
 mod emitter;
 mod own_tree;
+mod source_reader;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,6 +24,7 @@ use html5gum::{State, Tokenizer};
 use super::dom::{HtmlDom, HtmlTextPiece};
 use super::tree_sink::{HtmlNodeHandle, HtmlTreeSink};
 use own_tree::own_next_state;
+use source_reader::HtmlSourceReader;
 
 /// Longest tag whose bytes count; of a longer one only the place does.
 const TAG_BYTES_MAX: usize = 512;
@@ -55,7 +58,7 @@ pub(super) fn build_html_dom(source: &str) -> (HtmlDom, bool) {
         start_tags: 0,
         open_elements: 0,
     };
-    let Ok(()) = Tokenizer::new_with_emitter(source, &mut feeder).finish();
+    let Ok(()) = Tokenizer::new_with_emitter(HtmlSourceReader::new(source), &mut feeder).finish();
     let HtmlTreeFeeder { builder, flattened, .. } = feeder;
     (builder.sink.finish(), flattened)
 }

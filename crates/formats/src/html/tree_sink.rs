@@ -58,9 +58,12 @@ impl HtmlTreeSink {
         *self.tag.borrow_mut() = tag;
     }
 
-    /// Says what the next text token consists of.
-    pub(super) fn set_text(&self, text: StrTendril, pieces: Vec<(usize, HtmlTextPiece)>) {
-        *self.token.borrow_mut() = HtmlTextToken { text, pieces, placed: 0 };
+    /// Says what the next text token consists of. The pieces are taken; what is left in their place has none.
+    pub(super) fn set_text(&self, text: StrTendril, pieces: &mut Vec<(usize, HtmlTextPiece)>) {
+        let mut token = self.token.borrow_mut();
+        token.pieces.clear();
+        std::mem::swap(&mut token.pieces, pieces);
+        (token.text, token.placed) = (text, 0);
     }
 
     /// Elements created so far.
@@ -95,31 +98,34 @@ impl HtmlTreeSink {
         dom.append_child(parent, created);
     }
 
-    /// Creates the text nodes of a part of the current token.
-    fn create_text(&self, text: &str) -> Vec<usize> {
-        let mut token = self.token.borrow_mut();
-        let mut dom = self.dom.borrow_mut();
+    /// Creates the text nodes of a part of the current token and places each with `place`.
+    fn place_text(&self, text: &str, mut place: impl FnMut(&mut HtmlDom, usize)) {
+        let token = &mut *self.token.borrow_mut();
+        let dom = &mut *self.dom.borrow_mut();
+        let mut add = |piece: HtmlTextPiece| {
+            let node = dom.create(HtmlNodeContent::Text(piece), 0..0);
+            place(dom, node);
+        };
         // The tree builder splits tokens and drops parts, but keeps their order.
         let rest = &token.text[token.placed..];
         let found = [0, 1]
             .into_iter()
             .find(|&skipped| rest.get(skipped..).is_some_and(|rest| rest.starts_with(text)));
         let Some(skipped) = found.or_else(|| rest.find(text)) else {
-            let piece = HtmlTextPiece { source: self.tag.borrow().clone(), decoded: Some(text.into()) };
-            return vec![dom.create(HtmlNodeContent::Text(piece), 0..0)];
+            add(HtmlTextPiece { source: self.tag.borrow().clone(), decoded: Some(text.into()) });
+            return;
         };
         let from = token.placed + skipped;
         let to = from + text.len();
         token.placed = to;
         let first = token.pieces.partition_point(|(end, _)| *end <= from);
         let mut start = first.checked_sub(1).map_or(0, |before| token.pieces[before].0);
-        let mut created = Vec::new();
         for (end, piece) in &token.pieces[first..] {
             if start >= to {
                 break;
             }
             let (left, right) = (from.max(start), to.min(*end));
-            let part = match &piece.decoded {
+            add(match &piece.decoded {
                 Some(_) => HtmlTextPiece {
                     source: piece.source.clone(),
                     decoded: Some(token.text[left..right].into()),
@@ -128,22 +134,16 @@ impl HtmlTreeSink {
                     source: piece.source.start + (left - start)..piece.source.start + (right - start),
                     decoded: None,
                 },
-            };
-            created.push(dom.create(HtmlNodeContent::Text(part), 0..0));
+            });
             start = *end;
         }
-        created
     }
 
     /// Places a child, or the nodes of a text, with `place`.
     fn place(&self, child: NodeOrText<HtmlNodeHandle>, mut place: impl FnMut(&mut HtmlDom, usize)) {
         match child {
             NodeOrText::AppendNode(handle) => place(&mut self.dom.borrow_mut(), handle.node),
-            NodeOrText::AppendText(text) => {
-                for node in self.create_text(&text) {
-                    place(&mut self.dom.borrow_mut(), node);
-                }
-            }
+            NodeOrText::AppendText(text) => self.place_text(&text, place),
         }
     }
 

@@ -69,7 +69,7 @@ struct HtmlTreeFeeder<'a> {
     builder: TreeBuilder<HtmlNodeHandle, HtmlTreeSink>,
     position: usize,
     tag_start: usize,
-    /// The text since the last token, and its pieces by their end in it.
+    /// The text since the last token, unless it is one stretch of the page, and its pieces by their end in it.
     text: Vec<u8>,
     pieces: Vec<(usize, HtmlTextPiece)>,
     /// Where the source of the text so far ends.
@@ -93,55 +93,68 @@ struct HtmlTreeFeeder<'a> {
 }
 
 impl HtmlTreeFeeder<'_> {
+    /// Adds a part of the text. As long as all of it is one stretch of the page, only its place is kept.
     fn add_piece(&mut self, decoded: &[u8], source: Range<usize>, copied: bool) {
-        self.text.extend_from_slice(decoded);
         self.text_end = source.end;
-        let end = self.text.len();
+        let alone = self.text.is_empty();
         match self.pieces.last_mut() {
             Some((last_end, last)) if copied && last.decoded.is_none() && last.source.end == source.start => {
                 last.source.end = source.end;
-                *last_end = end;
+                *last_end += decoded.len();
             }
-            _ => {
+            last => {
+                let end = last.map_or(0, |(end, _)| *end) + decoded.len();
+                if let Some((_, first)) = self.pieces.first().filter(|_| alone) {
+                    self.text.extend_from_slice(&self.source.as_bytes()[first.source.clone()]);
+                }
                 // The text itself is cut out of the token later.
-                let decoded = (!copied).then(Box::default);
-                self.pieces.push((end, HtmlTextPiece { source, decoded }));
+                let piece = HtmlTextPiece { source, decoded: (!copied).then(Box::default) };
+                self.pieces.push((end, piece));
             }
+        }
+        if !(copied && self.pieces.len() == 1) {
+            self.text.extend_from_slice(decoded);
         }
     }
 
     fn flush_text(&mut self) {
-        if self.text.is_empty() {
+        let Some((_, first)) = self.pieces.first() else { return };
+        if self.pieces.last().is_none_or(|(end, _)| *end == 0) {
             self.pieces.clear();
             return;
         }
-        let mut pieces = std::mem::take(&mut self.pieces);
-        let decoded = match std::str::from_utf8(&self.text) {
-            Ok(decoded) => Cow::Borrowed(decoded),
-            Err(_) => String::from_utf8_lossy(&self.text),
+        let source = self.source;
+        let decoded = if self.text.is_empty() {
+            let stretch = source.get(first.source.clone());
+            let lossy = || String::from_utf8_lossy(&source.as_bytes()[first.source.clone()]);
+            stretch.map_or_else(lossy, Cow::Borrowed)
+        } else {
+            String::from_utf8_lossy(&self.text)
         };
         let whole_characters = matches!(decoded, Cow::Borrowed(_))
-            && pieces.iter().all(|(end, _)| decoded.is_char_boundary(*end));
+            && self.pieces.iter().all(|(end, _)| decoded.is_char_boundary(*end));
         if !whole_characters {
-            let first = pieces.first().map_or(self.text_end, |(_, piece)| piece.source.start);
-            let source =
-                self.source.floor_char_boundary(first)..self.source.ceil_char_boundary(self.text_end);
-            pieces = vec![(decoded.len(), HtmlTextPiece { source, decoded: Some(Box::default()) })];
+            let range =
+                source.floor_char_boundary(first.source.start)..source.ceil_char_boundary(self.text_end);
+            let piece = HtmlTextPiece { source: range, decoded: Some(Box::default()) };
+            self.pieces.clear();
+            self.pieces.push((decoded.len(), piece));
         }
-        let text = StrTendril::from_slice(&decoded);
-        self.text.clear();
         if let Some(&(_, parent)) = self.own.last() {
             let mut start = 0;
-            for (end, mut piece) in pieces {
+            for (end, mut piece) in self.pieces.drain(..) {
                 if piece.decoded.is_some() {
-                    piece.decoded = Some(text[start..end].into());
+                    piece.decoded = Some(decoded[start..end].into());
                 }
                 self.builder.sink.append_piece(parent, piece);
                 start = end;
             }
+            self.text.clear();
             return;
         }
-        self.builder.sink.set_text(text.clone(), pieces);
+        let text = StrTendril::from_slice(&decoded);
+        self.text.clear();
+        self.builder.sink.set_text(text.clone(), &mut self.pieces);
         let _ = self.builder.process_token(Token::CharacterTokens(text), 1);
     }
 

@@ -6,8 +6,11 @@
 //! a row or a mark asks for stands in `blocks`.
 
 mod blocks;
+mod plain_text;
 
 use std::ops::Range;
+
+use plain_text::plain_bytes;
 
 use super::dom::HtmlTextPiece;
 use crate::source_map::MappedText;
@@ -125,6 +128,12 @@ impl<'a> HtmlMarkdownWriter<'a> {
         let mut start = None;
         let mut at = 0;
         while at < bytes.len() {
+            if start.is_some() {
+                at += plain_bytes(&bytes[at..], self.in_cell);
+                if at == bytes.len() {
+                    break;
+                }
+            }
             let (width, ends, space) = match bytes[at] {
                 // One space between words is copied with them.
                 b' ' if start.is_some()

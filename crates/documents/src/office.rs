@@ -30,16 +30,21 @@ pub fn read_office(
     let nodes = std::mem::take(&mut document.nodes);
     document.compact_tables = true;
     document.metadata_output = docling::MetadataOutput::default();
-    let mut walk = OfficeWalk { document, read: ExtractedText::default(), notes: Vec::new() };
+    let mut walk =
+        OfficeWalk { document, read: ExtractedText::default(), notes: Vec::new(), has_rows: false };
     match format {
-        DocumentFormat::Pptx | DocumentFormat::Ppt | DocumentFormat::Odp => walk.slides(nodes),
+        DocumentFormat::Pptx => walk.slides(nodes),
         DocumentFormat::Xlsx | DocumentFormat::Xls | DocumentFormat::Ods => walk.sheets(nodes),
         _ => {
             let text = walk.markdown(nodes);
             walk.read.push(&text, 1);
         }
     }
-    let OfficeWalk { mut read, notes, .. } = walk;
+    let OfficeWalk { mut read, notes, has_rows, .. } = walk;
+    if read.unit == Some(SourceUnit::Row) && !has_rows {
+        // No place is better than a wrong one.
+        read.unit = None;
+    }
     read.notes = notes;
     read.title = metadata.title.filter(|title| title.chars().any(char::is_alphabetic));
     let authors = Some(metadata.authors.join(", "));
@@ -84,6 +89,8 @@ struct OfficeWalk {
     document: DoclingDocument,
     read: ExtractedText,
     notes: Vec<String>,
+    /// Whether its tables say where on their sheet they stand.
+    has_rows: bool,
 }
 
 impl OfficeWalk {
@@ -103,20 +110,16 @@ impl OfficeWalk {
         if text.is_empty() { text } else { text + "\n\n" }
     }
 
-    /// Slides, which page breaks part.
+    /// Slides, which are groups with a number. What stands between them belongs to the one before.
     fn slides(&mut self, nodes: Vec<Node>) {
         self.read.unit = Some(SourceUnit::Slide);
         let mut slide = 1;
-        let mut part = Vec::new();
         for node in nodes {
-            if matches!(node, Node::PageBreak) {
-                self.push_slide(std::mem::take(&mut part), slide);
-                slide += 1;
-            } else {
-                part.push(node);
+            slide = slide_number(&node).unwrap_or(slide);
+            if !matches!(node, Node::PageBreak) {
+                self.push_slide(vec![node], slide);
             }
         }
-        self.push_slide(part, slide);
     }
 
     fn push_slide(&mut self, nodes: Vec<Node>, slide: usize) {
@@ -170,6 +173,7 @@ impl OfficeWalk {
     fn sheet_part(&mut self, node: Node, row: usize) {
         match node {
             Node::Prov { bbox, inner, .. } => {
+                self.has_rows = true;
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
@@ -196,6 +200,12 @@ impl OfficeWalk {
             }
         }
     }
+}
+
+/// The number of a slide that is a group, from 1; the group counts from 0, empty and hidden slides included.
+fn slide_number(node: &Node) -> Option<usize> {
+    let Node::Group { name, .. } = node else { return None };
+    Some(name.as_deref()?.strip_prefix("slide-")?.parse::<usize>().ok()? + 1)
 }
 
 fn refuse(error: &ConversionError, format: DocumentFormat, name: &str) -> ExtractionError {

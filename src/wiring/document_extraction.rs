@@ -1,20 +1,42 @@
 //! The reader of documents that are no text: children of this program.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use contexture_adapters::extraction::{self, ChildExtractor};
-use contexture_core::fault::{Fault, Refusal};
-use contexture_core::ports::extractor::DocumentExtractor;
+use contexture_core::ports::extractor::{DocumentExtractor, TextDocumentsOnly};
 
 /// The hidden command of a child.
 pub const EXTRACT_COMMAND: &str = "extract";
 
-/// Prepares children of this program. None starts before there is a document for it.
-pub(super) fn open_extractor() -> Result<Arc<dyn DocumentExtractor>, Refusal> {
-    let program = std::env::current_exe()
-        .map_err(|error| Fault::transient_error("finding this program for its children", error))?;
-    Ok(Arc::new(ChildExtractor::new(program, vec![EXTRACT_COMMAND.into()])))
+/// The program that runs, if it has that command.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+/// The usual name of the program that has it.
+const PROGRAM_NAME: &str = "contexture";
+
+/// Says that this program has the command. Called by its command line, before anything is opened.
+pub fn name_this_program() {
+    if let Ok(program) = std::env::current_exe() {
+        // The first call has named the same.
+        let _ = PROGRAM.set(program);
+    }
+}
+
+/// Prepares children of this program. None starts before there is a document for it. Where this library is in another
+/// program without ours near it, documents are text only.
+pub(super) fn open_extractor() -> Arc<dyn DocumentExtractor> {
+    match PROGRAM.get().cloned().or_else(program_nearby) {
+        Some(program) => Arc::new(ChildExtractor::new(program, vec![EXTRACT_COMMAND.into()])),
+        None => Arc::new(TextDocumentsOnly),
+    }
+}
+
+/// The program beside the running one, or a folder above, as Cargo lays out programs and their tests.
+fn program_nearby() -> Option<PathBuf> {
+    let running = std::env::current_exe().ok()?;
+    let name = format!("{PROGRAM_NAME}{}", std::env::consts::EXE_SUFFIX);
+    running.ancestors().skip(1).take(2).map(|folder| folder.join(&name)).find(|program| program.is_file())
 }
 
 /// Runs as such a child.

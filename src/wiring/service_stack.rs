@@ -102,7 +102,7 @@ impl ServiceStack {
             broker: broker.clone(),
             catalog: catalog.clone(),
             clock,
-            extractor: document_extraction::open_extractor()?,
+            extractor: document_extraction::open_extractor(),
             limits: stage_limits(config),
             counters: IngestCounters::default(),
             meter: metrics.clone(),

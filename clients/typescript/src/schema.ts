@@ -1615,7 +1615,8 @@ export interface components {
             end_byte: number;
             /**
              * Format: int64
-             * @description First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+             * @description First line in the document's source, from 1; absent where it has none, and for documents indexed before version
+             *     2 of the chunker.
              */
             first_line?: number | null;
             /** @description The groups that may read it, where asked for and where it names some. */
@@ -1629,6 +1630,7 @@ export interface components {
             last_line?: number | null;
             /** @description Its metadata. */
             metadata?: Record<string, unknown>;
+            place?: components["schemas"]["PlaceView"] | null;
             /**
              * Format: float
              * @description Relevance; comparable within one answer.
@@ -1667,6 +1669,21 @@ export interface components {
         PipelineList: {
             /** @description The pipelines, the default one first. */
             pipelines: components["schemas"]["NamedPipeline"][];
+        };
+        /** @description A place in a source that has no lines. */
+        PlaceView: {
+            /**
+             * Format: int64
+             * @description The first one, from 1.
+             */
+            first: number;
+            /**
+             * Format: int64
+             * @description The last one.
+             */
+            last: number;
+            /** @description What is counted: `page`, `slide` or `row`. */
+            unit: string;
         };
         /** @description The members of a problem, as they are sent. */
         ProblemDetails: {
@@ -1851,7 +1868,8 @@ export interface components {
             end_byte: number;
             /**
              * Format: int64
-             * @description First line in the document's source, from 1; absent for documents indexed before version 2 of the chunker.
+             * @description First line in the document's source, from 1; absent where it has none, and for documents indexed before version
+             *     2 of the chunker.
              */
             first_line?: number | null;
             /** @description The groups that may read it, where asked for and where it names some. */
@@ -1865,6 +1883,7 @@ export interface components {
             last_line?: number | null;
             /** @description Its metadata. */
             metadata?: Record<string, unknown>;
+            place?: components["schemas"]["PlaceView"] | null;
             /**
              * Format: float
              * @description Relevance; comparable within one answer.

@@ -57,6 +57,12 @@ fn cases() -> Vec<ProducerCase> {
             "PDF",
             &json!({ "document_id": "pdf", "body_base64": "JVBERi0xLjcKJeLjz9MK" }),
             "dead",
+            "corrupt_document",
+        ),
+        json_case(
+            "picture",
+            &json!({ "document_id": "picture", "body_base64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB" }),
+            "dead",
             "unsupported_type",
         ),
         json_case(

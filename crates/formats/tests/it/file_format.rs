@@ -87,11 +87,11 @@ fn first_lines() {
 #[test]
 fn binary_names() {
     for name in
-        ["a/b/Logo.PNG", "x.tar.gz", "libssl.so.3", "report.pdf", "old.doc", "font.woff2", "a.sqlite3"]
+        ["a/b/Logo.PNG", "x.tar.gz", "libssl.so.3", "report.djvu", "old.pages", "font.woff2", "a.sqlite3"]
     {
         assert!(is_known_binary_name(name), "{name}");
     }
-    for name in ["png", "notes.txt", "a.pdf/readme", "main.rs", ".gitignore", "data.csv"] {
+    for name in ["png", "report.pdf", "notes.txt", "a.pdf/readme", "main.rs", ".gitignore", "data.csv"] {
         assert!(!is_known_binary_name(name), "{name}");
     }
 }

@@ -21,13 +21,13 @@ pub enum DocumentFormat {
     Pdf,
     /// Word, Office Open XML.
     Docx,
-    /// PowerPoint, Office Open XML.
+    /// `PowerPoint`, Office Open XML.
     Pptx,
     /// Excel, Office Open XML.
     Xlsx,
     /// Word 97 to 2003.
     Doc,
-    /// PowerPoint 97 to 2003.
+    /// `PowerPoint` 97 to 2003.
     Ppt,
     /// Excel 97 to 2003.
     Xls,

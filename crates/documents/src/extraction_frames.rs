@@ -63,6 +63,7 @@ pub(crate) fn decode_frame<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails where one does")]
 mod tests {
     use super::{ExtractionRequest, decode_frame, read_request, write_frame};
     use crate::document_format::DocumentFormat;

@@ -92,7 +92,7 @@ impl ExtractionPool {
         if let Ok(next) = next {
             turn.keep(next, self.limits.children_max);
         }
-        ended.map(|ended| self.judge(ended, &request))
+        ended.map(|ended| self.judge(&ended, &request))
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
@@ -163,7 +163,7 @@ impl ExtractionPool {
 
     fn judge(
         &self,
-        ended: EndedChild,
+        ended: &EndedChild,
         request: &ExtractionRequest,
     ) -> Result<ExtractedText, ExtractionError> {
         use ExtractionErrorCode::{Crashed, OutOfMemory, Timeout, TooLarge};

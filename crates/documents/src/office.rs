@@ -25,8 +25,8 @@ pub fn read_office(
     let file_name = format!("document.{}", format.ending());
     let source = SourceDocument::from_bytes(file_name, input_format(format), body.to_vec());
     let metadata = converter.document_metadata(&source);
-    let converted = converter.convert(source).map_err(|error| refuse(&error, format, name))?;
-    let mut document = converted.document;
+    let result = converter.convert(source).map_err(|error| refuse(&error, format, name))?;
+    let mut document = result.document;
     let nodes = std::mem::take(&mut document.nodes);
     document.compact_tables = true;
     document.metadata_output = docling::MetadataOutput::default();

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,7 +35,10 @@ fn code(script: &str, limits: ExtractionLimits) -> ExtractionErrorCode {
 fn answering(answer: &Result<ExtractedText, ExtractionError>) -> String {
     let mut frame = Cursor::new(Vec::new());
     write_frame(&mut frame, answer).unwrap();
-    let octal: String = frame.into_inner().iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let mut octal = String::new();
+    for byte in frame.into_inner() {
+        write!(octal, "\\{byte:03o}").unwrap();
+    }
     format!("cat > /dev/null; printf '{octal}'")
 }
 

@@ -31,7 +31,7 @@
 //! ```
 //!
 //! Arrows: `main → cli → wiring → server → operations → lab → jobs → {ingest, context} → resilience → ports
-//! → {domain, fault, formats}`, and `adapters → {resilience, ports, domain, fault}`. `ingest` and `context`
+//! → {domain, fault, formats}`, and `adapters → {resilience, ports, domain, fault, documents}`. `ingest` and `context`
 //! never import each other. `tests/layers.rs` checks this.
 //!
 //! # The two paths

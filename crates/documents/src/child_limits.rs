@@ -1,7 +1,7 @@
 //! The limits that a child sets itself before it reads a byte of a document.
 //!
-//! Processor time, memory and open files by `setrlimit`; no file system beyond reading, and no network, by Landlock
-//! where the kernel has it; no sockets, programs or debugging by a filter of system calls. What a kernel does not
+//! Processor time, memory and open files by `setrlimit`; no file system and no network, by Landlock where the kernel has
+//! it; no sockets, programs or debugging by a filter of system calls. What a kernel does not
 //! offer is left out: the limits of time and memory hold everywhere on Unix.
 
 /// Files that a child may have open: its pipes, and what the allocator and the standard library need.
@@ -38,13 +38,14 @@ pub(crate) fn limit_processor_time(seconds: u64) {
     {
         // The start of the process has taken some already, at most this.
         let limit = seconds.saturating_add(1);
-        let _ = rlimit::Resource::CPU.set(limit, limit);
+        // The softer one comes first, and its signal says what it was.
+        let _ = rlimit::Resource::CPU.set(limit, limit.saturating_add(1));
     }
     #[cfg(not(unix))]
     let _ = seconds;
 }
 
-/// No write to any file, no new file, no connection: nothing is allowed of what the kernel can take away, but reading.
+/// No file and no connection: nothing is allowed of what the kernel can take away. Pipes stay open.
 #[cfg(target_os = "linux")]
 fn deny_files_and_network() -> Result<(), landlock::RulesetError> {
     use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr};

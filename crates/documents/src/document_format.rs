@@ -1,11 +1,11 @@
-//! Which format a file is in, by its bytes; its name helps only where bytes cannot tell.
+//! Which format a file is in: its bytes alone say.
 
 use std::io::Cursor;
 
 use serde::{Deserialize, Serialize};
 
 /// Bytes at the start within which a PDF may begin (ISO 32000-1, annex H.3.4.1: readers accept the header there).
-pub const PDF_HEADER_WITHIN: usize = 1024;
+const PDF_HEADER_WITHIN: usize = 1024;
 /// Entries of an archive that are looked at to tell its format.
 const ENTRIES_LOOKED_AT_MAX: usize = 2000;
 /// The longest content of an archive's `mimetype` entry.
@@ -46,23 +46,6 @@ pub enum DocumentFormat {
 }
 
 impl DocumentFormat {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::Pdf,
-        Self::Docx,
-        Self::Pptx,
-        Self::Xlsx,
-        Self::Doc,
-        Self::Ppt,
-        Self::Xls,
-        Self::Odt,
-        Self::Odp,
-        Self::Ods,
-        Self::Epub,
-        Self::Rtf,
-        Self::Msg,
-    ];
-
     /// Its usual ending, in lower case.
     pub fn ending(self) -> &'static str {
         match self {
@@ -97,14 +80,6 @@ impl DocumentFormat {
             return Some(sniff_ole(body));
         }
         None
-    }
-
-    /// Whether a file name ends as files of one of these formats do, templates and files with macros included.
-    pub fn is_known_ending(ending: &str) -> bool {
-        const OTHERS: [&str; 10] =
-            ["docm", "dotx", "dot", "xlsm", "xltx", "pptm", "ppsx", "potx", "pps", "ott"];
-        let is = |known: &str| ending.eq_ignore_ascii_case(known);
-        Self::ALL.iter().any(|format| is(format.ending())) || OTHERS.into_iter().any(is)
     }
 }
 
@@ -199,14 +174,6 @@ mod tests {
         assert_eq!(pdf_start(b"A PDF begins with %PDF-1.4 and has 1 0 obj in it."), None);
         assert_eq!(pdf_start(b"Its first line is\n%PDF-1.4\nand its second is a comment."), None);
         assert_eq!(pdf_start(&[b"x".repeat(2000), b"%PDF-1.4 1 0 obj".to_vec()].concat()), None);
-    }
-
-    #[test]
-    fn endings_are_known() {
-        for ending in ["pdf", "DOCX", "docm", "pps", "msg", "epub"] {
-            assert!(DocumentFormat::is_known_ending(ending), "{ending}");
-        }
-        assert!(!DocumentFormat::is_known_ending("png") && !DocumentFormat::is_known_ending("md"));
     }
 
     #[test]

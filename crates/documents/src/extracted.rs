@@ -92,20 +92,6 @@ pub enum ExtractionErrorCode {
     Crashed,
 }
 
-impl ExtractionErrorCode {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Encrypted,
-        Self::NoTextLayer,
-        Self::UnreadableText,
-        Self::CorruptDocument,
-        Self::TooLarge,
-        Self::Timeout,
-        Self::OutOfMemory,
-        Self::Crashed,
-    ];
-}
-
 /// Why a document was not read, in words for the person who ingests it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtractionError {

@@ -6,6 +6,7 @@
 //! * [`source_map`]: which bytes of the normalised text come from which bytes of the source, and a builder
 //!   that writes both at once. Every parser writes through it. [`source_excerpt`]: the map of a part of a text in few
 //!   bytes, with lines.
+//!   `source_lines`: what places are counted in, and where they begin.
 //! * [`parsed_text`]: what a parser returns: text, structure, properties, notes.
 //! * [`encoding`]: bytes to text. [`line_ends`]: one line end for all. [`file_format`]: which format a file is in.
 //! * [`html`]: pages, as their reader sees them.

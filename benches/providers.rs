@@ -191,6 +191,7 @@ async fn work(url: &str, prefix: &str, told: bool) {
         meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
         chunked_documents: ChunkedDocumentCache::new(0),
         single_flight: EmbeddingSingleFlight::default(),
+        engines: contexture_core::ingest::EngineWatch::default(),
         events: None,
         replicas: false,
     });

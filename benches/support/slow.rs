@@ -83,6 +83,7 @@ async fn embedded_by(workers: usize) -> f64 {
             meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
             chunked_documents: ChunkedDocumentCache::new(0),
             single_flight: EmbeddingSingleFlight::default(),
+            engines: contexture_core::ingest::EngineWatch::default(),
             states: Arc::new(MemorySharedStates::new(Arc::new(SystemClock))),
             events: None,
             replicas: false,

@@ -144,7 +144,8 @@ async fn submit_with_retry(
     loop {
         // Sending the same batch again is safe: what was stored after all is decided as a duplicate.
         let shed = match stack.submitter.submit(batch.clone()).await {
-            Err(refusal) if refusal.kind == RefusalKind::Exhausted => refusal,
+            // A full disk does not empty itself.
+            Err(refusal) if refusal.kind == RefusalKind::Exhausted && refusal.code != "disk_full" => refusal,
             decided => return decided,
         };
         // Any version that ended makes room sooner or later, so only a standstill counts towards the limit.

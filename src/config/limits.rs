@@ -7,6 +7,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 const TIB: u64 = 1024 * GIB;
+const EIB: u64 = 1024 * 1024 * TIB;
 
 /// One limit of the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,7 @@ const fn limit(key: &'static str, min: u64, max: u64, read: fn(&RawConfig) -> u6
 }
 
 /// Every limit, in the order of `config/default.toml`.
-pub const LIMITS: [ConfigLimit; 37] = [
+pub const LIMITS: [ConfigLimit; 38] = [
     limit("server.connections_max", 1, 65_536, |raw| raw.server.connections_max),
     limit("server.streams_per_connection_max", 1, 10_000, |raw| raw.server.streams_per_connection_max),
     limit("server.requests_in_flight_max", 1, 65_536, |raw| raw.server.requests_in_flight_max),
@@ -42,6 +43,7 @@ pub const LIMITS: [ConfigLimit; 37] = [
     limit("server.drain_ms_max", 0, 60_000, |raw| raw.server.drain_ms_max),
     limit("limits.body_bytes_max", KIB, GIB, |raw| raw.limits.body_bytes_max),
     limit("limits.chunks_per_document_max", 1, 10_000_000, |raw| raw.limits.chunks_per_document_max),
+    limit("limits.disk_free_bytes_min", 0, EIB, |raw| raw.limits.disk_free_bytes_min),
     limit("workers.chunk_batch_documents_max", 1, 4096, |raw| raw.workers.chunk_batch_documents_max),
     limit("workers.embed_batch_documents_max", 1, 4096, |raw| raw.workers.embed_batch_documents_max),
     limit("workers.embed_batch_texts_max", 1, 4096, |raw| raw.workers.embed_batch_texts_max),

@@ -73,6 +73,7 @@ pub(super) struct RawServer {
 pub(super) struct RawLimits {
     pub(super) body_bytes_max: u64,
     pub(super) chunks_per_document_max: u64,
+    pub(super) disk_free_bytes_min: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

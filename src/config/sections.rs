@@ -74,6 +74,8 @@ pub struct DocumentLimits {
     pub body_bytes_max: usize,
     /// Most chunks.
     pub chunks_per_document_max: usize,
+    /// Bytes that stay free on the disk of the data directory; 0 watches nothing.
+    pub disk_free_bytes_min: u64,
 }
 
 /// Sizes of the stages' batches.
@@ -183,6 +185,7 @@ impl DocumentLimits {
         Self {
             body_bytes_max: limit_as_usize(raw.body_bytes_max),
             chunks_per_document_max: limit_as_usize(raw.chunks_per_document_max),
+            disk_free_bytes_min: raw.disk_free_bytes_min,
         }
     }
 }

@@ -11,7 +11,7 @@ use contexture_adapters::edge::{QdrantEdgeReader, QdrantEdgeVectors};
 #[cfg(feature = "postgres")]
 use contexture_adapters::postgres::{PostgresConfig, PostgresLedger};
 #[cfg(feature = "qdrant")]
-use contexture_adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors};
+use contexture_adapters::qdrant::{CollectionOptions, QdrantConfig, QdrantVectors, QdrantVectorsOnDemand};
 #[cfg(feature = "rabbitmq")]
 use contexture_adapters::rabbitmq::{AmqpUrl, RabbitMqBroker, RabbitMqConfig, RabbitMqProducers};
 use contexture_adapters::sqlite::{SqliteBroker, SqliteDatabase, SqliteLedger, SqliteSharedStates};
@@ -233,7 +233,7 @@ async fn open_qdrant_vectors(
         replicas: None,
     };
     let name = contexture_adapters::qdrant::collection_name(prefix, &record.key, record.generation);
-    Ok(Arc::new(QdrantVectors::open(&qdrant_config(config), &name, dims, options).await?))
+    Ok(Arc::new(QdrantVectorsOnDemand::open(&qdrant_config(config), &name, dims, options).await?))
 }
 
 #[cfg(not(feature = "qdrant"))]

@@ -24,8 +24,9 @@ use crate::config::{ContextureConfig, VectorsConfig};
 use contexture_adapters::tantivy::{TantivyIndex, TantivyReader};
 use contexture_core::domain::ids::{CollectionKey, Epoch, GenerationNumber};
 use contexture_core::domain::pipeline::{EmbedderDefinition, Pipeline};
-use contexture_core::fault::{Fault, Refusal};
+use contexture_core::fault::{Fault, Refusal, RefusalKind};
 use contexture_core::ports::catalog::{CollectionCatalog, CollectionParts, OpenCollection};
+use contexture_core::ports::disk_space::DiskSpace;
 use contexture_core::ports::embedder::Embedder;
 use contexture_core::ports::generations::GenerationState;
 use contexture_core::ports::ledger::{CollectionRecord, Ledger};
@@ -60,6 +61,7 @@ pub(super) struct CollectionStoreCatalog {
     embedded: bool,
     open: RwLock<OpenGenerations>,
     embedders: Arc<EmbedderFactory>,
+    disk: Arc<dyn DiskSpace>,
     /// Loaded models. The lock is held while a generation is opened, so that each is opened once: an index
     /// has one writer, and a model takes much memory.
     models: Mutex<Vec<(EmbedderDefinition, Arc<dyn Embedder>)>>,
@@ -71,6 +73,7 @@ impl CollectionStoreCatalog {
         config: &ContextureConfig,
         mode: IndexAccessMode,
         embedders: Arc<EmbedderFactory>,
+        disk: Arc<dyn DiskSpace>,
     ) -> Self {
         Self {
             ledger,
@@ -81,6 +84,7 @@ impl CollectionStoreCatalog {
             embedded: config.backends.ledger.is_none(),
             open: RwLock::default(),
             embedders,
+            disk,
             models: Mutex::default(),
         }
     }
@@ -91,6 +95,10 @@ impl CollectionStoreCatalog {
         key: &CollectionKey,
         pipeline: &Pipeline,
     ) -> Result<(), Refusal> {
+        // Its stores take room as soon as they are made.
+        if let Some(short) = self.disk.shortage() {
+            return Err(Refusal::new(RefusalKind::Exhausted, "disk_full", "", short));
+        }
         let epoch = self.epoch_of(pipeline).await?;
         self.ledger.ensure_collection(key, &pipeline.to_toml()?, epoch).await?;
         Ok(())
@@ -302,7 +310,15 @@ async fn check_completeness(ledger: &dyn Ledger, open: &OpenCollection) -> Resul
     let held = open.lexical()?.snapshot().counts()?;
     let heads = held.documents + held.tombstones;
     // The vectors of an outdated collection may be of a model that this process does not have.
-    let missing = if open.check_accepts_documents().is_ok() { points_missing(open).await? } else { 0 };
+    let missing = if open.check_accepts_documents().is_ok() {
+        match points_missing(open).await {
+            // A server that is away may have them; an audit says so later.
+            Err(Fault::Transient(_)) => 0,
+            missing => missing?,
+        }
+    } else {
+        0
+    };
     if heads < documents || missing > 0 {
         tracing::error!(
             tenant = %open.record.key.tenant, collection = %open.record.key.collection,

@@ -20,6 +20,7 @@ use crate::config::ContextureConfig;
 use crate::operations::service::require_same_pipeline;
 use crate::server::auth::local_principal;
 use crate::telemetry::metrics::ProcessMetrics;
+use contexture_adapters::disk_floor::DiskFloor;
 use contexture_core::context::fuse::FusionWeights;
 use contexture_core::context::{ContextEngine, TokenizerRegistry};
 use contexture_core::domain::ids::{CollectionId, CollectionKey};
@@ -30,11 +31,13 @@ use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ingest::submit::{self, DocumentSubmitter};
 use contexture_core::ingest::usage::{self, ModelUsage};
 use contexture_core::ingest::{
-    ChunkedDocumentCache, EmbeddingSingleFlight, IngestCounters, IngestProgress, StageLimits, StageResources,
+    ChunkedDocumentCache, EmbeddingSingleFlight, EngineWatch, IngestCounters, IngestProgress, StageLimits,
+    StageResources,
 };
 use contexture_core::jobs::question_sampler::QuestionSampler;
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
 use contexture_core::ports::clock::SystemClock;
+use contexture_core::ports::disk_space::DiskSpace;
 use contexture_core::ports::embedder::EmbedderWaitStatus;
 use contexture_core::ports::ledger::{DeadLetterFilter, Ledger};
 use contexture_core::ports::tokenizer::Tokenizer;
@@ -90,13 +93,21 @@ impl ServiceStack {
         let (lock, mode) = lock_data_directory(config, &plan)?;
         let backends = backends::open_backends(config, clock.clone(), plan.reads_beside).await?;
         let (ledger, broker) = (backends.ledger, backends.broker);
+        let disk: Arc<dyn DiskSpace> =
+            Arc::new(DiskFloor::new(config.data_dir.clone(), config.limits.disk_free_bytes_min));
         let embedders = Arc::new(EmbedderFactory::new(
             config,
             tokenizers.clone(),
             backends.states.clone(),
             clock.clone(),
         ));
-        let catalog = Arc::new(CollectionStoreCatalog::new(ledger.clone(), config, mode, embedders.clone()));
+        let catalog = Arc::new(CollectionStoreCatalog::new(
+            ledger.clone(),
+            config,
+            mode,
+            embedders.clone(),
+            disk.clone(),
+        ));
         let stages = Arc::new(StageResources {
             ledger: ledger.clone(),
             broker: broker.clone(),
@@ -108,6 +119,7 @@ impl ServiceStack {
             meter: metrics.clone(),
             chunked_documents: ChunkedDocumentCache::new(handover_bytes(&plan)),
             single_flight: EmbeddingSingleFlight::default(),
+            engines: EngineWatch::new(disk.clone()),
             states: backends.states,
             events: backends.exchange.as_ref().map(|exchange| exchange.events.clone()),
             // Only with a shared ledger can others commit what this index does not have yet.
@@ -117,7 +129,8 @@ impl ServiceStack {
             FusionWeights { lexical: config.retrieval.lexical_weight, dense: config.retrieval.dense_weight };
         let stop = watch::Sender::new(false);
         let body_bytes_max = config.limits.body_bytes_max;
-        let submitter = DocumentSubmitter::new(ledger.clone(), broker, body_bytes_max, PENDING_BYTES_MAX);
+        let submitter = DocumentSubmitter::new(ledger.clone(), broker, body_bytes_max, PENDING_BYTES_MAX)
+            .with_disk(disk.clone());
         let submitter = Arc::new(submitter);
         // Only RabbitMQ has an exchange; the embedded broker takes no messages from producers.
         let intake = match (&config.backends.broker, backends.exchange, plan.submit) {

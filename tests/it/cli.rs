@@ -10,6 +10,7 @@ mod comparing;
 mod documents;
 mod evaluation;
 mod folders;
+mod full_disk;
 mod golden;
 #[cfg(unix)]
 mod mcp;

@@ -18,6 +18,7 @@ use contexture_core::ports::embedder::Embedder;
 use contexture_core::ports::extractor::TextDocumentsOnly;
 use contexture_core::ports::ledger::{DeadLetter, DeadLetterFilter, Ledger, VersionCounts};
 use contexture_core::ports::shared_states::SharedStateStore;
+use contexture_core::ports::vectors::VectorStore;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -36,7 +37,7 @@ pub(crate) struct SharedBackends {
     pub(crate) broker: Arc<MemoryBroker>,
     pub(crate) states: Arc<dyn SharedStateStore>,
     pub(crate) clock: Arc<dyn WallClock>,
-    vectors: Arc<MemoryVectors>,
+    pub(crate) vectors: Arc<dyn VectorStore>,
     lexical: Arc<ScanIndex>,
     pub(crate) embed_claim_max: Duration,
 }
@@ -117,6 +118,7 @@ impl ProcessStages {
             meter: Arc::new(contexture_core::ports::meter::NoopIngestMeter),
             chunked_documents: ChunkedDocumentCache::new(1 << 20),
             single_flight: EmbeddingSingleFlight::default(),
+            engines: contexture_core::ingest::EngineWatch::default(),
             states: site.states.clone(),
             events: None,
             replicas: false,

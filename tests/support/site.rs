@@ -167,6 +167,7 @@ impl SingleProcessSite {
             meter: Arc::new(contexture_core::ports::meter::NoopIngestMeter),
             chunked_documents: ChunkedDocumentCache::new(1 << 20),
             single_flight: EmbeddingSingleFlight::default(),
+            engines: contexture_core::ingest::EngineWatch::default(),
             states: engines.states.clone(),
             events: None,
             replicas,

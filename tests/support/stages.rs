@@ -89,6 +89,7 @@ impl StageFixture {
             meter: Arc::new(contexture_core::ports::meter::NoopIngestMeter),
             chunked_documents: ChunkedDocumentCache::new(1 << 20),
             single_flight: EmbeddingSingleFlight::default(),
+            engines: contexture_core::ingest::EngineWatch::default(),
             states: Arc::new(MemorySharedStates::new(self.clock.clone())),
             events,
             replicas: false,

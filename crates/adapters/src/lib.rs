@@ -1,6 +1,7 @@
 //! Adapters to the outside world: one file or folder per system. Only here is its crate imported.
 
 pub mod credentials;
+pub mod disk_floor;
 pub mod edge;
 pub mod embedder;
 pub mod extraction;

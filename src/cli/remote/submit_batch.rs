@@ -121,7 +121,8 @@ impl RemoteServer {
 /// Whether a refusal says that the same may succeed later.
 fn is_passing(refusal: &Refusal) -> bool {
     match refusal.kind {
-        RefusalKind::Exhausted => true,
+        // A full disk does not empty itself.
+        RefusalKind::Exhausted => refusal.code != "disk_full",
         // A server that is away altogether is an error at once; one that says when to come back is not.
         RefusalKind::Unavailable => refusal.retry_after.is_some(),
         _ => false,

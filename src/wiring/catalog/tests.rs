@@ -14,6 +14,7 @@ use contexture_core::domain::pipeline::Pipeline;
 use contexture_core::fault::Fault;
 use contexture_core::ports::catalog::CollectionCatalog;
 use contexture_core::ports::clock::SystemClock;
+use contexture_core::ports::disk_space::UnwatchedDiskSpace;
 use contexture_core::ports::generations::{
     BeginBuildOutcome, GenerationBuildPace, GenerationChange, GenerationLedger,
 };
@@ -40,7 +41,13 @@ impl ServingProcess {
         let tokenizers = query_resources::known_tokenizers(&config).unwrap();
         let states = Arc::new(MemorySharedStates::new(clock.clone()));
         let models = Arc::new(EmbedderFactory::new(&config, tokenizers, states, clock));
-        let catalog = CollectionStoreCatalog::new(Arc::new(ledger.peer()), &config, mode, models);
+        let catalog = CollectionStoreCatalog::new(
+            Arc::new(ledger.peer()),
+            &config,
+            mode,
+            models,
+            Arc::new(UnwatchedDiskSpace),
+        );
         let key = CollectionKey {
             tenant: TenantId::new("local").unwrap(),
             collection: CollectionId::new("notes").unwrap(),

@@ -146,6 +146,7 @@ pub(super) fn unserved_operations(
         meter: Arc::new(contexture::ports::meter::NoopIngestMeter),
         chunked_documents: ChunkedDocumentCache::new(1 << 20),
         single_flight: EmbeddingSingleFlight::default(),
+        engines: contexture_core::ingest::EngineWatch::default(),
         states: Arc::new(MemorySharedStates::new(clock)),
         events: None,
         replicas: false,

@@ -18,6 +18,7 @@ mod collection;
 mod config;
 mod faults;
 mod filter;
+mod on_demand;
 mod points;
 mod server;
 mod stored_points;
@@ -40,6 +41,7 @@ use contexture_core::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, 
 pub use collection::{SERVER_VERSION_MAX, SERVER_VERSION_MIN};
 pub use config::{CollectionOptions, QdrantConfig, collection_name};
 pub use faults::{COLLECTION_MISSING, QDRANT_REFUSED};
+pub use on_demand::QdrantVectorsOnDemand;
 pub use points::{UPSERT_BYTES_MAX, UPSERT_POINTS_MAX};
 use server::{QdrantServer, check_completed};
 

@@ -106,6 +106,7 @@ impl ProcessCluster {
             meter: Arc::new(contexture_core::ports::meter::NoopIngestMeter),
             chunked_documents: ChunkedDocumentCache::new(0),
             single_flight: EmbeddingSingleFlight::default(),
+            engines: contexture_core::ingest::EngineWatch::default(),
             states: Arc::new(MemorySharedStates::new(self.clock.clone())),
             events: None,
             replicas: false,

@@ -10,6 +10,7 @@ mod embedders;
 mod housekeeping;
 mod ingest;
 mod intake;
+mod outages;
 mod providers;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

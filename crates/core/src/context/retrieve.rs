@@ -126,8 +126,13 @@ pub async fn retrieve_hits(
     );
     // Without the lexical leg there is no answer: it is the authority on what is visible.
     let mut retrieved = lexical?;
+    let collection = &open.record.key.collection;
+    let is_news = open.dense_answered(matches!(dense, Ok(Ok(_))));
     match dense {
         Ok(Ok(found)) => {
+            if is_news {
+                tracing::info!(%collection, "the dense leg answers again");
+            }
             retrieved.dense = found.hits;
             retrieved.dropped.extend(found.dropped);
             retrieved.chunks.extend(found.chunks);
@@ -136,11 +141,15 @@ pub async fn retrieve_hits(
             }
         }
         Ok(Err(fault)) => {
-            tracing::warn!(collection = %open.record.key.collection, %fault, "the dense leg failed; the answer is lexical");
+            if is_news {
+                tracing::warn!(%collection, %fault, "the dense leg fails; answers are lexical");
+            }
             retrieved.degraded.push(AnswerDegradation::Dense);
         }
         Err(_) => {
-            tracing::warn!(collection = %open.record.key.collection, "the dense leg was late; the answer is lexical");
+            if is_news {
+                tracing::warn!(%collection, "the dense leg is late; answers are lexical");
+            }
             retrieved.degraded.push(AnswerDegradation::Dense);
         }
     }

@@ -91,7 +91,10 @@ pub async fn acknowledge_batch(
     record_message_metrics(stages, stage, now_ms, message_outcomes);
     consumer.ack(tags).await.map_err(AcknowledgeError::ConsumerLost)?;
     // The messages are done. A sweep that fails here must not bring them back; the ledger keeps the losers.
-    if let Err(fault) = sweep::sweep_losers(stages, &documents).await {
+    // While the vectors are away, housekeeping has it all to do once they are back.
+    if stages.engines.outage().is_none()
+        && let Err(fault) = sweep::sweep_losers(stages, &documents).await
+    {
         tracing::warn!(%fault, "sweeping failed; housekeeping tries again");
     }
     if ended > 0 {

@@ -18,6 +18,7 @@ use crate::ports::collection_drops::{DroppedGeneration, PURGED_DOCUMENTS_MAX};
 use crate::ports::generations::{GenerationChange, GenerationRecord, GenerationState};
 use crate::ports::ledger::CollectionRecord;
 
+use super::fault_log::FaultLog;
 use super::{StageResources, submit, sweep};
 
 /// Name of the leader lease.
@@ -50,18 +51,15 @@ const LOST_MESSAGE_CHECK_PAUSE: Duration = Duration::from_millis(200);
 pub async fn run_housekeeping(stages: Arc<StageResources>, mut stop: watch::Receiver<bool>) {
     let mut led = false;
     let mut rounds = 0;
+    let mut faults = FaultLog::default();
     while !*stop.borrow() {
         // A process that was not leader in the last round relays everything: see `run_housekeeping_round`.
-        match run_housekeeping_round(&stages, !led).await {
-            Ok(leads) => led = leads,
-            Err(fault) => tracing::warn!(%fault, "housekeeping failed; it tries again"),
-        }
+        let round = run_housekeeping_round(&stages, !led).await;
+        faults.note("housekeeping", &round);
+        led = round.unwrap_or(led);
         rounds += 1;
-        if led
-            && rounds % ROUNDS_PER_LOST_MESSAGE_CHECK == 0
-            && let Err(fault) = requeue_missing_messages(&stages).await
-        {
-            tracing::warn!(%fault, "lost messages cannot be looked for; housekeeping tries again");
+        if led && rounds % ROUNDS_PER_LOST_MESSAGE_CHECK == 0 {
+            faults.note("looking for lost messages", &requeue_missing_messages(&stages).await);
         }
         let _ = tokio::time::timeout(ROUND_INTERVAL, stop.wait_for(|stop| *stop)).await;
     }

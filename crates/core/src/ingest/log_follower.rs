@@ -34,6 +34,7 @@ use crate::ports::lexical::{DocumentWrite, LexicalSnapshot};
 use super::chunk::stage::matches_accepted_hash;
 use super::document_reader::{self, FoundDocuments, ReadDocument, chunked_document_from_spans};
 use super::document_writes::{build_writes, indices_with_document, write_without_chunks};
+use super::fault_log::FaultLog;
 use super::{StageResources, TaskOutcome, tasks_within_bytes};
 
 /// Most documents of one page, which is read and committed at once.
@@ -50,11 +51,11 @@ const FAILURES_MAX: usize = 100_000;
 /// the open ones.
 pub async fn follow_ledger(stages: Arc<StageResources>, all: bool, mut stop: watch::Receiver<bool>) {
     let mut idle_looked: Option<Instant> = None;
+    let mut faults = FaultLog::default();
     while !*stop.borrow() {
         let with_idle = idle_looked.is_none_or(|looked| looked.elapsed() >= IDLE_FOLLOW_INTERVAL);
-        if let Err(fault) = follow_collections(&stages, all, with_idle).await {
-            tracing::warn!(%fault, "the index cannot follow the ledger; it tries again");
-        }
+        let followed = follow_collections(&stages, all, with_idle, &mut faults).await;
+        faults.note("following the ledger", &followed);
         if with_idle {
             idle_looked = Some(Instant::now());
         }
@@ -65,11 +66,16 @@ pub async fn follow_ledger(stages: Arc<StageResources>, all: bool, mut stop: wat
 /// Follows every generation once, to the end of its log. Active generations serve as soon as they
 /// can. A generation that cannot be opened or filled does not delay the others.
 pub async fn follow_once(stages: &StageResources, all: bool) -> Result<(), Fault> {
-    follow_collections(stages, all, true).await
+    follow_collections(stages, all, true, &mut FaultLog::default()).await
 }
 
 /// Follows every generation once; generations that do not serve only `with_idle`.
-async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool) -> Result<(), Fault> {
+async fn follow_collections(
+    stages: &StageResources,
+    all: bool,
+    with_idle: bool,
+    faults: &mut FaultLog,
+) -> Result<(), Fault> {
     // First, so that what was dropped is not taken for open below.
     if with_idle {
         stages.close_dropped_collections().await?;
@@ -99,12 +105,11 @@ async fn follow_collections(stages: &StageResources, all: bool, with_idle: bool)
             } else {
                 serve_activated_generation(stages, record).await
             };
-            if let Err(fault) = done {
-                tracing::warn!(
-                    tenant = %key.tenant, collection = %key.collection, generation = record.home.generation, %fault,
-                    "a generation cannot be followed"
-                );
-            }
+            let CollectionKey { tenant, collection } = key;
+            faults.note(
+                format_args!("following generation {} of {tenant}/{collection}", record.home.generation),
+                &done,
+            );
         }
         for record in records.iter().filter(|record| record.state == GenerationState::Dropped) {
             stages.close_dropped_generation(record).await;

@@ -19,8 +19,10 @@ pub mod counters;
 mod document_reader;
 mod document_writes;
 pub mod embed;
+pub mod engine_watch;
 pub mod estimate;
 mod event_publisher;
+mod fault_log;
 pub mod housekeeping;
 pub mod index;
 pub mod intake;
@@ -52,6 +54,7 @@ use crate::ports::shared_states::SharedStateStore;
 pub use chunked_document_cache::ChunkedDocumentCache;
 pub use counters::{IngestCounters, IngestProgress};
 pub use embed::single_flight::EmbeddingSingleFlight;
+pub use engine_watch::EngineWatch;
 
 /// Dependencies and limits that all stages share.
 pub struct StageResources {
@@ -75,6 +78,8 @@ pub struct StageResources {
     pub chunked_documents: ChunkedDocumentCache,
     /// Texts that this process is embedding now.
     pub single_flight: EmbeddingSingleFlight,
+    /// Which engines answer.
+    pub engines: EngineWatch,
     /// Shared state outside the ledger: usage counts.
     pub states: Arc<dyn SharedStateStore>,
     /// Receives an event when a version ends; `None` without a broker for producers.

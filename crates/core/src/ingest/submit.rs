@@ -17,6 +17,7 @@ use crate::domain::principal::{AccessScope, Principal};
 use crate::domain::task::{IngestStage, IngestTask, TaskEnvelope};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::broker::{Broker, OutgoingMessage};
+use crate::ports::disk_space::{DiskSpace, UnwatchedDiskSpace};
 use crate::ports::ledger::{DeadLetterFilter, Ledger, SubmissionReceipt, VersionRecord};
 
 use super::StageResources;
@@ -25,6 +26,9 @@ use super::StageResources;
 const PERMIT_BYTES: usize = 1024;
 /// Retry-after of a refusal for lack of room.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Retry-after of a refusal for lack of room on the disk: somebody has to make some.
+const DISK_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Versions per round of a replay.
 const REPLAY_VERSIONS_MAX: usize = 1_000;
@@ -35,6 +39,7 @@ pub struct DocumentSubmitter {
     broker: Arc<dyn Broker>,
     room: Semaphore,
     body_bytes_max: usize,
+    disk: Arc<dyn DiskSpace>,
 }
 
 impl DocumentSubmitter {
@@ -47,7 +52,19 @@ impl DocumentSubmitter {
     ) -> Self {
         // At least one body of the largest size must fit, or it could never be accepted.
         let permits = (pending_bytes_max.max(body_bytes_max) / PERMIT_BYTES + 1).min(Semaphore::MAX_PERMITS);
-        Self { ledger, broker, room: Semaphore::new(permits), body_bytes_max }
+        Self {
+            ledger,
+            broker,
+            room: Semaphore::new(permits),
+            body_bytes_max,
+            disk: Arc::new(UnwatchedDiskSpace),
+        }
+    }
+
+    /// Refuses new content while this disk is short of room.
+    #[must_use]
+    pub fn with_disk(self, disk: Arc<dyn DiskSpace>) -> Self {
+        Self { disk, ..self }
     }
 
     /// Returns the largest accepted body, in bytes.
@@ -89,6 +106,11 @@ impl DocumentSubmitter {
     async fn store(&self, submissions: Vec<Submission>) -> Result<Vec<SubmissionReceipt>, Refusal> {
         if submissions.is_empty() {
             return Ok(Vec::new());
+        }
+        if submissions.iter().any(|submission| !submission.deletes())
+            && let Some(short) = self.disk.shortage()
+        {
+            return Err(Refusal::exhausted("disk_full", DISK_RETRY_AFTER, short));
         }
         self.require_collections(&submissions).await?;
         let origins: Vec<_> = submissions.iter().map(|submission| submission.origin().cloned()).collect();

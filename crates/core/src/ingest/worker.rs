@@ -4,7 +4,8 @@
 //! caught: the batch runs again one task at a time, and a task that panics alone becomes a dead letter.
 //! So does a message that was redelivered [`REDELIVERIES_MAX`] times, because it kills the process and
 //! not only its task. When acknowledging fails because the ledger or the broker is down, it is repeated
-//! until it works or the process stops; nothing is acknowledged meanwhile. A failed consumer is replaced.
+//! until it works or the process stops; nothing is acknowledged meanwhile. A failed consumer is replaced. While an engine
+//! is away, nothing is consumed ([`engine_watch`]).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::ports::broker::{BrokerConsumer, BrokerDelivery, SUSPECT_REDELIVERIES}
 use crate::resilience::retry;
 
 use super::acknowledge::{self, AcknowledgeError};
-use super::{StageResources, TaskOutcome, chunk, embed, index};
+use super::{StageResources, TaskOutcome, chunk, embed, engine_watch, index};
 
 /// Redeliveries after which a message becomes a dead letter without another run. It was alone in its batch
 /// when its last fourteen consumers were lost. The number is generous: a process may be killed several times
@@ -70,6 +71,7 @@ async fn consume_stage(
     let mut take =
         if stage == IngestStage::Index { messages_max } else { FIRST_BATCH_MESSAGES.min(messages_max) };
     loop {
+        engine_watch::wait_until_engines_answer(stages, stage, &mut stop).await;
         if stage == IngestStage::Embed {
             wait_until_model_open(stages, &mut stop).await;
         }
@@ -95,6 +97,7 @@ async fn consume_stage(
         let (tags, tasks) = decode_deliveries(stage, &mut *consumer, deliveries).await?;
         for (tags, tasks) in split_tasks_by_bytes(tags, tasks, stages.limits.batch_body_bytes_max) {
             let outcomes = run_stage_catching_panics(stages, stage, &tasks, &stop).await;
+            let outcomes = engine_watch::excuse_outages(stages, &tasks, outcomes).await;
             acknowledge_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
         }
         let took = began.elapsed();

@@ -39,6 +39,7 @@ pub struct OpenCollection {
     log_position: AtomicU64,
     ready: watch::Sender<bool>,
     incomplete: AtomicBool,
+    dense_fails: AtomicBool,
 }
 
 /// The parts of an open collection.
@@ -72,6 +73,7 @@ impl OpenCollection {
             log_position: AtomicU64::new(log_position),
             ready: watch::Sender::new(ready),
             incomplete: AtomicBool::new(false),
+            dense_fails: AtomicBool::new(false),
         }
     }
 
@@ -120,6 +122,11 @@ impl OpenCollection {
     /// Whether its stores are known to lack documents that the ledger has. Answers say so.
     pub fn is_incomplete(&self) -> bool {
         self.incomplete.load(Ordering::Acquire)
+    }
+
+    /// Records whether the vectors answered a question; true if that was otherwise before. So a log can say it once.
+    pub fn dense_answered(&self, answered: bool) -> bool {
+        self.dense_fails.swap(!answered, Ordering::AcqRel) == answered
     }
 
     /// Records the result of comparing the stores with the ledger.

@@ -12,6 +12,7 @@ mod evaluation;
 mod folders;
 mod full_disk;
 mod golden;
+mod mail;
 #[cfg(unix)]
 mod mcp;
 mod mending;

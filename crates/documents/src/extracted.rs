@@ -25,6 +25,36 @@ pub struct ExtractedText {
     pub properties: BTreeMap<String, String>,
     /// What was left out, in words for the person who ingests it.
     pub notes: Vec<String>,
+    /// The files inside, if they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<ExtractedAttachment>,
+}
+
+/// A file inside a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractedAttachment {
+    /// Its name, without folders; unique in the document.
+    pub name: String,
+    /// Its declared media type.
+    pub media_type: Option<String>,
+    /// Its bytes, in Base64 on their way through the pipe.
+    #[serde(with = "base64_bytes")]
+    pub body: Vec<u8>,
+}
+
+/// Bytes as text of a frame.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 /// A part of the text and where it comes from.
@@ -51,7 +81,7 @@ impl ExtractedText {
 
     /// The text as the readers of text return it. Each place is one byte of a source that is only counted.
     pub fn into_file_text(self) -> FileText {
-        let Self { text, unit, places, title, properties, notes } = self;
+        let Self { text, unit, places, title, properties, notes, attachments: _ } = self;
         let mut map = SourceMap::default();
         let lines = match unit {
             None => SourceLines::of_places(SourceUnit::Line, Vec::new()),

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::child_limits::{limit_processor_time, limit_this_process};
 use crate::extracted::{ExtractedText, ExtractionError, ExtractionErrorCode};
-use crate::extraction_frames::{ExtractionRequest, read_request, write_frame};
-use crate::read_document;
+use crate::extraction_frames::{ExtractionRequest, ExtractionTask, read_request, write_frame};
+use crate::{read_attachments, read_document};
 
 /// Reads one document from standard input, and answers on standard output. Returns without a word if there is none.
 ///
@@ -25,7 +25,10 @@ pub fn run_extraction_child(memory_bytes_max: u64) -> std::io::Result<()> {
 fn read_caught(request: &ExtractionRequest, body: &[u8]) -> Result<ExtractedText, ExtractionError> {
     // The panic's message may quote the document; what a person needs is said here.
     std::panic::set_hook(Box::new(|_| {}));
-    let read = || read_document(body, request.format, &request.name);
+    let read = || match request.task {
+        ExtractionTask::Text => read_document(body, request.format, &request.name),
+        ExtractionTask::Attachments => read_attachments(body, request.format, &request.name),
+    };
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
         let detail = format!(
             "the reader of {} files gave up on {}; open the file and save it anew",

@@ -13,9 +13,21 @@ use crate::document_format::DocumentFormat;
 /// Longest header of a request, in bytes.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
+/// What a child is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExtractionTask {
+    /// The text.
+    Text,
+    /// The files inside, without the text.
+    Attachments,
+}
+
 /// What a child is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtractionRequest {
+    /// What is wanted.
+    pub task: ExtractionTask,
     /// The format of the body.
     pub format: DocumentFormat,
     /// The name of the document, for messages.
@@ -65,12 +77,13 @@ pub(crate) fn decode_frame<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails where one does")]
 mod tests {
-    use super::{ExtractionRequest, decode_frame, read_request, write_frame};
+    use super::{ExtractionRequest, ExtractionTask, decode_frame, read_request, write_frame};
     use crate::document_format::DocumentFormat;
 
     #[test]
     fn requests_come_with_their_body() {
         let request = ExtractionRequest {
+            task: ExtractionTask::Text,
             format: DocumentFormat::Docx,
             name: "a \"b\".docx".to_owned(),
             body_bytes: 3,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::document_format::DocumentFormat;
 use crate::extracted::{ExtractedText, ExtractionError, ExtractionErrorCode};
-use crate::extraction_frames::{ExtractionRequest, decode_frame, write_frame};
+use crate::extraction_frames::{ExtractionRequest, ExtractionTask, decode_frame, write_frame};
 
 /// Bytes of a child's last words that are read.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
@@ -72,6 +72,7 @@ impl ExtractionPool {
     pub fn extract(
         &self,
         body: &[u8],
+        task: ExtractionTask,
         format: DocumentFormat,
         name: &str,
     ) -> std::io::Result<Result<ExtractedText, ExtractionError>> {
@@ -83,6 +84,7 @@ impl ExtractionPool {
         // The next one starts while this one works.
         let next = self.start();
         let request = ExtractionRequest {
+            task,
             format,
             name: name.to_owned(),
             body_bytes: body.len(),

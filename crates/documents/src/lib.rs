@@ -22,8 +22,9 @@ mod page_furniture;
 pub mod pdf;
 
 pub use document_format::DocumentFormat;
-pub use extracted::{ExtractedText, ExtractionError, ExtractionErrorCode};
+pub use extracted::{ExtractedAttachment, ExtractedText, ExtractionError, ExtractionErrorCode};
 pub use extraction_child::run_extraction_child;
+pub use extraction_frames::ExtractionTask;
 pub use extraction_pool::{ExtractionLimits, ExtractionPool};
 
 /// Reads a document of this format.
@@ -35,5 +36,17 @@ pub fn read_document(
     match format {
         DocumentFormat::Pdf => pdf::read_pdf(body),
         _ => office::read_office(body, format, name),
+    }
+}
+
+/// The files inside a document of this format.
+pub fn read_attachments(
+    body: &[u8],
+    format: DocumentFormat,
+    name: &str,
+) -> Result<ExtractedText, ExtractionError> {
+    match format {
+        DocumentFormat::Msg => office::read_message_attachments(body, name),
+        _ => Ok(ExtractedText::default()),
     }
 }

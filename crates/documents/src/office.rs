@@ -5,14 +5,16 @@
 //! rows.
 
 use docling::{
-    ContentLayer, ContentLayers, ConversionError, DoclingDocument, DocumentConverter, InputFormat,
-    MarkdownExportOptions, Node, SourceDocument,
+    ArchiveLimits, ContentLayer, ContentLayers, ConversionError, DoclingDocument, DocumentConverter,
+    EmailAttachments, InputFormat, MarkdownExportOptions, Node, SourceDocument,
 };
 
 use contexture_formats::SourceUnit;
 
 use crate::document_format::DocumentFormat;
-use crate::extracted::{ExtractedText, ExtractionError, ExtractionErrorCode, clean_text};
+use crate::extracted::{
+    ExtractedAttachment, ExtractedText, ExtractionError, ExtractionErrorCode, clean_text,
+};
 
 /// Reads a document of any format but PDF.
 pub fn read_office(
@@ -81,6 +83,27 @@ fn input_format(format: DocumentFormat) -> InputFormat {
         DocumentFormat::Rtf => InputFormat::Rtf,
         DocumentFormat::Msg => InputFormat::Email,
     }
+}
+
+/// The files inside a mail of Outlook. Pictures that belong to its text are none.
+pub fn read_message_attachments(body: &[u8], name: &str) -> Result<ExtractedText, ExtractionError> {
+    let opened = EmailAttachments::open(body, &ArchiveLimits::default());
+    let message = opened.map_err(|error| refuse(&error, DocumentFormat::Msg, name))?;
+    let mut read = ExtractedText::default();
+    for entry in message.entries().iter().filter(|entry| !entry.inline) {
+        match message.data(entry.index) {
+            Some(body) if !body.is_empty() => read.attachments.push(ExtractedAttachment {
+                name: entry.name.clone(),
+                media_type: entry.content_type.clone(),
+                body: body.to_vec(),
+            }),
+            _ => {
+                let why = entry.skipped.as_deref().unwrap_or("it is empty");
+                read.notes.push(format!("the attachment '{}' is left out: {why}", entry.name));
+            }
+        }
+    }
+    Ok(read)
 }
 
 /// The walk through the parts of one document.

@@ -15,11 +15,13 @@
 //! * [`delimited`], [`json`], [`yaml`], [`toml`], [`ini`], [`xml`]: tables and data with keys; `key_sections` makes
 //!   the marks of keys.
 //! * [`subtitles`], [`log`], [`diff`], [`mail_text`], [`sql`]: texts of lines, with marks where they may be cut.
+//!   [`mailbox`]: many messages in one file. [`mod@enclosed_files`]: attachments and messages as files of their own.
 //! * [`payloads`]: takes encoded bytes out of any of them.
 
 pub mod asciidoc;
 pub mod delimited;
 pub mod diff;
+pub mod enclosed_files;
 pub mod encoding;
 pub mod file_format;
 pub mod front_matter;
@@ -31,6 +33,7 @@ pub mod latex;
 pub mod line_ends;
 pub mod log;
 pub mod mail_text;
+pub mod mailbox;
 pub mod markdown;
 mod markup_fragment;
 pub mod notebook;
@@ -54,6 +57,7 @@ pub mod yaml;
 pub use asciidoc::parse_ascii_doc;
 pub use delimited::parse_delimited;
 pub use diff::parse_diff;
+pub use enclosed_files::{EnclosedFile, EnclosedFileKind, EnclosedFiles, enclosed_files, may_enclose};
 pub use encoding::{DecodedText, EncodingHint, UndecodableText, decode_text};
 pub use file_format::{CodeFormat, FileFormat, is_known_binary_name};
 pub use front_matter::{SplitFrontMatter, parse_front_matter, split_front_matter};
@@ -64,6 +68,7 @@ pub use latex::parse_latex;
 pub use line_ends::normalise_line_ends;
 pub use log::parse_log;
 pub use mail_text::parse_mail_text;
+pub use mailbox::{mailbox_messages, parse_mailbox};
 pub use markdown::parse_markdown;
 pub use notebook::parse_notebook;
 pub use org::parse_org;
@@ -71,7 +76,7 @@ pub use parsed_text::{
     ParsedText, PropertyValue, StructureMark, StructureMarkKind, TextProperties, TextStructure,
 };
 pub use payloads::strip_payloads;
-pub use read::{FileText, read_file_text};
+pub use read::{FileText, file_format_of, read_file_text};
 pub use restructured_text::parse_restructured_text;
 pub use source_excerpt::{SourceExcerpt, SourceLines, SourcePlace, SourceUnit};
 pub use source_map::{MappedText, SourceMap};

@@ -1,9 +1,10 @@
 //! Mail as RFC 5322 has it: a short head of From, To, Cc, Date and Subject, and the text of the message.
 //!
-//! Of a message with parts the first plain text counts, or else the first HTML without its tags; transfer
-//! encodings are decoded, names of attachments are listed, quoted replies stay. The map is exact where the body
-//! is not encoded and line by line in quoted-printable; a body in base64 is one range. What does not begin with
-//! headers is plain text. Limits: 16 mentions of multipart, as the parser of parts is recursive.
+//! Of alternatives the plain text counts, or else the HTML without its tags; parts of a mixed message follow one
+//! another. Transfer encodings are decoded, names of attachments are listed, quoted replies stay. The map is exact where
+//! the body is not encoded and line by line in quoted-printable; a body in base64 is one range. What does not begin with
+//! headers is plain text. [`crate::enclosed_files`] takes the attachments out. Limits: 64 mentions of multipart, as
+//! the parser of parts is recursive.
 
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ use crate::source_map::MappedText;
 use crate::unix_lines::{line_ranges, one_line, parse_unix_lines};
 
 /// Most occurrences of `multipart/`, which bounds the nesting of parts.
-const MULTIPART_MENTIONS_MAX: usize = 16;
+const MULTIPART_MENTIONS_MAX: usize = 64;
 /// Headers that are shown, with their properties.
 const SHOWN_HEADERS: [(&str, &str); 5] =
     [("From", "from"), ("To", "to"), ("Cc", "cc"), ("Date", "date"), ("Subject", "title")];
@@ -34,9 +35,7 @@ fn parse(source: &str) -> ParsedText {
         _ => 0,
     };
     let Some(body_start) = headers_end(source, start) else { return plain(source, None) };
-    if memchr::memmem::find_iter(source.to_ascii_lowercase().as_bytes(), "multipart/").count()
-        > MULTIPART_MENTIONS_MAX
-    {
+    if nests_too_deep(source.as_bytes()) {
         return plain(source, Some("a mail with many nested parts stays plain text"));
     }
     let Ok(mail) = mailparse::parse_mail(&source.as_bytes()[start..]) else {
@@ -46,10 +45,16 @@ fn parse(source: &str) -> ParsedText {
     let mut properties = PropertyCollector::default();
     head(source, start..body_start, &mail, &mut out, &mut properties);
     let mut notes = Vec::new();
-    let part = text_part(&mail, "text/plain").or_else(|| text_part(&mail, "text/html"));
-    match part {
-        Some(part) => body(source, part, &mut out),
-        None => notes.push("the mail has no text".to_owned()),
+    let parts = shown_parts(&mail);
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            out.trim_end();
+            out.write("\n\n", source.len()..source.len());
+        }
+        body(source, part, &mut out);
+    }
+    if parts.is_empty() {
+        notes.push("the mail has no text".to_owned());
     }
     let attachments: Vec<String> = mail.parts().filter_map(attachment_name).collect();
     if !attachments.is_empty() {
@@ -157,16 +162,55 @@ fn header_range(source: &str, headers: Range<usize>, name: &str) -> Option<Range
     found
 }
 
-fn text_part<'a>(mail: &'a ParsedMail<'a>, kind: &str) -> Option<&'a ParsedMail<'a>> {
-    mail.parts()
-        .find(|part| part.ctype.mimetype.eq_ignore_ascii_case(kind) && attachment_name(part).is_none())
+/// The parts that a reader of the mail sees, in their order.
+fn shown_parts<'a>(mail: &'a ParsedMail<'a>) -> Vec<&'a ParsedMail<'a>> {
+    let mut shown = Vec::new();
+    collect_shown_parts(mail, &mut shown);
+    shown
 }
 
-fn attachment_name(part: &ParsedMail<'_>) -> Option<String> {
+fn collect_shown_parts<'a>(part: &'a ParsedMail<'a>, shown: &mut Vec<&'a ParsedMail<'a>>) {
+    let kind = part.ctype.mimetype.to_ascii_lowercase();
+    if kind == "multipart/alternative" {
+        let each: Vec<_> = part.subparts.iter().map(shown_parts).filter(|parts| !parts.is_empty()).collect();
+        let says = |parts: &[&ParsedMail<'_>], kind: &str| {
+            let of_kind = |part: &&&ParsedMail<'_>| part.ctype.mimetype.eq_ignore_ascii_case(kind);
+            let words = |part: &&ParsedMail<'_>| {
+                part.get_body().is_ok_and(|body| body.chars().any(char::is_alphanumeric))
+            };
+            parts.iter().filter(of_kind).any(words)
+        };
+        let plain = each.iter().find(|parts| says(parts, "text/plain"));
+        let chosen = plain.or_else(|| each.iter().find(|parts| says(parts, "text/html"))).or(each.first());
+        shown.extend(chosen.into_iter().flatten().copied());
+    } else if !part.subparts.is_empty() {
+        part.subparts.iter().for_each(|part| collect_shown_parts(part, shown));
+    } else if matches!(kind.as_str(), "text/plain" | "text/html") && attachment_name(part).is_none() {
+        shown.push(part);
+    }
+}
+
+/// Whether a message has more nested parts than are read.
+pub(crate) fn nests_too_deep(source: &[u8]) -> bool {
+    let lower = source.to_ascii_lowercase();
+    memchr::memmem::find_iter(&lower, "multipart/").count() > MULTIPART_MENTIONS_MAX
+}
+
+/// The name of a part that is a file of its own, or a message of its own.
+pub(crate) fn attachment_name(part: &ParsedMail<'_>) -> Option<String> {
     let disposition = part.get_content_disposition();
     let name = disposition.params.get("filename").or_else(|| part.ctype.params.get("name"));
-    let is_attachment = disposition.disposition == DispositionType::Attachment || name.is_some();
-    is_attachment.then(|| one_line(&name.map_or("attachment", String::as_str).replace('\0', "")))
+    let unnamed = if is_message(part) { "message.eml" } else { "attachment" };
+    let is_attachment =
+        disposition.disposition == DispositionType::Attachment || name.is_some() || is_message(part);
+    let name = name.map(|name| one_line(&name.replace('\0', ""))).filter(|name| !name.is_empty());
+    (is_attachment && part.subparts.is_empty()).then(|| name.unwrap_or_else(|| unnamed.to_owned()))
+}
+
+/// Whether a part is a forwarded message.
+pub(crate) fn is_message(part: &ParsedMail<'_>) -> bool {
+    let kind = part.ctype.mimetype.to_ascii_lowercase();
+    matches!(kind.as_str(), "message/rfc822" | "message/global")
 }
 
 fn body(source: &str, part: &ParsedMail<'_>, out: &mut MappedText) {

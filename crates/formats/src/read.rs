@@ -12,6 +12,7 @@ use crate::latex::parse_latex;
 use crate::line_ends::normalise_line_ends;
 use crate::log::parse_log;
 use crate::mail_text::parse_mail_text;
+use crate::mailbox::parse_mailbox;
 use crate::markdown::parse_markdown;
 use crate::notebook::parse_notebook;
 use crate::org::parse_org;
@@ -24,6 +25,9 @@ use crate::subtitles::parse_subtitles;
 use crate::toml::parse_toml;
 use crate::xml::parse_xml;
 use crate::yaml::parse_yaml;
+
+/// Bytes at the start of a file that may tell its format.
+const SNIFFED_BYTES: usize = 16 * 1024;
 
 /// The text of a file.
 #[derive(Debug)]
@@ -42,8 +46,7 @@ pub struct FileText {
 /// Reads a file that is text. `name` is the file's name or path. `declared` is a media type; of its parameters
 /// `charset` counts, and `content=everything` keeps the menus and footers of a page.
 pub fn read_file_text(body: &[u8], declared: Option<&str>, name: &str) -> Result<FileText, UndecodableText> {
-    let media_type = declared.map(|declared| declared.split(';').next().unwrap_or_default().trim());
-    let known = media_type.and_then(FileFormat::from_media_type).or_else(|| FileFormat::from_name(name));
+    let known = known_format(declared, name);
     let hint = match known {
         // A page without a name may declare its encoding as well.
         Some(FileFormat::Html) | None => EncodingHint::Html,
@@ -62,6 +65,17 @@ pub fn read_file_text(body: &[u8], declared: Option<&str>, name: &str) -> Result
     let mut parsed = strip_payloads(parse_text(decoded.text, format, name, &html));
     parsed.notes.extend(note);
     Ok(FileText { parsed, format, lines, file_offset })
+}
+
+/// The format of a file, as [`read_file_text`] decides it.
+pub fn file_format_of(body: &[u8], declared: Option<&str>, name: &str) -> FileFormat {
+    let sniffed = || FileFormat::sniff(&String::from_utf8_lossy(&body[..body.len().min(SNIFFED_BYTES)]));
+    known_format(declared, name).or_else(sniffed).unwrap_or(FileFormat::Plain)
+}
+
+fn known_format(declared: Option<&str>, name: &str) -> Option<FileFormat> {
+    let media_type = declared.map(|declared| declared.split(';').next().unwrap_or_default().trim());
+    media_type.and_then(FileFormat::from_media_type).or_else(|| FileFormat::from_name(name))
 }
 
 /// Reads a text of this format.
@@ -86,6 +100,7 @@ fn parse_text(source: String, format: FileFormat, name: &str, html: &HtmlOptions
         FileFormat::SubRip | FileFormat::WebVtt => parse_subtitles(&source),
         FileFormat::Diff => parse_diff(&source),
         FileFormat::Mail => parse_mail_text(&source),
+        FileFormat::Mailbox => parse_mailbox(&source),
         FileFormat::Plain => parse_front_matter(&source),
         FileFormat::Code(_) => {
             let (text, map) = normalise_line_ends(source);

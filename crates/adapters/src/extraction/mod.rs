@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use contexture_core::fault::{FailureReason, Fault, reason};
-use contexture_core::ports::extractor::{DocumentExtractor, FileText};
+use contexture_core::ports::extractor::{DocumentExtractor, EnclosedFile, EnclosedFileKind, FileText};
 use contexture_documents::{
-    DocumentFormat, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
+    DocumentFormat, ExtractedText, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
+    ExtractionTask,
 };
 
 /// Address space of a child, in bytes. Includes the program itself and the stacks of its threads.
@@ -23,16 +24,48 @@ impl ChildExtractor {
     pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
         Self { pool: ExtractionPool::new(program, arguments, ExtractionLimits::default()) }
     }
+
+    fn read(
+        &self,
+        body: &[u8],
+        task: ExtractionTask,
+        format: DocumentFormat,
+        name: &str,
+    ) -> Result<ExtractedText, Fault> {
+        match self.pool.extract(body, task, format, name) {
+            Ok(Ok(read)) => Ok(read),
+            Ok(Err(error)) => Err(Fault::Permanent(failure_reason(error))),
+            Err(error) => Err(Fault::transient_error("starting a reader of documents", error)),
+        }
+    }
 }
 
 impl DocumentExtractor for ChildExtractor {
+    fn reads(&self, body: &[u8]) -> bool {
+        is_document(body)
+    }
+
     fn extract(&self, body: &[u8], name: &str) -> Option<Result<FileText, Fault>> {
         let format = DocumentFormat::sniff(body)?;
-        Some(match self.pool.extract(body, format, name) {
-            Ok(Ok(read)) => Ok(read.into_file_text()),
-            Ok(Err(error)) => Err(Fault::Permanent(failure_reason(error))),
-            Err(error) => Err(Fault::transient_error("starting a reader of documents", error)),
-        })
+        Some(self.read(body, ExtractionTask::Text, format, name).map(ExtractedText::into_file_text))
+    }
+
+    fn may_enclose(&self, body: &[u8]) -> bool {
+        DocumentFormat::sniff(body) == Some(DocumentFormat::Msg)
+    }
+
+    fn enclosed_files(&self, body: &[u8], name: &str) -> Result<Vec<EnclosedFile>, Fault> {
+        let read = self.read(body, ExtractionTask::Attachments, DocumentFormat::Msg, name)?;
+        for note in read.notes {
+            tracing::info!(document = name, note, "a document was read with losses");
+        }
+        let files = read.attachments.into_iter().map(|attachment| EnclosedFile {
+            kind: EnclosedFileKind::Attachment,
+            name: Some(attachment.name),
+            media_type: attachment.media_type,
+            body: attachment.body,
+        });
+        Ok(files.collect())
     }
 }
 

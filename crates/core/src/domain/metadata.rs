@@ -84,6 +84,11 @@ impl DocumentMetadata {
         }
     }
 
+    /// Sets a value that the service gives; it is not counted. The key and the value must be valid.
+    pub(crate) fn set(&mut self, key: &str, value: MetadataValue) {
+        self.0.insert(key.to_owned(), value);
+    }
+
     /// Reads a JSON object; nested objects and nulls are refused.
     pub fn from_json(raw: &serde_json::Value) -> Result<Self, Refusal> {
         let serde_json::Value::Object(map) = raw else {

@@ -2,9 +2,10 @@
 //!
 //! The single writer makes the final decision of the version fence here, against the committed heads
 //! and against other versions of the same batch. The commit is durable before the stage returns an
-//! outcome. The acknowledgement and the sweep of losing vectors follow it.
+//! outcome. The files inside a document are submitted behind its commit ([`enclosed_documents`]). The
+//! acknowledgement and the sweep of losing vectors follow it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -19,7 +20,7 @@ use crate::ports::lexical::LexicalSnapshot;
 
 use super::document_reader;
 use super::document_writes::{build_writes, indices_with_document};
-use super::{StageResources, TaskOutcome, log_follower};
+use super::{StageResources, TaskOutcome, enclosed_documents, log_follower};
 
 /// Commits each task's document; one outcome each, in order.
 pub async fn index_batch(stages: &StageResources, tasks: &[IngestTask]) -> Vec<TaskOutcome> {
@@ -35,7 +36,7 @@ async fn index_collection_batch(
 ) -> Result<Vec<TaskOutcome>, Fault> {
     let lexical = open.lexical()?;
     // Held from the fence to the commit: no other writer may change a head in between.
-    let _writing = open.writing.lock().await;
+    let writing = open.writing.lock().await;
     // The fence must see versions that other processes made visible, or it would accept an older one.
     if stages.replicas {
         log_follower::catch_up_with_log(stages, &open).await?;
@@ -46,6 +47,11 @@ async fn index_collection_batch(
     let found =
         document_reader::read_documents_in_flight(stages, tasks, &indices_with_document(tasks, &applied))
             .await?;
+    let enclosing: HashSet<usize> = found
+        .iter()
+        .filter(|(_, document)| document.as_ref().is_ok_and(|document| document.text.encloses))
+        .map(|(index, _)| *index)
+        .collect();
     let (writes, mut refused) = build_writes(tasks, &applied, found).await?;
     if !writes.is_empty() {
         let chunks: usize = writes.iter().map(|write| write.chunks.len()).sum();
@@ -53,6 +59,14 @@ async fn index_collection_batch(
         stages.counters.committed(chunks as u64);
         stages.meter.committed(chunks as u64);
     }
+    drop(writing);
+    // A document that replaces nothing and has nothing inside has none. A redelivery may have crashed before this.
+    let in_question = (0..tasks.len()).filter(|index| match verdicts[*index] {
+        (FenceDecision::Apply, replaces) => replaces || enclosing.contains(index),
+        (decision, _) => decision == FenceDecision::Duplicate,
+    });
+    let in_question = in_question.filter(|index| !refused.contains_key(index)).collect();
+    refused.extend(enclosed_documents::keep_in_step(stages, tasks, in_question).await);
     let generation = open.record.generation;
     let outcomes = verdicts.into_iter().enumerate().map(|(index, (verdict, replaces))| {
         refused.remove(&index).unwrap_or_else(|| match verdict {

@@ -19,6 +19,7 @@ pub mod counters;
 mod document_reader;
 mod document_writes;
 pub mod embed;
+mod enclosed_documents;
 pub mod engine_watch;
 pub mod estimate;
 mod event_publisher;

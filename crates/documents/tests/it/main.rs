@@ -13,6 +13,7 @@ use std::time::Duration;
 use contexture_documents::extraction_frames::write_frame;
 use contexture_documents::{
     DocumentFormat, ExtractedText, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
+    ExtractionTask,
 };
 
 fn pool(script: &str, limits: ExtractionLimits) -> ExtractionPool {
@@ -25,7 +26,9 @@ fn short() -> ExtractionLimits {
 }
 
 fn code(script: &str, limits: ExtractionLimits) -> ExtractionErrorCode {
-    let ended = pool(script, limits).extract(b"%PDF-1.4", DocumentFormat::Pdf, "a.pdf").unwrap();
+    let ended = pool(script, limits)
+        .extract(b"%PDF-1.4", ExtractionTask::Text, DocumentFormat::Pdf, "a.pdf")
+        .unwrap();
     let error = ended.unwrap_err();
     assert!(error.detail.contains("a.pdf"), "{error}");
     error.code
@@ -66,7 +69,8 @@ fn answers_come_back_whole_and_children_serve_one_after_another() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..4 {
-                    let answer = pool.extract(&body, DocumentFormat::Docx, "a.docx").unwrap();
+                    let answer =
+                        pool.extract(&body, ExtractionTask::Text, DocumentFormat::Docx, "a.docx").unwrap();
                     assert_eq!(answer.as_ref(), Ok(&read));
                 }
             });
@@ -77,6 +81,9 @@ fn answers_come_back_whole_and_children_serve_one_after_another() {
 #[test]
 fn a_program_that_is_not_there_is_no_fault_of_the_document() {
     let pool = ExtractionPool::new(PathBuf::from("/nowhere/at/all"), Vec::new(), ExtractionLimits::default());
-    assert!(pool.extract(b"%PDF-1.4", DocumentFormat::Pdf, "a.pdf").is_err());
-    assert!(pool.extract(b"%PDF-1.4", DocumentFormat::Pdf, "a.pdf").is_err(), "its turn was given back");
+    assert!(pool.extract(b"%PDF-1.4", ExtractionTask::Text, DocumentFormat::Pdf, "a.pdf").is_err());
+    assert!(
+        pool.extract(b"%PDF-1.4", ExtractionTask::Text, DocumentFormat::Pdf, "a.pdf").is_err(),
+        "its turn was given back"
+    );
 }

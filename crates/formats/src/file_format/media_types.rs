@@ -50,7 +50,7 @@ pub(super) const MEDIA_TYPES: &[(&str, Format)] = &[
     ("text/x-patch", Format::Diff),
     ("message/rfc822", Format::Mail),
     ("message/global", Format::Mail),
-    ("application/mbox", Format::Mail),
+    ("application/mbox", Format::Mailbox),
     ("text/rust", Format::Code(Code::Rust)),
     ("text/x-rust", Format::Code(Code::Rust)),
     ("text/x-python", Format::Code(Code::Python)),

@@ -68,8 +68,10 @@ pub enum FileFormat {
     WebVtt,
     /// Unified diff or patch.
     Diff,
-    /// Mail message or mailbox (RFC 5322, RFC 4155).
+    /// Mail message (RFC 5322).
     Mail,
+    /// Mailbox of messages (RFC 4155).
+    Mailbox,
     /// Source code.
     Code(CodeFormat),
 }

@@ -32,7 +32,7 @@ impl FileFormat {
             return Some(Self::Diff);
         }
         if is_mail(start) {
-            return Some(Self::Mail);
+            return Some(if line.starts_with("From ") { Self::Mailbox } else { Self::Mail });
         }
         if start.starts_with(['{', '[']) {
             return sniff_json(start, text.len() > head.len());

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use contexture_formats::encoding::UndecodableText;
 use contexture_formats::file_format::{CodeFormat, FileFormat};
 use contexture_formats::read::{FileText, read_file_text};
-use contexture_formats::{ParsedText, PropertyValue, SourceLines, SourceMap, StructureMark, TextStructure};
+use contexture_formats::{
+    ParsedText, PropertyValue, SourceLines, SourceMap, StructureMark, TextStructure, may_enclose,
+};
 
 use super::code::CodeLanguage;
 use super::sniff;
@@ -56,6 +58,8 @@ pub struct NormalisedText {
     pub marks: Vec<StructureMark>,
     /// What was left out or replaced, for the person who ingests it.
     pub notes: Vec<String>,
+    /// Whether it may have files inside that are documents of their own.
+    pub encloses: bool,
     map: SourceMap,
     lines: SourceLines,
     file_offset: Option<usize>,
@@ -73,6 +77,7 @@ impl NormalisedText {
             properties: BTreeMap::new(),
             marks: Vec::new(),
             notes: Vec::new(),
+            encloses: false,
             file_offset: Some(0),
         }
     }
@@ -108,7 +113,8 @@ pub fn decode_body(
     let declared = declared.map(str::trim).filter(|declared| !declared.is_empty());
     check_type(body, declared)?;
     let read = read_file_text(body, declared, document_id).map_err(invalid_encoding)?;
-    normalise_file_text(read, document_id)
+    let encloses = may_enclose(body, read.format);
+    Ok(NormalisedText { encloses, ..normalise_file_text(read, document_id)? })
 }
 
 /// The same for a body that need not be text: documents of other formats are read by `extractor`.
@@ -119,7 +125,10 @@ pub fn decode_document(
     extractor: &dyn DocumentExtractor,
 ) -> Result<NormalisedText, Fault> {
     match extractor.extract(body, document_id) {
-        Some(read) => normalise_file_text(read?, document_id).map_err(Fault::Permanent),
+        Some(read) => {
+            let text = normalise_file_text(read?, document_id).map_err(Fault::Permanent)?;
+            Ok(NormalisedText { encloses: extractor.may_enclose(body), ..text })
+        }
         None => decode_body(body, declared, document_id).map_err(Fault::Permanent),
     }
 }
@@ -148,6 +157,7 @@ fn normalise_file_text(read: FileText, document_id: &str) -> Result<NormalisedTe
         properties: properties.other,
         marks,
         notes,
+        encloses: false,
         map,
         lines,
         file_offset,

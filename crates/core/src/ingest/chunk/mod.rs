@@ -14,7 +14,7 @@ mod plan;
 mod recursive;
 mod refine;
 mod size;
-mod sniff;
+pub(in crate::ingest) mod sniff;
 pub mod stage;
 pub mod windows;
 

@@ -11,6 +11,7 @@ use crate::operations::CollectionsApi;
 use crate::wiring::{IngestProgress, ServiceStack};
 use contexture_core::domain::ids::CollectionKey;
 use contexture_core::domain::principal::Principal;
+use contexture_core::domain::task::IngestStage;
 use contexture_core::fault::{Refusal, RefusalKind};
 use contexture_core::ports::embedder::EmbedderWaitStatus;
 use contexture_core::ports::ledger::VersionCounts;
@@ -21,6 +22,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 /// Time between two looks at a server's counts.
 const SERVER_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Time without an end after which the queues are looked at, and between two looks.
+const STANDSTILL_MIN: Duration = Duration::from_secs(5);
 /// Longest wait for a server to have nothing in flight: others may submit all the time.
 const SERVER_DRAIN_MAX: Duration = Duration::from_mins(1);
 /// Longest time to wait for the counters to catch up with the ledger.
@@ -35,10 +38,12 @@ pub(crate) async fn wait_until_drained(
     mut show: impl FnMut(IngestProgress, &VersionCounts, &str),
 ) -> Result<VersionCounts, CommandFailure> {
     let mut progress = stack.progress();
+    let mut standstill = Standstill::default();
     loop {
         // The ledger decides, not the counters: other processes may do the work.
         let counts = stack.ledger.counts(collection).await?;
-        let waits = waiting_suffix(stack, collection).await;
+        let waits =
+            waiting_suffix(stack, collection).await + &standstill.explain(stack, counts.in_flight).await;
         show(*progress.borrow_and_update(), &counts, &waits);
         if counts.in_flight == 0 {
             return Ok(counts);
@@ -55,12 +60,59 @@ pub(crate) async fn wait_until_drained(
     }
 }
 
-/// What the collection's model makes its callers wait for, as a suffix of the progress line.
+/// What the collection's model makes its callers wait for, or an engine that is away, as a suffix of the progress line.
 async fn waiting_suffix(stack: &ServiceStack, collection: &CollectionKey) -> String {
-    match stack.waiting(collection).await {
-        Some(waiting) => format!("; {}", waiting_text(&waiting)),
-        None => String::new(),
+    let model = stack.waiting(collection).await.map(|waiting| format!("; {}", waiting_text(&waiting)));
+    let engine = stack.engine_outage().map(|outage| format!("; waiting: {outage}"));
+    model.into_iter().chain(engine).collect()
+}
+
+/// A wait in which nothing ends: other processes do the work, and perhaps there are none.
+struct Standstill {
+    in_flight: u64,
+    since: Instant,
+    asked: Option<Instant>,
+    said: String,
+}
+
+impl Default for Standstill {
+    fn default() -> Self {
+        Self { in_flight: 0, since: Instant::now(), asked: None, said: String::new() }
     }
+}
+
+impl Standstill {
+    /// Says which queues nobody consumes, as a suffix of the progress line, once nothing has ended for a while.
+    async fn explain(&mut self, stack: &ServiceStack, in_flight: u64) -> String {
+        if in_flight != self.in_flight || in_flight == 0 {
+            *self = Self { in_flight, ..Self::default() };
+        }
+        if !stack.is_shared() || self.since.elapsed() < STANDSTILL_MIN {
+            return String::new();
+        }
+        if self.asked.is_none_or(|asked| asked.elapsed() >= STANDSTILL_MIN) {
+            self.asked = Some(Instant::now());
+            // A broker that is away is said elsewhere.
+            self.said = stack.unattended_stages().await.map_or_else(|_| String::new(), unattended_text);
+        }
+        self.said.clone()
+    }
+}
+
+/// Queues that nobody consumes, and what to do.
+fn unattended_text(stages: Vec<(IngestStage, u64)>) -> String {
+    if stages.is_empty() {
+        return String::new();
+    }
+    let each = stages.into_iter().map(|(stage, messages)| {
+        format!("{} for the {} stage", text_format::count_with_noun(messages, "message"), stage.name())
+    });
+    let each: Vec<String> = each.collect();
+    format!(
+        "; no process works on {}: start 'contexture work submit chunk embed index' or 'contexture serve' with the \
+         same configuration",
+        each.join(", ")
+    )
 }
 
 /// A wait as text: model, reason, time and parked workers.

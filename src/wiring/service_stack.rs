@@ -195,6 +195,34 @@ impl ServiceStack {
             .ok_or_else(|| Fault::transient("a collection just made is gone").into())
     }
 
+    /// Takes the text of deleted documents of a collection off the disk, as far as that is quick: files of the index
+    /// of more than `entries_max` entries are left to a process that runs for long.
+    pub async fn erase_deleted(&self, collection: &CollectionKey, entries_max: u32) -> Result<(), Fault> {
+        if let Some(open) = self.catalog.open(collection).await?
+            && let Ok(lexical) = open.lexical()
+        {
+            lexical.erase_deleted(entries_max).await?;
+        }
+        self.ledger.erase_deleted().await
+    }
+
+    /// Stages whose messages nobody works on, with how many wait; empty where the broker does not know.
+    pub async fn unattended_stages(&self) -> Result<Vec<(IngestStage, u64)>, Fault> {
+        let mut unattended = Vec::new();
+        for stage in IngestStage::ALL {
+            if self.stages.broker.consumers(stage).await? == Some(0) {
+                let depth = self.stages.broker.depth(stage).await?;
+                unattended.extend((depth > 0).then_some((stage, depth)));
+            }
+        }
+        Ok(unattended)
+    }
+
+    /// The engine that this process cannot use at the moment, in words.
+    pub fn engine_outage(&self) -> Option<String> {
+        self.stages.engines.outage().map(|outage| outage.to_string())
+    }
+
     /// What calls of a collection's model wait for. Read from this process, or from the ledger where
     /// other processes embed as well.
     pub async fn waiting(&self, collection: &CollectionKey) -> Option<EmbedderWaitStatus> {

@@ -8,6 +8,9 @@ mod beside_server;
 mod beside_server_with_keys;
 mod comparing;
 mod documents;
+#[cfg(all(unix, feature = "qdrant"))]
+mod engines_away;
+mod erasure;
 mod evaluation;
 mod folders;
 mod full_disk;
@@ -19,6 +22,7 @@ mod mending;
 #[cfg(unix)]
 mod metrics;
 mod office;
+mod office_storm;
 mod providers;
 mod queries;
 mod real_text;

@@ -7,6 +7,9 @@ pub(crate) mod amqp_proxy;
 mod builders;
 #[path = "../support/clock.rs"]
 pub(crate) mod clock;
+#[cfg(feature = "qdrant")]
+#[path = "../support/edge_behind_qdrant_grpc/mod.rs"]
+pub(crate) mod edge_behind_qdrant_grpc;
 #[path = "../support/office_files.rs"]
 pub(crate) mod office_files;
 #[path = "../support/one.rs"]

@@ -10,6 +10,8 @@ const PDF_HEADER_WITHIN: usize = 1024;
 const ENTRIES_LOOKED_AT_MAX: usize = 2000;
 /// The longest content of an archive's `mimetype` entry.
 const MEDIA_TYPE_BYTES_MAX: u64 = 128;
+/// Bytes of an archive without its end in which names of entries are looked for.
+const CUT_NAMES_WITHIN: usize = 1 << 20;
 /// Bytes of an OLE file in which the names of its streams are looked for.
 const OLE_NAMES_WITHIN: usize = 1 << 20;
 
@@ -108,7 +110,7 @@ fn is_text(bytes: &[u8]) -> bool {
 
 /// The format of a ZIP archive, by the names that every file of a format has.
 fn sniff_archive(body: &[u8]) -> Option<DocumentFormat> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(body)).ok()?;
+    let Ok(mut archive) = zip::ZipArchive::new(Cursor::new(body)) else { return sniff_cut_archive(body) };
     if let Some(format) = sniff_mimetype(&mut archive) {
         return Some(format);
     }
@@ -124,6 +126,25 @@ fn sniff_archive(body: &[u8]) -> Option<DocumentFormat> {
         return Some(format);
     }
     None
+}
+
+/// The format of an archive that has lost its end, where its directory is: by names before its entries. It cannot be
+/// read, but its person hears that, and not that archives are left out.
+fn sniff_cut_archive(body: &[u8]) -> Option<DocumentFormat> {
+    const NAMES: [(&[u8], DocumentFormat); 9] = [
+        (b"mimetypeapplication/epub+zip", DocumentFormat::Epub),
+        (b"mimetypeapplication/vnd.oasis.opendocument.text", DocumentFormat::Odt),
+        (b"mimetypeapplication/vnd.oasis.opendocument.presentation", DocumentFormat::Odp),
+        (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", DocumentFormat::Ods),
+        (b"ppt/", DocumentFormat::Pptx),
+        (b"xl/", DocumentFormat::Xlsx),
+        (b"word/", DocumentFormat::Docx),
+        (b"META-INF/container.xml", DocumentFormat::Epub),
+        (b"[Content_Types].xml", DocumentFormat::Docx),
+    ];
+    let head = &body[..body.len().min(CUT_NAMES_WITHIN)];
+    let has = |name: &[u8]| head.windows(name.len()).any(|bytes| bytes == name);
+    NAMES.iter().find(|(name, _)| has(name)).map(|(_, format)| *format)
 }
 
 /// The format by the entry `mimetype`, which `OpenDocument` files and books begin with.

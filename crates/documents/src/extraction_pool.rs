@@ -2,7 +2,8 @@
 //!
 //! At most [`ExtractionLimits::children_max`] work at once, so that memory is bounded by their number times the
 //! limit of one; who comes later waits. A child that crashes, takes too long or too much memory ends the document
-//! that it was given, with the reason; others are untouched.
+//! that it was given, with the reason; others are untouched. One that ends without a word is tried once more with another
+//! child: somebody else may have killed it.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -17,6 +18,8 @@ use crate::document_format::DocumentFormat;
 use crate::extracted::{ExtractedText, ExtractionError, ExtractionErrorCode};
 use crate::extraction_frames::{ExtractionRequest, ExtractionTask, decode_frame, write_frame};
 
+/// Children that are given a document before it is to blame for their end.
+const TRIES: usize = 2;
 /// Bytes of a child's last words that are read.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
 
@@ -77,12 +80,6 @@ impl ExtractionPool {
         name: &str,
     ) -> std::io::Result<Result<ExtractedText, ExtractionError>> {
         let mut turn = self.wait_for_turn();
-        let child = match turn.state().spare.pop() {
-            Some(child) => child,
-            None => self.start()?,
-        };
-        // The next one starts while this one works.
-        let next = self.start();
         let request = ExtractionRequest {
             task,
             format,
@@ -90,11 +87,34 @@ impl ExtractionPool {
             body_bytes: body.len(),
             cpu_seconds_max: self.limits.cpu_seconds_max + (body.len() >> 20) as u64,
         };
-        let ended = self.converse(child, &request, body);
+        for _ in 1..TRIES {
+            let ended = self.try_once(&mut turn, &request, body)?;
+            if let Some(judged) = self.judge(&ended, &request) {
+                return Ok(judged);
+            }
+        }
+        let ended = self.try_once(&mut turn, &request, body)?;
+        Ok(self.judge(&ended, &request).unwrap_or_else(|| Err(crashed(&request))))
+    }
+
+    fn try_once(
+        &self,
+        turn: &mut ExtractionTurn<'_>,
+        request: &ExtractionRequest,
+        body: &[u8],
+    ) -> std::io::Result<EndedChild> {
+        let spare = turn.state().spare.pop();
+        let child = match spare {
+            Some(child) => child,
+            None => self.start()?,
+        };
+        // The next one starts while this one works.
+        let next = self.start();
+        let ended = self.converse(child, request, body);
         if let Ok(next) = next {
             turn.keep(next, self.limits.children_max);
         }
-        ended.map(|ended| self.judge(&ended, &request))
+        ended
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
@@ -163,12 +183,13 @@ impl ExtractionPool {
         })
     }
 
+    /// What became of the document; none if its child ended without a word.
     fn judge(
         &self,
         ended: &EndedChild,
         request: &ExtractionRequest,
-    ) -> Result<ExtractedText, ExtractionError> {
-        use ExtractionErrorCode::{Crashed, OutOfMemory, Timeout, TooLarge};
+    ) -> Option<Result<ExtractedText, ExtractionError>> {
+        use ExtractionErrorCode::{OutOfMemory, Timeout, TooLarge};
         let ExtractionRequest { format, name, cpu_seconds_max, .. } = request;
         let what = format.ending();
         if ended.late || ended.is_out_of_time() {
@@ -177,25 +198,32 @@ impl ExtractionPool {
                 "reading the {what} took more than {cpu_seconds_max} s of processor or {wall} s; split {name}, or \
                  save it anew"
             );
-            return Err(ExtractionError::new(Timeout, detail));
+            return Some(Err(ExtractionError::new(Timeout, detail)));
         }
         if ended.too_long {
             let limit = self.limits.answer_bytes_max >> 20;
             let detail = format!("the text of the {what} is longer than {limit} MiB; split {name}");
-            return Err(ExtractionError::new(TooLarge, detail));
+            return Some(Err(ExtractionError::new(TooLarge, detail)));
         }
         if let Some(answer) = decode_frame(&ended.answer) {
-            return answer;
+            return Some(answer);
         }
         if ended.words.contains("memory allocation of") {
             let detail =
                 format!("reading the {what} took more memory than is allowed; split {name}, or save it anew");
-            return Err(ExtractionError::new(OutOfMemory, detail));
+            return Some(Err(ExtractionError::new(OutOfMemory, detail)));
         }
-        let detail =
-            format!("the reader of {what} files ended without an answer; open {name} and save it anew");
-        Err(ExtractionError::new(Crashed, detail))
+        None
     }
+}
+
+fn crashed(request: &ExtractionRequest) -> ExtractionError {
+    let ExtractionRequest { format, name, .. } = request;
+    let what = format.ending();
+    let detail = format!(
+        "the reader of {what} files ended without an answer, {TRIES} times; open {name} and save it anew"
+    );
+    ExtractionError::new(ExtractionErrorCode::Crashed, detail)
 }
 
 impl Drop for ExtractionPool {

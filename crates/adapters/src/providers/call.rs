@@ -196,6 +196,7 @@ impl ProviderEmbedderParts {
         token: Option<&AccessToken>,
     ) -> ProviderCallError {
         let message = wire_formats::provider_error_message(&response.body, &self.secrets(token));
+        let blames_size = message.as_deref().is_some_and(wire_formats::blames_the_size);
         let message = message.map(|words| wire_formats::redact_quoted_texts(&words, texts));
         let suffix = message.map_or_else(String::new, |words| format!(": {words}"));
         let words = format!("answered {}{suffix}", response.status);
@@ -207,6 +208,8 @@ impl ProviderEmbedderParts {
             // Not `Unauthorized`: the message may quote a text that says so. The canary decides.
             (400, _) if wire_formats::blames_the_key(&response.body) => ProviderCallError::Forbidden(words),
             (400 | 413 | 422, _) => ProviderCallError::Refused(words),
+            // llama.cpp's server answers so to a text beyond its batch. The canary decides here, too.
+            (500, _) if blames_size => ProviderCallError::Refused(words),
             // A 503 without a time to wait is an ordinary failure.
             (429, _) | (503, Some(_)) => ProviderCallError::Throttled(asked),
             (408 | 425 | 500..=599, _) => {

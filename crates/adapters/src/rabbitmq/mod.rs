@@ -159,6 +159,16 @@ impl Broker for RabbitMqBroker {
         }
     }
 
+    async fn consumers(&self, stage: IngestStage) -> Result<Option<u64>, Fault> {
+        let RabbitMqClient { names, consuming, .. } = &*self.0;
+        let live = consuming.live().await?;
+        let channel = live.channel().await?;
+        let queue = names.stage(stage);
+        let counting = topology::count_consumers(&channel, message::short_string(&queue)?);
+        let counted = live.answer(&format!("counting the consumers of '{queue}'"), counting).await?;
+        Ok(Some(u64::from(counted)))
+    }
+
     fn unseen_max(&self) -> Duration {
         UNSEEN_MAX
     }

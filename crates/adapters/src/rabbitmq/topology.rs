@@ -94,6 +94,15 @@ pub(super) async fn declare(live: &LiveConnection, names: &TopologyNames) -> Res
 
 /// Counts the ready messages of a queue, which must exist. A passive declare changes nothing.
 pub(super) async fn count_ready_messages(channel: &Channel, queue: ShortString) -> lapin::Result<u32> {
+    Ok(inspect_queue(channel, queue).await?.message_count())
+}
+
+/// Consumers of a queue, of all connections.
+pub(super) async fn count_consumers(channel: &Channel, queue: ShortString) -> lapin::Result<u32> {
+    Ok(inspect_queue(channel, queue).await?.consumer_count())
+}
+
+async fn inspect_queue(channel: &Channel, queue: ShortString) -> lapin::Result<lapin::Queue> {
     let passive = QueueDeclareOptions {
         passive: true,
         durable: true,
@@ -101,7 +110,7 @@ pub(super) async fn count_ready_messages(channel: &Channel, queue: ShortString) 
         auto_delete: false,
         nowait: false,
     };
-    Ok(channel.queue_declare(queue, passive, FieldTable::default()).await?.message_count())
+    channel.queue_declare(queue, passive, FieldTable::default()).await
 }
 
 struct TopologyDeclarer<'a> {

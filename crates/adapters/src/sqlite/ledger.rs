@@ -160,6 +160,10 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn erase_deleted(&self) -> Result<(), Fault> {
+        self.database.truncate_log().await
+    }
+
     async fn mark_swept(&self, keys: &[VersionKey]) -> Result<(), Fault> {
         let keys = keys.to_vec();
         self.database.write("mark swept", move |db| version_outcomes::mark_swept(db, &keys)).await

@@ -139,6 +139,18 @@ impl SqliteDatabase {
         done.map_err(|fault| fault.during(operation))
     }
 
+    /// Writes the log into the file and cuts it to nothing: its old pages hold what was deleted since. Where readers are
+    /// at it the log stays for now; the next call, or the end of the process, cuts it.
+    async fn truncate_log(&self) -> Result<(), Fault> {
+        let path = self.0.path.clone();
+        let truncate = move || -> rusqlite::Result<()> {
+            let connection = Connection::open(path)?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        };
+        let truncated = tokio::task::spawn_blocking(truncate).await;
+        truncated.map_err(|error| Fault::transient_error("cutting the log", error))?.map_err(sql_fault)
+    }
+
     /// Runs `work` on a reading connection, in one snapshot.
     async fn read<T, F>(&self, operation: &'static str, work: F) -> Result<T, Fault>
     where
@@ -192,7 +204,7 @@ impl SqliteDatabase {
 }
 
 /// New files get pages of 8 KiB: one holds five cached vectors of 384 numbers, where 4 KiB hold two and
-/// waste a fifth. A WAL of 8000 pages, 64 MiB, keeps checkpoints rare.
+/// waste a fifth. A WAL of 8000 pages, 64 MiB, keeps checkpoints rare. What is deleted is overwritten with zeros.
 fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS_MAX);
     // The page size comes first: it cannot change once the file is in WAL mode.
@@ -204,6 +216,7 @@ fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -32768;
          PRAGMA temp_store = MEMORY;
+         PRAGMA secure_delete = ON;
          PRAGMA wal_autocheckpoint = 8000;",
     )
 }

@@ -42,6 +42,8 @@ const VERSIONS_PER_ROUND_MAX: usize = 1_000;
 /// Rounds between two checks for lost messages in busy queues. Rare, because a check counts every
 /// version in flight.
 const ROUNDS_PER_LOST_MESSAGE_CHECK: u32 = 12;
+/// Rounds between two erasures: an hour.
+const ROUNDS_PER_ERASURE: u32 = 720;
 /// Comparisons of queues and ledger before a message counts as lost.
 const LOST_MESSAGE_CHECKS: u32 = 5;
 /// Time between two of these comparisons.
@@ -60,6 +62,9 @@ pub async fn run_housekeeping(stages: Arc<StageResources>, mut stop: watch::Rece
         rounds += 1;
         if led && rounds % ROUNDS_PER_LOST_MESSAGE_CHECK == 0 {
             faults.note("looking for lost messages", &requeue_missing_messages(&stages).await);
+        }
+        if rounds % ROUNDS_PER_ERASURE == 0 {
+            faults.note("erasing what was deleted", &erase_deleted(&stages).await);
         }
         let _ = tokio::time::timeout(ROUND_INTERVAL, stop.wait_for(|stop| *stop)).await;
     }
@@ -87,6 +92,16 @@ pub async fn run_housekeeping_round(stages: &StageResources, all: bool) -> Resul
     finish_collection_drops(stages).await?;
     stages.ledger.forget_claims(CLAIM_KEPT).await?;
     Ok(true)
+}
+
+/// Takes the text of deleted and replaced documents off the disk of this process, whoever leads.
+async fn erase_deleted(stages: &StageResources) -> Result<(), Fault> {
+    for open in stages.catalog.opened().await {
+        if let Ok(lexical) = open.lexical() {
+            lexical.erase_deleted(u32::MAX).await?;
+        }
+    }
+    stages.ledger.erase_deleted().await
 }
 
 /// Closes dropped generations in this process, whoever leads. A process without an index follows no log

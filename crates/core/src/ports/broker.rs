@@ -64,6 +64,12 @@ pub trait Broker: Send + Sync {
     /// share delay queues, the delayed messages of other stages are counted, too.
     async fn depth(&self, stage: IngestStage) -> Result<u64, Fault>;
 
+    /// Consumers of a stage's queue, of all processes; none where the broker does not know. The default is for brokers of
+    /// one process.
+    async fn consumers(&self, _stage: IngestStage) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
+
     /// How long a message can be handed out by another process, where `depth` does not see it. Zero
     /// where there is no other process.
     fn unseen_max(&self) -> Duration;

@@ -156,6 +156,12 @@ pub trait Ledger:
         Ok(0)
     }
 
+    /// Overwrites what the ledger's own files still hold of deleted rows, where that is its work. The default is for
+    /// servers, which have operators for that.
+    async fn erase_deleted(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Versions of a document, newest first.
     async fn history(
         &self,

@@ -81,6 +81,13 @@ pub trait LexicalIndex: Send + Sync {
     /// Removes everything it holds of these documents, heads included, in one durable step. Only for
     /// documents that the ledger does not know: a deleted document keeps its tombstone.
     async fn remove(&self, documents: Vec<DocumentId>) -> Result<(), Fault>;
+
+    /// Rewrites files that still hold the text of deleted or replaced documents, so that the disk has it no more. Files
+    /// of more than `entries_max` entries are left for another time. Changes no answer. Returns how many were rewritten;
+    /// the default is for indexes that hold no files.
+    async fn erase_deleted(&self, _entries_max: u32) -> Result<usize, Fault> {
+        Ok(0)
+    }
 }
 
 /// The analysed words of a question, to be found in texts.

@@ -100,6 +100,24 @@ pub(in super::super) fn blames_the_key(body: &[u8]) -> bool {
         || [&error["message"], &error, &message].into_iter().any(says)
 }
 
+/// Whether the words of an error say that a text is too long. Servers of models word it each in its own way.
+pub(in super::super) fn blames_the_size(words: &str) -> bool {
+    const SIZE_WORDS: [&str; 10] = [
+        "too large",
+        "too long",
+        "too many tokens",
+        "context length",
+        "context size",
+        "context window",
+        "batch size",
+        "sequence length",
+        "longer than the",
+        "maximum number of tokens",
+    ];
+    let words = words.to_ascii_lowercase();
+    SIZE_WORDS.iter().any(|size| words.contains(size))
+}
+
 /// Replaces with an ellipsis every run of [`QUOTE_CHARS_MIN`] or more characters that one of the texts
 /// contains: an error may quote what was sent. Control characters count as spaces, as in
 /// [`provider_error_message`].

@@ -17,7 +17,9 @@ use std::fmt::Write;
 use reqwest::header::{AUTHORIZATION, HeaderName};
 
 pub(super) use self::embeddings::{EmbedCall, EmbedResponse};
-pub(super) use self::error_text::{SentSecrets, blames_the_key, provider_error_message, redact_quoted_texts};
+pub(super) use self::error_text::{
+    SentSecrets, blames_the_key, blames_the_size, provider_error_message, redact_quoted_texts,
+};
 use contexture_core::fault::Fault;
 
 /// Azure's API version if none is configured: the latest generally available one besides `v1`.

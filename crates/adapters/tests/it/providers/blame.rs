@@ -57,6 +57,27 @@ async fn blaming(
     .await
 }
 
+/// The words of llama.cpp's own server (b6900 and before), which answers 500 to the whole call.
+#[tokio::test(start_paused = true)]
+async fn a_500_about_the_size_of_a_text_is_a_refusal_of_that_text() {
+    let too_long = "input (702 tokens) is too large to process. increase the physical batch size (current batch size: 512)";
+    let server =
+        blaming(|texts| texts.iter().any(|text| text.contains("number 1")), refusal(500, too_long)).await;
+    let embedder = ProviderSetup::new().embedder(&server);
+    let detail = rejected(&embed(&embedder, 3).await);
+    assert!(detail.contains("500") && detail.contains("too large to process"), "{detail}");
+    assert!(embedder.waiting().is_none(), "it is no outage");
+    embedder.embed(&[texts(1)[0].clone()], EmbeddingPurpose::Passage).await.unwrap();
+}
+
+/// Where every text is refused so, the model has no room for any: nobody dies of it.
+#[tokio::test(start_paused = true)]
+async fn a_500_about_size_for_every_text_kills_nobody() {
+    let server = blaming(|_| true, refusal(500, "out of context size")).await;
+    let embedder = ProviderSetup::new().embedder(&server);
+    assert!(!matches!(embed(&embedder, 1).await, Err(Fault::Permanent(_))));
+}
+
 fn has_no_canary(texts: &[String]) -> bool {
     !texts.iter().any(|text| text == CANARY_TEXT)
 }

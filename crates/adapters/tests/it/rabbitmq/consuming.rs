@@ -149,3 +149,15 @@ async fn consumer_holds_no_more_than_its_prefetch() {
     consumer.ack(tags(&received)).await.unwrap();
     assert_eq!(take(&mut consumer, 3).await.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_without_consumers_is_told_from_one_with() {
+    let Some(rabbit) = RabbitPrefix::find() else { return };
+    let broker = rabbit.connect().await;
+    broker.publish(chunks(&["a", "b"])).await.unwrap();
+    assert_eq!(broker.consumers(IngestStage::Chunk).await.unwrap(), Some(0));
+    let consumer = broker.consume(IngestStage::Chunk).await.unwrap();
+    assert_eq!(broker.consumers(IngestStage::Chunk).await.unwrap(), Some(1));
+    assert_eq!(broker.consumers(IngestStage::Index).await.unwrap(), Some(0));
+    drop(consumer);
+}

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use contexture_core::domain::chunk::{Chunk, ChunkSpan, TextSpan};
+use contexture_core::domain::chunk::{Chunk, ChunkSpan, SourceExcerpt, SourceUnit, TextSpan};
 use contexture_core::domain::document::{DocumentAcl, DocumentDescription, DocumentHead, Submission};
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::ids::{
     ChunkId, CollectionId, CollectionKey, ContentHash, DocumentId, Epoch, FieldHasher, TenantId, Version,
     VersionKey,
 };
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::domain::task::IngestTask;
+use contexture_core::ports::vectors::VectorPoint;
 
 /// The tenant of tests that need only one.
 pub(crate) const TENANT: &str = "acme";
@@ -149,6 +151,33 @@ pub(crate) fn indexed(
             acl: description.acl.clone(),
             deleted: false,
         },
+    }
+}
+
+impl IndexedTestDocument {
+    /// The same, standing at a place of its source.
+    pub(crate) fn standing_at(mut self, place: Option<(SourceUnit, usize, usize)>) -> Self {
+        for chunk in &mut self.chunks {
+            let bytes = chunk.text.len();
+            chunk.source =
+                place.map(|(unit, first, last)| SourceExcerpt::of_places(unit, first, last, bytes));
+        }
+        self
+    }
+}
+
+/// A chunk's point, as the embed stage stages it.
+pub(crate) fn staged_point(chunk: &Chunk, vector: Vec<f32>) -> VectorPoint {
+    let subject = FilterSubject::of_chunk(chunk);
+    VectorPoint {
+        id: chunk.id,
+        vector,
+        document_id: chunk.document_id.clone(),
+        version: chunk.version,
+        facets: subject.facets().into_iter().collect(),
+        numbers: subject.numbers(),
+        place: subject.place(),
+        readers: chunk.description.acl.terms(),
     }
 }
 

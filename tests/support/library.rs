@@ -27,12 +27,12 @@ use contexture_core::ports::embedder::{Embedder, EmbedderInfo, EmbeddingPurpose}
 use contexture_core::ports::ledger::Ledger;
 use contexture_core::ports::lexical::{AnalyzerSettings, DocumentWrite, LexicalIndex};
 use contexture_core::ports::tokenizer::Tokenizer;
-use contexture_core::ports::vectors::{VectorPoint, VectorStore};
+use contexture_core::ports::vectors::VectorStore;
 use contexture_tokenizers::bpe::BpeTokenizer;
 
 use super::clock::ManualClock;
 use super::tokenizers::RunTokenizer;
-use super::{IndexedTestDocument, TENANT, collection, epoch, indexed, principal};
+use super::{IndexedTestDocument, TENANT, collection, epoch, indexed, principal, staged_point};
 
 /// A hash embedder that counts the questions it embeds.
 pub(crate) struct CountingEmbedder {
@@ -137,15 +137,7 @@ impl IndexedLibrary {
         let IndexedTestDocument { head, chunks } = indexed(id, version, described, texts);
         let embedded: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
         let vectors = open.embedder.embed(&embedded, EmbeddingPurpose::Passage).await.unwrap();
-        let points = chunks.iter().zip(vectors).map(|(chunk, vector)| VectorPoint {
-            id: chunk.id,
-            vector,
-            document_id: chunk.document_id.clone(),
-            version: chunk.version,
-            facets: described.metadata.facets().into_iter().collect(),
-            numbers: Vec::new(),
-            readers: described.acl.terms(),
-        });
+        let points = chunks.iter().zip(vectors).map(|(chunk, vector)| staged_point(chunk, vector));
         open.vectors.upsert(points.collect()).await.unwrap();
         open.lexical().unwrap().commit(vec![DocumentWrite { head, chunks }], 1).await.unwrap();
     }

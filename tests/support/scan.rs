@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use contexture_core::domain::chunk::Chunk;
 use contexture_core::domain::document::DocumentHead;
 use contexture_core::domain::filter::MetadataFilter;
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::ids::{ChunkId, DocumentId};
 use contexture_core::fault::Fault;
 use contexture_core::ports::lexical::{
@@ -87,7 +88,7 @@ impl LexicalSnapshot for ScanSnapshot {
         let mut hits: Vec<_> = self
             .all_chunks()
             .filter(|chunk| chunk.description.acl.terms().iter().any(|term| readers.contains(term)))
-            .filter(|chunk| filter.is_none_or(|filter| filter.matches(&chunk.description.metadata)))
+            .filter(|chunk| filter.is_none_or(|filter| filter.matches(&FilterSubject::of_chunk(chunk))))
             .map(|chunk| (words(&chunk.text).intersection(&asked).count(), chunk))
             .filter(|(shared, _)| *shared > 0)
             .map(|(shared, chunk)| LexicalHit {

@@ -12,6 +12,8 @@ pub mod domain {
     pub mod document_url;
     pub mod event;
     pub mod filter;
+    pub mod filter_subject;
+    mod filter_text;
     pub mod ids;
     pub mod metadata;
     pub mod origin;

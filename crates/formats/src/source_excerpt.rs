@@ -73,6 +73,17 @@ impl SourceMap {
 }
 
 impl SourceExcerpt {
+    /// The map of a text that stands for lines, pages, slides or rows as a whole. For tests.
+    pub fn of_places(unit: SourceUnit, first: usize, last: usize, text_bytes: usize) -> Self {
+        let run = ExcerptRun {
+            text_bytes,
+            kind: ExcerptKind::Written,
+            source: 0..text_bytes,
+            lines: (first, last),
+        };
+        Self { runs: vec![run], has_bytes: false, unit }
+    }
+
     /// Adds a run, joined with the one before where both are lines with CRLF.
     fn push(&mut self, run: ExcerptRun, text: &str) {
         if let Some(last) = self.runs.last_mut().filter(|last| last.source.end == run.source.start) {

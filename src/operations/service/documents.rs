@@ -17,10 +17,10 @@ use crate::operations::messages::document::{
     ListDocumentsRequest, VersionState, VersionStateName,
 };
 use crate::operations::messages::page::{cursor_after, entry_of_cursor, page_limit};
-use contexture_core::domain::document::Submission;
+use contexture_core::domain::document::{DocumentDescription, Submission};
 use contexture_core::domain::filter::MetadataFilter;
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::ids::{CollectionKey, DocumentId, Version, VersionKey};
-use contexture_core::domain::metadata::DocumentMetadata;
 use contexture_core::domain::principal::{AccessScope, Principal};
 use contexture_core::fault::{FailureReason, Refusal};
 use contexture_core::ingest::submit::unknown_document_refusal;
@@ -204,10 +204,11 @@ impl DocumentCondition {
     }
 
     fn admits(&self, found: &DocumentRecord) -> bool {
-        let metadata = found.description.as_ref().map(|description| &description.metadata);
-        let nothing = DocumentMetadata::default();
+        let nothing = DocumentDescription::default();
+        let description = found.description.as_ref().unwrap_or(&nothing);
+        let subject = FilterSubject::of_document(&found.newest.key.document_id, description);
         self.state.is_none_or(|state| state == found.newest.state.into())
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(metadata.unwrap_or(&nothing)))
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(&subject))
     }
 }
 

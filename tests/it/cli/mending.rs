@@ -219,6 +219,7 @@ fn findings_name_what_is_nobodys() {
         version: crate::support::version(1),
         facets: Vec::new(),
         numbers: Vec::new(),
+        place: None,
         readers: vec!["*".to_owned()],
     };
     runtime.block_on(async { open().upsert(vec![point]).await.unwrap() });

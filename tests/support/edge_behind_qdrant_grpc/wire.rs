@@ -119,6 +119,7 @@ fn field_to_json(field: FieldCondition) -> Result<Json, Status> {
     match (field.r#match.and_then(|matched| matched.match_value), field.range) {
         (Some(MatchValue::Keyword(term)), None) => Ok(json!({"key": key, "match": {"value": term}})),
         (Some(MatchValue::Keywords(terms)), None) => Ok(json!({"key": key, "match": {"any": terms.strings}})),
+        (Some(MatchValue::Text(text)), None) => Ok(json!({"key": key, "match": {"text": text}})),
         (None, Some(range)) => {
             let range = json!({"gt": range.gt, "gte": range.gte, "lt": range.lt, "lte": range.lte});
             Ok(json!({"key": key, "range": range}))

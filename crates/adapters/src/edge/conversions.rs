@@ -69,6 +69,7 @@ pub(super) fn to_engine_filter(condition: &PayloadCondition) -> Result<qdrant_ed
 fn condition_to_json(condition: &PayloadCondition) -> Value {
     match condition {
         PayloadCondition::AnyTerm(key, terms) => json!({"key": key, "match": {"any": terms}}),
+        PayloadCondition::Holds(key, text) => json!({"key": key, "match": {"text": text}}),
         PayloadCondition::Range(path, bounds) => json!({
             "key": path,
             "range": {"gt": bounds.gt, "gte": bounds.gte, "lt": bounds.lt, "lte": bounds.lte},

@@ -14,6 +14,8 @@ mod reader;
 mod shard_mirror;
 mod shard_reads;
 mod shard_writer;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::lock_ignoring_poison;
 use contexture_core::domain::filter::{MetadataFilter, NumericBounds};
 use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
-use contexture_core::domain::metadata::{equals_facet, exists_facet};
+use contexture_core::domain::metadata::{equals_facet, exists_facet, place_facet, text_facet_start};
 use contexture_core::fault::Fault;
 use contexture_core::ports::vectors::{DenseHit, StoredVectorPoint, VectorPoint, VectorStore};
 
@@ -55,6 +55,11 @@ impl MemoryPointStore {
 
 fn matches_filter(filter: &MetadataFilter, point: &VectorPoint) -> bool {
     let has = |facet: String| point.facets.contains(&facet);
+    if let Some((unit, ranges)) = filter.places()
+        && has(place_facet(unit.name()))
+    {
+        return point.place.is_some_and(|place| ranges.iter().any(|range| range.touches(place)));
+    }
     match filter {
         MetadataFilter::Equals(key, scalar) => has(equals_facet(key, scalar)),
         MetadataFilter::In(key, scalars) => scalars.iter().any(|scalar| has(equals_facet(key, scalar))),
@@ -64,6 +69,10 @@ fn matches_filter(filter: &MetadataFilter, point: &VectorPoint) -> bool {
             .filter(|(name, _)| name == key)
             .flat_map(|(_, numbers)| numbers)
             .any(|number| is_within_bounds(*bounds, *number)),
+        MetadataFilter::StartsWith(key, text) => {
+            let start = text_facet_start(key, text);
+            point.facets.iter().any(|facet| facet.starts_with(&start))
+        }
         MetadataFilter::Exists(key) => has(exists_facet(key)),
         MetadataFilter::And(parts) => parts.iter().all(|part| matches_filter(part, point)),
         MetadataFilter::Or(parts) => parts.iter().any(|part| matches_filter(part, point)),

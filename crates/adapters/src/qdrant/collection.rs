@@ -24,11 +24,13 @@ pub const SERVER_VERSION_MAX: (u64, u64) = (1, 20);
 const INT8_QUANTILE: f32 = 0.99;
 
 /// Payload keys with an index, and its type.
-const PAYLOAD_INDEXES: [(&str, FieldType); 4] = [
+const PAYLOAD_INDEXES: [(&str, FieldType); 6] = [
     (qdrant_payload::DOCUMENT_FIELD, FieldType::Keyword),
     (qdrant_payload::READERS_FIELD, FieldType::Keyword),
     (qdrant_payload::FACETS_FIELD, FieldType::Keyword),
     (qdrant_payload::VERSION_FIELD, FieldType::Integer),
+    (qdrant_payload::PLACE_FIRST_FIELD, FieldType::Integer),
+    (qdrant_payload::PLACE_LAST_FIELD, FieldType::Integer),
 ];
 
 /// Refuses a server outside the accepted versions.

@@ -15,7 +15,7 @@ pub(super) fn to_qdrant_filter(condition: &PayloadCondition) -> qdrant::Filter {
         PayloadCondition::Any(parts) if parts.is_empty() => all_of(vec![match_nothing()]),
         PayloadCondition::Any(parts) => any_of(parts.iter().map(to_qdrant_condition).collect()),
         PayloadCondition::Not(part) => none_of(vec![to_qdrant_condition(part)]),
-        PayloadCondition::AnyTerm(..) | PayloadCondition::Range(..) => {
+        PayloadCondition::AnyTerm(..) | PayloadCondition::Holds(..) | PayloadCondition::Range(..) => {
             all_of(vec![to_qdrant_condition(condition)])
         }
     }
@@ -27,6 +27,10 @@ fn to_qdrant_condition(condition: &PayloadCondition) -> qdrant::Condition {
         PayloadCondition::AnyTerm(key, terms) => {
             let keywords = MatchValue::Keywords(RepeatedStrings { strings: terms.clone() });
             field_condition((*key).to_owned(), Some(Match { match_value: Some(keywords) }), None)
+        }
+        PayloadCondition::Holds(key, text) => {
+            let text = Match { match_value: Some(MatchValue::Text(text.clone())) };
+            field_condition((*key).to_owned(), Some(text), None)
         }
         PayloadCondition::Range(path, bounds) => {
             field_condition(path.clone(), None, Some(to_qdrant_range(*bounds)))

@@ -16,6 +16,7 @@ use super::analyzer;
 use contexture_core::domain::chunk::{Chunk, SourceExcerpt, TextSpan};
 use contexture_core::domain::document::{DocumentDescription, DocumentHead};
 use contexture_core::domain::document_name::document_name_words;
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::ids::{ChunkId, DocumentId, Version};
 
 /// Values of the field `kind`: what a Tantivy document represents.
@@ -39,6 +40,8 @@ pub(super) struct IndexSchemaFields {
     pub(super) heading: Field,
     pub(super) name: Field,
     pub(super) facets: Field,
+    pub(super) place_first: Field,
+    pub(super) place_last: Field,
     pub(super) readers: Field,
     pub(super) record: Field,
 }
@@ -59,7 +62,10 @@ pub(super) fn build_schema() -> Schema {
     let fast = NumericOptions::default().set_fast();
     schema.add_u64_field("id_high", fast.clone());
     schema.add_u64_field("id_low", fast.clone());
-    schema.add_u64_field("ordinal", fast);
+    schema.add_u64_field("ordinal", fast.clone());
+    // Where a chunk stands in its source, for filters; in which unit, a facet says.
+    schema.add_u64_field("place_first", fast.clone());
+    schema.add_u64_field("place_last", fast);
     schema.add_text_field("text", TextOptions::default().set_indexing_options(text).set_stored());
     schema.add_text_field("heading", TextOptions::default().set_indexing_options(heading.clone()));
     schema.add_text_field("name", TextOptions::default().set_indexing_options(heading));
@@ -117,6 +123,8 @@ impl IndexSchemaFields {
             heading: schema.get_field("heading")?,
             name: schema.get_field("name")?,
             facets: schema.get_field("facets")?,
+            place_first: schema.get_field("place_first")?,
+            place_last: schema.get_field("place_last")?,
             readers: schema.get_field("readers")?,
             record: schema.get_field("record")?,
         })
@@ -168,8 +176,13 @@ impl IndexSchemaFields {
         for heading in &chunk.heading {
             document.add_text(self.heading, heading);
         }
-        for facet in chunk.description.metadata.facets() {
+        let subject = FilterSubject::of_chunk(chunk);
+        for facet in subject.facets() {
             document.add_text(self.facets, facet);
+        }
+        if let Some(place) = subject.place() {
+            document.add_u64(self.place_first, place.first);
+            document.add_u64(self.place_last, place.last);
         }
         for reader in chunk.description.acl.terms() {
             document.add_text(self.readers, reader);

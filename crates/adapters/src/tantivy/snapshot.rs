@@ -148,8 +148,14 @@ impl TantivySnapshot {
         Ok(found)
     }
 
-    /// Adds what the passages around the hits say, and the neighbours of hits as hits of their own.
-    fn add_passages(&self, words: &QuestionWords, found: &mut Vec<ScoredChunkHit>) -> Result<(), Fault> {
+    /// Adds what the passages around the hits say, and the neighbours of hits that the filter admits as hits of
+    /// their own.
+    fn add_passages(
+        &self,
+        words: &QuestionWords,
+        filter: Option<&MetadataFilter>,
+        found: &mut Vec<ScoredChunkHit>,
+    ) -> Result<(), Fault> {
         let terms = words.distinct_terms(QUESTION_TERMS_MAX);
         let evidence = passage_evidence::score_passages(
             &self.searcher,
@@ -167,6 +173,12 @@ impl TantivySnapshot {
                 Some(index) => found[*index].score = round_score(found[*index].score + score),
                 None => neighbours.push(ScoredChunkHit { score, id, address }),
             }
+        }
+        if let Some(filter) = filter {
+            let admitted: Box<dyn Query> =
+                Box::new(ConstScoreQuery::new(filter::build_filter_query(&self.fields, filter), 1.0));
+            let mut admitted = self.score_hits(vec![admitted], &neighbours)?.into_iter();
+            neighbours.retain(|_| admitted.next().is_some_and(|score| score > 0.0));
         }
         // Neighbours may match as well, and only have been cut from the pool.
         let own = self.score_hits(question_clauses(&self.fields, words), &neighbours)?;
@@ -262,7 +274,9 @@ impl LexicalSnapshot for TantivySnapshot {
         let pool = top_k * POOL_FACTOR;
         let mut found = self.search_best(clauses, conditions, pool)?;
         let asked = words.distinct_terms(QUESTION_TERMS_MAX);
-        self.add_passages(&words, &mut found)?;
+        // Only places tell chunks of one document apart.
+        let of_places = filter.filter(|filter| filter.tells_chunks_apart());
+        self.add_passages(&words, of_places, &mut found)?;
         found.truncate(pool);
         let firsts = found
             .iter()
@@ -278,7 +292,7 @@ impl LexicalSnapshot for TantivySnapshot {
     }
 
     fn has_metadata_key(&self, key: &str, readers: &[String]) -> Result<bool, Fault> {
-        let exists = filter::build_filter_query(&self.fields, &MetadataFilter::Exists(key.to_owned()));
+        let exists = filter::build_key_query(&self.fields, key);
         let readable = filter::build_readers_query(&self.fields, readers);
         let query = BooleanQuery::new(vec![(Occur::Must, exists), (Occur::Must, readable)]);
         Ok(self.searcher.search(&query, &Count).map_err(index_fault)? > 0)

@@ -95,6 +95,8 @@ macro_rules! lexical_suite {
                 readers_must_share_a_term,
                 readers_follow_a_rewritten_document,
                 filter_and_readers_both_hold,
+                starts_of_texts_select,
+                places_select_chunks_and_not_their_neighbours,
                 questions_without_words_find_nothing,
                 query_syntax_is_only_text,
                 huge_questions_are_harmless,

@@ -17,7 +17,7 @@ use contexture_core::domain::document::DocumentDescription;
 use contexture_core::domain::ids::ChunkId;
 use contexture_core::ports::vectors::{VectorPoint, VectorStore};
 
-use crate::support::{anyone, indexed};
+use crate::support::{anyone, indexed, staged_point};
 
 /// Numbers per vector.
 const DIMS: usize = 4;
@@ -49,21 +49,7 @@ fn point(
     description: &DocumentDescription,
 ) -> VectorPoint {
     let chunk = indexed(id, version, description, &["text"; 8]).chunks.swap_remove(ordinal);
-    let metadata = &description.metadata;
-    let numbers = metadata.iter().map(|(key, value)| {
-        let numbers =
-            value.scalars().iter().filter_map(contexture_core::domain::metadata::MetadataScalar::as_number);
-        (key.clone(), numbers.collect::<Vec<_>>())
-    });
-    VectorPoint {
-        id: chunk.id,
-        vector: vector.to_vec(),
-        document_id: chunk.document_id,
-        version: chunk.version,
-        facets: metadata.facets().into_iter().collect(),
-        numbers: numbers.filter(|(_, numbers)| !numbers.is_empty()).collect(),
-        readers: description.acl.terms(),
-    }
+    staged_point(&chunk, vector.to_vec())
 }
 
 /// A point without metadata that everyone of the tenant may find.
@@ -97,6 +83,7 @@ macro_rules! vectors_suite {
                 nobody_finds_what_nobody_may_read,
                 filter_and_readers_both_hold,
                 empty_lists_match_nothing_or_everything,
+                starts_of_texts_and_places_select,
                 random_filters_leave_no_match_out,
             ],
         });

@@ -24,6 +24,7 @@ use super::federate::PinnedCollection;
 use super::render::{ContextStyle, RenderedContext, plain_tag_in, render_with_tag};
 use super::request::{AssemblyRequest, ContextQuery};
 use crate::domain::chunk::{Chunk, SourcePlace, TextSpan};
+use crate::domain::filter_subject::FilterSubject;
 use crate::domain::ids::{DocumentId, FieldHasher, Version};
 use crate::fault::{Fault, Refusal};
 use crate::ports::tokenizer::Tokenizer;
@@ -198,7 +199,7 @@ fn read_passage(
         return Ok(Err(PrefixBreakReason::Gone));
     }
     let admitted = |chunk: &Arc<Chunk>| {
-        query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata))
+        query.filter.as_ref().is_none_or(|filter| filter.matches(&FilterSubject::of_chunk(chunk)))
     };
     if !chunks.iter().all(admitted) {
         return Ok(Err(PrefixBreakReason::Filtered));

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::chunk::Chunk;
 use crate::domain::document::reader_terms;
+use crate::domain::filter_subject::FilterSubject;
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::{Fault, Refusal, RefusalKind};
 use crate::ports::catalog::OpenCollection;
@@ -292,7 +293,7 @@ fn load_readable_chunks(
         if !chunk.description.acl.admits(query.principal.groups()) {
             continue;
         }
-        if query.filter.as_ref().is_none_or(|filter| filter.matches(&chunk.description.metadata)) {
+        if query.filter.as_ref().is_none_or(|filter| filter.matches(&FilterSubject::of_chunk(&chunk))) {
             usable.insert(id, chunk);
         } else {
             let Chunk { document_id, version, span, .. } = &*chunk;

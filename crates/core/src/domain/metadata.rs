@@ -244,6 +244,16 @@ pub fn equals_facet(key: &str, scalar: &MetadataScalar) -> String {
     format!("{key}\u{1f}={canonical}")
 }
 
+/// The term for a place in a unit of the source, such as `page`. That is no metadata under a key of this name.
+pub fn place_facet(unit: &str) -> String {
+    format!("{unit}\u{1f}@")
+}
+
+/// The beginning of the terms for a key with a text that starts with this.
+pub fn text_facet_start(key: &str, text: &str) -> String {
+    format!("{key}\u{1f}=s{text}")
+}
+
 /// The term that sorts a key's numbers: lower numbers have lower terms.
 pub fn ordered_facet(key: &str, number: f64) -> String {
     // -0.0 equals 0.0, so both must have one term.

@@ -36,7 +36,7 @@ impl DocumentPage {
 
 /// The lowest text above all that start with `prefix`; none if there is no such text. UTF-8 sorts by
 /// code points.
-fn successor(prefix: &str) -> Option<String> {
+pub fn successor(prefix: &str) -> Option<String> {
     let mut kept = prefix.to_owned();
     while let Some(last) = kept.pop() {
         // The range skips the surrogates, which are no characters.

@@ -10,6 +10,7 @@
 use async_trait::async_trait;
 
 use crate::domain::filter::MetadataFilter;
+use crate::domain::filter_subject::PlaceRange;
 use crate::domain::ids::{ChunkId, DocumentId, Version};
 use crate::fault::Fault;
 
@@ -24,10 +25,12 @@ pub struct VectorPoint {
     pub document_id: DocumentId,
     /// The version.
     pub version: Version,
-    /// Facet terms of the document's metadata.
+    /// Facet terms of the chunk.
     pub facets: Vec<String>,
     /// Numbers of the document's metadata, for ranges.
     pub numbers: Vec<(String, Vec<f64>)>,
+    /// Where it stands in its source, for filters.
+    pub place: Option<PlaceRange>,
     /// Reader terms of the document.
     pub readers: Vec<String>,
 }

@@ -3,6 +3,7 @@
 mod chunks;
 mod document_urls;
 mod events;
+mod filter_subjects;
 mod filters;
 mod ids;
 mod messages;

@@ -80,6 +80,7 @@ fn stray(id: &str, number: u64, ordinal: usize) -> VectorPoint {
         version: chunk.version,
         facets: Vec::new(),
         numbers: Vec::new(),
+        place: None,
         readers: vec!["*".to_owned()],
     }
 }

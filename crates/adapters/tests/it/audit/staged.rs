@@ -33,6 +33,7 @@ async fn what_a_dead_builder_staged_goes_with_its_version() {
         version: version(1),
         facets: Vec::new(),
         numbers: Vec::new(),
+        place: None,
         readers: vec!["*".to_owned()],
     };
     let points = staged.iter().zip(["one", "one", "two"]).map(point).collect();

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use contexture_core::domain::chunk::{SourceExcerpt, SourceUnit};
 use contexture_core::domain::document::{DocumentDescription, reader_terms};
 use contexture_core::domain::filter::MetadataFilter;
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::metadata::DocumentMetadata;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{LexicalFixture, ids, plain};
-use crate::support::strategies::{filter, metadata, runner};
-use crate::support::{IndexedTestDocument, anyone, document, groups, indexed, readable_by};
+use crate::support::strategies::{FilteredTestChunk, filter, filtered_chunk, runner};
+use crate::support::{IndexedTestDocument, anyone, groups, indexed, readable_by};
 
 const CASES: u32 = 48;
 
@@ -105,6 +107,79 @@ pub(super) async fn filter_and_readers_both_hold(fixture: LexicalFixture) {
     assert_eq!(snapshot.search("badger", Some(&filter), &anyone(), 10).unwrap(), [], "words decide, too");
 }
 
+pub(super) async fn starts_of_texts_select(fixture: LexicalFixture) {
+    let titled = |title: &str, json: &serde_json::Value| DocumentDescription {
+        title: Some(title.to_owned()),
+        ..described(json)
+    };
+    let setup =
+        indexed("guides/setup.md", 1, &titled("Setup", &serde_json::json!({"team": "ops"})), &["heron"]);
+    let other =
+        indexed("guides-old.md", 1, &titled("Settled", &serde_json::json!({"title": "Own"})), &["heron"]);
+    fixture.commit(&[&setup, &other]).await;
+    let snapshot = fixture.index.snapshot();
+    for (text, expected) in [
+        ("document = \"guides/setup.md\"", vec![&setup]),
+        ("document starts_with \"guides/\"", vec![&setup]),
+        ("document starts_with \"guides\"", vec![&setup, &other]),
+        ("not document starts_with \"guides/\"", vec![&other]),
+        ("title starts_with \"Set\"", vec![&setup]),
+        ("title in [\"Own\", \"Settled\"]", vec![&other]),
+        ("team starts_with \"o\"", vec![&setup]),
+        ("exists(document) and exists(title)", vec![&setup, &other]),
+        ("document starts_with \"setup\"", vec![]),
+    ] {
+        let filter = MetadataFilter::parse(text).unwrap();
+        let hits = snapshot.search("heron", Some(&filter), &anyone(), 10).unwrap();
+        let found: BTreeSet<_> = hits.into_iter().map(|hit| hit.id).collect();
+        assert_eq!(found, expected.into_iter().flat_map(ids).collect(), "{text}");
+    }
+}
+
+/// Chunks beside a hit become hits, but not those that the filter leaves out.
+pub(super) async fn places_select_chunks_and_not_their_neighbours(fixture: LexicalFixture) {
+    let mut book =
+        plain("book.pdf", 1, &["heron one", "heron two", "heron three", "heron four", "heron five"]);
+    // Pages 1 to 2, 2 to 3, and so on.
+    for (ordinal, chunk) in (1_usize..).zip(&mut book.chunks) {
+        let bytes = chunk.text.len();
+        chunk.source = Some(SourceExcerpt::of_places(SourceUnit::Page, ordinal, ordinal + 1, bytes));
+    }
+    let paged = indexed("own.txt", 1, &described(&serde_json::json!({"page": 3})), &["heron"])
+        .standing_at(Some((SourceUnit::Page, 90, 99)));
+    fixture.commit(&[&book, &paged]).await;
+    let snapshot = fixture.index.snapshot();
+    for (text, pages, by_metadata) in [
+        ("page >= 4", vec![2, 3, 4], false),
+        ("page > 4 and page < 6", vec![3, 4], false),
+        ("page = 3", vec![1, 2], true),
+        ("page in [1, 6.0]", vec![0, 4], false),
+        ("page != 3", vec![0, 3, 4], false),
+        ("page < 1", vec![], false),
+        ("page > 5.5", vec![4], false),
+        ("page = 3.5", vec![], false),
+        ("page >= 90", vec![], false),
+        ("exists(page)", vec![0, 1, 2, 3, 4], true),
+        ("exists(slide) or slide > 0 or line = 1", vec![], false),
+        ("page = \"3\" or page starts_with \"3\"", vec![], false),
+    ] {
+        let filter = MetadataFilter::parse(text).unwrap();
+        for question in ["heron", "heron three", "three"] {
+            let hits = snapshot.search(question, Some(&filter), &anyone(), 10).unwrap();
+            let found: BTreeSet<_> = hits.into_iter().map(|hit| hit.id).collect();
+            let own = by_metadata.then(|| paged.chunks[0].id);
+            let expected: BTreeSet<_> =
+                pages.iter().map(|page: &usize| book.chunks[*page].id).chain(own).collect();
+            if question == "heron" {
+                assert_eq!(found, expected, "{text}");
+            }
+            assert!(found.is_subset(&expected), "{question}: {text}");
+        }
+    }
+    assert!(!snapshot.has_metadata_key("slide", &anyone()).unwrap(), "no metadata has this name");
+    assert!(snapshot.has_metadata_key("page", &anyone()).unwrap());
+}
+
 pub(super) async fn questions_without_words_find_nothing(fixture: LexicalFixture) {
     fixture.commit(&[&plain("doc", 1, &["heron lake"])]).await;
     for question in
@@ -153,7 +228,7 @@ pub(super) async fn huge_questions_are_harmless(fixture: LexicalFixture) {
 /// In this index a filter is exact: neither a missing hit nor a false one.
 pub(super) async fn random_filters_are_exact(fixture: LexicalFixture) {
     let handle = tokio::runtime::Handle::current();
-    let cases = (vec(metadata(), 1..6), vec(filter(), 1..8));
+    let cases = (vec(filtered_chunk(), 1..6), vec(filter(), 1..8));
     tokio::task::block_in_place(|| {
         runner(CASES)
             .run(&cases, |(documents, filters)| handle.block_on(compare(&fixture, &documents, &filters)))
@@ -163,27 +238,25 @@ pub(super) async fn random_filters_are_exact(fixture: LexicalFixture) {
 
 async fn compare(
     fixture: &LexicalFixture,
-    documents: &[DocumentMetadata],
+    chunks: &[FilteredTestChunk],
     filters: &[MetadataFilter],
 ) -> Result<(), TestCaseError> {
-    let written: Vec<IndexedTestDocument> = documents
-        .iter()
-        .enumerate()
-        .map(|(number, metadata)| {
-            let description =
-                DocumentDescription { metadata: metadata.clone(), ..DocumentDescription::default() };
-            indexed(&format!("doc {number}"), 1, &description, &["heron"])
-        })
-        .collect();
+    // Those of the case before are gone.
+    let before = fixture.index.snapshot().held(None, 100).unwrap();
+    fixture.index.remove(before).await.unwrap();
+    let numbered = chunks.iter().enumerate();
+    let written: Vec<IndexedTestDocument> =
+        numbered.map(|(number, chunk)| chunk.indexed(&number.to_string(), "heron")).collect();
     fixture.commit(&written.iter().collect::<Vec<_>>()).await;
     let snapshot = fixture.index.snapshot();
     for filter in filters {
         let hits = snapshot.search("heron", Some(filter), &anyone(), 100).unwrap();
-        for (one, metadata) in written.iter().zip(documents) {
+        for (one, chunk) in written.iter().zip(chunks) {
             let found = hits.iter().any(|hit| hit.id == one.chunks[0].id);
-            prop_assert_eq!(found, filter.matches(metadata), "{:?} on {:?}", filter, metadata);
+            let matches = filter.matches(&FilterSubject::of_chunk(&one.chunks[0]));
+            prop_assert_eq!(found, matches, "{:?} on {:?}", filter, chunk);
         }
     }
-    prop_assert!(snapshot.head(&document("doc 0")).unwrap().is_some());
+    prop_assert!(snapshot.head(&written[0].head.document_id).unwrap().is_some());
     Ok(())
 }

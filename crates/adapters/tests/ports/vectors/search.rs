@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use contexture_core::domain::chunk::SourceUnit;
 use contexture_core::domain::document::{DocumentDescription, reader_terms};
 use contexture_core::domain::filter::{MetadataFilter, NumericBounds};
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::metadata::DocumentMetadata;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{DIMS, VectorsFixture, plain, point};
-use crate::support::strategies::{filter, metadata, runner};
-use crate::support::{anyone, groups, readable_by};
+use crate::support::strategies::{FilteredTestChunk, filter, filtered_chunk, runner};
+use crate::support::{anyone, groups, indexed, readable_by, staged_point};
 
 const EAST: [f32; DIMS] = [1.0, 0.0, 0.0, 0.0];
 const CASES: u32 = 48;
@@ -111,11 +113,49 @@ pub(super) async fn empty_lists_match_nothing_or_everything(fixture: VectorsFixt
     }
 }
 
+pub(super) async fn starts_of_texts_and_places_select(fixture: VectorsFixture) {
+    let described = |id: &str, json: &serde_json::Value, pages: (usize, usize)| {
+        let description = DocumentDescription { title: Some(format!("About {id}")), ..described(json) };
+        let document = indexed(id, 1, &description, &["text"]);
+        let document = document.standing_at(Some((SourceUnit::Page, pages.0, pages.1)));
+        staged_point(&document.chunks[0], EAST.to_vec())
+    };
+    let setup = described("guides/setup.md", &serde_json::json!({"team": ["ops", 3]}), (1, 2));
+    let other = described("guides-old.md", &serde_json::json!({"title": "Own"}), (3, 5));
+    let paged = described("own", &serde_json::json!({"page": 4}), (90, 99));
+    fixture.upsert(&[setup.clone(), other.clone(), paged.clone()]).await;
+    for (text, expected) in [
+        ("document = \"guides/setup.md\"", vec![&setup]),
+        ("document starts_with \"guides/\"", vec![&setup]),
+        ("document starts_with \"guides\"", vec![&setup, &other]),
+        ("not document starts_with \"guides/\"", vec![&other, &paged]),
+        ("title starts_with \"About \"", vec![&setup, &paged]),
+        ("title = \"Own\"", vec![&other]),
+        ("team starts_with \"o\"", vec![&setup]),
+        ("team starts_with \"\"", vec![&setup]),
+        ("page >= 2 and not page > 4", vec![&setup, &paged]),
+        ("page = 4", vec![&other, &paged]),
+        ("page > 5", vec![]),
+        ("page < 3", vec![&setup]),
+        ("page in [1, 90]", vec![&setup]),
+        ("exists(page)", vec![&setup, &other, &paged]),
+        ("exists(slide) or line >= 1", vec![]),
+        ("page = \"4\"", vec![]),
+    ] {
+        let filter = MetadataFilter::parse(text).unwrap();
+        let hits = fixture.vectors.search(EAST.to_vec(), Some(&filter), &anyone(), 10).await.unwrap();
+        let found: BTreeSet<_> = hits.iter().map(|hit| hit.id).collect();
+        assert_eq!(found, expected.into_iter().map(|point| point.id).collect(), "{text}");
+        let hits = fixture.vectors.search(EAST.to_vec(), Some(&filter), &[], 10).await.unwrap();
+        assert_eq!(hits, [], "whoever may read nothing: {text}");
+    }
+}
+
 /// The contract allows a false hit, never a missing one.
 pub(super) async fn random_filters_leave_no_match_out(fixture: VectorsFixture) {
     let rounds = AtomicU32::new(0);
     let handle = tokio::runtime::Handle::current();
-    let cases = (vec(metadata(), 1..6), vec(filter(), 1..6));
+    let cases = (vec(filtered_chunk(), 1..6), vec(filter(), 1..6));
     tokio::task::block_in_place(|| {
         runner(CASES).run(&cases, |(documents, filters)| {
             let round = rounds.fetch_add(1, Ordering::Relaxed);
@@ -128,20 +168,20 @@ pub(super) async fn random_filters_leave_no_match_out(fixture: VectorsFixture) {
 async fn compare(
     fixture: &VectorsFixture,
     round: u32,
-    documents: &[DocumentMetadata],
+    chunks: &[FilteredTestChunk],
     filters: &[MetadataFilter],
 ) -> Result<(), TestCaseError> {
-    let described = documents.iter().cloned().enumerate().map(|(number, metadata)| {
-        let description = DocumentDescription { metadata, ..DocumentDescription::default() };
-        point(&format!("doc {round} {number}"), 1, 0, EAST, &description)
-    });
-    let points: Vec<_> = described.collect();
+    let numbered = chunks.iter().enumerate();
+    let written: Vec<_> =
+        numbered.map(|(number, chunk)| chunk.indexed(&format!("{round} {number}"), "text").chunks).collect();
+    let points: Vec<_> = written.iter().map(|chunks| staged_point(&chunks[0], EAST.to_vec())).collect();
     fixture.upsert(&points).await;
     for filter in filters {
         let hits = fixture.vectors.search(EAST.to_vec(), Some(filter), &anyone(), 1_000).await.unwrap();
-        for (point, metadata) in points.iter().zip(documents) {
+        for (point, chunks) in points.iter().zip(&written) {
             let found = hits.iter().any(|hit| hit.id == point.id);
-            prop_assert!(found || !filter.matches(metadata), "{:?} misses {:?}", filter, metadata);
+            let matches = filter.matches(&FilterSubject::of_chunk(&chunks[0]));
+            prop_assert!(found || !matches, "{:?} misses {:?}", filter, point);
         }
     }
     fixture.vectors.delete(points.iter().map(|point| point.id).collect()).await.unwrap();

@@ -26,9 +26,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::domain::chunk::{context_line, embedded_text};
-use crate::domain::document::DocumentDescription;
+use crate::domain::filter_subject::FilterSubject;
 use crate::domain::ids::{ChunkId, EmbeddingKey, derive_embedding_key};
-use crate::domain::metadata::DocumentMetadata;
 use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::Fault;
 use crate::ports::catalog::OpenCollection;
@@ -205,7 +204,7 @@ async fn embed_slice(
         match (vectors.get(key), without.get(key)) {
             (Some(vector), _) => {
                 let DocumentToEmbed { index, document } = &ready[*document];
-                points.push(vector_point(&tasks[*index], &document.description, *ordinal, vector));
+                points.push(vector_point(&tasks[*index], document, *ordinal, vector));
             }
             (None, Some(fault)) => failed.push((*document, fault.clone())),
             (None, None) => return Err(Fault::transient("the embedder left out a text")),
@@ -222,11 +221,16 @@ async fn embed_slice(
 
 fn vector_point(
     task: &IngestTask,
-    description: &DocumentDescription,
+    document: &ChunkedDocument,
     ordinal: usize,
     vector: &[f32],
 ) -> VectorPoint {
-    let metadata = &description.metadata;
+    let ChunkedDocument { text, description, spans } = document;
+    let document_id = &task.key.document_id;
+    let span = spans[ordinal].span;
+    let slice = &text.text[span.start..span.end];
+    let place = text.source_excerpt(span).place(slice, 0..slice.len());
+    let subject = FilterSubject::at_place(document_id, description, place);
     VectorPoint {
         id: ChunkId::derive(
             &task.epoch,
@@ -236,24 +240,11 @@ fn vector_point(
             u32::try_from(ordinal).unwrap_or(u32::MAX),
         ),
         vector: vector.to_vec(),
-        document_id: task.key.document_id.clone(),
+        document_id: document_id.clone(),
         version: task.key.version,
-        facets: metadata.facets().into_iter().collect(),
-        numbers: numeric_metadata(metadata),
+        facets: subject.facets().into_iter().collect(),
+        numbers: subject.numbers(),
+        place: subject.place(),
         readers: description.acl.terms(),
     }
-}
-
-fn numeric_metadata(metadata: &DocumentMetadata) -> Vec<(String, Vec<f64>)> {
-    metadata
-        .iter()
-        .filter_map(|(key, value)| {
-            let numbers: Vec<f64> = value
-                .scalars()
-                .iter()
-                .filter_map(crate::domain::metadata::MetadataScalar::as_number)
-                .collect();
-            (!numbers.is_empty()).then(|| (key.clone(), numbers))
-        })
-        .collect()
 }

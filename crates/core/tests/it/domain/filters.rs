@@ -1,16 +1,25 @@
 //! Filters: their text form and what they mean.
 
+use contexture_core::domain::document::DocumentDescription;
 use contexture_core::domain::filter::{
     FILTER_DEPTH_MAX, FILTER_TERMS_MAX, FILTER_TEXT_BYTES_MAX, MetadataFilter, NumericBounds,
 };
+use contexture_core::domain::filter_subject::FilterSubject;
 use contexture_core::domain::metadata::{DocumentMetadata, MetadataScalar};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::assert_refused;
+use crate::support::document;
 
 fn equals(key: &str, scalar: MetadataScalar) -> MetadataFilter {
     MetadataFilter::Equals(key.to_owned(), scalar)
+}
+
+/// Whether a document with this metadata passes.
+fn admits(filter: &MetadataFilter, metadata: &DocumentMetadata) -> bool {
+    let description = DocumentDescription { metadata: metadata.clone(), ..DocumentDescription::default() };
+    filter.matches(&FilterSubject::of_document(&document("doc"), &description))
 }
 
 fn text(text: &str) -> MetadataScalar {
@@ -34,6 +43,9 @@ fn syntax_of_comparisons() {
         (" k\n<=\t5 ", range(NumericBounds { lte: five, ..NumericBounds::default() })),
         ("exists(k)", MetadataFilter::Exists("k".to_owned())),
         ("EXISTS ( a.b-c_d )", MetadataFilter::Exists("a.b-c_d".to_owned())),
+        ("k starts_with \"x/\"", MetadataFilter::StartsWith("k".to_owned(), "x/".to_owned())),
+        ("k STARTS_WITH\"\"", MetadataFilter::StartsWith("k".to_owned(), String::new())),
+        ("starts_with = 5", equals("starts_with", MetadataScalar::Integer(5))),
         ("k in []", MetadataFilter::In("k".to_owned(), Vec::new())),
         (
             "k in [1,\"x\", true ]",
@@ -66,9 +78,9 @@ fn example_of_the_documentation_parses() {
     let text = "lang = \"en\" and (year >= 2020 or not exists(draft)) and tag in [\"a\", 3]";
     let filter = MetadataFilter::parse(text).unwrap();
     let metadata = |json: serde_json::Value| DocumentMetadata::from_json(&json).unwrap();
-    assert!(filter.matches(&metadata(json!({"lang": "en", "year": 2021, "tag": 3, "draft": true}))));
-    assert!(filter.matches(&metadata(json!({"lang": "en", "tag": ["b", "a"]}))));
-    assert!(!filter.matches(&metadata(json!({"lang": "en", "draft": true, "tag": "a"}))));
+    assert!(admits(&filter, &metadata(json!({"lang": "en", "year": 2021, "tag": 3, "draft": true}))));
+    assert!(admits(&filter, &metadata(json!({"lang": "en", "tag": ["b", "a"]}))));
+    assert!(!admits(&filter, &metadata(json!({"lang": "en", "draft": true, "tag": "a"}))));
 }
 
 #[test]
@@ -107,6 +119,13 @@ fn broken_text_is_refused() {
         "k in [1 2]",
         "k in [[1]]",
         "k > \"x\"",
+        "k starts_with",
+        "k starts_with x",
+        "k starts_with 5",
+        "k starts_with true",
+        "k starts_with [\"x\"]",
+        "k starts_withs \"x\"",
+        "k ^= \"x\"",
         "k < true",
         "k >= ",
         "k => 1",
@@ -195,6 +214,20 @@ fn meaning_of_each_filter() {
         ("missing != 1", true),
         ("missing < 1", false),
         ("not missing < 1", true),
+        ("lang starts_with \"e\"", true),
+        ("lang starts_with \"\"", true),
+        ("lang starts_with \"E\"", false),
+        ("lang starts_with \"eng\"", false),
+        ("tags starts_with \"a\"", true),
+        ("year starts_with \"2\"", false),
+        ("missing starts_with \"\"", false),
+        ("not missing starts_with \"\"", true),
+        ("document = \"doc\"", true),
+        ("document starts_with \"d\"", true),
+        ("exists(title)", false),
+        ("page >= 1", false),
+        ("not page >= 1", true),
+        ("exists(line)", false),
         ("exists(lang)", true),
         ("exists(none)", true),
         ("none = 1", false),
@@ -202,21 +235,21 @@ fn meaning_of_each_filter() {
         ("exists(missing) or exists(lang)", true),
         ("exists(missing) and exists(lang)", false),
     ] {
-        assert_eq!(MetadataFilter::parse(text).unwrap().matches(&metadata), holds, "{text}");
+        assert_eq!(admits(&MetadataFilter::parse(text).unwrap(), &metadata), holds, "{text}");
     }
-    assert!(MetadataFilter::And(Vec::new()).matches(&metadata));
-    assert!(!MetadataFilter::Or(Vec::new()).matches(&metadata));
+    assert!(admits(&MetadataFilter::And(Vec::new()), &metadata));
+    assert!(!admits(&MetadataFilter::Or(Vec::new()), &metadata));
     let between = NumericBounds { gt: Some(3.0), lt: Some(7.0), ..NumericBounds::default() };
     assert!(
-        !MetadataFilter::Range("tags".to_owned(), between).matches(&metadata),
+        !admits(&MetadataFilter::Range("tags".to_owned(), between), &metadata),
         "one value within all bounds"
     );
     assert!(
-        MetadataFilter::Range("year".to_owned(), NumericBounds::default()).matches(&metadata),
+        admits(&MetadataFilter::Range("year".to_owned(), NumericBounds::default()), &metadata),
         "any number"
     );
     assert!(
-        !MetadataFilter::Range("lang".to_owned(), NumericBounds::default()).matches(&metadata),
+        !admits(&MetadataFilter::Range("lang".to_owned(), NumericBounds::default()), &metadata),
         "but a number"
     );
 }
@@ -228,6 +261,7 @@ fn absent_keys_bar_what_needs_them() {
         ("no = 1", true),
         ("no in [1]", true),
         ("no > 1", true),
+        ("no starts_with \"\"", true),
         ("yes = 1", false),
         ("exists(no)", false),
         ("not (no = 1)", false),
@@ -269,7 +303,7 @@ proptest! {
         let absent = std::collections::BTreeSet::from(["no"]);
         if filter.is_barred_by_absence_of(&absent) {
             for metadata in [json!({}), json!({ "yes": values })] {
-                prop_assert!(!filter.matches(&DocumentMetadata::from_json(&metadata).unwrap()));
+                prop_assert!(!admits(&filter, &DocumentMetadata::from_json(&metadata).unwrap()));
             }
         }
     }
@@ -283,7 +317,7 @@ proptest! {
     fn parsing_shuffled_tokens_never_panics(tokens in proptest::collection::vec(
         proptest::sample::select(vec![
             "a", "=", "!=", "<", ">=", "1", "-1.5", "\"x\"", "(", ")", "[", "]", ",", "and", "or", "not", "in",
-            "exists", "true", " ", "é", "\"",
+            "exists", "starts_with", "true", " ", "é", "\"",
         ]), 0..24)) {
         let text = tokens.concat();
         if let Ok(filter) = MetadataFilter::parse(&text) {

@@ -34,7 +34,7 @@ async fn collection_is_made_once_and_keeps_its_points() {
     let description = client(&place.config).collection_info(&place.collection).await.unwrap();
     let schema = description.result.unwrap().payload_schema;
     let indexed: BTreeSet<&str> = schema.keys().map(String::as_str).collect();
-    assert_eq!(indexed, BTreeSet::from(["acl", "doc", "facets", "ver"]));
+    assert_eq!(indexed, BTreeSet::from(["acl", "doc", "facets", "place_first", "place_last", "ver"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn index_that_is_not_completed_is_made_again() {
     other.server().inject([fine.clone(), fine.clone(), fine, late]);
     assert!(matches!(refused(&other).await, Fault::Transient(_)));
     drop(other.vectors(DIMS).await.unwrap());
-    assert_eq!(other.server().calls("Points/create_field_index"), 1 + 3, "the rest follows");
+    assert_eq!(other.server().calls("Points/create_field_index"), 1 + 5, "the rest follows");
 }
 
 #[tokio::test(flavor = "multi_thread")]

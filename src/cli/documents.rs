@@ -25,6 +25,8 @@ const LIST_DEFAULT: usize = 100;
 const DOCUMENTS_MAX: usize = 1_000_000;
 /// Maximum characters of a title in a table.
 const TITLE_CHARS_MAX: usize = 60;
+/// Maximum characters of metadata in a table; `--json` has all of it.
+const METADATA_CHARS_MAX: usize = 80;
 
 /// What `documents` takes.
 #[derive(Debug, Args)]
@@ -82,7 +84,7 @@ struct MatchingArgs {
     /// Only ids that start with this
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// Condition on metadata, such as 'lang = "en" and year >= 2020'
+    /// Condition, such as 'lang = "en" and title starts_with "Setup"'
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
 }
@@ -107,10 +109,9 @@ pub(crate) async fn run(
 ) -> Result<CommandExitCode, CommandFailure> {
     let action = arguments.action;
     let role = match &action {
-        DocumentsCommand::List { .. } => ProcessRole::Look,
-        DocumentsCommand::Show { .. } | DocumentsCommand::Delete { dry_run: true, .. } => {
-            ProcessRole::Ask { awaits: false }
-        }
+        DocumentsCommand::List { .. }
+        | DocumentsCommand::Show { .. }
+        | DocumentsCommand::Delete { dry_run: true, .. } => ProcessRole::Ask { awaits: false },
         DocumentsCommand::Delete { .. } => ProcessRole::Change,
     };
     let operations = global.operations(role).await?;
@@ -212,6 +213,7 @@ fn documents_table(documents: &[DocumentView]) -> String {
         ("updated", ColumnAlignment::Left),
         ("title", ColumnAlignment::Left),
         ("source", ColumnAlignment::Left),
+        ("metadata", ColumnAlignment::Left),
     ]);
     for view in documents {
         lines.row([
@@ -222,9 +224,16 @@ fn documents_table(documents: &[DocumentView]) -> String {
             text_format::utc_time(view.updated_ms),
             text_format::snippet(view.title.as_deref().unwrap_or_default(), TITLE_CHARS_MAX),
             view.source.clone().unwrap_or_default(),
+            text_format::snippet(&metadata_text(view), METADATA_CHARS_MAX),
         ]);
     }
     lines.render()
+}
+
+/// The metadata as JSON; empty if there is none.
+fn metadata_text(view: &DocumentView) -> String {
+    let is_empty = view.metadata.iter().next().is_none();
+    if is_empty { String::new() } else { serde_json::to_string(&view.metadata).unwrap_or_default() }
 }
 
 fn document_text(view: &DocumentView) -> String {
@@ -247,8 +256,8 @@ fn document_text(view: &DocumentView) -> String {
             line(name, value);
         }
     }
-    let metadata = serde_json::to_string(&view.metadata).unwrap_or_default();
-    if metadata != "{}" {
+    let metadata = metadata_text(view);
+    if !metadata.is_empty() {
         line("metadata", &metadata);
     }
     if let Some(Some(groups)) = &view.groups {

@@ -30,7 +30,7 @@ pub(crate) struct RetrievalArgs {
     /// The collection to search
     #[arg(long, value_name = "NAME")]
     collection: String,
-    /// Condition on metadata, such as 'lang = "en" and year >= 2020'
+    /// Condition, such as 'lang = "en" and document starts_with "guides/" and page >= 10'
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
     /// How the two rankings become one: `relative`, `rrf` or `weighted_rrf` [default: relative]

@@ -12,6 +12,7 @@ mod documents;
 mod engines_away;
 mod erasure;
 mod evaluation;
+mod filters;
 mod folders;
 mod full_disk;
 mod golden;

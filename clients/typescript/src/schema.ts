@@ -1110,7 +1110,10 @@ export interface components {
             cutoff?: number | null;
             /** @description Whether to return what became of every candidate. */
             explain?: boolean;
-            /** @description Condition on metadata, such as `lang = "en" and (year >= 2020 or not exists(draft))`. */
+            /**
+             * @description Condition on metadata, `document`, `title` and places (`page`, `slide`, `row`, `line`), such as
+             *     `lang = "en" and (year >= 2020 or not exists(draft)) and document starts_with "guides/" and page >= 10`.
+             */
             filter?: string | null;
             /** @description `markdown` (default), `xml`, `json` or `plain`, or the name of a configured template. */
             format?: string | null;
@@ -1307,7 +1310,7 @@ export interface components {
         DeleteMatchingRequest: {
             /** @description Say how many there are, and change nothing. */
             dry_run?: boolean;
-            /** @description Only documents whose metadata this condition admits. */
+            /** @description Only documents that this condition on metadata, `document` and `title` admits. */
             filter?: string | null;
             /** @description Only these. */
             ids?: string[] | null;
@@ -1404,7 +1407,7 @@ export interface components {
             groups?: string[] | null;
             /** @description Its declared media type. */
             media_type?: string | null;
-            /** @description Its metadata. */
+            /** @description Its metadata: what its producer gave, and, once it is visible, what it says about itself. */
             metadata: Record<string, unknown>;
             reason?: components["schemas"]["ReasonView"] | null;
             /** @description Its source; only for callers with the scope `write`. */
@@ -1413,7 +1416,7 @@ export interface components {
             state?: ("accepted" | "chunked" | "embedded" | "visible" | "superseded" | "dead") | null;
             /** @description The normalised text of the visible version, where asked for. */
             text?: string | null;
-            /** @description Its title. */
+            /** @description Its title: what its producer gave, or, once it is visible, the one that was found. */
             title?: string | null;
             /**
              * Format: int64
@@ -2113,6 +2116,11 @@ export interface components {
         } | {
             key: string;
             /** @enum {string} */
+            type: "starts_with";
+            value: string;
+        } | {
+            key: string;
+            /** @enum {string} */
             type: "in" | "nin";
             value: (string | number | boolean)[];
         } | {
@@ -2809,7 +2817,7 @@ export interface operations {
             query?: {
                 /** @description Only ids that start with this. */
                 prefix?: string;
-                /** @description Only documents whose metadata this condition admits, such as `lang = "en"`. */
+                /** @description Only documents that this condition on metadata, `document` and `title` admits, such as `lang = "en"`. */
                 filter?: string;
                 /** @description Only documents whose newest version is in this state. */
                 state?: "accepted" | "chunked" | "embedded" | "visible" | "superseded" | "dead";

@@ -33,7 +33,8 @@ pub struct ContextRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1000)]
     pub top_k: Option<i64>,
-    /// Condition on metadata, such as `lang = "en" and (year >= 2020 or not exists(draft))`.
+    /// Condition on metadata, `document`, `title` and places (`page`, `slide`, `row`, `line`), such as
+    /// `lang = "en" and (year >= 2020 or not exists(draft)) and document starts_with "guides/" and page >= 10`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 16384)]
     pub filter: Option<String>,

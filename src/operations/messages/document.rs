@@ -228,7 +228,7 @@ pub struct DocumentView {
     /// The version that queries find.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visible_version: Option<u64>,
-    /// Its title.
+    /// Its title: what its producer gave, or, once it is visible, the one that was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Its address: from its metadata, or from the collection's template.
@@ -240,7 +240,7 @@ pub struct DocumentView {
     /// Its source; only for callers with the scope `write`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Its metadata.
+    /// Its metadata: what its producer gave, and, once it is visible, what it says about itself.
     #[schema(value_type = Object)]
     pub metadata: DocumentMetadata,
     /// The groups that may read it, where asked for; null: everyone of the tenant.
@@ -344,7 +344,7 @@ pub struct ListDocumentsRequest {
     /// Only ids that start with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Only documents whose metadata this condition admits, such as `lang = "en"`.
+    /// Only documents that this condition on metadata, `document` and `title` admits, such as `lang = "en"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// Only documents whose newest version is in this state.
@@ -380,7 +380,7 @@ pub struct DeleteMatchingRequest {
     /// Only ids that start with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// Only documents whose metadata this condition admits.
+    /// Only documents that this condition on metadata, `document` and `title` admits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// Say how many there are, and change nothing.

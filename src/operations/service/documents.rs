@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
 
 use super::StoreOperations;
+use super::described_texts::DescribedTexts;
 use super::document_views::{DocumentReader, sees_deletion};
 use crate::operations::api::{DocumentsApi, caller_collection};
 use crate::operations::messages::document::{
@@ -59,6 +60,9 @@ impl DocumentsApi for StoreOperations {
         if !is_seen {
             return Err(unknown_document_refusal(&document_id));
         }
+        let texts = self.described_texts(&record.key, false).await?;
+        let found = texts.describe(&reader, vec![found]).await?.pop();
+        let found = found.ok_or_else(|| unknown_document_refusal(&document_id))?;
         let mut view = reader.view(&found, details.groups);
         self.name_sources(caller, &record.key, std::slice::from_mut(&mut view)).await?;
         view.versions = self.seen_versions(&reader, &found).await?.into_iter().map(Into::into).collect();
@@ -91,8 +95,10 @@ impl DocumentsApi for StoreOperations {
                 state: request.state,
             },
             reader: self.reader(caller, &record.key).await?,
+            texts: None,
             ended: false,
         };
+        scan.texts = Some(self.described_texts(&record.key, scan.condition.filter.is_some()).await?);
         if scan.condition.is_open() {
             // Everything counts but what is deleted or hidden, so little more is read than is returned.
             scan.page.limit = limit + 1;
@@ -141,6 +147,10 @@ impl DocumentsApi for StoreOperations {
             outcome: DeleteMatchingOutcome { matched: 0, deleted: 0, dry_run },
         };
         let condition = DocumentCondition { filter, state: None };
+        let texts = match &condition.filter {
+            Some(_) => Some(self.described_texts(&record.key, true).await?),
+            None => None,
+        };
         if let Some(ids) = ids {
             for id in checked_ids(&ids)? {
                 let found = self.document_record(&record.key, &id).await?;
@@ -148,15 +158,18 @@ impl DocumentsApi for StoreOperations {
                     reader.sees(found)
                         && !found.newest.deletes
                         && prefix.as_deref().is_none_or(|prefix| id.as_str().starts_with(prefix))
-                        && condition.admits(found)
                 };
-                if let Some(found) = found.filter(wanted) {
+                let mut found: Vec<DocumentRecord> = found.filter(wanted).into_iter().collect();
+                if let Some(texts) = &texts {
+                    found = texts.describe(&reader, found).await?;
+                }
+                for found in found.into_iter().filter(|found| condition.admits(found)) {
                     deleting.add(found.newest.key).await?;
                 }
             }
         } else {
             let page = DocumentPage { prefix, after: None, limit: SCAN_DOCUMENTS };
-            let mut scan = DocumentScanState { page, condition, reader, ended: false };
+            let mut scan = DocumentScanState { page, condition, reader, texts, ended: false };
             while !scan.ended {
                 for found in self.scan_page(&record.key, &mut scan).await? {
                     deleting.add(found.newest.key).await?;
@@ -217,6 +230,8 @@ struct DocumentScanState {
     page: DocumentPage,
     condition: DocumentCondition,
     reader: DocumentReader,
+    /// What documents say about themselves, where that is asked for.
+    texts: Option<DescribedTexts>,
     ended: bool,
 }
 
@@ -287,8 +302,11 @@ impl StoreOperations {
         if let Some(last) = found.last() {
             scan.page.after = Some(last.newest.key.document_id.clone());
         }
-        found
-            .retain(|found| !found.newest.deletes && scan.reader.sees(found) && scan.condition.admits(found));
+        found.retain(|found| !found.newest.deletes && scan.reader.sees(found));
+        if let Some(texts) = &scan.texts {
+            found = texts.describe(&scan.reader, found).await?;
+        }
+        found.retain(|found| scan.condition.admits(found));
         Ok(found)
     }
 

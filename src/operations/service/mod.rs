@@ -2,6 +2,7 @@
 
 mod collections;
 mod dead_letters;
+mod described_texts;
 mod document_urls;
 mod document_views;
 mod documents;

@@ -110,7 +110,8 @@ impl McpToolName {
                     },
                     "filter": {
                         "type": "string",
-                        "description": "A condition on document metadata, such as: lang = \"en\" and year >= 2020"
+                        "description": "A condition on metadata, document (id), title and page, such as: lang = \"en\" and \
+                                        document starts_with \"guides/\" and page >= 10"
                     },
                     "continuation": {
                         "type": "string",

@@ -132,6 +132,16 @@ async fn documents_are_listed_by_prefix_filter_and_page() {
     let (_, newest) = server.get(&format!("{DOCUMENTS}?filter=year%20%3E%3D%202022&state=visible")).await;
     assert_eq!(ids(&newest), ["a/3", "b/1"]);
     assert!(newest["documents"][0].get("versions").is_none(), "{newest}");
+    let front = json!({"text": "---\ntitle: Own words\nyear: 1999\n---\nSaid in front.", "media_type": "text/markdown"});
+    server.put(&format!("{DOCUMENTS}/b/2?wait=visible"), &front).await;
+    for filter in ["year%20%3C%202000", "title%20starts_with%20%22Own%22", "document%20=%20%22b/2%22"] {
+        let (_, found) = server.get(&format!("{DOCUMENTS}?filter={filter}")).await;
+        assert_eq!(ids(&found), ["b/2"], "{filter}");
+        let found = &found["documents"][0];
+        assert_eq!((&found["title"], &found["metadata"]["year"]), (&json!("Own words"), &json!(1999)));
+    }
+    let wrong = server.get(&format!("{DOCUMENTS}?filter=title%20starts_with%201")).await;
+    assert_eq!(refused(&wrong), (400, "invalid_filter", "filter"));
     let wrong = server.get(&format!("{DOCUMENTS}?state=gone")).await;
     assert_eq!(refused(&wrong), (400, "invalid_query", "state"));
     let wrong = server.get(&format!("{DOCUMENTS}?filter=year%20%3E")).await;

@@ -70,6 +70,8 @@ async fn filters_mean_what_openai_says() {
         (json!({"type": "gt", "key": "year", "value": 2020}), heron),
         (json!({"type": "lte", "key": "year", "value": 2020}), &["birds/reiher.md"]),
         (json!({"type": "in", "key": "tags", "value": ["x", "b"]}), heron),
+        (json!({"type": "starts_with", "key": "document", "value": "birds/h"}), heron),
+        (json!({"type": "eq", "key": "title", "value": "trout"}), &["fish/trout.md"]),
         (
             json!({"type": "and", "filters": [
                 {"type": "nin", "key": "lang", "value": ["de"]},

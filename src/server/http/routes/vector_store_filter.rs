@@ -1,6 +1,7 @@
 //! Filters in OpenAI's shape, translated to the text form of our own.
 //!
-//! `ne` and `nin` hold for documents without the key, as `not` does here. Ranges compare numbers.
+//! `ne` and `nin` hold for documents without the key, as `not` does here. Ranges compare numbers. `starts_with` is not
+//! in their shape.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use contexture_core::domain::filter::{FILTER_DEPTH_MAX, MetadataFilter};
 use contexture_core::fault::Refusal;
 
 /// The operators that compare.
-const COMPARISONS: [&str; 8] = ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"];
+const COMPARISONS: [&str; 9] = ["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "starts_with"];
 
 /// A comparison (`type`, `key`, `value`) or a compound (`type`, `filters`).
 #[derive(Debug, Deserialize)]
@@ -92,9 +93,13 @@ fn write_comparison(
         "gte" => ">=",
         "lt" => "<",
         "lte" => "<=",
+        "starts_with" => "starts_with",
         _ => return write_membership(text, path, operator == "nin", key, value),
     };
-    let is_range = !matches!(symbol, "=" | "!=");
+    if symbol == "starts_with" && !value.is_string() {
+        return Err(invalid_filter(&format!("{path}.value"), "starts_with needs a string"));
+    }
+    let is_range = !matches!(symbol, "=" | "!=" | "starts_with");
     if is_range && !value.is_number() {
         return Err(invalid_filter(&format!("{path}.value"), "a range needs a number"));
     }
@@ -163,14 +168,18 @@ impl PartialSchema for VectorStoreFilter {
             .property("type", text(&["gt", "gte", "lt", "lte"]))
             .property("key", ObjectBuilder::new().schema_type(Type::String))
             .property("value", ObjectBuilder::new().schema_type(Type::Number));
+        let start = closed()
+            .property("type", text(&["starts_with"]))
+            .property("key", ObjectBuilder::new().schema_type(Type::String))
+            .property("value", ObjectBuilder::new().schema_type(Type::String));
         let membership = closed()
             .property("type", text(&["in", "nin"]))
             .property("key", ObjectBuilder::new().schema_type(Type::String))
             .property("value", ArrayBuilder::new().items(ObjectBuilder::new().schema_type(scalar())));
         let inner = ArrayBuilder::new().items(Ref::from_schema_name(Self::name())).min_items(Some(1));
         let compound = closed().property("type", text(&["and", "or"])).property("filters", inner);
-        let compared =
-            [comparison, range, membership].map(|one| one.required("type").required("key").required("value"));
+        let compared = [comparison, range, start, membership]
+            .map(|one| one.required("type").required("key").required("value"));
         let one_of = compared.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
         let one_of = one_of.item(compound.required("type").required("filters"));
         one_of.description(Some("A comparison of an attribute, or several of them joined.")).into()
@@ -197,6 +206,8 @@ mod tests {
         let eq = json!({"type": "eq", "key": "lang", "value": "a\" or x = \"b"});
         assert_eq!(translate(eq.clone()), Ok("lang = \"a\\\" or x = \\\"b\"".to_owned()));
         let nin = json!({"type": "nin", "key": "tag", "value": ["x", 3, true]});
+        let start = json!({"type": "starts_with", "key": "document", "value": "guides/"});
+        assert_eq!(translate(start), Ok("document starts_with \"guides/\"".to_owned()));
         let range = json!({"type": "gte", "key": "year", "value": 2020.5});
         let or = json!({"type": "or", "filters": [nin, range]});
         let both = json!({"type": "and", "filters": [eq, or]});
@@ -211,6 +222,10 @@ mod tests {
         assert_eq!(inside(json!({"type": "eq", "key": "a b", "value": 1})), "filters.filters[0].key");
         assert_eq!(inside(json!({"type": "eq", "key": "NOT", "value": 1})), "filters.filters[0].key");
         assert_eq!(inside(json!({"type": "gt", "key": "a", "value": "1"})), "filters.filters[0].value");
+        assert_eq!(
+            inside(json!({"type": "starts_with", "key": "a", "value": 1})),
+            "filters.filters[0].value"
+        );
         assert_eq!(inside(json!({"type": "in", "key": "a", "value": [[]]})), "filters.filters[0].value[0]");
         assert_eq!(inside(json!({"type": "or", "filters": []})), "filters.filters[0]");
         let reserved = translate(json!({"type": "eq", "key": "tenant", "value": "a"}));

@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use mailparse::body::Body;
 use mailparse::{DispositionType, MailHeaderMap, ParsedMail};
 
@@ -236,8 +237,7 @@ fn body(source: &str, part: &ParsedMail<'_>, out: &mut MappedText) {
             decoded.write(&text, range);
         }
         "quoted-printable" => {
-            let charset = part.ctype.charset.to_ascii_lowercase();
-            quoted_printable(source, range, charset.contains("utf") || charset == "us-ascii", &mut decoded);
+            quoted_printable(source, range, declared_charset(&part.ctype.charset), &mut decoded);
         }
         _ => decoded.copy(source, range.start..range.start + raw.len()),
     }
@@ -264,11 +264,36 @@ fn append(source: &str, out: &mut MappedText, text: &str, map: &crate::source_ma
     }
 }
 
-fn quoted_printable(source: &str, range: Range<usize>, is_utf8: bool, out: &mut MappedText) {
+/// The charset that a part declares; none if it is ASCII, which is what the parser says where there is none.
+fn declared_charset(name: &str) -> Option<&'static Encoding> {
+    let name = name.trim();
+    if name.eq_ignore_ascii_case("us-ascii") { None } else { Encoding::for_label(name.as_bytes()) }
+}
+
+/// Who declares nothing writes UTF-8, or else what Western Europe used to.
+fn decoded(octets: &[u8], charset: Option<&'static Encoding>) -> String {
+    let charset =
+        charset.unwrap_or_else(|| if std::str::from_utf8(octets).is_ok() { UTF_8 } else { WINDOWS_1252 });
+    let (text, _) = charset.decode_without_bom_handling(octets);
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}")
+}
+
+fn quoted_printable(
+    source: &str,
+    range: Range<usize>,
+    charset: Option<&'static Encoding>,
+    out: &mut MappedText,
+) {
     let bytes = &source.as_bytes()[..range.end];
     let octet = |at: usize| -> Option<u8> {
         let digits = bytes.get(at + 1..at + 3)?;
         (bytes[at] == b'=').then(|| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())?
+    };
+    // Where the text goes on behind a line end that is none.
+    let soft_end = |at: usize| -> Option<usize> {
+        let rest = source[at..range.end].strip_prefix('=')?;
+        let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        rest[blank..].starts_with('\n').then_some(at + 2 + blank)
     };
     let mut at = range.start;
     while at < range.end {
@@ -278,29 +303,30 @@ fn quoted_printable(source: &str, range: Range<usize>, is_utf8: bool, out: &mut 
         if at == range.end {
             break;
         }
-        let rest = &source[at + 1..range.end];
-        let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-        if rest[blank..].starts_with('\n') {
-            at += 2 + blank;
+        if let Some(behind) = soft_end(at) {
+            at = behind;
             continue;
         }
+        // A line may end within a character.
         let mut octets = Vec::new();
-        let first = at;
-        while let Some(byte) = (at < range.end).then(|| octet(at)).flatten() {
-            octets.push(byte);
-            at += 3;
+        let (first, mut next) = (at, at);
+        while next < range.end {
+            if let Some(byte) = octet(next) {
+                octets.push(byte);
+                next += 3;
+                at = next;
+            } else if let Some(behind) = soft_end(next) {
+                next = behind;
+            } else {
+                break;
+            }
         }
         if octets.is_empty() {
             out.copy(source, at..at + 1);
             at += 1;
             continue;
         }
-        let shown = match std::str::from_utf8(&octets) {
-            Ok(text) => text.to_owned(),
-            Err(_) if is_utf8 => String::from_utf8_lossy(&octets).into_owned(),
-            Err(_) => octets.iter().map(|&byte| char::from(byte)).collect(),
-        };
-        out.write(&shown.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}"), first..at);
+        out.write(&decoded(&octets, charset), first..at);
     }
 }
 

@@ -24,6 +24,31 @@ fn a_plain_mail_has_a_short_head() {
     assert_eq!(&PLAIN[parsed.map.source_span(at..at + 4)], "1948");
 }
 
+fn quoted(charset: &str, body: &str) -> String {
+    let mail = format!(
+        "From: a@a.example\nTo: b@b.example\nContent-Type: text/plain; charset={charset}\n\
+         Content-Transfer-Encoding: quoted-printable\n\n{body}"
+    );
+    let text = checked(parse_mail_text, &mail).text;
+    text.split_once("\n\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn a_character_may_go_on_in_the_next_line() {
+    // Lines are broken after so many bytes, wherever that is.
+    assert_eq!(quoted("utf-8", "Gr=C3=\n=BC=C3=  \n=9Fe\n=E2=82=\n=AC 5=\n"), "Grüße\n€ 5");
+    assert_eq!(quoted("utf-8", "=C3=\nx =C3"), "\u{fffd}x \u{fffd}", "what is broken stays so");
+}
+
+#[test]
+fn quoted_bytes_are_of_the_charset_of_the_part() {
+    assert_eq!(quoted("windows-1251", "=CF=F0=E8=\n=E2=E5=F2 42"), "Привет 42");
+    assert_eq!(quoted("\"ISO-8859-7\"", "=CA=E1=EB=E7"), "Καλη");
+    assert_eq!(quoted("iso-8859-1", "Gr=FC=DFe =80"), "Grüße €");
+    assert_eq!(quoted("nobody-knows", "Gr=C3=BC=FC"), "GrÃ¼ü");
+    assert_eq!(quoted("us-ascii", "Gr=C3=BC, =FC"), "Grü, ü", "who declares nothing often writes UTF-8");
+}
+
 #[test]
 fn the_text_of_a_mail_with_parts_is_decoded() {
     let parsed = checked(parse_mail_text, PARTS);

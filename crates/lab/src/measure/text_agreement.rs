@@ -1,8 +1,8 @@
 //! How much of a known text an extracted one has, and whether in the same order.
 //!
 //! Both are compared as words: compatibility-normalised (NFKC) and in lower case, runs of letters, digits and their
-//! marks; letters of scripts that write without spaces (Han, kana, Thai, Lao, Khmer, Burmese) are words each. So neither
-//! punctuation nor markup counts.
+//! marks; letters of scripts that write without spaces (Han, kana, Thai, Lao, Khmer, Burmese) are words each. A `*`
+//! separates nothing, because Markdown puts it within words. So neither punctuation nor markup counts.
 //!
 //! * *F1*: the harmonic mean of precision and recall over the multisets of words, as in SQuAD (Rajpurkar et al. 2016).
 //! * *Order*: the longest common subsequence of the words as a share of the common ones. The length is exact, by the
@@ -63,7 +63,7 @@ pub fn words(text: &str) -> Vec<String> {
             words.push(letter.to_string());
         } else if letter.is_alphanumeric() || (is_combining_mark(letter) && !word.is_empty()) {
             word.push(letter);
-        } else {
+        } else if letter != '*' {
             words.extend(taken(&mut word));
         }
     }
@@ -165,6 +165,7 @@ mod tests {
         assert_eq!(words("# 東京タワー is\u{3000}high"), ["東", "京", "タ", "ワ", "ー", "is", "high"]);
         assert_eq!(words("e\u{301}te\u{301} שָׁלוֹם"), ["été", &words("שָׁלוֹם")[0]]);
         assert_eq!(words("שָׁלוֹם").len(), 1);
+        assert_eq!(words("un**believ**able \\*"), ["unbelievable"]);
         assert_eq!(words("| --- | \u{301} ||"), Vec::<String>::new());
     }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use contexture_adapters::extraction::{self, ChildExtractor};
+pub use contexture_adapters::extraction::{ExtractionSpending, MeasuringExtractor, processor_time};
 use contexture_core::ports::extractor::{DocumentExtractor, TextDocumentsOnly};
 
 /// The hidden command of a child.
@@ -26,10 +27,20 @@ pub fn name_this_program() {
 /// Prepares children of this program. None starts before there is a document for it. Where this library is in another
 /// program without ours near it, documents are text only.
 pub(super) fn open_extractor() -> Arc<dyn DocumentExtractor> {
-    match PROGRAM.get().cloned().or_else(program_nearby) {
-        Some(program) => Arc::new(ChildExtractor::new(program, vec![EXTRACT_COMMAND.into()])),
+    match children() {
+        Some(children) => Arc::new(children),
         None => Arc::new(TextDocumentsOnly),
     }
+}
+
+/// The same for measurements. None where there is no program to start.
+pub fn open_measuring_extractor() -> Option<MeasuringExtractor> {
+    children().map(MeasuringExtractor::new)
+}
+
+fn children() -> Option<ChildExtractor> {
+    let program = PROGRAM.get().cloned().or_else(program_nearby)?;
+    Some(ChildExtractor::new(program, vec![EXTRACT_COMMAND.into()]))
 }
 
 /// The program beside the running one, or a folder above, as Cargo lays out programs and their tests.

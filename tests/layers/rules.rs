@@ -166,7 +166,7 @@ const OUTSIDE: &[(&[&str], &[&str])] = &[
         ],
         &["formats"],
     ),
-    (&["docling", "landlock", "libc", "rlimit", "seccompiler", "unpdf", "zip"], &["documents"]),
+    (&["docling", "landlock", "libc", "rlimit", "rustix", "seccompiler", "unpdf", "zip"], &["documents"]),
     (&["clap", "ignore", "indicatif"], &["cli", "main"]),
     (&["figment"], &["config"]),
 ];

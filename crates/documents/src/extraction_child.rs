@@ -5,17 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::child_limits::{limit_processor_time, limit_this_process};
 use crate::extracted::{ExtractedText, ExtractionError, ExtractionErrorCode};
-use crate::extraction_frames::{ExtractionRequest, ExtractionTask, read_request, write_frame};
+use crate::extraction_frames::{
+    ExtractionAnswer, ExtractionRequest, ExtractionTask, read_request, write_frame,
+};
+use crate::extraction_spending::SpendingMeter;
 use crate::{read_attachments, read_document};
 
 /// Reads one document from standard input, and answers on standard output. Returns without a word if there is none.
 ///
 /// `memory_bytes_max` bounds the address space of this process.
 pub fn run_extraction_child(memory_bytes_max: u64) -> std::io::Result<()> {
+    let meter = SpendingMeter::new();
     limit_this_process(memory_bytes_max);
     let Some((request, body)) = read_request(&mut std::io::stdin().lock())? else { return Ok(()) };
     limit_processor_time(request.cpu_seconds_max);
-    let answer = read_caught(&request, &body);
+    let read = read_caught(&request, &body);
+    let answer = ExtractionAnswer { read, spent: Some(meter.spent()) };
     let mut out = std::io::stdout().lock();
     write_frame(&mut out, &answer)?;
     out.flush()

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::document_format::DocumentFormat;
+use crate::extracted::{ExtractedText, ExtractionError};
+use crate::extraction_spending::ExtractionSpending;
 
 /// Longest header of a request, in bytes.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -36,6 +38,15 @@ pub struct ExtractionRequest {
     pub body_bytes: usize,
     /// Seconds of processor that it may take.
     pub cpu_seconds_max: u64,
+}
+
+/// What a child answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractionAnswer {
+    /// The text, or why there is none.
+    pub read: Result<ExtractedText, ExtractionError>,
+    /// What it spent on it; none if the child ended without a word.
+    pub spent: Option<ExtractionSpending>,
 }
 
 /// Writes one frame.

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use crate::document_format::DocumentFormat;
 use crate::extracted::{ExtractedText, ExtractionError, ExtractionErrorCode};
-use crate::extraction_frames::{ExtractionRequest, ExtractionTask, decode_frame, write_frame};
+use crate::extraction_frames::{
+    ExtractionAnswer, ExtractionRequest, ExtractionTask, decode_frame, write_frame,
+};
 
 /// Children that are given a document before it is to blame for their end.
 const TRIES: usize = 2;
@@ -79,6 +81,17 @@ impl ExtractionPool {
         format: DocumentFormat,
         name: &str,
     ) -> std::io::Result<Result<ExtractedText, ExtractionError>> {
+        self.extract_measured(body, task, format, name).map(|answer| answer.read)
+    }
+
+    /// The same, and what the child spent on it.
+    pub fn extract_measured(
+        &self,
+        body: &[u8],
+        task: ExtractionTask,
+        format: DocumentFormat,
+        name: &str,
+    ) -> std::io::Result<ExtractionAnswer> {
         let mut turn = self.wait_for_turn();
         let request = ExtractionRequest {
             task,
@@ -94,7 +107,8 @@ impl ExtractionPool {
             }
         }
         let ended = self.try_once(&mut turn, &request, body)?;
-        Ok(self.judge(&ended, &request).unwrap_or_else(|| Err(crashed(&request))))
+        let crash = || ExtractionAnswer { read: Err(crashed(&request)), spent: None };
+        Ok(self.judge(&ended, &request).unwrap_or_else(crash))
     }
 
     fn try_once(
@@ -184,11 +198,18 @@ impl ExtractionPool {
     }
 
     /// What became of the document; none if its child ended without a word.
-    fn judge(
-        &self,
-        ended: &EndedChild,
-        request: &ExtractionRequest,
-    ) -> Option<Result<ExtractedText, ExtractionError>> {
+    fn judge(&self, ended: &EndedChild, request: &ExtractionRequest) -> Option<ExtractionAnswer> {
+        if !ended.late
+            && !ended.too_long
+            && let Some(answer) = decode_frame(&ended.answer)
+        {
+            return Some(answer);
+        }
+        Some(ExtractionAnswer { read: Err(self.explain(ended, request)?), spent: None })
+    }
+
+    /// Why a child has no answer; none if it does not say.
+    fn explain(&self, ended: &EndedChild, request: &ExtractionRequest) -> Option<ExtractionError> {
         use ExtractionErrorCode::{OutOfMemory, Timeout, TooLarge};
         let ExtractionRequest { format, name, cpu_seconds_max, .. } = request;
         let what = format.ending();
@@ -198,20 +219,17 @@ impl ExtractionPool {
                 "reading the {what} took more than {cpu_seconds_max} s of processor or {wall} s; split {name}, or \
                  save it anew"
             );
-            return Some(Err(ExtractionError::new(Timeout, detail)));
+            return Some(ExtractionError::new(Timeout, detail));
         }
         if ended.too_long {
             let limit = self.limits.answer_bytes_max >> 20;
             let detail = format!("the text of the {what} is longer than {limit} MiB; split {name}");
-            return Some(Err(ExtractionError::new(TooLarge, detail)));
-        }
-        if let Some(answer) = decode_frame(&ended.answer) {
-            return Some(answer);
+            return Some(ExtractionError::new(TooLarge, detail));
         }
         if ended.words.contains("memory allocation of") {
             let detail =
                 format!("reading the {what} took more memory than is allowed; split {name}, or save it anew");
-            return Some(Err(ExtractionError::new(OutOfMemory, detail)));
+            return Some(ExtractionError::new(OutOfMemory, detail));
         }
         None
     }

@@ -9,6 +9,7 @@
 //! * [`pdf`], [`office`]: the readers. Pure functions of the bytes.
 //! * [`extraction_frames`]: requests and answers, as they go through the pipes.
 //! * [`extraction_child`]: what the child does, after it has set its own limits.
+//! * [`extraction_spending`]: what a child spent on it.
 //! * [`extraction_pool`]: starts children ahead, gives each one file, and says how it ended.
 
 mod child_limits;
@@ -17,6 +18,7 @@ pub mod extracted;
 pub mod extraction_child;
 pub mod extraction_frames;
 pub mod extraction_pool;
+pub mod extraction_spending;
 pub mod office;
 mod page_furniture;
 pub mod pdf;
@@ -24,8 +26,9 @@ pub mod pdf;
 pub use document_format::DocumentFormat;
 pub use extracted::{ExtractedAttachment, ExtractedText, ExtractionError, ExtractionErrorCode};
 pub use extraction_child::run_extraction_child;
-pub use extraction_frames::ExtractionTask;
+pub use extraction_frames::{ExtractionAnswer, ExtractionTask};
 pub use extraction_pool::{ExtractionLimits, ExtractionPool};
+pub use extraction_spending::{ExtractionSpending, processor_time};
 
 /// Reads a document of this format.
 pub fn read_document(

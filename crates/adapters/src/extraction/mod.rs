@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use contexture_core::fault::{FailureReason, Fault, reason};
 use contexture_core::ports::extractor::{DocumentExtractor, EnclosedFile, EnclosedFileKind, FileText};
@@ -9,6 +10,8 @@ use contexture_documents::{
     DocumentFormat, ExtractedText, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
     ExtractionTask,
 };
+
+pub use contexture_documents::{ExtractionSpending, processor_time};
 
 /// Address space of a child, in bytes. Includes the program itself and the stacks of its threads.
 pub const CHILD_MEMORY_BYTES_MAX: u64 = 2 << 30;
@@ -25,20 +28,25 @@ impl ChildExtractor {
         Self { pool: ExtractionPool::new(program, arguments, ExtractionLimits::default()) }
     }
 
-    fn read(
-        &self,
-        body: &[u8],
-        task: ExtractionTask,
-        format: DocumentFormat,
-        name: &str,
-    ) -> Result<ExtractedText, Fault> {
-        match self.pool.extract(body, task, format, name) {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(error)) => Err(Fault::Permanent(failure_reason(error))),
-            Err(error) => Err(Fault::transient_error("starting a reader of documents", error)),
+    fn read(&self, body: &[u8], task: ExtractionTask, format: DocumentFormat, name: &str) -> MeasuredRead {
+        match self.pool.extract_measured(body, task, format, name) {
+            Ok(answer) => {
+                (answer.read.map_err(|error| Fault::Permanent(failure_reason(error))), answer.spent)
+            }
+            Err(error) => (Err(Fault::transient_error("starting a reader of documents", error)), None),
         }
     }
+
+    /// The text of a document, or why there is none; and what its child spent, unless that ended without a word.
+    fn extract_measured(&self, body: &[u8], name: &str) -> Option<MeasuredFileText> {
+        let format = DocumentFormat::sniff(body)?;
+        let (read, spent) = self.read(body, ExtractionTask::Text, format, name);
+        Some((read.map(ExtractedText::into_file_text), spent))
+    }
 }
+
+type MeasuredRead = (Result<ExtractedText, Fault>, Option<ExtractionSpending>);
+type MeasuredFileText = (Result<FileText, Fault>, Option<ExtractionSpending>);
 
 impl DocumentExtractor for ChildExtractor {
     fn reads(&self, body: &[u8]) -> bool {
@@ -46,8 +54,7 @@ impl DocumentExtractor for ChildExtractor {
     }
 
     fn extract(&self, body: &[u8], name: &str) -> Option<Result<FileText, Fault>> {
-        let format = DocumentFormat::sniff(body)?;
-        Some(self.read(body, ExtractionTask::Text, format, name).map(ExtractedText::into_file_text))
+        self.extract_measured(body, name).map(|(read, _)| read)
     }
 
     fn may_enclose(&self, body: &[u8]) -> bool {
@@ -55,7 +62,8 @@ impl DocumentExtractor for ChildExtractor {
     }
 
     fn enclosed_files(&self, body: &[u8], name: &str) -> Result<Vec<EnclosedFile>, Fault> {
-        let read = self.read(body, ExtractionTask::Attachments, DocumentFormat::Msg, name)?;
+        let (read, _) = self.read(body, ExtractionTask::Attachments, DocumentFormat::Msg, name);
+        let read = read?;
         for note in read.notes {
             tracing::info!(document = name, note, "a document was read with losses");
         }
@@ -66,6 +74,37 @@ impl DocumentExtractor for ChildExtractor {
             body: attachment.body,
         });
         Ok(files.collect())
+    }
+}
+
+/// Reads documents in children, one after the other, and remembers what the last one cost.
+#[derive(Debug)]
+pub struct MeasuringExtractor {
+    children: ChildExtractor,
+    last: Mutex<Option<ExtractionSpending>>,
+}
+
+impl MeasuringExtractor {
+    /// Measures what these children spend.
+    pub fn new(children: ChildExtractor) -> Self {
+        Self { children, last: Mutex::default() }
+    }
+
+    /// What the child of the last document spent; none if no child has said so since this was asked.
+    pub fn take_spending(&self) -> Option<ExtractionSpending> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl DocumentExtractor for MeasuringExtractor {
+    fn reads(&self, body: &[u8]) -> bool {
+        self.children.reads(body)
+    }
+
+    fn extract(&self, body: &[u8], name: &str) -> Option<Result<FileText, Fault>> {
+        let (read, spent) = self.children.extract_measured(body, name)?;
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = spent;
+        Some(read)
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use contexture_documents::extraction_frames::write_frame;
 use contexture_documents::{
-    DocumentFormat, ExtractedText, ExtractionError, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
-    ExtractionTask,
+    DocumentFormat, ExtractedText, ExtractionAnswer, ExtractionErrorCode, ExtractionLimits, ExtractionPool,
+    ExtractionSpending, ExtractionTask,
 };
 
 fn pool(script: &str, limits: ExtractionLimits) -> ExtractionPool {
@@ -35,7 +35,7 @@ fn code(script: &str, limits: ExtractionLimits) -> ExtractionErrorCode {
 }
 
 /// A script that reads its document and answers this.
-fn answering(answer: &Result<ExtractedText, ExtractionError>) -> String {
+fn answering(answer: &ExtractionAnswer) -> String {
     let mut frame = Cursor::new(Vec::new());
     write_frame(&mut frame, answer).unwrap();
     let mut octal = String::new();
@@ -62,16 +62,19 @@ fn ends_of_children_have_their_code() {
 #[test]
 fn answers_come_back_whole_and_children_serve_one_after_another() {
     let read = ExtractedText { text: "The text — é.\n".to_owned(), ..ExtractedText::default() };
-    let pool = pool(&answering(&Ok(read.clone())), ExtractionLimits::default());
+    let spent = ExtractionSpending { processor_us: 7, peak_resident_bytes: Some(1 << 20) };
+    let told = ExtractionAnswer { read: Ok(read), spent: Some(spent) };
+    let pool = pool(&answering(&told), ExtractionLimits::default());
     // Larger than a pipe holds.
     let body = vec![b' '; 1 << 20];
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..4 {
-                    let answer =
-                        pool.extract(&body, ExtractionTask::Text, DocumentFormat::Docx, "a.docx").unwrap();
-                    assert_eq!(answer.as_ref(), Ok(&read));
+                    let answer = pool
+                        .extract_measured(&body, ExtractionTask::Text, DocumentFormat::Docx, "a.docx")
+                        .unwrap();
+                    assert_eq!(answer, told);
                 }
             });
         }

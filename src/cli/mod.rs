@@ -30,6 +30,7 @@ mod ingest;
 mod ingest_run;
 mod ingest_summary;
 mod keys;
+mod lab;
 mod listen;
 mod markup;
 mod mcp;
@@ -102,6 +103,8 @@ enum CliCommand {
     Repair(repair::RepairArgs),
     /// Measure retrieval and packing against questions with known answers
     Eval(eval::EvalArgs),
+    /// Measure parts of the pipeline by themselves
+    Lab(lab::LabArgs),
     /// Serve the API and run the stages
     Serve(serve::ServeArgs),
     /// Speak MCP over standard input and output, for desktop clients
@@ -123,6 +126,7 @@ impl CliCommand {
         match self {
             Self::Demo(_) => Some("demo"),
             Self::Eval(_) => Some("eval"),
+            Self::Lab(_) => Some("lab"),
             Self::Serve(_) => Some("serve"),
             Self::Work(_) => Some("work"),
             Self::CheckConfig => Some("check-config"),
@@ -137,6 +141,11 @@ impl CliCommand {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     wiring::document_extraction::name_this_program();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1..).is_some_and(|rest| rest == [wiring::document_extraction::EXTRACT_COMMAND]) {
+        // Before any thread starts: its limits hold for all that come. And before the commands are described, which
+        // would cost each document some processor time.
+        return wiring::document_extraction::run_child();
+    }
     let command_line = match CommandLine::try_parse_from(&arguments) {
         Ok(command_line) => command_line,
         Err(error) => {
@@ -183,6 +192,7 @@ async fn dispatch(
         CliCommand::Audit(arguments) => audit::run(arguments, &global, console).await,
         CliCommand::Repair(arguments) => repair::run(arguments, &global, console).await,
         CliCommand::Eval(arguments) => eval::run(arguments, &global, console).await,
+        CliCommand::Lab(arguments) => lab::run(arguments, &global, console).await,
         CliCommand::Serve(arguments) => serve::run(arguments, &global, console).await,
         CliCommand::Mcp(arguments) => mcp::run(arguments, &global, console).await,
         CliCommand::Work(arguments) => work::run(arguments, &global, console).await,

@@ -13,6 +13,7 @@ mod engines_away;
 mod erasure;
 mod evaluation;
 mod filters;
+mod extraction_lab;
 mod folders;
 mod full_disk;
 mod golden;

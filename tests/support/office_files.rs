@@ -52,7 +52,8 @@ fn archive(entries: &[(&str, String)]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-fn content_types(parts: &[(&str, &str)]) -> String {
+/// The list of the types of its parts, which each such archive has.
+pub(crate) fn content_types(parts: &[(&str, &str)]) -> String {
     let mut xml = concat!(
         r#"<?xml version="1.0" encoding="UTF-8"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">"#,
         r#"<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>"#,
@@ -69,7 +70,8 @@ fn content_types(parts: &[(&str, &str)]) -> String {
     xml + "</Types>"
 }
 
-fn relations(parts: &[(&str, &str)]) -> String {
+/// How parts of such an archive refer to others, as `rId1` and so on.
+pub(crate) fn relations(parts: &[(&str, &str)]) -> String {
     let mut xml = concat!(
         r#"<?xml version="1.0" encoding="UTF-8"?>"#,
         r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">"#
@@ -87,8 +89,8 @@ fn relations(parts: &[(&str, &str)]) -> String {
 }
 
 const WORD: &str = r#"xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main""#;
-const SHEET: &str = r#"xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships""#;
-const SLIDE: &str = r#"xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships""#;
+pub(crate) const SHEET: &str = r#"xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships""#;
+pub(crate) const SLIDE: &str = r#"xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships""#;
 
 /// A Word file with a paragraph for each text; one that begins with `# ` is a heading, one in brackets is hidden.
 pub(crate) fn docx(paragraphs: &[&str]) -> Vec<u8> {

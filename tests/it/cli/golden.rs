@@ -167,6 +167,8 @@ fn help_of_every_command_is_as_it_was() {
         "audit",
         "repair",
         "eval",
+        "lab",
+        "lab extract",
         "serve",
         "work",
         "keys",

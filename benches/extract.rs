@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use contexture::adapters::extraction::{CHILD_MEMORY_BYTES_MAX, ChildExtractor};
 use contexture::ingest::chunk::decode_document;
-use contexture_documents::{DocumentFormat, ExtractionLimits, ExtractionPool, read_document};
+use contexture_documents::{DocumentFormat, ExtractionLimits, ExtractionPool, ExtractionTask, read_document};
 use support::median;
 
 const ROUNDS: usize = 5;
@@ -116,7 +116,7 @@ fn overhead(files: &[NamedFile]) {
             black_box(read_document(body, format, name).ok());
             let here = start.elapsed();
             let start = Instant::now();
-            black_box(pool.extract(body, format, name).unwrap().ok());
+            black_box(pool.extract(body, ExtractionTask::Text, format, name).unwrap().ok());
             let through = start.elapsed();
             if round > 0 {
                 added.push((through.as_secs_f64() - here.as_secs_f64()) * 1e3);
@@ -149,7 +149,8 @@ fn many_at_once(files: &[NamedFile]) {
                 let (name, body) = pdfs[number % pdfs.len()];
                 let (pool, largest) = (&pool, &largest);
                 let read = move || {
-                    let answer = pool.extract_measured(body, DocumentFormat::Pdf, name).unwrap();
+                    let answer =
+                        pool.extract_measured(body, ExtractionTask::Text, DocumentFormat::Pdf, name).unwrap();
                     assert!(answer.read.is_ok(), "{name}");
                     let peak = answer.spent.and_then(|spent| spent.peak_resident_bytes);
                     largest.fetch_max(peak.unwrap_or(0), Ordering::Relaxed);

@@ -7,11 +7,11 @@ pub(crate) mod amqp_proxy;
 mod builders;
 #[path = "../support/clock.rs"]
 pub(crate) mod clock;
+#[path = "../support/document_set/mod.rs"]
+pub(crate) mod document_set;
 #[cfg(feature = "qdrant")]
 #[path = "../support/edge_behind_qdrant_grpc/mod.rs"]
 pub(crate) mod edge_behind_qdrant_grpc;
-#[path = "../support/document_set/mod.rs"]
-pub(crate) mod document_set;
 #[path = "../support/office_files.rs"]
 pub(crate) mod office_files;
 #[path = "../support/one.rs"]

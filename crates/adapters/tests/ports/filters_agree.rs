@@ -18,7 +18,7 @@ use crate::support::qdrant::QdrantTestCollection;
 use crate::support::strategies::{FilteredTestChunk, filter, filtered_chunk, runner};
 use crate::support::{IndexedTestDocument, anyone, staged_point};
 
-const CASES: u32 = 128;
+const CASES: u32 = 64;
 const TOP_K: usize = 1_000;
 const VECTOR: [f32; 2] = [1.0, 0.0];
 const WORD: &str = "heron";

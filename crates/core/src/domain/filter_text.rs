@@ -219,13 +219,11 @@ impl FilterParser<'_> {
 
     fn text(&mut self) -> Result<String, Refusal> {
         let start = self.position;
-        match self.scalar()? {
-            MetadataScalar::Text(text) => Ok(text),
-            _ => {
-                self.position = start;
-                Err(self.refuse("starts_with needs a \"string\""))
-            }
-        }
+        let MetadataScalar::Text(text) = self.scalar()? else {
+            self.position = start;
+            return Err(self.refuse("starts_with needs a \"string\""));
+        };
+        Ok(text)
     }
 
     fn scalar(&mut self) -> Result<MetadataScalar, Refusal> {

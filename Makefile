@@ -55,6 +55,7 @@ bench:
 	$(CARGO) bench --locked --bench assemble
 	$(CARGO) bench --locked --bench pipeline
 	$(CARGO) bench --locked --bench query
+	$(CARGO) bench --locked --bench extract
 	$(CARGO) bench --locked --bench doors
 	$(CARGO) bench --locked --bench backfill
 	$(CARGO) bench --locked --bench amqp

@@ -148,7 +148,7 @@ mod tests {
         let expected = Distribution { mean: 10.5, median: 10.0, p95: 19.0, min: 1.0, max: 20.0 };
         assert_eq!(Distribution::of(values), Some(expected));
         assert_eq!(Distribution::of(Vec::new()), None);
-        let one = Distribution::of(vec![3.0]);
-        assert!(one.is_some_and(|one| one.p95 == 3.0 && one.median == 3.0));
+        let one = Distribution { mean: 3.0, median: 3.0, p95: 3.0, min: 3.0, max: 3.0 };
+        assert_eq!(Distribution::of(vec![3.0]), Some(one));
     }
 }

@@ -22,13 +22,13 @@ pub(crate) fn html_parts(parts: &[MadePart]) -> (String, String) {
     for part in parts {
         match part {
             MadePart::Heading(level, text) => {
-                write!(body, "<h{level}>{}</h{level}>\n", inline(text, false)).unwrap()
+                writeln!(body, "<h{level}>{}</h{level}>", inline(text, false)).unwrap()
             }
-            MadePart::Paragraph(text) => write!(body, "<p>{}</p>\n", inline(text, false)).unwrap(),
+            MadePart::Paragraph(text) => writeln!(body, "<p>{}</p>", inline(text, false)).unwrap(),
             MadePart::List(items) => {
                 let items: String =
                     items.iter().map(|item| format!("<li>{}</li>", inline(item, true))).collect();
-                write!(body, "<ul>{items}</ul>\n").unwrap();
+                writeln!(body, "<ul>{items}</ul>").unwrap();
             }
             MadePart::Table(rows) => {
                 let row = |(index, row): (usize, &Vec<String>)| {
@@ -37,12 +37,12 @@ pub(crate) fn html_parts(parts: &[MadePart]) -> (String, String) {
                         row.iter().map(|cell| format!("<{name}>{}</{name}>", xml(cell))).collect();
                     format!("<tr>{cells}</tr>")
                 };
-                write!(body, "<table>{}</table>\n", rows.iter().enumerate().map(row).collect::<String>())
+                writeln!(body, "<table>{}</table>", rows.iter().enumerate().map(row).collect::<String>())
                     .unwrap();
             }
             MadePart::Noted(text, note) => {
-                write!(body, "<p>{}</p>\n", inline(text, false)).unwrap();
-                write!(notes, "<p>{}</p>\n", inline(note, false)).unwrap();
+                writeln!(body, "<p>{}</p>", inline(text, false)).unwrap();
+                writeln!(notes, "<p>{}</p>", inline(note, false)).unwrap();
             }
         }
     }

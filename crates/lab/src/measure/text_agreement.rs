@@ -155,6 +155,8 @@ fn share(part: usize, whole: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "the same counts give the same shares")]
+
     use proptest::prelude::*;
 
     use super::{TextAgreement, common_subsequence, words};

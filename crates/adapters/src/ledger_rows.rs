@@ -12,6 +12,7 @@ use contexture_core::domain::ids::{
 use contexture_core::domain::source::{SourceFingerprint, SourceName};
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::{FailureReason, Fault, Refusal};
+use contexture_core::ports::converter::{ConvertedFormat, ConvertedText};
 use contexture_core::ports::generations::{
     GenerationBuildFailure, GenerationBuildPace, GenerationRecord, GenerationState,
 };
@@ -266,6 +267,13 @@ pub(super) fn spans_to_json(spans: &[ChunkSpan]) -> Result<Vec<u8>, Fault> {
 
 pub(super) fn spans_from_json(json: &[u8]) -> Result<Vec<ChunkSpan>, Fault> {
     serde_json::from_slice(json).map_err(|error| corrupt_ledger("spans", &error.to_string()))
+}
+
+/// What a converter made of a version, from its row.
+pub(super) fn converted_text(format: &str, body: Vec<u8>) -> Result<ConvertedText, Fault> {
+    let format = ConvertedFormat::from_name(format)
+        .ok_or_else(|| corrupt_ledger("conversions.format", "is of no known format"))?;
+    Ok(ConvertedText { format, body })
 }
 
 pub(super) fn require_valid<T>(checked: Result<T, Refusal>) -> Result<T, Fault> {

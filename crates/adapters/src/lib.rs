@@ -1,5 +1,6 @@
 //! Adapters to the outside world: one file or folder per system. Only here is its crate imported.
 
+pub mod converters;
 pub mod credentials;
 pub mod disk_floor;
 pub mod edge;

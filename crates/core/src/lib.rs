@@ -55,6 +55,7 @@ pub mod ports {
     pub mod catalog;
     pub mod clock;
     pub mod collection_drops;
+    pub mod converter;
     pub mod disk_space;
     pub mod document_ledger;
     pub mod embedder;

@@ -1,4 +1,4 @@
-//! Calls to HTTP services: post a body to one URL, get a response that is bounded in time and bytes.
+//! Calls to HTTP services: send a body to one URL, get a response that is bounded in time and bytes.
 //!
 //! HTTP/1.1 over pooled connections; TLS by rustls with ring and the system's roots. One deadline covers
 //! a call from connecting to the last byte. A response has at most
@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect, retry};
@@ -77,7 +78,18 @@ impl HttpResponse {
     }
 }
 
-/// One URL that bodies are posted to.
+/// Why there was no complete response.
+#[derive(Debug)]
+pub enum HttpCallError {
+    /// There was no connection.
+    Unreachable(Fault),
+    /// The response has more than [`HttpEndpointConfig::answer_bytes_max`] bytes.
+    TooLarge,
+    /// The call took too long or broke off.
+    Failed(Fault),
+}
+
+/// One URL that bodies are sent to.
 pub struct HttpEndpoint {
     service: RemoteService,
     client: Client,
@@ -124,11 +136,28 @@ impl HttpEndpoint {
         content_type: &str,
         body: Vec<u8>,
     ) -> Result<HttpResponse, Fault> {
+        self.send(Method::POST, headers, content_type, body).await.map_err(|error| match error {
+            HttpCallError::Unreachable(fault) | HttpCallError::Failed(fault) => fault,
+            HttpCallError::TooLarge => {
+                self.malformed(&format!("has more than {} bytes", self.answer_bytes_max))
+            }
+        })
+    }
+
+    /// Sends a body with this method, for those who tell the reasons apart why there was no complete response.
+    pub async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<HttpResponse, HttpCallError> {
         let late = |_| {
             let waited_ms = self.call_max.as_millis();
-            Fault::transient(format!("{}: no answer within {waited_ms} ms", self.service.name))
+            let what = format!("{}: no answer within {waited_ms} ms", self.service.name);
+            HttpCallError::Failed(Fault::transient(what))
         };
-        let exchange = self.exchange(headers, content_type, body);
+        let exchange = self.exchange(method, headers, content_type, body);
         tokio::time::timeout(self.call_max, exchange).await.map_err(late)?
     }
 
@@ -145,21 +174,21 @@ impl HttpEndpoint {
 
     async fn exchange(
         &self,
+        method: Method,
         headers: HeaderMap,
         content_type: &str,
         body: Vec<u8>,
-    ) -> Result<HttpResponse, Fault> {
+    ) -> Result<HttpResponse, HttpCallError> {
         let mut request = self
             .client
-            .post(self.url.clone())
+            .request(method, self.url.clone())
             .header(CONTENT_TYPE, content_type)
             .header(ACCEPT, JSON_CONTENT_TYPE);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
         let request = request.headers(headers).body(body);
-        let response =
-            request.send().await.map_err(|error| faults::incomplete_call_fault(self.service, &error))?;
+        let response = request.send().await.map_err(|error| self.incomplete(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = if (200..300).contains(&status) {
             self.read(response).await?
@@ -169,14 +198,17 @@ impl HttpEndpoint {
         Ok(HttpResponse { status, headers, body })
     }
 
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+    fn incomplete(&self, error: &reqwest::Error) -> HttpCallError {
+        let fault = faults::incomplete_call_fault(self.service, error);
+        if error.is_connect() { HttpCallError::Unreachable(fault) } else { HttpCallError::Failed(fault) }
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Vec<u8>, HttpCallError> {
         let mut body = Vec::new();
-        while let Some(part) =
-            response.chunk().await.map_err(|error| faults::incomplete_call_fault(self.service, &error))?
-        {
+        while let Some(part) = response.chunk().await.map_err(|error| self.incomplete(&error))? {
             // Checked before the part is kept, so the limit bounds memory, too.
             if body.len() + part.len() > self.answer_bytes_max {
-                return Err(self.malformed(&format!("has more than {} bytes", self.answer_bytes_max)));
+                return Err(HttpCallError::TooLarge);
             }
             body.extend_from_slice(&part);
         }

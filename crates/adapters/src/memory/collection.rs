@@ -17,6 +17,7 @@ use contexture_core::domain::source::SourceName;
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::domain::version_fence::{FenceDecision, check_version_fence};
 use contexture_core::fault::{FailureReason, Fault};
+use contexture_core::ports::converter::ConvertedText;
 use contexture_core::ports::ledger::{
     ChangeLogEntry, CollectionRecord, DeadLetter, DeadLetterFilter, IntakeDecision, StoredBody,
     UnsweptVersion, VersionCounts, VersionRecord, VersionState,
@@ -43,6 +44,7 @@ pub(super) struct VersionEntry {
     /// None for a delete, and after the sweep.
     pub(super) body: Option<Bytes>,
     pub(super) body_bytes: u64,
+    pub(super) converted: Option<ConvertedText>,
     /// By generation.
     pub(super) spans: BTreeMap<GenerationNumber, Vec<ChunkSpan>>,
     pub(super) state: VersionState,
@@ -60,6 +62,7 @@ impl VersionEntry {
             description: submission.description().clone(),
             body: (!submission.deletes()).then(|| submission.body().clone()),
             body_bytes: submission.body().len() as u64,
+            converted: None,
             spans: BTreeMap::new(),
             state: VersionState::Accepted,
             reason: None,
@@ -124,6 +127,7 @@ impl VersionEntry {
             content_hash: self.content_hash,
             state: self.state,
             overtaken,
+            converted: self.converted.clone(),
         })
     }
 

@@ -23,12 +23,12 @@ use contexture_core::domain::ids::{
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::converter::ConvertedText;
 use contexture_core::ports::ledger::{
-    ChangeLogEntry, CollectionRecord, DeadLetter, DeadLetterFilter, EMBEDDING_CACHE_BYTES_MAX, Ledger,
-    StoredBody, SubmissionReceipt, UnsweptVersion, VersionCounts, VersionOutcome, VersionRecord,
-    VersionState,
+    ChangeLogEntry, ChangeLogExtent, CollectionRecord, CollectionStateLedger, DeadLetter, DeadLetterFilter,
+    EMBEDDING_CACHE_BYTES_MAX, Ledger, StoredBody, SubmissionReceipt, UnsweptVersion, VersionCounts,
+    VersionOutcome, VersionRecord, VersionState,
 };
-use contexture_core::ports::ledger::{ChangeLogExtent, CollectionStateLedger};
 
 /// A ledger that lives as long as its last handle.
 pub struct MemoryLedger {
@@ -182,6 +182,14 @@ impl Ledger for MemoryLedger {
         Ok(keys.iter().map(body).collect())
     }
 
+    async fn keep_conversions(
+        &self,
+        converted: Vec<(VersionKey, ConvertedText)>,
+    ) -> Result<Vec<Option<ConvertedText>>, Fault> {
+        let mut state = lock_ignoring_poison(&self.state);
+        Ok(converted.into_iter().map(|(key, converted)| state.keep_conversion(&key, converted)).collect())
+    }
+
     async fn store_spans(
         &self,
         generation: GenerationNumber,
@@ -272,7 +280,7 @@ impl Ledger for MemoryLedger {
             // Dead versions keep spans and body: they can be replayed.
             if entry.state == VersionState::Superseded {
                 entry.spans.clear();
-                entry.body = None;
+                (entry.body, entry.converted) = (None, None);
             }
         });
         Ok(())

@@ -11,6 +11,7 @@ use contexture_core::domain::ids::{CollectionKey, EmbeddingKey, GenerationNumber
 use contexture_core::domain::task::IngestTask;
 use contexture_core::fault::Fault;
 use contexture_core::ports::collection_drops::DroppedGeneration;
+use contexture_core::ports::converter::ConvertedText;
 use contexture_core::ports::ledger::{
     DeadLetter, EMBEDDING_CACHE_USE_PERIOD_MS, IntakeDecision, SubmissionReceipt, VersionOutcome,
     VersionState, embedding_cache_cost,
@@ -49,6 +50,16 @@ impl MemoryLedgerState {
 
     pub(super) fn entry_mut(&mut self, key: &VersionKey) -> Option<&mut VersionEntry> {
         self.history_mut(key)?.get_mut(&key.version)
+    }
+
+    /// Keeps the first conversion of a version in flight, and returns it.
+    pub(super) fn keep_conversion(
+        &mut self,
+        key: &VersionKey,
+        converted: ConvertedText,
+    ) -> Option<ConvertedText> {
+        let entry = self.entry_mut(key).filter(|entry| !entry.state.is_terminal())?;
+        Some(entry.converted.get_or_insert(converted).clone())
     }
 
     fn next_sequence(&mut self) -> u64 {

@@ -115,6 +115,7 @@ async fn purge_hidden(connection: &mut PgConnection, limit: usize) -> Result<boo
              lost AS (DELETE FROM unswept WHERE document_ref = ANY ($1)), \
              letters AS (DELETE FROM dead_letters WHERE document_ref = ANY ($1)), \
              cut AS (DELETE FROM spans WHERE document_ref = ANY ($1)), \
+             converted AS (DELETE FROM conversions WHERE document_ref = ANY ($1)), \
              stored AS (DELETE FROM bodies WHERE document_ref = ANY ($1)), \
              known AS (DELETE FROM versions WHERE document_ref = ANY ($1)) \
              DELETE FROM documents WHERE document_ref = ANY ($1)",

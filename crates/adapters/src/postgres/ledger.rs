@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures::FutureExt;
 
 use super::{
-    PostgresConfig, PostgresDatabase, PostgresSharedStates, change_log, embedding_cache, intake, leases,
-    stages, version_outcomes, version_queries,
+    PostgresConfig, PostgresDatabase, PostgresSharedStates, change_log, conversions, embedding_cache, intake,
+    leases, stages, version_outcomes, version_queries,
 };
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::document::Submission;
@@ -18,6 +18,7 @@ use contexture_core::domain::ids::{
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::converter::ConvertedText;
 use contexture_core::ports::ledger::{
     ChangeLogEntry, CollectionRecord, DeadLetter, DeadLetterFilter, Ledger, StoredBody, SubmissionReceipt,
     UnsweptVersion, VersionCounts, VersionOutcome, VersionRecord,
@@ -119,6 +120,20 @@ impl Ledger for PostgresLedger {
             return Ok(Vec::new());
         }
         self.database.run("bodies", keys, |keys, db| stages::read_bodies(db, keys).boxed()).await
+    }
+
+    async fn keep_conversions(
+        &self,
+        converted: Vec<(VersionKey, ConvertedText)>,
+    ) -> Result<Vec<Option<ConvertedText>>, Fault> {
+        if converted.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.database
+            .write("keep conversions", &converted, |converted, db| {
+                conversions::keep_conversions(db, converted).boxed()
+            })
+            .await
     }
 
     async fn store_spans(

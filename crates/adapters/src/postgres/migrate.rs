@@ -13,7 +13,7 @@ use contexture_core::domain::ids::FieldHasher;
 use contexture_core::fault::Fault;
 
 /// The migrations, in order. The table `migrations` lists those applied to a schema.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_log.sql"),
     include_str!("migrations/0003_states.sql"),
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0006_dropped_collections.sql"),
     include_str!("migrations/0007_sources.sql"),
     include_str!("migrations/0008_settled_sources.sql"),
+    include_str!("migrations/0009_conversions.sql"),
 ];
 /// Time to wait for another process, and time that one statement may take.
 pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);

@@ -18,6 +18,7 @@ mod change_log;
 mod collection_drops;
 mod collection_state;
 mod config;
+mod conversions;
 mod document_ledger;
 mod embedding_cache;
 mod generation_build;

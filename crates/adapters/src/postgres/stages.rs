@@ -78,9 +78,10 @@ pub(super) async fn read_bodies(
     let sql = known_keys!(
         "SELECT k.place, b.body, b.description, v.content_hash, v.state, \
          COALESCE((SELECT n.version FROM versions n WHERE n.document_ref = v.document_ref AND n.state = 3 \
-           ORDER BY n.version DESC LIMIT 1) > v.version, false) \
+           ORDER BY n.version DESC LIMIT 1) > v.version, false), t.format, t.body \
          FROM keys k JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version \
-         JOIN bodies b ON b.document_ref = v.document_ref AND b.version = v.version"
+         JOIN bodies b ON b.document_ref = v.document_ref AND b.version = v.version \
+         LEFT JOIN conversions t ON t.document_ref = v.document_ref AND t.version = v.version"
     );
     let mut bodies = vec![None; keys.len()];
     for row in bind_version_keys(sql, keys.iter()).fetch_all(connection).await? {
@@ -90,6 +91,10 @@ pub(super) async fn read_bodies(
             content_hash: ledger_rows::read_content_hash(&row, 3)?,
             state: ledger_rows::read_state(&row, 4)?,
             overtaken: read_column(&row, 5)?,
+            converted: match read_column::<Option<&str>>(&row, 6)? {
+                Some(format) => Some(ledger_rows::converted_text(format, read_column(&row, 7)?)?),
+                None => None,
+            },
         });
     }
     Ok(bodies)

@@ -225,6 +225,8 @@ pub(super) async fn mark_swept(
            JOIN versions v ON v.document_ref = k.document_ref AND v.version = k.version AND v.state > 3), \
          without_spans AS (DELETE FROM spans s USING gone g \
            WHERE s.document_ref = g.document_ref AND s.version = g.version AND g.state = 4), \
+         without_conversions AS (DELETE FROM conversions t USING gone g \
+           WHERE t.document_ref = g.document_ref AND t.version = g.version AND g.state = 4), \
          without_bodies AS (DELETE FROM bodies b USING gone g \
            WHERE b.document_ref = g.document_ref AND b.version = g.version AND g.state = 4) \
          DELETE FROM unswept u USING gone g WHERE u.document_ref = g.document_ref AND u.version = g.version";

@@ -95,7 +95,7 @@ fn purge_hidden(connection: &Connection, limit: usize) -> rusqlite::Result<bool>
         .collect::<Result<_, _>>()?;
     for document_ref in &documents {
         // The documents come last: what is left of one is found through its row.
-        for table in ["dead_letters", "spans", "bodies", "versions", "documents"] {
+        for table in ["dead_letters", "spans", "conversions", "bodies", "versions", "documents"] {
             connection
                 .prepare_cached(&format!("DELETE FROM {table} WHERE document_ref = ?1"))?
                 .execute([document_ref])?;

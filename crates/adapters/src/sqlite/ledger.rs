@@ -6,7 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::{SqliteDatabase, change_log, embedding_cache, intake, stages, version_outcomes, version_queries};
+use super::{
+    SqliteDatabase, change_log, conversions, embedding_cache, intake, stages, version_outcomes,
+    version_queries,
+};
 use contexture_core::domain::chunk::ChunkSpan;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::{
@@ -15,6 +18,7 @@ use contexture_core::domain::ids::{
 use contexture_core::domain::task::{IngestStage, IngestTask};
 use contexture_core::fault::Fault;
 use contexture_core::ports::clock::WallClock;
+use contexture_core::ports::converter::ConvertedText;
 use contexture_core::ports::ledger::{
     ChangeLogEntry, CollectionRecord, DeadLetter, DeadLetterFilter, EMBEDDING_CACHE_BYTES_MAX, Ledger,
     StoredBody, SubmissionReceipt, UnsweptVersion, VersionCounts, VersionOutcome, VersionRecord,
@@ -100,6 +104,13 @@ impl Ledger for SqliteLedger {
     async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault> {
         let keys = keys.to_vec();
         self.database.read("bodies", move |db| stages::read_bodies(db, &keys)).await
+    }
+
+    async fn keep_conversions(
+        &self,
+        converted: Vec<(VersionKey, ConvertedText)>,
+    ) -> Result<Vec<Option<ConvertedText>>, Fault> {
+        self.database.write("keep conversions", move |db| conversions::keep_conversions(db, &converted)).await
     }
 
     async fn store_spans(

@@ -14,6 +14,7 @@ mod broker;
 mod change_log;
 mod collection_drops;
 mod collection_state;
+mod conversions;
 mod document_ledger;
 mod embedding_cache;
 mod generation_build;
@@ -55,7 +56,7 @@ const REREADS_MAX: usize = 8;
 const CACHED_STATEMENTS_MAX: usize = 64;
 
 /// The migrations, in order. `user_version` counts those applied to a file.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_cache_bound.sql"),
     include_str!("migrations/0003_log.sql"),
@@ -67,6 +68,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0009_dropped_collections.sql"),
     include_str!("migrations/0010_sources.sql"),
     include_str!("migrations/0011_settled_sources.sql"),
+    include_str!("migrations/0012_conversions.sql"),
 ];
 
 /// A handle to the file; clones share its threads.

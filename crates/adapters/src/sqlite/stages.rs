@@ -114,8 +114,9 @@ fn read_body(
         .prepare_cached(
             // `newer` is asked here, so that the stage can end a version that lost before it chunks the body.
             "SELECT b.body, v.description, v.content_hash, v.state, EXISTS (SELECT 1 FROM versions newer \
-             WHERE newer.document_ref = v.document_ref AND newer.version > v.version AND newer.state = 3) \
+             WHERE newer.document_ref = v.document_ref AND newer.version > v.version AND newer.state = 3), t.format, t.body \
              FROM versions v JOIN bodies b ON b.document_ref = v.document_ref AND b.version = v.version \
+             LEFT JOIN conversions t ON t.document_ref = v.document_ref AND t.version = v.version \
              WHERE v.document_ref = ?1 AND v.version = ?2",
         )
         .map_err(sql_fault)?;
@@ -129,6 +130,10 @@ fn read_body(
         content_hash: ledger_rows::read_content_hash(row, 2)?,
         state: ledger_rows::read_state(row, 3)?,
         overtaken: rows::read_column(row, 4)?,
+        converted: match rows::read_column::<Option<String>>(row, 5)? {
+            Some(format) => Some(ledger_rows::converted_text(&format, rows::read_column(row, 6)?)?),
+            None => None,
+        },
     }))
 }
 

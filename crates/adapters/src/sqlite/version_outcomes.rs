@@ -192,7 +192,7 @@ pub(super) fn mark_swept(connection: &Connection, keys: &[VersionKey]) -> Result
                     "UPDATE versions SET swept = 1 WHERE document_ref = ?1 AND version = ?2 AND state >= 4",
                 )?
                 .execute(place)?;
-            for table in ["spans", "bodies"] {
+            for table in ["spans", "conversions", "bodies"] {
                 let sql = format!(
                     "DELETE FROM {table} WHERE document_ref = ?1 AND version = ?2 AND EXISTS (SELECT 1 FROM versions v \
                      WHERE v.document_ref = ?1 AND v.version = ?2 AND v.state = 4)"

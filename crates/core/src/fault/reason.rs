@@ -6,7 +6,7 @@ pub const UNSUPPORTED_TYPE: &str = "unsupported_type";
 pub const INVALID_ENCODING: &str = "invalid_encoding";
 /// The document needs a password.
 pub const ENCRYPTED: &str = "encrypted";
-/// A PDF of pictures: no page has words.
+/// Pictures: no page has words, or a converter found none.
 pub const NO_TEXT_LAYER: &str = "no_text_layer";
 /// Letters of no script.
 pub const UNREADABLE_TEXT: &str = "unreadable_text";
@@ -20,6 +20,8 @@ pub const EXTRACTION_TIMEOUT: &str = "extraction_timeout";
 pub const EXTRACTION_OUT_OF_MEMORY: &str = "extraction_out_of_memory";
 /// The reader of the document crashed.
 pub const EXTRACTION_CRASHED: &str = "extraction_crashed";
+/// A configured converter refused the document, or made no text of it.
+pub const CONVERTER_FAILED: &str = "converter_failed";
 /// Nothing but white space.
 pub const EMPTY_DOCUMENT: &str = "empty_document";
 /// More chunks than `limits.chunks_per_document_max`.

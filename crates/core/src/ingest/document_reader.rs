@@ -90,6 +90,6 @@ pub(super) fn chunked_document_from_spans(
     let Some(spans) = spans else {
         return Err(TaskOutcome::HandOn(IngestStage::Chunk));
     };
-    let (text, description) = decode_stored_body(extractor, task, stored).map_err(TaskOutcome::Failed)?;
+    let (text, description) = decode_stored_body(extractor, task, &stored).map_err(TaskOutcome::Failed)?;
     Ok(ChunkedDocument { text, description, spans })
 }

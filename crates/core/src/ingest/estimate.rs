@@ -1,6 +1,6 @@
 //! Estimates the cost of ingesting documents without ingesting them.
 //!
-//! It uses the same decoding, chunking and embedding keys as the stages. It writes nothing, except
+//! It uses the same decoding, converters, chunking and embedding keys as the stages. It writes nothing, except
 //! that reading a cached vector records the time of use. Token counts are those of a real run.
 //! Requests are a lower bound: how texts share calls depends on when their documents arrive.
 
@@ -15,11 +15,15 @@ use crate::domain::ids::{CollectionKey, DocumentId, EmbeddingKey, VersionKey, de
 use crate::domain::pipeline::ChunkerKind;
 use crate::fault::{FailureReason, Fault};
 use crate::ports::catalog::EmbedderChunkSizes;
+use crate::ports::converter::{ConvertedText, DocumentToConvert};
 use crate::ports::embedder::Embedder;
-use crate::ports::extractor::DocumentExtractor;
+use crate::ports::extractor::{ChosenConverter, DocumentExtractor, DocumentKind};
 use crate::ports::ledger::{Ledger, StoredBody, VersionState};
 
-use super::chunk::{ChunkLimits, decode_document, split_document};
+use super::chunk::stage::fault_from_join_error;
+use super::chunk::{
+    ChunkLimits, NormalisedText, decode_converted, decode_document, split_document, unread_type,
+};
 
 /// Most documents that are named because they would die.
 pub const DYING_NAMED_MAX: usize = 100;
@@ -123,15 +127,21 @@ impl IngestEstimator {
             return Ok(());
         }
         let document_id = submission.document_id();
-        let texts =
-            self.texts(document_id.clone(), submission.description().clone(), submission.body().clone());
+        let texts = self.texts(
+            document_id.clone(),
+            submission.description().clone(),
+            submission.body().clone(),
+            None,
+        );
         let texts = texts.await?;
         self.count(document_id, texts).await
     }
 
     /// Adds a visible document that a re-index would build again.
     pub async fn add_visible(&mut self, key: &VersionKey, stored: StoredBody) -> Result<(), Fault> {
-        let texts = self.texts(key.document_id.clone(), stored.description, stored.body.into()).await?;
+        let texts = self
+            .texts(key.document_id.clone(), stored.description, stored.body.into(), stored.converted)
+            .await?;
         self.count(&key.document_id, texts).await
     }
 
@@ -183,29 +193,79 @@ impl IngestEstimator {
         document_id: DocumentId,
         description: DocumentDescription,
         body: Bytes,
+        converted: Option<ConvertedText>,
     ) -> Result<Result<Vec<(EmbeddingKey, u64)>, FailureReason>, Fault> {
         let (limits, chunker, embedder) = (self.limits, self.chunker, self.embedder.clone());
-        let extractor = self.extractor.clone();
+        let text = match self.decoded(&document_id, &description, body, converted).await {
+            Ok(text) => text,
+            Err(Fault::Permanent(reason)) => return Ok(Err(reason)),
+            Err(other) => return Err(other),
+        };
         let read = move || {
-            let media_type = description.media_type.as_deref();
-            let text = match decode_document(&body, media_type, document_id.as_str(), &*extractor) {
-                Ok(text) => text,
-                Err(Fault::Permanent(reason)) => return Ok(Err(reason)),
-                Err(other) => return Err(other),
-            };
             let title = description.title.as_deref().or(text.title.as_deref());
-            let spans = match split_document(chunker, &text, title, &*embedder.tokenizer(), &limits) {
-                Ok(spans) => spans,
-                Err(reason) => return Ok(Err(reason)),
-            };
+            let spans = split_document(chunker, &text, title, &*embedder.tokenizer(), &limits)?;
             let keyed = |span: &crate::domain::chunk::ChunkSpan| {
                 let slice = &text.text[span.span.start..span.span.end];
                 let key =
                     derive_embedding_key(&embedder.info().model, &embedded_text(title, &span.heading, slice));
                 (key, u64::from(span.embed_tokens))
             };
-            Ok(Ok(spans.iter().map(keyed).collect()))
+            Ok(spans.iter().map(keyed).collect())
         };
-        tokio::task::spawn_blocking(read).await.map_err(super::chunk::stage::fault_from_join_error)?
+        tokio::task::spawn_blocking(read).await.map_err(fault_from_join_error)
+    }
+
+    /// Returns the text of a document, as the chunk stage would read or convert it.
+    async fn decoded(
+        &self,
+        document_id: &DocumentId,
+        description: &DocumentDescription,
+        body: Bytes,
+        converted: Option<ConvertedText>,
+    ) -> Result<NormalisedText, Fault> {
+        let (id, media_type) = (document_id.to_string(), description.media_type.clone());
+        let extractor = self.extractor.clone();
+        let read = move || {
+            if let Some(converted) = converted {
+                return Ok(decode_converted(&converted, &id).map_err(Fault::Permanent)?);
+            }
+            let declared = media_type.as_deref();
+            let kind = DocumentKind { sniffed: unread_type(&body), declared, name: &id };
+            let chosen = |refusal| extractor.converter(&kind, refusal);
+            if let Some(chosen) = chosen(None) {
+                return Err(UndecodedDocument::Unread(chosen, body));
+            }
+            match decode_document(&body, declared, &id, &*extractor) {
+                Err(Fault::Permanent(reason)) => Err(match chosen(Some(&reason)) {
+                    Some(chosen) => UndecodedDocument::Unread(chosen, body),
+                    None => UndecodedDocument::Refused(Fault::Permanent(reason)),
+                }),
+                other => Ok(other?),
+            }
+        };
+        match tokio::task::spawn_blocking(read).await.map_err(fault_from_join_error)? {
+            Ok(text) => Ok(text),
+            Err(UndecodedDocument::Refused(fault)) => Err(fault),
+            Err(UndecodedDocument::Unread(chosen, body)) => {
+                let ChosenConverter { converter, media_type } = chosen;
+                let name = document_id.to_string();
+                let document = DocumentToConvert { body: body.into(), media_type, name };
+                let converted = converter.convert(document).await?;
+                decode_converted(&converted, document_id.as_str()).map_err(Fault::Permanent)
+            }
+        }
+    }
+}
+
+/// Why a document has no text yet.
+enum UndecodedDocument {
+    Refused(Fault),
+    /// A converter is to read it.
+    Unread(ChosenConverter, Bytes),
+}
+
+impl From<Fault> for UndecodedDocument {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault)
     }
 }

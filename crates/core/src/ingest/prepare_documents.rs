@@ -127,7 +127,7 @@ fn chunk_visible_document(
         let detail = "the stored body does not match the hash it was accepted with";
         return Ok(PreparationCut::Failed(FailureReason::new(reason::BODY_CORRUPT, detail)));
     }
-    match chunk_stored_body(open, extractor, chunks_max, task, stored) {
+    match chunk_stored_body(open, extractor, chunks_max, task, &stored) {
         Ok(document) => Ok(PreparationCut::Whole(Arc::new(document))),
         Err(Fault::Permanent(reason)) => Ok(PreparationCut::Failed(reason)),
         Err(other) => Err(other),

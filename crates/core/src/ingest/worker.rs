@@ -200,7 +200,7 @@ async fn run_stage(
     stop: &watch::Receiver<bool>,
 ) -> Vec<TaskOutcome> {
     match stage {
-        IngestStage::Chunk => chunk::stage::chunk_batch(stages, tasks).await,
+        IngestStage::Chunk => chunk::stage::chunk_batch_until_stopped(stages, tasks, stop).await,
         IngestStage::Embed => embed::embed_batch(stages, tasks, stop).await,
         IngestStage::Index => index::index_batch(stages, tasks).await,
     }

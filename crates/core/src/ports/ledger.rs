@@ -18,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::collection_drops::CollectionDropLedger;
+use super::converter::ConvertedText;
 use super::document_ledger::DocumentLedger;
 use super::generations::GenerationLedger;
 pub use super::ledger_records::{
@@ -80,6 +81,13 @@ pub trait Ledger:
 
     /// Bodies of versions, in order; none where a version is unknown or its body was removed.
     async fn bodies(&self, keys: &[VersionKey]) -> Result<Vec<Option<StoredBody>>, Fault>;
+
+    /// Keeps what converters made of versions in flight, beside their bodies and for as long. The first of a
+    /// version stays. Returns what is kept, in order; none where a version is unknown or has ended.
+    async fn keep_conversions(
+        &self,
+        converted: Vec<(VersionKey, ConvertedText)>,
+    ) -> Result<Vec<Option<ConvertedText>>, Fault>;
 
     /// Stores the spans of versions in flight in a generation and moves them to chunked.
     async fn store_spans(

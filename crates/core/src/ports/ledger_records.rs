@@ -8,6 +8,7 @@ use crate::domain::ids::{
 };
 use crate::domain::task::{IngestStage, IngestTask};
 use crate::fault::FailureReason;
+use crate::ports::converter::ConvertedText;
 
 /// A collection and one of its generations: the active one, where nothing else is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct StoredBody {
     pub state: VersionState,
     /// Whether a newer version of the document is visible already: its work would be in vain.
     pub overtaken: bool,
+    /// What a converter made of it, if one did: the text that spans refer to.
+    pub converted: Option<ConvertedText>,
 }
 
 /// One version in a document's history.

@@ -133,7 +133,10 @@ pub fn decode_document(
     }
 }
 
-fn normalise_file_text(read: FileText, document_id: &str) -> Result<NormalisedText, FailureReason> {
+pub(super) fn normalise_file_text(
+    read: FileText,
+    document_id: &str,
+) -> Result<NormalisedText, FailureReason> {
     let FileText { parsed, format, lines, file_offset } = read;
     let ParsedText { text, map, structure, properties, notes } = parsed;
     if text.chars().all(is_blank) {

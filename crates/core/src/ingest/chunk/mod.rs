@@ -2,10 +2,12 @@
 //!
 //! [`decode_body`] makes normalised text of a body, or says why it cannot. [`split_into_chunks`] covers the
 //! text with spans whose embedded text fits the embedder's window. Read in this order: `decode` (with
-//! `sniff`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`, `windows`.
+//! `sniff` and `converted`), `boundary`, `outline` (with `markdown` and `code`), `refine`, `plan`, `pack`, `windows`.
 
 mod boundary;
 mod code;
+pub(in crate::ingest) mod conversion;
+mod converted;
 mod decode;
 mod markdown;
 mod outline;
@@ -20,6 +22,7 @@ pub mod windows;
 
 pub use code::CodeLanguage;
 pub use contexture_formats::is_known_binary_name;
+pub use converted::decode_converted;
 pub use decode::{NormalisedText, TextFormat, decode_body, decode_document};
 pub use pack::{CHUNKER_VERSION, split_into_chunks};
 pub use recursive::split_recursively;

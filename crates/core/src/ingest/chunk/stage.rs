@@ -3,42 +3,71 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
+use tokio::sync::watch;
 
 use crate::domain::document::{DocumentDescription, hash_content};
 use crate::domain::task::{IngestStage, IngestTask};
-use crate::fault::{Fault, reason};
+use crate::fault::{FailureReason, Fault, reason};
 use crate::ingest::chunked_document_cache::ChunkedDocument;
 use crate::ingest::{StageResources, TaskOutcome};
 use crate::ports::catalog::OpenCollection;
-use crate::ports::extractor::DocumentExtractor;
+use crate::ports::extractor::{ChosenConverter, DocumentExtractor, DocumentKind};
 use crate::ports::ledger::{StoredBody, VersionOutcome};
 
-use super::{ChunkLimits, NormalisedText, decode_document, split_document};
+use super::conversion::{self, UnreadDocument};
+use super::{ChunkLimits, NormalisedText, decode_converted, decode_document, split_document, unread_type};
 
-/// Splits the body of each task and stores its spans; one outcome each, in order.
+/// Splits the body of each task and stores its spans; one outcome each, in order. A document that no reader here
+/// reads is converted first, if a converter is configured for it; once `stop` is true, none is.
+pub async fn chunk_batch_until_stopped(
+    stages: &StageResources,
+    tasks: &[IngestTask],
+    stop: &watch::Receiver<bool>,
+) -> Vec<TaskOutcome> {
+    let work = |stages, open, tasks| chunk_collection_batch(stages, open, tasks, stop.clone()).boxed();
+    stages.by_collection(tasks, work).await
+}
+
+/// The same where nothing stops it.
 pub async fn chunk_batch(stages: &StageResources, tasks: &[IngestTask]) -> Vec<TaskOutcome> {
-    stages
-        .by_collection(tasks, |stages, open, tasks| chunk_collection_batch(stages, open, tasks).boxed())
-        .await
+    let (_never, stop) = watch::channel(false);
+    chunk_batch_until_stopped(stages, tasks, &stop).await
 }
 
 async fn chunk_collection_batch(
     stages: &StageResources,
     open: Arc<OpenCollection>,
     tasks: &[IngestTask],
+    stop: watch::Receiver<bool>,
 ) -> Result<Vec<TaskOutcome>, Fault> {
     let generation = open.record.generation;
     let keys: Vec<_> = tasks.iter().map(|task| task.key.clone()).collect();
     let bodies = stages.ledger.bodies(&keys).await?;
-    let chunks_max = stages.limits.chunks_per_document_max;
-    let owned: Vec<IngestTask> = tasks.to_vec();
-    let extractor = stages.extractor.clone();
-    let cut_all = move || -> Vec<Result<ChunkedDocument, TaskOutcome>> {
-        let cut = |(task, body)| chunk_task_body(&open, &*extractor, chunks_max, task, body);
-        owned.iter().zip(bodies).map(cut).collect()
-    };
-    // Chunking takes milliseconds to seconds of CPU, too long for the runtime's threads.
-    let cuts = tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)?;
+    let checked = tasks.iter().zip(bodies).map(|(task, body)| (task.clone(), check_stored_body(task, body)));
+    let mut cuts = Vec::with_capacity(keys.len());
+    let mut unread = Vec::new();
+    for (index, cut) in cut_bodies(stages, &open, checked.collect()).await?.into_iter().enumerate() {
+        cuts.push(match cut {
+            BodyCut::Cut(cut) => cut,
+            BodyCut::Unread(stored, chosen) => {
+                unread.push(UnreadDocument { index, task: tasks[index].clone(), stored, chosen });
+                // Replaced below: every unread document comes back.
+                Err(TaskOutcome::AlreadyEnded)
+            }
+        });
+    }
+    if !unread.is_empty() {
+        let converted = conversion::convert_documents(stages, unread, &stop).await?;
+        let (indices, bodies): (Vec<usize>, Vec<_>) =
+            converted.into_iter().map(|(index, body)| (index, (tasks[index].clone(), body))).unzip();
+        for (index, cut) in indices.into_iter().zip(cut_bodies(stages, &open, bodies).await?) {
+            cuts[index] = match cut {
+                BodyCut::Cut(cut) => cut,
+                // What is converted is read.
+                BodyCut::Unread(..) => Err(TaskOutcome::AlreadyEnded),
+            };
+        }
+    }
     let mut outcomes = Vec::with_capacity(keys.len());
     let mut spans = Vec::with_capacity(keys.len());
     let mut documents = Vec::with_capacity(keys.len());
@@ -62,21 +91,66 @@ async fn chunk_collection_batch(
     Ok(outcomes)
 }
 
-fn chunk_task_body(
+/// A checked body, or the outcome of its task.
+pub(super) type CheckedBody = Result<StoredBody, TaskOutcome>;
+
+/// What became of a body.
+enum BodyCut {
+    Cut(Result<ChunkedDocument, TaskOutcome>),
+    /// A converter is to read it.
+    Unread(StoredBody, ChosenConverter),
+}
+
+/// Cuts bodies, off the threads of the runtime: it takes milliseconds to seconds of CPU.
+async fn cut_bodies(
+    stages: &StageResources,
+    open: &Arc<OpenCollection>,
+    bodies: Vec<(IngestTask, CheckedBody)>,
+) -> Result<Vec<BodyCut>, Fault> {
+    let (open, extractor) = (open.clone(), stages.extractor.clone());
+    let chunks_max = stages.limits.chunks_per_document_max;
+    let cut_all = move || {
+        let cut = |(task, stored): (IngestTask, CheckedBody)| match stored {
+            Ok(stored) => cut_task_body(&open, &*extractor, chunks_max, &task, stored),
+            Err(outcome) => BodyCut::Cut(Err(outcome)),
+        };
+        bodies.into_iter().map(cut).collect()
+    };
+    tokio::task::spawn_blocking(cut_all).await.map_err(fault_from_join_error)
+}
+
+fn cut_task_body(
     open: &OpenCollection,
     extractor: &dyn DocumentExtractor,
     chunks_max: usize,
     task: &IngestTask,
-    body: Option<StoredBody>,
-) -> Result<ChunkedDocument, TaskOutcome> {
-    let stored = check_stored_body(task, body)?;
-    let ended = |fault| match fault {
-        Fault::Permanent(reason) => {
-            TaskOutcome::Ended { ending: VersionOutcome::Dead(IngestStage::Chunk, reason), sweep: false }
-        }
-        other => TaskOutcome::Failed(other),
+    stored: StoredBody,
+) -> BodyCut {
+    let converter = |stored: &StoredBody, refusal: Option<&FailureReason>| {
+        let kind = DocumentKind {
+            sniffed: unread_type(&stored.body),
+            declared: stored.description.media_type.as_deref(),
+            name: task.key.document_id.as_str(),
+        };
+        // A conversion is made once: what is kept is the text.
+        stored.converted.is_none().then(|| extractor.converter(&kind, refusal)).flatten()
     };
-    chunk_stored_body(open, extractor, chunks_max, task, stored).map_err(ended)
+    if let Some(chosen) = converter(&stored, None) {
+        return BodyCut::Unread(stored, chosen);
+    }
+    match chunk_stored_body(open, extractor, chunks_max, task, &stored) {
+        Ok(document) => BodyCut::Cut(Ok(document)),
+        Err(Fault::Permanent(reason)) => match converter(&stored, Some(&reason)) {
+            Some(chosen) => BodyCut::Unread(stored, chosen),
+            None => BodyCut::Cut(Err(dead_in_chunk_stage(reason))),
+        },
+        Err(other) => BodyCut::Cut(Err(TaskOutcome::Failed(other))),
+    }
+}
+
+/// The outcome of a document that cannot be cut.
+pub(super) fn dead_in_chunk_stage(reason: FailureReason) -> TaskOutcome {
+    TaskOutcome::Ended { ending: VersionOutcome::Dead(IngestStage::Chunk, reason), sweep: false }
 }
 
 /// Decodes a stored body and splits it with the chunk sizes of a generation.
@@ -85,7 +159,7 @@ pub(in crate::ingest) fn chunk_stored_body(
     extractor: &dyn DocumentExtractor,
     chunks_max: usize,
     task: &IngestTask,
-    stored: StoredBody,
+    stored: &StoredBody,
 ) -> Result<ChunkedDocument, Fault> {
     let (text, description) = decode_stored_body(extractor, task, stored)?;
     let limits = ChunkLimits {
@@ -101,16 +175,19 @@ pub(in crate::ingest) fn chunk_stored_body(
     Ok(ChunkedDocument { text, description, spans })
 }
 
-/// Decodes a checked body. Returns its text and description, with the title found in the text if the producer
+/// Decodes a checked body, or what a converter made of it. Returns its text and description, with the title found in the text if the producer
 /// gave none.
 pub(in crate::ingest) fn decode_stored_body(
     extractor: &dyn DocumentExtractor,
     task: &IngestTask,
-    stored: StoredBody,
+    stored: &StoredBody,
 ) -> Result<(NormalisedText, DocumentDescription), Fault> {
-    let StoredBody { body, mut description, .. } = stored;
     let id = task.key.document_id.as_str();
-    let text = decode_document(&body, description.media_type.as_deref(), id, extractor)?;
+    let mut description = stored.description.clone();
+    let text = match &stored.converted {
+        Some(converted) => decode_converted(converted, id).map_err(Fault::Permanent)?,
+        None => decode_document(&stored.body, description.media_type.as_deref(), id, extractor)?,
+    };
     for note in &text.notes {
         tracing::info!(document = %task.key.document_id, version = task.key.version.get(), note, "a document was read with losses");
     }

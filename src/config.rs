@@ -9,6 +9,7 @@
 
 pub mod api_keys;
 mod backends;
+mod converters;
 mod doors;
 mod issuers;
 mod layers;
@@ -27,6 +28,9 @@ use std::path::{Path, PathBuf};
 use self::api_keys::HashedApiKey;
 pub use self::backends::{
     BackendsConfig, BrokerConfig, ConfigSecret, LedgerConfig, Quantization, VectorsConfig,
+};
+pub use self::converters::{
+    CONVERTERS_MAX, ConversionMethod, ConversionOutput, ConversionTime, ConversionVia, ConverterConfig,
 };
 pub use self::doors::TlsFilesConfig;
 pub use self::issuers::{IssuerConfig, KeySetSource, ScopeRule, TenantRule};
@@ -75,6 +79,8 @@ pub struct ContextureConfig {
     pub create_collections: CollectionCreation,
     /// Providers of embeddings.
     pub providers: Vec<ProviderConfig>,
+    /// Converters of documents that are not read here.
+    pub converters: Vec<ConverterConfig>,
     /// The external engines.
     pub backends: BackendsConfig,
     /// How the stores are compared with the ledger.
@@ -135,6 +141,7 @@ impl ContextureConfig {
         shown.vectors.mask();
         shown.rerank.mask();
         shown.providers.iter_mut().for_each(providers::RawProvider::mask);
+        shown.converters.iter_mut().for_each(converters::RawConverter::mask);
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
@@ -156,6 +163,7 @@ impl ContextureConfig {
             create_collections: pipelines::collection_creation(&raw.server.create_collections, &pipelines)?,
             pipelines,
             providers: providers::validate_providers(&raw.providers, environment)?,
+            converters: converters::validate_converters(&raw.converters, environment)?,
             backends: backends::validate_backends(&raw.broker, &raw.ledger, &raw.vectors)?,
             audit: AuditConfig::from_raw(&raw.audit),
             metrics: sections::metrics_address(&raw.metrics)?,

@@ -18,6 +18,7 @@ use super::scratch::ScratchDirectory;
 use super::sidecar::CommonDescription;
 use super::text_format;
 use crate::config::ContextureConfig;
+use crate::wiring::document_conversion::ReadableFiles;
 use crate::wiring::{ProcessRole, is_local_ledger_absent};
 use contexture_core::domain::ids::{CollectionId, DocumentId};
 use contexture_core::domain::pipeline::Pipeline;
@@ -47,7 +48,14 @@ pub(super) async fn run(
         let (mut estimator, embedder) = stack.estimator(collection, pipeline).await?;
         let caller = stack.principal.clone();
         let body_bytes_max = config.limits.body_bytes_max;
-        let intake = FileIntake::new(caller, collection.clone(), body_bytes_max, common, scan);
+        let intake = FileIntake::new(
+            caller,
+            collection.clone(),
+            body_bytes_max,
+            common,
+            ReadableFiles::new(&config),
+            scan,
+        );
         let mut run = IngestRun::new(&stack, collection, intake, console);
         let mut files = std::mem::take(&mut run.intake.scan.files).into_iter();
         let total = files.len() as u64;

@@ -13,12 +13,13 @@ use super::exit::CommandFailure;
 use super::scan::{DocumentScan, FoundFile, SkipReason};
 use super::sidecar::CommonDescription;
 use super::source_sync::SourceSync;
-use crate::wiring::document_extraction::is_document;
+use crate::wiring::document_conversion::ReadableFiles;
 use contexture_core::domain::document::Submission;
 use contexture_core::domain::ids::CollectionId;
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::Refusal;
 use contexture_core::ingest::chunk::unread_type;
+use contexture_core::ports::extractor::DocumentKind;
 
 /// Maximum files read in one batch.
 const FILES_READ_MAX: usize = 64;
@@ -34,6 +35,7 @@ pub(super) struct FileIntake {
     collection: CollectionId,
     body_bytes_max: usize,
     common: CommonDescription,
+    readable: ReadableFiles,
     pub(super) scan: DocumentScan,
     /// None where files are of no folder, or nothing is written.
     pub(super) sync: Option<SourceSync>,
@@ -49,6 +51,7 @@ impl FileIntake {
         collection: CollectionId,
         body_bytes_max: usize,
         common: CommonDescription,
+        readable: ReadableFiles,
         scan: DocumentScan,
     ) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl FileIntake {
             collection,
             body_bytes_max,
             common,
+            readable,
             scan,
             sync: None,
             emptied: 0,
@@ -94,7 +98,8 @@ impl FileIntake {
                 return None;
             }
         };
-        if let Some(media_type) = unread_type(&body).filter(|_| !is_document(&body)) {
+        if let Some(media_type) = unread_type(&body).filter(|sniffed| !self.is_readable(file, &body, sniffed))
+        {
             if file.is_named {
                 self.refuse(file, &format!("is {media_type}, which is not read"));
             } else if !self.note_if_answered(file, &format!("is {media_type} now, which is not read")) {
@@ -109,6 +114,14 @@ impl FileIntake {
                 None
             }
         }
+    }
+
+    /// Whether a file that is no text is read here or by a converter.
+    fn is_readable(&self, file: &FoundFile, body: &[u8], sniffed: &str) -> bool {
+        let described = self.common.describe(&file.path).ok();
+        let declared = described.as_ref().and_then(|description| description.media_type.as_deref());
+        let document = DocumentKind { sniffed: Some(sniffed), declared, name: file.id.as_str() };
+        self.readable.takes(body, &document)
     }
 
     fn submission(&self, file: &FoundFile, body: Bytes) -> Result<Submission, Refusal> {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api_keys::RawKey;
 use super::backends::{RawBroker, RawLedger, RawVectors};
+use super::converters::RawConverter;
 use super::doors::serialize_named_path;
 use super::issuers::RawIssuer;
 use super::named_files::RawNamedFile;
@@ -26,6 +27,7 @@ pub(super) struct RawConfig {
     pub(super) templates: Vec<RawNamedFile>,
     pub(super) pipelines: Vec<RawNamedFile>,
     pub(super) providers: Vec<RawProvider>,
+    pub(super) converters: Vec<RawConverter>,
     pub(super) server: RawServer,
     pub(super) limits: RawLimits,
     pub(super) workers: RawWorkers,

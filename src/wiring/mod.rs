@@ -17,6 +17,7 @@ mod collection_creator;
 mod comparison;
 mod credentials;
 mod data_directory_lock;
+pub mod document_conversion;
 pub mod document_extraction;
 mod embedding;
 mod mcp;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::backends::internal_refusal;
+use super::document_conversion::check_converters;
 use crate::config::{ContextureConfig, NamedFileConfig, RerankShape};
 use crate::server::tls::check_tls_files;
 use contexture_adapters::http::HttpEndpointConfig;
@@ -18,10 +19,12 @@ use contexture_core::fault::{Fault, Refusal};
 use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::tokenizer::Tokenizer;
 
-/// Checks what only opening tells: the files of tokenizers, templates and TLS, and the URL of the reranker.
+/// Checks what only opening tells: the files of tokenizers, templates and TLS, and what the
+/// reranker and converters are.
 /// Connects to nothing.
 pub async fn check_named_resources(config: &ContextureConfig) -> Result<(), Refusal> {
     open_reranker(config, Arc::new(SystemClock))?;
+    check_converters(config)?;
     if let Some(files) = &config.server.tls {
         check_tls_files(files)?;
     }

@@ -15,7 +15,7 @@ use super::collection_creator::CollectionCreator;
 use super::data_directory_lock::{DataDirectoryLock, lock_data_directory};
 use super::embedding::EmbedderFactory;
 use super::roles::{ProcessRole, StartupPlan};
-use super::{backends, background_tasks, document_extraction, query_resources};
+use super::{backends, background_tasks, document_conversion, query_resources};
 use crate::config::ContextureConfig;
 use crate::operations::service::require_same_pipeline;
 use crate::server::auth::local_principal;
@@ -95,6 +95,7 @@ impl ServiceStack {
         let (ledger, broker) = (backends.ledger, backends.broker);
         let disk: Arc<dyn DiskSpace> =
             Arc::new(DiskFloor::new(config.data_dir.clone(), config.limits.disk_free_bytes_min));
+        let extractor = document_conversion::open_converters(config, backends.states.clone(), clock.clone())?;
         let embedders = Arc::new(EmbedderFactory::new(
             config,
             tokenizers.clone(),
@@ -113,7 +114,7 @@ impl ServiceStack {
             broker: broker.clone(),
             catalog: catalog.clone(),
             clock,
-            extractor: document_extraction::open_extractor(),
+            extractor,
             limits: stage_limits(config),
             counters: IngestCounters::default(),
             meter: metrics.clone(),

@@ -7,6 +7,8 @@ mod beside_server;
 #[cfg(unix)]
 mod beside_server_with_keys;
 mod comparing;
+#[cfg(unix)]
+mod converters;
 mod documents;
 #[cfg(all(unix, feature = "qdrant"))]
 mod engines_away;

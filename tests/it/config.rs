@@ -1,5 +1,6 @@
 //! Configuration: layers, bounds, secrets.
 
+mod converters;
 mod doors;
 mod pipelines;
 

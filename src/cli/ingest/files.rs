@@ -17,6 +17,7 @@ use crate::config::ContextureConfig;
 use crate::operations::messages::dead_letter::{DeadLetterSelection, ListDeadLettersRequest};
 use crate::operations::{DeadLettersApi, SourcesApi};
 use crate::wiring::ServiceStack;
+use crate::wiring::document_conversion::ReadableFiles;
 use contexture_core::domain::ids::{CollectionId, DocumentId};
 use contexture_core::domain::principal::Principal;
 use contexture_core::fault::Refusal;
@@ -51,6 +52,7 @@ impl IngestArgs {
             hidden: self.hidden,
             no_ignore: self.no_ignore,
             data_directory: Some(config.data_dir.clone()),
+            readable: ReadableFiles::new(config),
         }
     }
 
@@ -120,7 +122,14 @@ impl IngestArgs {
             sync = Some(begun);
         }
         let limit = config.limits.body_bytes_max;
-        let mut intake = FileIntake::new(caller.clone(), collection.clone(), limit, common, scan);
+        let mut intake = FileIntake::new(
+            caller.clone(),
+            collection.clone(),
+            limit,
+            common,
+            ReadableFiles::new(config),
+            scan,
+        );
         intake.sync = sync;
         Ok(intake)
     }

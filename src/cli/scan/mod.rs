@@ -2,7 +2,7 @@
 //!
 //! Folders are walked in sorted order, so the same tree gives the same list. What `.gitignore` and `.ignore` name
 //! is left out, as ripgrep does it (the `ignore` crate), and so are hidden names, symbolic links, the program's
-//! own data directory, sidecars, and types that are not read: pictures, fonts, archives and the like. All of it
+//! own data directory, sidecars, and types that neither readers nor converters take: fonts, archives and the like. All of it
 //! is counted. So links cannot loop or lead outside. An argument itself may be any of these, because it was named
 //! explicitly.
 //!
@@ -28,6 +28,7 @@ use skips::{FolderListing, leads_to};
 pub(crate) use skips::{SkipReason, SkippedEntries};
 use stamp::file_stamp;
 
+use crate::wiring::document_conversion::ReadableFiles;
 use contexture_core::domain::ids::DocumentId;
 use contexture_core::fault::Refusal;
 use contexture_core::ingest::chunk::is_known_binary_name;
@@ -69,6 +70,8 @@ pub(crate) struct ScanOptions {
     pub(crate) no_ignore: bool,
     /// Never taken in.
     pub(crate) data_directory: Option<PathBuf>,
+    /// What converters take, whatever its name.
+    pub(crate) readable: ReadableFiles,
 }
 
 /// The files of one run.
@@ -112,7 +115,7 @@ pub(crate) fn scan_paths(paths: &[PathBuf], options: &ScanOptions) -> Result<Doc
         } else {
             scan.within.extend(id_text(&below));
             let found = FileMetadata { own: std::fs::metadata(&argument.path).ok(), may_have_sidecar: true };
-            scan.add(&argument.path, &below, &found, true)?;
+            scan.add(&argument.path, &below, &found, &options.readable, true)?;
         }
     }
     if scan.within.iter().any(String::is_empty) {
@@ -199,7 +202,7 @@ impl DocumentScan {
                         continue;
                     }
                     let found = FileMetadata { own: entry.metadata().ok(), may_have_sidecar };
-                    self.add(entry.path(), &below.join(&relative), &found, false)?;
+                    self.add(entry.path(), &below.join(&relative), &found, &options.readable, false)?;
                 }
                 _ => self.skips.add(SkipReason::Special, entry.path()),
             }
@@ -222,6 +225,7 @@ impl DocumentScan {
         path: &Path,
         below: &Path,
         found: &FileMetadata,
+        readable: &ReadableFiles,
         is_named: bool,
     ) -> Result<(), Refusal> {
         if self.files.len() >= FILES_MAX {
@@ -235,7 +239,7 @@ impl DocumentScan {
         if !is_named && name.ends_with(SIDECAR_ENDING) {
             return Ok(());
         }
-        if !is_named && is_known_binary_name(name) {
+        if !is_named && is_known_binary_name(name) && !readable.takes_name(name) {
             self.skips.add(SkipReason::UnreadType, path);
             return Ok(());
         }

@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use contexture_core::fault::{FailureReason, Fault, reason};
 use contexture_core::ports::converter::{ConvertedFormat, ConvertedText, DocumentConverter};
-use contexture_core::ports::extractor::{ChosenConverter, DocumentExtractor, DocumentKind, FileText};
+use contexture_core::ports::extractor::{
+    ChosenConverter, DocumentExtractor, DocumentKind, EnclosedFile, FileText,
+};
 use contexture_core::resilience::retry;
 
 /// Longest message of a converter that is passed on, in characters.
@@ -51,6 +53,18 @@ impl ConvertingExtractor {
 }
 
 impl DocumentExtractor for ConvertingExtractor {
+    fn reads(&self, body: &[u8]) -> bool {
+        self.readers.reads(body)
+    }
+
+    fn may_enclose(&self, body: &[u8]) -> bool {
+        self.readers.may_enclose(body)
+    }
+
+    fn enclosed_files(&self, body: &[u8], name: &str) -> Result<Vec<EnclosedFile>, Fault> {
+        self.readers.enclosed_files(body, name)
+    }
+
     fn extract(&self, body: &[u8], name: &str) -> Option<Result<FileText, Fault>> {
         self.readers.extract(body, name)
     }

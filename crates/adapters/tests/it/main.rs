@@ -5,6 +5,7 @@
 mod acknowledging;
 mod assembler;
 mod audit;
+mod converters;
 mod credentials;
 mod embedders;
 mod housekeeping;

@@ -3,6 +3,7 @@
 mod accounts;
 mod beside;
 mod cache;
+mod conversions;
 mod dead;
 mod documents;
 mod drops;
@@ -199,6 +200,10 @@ macro_rules! ledger_suite {
                 dead_losers_keep_their_bodies,
                 sweeping_spares_what_serves_or_moves,
                 unswept_lists_documents_with_losers,
+            ],
+            conversions: [
+                first_conversion_of_a_version_stays,
+                conversions_live_as_long_as_their_bodies,
             ],
             standing: [
                 standing_is_what_may_have_something_in_a_store,

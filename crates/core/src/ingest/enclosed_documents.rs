@@ -15,8 +15,8 @@ use bytes::Bytes;
 use contexture_formats::{EnclosedFile, EnclosedFileKind, EnclosedFiles, enclosed_files, file_format_of};
 use futures::StreamExt;
 
-use super::chunk::sniff;
 use super::chunk::stage::fault_from_join_error;
+use super::chunk::unread_type;
 use super::submit::publish_first_messages;
 use super::{StageResources, TaskOutcome};
 use crate::domain::document::{DocumentDescription, Submission};
@@ -26,9 +26,9 @@ use crate::domain::ids::{
 use crate::domain::metadata::{MetadataScalar, MetadataValue};
 use crate::domain::principal::{AccessScope, Principal};
 use crate::domain::task::IngestTask;
-use crate::fault::{Fault, Refusal};
+use crate::fault::{FailureReason, Fault, Refusal, reason};
 use crate::ports::document_ledger::{DocumentPage, DocumentRecord};
-use crate::ports::extractor::DocumentExtractor;
+use crate::ports::extractor::{DocumentExtractor, DocumentKind};
 use crate::ports::ledger::{StoredBody, VersionRecord, VersionState};
 
 /// The metadata key of the document that holds this one.
@@ -138,7 +138,7 @@ fn split_holder(
     metadata.set(PART_OF_KEY, MetadataValue::One(MetadataScalar::Text(id.to_owned())));
     let mut held = Vec::with_capacity(found.files.len());
     for file in found.files {
-        if !extractor.reads(&file.body) && sniff::unread_type(&file.body).is_some() {
+        if !is_read(extractor, &file) {
             tracing::info!(
                 document = id,
                 file = file.name,
@@ -158,6 +158,19 @@ fn split_holder(
         }
     }
     Ok(held)
+}
+
+/// Whether a file is text, or of a type that is read here or by a converter.
+fn is_read(extractor: &dyn DocumentExtractor, file: &EnclosedFile) -> bool {
+    let Some(sniffed) = unread_type(&file.body) else { return true };
+    let kind = DocumentKind {
+        sniffed: Some(sniffed),
+        declared: file.media_type.as_deref(),
+        name: file.name.as_deref().unwrap_or_default(),
+    };
+    let unread = FailureReason::new(reason::UNSUPPORTED_TYPE, sniffed);
+    extractor.reads(&file.body)
+        || [None, Some(&unread)].into_iter().any(|refusal| extractor.converter(&kind, refusal).is_some())
 }
 
 fn submission_of(

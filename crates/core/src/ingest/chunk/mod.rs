@@ -16,7 +16,7 @@ mod plan;
 mod recursive;
 mod refine;
 mod size;
-pub(in crate::ingest) mod sniff;
+mod sniff;
 pub mod stage;
 pub mod windows;
 

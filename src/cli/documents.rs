@@ -84,8 +84,11 @@ struct MatchingArgs {
     /// Only ids that start with this
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
-    /// Condition, such as 'lang = "en" and title starts_with "Setup"'
-    #[arg(long, value_name = "EXPR")]
+    #[arg(
+        long,
+        value_name = "EXPR",
+        help = r#"Condition, such as 'lang = "en" and title starts_with "Setup"'"#
+    )]
     filter: Option<String>,
 }
 

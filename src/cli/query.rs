@@ -30,8 +30,11 @@ pub(crate) struct RetrievalArgs {
     /// The collection to search
     #[arg(long, value_name = "NAME")]
     collection: String,
-    /// Condition, such as 'lang = "en" and document starts_with "guides/" and page >= 10'
-    #[arg(long, value_name = "EXPR")]
+    #[arg(
+        long,
+        value_name = "EXPR",
+        help = r#"Condition, such as 'lang = "en" and document starts_with "guides/" and page >= 10'"#
+    )]
     filter: Option<String>,
     /// How the two rankings become one: `relative`, `rrf` or `weighted_rrf` [default: relative]
     #[arg(long, value_name = "NAME")]

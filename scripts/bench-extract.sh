@@ -41,7 +41,7 @@ for round in $(seq "$rounds"); do
     done
 done
 say "a process for each file"
-for peer in "${peers[@]}"; do
+for peer in kreuzberg markitdown; do
     "$place/$peer/bin/python" benches/peers/extract.py --each "$peer" "$folder" "$place/texts/$peer" \
         2>"$figures/$peer.log" >"$figures/$peer-each"
 done
@@ -54,6 +54,7 @@ row reader "" files text "files a CPU second" "ours is" MiB
 row contexture "a process for each" - - "$own" "" -
 for peer in "${peers[@]}"; do
     for kind in "" -each; do
+        [ -f "$figures/$peer$kind" ] || continue
         rate="$(awk '{ printf "%.2f\n", $1 / $3 }' "$figures/$peer$kind" | middle)"
         read -r files text _ peak < <(tail -n 1 "$figures/$peer$kind")
         times="$(awk -v own="$own" -v rate="$rate" 'BEGIN { printf "%.2f x", own / rate }')"

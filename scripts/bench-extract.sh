@@ -12,7 +12,7 @@ rounds=5
 
 say() { printf 'extract: %s\n' "$*" >&2; }
 
-cargo build --locked --release --bin contexture
+cargo bench --locked --no-run --bench extract
 ours="${CARGO_TARGET_DIR:-target}/release/contexture"
 folder="${1:-$place/set}"
 [ $# -gt 0 ] || { rm -rf "$folder"; cargo bench --locked --bench extract -- --write "$folder"; }

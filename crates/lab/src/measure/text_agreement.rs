@@ -4,7 +4,7 @@
 //! marks; letters of scripts that write without spaces (Han, kana, Thai, Lao, Khmer, Burmese) are words each. A `*`
 //! separates nothing, because Markdown puts it within words. So neither punctuation nor markup counts.
 //!
-//! * *F1*: the harmonic mean of precision and recall over the multisets of words, as in SQuAD (Rajpurkar et al. 2016).
+//! * *F1*: the harmonic mean of precision and recall over the multisets of words, as in `SQuAD` (Rajpurkar et al. 2016).
 //! * *Order*: the longest common subsequence of the words as a share of the common ones. The length is exact, by the
 //!   bit-parallel algorithm of Hyyrö, "Bit-Parallel LCS-length Computation Revisited" (2004), of the first
 //!   [`ORDERED_WORDS_MAX`] words of each.

@@ -166,7 +166,9 @@ const OUTSIDE: &[(&[&str], &[&str])] = &[
         ],
         &["formats"],
     ),
-    (&["docling", "landlock", "libc", "rlimit", "rustix", "seccompiler", "unpdf", "zip"], &["documents"]),
+    (&["docling", "landlock", "libc", "rlimit", "seccompiler", "unpdf", "zip"], &["documents"]),
+    (&["rustix"], &["adapters", "documents"]),
+    (&["fs4"], &["adapters"]),
     (&["clap", "ignore", "indicatif"], &["cli", "main"]),
     (&["figment"], &["config"]),
 ];

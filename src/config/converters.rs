@@ -6,6 +6,7 @@
 mod raw;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,7 @@ pub struct ConverterConfig {
 }
 
 /// The program or the server of a converter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ConversionVia {
     /// A program.
     Command {
@@ -109,4 +110,18 @@ pub enum ConversionVia {
         /// Where the text is in a JSON answer; none: the answer is the text.
         json_pointer: Option<String>,
     },
+}
+
+// Headers, variables and form fields may be secrets.
+impl fmt::Debug for ConversionVia {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command { program, .. } => {
+                formatter.debug_struct("Command").field("program", program).finish_non_exhaustive()
+            }
+            Self::Http { method, .. } => {
+                formatter.debug_struct("Http").field("method", method).finish_non_exhaustive()
+            }
+        }
+    }
 }

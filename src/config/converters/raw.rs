@@ -1,6 +1,7 @@
 //! Entries of `converters` as written, and their validation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use figment::value::magic::RelativePathBuf;
@@ -24,7 +25,7 @@ const ITEMS_MAX: usize = 64;
 const TEXT_BYTES_MAX: usize = 4096;
 
 /// An entry of `converters` as written.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::config) struct RawConverter {
     name: String,
@@ -67,6 +68,13 @@ pub(in crate::config) struct RawConverter {
     headers: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     form: BTreeMap<String, String>,
+}
+
+// A derived `Debug` would print what may be a secret: the URL's query, headers, variables, form fields.
+impl fmt::Debug for RawConverter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RawConverter").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 fn call_ms_max() -> u64 {

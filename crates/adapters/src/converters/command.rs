@@ -31,7 +31,7 @@ const WORDS_BYTES_MAX: usize = 4096;
 const EXIT_TEMPORARY: i32 = 75;
 
 /// A program and what it may take.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CommandConverterConfig {
     /// Its name in the configuration.
     pub name: String,

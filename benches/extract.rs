@@ -109,7 +109,7 @@ fn ticks() -> u64 {
 fn overhead(files: &[NamedFile]) {
     let pool = pool();
     let mut added = Vec::new();
-    for round in 0..ROUNDS + 1 {
+    for round in 0..=ROUNDS {
         for (name, body) in files {
             let Some(format) = DocumentFormat::sniff(body) else { continue };
             let start = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{LanguageText, MadePart, halves, plain_text, xml};
+use super::{LanguageText, MadePart, halves, joined, plain_text, xml};
 
 /// A page of these parts.
 pub(crate) fn html(text: &LanguageText, parts: &[MadePart]) -> String {
@@ -22,23 +22,22 @@ pub(crate) fn html_parts(parts: &[MadePart]) -> (String, String) {
     for part in parts {
         match part {
             MadePart::Heading(level, text) => {
-                writeln!(body, "<h{level}>{}</h{level}>", inline(text, false)).unwrap()
+                writeln!(body, "<h{level}>{}</h{level}>", inline(text, false)).unwrap();
             }
             MadePart::Paragraph(text) => writeln!(body, "<p>{}</p>", inline(text, false)).unwrap(),
             MadePart::List(items) => {
                 let items: String =
-                    items.iter().map(|item| format!("<li>{}</li>", inline(item, true))).collect();
+                    joined(items.iter().map(|item| format!("<li>{}</li>", inline(item, true))));
                 writeln!(body, "<ul>{items}</ul>").unwrap();
             }
             MadePart::Table(rows) => {
                 let row = |(index, row): (usize, &Vec<String>)| {
                     let name = if index == 0 { "th" } else { "td" };
                     let cells: String =
-                        row.iter().map(|cell| format!("<{name}>{}</{name}>", xml(cell))).collect();
+                        joined(row.iter().map(|cell| format!("<{name}>{}</{name}>", xml(cell))));
                     format!("<tr>{cells}</tr>")
                 };
-                writeln!(body, "<table>{}</table>", rows.iter().enumerate().map(row).collect::<String>())
-                    .unwrap();
+                writeln!(body, "<table>{}</table>", joined(rows.iter().enumerate().map(row))).unwrap();
             }
             MadePart::Noted(text, note) => {
                 writeln!(body, "<p>{}</p>", inline(text, false)).unwrap();
@@ -135,7 +134,7 @@ pub(crate) fn rtf(parts: &[MadePart]) -> Vec<u8> {
             MadePart::Table(rows) => {
                 for row in rows {
                     let cells: String =
-                        row.iter().map(|cell| format!(r"\pard\intbl {}\cell ", runs(cell, false))).collect();
+                        joined(row.iter().map(|cell| format!(r"\pard\intbl {}\cell ", runs(cell, false))));
                     writeln!(body, r"\trowd\cellx3000\cellx6000\cellx9000 {cells}\row").unwrap();
                 }
             }

@@ -92,7 +92,7 @@ pub(crate) fn parts(text: &LanguageText, sections: usize, shape: usize) -> Vec<M
             parts.push(MadePart::List(text.items.map(str::to_owned).to_vec()));
         }
         parts.push(MadePart::Paragraph(paragraph(1)));
-        if shape % 4 != 0 && section.is_multiple_of(3) {
+        if !shape.is_multiple_of(4) && section.is_multiple_of(3) {
             parts.push(MadePart::Table(table(text)));
         }
         parts.push(MadePart::Paragraph(format!("{} {}", paragraph(2), paragraph(3))));
@@ -133,6 +133,11 @@ pub(crate) fn halves(text: &str, within_word: bool) -> (&str, &str) {
     let middle = text.floor_char_boundary(text.len() / 2);
     let cut = if within_word { Some(middle) } else { text[..middle].rfind(' ').map(|space| space + 1) };
     text.split_at(cut.unwrap_or(text.len()))
+}
+
+/// Parts of markup, one after the other.
+pub(crate) fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().concat()
 }
 
 /// A ZIP archive of these entries. The first is not compressed, as some formats want it.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{LanguageText, MadePart, halves, xml, zipped};
+use super::{LanguageText, MadePart, halves, joined, xml, zipped};
 
 const OPEN: &str = r#"xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0" xmlns:dc="http://purl.org/dc/elements/1.1/" office:version="1.3""#;
 
@@ -21,8 +21,7 @@ pub(crate) fn odt(text: &LanguageText, parts: &[MadePart]) -> Vec<u8> {
                 let item = |text: &String| {
                     format!("<text:list-item><text:p>{}</text:p></text:list-item>", spans(text, true))
                 };
-                write!(body, "<text:list>{}</text:list>", items.iter().map(item).collect::<String>())
-                    .unwrap();
+                write!(body, "<text:list>{}</text:list>", joined(items.iter().map(item))).unwrap();
             }
             MadePart::Table(rows) => {
                 body +=
@@ -34,12 +33,8 @@ pub(crate) fn odt(text: &LanguageText, parts: &[MadePart]) -> Vec<u8> {
                             spans(text, false)
                         )
                     };
-                    write!(
-                        body,
-                        "<table:table-row>{}</table:table-row>",
-                        row.iter().map(cell).collect::<String>()
-                    )
-                    .unwrap();
+                    write!(body, "<table:table-row>{}</table:table-row>", joined(row.iter().map(cell)))
+                        .unwrap();
                 }
                 body += "</table:table>";
             }

@@ -11,11 +11,11 @@ const WORD: &str = r#"xmlns:w="http://schemas.openxmlformats.org/wordprocessingm
 pub(crate) fn docx(text: &LanguageText, parts: &[MadePart]) -> Vec<u8> {
     let mut body = String::new();
     let mut notes = String::new();
-    let mut noted = 0;
+    let mut number_of_note = 0;
     for part in parts {
         match part {
             MadePart::Heading(level, text) => {
-                body += &paragraph(&format!(r#"<w:pStyle w:val="Heading{level}"/>"#), text, "")
+                body += &paragraph(&format!(r#"<w:pStyle w:val="Heading{level}"/>"#), text, "");
             }
             MadePart::Paragraph(text) => body += &paragraph("", text, ""),
             MadePart::List(items) => {
@@ -36,11 +36,15 @@ pub(crate) fn docx(text: &LanguageText, parts: &[MadePart]) -> Vec<u8> {
                 body += "</w:tbl>";
             }
             MadePart::Noted(text, note) => {
-                noted += 1;
-                let reference = format!(r#"<w:r><w:footnoteReference w:id="{noted}"/></w:r>"#);
+                number_of_note += 1;
+                let reference = format!(r#"<w:r><w:footnoteReference w:id="{number_of_note}"/></w:r>"#);
                 body += &paragraph("", text, &reference);
-                write!(notes, r#"<w:footnote w:id="{noted}">{}</w:footnote>"#, paragraph("", note, ""))
-                    .unwrap();
+                write!(
+                    notes,
+                    r#"<w:footnote w:id="{number_of_note}">{}</w:footnote>"#,
+                    paragraph("", note, "")
+                )
+                .unwrap();
             }
         }
     }

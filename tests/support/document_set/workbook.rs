@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::office_files::{SHEET, content_types, relations};
-use super::{LanguageText, MadePart, xml, zipped};
+use super::{LanguageText, MadePart, joined, xml, zipped};
 
 /// Days from Excel's first to 1 March 2026.
 const FIRST_DAY: usize = 46_082;
@@ -48,15 +48,11 @@ pub(crate) fn xlsx(text: &LanguageText, parts: &[MadePart]) -> (Vec<u8>, String)
     let styles = format!(
         r#"<styleSheet {SHEET}><numFmts count="1"><numFmt numFmtId="164" formatCode="yyyy\-mm\-dd"/></numFmts><fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts><fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills><borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs><cellXfs count="3"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/><xf numFmtId="9" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/><xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/></cellXfs></styleSheet>"#
     );
-    let strings: String = shared.iter().map(|text| format!("<si><t>{}</t></si>", xml(text))).collect();
-    let listed: String = names
-        .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            let state = if index == 2 { r#" state="hidden""# } else { "" };
-            format!(r#"<sheet name="{}" sheetId="{}"{state} r:id="rId{}"/>"#, xml(name), index + 1, index + 1)
-        })
-        .collect();
+    let strings = joined(shared.iter().map(|text| format!("<si><t>{}</t></si>", xml(text))));
+    let listed = joined(names.iter().enumerate().map(|(index, name)| {
+        let state = if index == 2 { r#" state="hidden""# } else { "" };
+        format!(r#"<sheet name="{}" sheetId="{}"{state} r:id="rId{}"/>"#, xml(name), index + 1, index + 1)
+    }));
     let types = [
         ("xl/workbook.xml", "spreadsheetml.sheet.main"),
         ("xl/worksheets/sheet1.xml", "spreadsheetml.worksheet"),

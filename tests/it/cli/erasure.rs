@@ -41,7 +41,8 @@ fn no_file_holds_the_text_of_a_deleted_document() {
     for canary in canaries {
         // Title and metadata stand beside a vector until its engine gives the room back.
         let vectors = cli.data().join("collections/local/c/1/vectors");
-        let left = held(canary).into_iter().filter(|file| canary != canaries[2] || !file.starts_with(&vectors));
+        let left =
+            held(canary).into_iter().filter(|file| canary != canaries[2] || !file.starts_with(&vectors));
         assert_eq!(left.collect::<Vec<PathBuf>>(), Vec::<PathBuf>::new(), "{canary}");
     }
     assert!(cli.context("Which colour has the rope number 7?").contains("rope number 7 is blue"));

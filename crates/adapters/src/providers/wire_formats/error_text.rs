@@ -102,7 +102,7 @@ pub(in super::super) fn blames_the_key(body: &[u8]) -> bool {
 
 /// Whether the words of an error say that a text is too long. Servers of models word it each in its own way.
 pub(in super::super) fn blames_the_size(words: &str) -> bool {
-    const SIZE_WORDS: [&str; 10] = [
+    const SIZE_WORDS: [&str; 8] = [
         "too large",
         "too long",
         "too many tokens",
@@ -111,8 +111,6 @@ pub(in super::super) fn blames_the_size(words: &str) -> bool {
         "context window",
         "batch size",
         "sequence length",
-        "longer than the",
-        "maximum number of tokens",
     ];
     let words = words.to_ascii_lowercase();
     SIZE_WORDS.iter().any(|size| words.contains(size))

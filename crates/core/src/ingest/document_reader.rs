@@ -76,20 +76,20 @@ fn read_document_in_flight(
     body: Option<StoredBody>,
     spans: Option<Vec<ChunkSpan>>,
 ) -> ReadDocument {
-    chunked_document_from_spans(extractor, task, check_stored_body(task, body)?, spans)
+    chunked_document_from_spans(extractor, task, &check_stored_body(task, body)?, spans)
 }
 
 /// Combines the text of a checked body with its spans.
 pub(super) fn chunked_document_from_spans(
     extractor: &dyn DocumentExtractor,
     task: &IngestTask,
-    stored: StoredBody,
+    stored: &StoredBody,
     spans: Option<Vec<ChunkSpan>>,
 ) -> ReadDocument {
     // Without spans the task goes back to the chunk stage, which stores them again.
     let Some(spans) = spans else {
         return Err(TaskOutcome::HandOn(IngestStage::Chunk));
     };
-    let (text, description) = decode_stored_body(extractor, task, &stored).map_err(TaskOutcome::Failed)?;
+    let (text, description) = decode_stored_body(extractor, task, stored).map_err(TaskOutcome::Failed)?;
     Ok(ChunkedDocument { text, description, spans })
 }

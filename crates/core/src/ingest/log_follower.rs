@@ -270,7 +270,7 @@ pub(super) fn read_visible_document(
                 let detail = "the stored body does not match the hash it was accepted with";
                 return Err(TaskOutcome::Failed(Fault::permanent(reason::BODY_CORRUPT, detail)));
             }
-            chunked_document_from_spans(extractor, task, stored, spans)
+            chunked_document_from_spans(extractor, task, &stored, spans)
         }
         _ => Err(TaskOutcome::AlreadyEnded),
     }

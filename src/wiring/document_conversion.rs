@@ -47,8 +47,8 @@ impl ReadableFiles {
 /// Readers of documents with the configured converters. Connects to nothing, and starts nothing.
 pub(super) fn open_converters(
     config: &ContextureConfig,
-    states: Arc<dyn SharedStateStore>,
-    clock: Arc<dyn WallClock>,
+    states: &Arc<dyn SharedStateStore>,
+    clock: &Arc<dyn WallClock>,
 ) -> Result<Arc<dyn DocumentExtractor>, Refusal> {
     let readers = document_extraction::open_extractor();
     if config.converters.is_empty() {
@@ -69,8 +69,8 @@ pub(super) fn open_converters(
 /// Checks what only opening tells of the converters.
 pub(super) fn check_converters(config: &ContextureConfig) -> Result<(), Refusal> {
     let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-    let states = Arc::new(MemorySharedStates::new(clock.clone()));
-    open_converters(config, states, clock).map(|_| ())
+    let states: Arc<dyn SharedStateStore> = Arc::new(MemorySharedStates::new(clock.clone()));
+    open_converters(config, &states, &clock).map(|_| ())
 }
 
 fn converter_rule(converter: &ConverterConfig) -> ConverterRule {

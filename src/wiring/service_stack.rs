@@ -36,7 +36,7 @@ use contexture_core::ingest::{
 };
 use contexture_core::jobs::question_sampler::QuestionSampler;
 use contexture_core::ports::catalog::{CollectionCatalog, OpenCollection};
-use contexture_core::ports::clock::SystemClock;
+use contexture_core::ports::clock::{SystemClock, WallClock};
 use contexture_core::ports::disk_space::DiskSpace;
 use contexture_core::ports::embedder::EmbedderWaitStatus;
 use contexture_core::ports::ledger::{DeadLetterFilter, Ledger};
@@ -81,7 +81,7 @@ impl ServiceStack {
     pub async fn open(config: &ContextureConfig, role: ProcessRole) -> Result<Self, Refusal> {
         let plan = role.startup_plan(config);
         let metrics = Arc::new(ProcessMetrics::default());
-        let clock = Arc::new(SystemClock);
+        let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
         let reranking = query_resources::open_reranker(config, clock.clone())?;
         let tokenizers = query_resources::known_tokenizers(config)?;
         // A server must not fail at its first query, so it reads every file at startup.
@@ -95,7 +95,7 @@ impl ServiceStack {
         let (ledger, broker) = (backends.ledger, backends.broker);
         let disk: Arc<dyn DiskSpace> =
             Arc::new(DiskFloor::new(config.data_dir.clone(), config.limits.disk_free_bytes_min));
-        let extractor = document_conversion::open_converters(config, backends.states.clone(), clock.clone())?;
+        let extractor = document_conversion::open_converters(config, &backends.states, &clock)?;
         let embedders = Arc::new(EmbedderFactory::new(
             config,
             tokenizers.clone(),

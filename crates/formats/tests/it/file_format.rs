@@ -67,7 +67,7 @@ fn first_lines() {
         ("#!/bin/sh\n", Some(FileFormat::Code(CodeFormat::Shell))),
         ("diff --git a/x b/x\n", Some(FileFormat::Diff)),
         ("--- a/x\n+++ b/x\n@@ -1 +1 @@\n", Some(FileFormat::Diff)),
-        ("From ada@example.com Mon Nov 30 10:00:00 2026\nFrom: Ada <a@x>\n\nHi", Some(FileFormat::Mail)),
+        ("From ada@example.com Mon Nov 30 10:00:00 2026\nFrom: Ada <a@x>\n\nHi", Some(FileFormat::Mailbox)),
         ("Received: from x\n by y\nFrom: a@x\nTo: b@x\nSubject: pumps\n\nHi", Some(FileFormat::Mail)),
         ("From: the kitchen\nWe have no more flour.", None),
         ("---\ntitle: Pumps\n---\n\n# Pumps\n", Some(FileFormat::Markdown)),

@@ -176,9 +176,9 @@ fn messages_of(body: &[u8], messages: Vec<std::ops::Range<usize>>) -> EnclosedFi
 fn unquote_separators(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len());
     for line in message.split_inclusive(|byte| *byte == b'\n') {
-        let quotes = line.iter().take_while(|byte| **byte == b'>').count();
-        let quoted = quotes > 0 && line[quotes..].starts_with(b"From ");
-        out.extend_from_slice(if quoted { &line[1..] } else { line });
+        let marks = line.iter().take_while(|byte| **byte == b'>').count();
+        let is_quoted = marks > 0 && line[marks..].starts_with(b"From ");
+        out.extend_from_slice(if is_quoted { &line[1..] } else { line });
     }
     out
 }

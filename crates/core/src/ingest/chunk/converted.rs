@@ -45,11 +45,12 @@ fn read_pages(converted: &ConvertedText) -> Result<FileText, FailureReason> {
         Err(_) => Vec::new(),
     };
     if pages.len() < 2 {
-        let mut whole = read_answer(converted.format, &converted.body)?;
-        whole.parsed.map = SourceMap::default();
-        whole.parsed.map.push_written(whole.parsed.text.len(), 0..0);
+        let whole = pages.first().map_or(converted.body.as_slice(), |page| page.as_bytes());
+        let FileText { mut parsed, format, .. } = read_answer(converted.format, whole)?;
+        // No map and no line: nothing of it stands in the file.
+        parsed.map = SourceMap::default();
         let lines = SourceLines::of_places(SourceUnit::Line, Vec::new());
-        return Ok(FileText { lines, file_offset: None, ..whole });
+        return Ok(FileText { parsed, format, lines, file_offset: None });
     }
     let mut all = ParsedText::default();
     for (index, page) in pages.iter().enumerate() {
@@ -108,6 +109,7 @@ mod tests {
         assert!(!text.text.contains('\u{C}'), "{:?}", text.text);
         let one = decode(ConvertedFormat::Text, b"A receipt.\n\x0C").unwrap();
         assert_eq!(pages_of(&one, "receipt"), None, "a picture has no pages");
+        assert_eq!(one.text.trim_end_matches('\n'), "A receipt.");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contexture_core::ports::disk_space::DiskSpace;
+use tokio::time::Instant;
 
 /// How long an answer of the system is believed.
 const BELIEVED: Duration = Duration::from_millis(500);

@@ -1,8 +1,9 @@
 //! A Qdrant server that is not there: when a process starts, and while it works.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::CliSandbox;
 use super::serving::ServeProcess;

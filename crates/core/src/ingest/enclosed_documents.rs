@@ -21,7 +21,7 @@ use super::submit::publish_first_messages;
 use super::{StageResources, TaskOutcome};
 use crate::domain::document::{DocumentDescription, Submission};
 use crate::domain::ids::{
-    CollectionId, CollectionKey, DOCUMENT_ID_BYTES_MAX, DocumentId, FieldHasher, VersionKey,
+    CollectionId, CollectionKey, ContentHash, DOCUMENT_ID_BYTES_MAX, DocumentId, FieldHasher, VersionKey,
 };
 use crate::domain::metadata::{MetadataScalar, MetadataValue};
 use crate::domain::principal::{AccessScope, Principal};
@@ -198,7 +198,7 @@ fn held_id(holder: &DocumentId, file: &EnclosedFile) -> Result<DocumentId, Refus
     }
     let name = file.name.as_deref().map_or(file.body.as_slice(), str::as_bytes);
     let hash = FieldHasher::new("contexture enclosed file v1").field(name).finish();
-    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = ContentHash::from_bytes(hash).to_string();
     DocumentId::new(&format!("{holder}{mark}{}", &digits[..HASH_NAME_DIGITS]))
 }
 

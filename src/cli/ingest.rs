@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use self::files::FileOperations;
 use super::console::ConsoleOutput;
 use super::exit::{CommandExitCode, CommandFailure};
-use super::global_args::{GlobalArgs, read_pipeline};
+use super::global_args::{GlobalArgs, collection_key, read_pipeline};
 use super::ingest_run::{IngestRun, IngestRunCounts};
 use super::ingest_summary::{IngestSummary, NAMED_MAX, died_failure, print_summary, refused_files_failure};
 use super::server_choice::not_on_a_server;
@@ -25,7 +25,7 @@ use super::{drain, dry_run, server_ingest, text_format};
 use crate::wiring::{ProcessRole, ServiceStack};
 use contexture_core::domain::ids::{CollectionId, CollectionKey};
 use contexture_core::ports::clock::{SystemClock, WallClock};
-use contexture_core::ports::ledger::DeadLetterFilter;
+use contexture_core::ports::ledger::{DeadLetterFilter, VersionCounts};
 
 /// What `ingest` takes.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -123,8 +123,15 @@ pub(crate) async fn run(
         stack.ensure_collection(&collection, pipeline.as_ref()).await?;
         let operations = FileOperations::here(&stack, &config)?;
         let intake = arguments.intake(&operations, &collection, &config, scan, &mut options, common).await?;
-        arguments.replay_dead(&operations, &collection, &intake).await?;
+        // Counted first: what is replayed may be dead again before anybody looks.
+        let before = stack.ledger.counts(&collection_key(&stack, &collection)).await?;
+        let replayed = arguments.replay_dead(&operations, &collection, &intake).await?.len() as u64;
         let mut run = IngestRun::new(&stack, &collection, intake, console);
+        run.before = Some(VersionCounts {
+            in_flight: before.in_flight + replayed,
+            dead: before.dead.saturating_sub(replayed),
+            ..before
+        });
         (run.deadline, run.prune) = (deadline, arguments.prune);
         // Dropping the work is safe: each batch is one call to intake, and what was accepted is durable.
         let counts = tokio::select! {

@@ -24,6 +24,8 @@ pub(super) struct IngestRun<'a> {
     /// Whether documents of files that are gone are deleted.
     pub(super) prune: bool,
     pub(super) deadline: Option<Instant>,
+    /// Counts of the collection before anything was done, replayed versions in flight; none: as they are when it begins.
+    pub(super) before: Option<VersionCounts>,
     pub(super) meter: ProgressMeter,
     pub(super) tally: IntakeTally,
     pub(super) resumed: u64,
@@ -54,6 +56,7 @@ impl<'a> IngestRun<'a> {
             intake,
             prune: false,
             deadline: None,
+            before: None,
             tally: IntakeTally::default(),
             resumed: 0,
             finished: None,
@@ -62,7 +65,10 @@ impl<'a> IngestRun<'a> {
 
     /// Finishes leftovers of earlier runs, submits every file and, with `wait`, waits until all have ended.
     pub(super) async fn work(&mut self, wait: bool) -> Result<IngestRunCounts, CommandFailure> {
-        let before = self.stack.ledger.counts(&self.collection).await?;
+        let before = match self.before {
+            Some(before) => before,
+            None => self.stack.ledger.counts(&self.collection).await?,
+        };
         let resumed =
             drain::wait_until_drained(self.stack, &self.collection, self.deadline, |_, counts, waits| {
                 let left = text_format::count_with_noun(counts.in_flight, "document");

@@ -26,6 +26,11 @@ pub(crate) fn pdf(pages: &[&str]) -> Vec<u8> {
         ));
         objects.push(format!("<< /Length {} >>\nstream\n{content}endstream", content.len()));
     }
+    pdf_of(&objects)
+}
+
+/// A PDF of these objects, the first of which is its catalog.
+pub(crate) fn pdf_of(objects: &[String]) -> Vec<u8> {
     let mut out = b"%PDF-1.4\n".to_vec();
     let mut offsets = Vec::new();
     for (index, object) in objects.iter().enumerate() {

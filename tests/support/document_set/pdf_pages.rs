@@ -1,8 +1,8 @@
 //! PDFs: flowing pages with headings, lists and ruled tables; two columns; fonts by code page and by glyph.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
+use super::super::office_files::pdf_of;
 use super::{LANGUAGES, LanguageText, MadeDocument, MadePart, parts, plain_text};
 
 /// Points from the lower edge: where pages begin and end.
@@ -213,7 +213,7 @@ impl PageLayout {
             ));
             objects.push(format!("<< /Length {} >>\nstream\n{content}endstream", content.len()));
         }
-        written(&objects)
+        pdf_of(&objects)
     }
 }
 
@@ -242,24 +242,6 @@ fn glyph_font(glyphs: &[char], width: usize) -> Vec<String> {
             .to_owned(),
         format!("<< /Length {} >>\nstream\n{map}endstream", map.len()),
     ]
-}
-
-/// A file of these objects.
-fn written(objects: &[String]) -> Vec<u8> {
-    let mut out = b"%PDF-1.4\n".to_vec();
-    let mut offsets = Vec::new();
-    for (index, object) in objects.iter().enumerate() {
-        offsets.push(out.len());
-        write!(out, "{} 0 obj\n{object}\nendobj\n", index + 1).unwrap();
-    }
-    let table = out.len();
-    write!(out, "xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).unwrap();
-    for offset in offsets {
-        writeln!(out, "{offset:010} 00000 n ").unwrap();
-    }
-    write!(out, "trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n", objects.len() + 1)
-        .unwrap();
-    out
 }
 
 /// A text in lines of at most so many characters, cut at spaces; where there are none, anywhere.

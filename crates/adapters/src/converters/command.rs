@@ -78,7 +78,7 @@ impl CommandConverter {
             Ok(running) => running,
             Err(error) => return Err(self.absence.fault(name, &format!("cannot be started: {error}"))),
         };
-        self.absence.is_over();
+        self.absence.is_over(name);
         // Before it gets a byte of the document.
         running.limit(self.config.memory_bytes_max, processor_seconds_max(limits));
         let (answer, words) =

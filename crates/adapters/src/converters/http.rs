@@ -152,7 +152,7 @@ impl DocumentConverter for HttpConverter {
         if !response.is_success() {
             return Err(self.failed(&response));
         }
-        self.absence.is_over();
+        self.absence.is_over(&self.config.name);
         self.read(response)
     }
 }

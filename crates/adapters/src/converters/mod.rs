@@ -125,13 +125,19 @@ impl ConverterAbsence {
     /// The fault of a document whose converter is away: it waits, and keeps its attempts.
     fn fault(&self, converter: &str, what: &str) -> Fault {
         let failures = self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        tracing::warn!(converter, failures, what, "a converter is away; its documents wait");
+        if failures == 1 {
+            tracing::warn!(converter, what, "a converter is away; its documents wait");
+        } else {
+            tracing::debug!(converter, failures, what, "a converter is still away");
+        }
         let what = format!("converter {converter}: {what}");
         Fault::Throttled { retry_after: retry::reopen_delay(failures), what }
     }
 
-    fn is_over(&self) {
-        self.0.store(0, Ordering::Relaxed);
+    fn is_over(&self, converter: &str) {
+        if self.0.swap(0, Ordering::Relaxed) > 0 {
+            tracing::info!(converter, "a converter is back");
+        }
     }
 }
 

@@ -164,25 +164,31 @@ impl LexicalIndex for TantivyIndex {
 }
 
 impl SharedTantivyIndex {
-    /// Merges each segment that has deleted entries with itself. A commit waits meanwhile, readers do not.
+    /// Merges each segment that has deleted entries with itself, one after the other. Commits go on meanwhile.
     fn erase_deleted(&self, entries_max: u32) -> Result<usize, Fault> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // The descriptions of the segments end here: while one lives, its files stay.
         let metas = self.index.searchable_segment_metas().map_err(index_fault)?.into_iter();
         let due = metas.filter(|segment| segment.has_deletes() && segment.max_doc() <= entries_max);
         let due: Vec<_> = due.map(|segment| segment.id()).collect();
-        if due.is_empty() {
+        let mut rewritten = 0;
+        for segment in due {
+            let merging = {
+                let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut open = match writer.open.take() {
+                    Some(open) => open,
+                    None => open_writer(&self.index)?,
+                };
+                let merging = open.merge(&[segment]);
+                writer.open = Some(open);
+                merging
+            };
+            // One that a merge of the writer's own has taken meanwhile is rewritten by that.
+            rewritten += usize::from(merging.wait().is_ok());
+        }
+        if rewritten == 0 {
             return Ok(0);
         }
-        let mut open = match writer.open.take() {
-            Some(open) => open,
-            None => open_writer(&self.index)?,
-        };
-        for segment in &due {
-            // One that a merge of the writer's own has taken meanwhile is rewritten by that.
-            let _ = open.merge(&[*segment]).wait();
-        }
-        writer.open = Some(open);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // Readers move to the new files, and the old ones go when nobody reads them any more.
         self.reader.reload().map_err(index_fault)?;
         let newest = TantivySnapshot::new(&self.index, self.fields, self.reader.searcher(), writer.stamp)?;
@@ -190,7 +196,7 @@ impl SharedTantivyIndex {
         if let Some(open) = &writer.open {
             open.garbage_collect_files().wait().map_err(index_fault)?;
         }
-        Ok(due.len())
+        Ok(rewritten)
     }
 
     fn commit(

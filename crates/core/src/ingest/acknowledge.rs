@@ -18,6 +18,7 @@ use crate::ports::ledger::VersionOutcome;
 use crate::ports::meter::StageMessageOutcome;
 use crate::resilience::retry;
 
+use super::engine_watch::StageEngine;
 use super::event_publisher::EndingEvents;
 use super::{StageResources, TaskOutcome, sweep};
 
@@ -92,9 +93,8 @@ pub async fn acknowledge_batch(
     consumer.ack(tags).await.map_err(AcknowledgeError::ConsumerLost)?;
     // The messages are done. A sweep that fails here must not bring them back; the ledger keeps the losers.
     // While the vectors are away, housekeeping has it all to do once they are back.
-    if stages.engines.outage().is_none()
-        && let Err(fault) = sweep::sweep_losers(stages, &documents).await
-    {
+    let vectors_away = stages.engines.outage().is_some_and(|outage| outage.engine == StageEngine::Vectors);
+    if !vectors_away && let Err(fault) = sweep::sweep_losers(stages, &documents).await {
         tracing::warn!(%fault, "sweeping failed; housekeeping tries again");
     }
     if ended > 0 {

@@ -4,10 +4,11 @@
 //! metadata of the one that holds it, and that one's id as `part_of`. It is submitted behind the commit of its holder,
 //! and before the holder's version ends, with the same version number. So the version fence decides here, too: a
 //! late or repeated run changes nothing, and what an earlier version held and this one does not is deleted at this
-//! version. A holder's deletion deletes all.
+//! version. A holder's deletion deletes all. If a newer version of the holder is on its way by then, what that one holds
+//! is submitted at once: it may have looked for what is left behind already.
 //!
-//! Limits: three levels; files of types that are not read are left out. A document without `part_of` is never deleted
-//! here, whatever its id.
+//! Limits: three levels; files of types that are not read are left out. Only documents of such an id are deleted here,
+//! and only where their `part_of` says the same.
 
 use std::collections::{HashMap, HashSet};
 
@@ -48,26 +49,30 @@ const CONCURRENT_MAX: usize = 8;
 /// Hexadecimal digits of the hash that stands for a name.
 const HASH_NAME_DIGITS: usize = 16;
 
-/// Submits what the documents of the tasks at `indices` hold, and deletes what they held. Returns an outcome for
-/// each task whose document could not be seen to.
+/// Submits what the documents of the tasks at these indices hold, and deletes what they held. Each comes with whether it
+/// may hold something. Returns an outcome for each task whose document could not be seen to.
 pub(super) async fn keep_in_step(
     stages: &StageResources,
     tasks: &[IngestTask],
-    indices: Vec<usize>,
+    indices: Vec<(usize, bool)>,
 ) -> HashMap<usize, TaskOutcome> {
-    let each = indices.into_iter().map(|index| async move {
-        let done = keep_holder_in_step(stages, &tasks[index]).await;
+    let each = indices.into_iter().map(|(index, may_hold)| async move {
+        let done = keep_holder_in_step(stages, &tasks[index], may_hold).await;
         done.err().map(|fault| (index, TaskOutcome::Failed(fault)))
     });
     let failed: Vec<_> = futures::stream::iter(each).buffer_unordered(CONCURRENT_MAX).collect().await;
     failed.into_iter().flatten().collect()
 }
 
-async fn keep_holder_in_step(stages: &StageResources, task: &IngestTask) -> Result<(), Fault> {
+async fn keep_holder_in_step(
+    stages: &StageResources,
+    task: &IngestTask,
+    may_hold: bool,
+) -> Result<(), Fault> {
     let collection = task.key.collection_key();
-    let (mut holder, mut deletes) = (task.key.clone(), task.deletes);
+    let (mut holder, mut holds) = (task.key.clone(), may_hold && !task.deletes);
     loop {
-        let held = if deletes { Vec::new() } else { read_held(stages, &holder).await? };
+        let held = if holds { read_held(stages, &holder).await? } else { Vec::new() };
         let kept: HashSet<DocumentId> =
             held.iter().map(|submission| submission.document_id().clone()).collect();
         let submits = !held.is_empty();
@@ -82,7 +87,7 @@ async fn keep_holder_in_step(stages: &StageResources, task: &IngestTask) -> Resu
             |record: &VersionRecord| matches!(record.state, VersionState::Dead | VersionState::Superseded);
         match history.into_iter().find(|record| !lost(record)) {
             Some(newest) if newest.key.version > holder.version => {
-                (holder, deletes) = (newest.key, newest.deletes);
+                (holder, holds) = (newest.key, !newest.deletes);
             }
             _ => return Ok(()),
         }
@@ -258,7 +263,10 @@ fn is_left_behind(record: &DocumentRecord, holder: &VersionKey) -> bool {
     let held_here = part_of.is_some_and(|value| {
         value.scalars() == [MetadataScalar::Text(holder.document_id.as_str().to_owned())]
     });
-    held_here && !record.newest.deletes && record.newest.key.version < holder.version
+    let id = record.newest.key.document_id.as_str().strip_prefix(holder.document_id.as_str());
+    let is_named_so =
+        id.is_some_and(|rest| rest.starts_with(ATTACHMENT_MARK) || rest.starts_with(MESSAGE_MARK));
+    held_here && is_named_so && !record.newest.deletes && record.newest.key.version < holder.version
 }
 
 /// A refusal of what was checked when the holder was accepted.

@@ -1,10 +1,10 @@
 //! Whether the engines behind the stages answer: the ledger, and the vectors; and whether the disk has room.
 //!
 //! An engine that is away is no fault of a document. When a stage fails, the engines of its documents are asked
-//! something small. If one does not answer, its documents wait without a spent attempt, and the stages that need it
-//! stop consuming until it does: every stage needs the ledger, the embed stage the vectors. One line in the log says that
-//! it is away, and one that it is back. An engine that answers, and still refuses a document, costs that document an
-//! attempt as ever.
+//! something small, those that the stage needs: every stage needs the ledger, the embed stage the vectors. If one does
+//! not answer, its documents wait without a spent attempt, and the stages that need it stop consuming until it does. One
+//! line in the log says that it is away, and one that it is back. An engine that answers, and still refuses a document,
+//! costs that document an attempt as ever.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -49,6 +49,16 @@ impl StageEngine {
             Self::Ledger => "ledger",
             Self::Vectors => "vectors",
             Self::Disk => "disk",
+        }
+    }
+
+    /// Whether a stage can do nothing without it.
+    fn is_needed_by(self, stage: IngestStage) -> bool {
+        match self {
+            Self::Ledger => true,
+            Self::Vectors => stage == IngestStage::Embed,
+            // What is embedded and what is deleted takes little, and a deletion makes room.
+            Self::Disk => stage != IngestStage::Index,
         }
     }
 }
@@ -135,6 +145,7 @@ impl EngineWatch {
 /// Turns failures for want of an engine into waits that cost no attempt.
 pub(super) async fn excuse_outages(
     stages: &StageResources,
+    stage: IngestStage,
     tasks: &[IngestTask],
     mut outcomes: Vec<TaskOutcome>,
 ) -> Vec<TaskOutcome> {
@@ -148,7 +159,7 @@ pub(super) async fn excuse_outages(
         let IngestTask { epoch, key, content_hash, .. } = &tasks[index];
         let point = ChunkId::derive(epoch, key, content_hash, 0);
         let probe = EngineProbe { collection: collection.clone(), point };
-        let Some(outage) = find_outage(stages, Some(probe)).await else { continue };
+        let Some(outage) = find_outage(stages, stage, Some(probe)).await else { continue };
         stages.engines.begin(&outage);
         for (task, outcome) in tasks.iter().zip(&mut outcomes) {
             if failed(outcome) && task.key.collection_key() == collection {
@@ -168,13 +179,8 @@ pub(super) async fn wait_until_engines_answer(
     stage: IngestStage,
     stop: &mut watch::Receiver<bool>,
 ) {
-    let needed = |outage: &EngineOutage| match outage.engine {
-        StageEngine::Ledger => true,
-        // What is embedded and what is deleted takes little, and a deletion makes room.
-        StageEngine::Disk => stage != IngestStage::Index,
-        StageEngine::Vectors => stage == IngestStage::Embed,
-    };
-    if let Some(short) = find_shortage(stages) {
+    let needed = |outage: &EngineOutage| outage.engine.is_needed_by(stage);
+    if let Some(short) = find_shortage(stages, stage) {
         stages.engines.begin(&short);
     }
     let until = Instant::now() + PAUSE_MAX;
@@ -188,22 +194,29 @@ pub(super) async fn wait_until_engines_answer(
         let _asking = stages.engines.asking.lock().await;
         // Whoever asked before may have had an answer.
         if let Some(outage) = stages.engines.outage()
-            && find_outage(stages, outage.probe).await.is_none()
+            && find_outage(stages, stage, outage.probe).await.is_none()
         {
             stages.engines.end(stages.clock.now_ms());
         }
     }
 }
 
-/// Whether the disk is short of room.
-fn find_shortage(stages: &StageResources) -> Option<EngineOutage> {
+/// Whether the disk is too short of room for a stage.
+fn find_shortage(stages: &StageResources, stage: IngestStage) -> Option<EngineOutage> {
+    if !StageEngine::Disk.is_needed_by(stage) {
+        return None;
+    }
     let what = stages.engines.disk.as_ref()?.shortage()?;
     Some(EngineOutage { engine: StageEngine::Disk, what, since_ms: stages.clock.now_ms(), probe: None })
 }
 
-/// Asks the disk, and the engines of a collection; returns one that cannot be used.
-async fn find_outage(stages: &StageResources, probe: Option<EngineProbe>) -> Option<EngineOutage> {
-    if let Some(short) = find_shortage(stages) {
+/// Asks the disk, and the engines of a collection that a stage needs; returns one that cannot be used.
+async fn find_outage(
+    stages: &StageResources,
+    stage: IngestStage,
+    probe: Option<EngineProbe>,
+) -> Option<EngineOutage> {
+    if let Some(short) = find_shortage(stages, stage) {
         return Some(short);
     }
     let probe = probe?;
@@ -213,13 +226,12 @@ async fn find_outage(stages: &StageResources, probe: Option<EngineProbe>) -> Opt
     if let Some(what) = silence(stages.ledger.collection(&probe.collection)).await {
         return away(StageEngine::Ledger, what);
     }
-    let vectors = async {
-        match stages.catalog.open(&probe.collection).await? {
-            Some(open) => open.vectors.stored(&[probe.point]).await.map(drop),
-            None => Ok(()),
-        }
-    };
-    let what = silence(vectors).await?;
+    if !StageEngine::Vectors.is_needed_by(stage) {
+        return None;
+    }
+    // Without a deadline of its own: opening may load a model, and one that is cut off never ends.
+    let open = stages.catalog.open(&probe.collection).await.ok()??;
+    let what = silence(open.vectors.stored(&[probe.point])).await?;
     away(StageEngine::Vectors, what)
 }
 

@@ -20,6 +20,7 @@ use crate::ports::embedder::Embedder;
 use crate::ports::extractor::{ChosenConverter, DocumentExtractor, DocumentKind};
 use crate::ports::ledger::{Ledger, StoredBody, VersionState};
 
+use super::chunk::conversion::{UnreadCause, read_unless_converted};
 use super::chunk::stage::fault_from_join_error;
 use super::chunk::{
     ChunkLimits, NormalisedText, decode_converted, decode_document, split_document, unread_type,
@@ -223,49 +224,35 @@ impl IngestEstimator {
         body: Bytes,
         converted: Option<ConvertedText>,
     ) -> Result<NormalisedText, Fault> {
+        if let Some(converted) = converted {
+            return decode_conversion(document_id, converted).await;
+        }
         let (id, media_type) = (document_id.to_string(), description.media_type.clone());
-        let extractor = self.extractor.clone();
+        let (extractor, shared) = (self.extractor.clone(), body.clone());
         let read = move || {
-            if let Some(converted) = converted {
-                return Ok(decode_converted(&converted, &id).map_err(Fault::Permanent)?);
-            }
             let declared = media_type.as_deref();
-            let kind = DocumentKind { sniffed: unread_type(&body), declared, name: &id };
-            let chosen = |refusal| extractor.converter(&kind, refusal);
-            if let Some(chosen) = chosen(None) {
-                return Err(UndecodedDocument::Unread(chosen, body));
-            }
-            match decode_document(&body, declared, &id, &*extractor) {
-                Err(Fault::Permanent(reason)) => Err(match chosen(Some(&reason)) {
-                    Some(chosen) => UndecodedDocument::Unread(chosen, body),
-                    None => UndecodedDocument::Refused(Fault::Permanent(reason)),
-                }),
-                other => Ok(other?),
-            }
+            let kind = DocumentKind { sniffed: unread_type(&shared), declared, name: &id };
+            let decode = || decode_document(&shared, declared, &id, &*extractor);
+            read_unless_converted(&*extractor, &kind, decode)
         };
         match tokio::task::spawn_blocking(read).await.map_err(fault_from_join_error)? {
             Ok(text) => Ok(text),
-            Err(UndecodedDocument::Refused(fault)) => Err(fault),
-            Err(UndecodedDocument::Unread(chosen, body)) => {
-                let ChosenConverter { converter, media_type } = chosen;
+            Err(UnreadCause::Refused(fault)) => Err(fault),
+            Err(UnreadCause::ToConvert(ChosenConverter { converter, media_type })) => {
                 let name = document_id.to_string();
                 let document = DocumentToConvert { body: body.into(), media_type, name };
-                let converted = converter.convert(document).await?;
-                decode_converted(&converted, document_id.as_str()).map_err(Fault::Permanent)
+                decode_conversion(document_id, converter.convert(document).await?).await
             }
         }
     }
 }
 
-/// Why a document has no text yet.
-enum UndecodedDocument {
-    Refused(Fault),
-    /// A converter is to read it.
-    Unread(ChosenConverter, Bytes),
-}
-
-impl From<Fault> for UndecodedDocument {
-    fn from(fault: Fault) -> Self {
-        Self::Refused(fault)
-    }
+/// Decodes what a converter made of a document.
+async fn decode_conversion(
+    document_id: &DocumentId,
+    converted: ConvertedText,
+) -> Result<NormalisedText, Fault> {
+    let id = document_id.to_string();
+    let decode = move || decode_converted(&converted, &id).map_err(Fault::Permanent);
+    tokio::task::spawn_blocking(decode).await.map_err(fault_from_join_error)?
 }

@@ -61,11 +61,15 @@ async fn index_collection_batch(
     }
     drop(writing);
     // A document that replaces nothing and has nothing inside has none. A redelivery may have crashed before this.
-    let in_question = (0..tasks.len()).filter(|index| match verdicts[*index] {
-        (FenceDecision::Apply, replaces) => replaces || enclosing.contains(index),
-        (decision, _) => decision == FenceDecision::Duplicate,
+    let in_question = (0..tasks.len()).filter(|index| !refused.contains_key(index)).filter_map(|index| {
+        let encloses = enclosing.contains(&index);
+        match verdicts[index] {
+            (FenceDecision::Apply, replaces) => (replaces || encloses).then_some((index, encloses)),
+            (FenceDecision::Duplicate, _) => Some((index, true)),
+            _ => None,
+        }
     });
-    let in_question = in_question.filter(|index| !refused.contains_key(index)).collect();
+    let in_question = in_question.collect();
     refused.extend(enclosed_documents::keep_in_step(stages, tasks, in_question).await);
     let generation = open.record.generation;
     let outcomes = verdicts.into_iter().enumerate().map(|(index, (verdict, replaces))| {

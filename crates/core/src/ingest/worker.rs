@@ -97,7 +97,7 @@ async fn consume_stage(
         let (tags, tasks) = decode_deliveries(stage, &mut *consumer, deliveries).await?;
         for (tags, tasks) in split_tasks_by_bytes(tags, tasks, stages.limits.batch_body_bytes_max) {
             let outcomes = run_stage_catching_panics(stages, stage, &tasks, &stop).await;
-            let outcomes = engine_watch::excuse_outages(stages, &tasks, outcomes).await;
+            let outcomes = engine_watch::excuse_outages(stages, stage, &tasks, outcomes).await;
             acknowledge_until_done(stages, stage, &mut *consumer, tags, tasks, outcomes, &mut stop).await?;
         }
         let took = began.elapsed();

@@ -19,13 +19,39 @@ use crate::domain::task::IngestTask;
 use crate::fault::{FailureReason, Fault};
 use crate::ingest::{StageResources, TaskOutcome};
 use crate::ports::converter::{ConvertedText, DocumentToConvert};
-use crate::ports::extractor::ChosenConverter;
+use crate::ports::extractor::{ChosenConverter, DocumentExtractor, DocumentKind};
 use crate::ports::ledger::StoredBody;
 
 /// How long after its start a batch begins further conversions.
 const CONVERSIONS_BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// Delay of a document whose conversion did not begin.
 const POSTPONED: Duration = Duration::from_secs(1);
+
+/// Why the readers here made nothing of a document.
+pub(in crate::ingest) enum UnreadCause {
+    /// A converter is to read it.
+    ToConvert(ChosenConverter),
+    /// It cannot be read.
+    Refused(Fault),
+}
+
+/// Reads a document, unless a converter replaces the readers here, or takes what they refuse.
+pub(in crate::ingest) fn read_unless_converted<T>(
+    extractor: &dyn DocumentExtractor,
+    document: &DocumentKind<'_>,
+    read: impl FnOnce() -> Result<T, Fault>,
+) -> Result<T, UnreadCause> {
+    if let Some(chosen) = extractor.converter(document, None) {
+        return Err(UnreadCause::ToConvert(chosen));
+    }
+    read().map_err(|fault| match &fault {
+        Fault::Permanent(reason) => match extractor.converter(document, Some(reason)) {
+            Some(chosen) => UnreadCause::ToConvert(chosen),
+            None => UnreadCause::Refused(fault),
+        },
+        _ => UnreadCause::Refused(fault),
+    })
+}
 
 /// A document for a converter.
 pub(super) struct UnreadDocument {

@@ -14,7 +14,7 @@ use crate::ports::catalog::OpenCollection;
 use crate::ports::extractor::{ChosenConverter, DocumentExtractor, DocumentKind};
 use crate::ports::ledger::{StoredBody, VersionOutcome};
 
-use super::conversion::{self, UnreadDocument};
+use super::conversion::{self, UnreadCause, UnreadDocument};
 use super::{ChunkLimits, NormalisedText, decode_converted, decode_document, split_document, unread_type};
 
 /// Splits the body of each task and stores its spans; one outcome each, in order. A document that no reader here
@@ -126,25 +126,23 @@ fn cut_task_body(
     task: &IngestTask,
     stored: StoredBody,
 ) -> BodyCut {
-    let converter = |stored: &StoredBody, refusal: Option<&FailureReason>| {
+    let cut = || chunk_stored_body(open, extractor, chunks_max, task, &stored);
+    let made = if stored.converted.is_some() {
+        // A conversion is made once: what is kept is the text.
+        cut().map_err(UnreadCause::Refused)
+    } else {
         let kind = DocumentKind {
             sniffed: unread_type(&stored.body),
             declared: stored.description.media_type.as_deref(),
             name: task.key.document_id.as_str(),
         };
-        // A conversion is made once: what is kept is the text.
-        stored.converted.is_none().then(|| extractor.converter(&kind, refusal)).flatten()
+        conversion::read_unless_converted(extractor, &kind, cut)
     };
-    if let Some(chosen) = converter(&stored, None) {
-        return BodyCut::Unread(stored, chosen);
-    }
-    match chunk_stored_body(open, extractor, chunks_max, task, &stored) {
+    match made {
         Ok(document) => BodyCut::Cut(Ok(document)),
-        Err(Fault::Permanent(reason)) => match converter(&stored, Some(&reason)) {
-            Some(chosen) => BodyCut::Unread(stored, chosen),
-            None => BodyCut::Cut(Err(dead_in_chunk_stage(reason))),
-        },
-        Err(other) => BodyCut::Cut(Err(TaskOutcome::Failed(other))),
+        Err(UnreadCause::ToConvert(chosen)) => BodyCut::Unread(stored, chosen),
+        Err(UnreadCause::Refused(Fault::Permanent(reason))) => BodyCut::Cut(Err(dead_in_chunk_stage(reason))),
+        Err(UnreadCause::Refused(other)) => BodyCut::Cut(Err(TaskOutcome::Failed(other))),
     }
 }
 
@@ -175,8 +173,8 @@ pub(in crate::ingest) fn chunk_stored_body(
     Ok(ChunkedDocument { text, description, spans })
 }
 
-/// Decodes a checked body, or what a converter made of it. Returns its text and description, with the title found in the text if the producer
-/// gave none.
+/// Decodes a checked body, or what a converter made of it. Returns its text and description, with the title found in
+/// the text if the producer gave none.
 pub(in crate::ingest) fn decode_stored_body(
     extractor: &dyn DocumentExtractor,
     task: &IngestTask,
